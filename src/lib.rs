@@ -1,0 +1,4 @@
+//! Seawall proves that a PostgreSQL/TimescaleDB database can be recovered, from a policy file that people review.
+#![forbid(unsafe_code)]
+
+pub mod units;

@@ -1,0 +1,25 @@
+//! Types that cannot hold nonsense: spans of time, sizes, rates, positions in the write-ahead log, names.
+//!
+//! Each type has one written form, used in policies, plans, inventories and messages alike. `FromStr` reads it, `Display`
+//! writes the canonical spelling, and the JSON schema carries the pattern that editors check.
+
+mod bytes;
+mod duration;
+mod id;
+mod lsn;
+mod percent;
+mod period;
+mod quantity;
+mod text_form;
+
+pub use bytes::{Bytes, Rate};
+pub use duration::Duration;
+pub use id::{BackupId, Name};
+pub use lsn::{Lsn, Timeline};
+pub use percent::Percent;
+pub use period::Period;
+pub use quantity::{QuantityError, QuantityFault};
+pub(crate) use text_form::text_form;
+
+/// A moment, in UTC. The core never asks for the current one: it is handed in.
+pub type Instant = jiff::Timestamp;
