@@ -1,0 +1,2 @@
+//! The policy language.
+pub mod file;
