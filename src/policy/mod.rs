@@ -1,2 +1,12 @@
-//! The policy language.
+//! The policy language: YAML → a tree with places → the file's types → a policy that cannot be wrong.
+
+mod check;
+mod decode;
+pub mod document;
 pub mod file;
+pub mod finding;
+pub mod path;
+pub mod schema;
+pub mod shape;
+pub mod source;
+pub mod yaml;

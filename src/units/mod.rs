@@ -10,6 +10,7 @@ mod lsn;
 mod percent;
 mod period;
 mod quantity;
+mod spelling;
 mod text_form;
 
 pub use bytes::{Bytes, Rate};
@@ -18,7 +19,9 @@ pub use id::{BackupId, Name};
 pub use lsn::{Lsn, Timeline};
 pub use percent::Percent;
 pub use period::Period;
+pub(crate) use quantity::clipped;
 pub use quantity::{QuantityError, QuantityFault};
+pub use spelling::nearest;
 pub(crate) use text_form::text_form;
 
 /// A moment, in UTC. The core never asks for the current one: it is handed in.

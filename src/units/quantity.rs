@@ -111,8 +111,10 @@ pub(crate) fn unknown_unit(unit: &str, kind: &Kind) -> QuantityError {
     )
 }
 
-/// A text of any length, short enough for a message.
+/// A text of any length, short enough for a message, and without signs that would act on a terminal.
 pub(crate) fn clipped(text: &str) -> String {
     const LIMIT: usize = 60;
-    if text.chars().count() <= LIMIT { text.to_owned() } else { text.chars().take(LIMIT).chain(['…']).collect() }
+    let long = text.chars().nth(LIMIT).is_some();
+    let shown = text.chars().take(LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    if long { shown.chain(['…']).collect() } else { shown.collect() }
 }

@@ -17,6 +17,10 @@ pub struct ZoneName(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ClockTime(pub String);
 
+/// A day of every year, written `01-15`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MonthDay(pub String);
+
 /// The code of a finding, written `SW0203`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct FindingCode(pub String);
@@ -43,7 +47,40 @@ scalar_schema!(
     "A time of day in quotes, from \"00:00\" to \"23:59\".",
     "03:00"
 );
+scalar_schema!(MonthDay, "month-and-day", r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", "A day of every year: month-day.", "01-15");
 scalar_schema!(FindingCode, "finding-code", r"^SW[0-9]{4}$", "The code of a finding, as messages show it.", "SW0903");
+
+impl ClockTime {
+    pub fn is_of_form(text: &str) -> bool {
+        let number = |part: &str, limit: u8| {
+            part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()) && part.parse::<u8>().is_ok_and(|number| number < limit)
+        };
+        text.split_once(':').is_some_and(|(hour, minute)| number(hour, 24) && number(minute, 60))
+    }
+}
+
+impl MonthDay {
+    pub fn is_of_form(text: &str) -> bool {
+        let number = |part: &str, limit: u8| {
+            part.len() == 2
+                && part.bytes().all(|b| b.is_ascii_digit())
+                && part.parse::<u8>().is_ok_and(|number| (1..=limit).contains(&number))
+        };
+        text.split_once('-').is_some_and(|(month, day)| number(month, 12) && number(day, 31))
+    }
+}
+
+impl ZoneName {
+    pub fn is_of_form(text: &str) -> bool {
+        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+/-".contains(&b))
+    }
+}
+
+impl FindingCode {
+    pub fn is_of_form(text: &str) -> bool {
+        text.strip_prefix("SW").is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+    }
+}
 
 /// A secret, by reference: the value itself is never in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]

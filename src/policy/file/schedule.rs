@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ClockTime, OneOrMany, ZoneName};
+use super::{ClockTime, MonthDay, OneOrMany, ZoneName};
 use crate::units::Duration;
 
 /// When something runs: exactly one of `cron`, `every`, `on`, `first` … `last`, `day`, `date`, or `at` alone for every day.
@@ -39,8 +39,8 @@ pub struct Schedule {
     #[schemars(example = &"quarter")]
     pub of: Option<Stretch>,
     /// That day of every year, month and day. 29 February comes only in leap years.
-    #[schemars(example = &"01-15", regex(pattern = r"^[0-9]{2}-[0-9]{2}$"))]
-    pub date: Option<String>,
+    #[schemars(example = &"01-15")]
+    pub date: Option<MonthDay>,
     /// The time of day, or several.
     #[schemars(example = &"03:00", example = serde_json::json!(["06:00", "18:00"]))]
     pub at: Option<OneOrMany<ClockTime>>,

@@ -1,0 +1,576 @@
+//! Does a tree have the shape of a policy? Every departure is reported, and what departs is cut out, so that the rest can
+//! be read and checked for meaning in the same run.
+
+use std::str::FromStr;
+
+use super::file::{ClockTime, FindingCode, MonthDay, ZoneName};
+use super::finding::{Code, Finding};
+use super::path::PolicyPath;
+use super::shape::{Map, Shape, ShapeId, Shapes, Text};
+use super::yaml::{Entry, Node, Resolved, Scalar, Value};
+use crate::units::{BackupId, Bytes, Duration, Name, Percent, Period, QuantityError, Rate, clipped, nearest};
+
+const OLD_BOOLEAN: Code = Code(9);
+const SEXAGESIMAL: Code = Code(10);
+const UNKNOWN_KEY: Code = Code(101);
+const WRONG_KIND: Code = Code(102);
+const MISSING_KEY: Code = Code(103);
+const NONE_OF: Code = Code(104);
+const SEVERAL_OF: Code = Code(105);
+const UNKNOWN_CHOICE: Code = Code(106);
+const OUT_OF_RANGE: Code = Code(107);
+const BAD_QUANTITY: Code = Code(108);
+const BAD_FORM: Code = Code(109);
+const TOO_FEW: Code = Code(110);
+const LITERAL_SECRET: Code = Code(111);
+const NO_VALUE: Code = Code(112);
+const BAD_AMOUNT: Code = Code(201);
+const NO_SUCH_DATE: Code = Code(209);
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The tree without what departs from the shape; none when nothing is left.
+    pub node: Option<Node>,
+    pub findings: Vec<Finding>,
+    /// What was cut out, so that nobody complains of its absence.
+    pub cut: Vec<PolicyPath>,
+}
+
+/// Checks a whole policy. A `fragment` may lack keys that another file brings.
+pub fn check(root: Node, fragment: bool) -> Checked {
+    let shapes = Shapes::of_policy();
+    let mut checker = Checker { shapes, fragment, findings: Vec::new(), cut: Vec::new() };
+    let node = checker.node(root, shapes.root, &PolicyPath::top());
+    Checked { node, findings: checker.findings, cut: checker.cut }
+}
+
+struct Checker {
+    shapes: &'static Shapes,
+    fragment: bool,
+    findings: Vec<Finding>,
+    cut: Vec<PolicyPath>,
+}
+
+impl Checker {
+    fn node(&mut self, node: Node, id: ShapeId, path: &PolicyPath) -> Option<Node> {
+        let shape = self.shapes.get(id);
+        let Node { value, place } = node;
+        let kept = match value {
+            Value::Null => {
+                self.no_value(shape, path);
+                None
+            }
+            Value::Map(entries) => match &shape.map {
+                Some(map) => self.map(entries, map, path, &place).map(Value::Map),
+                None => self.wrong_kind(Node { value: Value::Map(entries), place: place.clone() }, shape, path),
+            },
+            Value::List(items) => match &shape.list {
+                Some(list) => {
+                    if items.len() < list.min {
+                        self.findings.push(
+                            Finding::error(TOO_FEW, path.clone(), "the list is empty")
+                                .at(place.clone())
+                                .label("expected at least one item")
+                                .hint(self.example_hint(path, shape)),
+                        );
+                        None
+                    } else {
+                        let before = self.findings.len();
+                        let kept: Vec<Node> =
+                            items.into_iter().enumerate().filter_map(|(at, item)| self.node(item, list.item, &path.item(at))).collect();
+                        // A list that lost items has no meaning of its own any more: indices would shift.
+                        if self.findings.len() > before && kept.len() < list.min { None } else { Some(Value::List(kept)) }
+                    }
+                }
+                None => self.wrong_kind(Node { value: Value::List(items), place: place.clone() }, shape, path),
+            },
+            Value::Scalar(scalar) => self.scalar(scalar, shape, path, &place).map(Value::Scalar),
+        };
+        if kept.is_none() {
+            self.cut.push(path.clone());
+        }
+        kept.map(|value| Node { value, place })
+    }
+
+    fn map(&mut self, entries: Vec<Entry>, map: &Map, path: &PolicyPath, place: &super::source::Place) -> Option<Vec<Entry>> {
+        let mut sound = true;
+        if !self.fragment {
+            sound &= self.exactly_one(&entries, map, path, place);
+            for missing in map.required.iter().filter(|key| !entries.iter().any(|entry| &entry.key == *key)) {
+                let example =
+                    map.fields.get(missing).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                let mut finding = Finding::error(MISSING_KEY, path.clone(), format!("`{missing}` is missing"))
+                    .on_key()
+                    .label(format!("needs `{missing}`"))
+                    .hint(format!("Add `{missing}: {example}`."));
+                if path.is_top() {
+                    finding = finding.at(super::source::Place::new(&place.source, place.start, place.start));
+                }
+                self.findings.push(finding);
+                sound = false;
+            }
+            if entries.len() < map.min {
+                let keys = map.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                self.findings.push(
+                    Finding::error(TOO_FEW, path.clone(), "nothing is said here")
+                        .at(place.clone())
+                        .label("expected at least one key")
+                        .hint(format!("The keys are {keys}.")),
+                );
+                sound = false;
+            }
+        }
+        let mut kept = Vec::with_capacity(entries.len());
+        for Entry { key, key_place, node } in entries {
+            let below = path.key(&key);
+            if let Some(field) = map.fields.get(&key) {
+                let required = map.required.contains(&key);
+                match self.node(node, field.shape, &below) {
+                    Some(node) => kept.push(Entry { key, key_place, node }),
+                    None => sound &= !required && !map.one_of.contains(&key),
+                }
+            } else if let Some(rest) = map.rest {
+                if map.named
+                    && let Err(error) = Name::from_str(&key)
+                {
+                    self.findings.push(
+                        Finding::error(BAD_FORM, below.clone(), error.message)
+                            .at(key_place.clone())
+                            .on_key()
+                            .label("not a name")
+                            .hint(error.hint),
+                    );
+                    continue;
+                }
+                if let Some(node) = self.node(node, rest, &below) {
+                    kept.push(Entry { key, key_place, node });
+                }
+            } else {
+                self.unknown_key(&key, map, path, &key_place);
+                self.cut.push(below);
+            }
+        }
+        sound.then_some(kept)
+    }
+
+    fn exactly_one(&mut self, entries: &[Entry], map: &Map, path: &PolicyPath, place: &super::source::Place) -> bool {
+        if map.one_of.is_empty() {
+            return true;
+        }
+        let found: Vec<&Entry> = entries.iter().filter(|entry| map.one_of.contains(&entry.key)).collect();
+        let all = map.one_of.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let only = map.one_of.len() == 1;
+        match found.as_slice() {
+            [_] => true,
+            [] => {
+                let first = map.one_of.first().map(String::as_str).unwrap_or_default();
+                let example = map.fields.get(first).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                // A misspelt choice is reported as the unknown key it is.
+                let misspelt = entries.iter().any(|entry| {
+                    !map.fields.contains_key(&entry.key) && nearest(&entry.key, map.one_of.iter().map(String::as_str)).is_some()
+                });
+                if !misspelt {
+                    let message = if only { format!("{all} is missing") } else { format!("one of {all} is missing") };
+                    let mut finding = Finding::error(NONE_OF, path.clone(), message)
+                        .on_key()
+                        .label("says nothing of the kind")
+                        .hint(format!("Add for example `{first}: {example}`."));
+                    if path.steps().last().is_some_and(|step| matches!(step, super::path::Step::Item(_))) {
+                        finding = finding.at(place.clone());
+                    }
+                    self.findings.push(finding);
+                }
+                false
+            }
+            [first, rest @ ..] => {
+                for extra in rest {
+                    let mut finding =
+                        Finding::error(SEVERAL_OF, path.key(&extra.key), format!("`{}` cannot stand beside `{}`", extra.key, first.key))
+                            .at(extra.key_place.clone())
+                            .label(format!("only one of {all} may stand here"))
+                            .hint("Keep one of them; give the other an entry of its own.")
+                            .related(path.key(&first.key), "the other one");
+                    finding.related[0].place = Some(first.key_place.clone());
+                    self.findings.push(finding);
+                }
+                false
+            }
+        }
+    }
+
+    fn unknown_key(&mut self, key: &str, map: &Map, path: &PolicyPath, place: &super::source::Place) {
+        let known: Vec<&str> = map.fields.keys().map(String::as_str).collect();
+        let shown = clipped(key);
+        let label = if known.is_empty() {
+            "nothing can be set here".to_owned()
+        } else if known.len() <= 8 {
+            format!("expected {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+        } else {
+            "not a key of this element".to_owned()
+        };
+        let inside: Vec<&str> = map
+            .fields
+            .iter()
+            .filter(|(_, field)| self.shapes.get(field.shape).map.as_ref().is_some_and(|below| below.fields.contains_key(key)))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let root = self.shapes.get(self.shapes.root).map.as_ref();
+        let hint = if let Some(meant) = SYNONYMS.iter().find(|(word, meant)| *word == key && known.contains(meant)).map(|(_, meant)| *meant)
+        {
+            format!("Here it is called `{meant}`.")
+        } else if let Some(near) = nearest(key, known.iter().copied()) {
+            format!("Did you mean `{near}`?")
+        } else if let Some(first) = inside.first().filter(|_| !path.is_top()) {
+            let homes = inside.iter().map(|home| format!("`{home}`")).collect::<Vec<_>>().join(" or ");
+            format!("It belongs inside {homes}: `{first}: {{ {shown}: … }}`.")
+        } else if !path.is_top() && root.is_some_and(|root| root.fields.contains_key(key)) {
+            format!("`{shown}` belongs at the top of the file.")
+        } else if known.is_empty() {
+            "Write `{}` for an element without settings.".to_owned()
+        } else {
+            format!("The keys are {}.", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+        };
+        self.findings.push(
+            Finding::error(UNKNOWN_KEY, path.key(key), format!("`{shown}` is not a known key"))
+                .at(place.clone())
+                .on_key()
+                .label(label)
+                .hint(hint),
+        );
+    }
+
+    fn no_value(&mut self, shape: &Shape, path: &PolicyPath) {
+        let hint = match &shape.map {
+            Some(map) if map.required.is_empty() && map.one_of.is_empty() && map.min == 0 => {
+                "Write `{}` if nothing needs to be set, or take the key out.".to_owned()
+            }
+            _ => self.example_hint(path, shape),
+        };
+        self.findings.push(
+            Finding::error(NO_VALUE, path.clone(), format!("`{path}` has no value"))
+                .on_key()
+                .label(format!("expected {}", expected(shape)))
+                .hint(hint),
+        );
+    }
+
+    fn wrong_kind<T>(&mut self, node: Node, shape: &Shape, path: &PolicyPath) -> Option<T> {
+        let hint = self.example_hint(path, shape);
+        self.findings.push(
+            Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
+                .at(node.place)
+                .label(format!("expected {}", expected(shape)))
+                .hint(hint),
+        );
+        None
+    }
+
+    fn example_hint(&self, path: &PolicyPath, shape: &Shape) -> String {
+        let mut example = shape.example.clone();
+        let mut key = None;
+        if let Some((super::path::Step::Key(last), before)) = path.steps().split_last() {
+            key = Some(last.clone());
+            if let Some(field) = self.field(before, last) {
+                example = field.example.as_ref().map(super::shape::written).or(example);
+            }
+        }
+        match (key, example) {
+            (Some(key), Some(example)) => format!("Write for example `{key}: {example}`."),
+            (None, Some(example)) => format!("Write for example `{example}`."),
+            _ => format!("Expected is {}.", expected(shape)),
+        }
+    }
+
+    /// The field that a path names, looked up from the top.
+    fn field(&self, before: &[super::path::Step], last: &str) -> Option<&'static super::shape::Field> {
+        let mut at = self.shapes.root;
+        for step in before {
+            let shape = self.shapes.get(at);
+            at = match step {
+                super::path::Step::Item(_) => shape.list.as_ref()?.item,
+                super::path::Step::Key(key) => {
+                    let map = shape.map.as_ref()?;
+                    map.fields.get(key).map(|field| field.shape).or(map.rest)?
+                }
+            };
+        }
+        self.shapes.get(at).map.as_ref()?.fields.get(last)
+    }
+
+    fn scalar(&mut self, scalar: Scalar, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> Option<Scalar> {
+        if shape.secret {
+            self.findings.push(
+                Finding::error(LITERAL_SECRET, path.clone(), "a secret must not stand in a policy")
+                    .at(place.clone())
+                    .masked()
+                    .label("expected a reference")
+                    .hint("Write where it can be found: `{ env: NAME }`, `{ file: /path }` or `{ credential: name }`. Replace the secret itself: it has been written down."),
+            );
+            return None;
+        }
+        match scalar.resolved() {
+            Resolved::Bool(_) if shape.boolean => return Some(scalar),
+            Resolved::Integer(number) if shape.number.is_some() => {
+                #[expect(clippy::cast_precision_loss, reason = "compared with small limits only")]
+                let fits = self.in_range(number as f64, &scalar, shape, path, place);
+                return fits.then_some(scalar);
+            }
+            Resolved::Float(number) if shape.number.as_ref().is_some_and(|limits| !limits.integer) => {
+                return self.in_range(number, &scalar, shape, path, place).then_some(scalar);
+            }
+            _ => {}
+        }
+        if shape.boolean && shape.text.is_none() {
+            let hint = if scalar.is_old_boolean() { "Write `true` or `false`.".to_owned() } else { self.example_hint(path, shape) };
+            let node = Node { value: Value::Scalar(scalar), place: place.clone() };
+            self.findings.push(
+                Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
+                    .at(place.clone())
+                    .label("expected `true` or `false`")
+                    .hint(hint),
+            );
+            return None;
+        }
+        let Some(text) = &shape.text else {
+            return self.wrong_kind(Node { value: Value::Scalar(scalar), place: place.clone() }, shape, path);
+        };
+        self.text(&scalar, text, shape, path, place).then_some(scalar)
+    }
+
+    fn in_range(&mut self, number: f64, scalar: &Scalar, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> bool {
+        let Some(limits) = &shape.number else { return true };
+        let low = limits.min.is_some_and(|min| number < min);
+        let high = limits.max.is_some_and(|max| number > max);
+        if low || high || !number.is_finite() {
+            let label = match (limits.min, limits.max) {
+                (Some(min), Some(max)) if (min - max).abs() < f64::EPSILON => format!("expected {min}"),
+                (Some(min), Some(max)) => format!("expected {min} to {max}"),
+                (Some(min), None) => format!("expected {min} or more"),
+                (None, Some(max)) => format!("expected {max} or less"),
+                (None, None) => "expected a number".to_owned(),
+            };
+            let hint = if path.to_string() == "version" {
+                "This seawall reads version 1 of the policy language; a newer one may read more.".to_owned()
+            } else {
+                self.example_hint(path, shape)
+            };
+            self.findings.push(
+                Finding::error(OUT_OF_RANGE, path.clone(), format!("{} is out of range", clipped(&scalar.text)))
+                    .at(place.clone())
+                    .label(label)
+                    .hint(hint),
+            );
+            return false;
+        }
+        true
+    }
+
+    fn text(&mut self, scalar: &Scalar, text: &Text, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> bool {
+        if !text.choices.is_empty() {
+            return self.choice(scalar, text, path, place);
+        }
+        let quantity = text.format.as_deref().and_then(quantity_reader);
+        if let Some(read) = quantity {
+            let Err(error) = read(&scalar.text) else { return true };
+            let code = if error.fault.is_of_value() {
+                BAD_AMOUNT
+            } else if matches!(text.format.as_deref(), Some("name" | "backup-id" | "lsn")) {
+                BAD_FORM
+            } else {
+                BAD_QUANTITY
+            };
+            self.findings.push(
+                Finding::error(code, path.clone(), error.message)
+                    .at(place.clone())
+                    .label(format!("expected {}", expected(shape)))
+                    .hint(error.hint),
+            );
+            return false;
+        }
+        if scalar.is_sexagesimal() && text.format.as_deref() == Some("clock-time") {
+            self.findings.push(
+                Finding::error(SEXAGESIMAL, path.clone(), format!("`{}` needs quotes", clipped(&scalar.text)))
+                    .at(place.clone())
+                    .label("some YAML readers take this for a number to the base of 60")
+                    .hint(format!("Write \"{}\".", padded(&scalar.text))),
+            );
+            return false;
+        }
+        match scalar.resolved() {
+            Resolved::Text => {}
+            _ => {
+                let node = Node { value: Value::Scalar(scalar.clone()), place: place.clone() };
+                self.findings.push(
+                    Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
+                        .at(place.clone())
+                        .label(format!("expected {}", expected(shape)))
+                        .hint(format!("Put it in quotes if the text is meant: \"{}\".", clipped(&scalar.text))),
+                );
+                return false;
+            }
+        }
+        if scalar.is_old_boolean() {
+            self.findings.push(
+                Finding::error(OLD_BOOLEAN, path.clone(), format!("`{}` needs quotes", scalar.text))
+                    .at(place.clone())
+                    .label("some YAML readers take this for true or false")
+                    .hint(format!("Write \"{}\" if the word is meant.", scalar.text)),
+            );
+            return false;
+        }
+        match text.format.as_deref().and_then(|format| form_fault(format, &scalar.text)) {
+            Some((code, message, hint)) => {
+                self.findings.push(
+                    Finding::error(code, path.clone(), message).at(place.clone()).label(format!("expected {}", expected(shape))).hint(hint),
+                );
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn choice(&mut self, scalar: &Scalar, text: &Text, path: &PolicyPath, place: &super::source::Place) -> bool {
+        if text.choices.contains(&scalar.text) && scalar.resolved() == Resolved::Text {
+            return true;
+        }
+        let all = text.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
+        let hint = match nearest(&scalar.text, text.choices.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None => format!("Write one of {all}."),
+        };
+        self.findings.push(
+            Finding::error(UNKNOWN_CHOICE, path.clone(), format!("`{}` is not a choice here", clipped(&scalar.text)))
+                .at(place.clone())
+                .label(format!("expected {all}"))
+                .hint(hint),
+        );
+        false
+    }
+}
+
+/// Words that other tools use for what has another name here.
+const SYNONYMS: [(&str, &str); 14] = [
+    ("retention", "keep"),
+    ("retain", "keep"),
+    ("cron", "schedule"),
+    ("when", "schedule"),
+    ("when", "at"),
+    ("tz", "timezone"),
+    ("name", "policy"),
+    ("storage", "stores"),
+    ("hypertable", "hypertables"),
+    ("archive_timeout", "timeout"),
+    ("notify", "receivers"),
+    ("time", "at"),
+    ("day_of_week", "on"),
+    ("full", "physical"),
+];
+
+type Reader = fn(&str) -> Result<(), QuantityError>;
+
+fn quantity_reader(format: &str) -> Option<Reader> {
+    fn of<T: FromStr<Err = QuantityError>>(text: &str) -> Result<(), QuantityError> {
+        text.parse::<T>().map(drop)
+    }
+    Some(match format {
+        "duration-with-unit" => of::<Duration>,
+        "calendar-period" => of::<Period>,
+        "size-with-unit" => of::<Bytes>,
+        "rate-with-unit" => of::<Rate>,
+        "percentage" => of::<Percent>,
+        "name" => of::<Name>,
+        "backup-id" => of::<BackupId>,
+        _ => return None,
+    })
+}
+
+/// What is wrong with a text of the given written form.
+fn form_fault(format: &str, text: &str) -> Option<(Code, String, String)> {
+    let shown = clipped(text);
+    match format {
+        "calendar-date" => {
+            let digits = text.len() == 10
+                && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
+            if !digits {
+                return Some((BAD_FORM, format!("`{shown}` is not a day"), "Write year-month-day, for example `2027-03-31`.".into()));
+            }
+            text.parse::<jiff::civil::Date>()
+                .is_err()
+                .then(|| (NO_SUCH_DATE, format!("there is no day `{shown}`"), "Check the month and how many days it has.".into()))
+        }
+        "clock-time" => (!ClockTime::is_of_form(text)).then(|| {
+            (
+                BAD_FORM,
+                format!("`{shown}` is not a time of day"),
+                "Write hours and minutes from \"00:00\" to \"23:59\", for example \"03:00\".".into(),
+            )
+        }),
+        "month-and-day" => (!MonthDay::is_of_form(text))
+            .then(|| (BAD_FORM, format!("`{shown}` is not a day of the year"), "Write month-day, for example `01-15`.".into())),
+        "time-zone" => (!ZoneName::is_of_form(text)).then(|| {
+            (
+                BAD_FORM,
+                format!("`{shown}` is not a time zone"),
+                "Write a name of the IANA database, for example `Europe/Oslo` or `UTC`.".into(),
+            )
+        }),
+        "finding-code" => (!FindingCode::is_of_form(text)).then(|| {
+            (BAD_FORM, format!("`{shown}` is not the code of a finding"), "Write it as messages show it, for example `SW0903`.".into())
+        }),
+        _ => None,
+    }
+}
+
+fn padded(time: &str) -> String {
+    if time.find(':') == Some(1) { format!("0{time}") } else { time.to_owned() }
+}
+
+/// What a shape accepts, in a few words.
+fn expected(shape: &Shape) -> String {
+    if shape.secret {
+        return "a reference to a secret".into();
+    }
+    let mut kinds: Vec<String> = Vec::new();
+    if let Some(text) = &shape.text {
+        if text.choices.is_empty() {
+            kinds.push(
+                match text.format.as_deref() {
+                    Some("duration-with-unit") => "a duration such as `15m`",
+                    Some("calendar-period") => "a period such as `30d`",
+                    Some("size-with-unit") => "a size such as `500GB`",
+                    Some("rate-with-unit") => "a rate such as `200MB/s`",
+                    Some("percentage") => "a percentage such as `80%`",
+                    Some("name") => "a name",
+                    Some("calendar-date") => "a day such as `2027-03-31`",
+                    Some("clock-time") => "a time of day such as \"03:00\"",
+                    Some("month-and-day") => "a day of the year such as `01-15`",
+                    Some("time-zone") => "a time zone such as `Europe/Oslo`",
+                    Some("finding-code") => "a code such as `SW0903`",
+                    Some("backup-id") => "a backup's id",
+                    _ => "a text",
+                }
+                .into(),
+            );
+        } else {
+            kinds.push(text.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", "));
+        }
+    }
+    if let Some(number) = &shape.number {
+        kinds.push(if number.integer { "a whole number" } else { "a number" }.into());
+    }
+    if shape.boolean {
+        kinds.push("`true` or `false`".into());
+    }
+    if shape.list.is_some() {
+        kinds.push("a list".into());
+    }
+    if let Some(map) = &shape.map {
+        kinds.push(if map.fields.is_empty() && map.rest.is_none() { "`{}`" } else { "a map" }.into());
+    }
+    match kinds.split_last() {
+        None => "something else".into(),
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} or {last}", before.join(", ")),
+    }
+}
