@@ -1,5 +1,7 @@
 //! Seawall proves that a PostgreSQL/TimescaleDB database can be recovered, from a policy file that people review.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod policy;
 pub mod units;
+pub mod world;
