@@ -55,20 +55,26 @@ impl CivilRule {
     /// Improves `best` by the pairs between two moments of the rule, both included, shifted by `-offset` into real time.
     pub(super) fn extreme_between(&self, from: i64, to: i64, offset: i64, best: &mut Best) {
         let (first, last) = (from.div_euclid(DAY), to.div_euclid(DAY));
+        // Most of the time no pair within a day can improve on what is there.
+        let worthwhile = self.within_a_day(best.extreme).is_some_and(|length| best.extreme.prefers(length, best.length()));
         let mut within_day = |day: i64, begin: i64, end: i64| {
             for (one, other) in self.times.pairs(begin, end) {
                 best.consider(day * DAY + one - offset, day * DAY + other - offset);
             }
         };
+        if worthwhile {
+            let in_between = self.days.at_or_after(first + 1).filter(|day| *day < last);
+            within_day(first, from - first * DAY, if first == last { to - last * DAY } else { DAY });
+            if let Some(day) = in_between {
+                within_day(day, 0, DAY);
+            }
+            if first != last {
+                within_day(last, 0, to - last * DAY);
+            }
+        }
         if first == last {
-            within_day(first, from - first * DAY, to - last * DAY);
             return;
         }
-        within_day(first, from - first * DAY, DAY);
-        if let Some(day) = self.days.at_or_after(first + 1).filter(|day| *day < last) {
-            within_day(day, 0, DAY);
-        }
-        within_day(last, 0, to - last * DAY);
         // From the last time of one day to the first time of the next.
         let night = self.times.first() - self.times.last();
         let mut steps = Best { extreme: best.extreme, pair: None };
@@ -82,12 +88,21 @@ impl CivilRule {
 
     /// The extreme over a whole cycle of the calendar.
     pub(super) fn extreme_ever(&self, extreme: Extreme) -> i64 {
-        let mut within = Best { extreme, pair: None };
-        for (one, other) in self.times.pairs(0, DAY) {
-            within.consider(one, other);
-        }
         let night = self.days.extreme_step_ever(extreme) * DAY + self.times.first() - self.times.last();
-        if extreme.prefers(night, within.length()) { night } else { within.length() }
+        self.within_a_day(extreme).filter(|within| extreme.prefers(*within, night)).unwrap_or(night)
+    }
+
+    fn within_a_day(&self, extreme: Extreme) -> Option<i64> {
+        self.times.steps().map(|(longest, shortest)| match extreme {
+            Extreme::Longest => longest,
+            Extreme::Shortest => shortest,
+        })
+    }
+
+    /// All gaps are alike on a clock that is never changed.
+    pub(super) fn is_regular(&self) -> bool {
+        // What depends on months cannot be, or else it would be a week.
+        matches!(self.days, Days::Week(_)) && self.extreme_ever(Extreme::Longest) == self.extreme_ever(Extreme::Shortest)
     }
 }
 
@@ -121,25 +136,32 @@ impl MonthDays {
         let mut month = Month::containing(first);
         let mut day = first;
         let mut matching = self.of(month) & !(u32::MAX >> (31 - (first - month.first)));
-        loop {
-            while matching != 0 {
-                let next = month.first + i64::from(matching.trailing_zeros());
-                if next > last {
-                    return;
-                }
+        while month.first <= last {
+            let (next, end) = (month.first + i64::from(matching.trailing_zeros()), month.first + 31 - i64::from(matching.leading_zeros()));
+            let whole = end <= last && !best.extreme.prefers(self.step_in(month, best.extreme), best.length());
+            if matching != 0 && whole {
                 best.consider(day, next);
-                day = next;
-                matching &= matching - 1;
-                // In a run of consecutive days, all but the first step are alike.
-                if best.length() == 1 && best.extreme == Extreme::Shortest {
-                    return;
-                }
+                day = end;
+            } else {
+                day = walk(day, month.first, matching, last, best);
             }
             month = month.next();
-            if month.first > last {
-                return;
-            }
             matching = self.of(month);
         }
     }
+}
+
+/// Day by day through the rest of a month.
+fn walk(day: i64, first_of_month: i64, matching: u32, last: i64, best: &mut Best) -> i64 {
+    let (mut day, mut matching) = (day, matching);
+    while matching != 0 {
+        let next = first_of_month + i64::from(matching.trailing_zeros());
+        if next > last {
+            break;
+        }
+        best.consider(day, next);
+        day = next;
+        matching &= matching - 1;
+    }
+    day
 }

@@ -1,5 +1,6 @@
 //! Which days a rule matches, in the form that is quick to walk: a week, or the days of a month as bits.
 
+use super::civil_gap::Extreme;
 use super::month::{FIRST_DAY, LAST_DAY, Month, weekday};
 
 /// A non-empty set of civil days.
@@ -17,6 +18,8 @@ pub(super) struct MonthDays {
     months: u16,
     /// By length (28 to 31) and first weekday; bit 0 is the first of the month.
     shapes: [[u32; 7]; 4],
+    /// The longest and the shortest step between matching days, in each shape.
+    steps: [[(u8, u8); 7]; 4],
 }
 
 /// The conditions on a day, before they are worked out.
@@ -71,11 +74,24 @@ impl DayConditions {
                 *shape = self.in_month(length, first);
             }
         }
-        let days = MonthDays { months: self.months & Self::ALL_MONTHS, shapes };
+        let steps = shapes.map(|by_first| by_first.map(steps));
+        let days = MonthDays { months: self.months & Self::ALL_MONTHS, shapes, steps };
         // In 400 years February ends with a 29th on every day of the week, so each shape of a month comes up.
         let possible = (1..=12).any(|month| days.includes(month) && lengths(month).any(|length| shapes[length] != [0; 7]));
         possible.then(|| days.week().map_or_else(|| Days::Months(Box::new(days)), Days::Week))
     }
+}
+
+/// The longest and the shortest step between the days of a month; with fewer than two of them, none is worth looking at.
+fn steps(matching: u32) -> (u8, u8) {
+    let (mut rest, mut longest, mut shortest) = (matching, 0, u8::MAX);
+    while rest.count_ones() > 1 {
+        let day = rest.trailing_zeros();
+        rest &= rest - 1;
+        let step = (rest.trailing_zeros() - day) as u8;
+        (longest, shortest) = (longest.max(step), shortest.min(step));
+    }
+    (longest, shortest)
 }
 
 /// Indexes of [`MonthDays::shapes`] that a month can have.
@@ -105,6 +121,12 @@ impl MonthDays {
             return 0;
         }
         self.shapes[month.length() as usize - 28][weekday(month.first) as usize]
+    }
+
+    /// The extreme step between the matching days of a month.
+    pub(super) fn step_in(&self, month: Month, extreme: Extreme) -> i64 {
+        let (longest, shortest) = self.steps[month.length() as usize - 28][weekday(month.first) as usize];
+        i64::from(if extreme == Extreme::Longest { longest } else { shortest })
     }
 
     /// The weekdays, when nothing but the weekday matters.

@@ -198,7 +198,7 @@ impl<'s> Search<'s> {
 
     fn cause(&self, usual: i64) -> GapCause {
         let rule = self.clockwork.rule;
-        if rule.extreme_ever(Extreme::Longest) == rule.extreme_ever(Extreme::Shortest) {
+        if rule.is_regular() {
             return GapCause::Regular;
         }
         match &rule.days {

@@ -8,6 +8,7 @@ pub(super) struct Times {
     minutes: Box<[u16]>,
     /// There is one in each of the 24 hours: such a rule follows real time when an hour comes twice.
     pub every_hour: bool,
+    steps: Option<(i64, i64)>,
 }
 
 impl Times {
@@ -16,7 +17,9 @@ impl Times {
         minutes.sort_unstable();
         minutes.dedup();
         let hours = minutes.iter().fold(0u32, |hours, minute| hours | 1 << (minute / 60));
-        (!minutes.is_empty()).then(|| Times { minutes: minutes.into(), every_hour: hours == 0xff_ffff })
+        let steps = minutes.windows(2).map(|pair| i64::from(pair[1] - pair[0]) * 60);
+        let steps = steps.clone().max().zip(steps.min());
+        (!minutes.is_empty()).then(|| Times { minutes: minutes.into(), every_hour: hours == 0xff_ffff, steps })
     }
 
     /// In seconds since midnight on the clock, like everything below.
@@ -37,6 +40,10 @@ impl Times {
     }
     pub(super) fn iter(&self) -> impl Iterator<Item = TimeOfDay> {
         self.minutes.iter().map(|minute| TimeOfDay::from_minute_of_day(*minute))
+    }
+    /// The longest and the shortest step between neighbours on one day, unless there is only one time.
+    pub(super) fn steps(&self) -> Option<(i64, i64)> {
+        self.steps
     }
     /// Neighbours on the same day, from the time `from` to the time `to`.
     pub(super) fn pairs(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {

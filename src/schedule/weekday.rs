@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(suggested("wensday"), Some(Weekday::Wednesday));
         assert_eq!(suggested("thurs"), Some(Weekday::Thursday));
         assert_eq!(suggested("sunnyday"), Some(Weekday::Sunday));
-        assert_eq!(suggested("søndag"), None);
+        assert_eq!(suggested("søndag"), Some(Weekday::Sunday));
+        assert_eq!(suggested("jour"), None);
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
-use super::rules::{self, Days, Rule};
+use super::rules::{self, Days, Item, Rule};
 use super::systemd::compare;
 
 const CASES: usize = 600;
@@ -24,6 +24,20 @@ fn in_its_words(rule: &Rule) -> Option<String> {
         }
         _ => Some(text),
     }
+}
+
+/// croniter takes a range of one value, `3-3`, for the whole field, and a day field that lists every value, `1-31` or
+/// `3,8,*`, for a star.
+fn is_read_otherwise(rule: &Rule) -> bool {
+    if let Rule::Cron { days: Days::Fields { day, weekday, .. }, .. } = rule
+        && [day, weekday].iter().any(|field| !field.begins_with_star() && field.matches_all())
+    {
+        return true;
+    }
+    rule.fields()
+        .iter()
+        .flat_map(|field| &field.0)
+        .any(|item| matches!(item, Item::Range(from, to) | Item::RangeEvery(from, to, _) if from == to))
 }
 
 fn ask(questions: &[serde_json::Value]) -> Vec<serde_json::Value> {
@@ -53,6 +67,9 @@ fn firings_agree_with_croniter() {
     let mut cases = Vec::new();
     while cases.len() < CASES {
         let (rule, zone, base) = strategy.new_tree(&mut runner).expect("a case").current();
+        if is_read_otherwise(&rule) {
+            continue;
+        }
         if let Some(schedule) = rule.schedule(zones[zone]) {
             cases.push((rule, schedule, zones[zone], base));
         }

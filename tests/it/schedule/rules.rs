@@ -53,7 +53,10 @@ impl Field {
             Item::RangeEvery(from, to, step) => from <= value && value <= to && (value - from) % step == 0,
         })
     }
-    fn begins_with_star(&self) -> bool {
+    pub(super) fn matches_all(&self) -> bool {
+        (self.1.0..=self.1.1).all(|value| self.matches(value))
+    }
+    pub(super) fn begins_with_star(&self) -> bool {
         self.text().starts_with('*')
     }
 }
@@ -81,6 +84,15 @@ impl Rule {
             Days::LastDay => "L * *".to_owned(),
         };
         Some(format!("{} {} {days}", minute.text(), hour.text()))
+    }
+
+    /// The fields of a cron expression.
+    pub(super) fn fields(&self) -> Vec<&Field> {
+        match self {
+            Rule::Cron { minute, hour, days: Days::Fields { day, month, weekday } } => vec![minute, hour, day, month, weekday],
+            Rule::Cron { minute, hour, .. } => vec![minute, hour],
+            Rule::Calendar { .. } => Vec::new(),
+        }
     }
 
     /// Nothing when no day ever matches.
