@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod policy;
+pub mod schedule;
 pub mod units;

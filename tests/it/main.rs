@@ -1,1 +1,3 @@
-fn main() {}
+//! One binary for all tests that look at Seawall from outside.
+
+mod schedule;
