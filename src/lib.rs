@@ -1,4 +1,5 @@
 //! Seawall proves that a PostgreSQL/TimescaleDB database can be recovered, from a policy file that people review.
 #![forbid(unsafe_code)]
 
+pub mod inventory;
 pub mod units;
