@@ -2,4 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod inventory;
+pub mod recovery;
+pub mod retention;
 pub mod units;

@@ -57,9 +57,13 @@ impl Hold {
 
 impl Selection {
     pub fn matches(&self, backup: &Backup) -> bool {
+        (self.backups.is_empty() || self.backups.contains(&backup.id)) && self.matches_apart_from_ids(backup)
+    }
+
+    /// For callers with so many ids that they look them up themselves.
+    pub(crate) fn matches_apart_from_ids(&self, backup: &Backup) -> bool {
         let moment = backup.moment();
-        (self.backups.is_empty() || self.backups.contains(&backup.id))
-            && (self.jobs.is_empty() || self.jobs.contains(&backup.job))
+        (self.jobs.is_empty() || self.jobs.contains(&backup.job))
             && (self.labels.is_empty() || backup.label.as_ref().is_some_and(|label| self.labels.contains(label)))
             && self.from.is_none_or(|from| moment >= from)
             && self.to.is_none_or(|to| moment <= to)
