@@ -18,7 +18,8 @@ pub struct BaseReason {
 pub enum Why {
     /// It ends last before the target, so least has to be replayed.
     NewestBeforeTarget,
-    /// As the other, but the target may lie anywhere, so it may also lie before this backup: name an older time then.
+    /// The target is at the end of the log, or its place is found only while replaying. A transaction or restore point from
+    /// before this backup is not found that way: its time has to be named.
     NewestOfAll,
     /// It was asked for.
     Named,

@@ -4,7 +4,7 @@ use super::history::History;
 use super::path::{end_timeline, replay};
 use super::target::{Aim, Target};
 use crate::inventory::{BackupKind, Chains, StoreInventory, SystemIdentifier};
-use crate::units::{BackupId, Instant, Timeline};
+use crate::units::{BackupId, Instant};
 
 /// What can be recovered from one store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,6 +48,8 @@ mod forecast;
 mod keep;
 mod lifetime;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod wal;
 
