@@ -125,7 +125,7 @@ pub(super) fn parse(expression: &str) -> Result<Parsed, CronError> {
     let days = conditions.days().ok_or_else(|| CronError {
         fault: CronFault::Never,
         at: day_of_month.at..day_of_week.range().end,
-        message: format!("`{expression}` never fires"),
+        message: format!("`{}` never fires", clipped(expression.trim())),
         hint: "No such month has such a day: change the day of the month or the month.".to_owned(),
     })?;
     let each = |bits: u64, limit: u8| (0..limit).filter(move |value| bits & (1 << value) != 0);
