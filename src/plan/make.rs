@@ -208,8 +208,7 @@ fn steps_of(policy: &Policy, job: &Timed<'_>) -> Vec<Step> {
     let name = job
         .path
         .steps()
-        .iter()
-        .nth(1)
+        .get(1)
         .and_then(|step| if let PathStep::Key(key) = step { Some(key.as_str()) } else { None })
         .unwrap_or_default();
     match job.kind {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::civil_rule::CivilRule;
 use super::day_rule::{CalendarPeriod, DayRule, MonthDay, Nth, NthDay};
 use super::days::DayConditions;
-use super::nearest::nearest;
+use crate::units::nearest;
 use super::time_of_day::TimeOfDay;
 use super::times::Times;
 use super::weekday::{Weekday, WeekdaySet};

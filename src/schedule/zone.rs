@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use thiserror::Error;
 
-use super::nearest::nearest;
+use crate::units::nearest;
 use crate::units::Instant;
 
 /// A time zone. Its rules come from the database compiled into the program, never from the machine, so that a policy is
