@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod inventory;
+pub mod plan;
 pub mod policy;
+pub mod recovery;
+pub mod retention;
+pub mod schedule;
 pub mod units;
 pub mod world;
