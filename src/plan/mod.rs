@@ -9,14 +9,16 @@ mod existing;
 mod forecast;
 mod lint;
 mod make;
+pub mod markdown;
 mod step;
 mod steps;
+pub mod text;
 
 pub use due::Due;
 pub use existing::{Existing, Fate, StoreState, WalState};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
 pub use lint::{LintFault, lint};
-pub use make::make;
+pub use make::{make, minute};
 pub use step::{Action, Precondition, Step};
 
 use schemars::JsonSchema;
