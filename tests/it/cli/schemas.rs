@@ -35,6 +35,9 @@ fn every_key_of_a_policy_is_described_and_has_an_example() {
 }
 
 fn walk<'s>(root: &'s Value, path: &str, at: &'s Value, bare: &mut Vec<String>, seen: &mut Vec<&'s str>) {
+    if !at.is_object() {
+        return;
+    }
     if let Some(reference) = at["$ref"].as_str() {
         if !seen.contains(&reference) {
             seen.push(reference);
