@@ -29,6 +29,8 @@ const NO_SUCH_DATE: Code = Code(209);
 
 /// More keys than this help nobody who reads a message.
 const MANY_KEYS: usize = 20;
+/// From here on nobody reads hints, and what was meant is not looked for.
+const MANY_FINDINGS: usize = 500;
 /// Nor do more places that a key may belong to.
 const MANY_HOMES: usize = 3;
 
@@ -220,6 +222,11 @@ impl Checker {
     fn unknown_key(&mut self, key: &str, map: &Map, path: &PolicyPath, place: &super::source::Place) {
         let known: Vec<&str> = map.fields.keys().map(String::as_str).collect();
         let shown = clipped(key);
+        let message = format!("`{shown}` is not a known key");
+        if self.findings.len() >= MANY_FINDINGS {
+            self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key());
+            return;
+        }
         let label = if known.is_empty() {
             "nothing can be set here".to_owned()
         } else if known.len() <= 8 {
@@ -251,13 +258,7 @@ impl Checker {
         } else {
             format!("The keys are {}.", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
         };
-        self.findings.push(
-            Finding::error(UNKNOWN_KEY, path.key(key), format!("`{shown}` is not a known key"))
-                .at(place.clone())
-                .on_key()
-                .label(label)
-                .hint(hint),
-        );
+        self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key().label(label).hint(hint));
     }
 
     fn no_value(&mut self, shape: &Shape, path: &PolicyPath) {
