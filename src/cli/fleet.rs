@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::examine::examine;
+use super::examine::{Examined, examine};
 use super::location::Location;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
@@ -21,20 +21,6 @@ const NO_POLICY: Code = Code(13);
 const SAME_NAME: Code = Code(205);
 /// How many places that inherit one mistake are named beside it.
 const MAX_HEIRS: usize = 4;
-
-/// One policy and everything that was found in it.
-#[derive(Debug)]
-pub struct Examined {
-    pub document: Document,
-    /// Ordered by place.
-    pub findings: Vec<Finding>,
-}
-
-impl Examined {
-    pub fn is_sound(&self) -> bool {
-        self.document.file.is_some() && !self.findings.iter().any(Finding::is_blocking)
-    }
-}
 
 /// All policies that a command is about.
 #[derive(Debug, Default)]
@@ -251,9 +237,7 @@ fn read_all(wanted: &[Wanted], now: Instant) -> Vec<Examined> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             wanted.get(at).zip(done.get(at))
         } {
-            let document = file.read();
-            let findings = sorted(examine(&document, now));
-            let _ = slot.set(Examined { document, findings });
+            let _ = slot.set(examine(file.read(), now));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)).min(wanted.len());
