@@ -74,7 +74,10 @@ fn printed(finding: &Finding, secrets: &Secrets, renderer: &Renderer) -> String 
         (None, Weight::Warning) => Level::WARNING,
         (None, Weight::Note) => Level::NOTE,
     };
-    let mut places = Places { group: Group::with_title(level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string())), columns: Vec::new() };
+    let mut places = Places {
+        group: Group::with_title(level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string())),
+        columns: Vec::new(),
+    };
     if let Some(place) = &finding.place {
         let label = finding.label.as_deref().map(|label| secrets.clean(label));
         places = places.with(place, AnnotationKind::Primary, label, secrets);
