@@ -23,7 +23,7 @@ impl Examined {
 }
 
 /// The findings of one policy: about its form, its meaning, and what it cannot keep.
-pub fn examine(document: Document, now: Instant) -> Examined {
+pub fn examine(document: Document, now: Instant, _inventory: Option<&crate::inventory::Inventory>) -> Examined {
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let resolved = resolve(&document, today);
     let mut findings = document.findings.clone();
