@@ -1,1 +1,4 @@
-fn main() {}
+//! One binary for all tests that look at Seawall from outside.
+
+mod fuzz;
+mod layering;
