@@ -138,6 +138,9 @@ impl Document {
     pub fn locate(&self, finding: &mut Finding) {
         if finding.place.is_none() {
             finding.place = self.place_of(&finding.path, finding.focus);
+            if let (Some(place), Some(part)) = (&mut finding.place, &finding.within) {
+                narrow(place, part);
+            }
         }
         for related in &mut finding.related {
             if related.place.is_none() {
@@ -186,6 +189,17 @@ impl Document {
     pub fn tree(&self) -> Option<&Node> {
         self.tree.as_ref()
     }
+}
+
+/// Narrows a value's place to a part of it, where the text stands as it is meant: on one line, without escapes.
+fn narrow(place: &mut Place, part: &std::ops::Range<usize>) {
+    let text = place.text();
+    let quote = usize::from(text.starts_with(['"', '\'']));
+    if text.contains(['\n', '\\']) || part.end + 2 * quote > text.len() {
+        return;
+    }
+    let end = (part.end.max(part.start + 1)).min(text.len() - 2 * quote);
+    *place = Place::new(&place.source, place.start + quote + part.start.min(end), place.start + quote + end);
 }
 
 /// The value of a top-level key that the file itself writes, not one it inherits.

@@ -74,6 +74,8 @@ pub struct Finding {
     /// Where it stands in the text; found from the path where it is not known yet.
     pub place: Option<Place>,
     pub related: Vec<Related>,
+    /// The bytes of the value that are meant, when it is only a part of it.
+    pub within: Option<std::ops::Range<usize>>,
     /// The place holds a secret: it is not shown.
     pub masked: bool,
     /// The reason it was accepted for, when the policy acknowledges it.
@@ -92,6 +94,7 @@ impl Finding {
             focus: Focus::Value,
             place: None,
             related: Vec::new(),
+            within: None,
             masked: false,
             acknowledged: None,
         }
@@ -118,6 +121,11 @@ impl Finding {
     #[must_use]
     pub fn on_key(mut self) -> Self {
         self.focus = Focus::Key;
+        self
+    }
+    #[must_use]
+    pub fn within(mut self, bytes: std::ops::Range<usize>) -> Self {
+        self.within = Some(bytes);
         self
     }
     #[must_use]

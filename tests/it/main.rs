@@ -2,3 +2,5 @@
 
 mod fuzz;
 mod layering;
+mod retention;
+mod schedule;

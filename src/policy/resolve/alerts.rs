@@ -1,0 +1,132 @@
+//! Receivers, routes, thresholds, the mail server.
+
+use super::Resolver;
+use crate::policy::file;
+use crate::policy::finding::{Code, Finding};
+use crate::policy::path::PolicyPath;
+
+const NO_SMTP: Code = Code(233);
+const WRONG_ORDER: Code = Code(232);
+const HEARS_NOTHING: Code = Code(234);
+const PLAIN_MAIL: Code = Code(235);
+
+impl Resolver<'_> {
+    pub(super) fn alerts(&mut self) {
+        self.receivers();
+        let Some(alerts) = &self.file.alerts else {
+            if !self.file.backups.is_empty() && !self.was_cut(&["alerts"].into()) {
+                self.push(
+                    Finding::warning(HEARS_NOTHING, PolicyPath::top(), "nobody hears of a failure")
+                        .hint("Add `receivers` and `alerts: { routes: [{ to: [NAME] }] }`."),
+                );
+            }
+            return;
+        };
+        let path = PolicyPath::from(["alerts"]);
+        for (index, route) in alerts.routes.iter().enumerate() {
+            self.route(route, &path.key("routes").item(index));
+        }
+        let critical = alerts.routes.iter().any(|route| {
+            route.event.is_none() && route.job.is_none() && route.severity.is_none_or(|severity| severity == file::Severity::Critical)
+        });
+        if !critical && !self.file.backups.is_empty() && !self.cut.iter().any(|cut| cut.starts_with(&path)) {
+            self.push(
+                Finding::warning(HEARS_NOTHING, path.key("routes"), "nobody hears of every critical alert")
+                    .on_key()
+                    .hint("Add a route with `severity: critical` and without `job` or `event`."),
+            );
+        }
+        if let Some(thresholds) = &alerts.thresholds {
+            for job in thresholds.backup_age_of.keys() {
+                self.refer(job, &self.file.backups, "backups", &path.key("thresholds").key("backup_age_of").key(job));
+            }
+        }
+    }
+
+    fn receivers(&mut self) {
+        let mut mails = false;
+        for (name, receiver) in &self.file.receivers {
+            let path = PolicyPath::from(["receivers", name.as_str()]);
+            if let Some(email) = &receiver.email {
+                mails = true;
+                for (index, address) in email.to.iter().enumerate() {
+                    self.mail(address, &path.key("email").key("to").item(index));
+                }
+            }
+            if let Some(slack) = &receiver.slack
+                && slack.token.is_some()
+                && slack.channel.is_none()
+            {
+                self.push(
+                    Finding::error(Code(103), path.key("slack"), "a bot must be told its channel")
+                        .on_key()
+                        .hint("Add `channel: \"#NAME\"`."),
+                );
+            }
+            if let Some(manager) = &receiver.alertmanager {
+                self.address(Some(&manager.url), &path.key("alertmanager").key("url"));
+            }
+        }
+        match &self.file.smtp {
+            None if mails && !self.was_cut(&["smtp"].into()) => {
+                self.push(
+                    Finding::error(NO_SMTP, PolicyPath::from(["receivers"]), "mail is to be sent and there is no mail server")
+                        .on_key()
+                        .hint("Add `smtp: { host: mail.example.com, from: seawall@example.com }`."),
+                );
+            }
+            Some(smtp) => {
+                let path = PolicyPath::from(["smtp"]);
+                self.mail(&smtp.from, &path.key("from"));
+                let near = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
+                if smtp.tls == Some(file::SmtpTls::None) && (!near || smtp.password.is_some()) {
+                    self.push(Finding::error(PLAIN_MAIL, path.key("tls"), "mail would cross the network unprotected").hint(
+                        "Write `tls: starttls` or `tls: implicit`; `none` is only for a server on the same host, without a password.",
+                    ));
+                }
+                if smtp.password.is_some() && smtp.user.is_none() {
+                    self.push(
+                        Finding::error(Code(103), path.clone(), "a password is given and no user").on_key().hint("Add `user: NAME`."),
+                    );
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn route(&mut self, route: &file::Route, path: &PolicyPath) {
+        for (index, receiver) in route.to.iter().enumerate() {
+            self.refer(receiver, &self.file.receivers, "receivers", &path.key("to").item(index));
+        }
+        if let Some(job) = &route.job {
+            let jobs: Vec<&str> = self
+                .file
+                .backups
+                .keys()
+                .chain(self.file.drills.keys())
+                .chain(self.file.verify.keys())
+                .map(crate::units::Name::as_str)
+                .collect();
+            self.refer_to(job.as_str(), jobs.iter().copied(), "backups", &path.key("job"));
+        }
+        for (key, window) in [("during", &route.during), ("not_during", &route.not_during)] {
+            if let Some(window) = window {
+                self.refer(window, &self.file.windows, "windows", &path.key(key));
+            }
+        }
+        let mut before = None;
+        for (index, level) in route.escalate.iter().enumerate() {
+            let at = path.key("escalate").item(index);
+            for (item, receiver) in level.to.iter().enumerate() {
+                self.refer(receiver, &self.file.receivers, "receivers", &at.key("to").item(item));
+            }
+            if before.is_some_and(|before| level.after <= before) {
+                self.push(
+                    Finding::error(WRONG_ORDER, at.key("after"), "this level is not later than the one before it")
+                        .hint("List the levels in the order in which they are told."),
+                );
+            }
+            before = Some(level.after);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Names as SQL reads them: what is not quoted is folded to lower case.
+
+/// What is wrong with a text as the name of a table, a view or a column, and what it should be.
+pub fn fault(text: &str, parts: usize) -> Option<(String, String)> {
+    let shown = crate::units::clipped(text);
+    let pieces = match split(text) {
+        Some(pieces) => pieces,
+        None => {
+            return Some((
+                format!("`{shown}` has a quote that is not closed"),
+                "Double quotes come in pairs; one inside a name is written twice.".into(),
+            ));
+        }
+    };
+    if pieces.len() > parts || pieces.iter().any(|piece| piece.is_empty() || piece == "\"\"") {
+        let form = if parts == 1 { "Write one name." } else { "Write `table` or `schema.table`." };
+        return Some((format!("`{shown}` is not a name in SQL"), form.into()));
+    }
+    for piece in &pieces {
+        if piece.len() > 65 {
+            return Some((
+                format!("`{shown}` is longer than the 63 bytes that PostgreSQL allows"),
+                "Check the name; PostgreSQL would cut it.".into(),
+            ));
+        }
+        if piece.starts_with('"') || is_plain(piece) {
+            continue;
+        }
+        let quoted: Vec<String> = pieces
+            .iter()
+            .map(|each| if each.starts_with('"') || is_plain(each) { each.clone() } else { format!("\"{}\"", each.replace('"', "\"\"")) })
+            .collect();
+        let folded = piece.to_lowercase();
+        let why = if is_plain(&folded) {
+            format!("`{shown}` needs quoting: PostgreSQL would read it as `{}`", text.to_lowercase())
+        } else {
+            format!("`{shown}` needs quoting to be a name in SQL")
+        };
+        return Some((why, format!("Write `'{}'`, or in lower case if that is its name.", quoted.join("."))));
+    }
+    None
+}
+
+/// What a name means: quotes taken off, the rest folded.
+pub fn meaning(text: &str) -> Vec<String> {
+    split(text)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|piece| if piece.starts_with('"') { piece.trim_matches('"').replace("\"\"", "\"") } else { piece.to_lowercase() })
+        .collect()
+}
+
+/// Two texts name the same table; one without a schema matches any.
+pub fn same_table(one: &str, other: &str) -> bool {
+    let (one, other) = (meaning(one), meaning(other));
+    match (one.as_slice(), other.as_slice()) {
+        ([.., a], [.., b]) if one.len() != other.len() => a == b,
+        _ => one == other,
+    }
+}
+
+fn is_plain(piece: &str) -> bool {
+    piece.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && piece.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'$')
+}
+
+/// The parts between dots, each still with its quotes.
+fn split(text: &str) -> Option<Vec<String>> {
+    let mut pieces = vec![String::new()];
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => {
+                pieces.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        pieces.last_mut()?.push(c);
+    }
+    (!quoted).then_some(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fault, same_table};
+
+    #[test]
+    fn plain_and_quoted_names_pass() {
+        for name in ["orders", "public.orders", "_x1", "\"Order\"", "public.\"Order Lines\"", "\"a.b\".c", "\"say \"\"hi\"\"\""] {
+            assert_eq!(fault(name, 2), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_read_differently_is_refused() {
+        assert_eq!(
+            fault("Orders", 2).map(|(message, _)| message),
+            Some("`Orders` needs quoting: PostgreSQL would read it as `orders`".into())
+        );
+        for name in ["order lines", "a.b.c", "", ".", "x; drop table y", "\"open", "1st"] {
+            assert!(fault(name, 2).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_schema_matches_any() {
+        assert!(same_table("orders", "public.orders"));
+        assert!(same_table("\"orders\"", "orders"));
+        assert!(!same_table("shop.orders", "public.orders"));
+    }
+}

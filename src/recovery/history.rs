@@ -1,0 +1,42 @@
+use crate::inventory::{Fork, SystemIdentifier};
+use crate::units::{Instant, Lsn, Timeline};
+
+/// One timeline and those it came from, the oldest first.
+#[derive(Debug)]
+pub(super) struct History {
+    stretches: Vec<Stretch>,
+}
+
+/// What of a timeline belongs to a history: up to the fork, or all of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub timeline: Timeline,
+    /// Where the next timeline leaves it.
+    pub until: Option<(Lsn, Option<Instant>)>,
+}
+
+impl History {
+    pub(super) fn of(timeline: Timeline, forks: &[Fork], cluster: Option<SystemIdentifier>) -> Self {
+        let same = |fork: &&Fork| cluster.is_none() || fork.system_identifier.is_none() || fork.system_identifier == cluster;
+        let mut stretches = vec![Stretch { timeline, until: None }];
+        let mut at = timeline;
+        // A parent is always older, so this ends.
+        while let Some(fork) = forks.iter().filter(same).find(|fork| fork.timeline == at && fork.parent < at) {
+            stretches.push(Stretch { timeline: fork.parent, until: Some((fork.at_lsn, fork.at_time)) });
+            at = fork.parent;
+        }
+        stretches.reverse();
+        History { stretches }
+    }
+
+    /// From this timeline on; empty when it is not part of the history.
+    pub(super) fn from(&self, timeline: Timeline) -> &[Stretch] {
+        let at = self.stretches.iter().position(|stretch| stretch.timeline == timeline).unwrap_or(self.stretches.len());
+        &self.stretches[at..]
+    }
+
+    /// Whether this position of this timeline came before the fork.
+    pub(super) fn contains(&self, timeline: Timeline, lsn: Lsn) -> bool {
+        self.from(timeline).first().is_some_and(|stretch| stretch.until.is_none_or(|(until, _)| lsn <= until))
+    }
+}

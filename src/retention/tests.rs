@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::inventory::{Backup, BackupKind, BackupState, Observed, OwnKeep, SystemIdentifier, WalRange};
+use crate::units::{Duration, Instant, Lsn, Name, Period, Timeline};
+
+fn at(text: &str) -> Instant {
+    text.parse().expect("a moment")
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+/// A good one whose position in the log is `lsn` to `lsn + 10`.
+fn full(id: &str, stopped: &str, lsn: u64) -> Backup {
+    Backup {
+        id: id.parse().expect("an id"),
+        job: name("nightly"),
+        kind: BackupKind::Full,
+        state: BackupState::Complete,
+        parent: None,
+        started: at(stopped),
+        stopped: Some(at(stopped)),
+        size: None,
+        stored_size: None,
+        label: None,
+        keep: None,
+        system_identifier: Some(SystemIdentifier(7)),
+        timeline: Some(Timeline::FIRST),
+        start_lsn: Some(Lsn(lsn)),
+        stop_lsn: Some(Lsn(lsn + 10)),
+        verified_at: None,
+    }
+}
+
+/// A full backup each night of November 2026, from the 1st to this day.
+fn november(until: u8) -> Vec<Backup> {
+    (1..=until).map(|day| full(&format!("n{day:02}"), &format!("2026-11-{day:02}T02:00:00Z"), u64::from(day) * 100)).collect()
+}
+
+fn rules(change: impl FnOnce(&mut Keep)) -> BTreeMap<Name, Keep> {
+    let mut keep = Keep::everything(TimeZone::UTC);
+    change(&mut keep);
+    BTreeMap::from([(name("nightly"), keep)])
+}
+
+fn input<'a>(backups: &'a [Backup], keeps: &'a BTreeMap<Name, Keep>, holds: &'a [Hold]) -> RetentionInput<'a> {
+    let (backups, holds) = (Observed::Known(backups), Observed::Known(holds));
+    RetentionInput { backups, keeps, holds, wal: None, failed_grace: Duration::from_days(7) }
+}
+
+fn said(verdicts: &[Verdict<'_>], id: &str) -> String {
+    verdicts.iter().find(|verdict| verdict.backup.id.as_str() == id).expect("it is judged").action.to_string()
+}
+
+fn kept(verdicts: &[Verdict<'_>]) -> Vec<String> {
+    verdicts.iter().filter(|verdict| !verdict.is_deletable()).map(|verdict| verdict.backup.id.to_string()).collect()
+}
+
+#[test]
+fn verdicts_say_why() {
+    let backups = november(21);
+    let keeps = rules(|keep| {
+        keep.within = Some(Period::from_days(3));
+        keep.weekly = Some(Tier::Count(3));
+        keep.monthly = Some(Tier::For(Period::from_years(1)));
+    });
+    let judged = verdicts(&input(&backups, &keeps, &[]), at("2026-11-21T12:00:00Z"));
+    assert_eq!(kept(&judged), ["n01", "n02", "n09", "n16", "n19", "n20", "n21"]);
+    assert_eq!(said(&judged, "n01"), "kept: monthly for 1y, month 2026-11, until 2027-11-01T02:00:00Z");
+    assert_eq!(said(&judged, "n02"), "kept: 3rd of 3 weekly, week 2026-W45");
+    assert_eq!(said(&judged, "n03"), "deletable: older than 3d and in no tier");
+    assert_eq!(said(&judged, "n21"), "kept: the newest good backup of `nightly`; for 3d, until 2026-11-24T02:00:00Z");
+}
+
+#[test]
+fn only_good_ones_fill_a_place() {
+    let mut backups = november(4);
+    backups[1].state = BackupState::Damaged;
+    backups[2].state = BackupState::Failed;
+    backups[3].state = BackupState::Running;
+    backups[3].stopped = None;
+    let keeps = rules(|keep| keep.last = Some(1));
+    let judged = verdicts(&input(&backups, &keeps, &[]), at("2026-11-05T00:00:00Z"));
+    assert_eq!(said(&judged, "n01"), "kept: the newest good backup of `nightly`; 1st of the last 1");
+    assert!(said(&judged, "n02").starts_with("kept: damaged, but its job has nothing newer that is good"));
+    assert_eq!(said(&judged, "n03"), "kept: leftovers of a failed run, until 2026-11-10T02:00:00Z");
+    assert_eq!(said(&judged, "n04"), "kept: it is running");
+    let later = verdicts(&input(&backups, &keeps, &[]), at("2026-11-10T02:00:00Z"));
+    assert_eq!(said(&later, "n03"), "deletable: leftovers of a run that failed at 2026-11-03T02:00:00Z");
+}
+
+#[test]
+fn an_upgraded_cluster_begins_anew_and_the_old_one_keeps_its_own() {
+    let mut backups = november(6);
+    for new in &mut backups[4..] {
+        // Lower than the old number and on timeline 1 again: neither says anything about age.
+        new.system_identifier = Some(SystemIdentifier(2));
+    }
+    let keeps = rules(|keep| keep.daily = Some(Tier::Count(2)));
+    let judged = verdicts(&input(&backups, &keeps, &[]), at("2026-11-06T12:00:00Z"));
+    assert_eq!(kept(&judged), ["n03", "n04", "n05", "n06"]);
+}
+
+#[test]
+fn holds_chains_and_own_keeps() {
+    let mut backups = november(10);
+    backups[8].kind = BackupKind::Incremental;
+    backups[8].parent = Some(backups[2].id.clone());
+    backups[0].label = Some("evidence".into());
+    backups[1].keep = Some(OwnKeep::For(Period::from_days(30)));
+    backups[3].keep = Some(OwnKeep::Until(at("2026-11-09T00:00:00Z")));
+    let holds = [Hold {
+        name: name("case-4711"),
+        reason: "litigation".into(),
+        until: Some(at("2029-01-01T00:00:00Z")),
+        selects: Selection { labels: vec!["evidence".into()], ..Selection::default() },
+    }];
+    let keeps = rules(|keep| keep.last = Some(2));
+    let judged = verdicts(&input(&backups, &keeps, &holds), at("2026-11-10T12:00:00Z"));
+    assert_eq!(kept(&judged), ["n01", "n02", "n03", "n09", "n10"]);
+    assert_eq!(said(&judged, "n01"), "kept: under hold `case-4711` until 2029-01-01T00:00:00Z");
+    assert_eq!(said(&judged, "n02"), "kept: its own keep, until 2026-12-02T02:00:00Z");
+    assert_eq!(said(&judged, "n03"), "kept: n09 builds on it");
+    assert_eq!(said(&judged, "n04"), "deletable: its own keep ended at 2026-11-09T00:00:00Z");
+    let released = verdicts(&input(&backups, &keeps, &holds), at("2029-01-01T00:00:00Z"));
+    assert_eq!(said(&released, "n01"), "deletable: not one of the last 2");
+}
+
+#[test]
+fn what_is_unknown_or_strange_stays() {
+    let mut backups = november(5);
+    backups[0].job = name("retired");
+    backups[4].started = at("2031-01-01T00:00:00Z");
+    backups[4].stopped = Some(at("2031-01-01T01:00:00Z"));
+    let keeps = rules(|keep| keep.last = Some(1));
+    let known = verdicts(&input(&backups, &keeps, &[]), at("2026-11-10T00:00:00Z"));
+    assert_eq!(kept(&known), ["n01", "n04", "n05"]);
+    assert!(said(&known, "n05").contains("a clock is wrong"));
+    let retired = verdicts(&input(&backups[..1], &rules(|_| {}), &[]), at("2026-11-10T00:00:00Z"));
+    assert_eq!(kept(&retired), ["n01"]);
+    let unknown = RetentionInput { holds: Observed::unknown("catalog is down"), ..input(&backups, &keeps, &[]) };
+    let judged = verdicts(&unknown, at("2026-11-10T00:00:00Z"));
+    assert_eq!(said(&judged, "n02"), "undecided, so kept: the holds are unknown: catalog is down");
+}
+
+#[test]
+fn the_window_for_any_moment_keeps_its_base_and_the_next() {
+    let backups = november(21);
+    let keeps = rules(|keep| keep.last = Some(3));
+    let wal = WalKeep { period: Period::from_days(7), zone: TimeZone::UTC };
+    let now = at("2026-11-21T12:00:00Z");
+    let with_window = RetentionInput { wal: Some(&wal), ..input(&backups, &keeps, &[]) };
+    let judged = verdicts(&with_window, now);
+    assert_eq!(kept(&judged), ["n14", "n15", "n19", "n20", "n21"]);
+    let needed = wal_needed(&with_window, &judged, now);
+    let range = |from, to, until| WalRange {
+        system_identifier: Some(SystemIdentifier(7)),
+        timeline: Timeline::FIRST,
+        from_lsn: Lsn(from),
+        to_lsn: Lsn(to),
+        from_time: at("2026-11-01T00:00:00Z"),
+        to_time: at(until),
+    };
+    assert!(!needed.needs(&range(1_000, 1_400, "2026-11-14T01:00:00Z")));
+    assert!(needed.needs(&range(1_000, 1_401, "2026-11-14T03:00:00Z")));
+    let unknown = RetentionInput { backups: Observed::unknown("no listing"), ..with_window };
+    assert!(matches!(wal_needed(&unknown, &[], now), WalNeeded::Everything(_)));
+}
+
+#[test]
+fn without_a_window_each_backup_keeps_its_own_log() {
+    let backups = november(3);
+    let keeps = rules(|keep| keep.last = Some(1));
+    let case = input(&backups, &keeps, &[]);
+    let judged = verdicts(&case, at("2026-11-03T12:00:00Z"));
+    let WalNeeded::Ranges { needs, window_from: None } = wal_needed(&case, &judged, at("2026-11-03T12:00:00Z")) else { panic!() };
+    assert_eq!(needs.iter().map(|need| (need.from, need.to)).collect::<Vec<_>>(), [(Lsn(300), WalEnd::At(Lsn(310)))]);
+}
+
+#[test]
+fn the_window_s_beginning_never_moves_back() {
+    let (zone, month) = (TimeZone::UTC, Period::from_months(1));
+    let mut before = Instant::MIN;
+    for hour in 0..24 * 800 {
+        let start = window_start(month, &zone, at("2027-01-01T00:00:00Z") + jiff::SignedDuration::from_hours(hour));
+        assert!(start >= before, "{start}");
+        before = start;
+    }
+}
+
+#[test]
+fn a_backup_s_end_is_known_in_advance() {
+    let backups = november(2);
+    let keeps = rules(|keep| {
+        keep.last = Some(2);
+        keep.weekly = Some(Tier::Count(2));
+    });
+    let nightly = |day: i64| {
+        let stopped = at("2026-11-02T02:00:00Z") + jiff::SignedDuration::from_hours(24 * day);
+        Firing { started: stopped, stopped }
+    };
+    let future: Vec<Firing> = (1..60).map(nightly).collect();
+    let until = |id: &str, runs: &[Firing]| {
+        kept_until(&backups, &id.parse().expect("an id"), &keeps[&name("nightly")], runs).expect("it is good").until
+    };
+    // Sunday 1 November is the first of its week; two more weeks must begin, on Monday 2 and Monday 9.
+    assert_eq!(until("n01", &future), Some(at("2026-11-09T02:00:00Z")));
+    assert_eq!(until("n02", &future), Some(at("2026-11-16T02:00:00Z")));
+    assert_eq!(until("n02", &future[..5]), None);
+}
+
+#[test]
+fn a_forecast_keeps_parents_of_what_exists() {
+    let day = |day: i64, hour: i64| {
+        let stopped = at("2026-11-01T02:00:00Z") + jiff::SignedDuration::from_hours(24 * day + hour);
+        Firing { started: stopped, stopped }
+    };
+    let keep = |last| Keep { last: Some(last), ..Keep::everything(TimeZone::UTC) };
+    let weekly = JobForecast { job: name("weekly"), keep: keep(1), runs: (0..4).map(|week| day(week * 7, 0)).collect(), builds_on: None };
+    let daily = JobForecast {
+        job: name("daily"),
+        keep: keep(3),
+        runs: (0..28).map(|number| day(number, 12)).collect(),
+        builds_on: Some(BuildsOn { job: name("weekly"), chained: true }),
+    };
+    let forecast = simulate(&[weekly, daily]);
+    // Friday's oldest kept increment is Wednesday's; the links from the full one to it stay too.
+    let existing = forecast.at(at("2026-11-22T16:00:00Z"));
+    let existing: Vec<String> = existing.map(|(job, life)| format!("{job} {}", life.stopped.strftime("%d"))).collect();
+    let daily: Vec<String> = (15..=22).map(|day| format!("daily {day}")).collect();
+    assert_eq!(existing, [vec!["weekly 15".to_owned(), "weekly 22".to_owned()], daily].concat());
+}

@@ -1,0 +1,150 @@
+//! Days of the week, and sets of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::nearest::nearest;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+/// Why a text is not a day of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct WeekdayError {
+    pub message: String,
+    pub hint: String,
+    pub suggestion: Option<Weekday>,
+}
+
+impl Weekday {
+    pub const ALL: [Weekday; 7] =
+        [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday, Weekday::Saturday, Weekday::Sunday];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Weekday::Monday => "Monday",
+            Weekday::Tuesday => "Tuesday",
+            Weekday::Wednesday => "Wednesday",
+            Weekday::Thursday => "Thursday",
+            Weekday::Friday => "Friday",
+            Weekday::Saturday => "Saturday",
+            Weekday::Sunday => "Sunday",
+        }
+    }
+
+    pub(super) fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    fn named(text: &str) -> Option<Weekday> {
+        Weekday::ALL.into_iter().find(|day| text.eq_ignore_ascii_case(day.name()) || text.eq_ignore_ascii_case(&day.name()[..3]))
+    }
+}
+
+impl FromStr for Weekday {
+    type Err = WeekdayError;
+
+    fn from_str(text: &str) -> Result<Weekday, WeekdayError> {
+        if let Some(day) = Weekday::named(text) {
+            return Ok(day);
+        }
+        let near = nearest(text, Weekday::ALL.map(Weekday::name)).or_else(|| text.get(..3));
+        let suggestion = near.and_then(Weekday::named);
+        let hint = match suggestion {
+            Some(day) => format!("Did you mean `{}`?", day.name().to_ascii_lowercase()),
+            None => "Write the English name of a day, for example `sunday` or `sun`.".to_owned(),
+        };
+        let clipped: String = text.chars().take(60).collect();
+        Err(WeekdayError { message: format!("`{clipped}` is not a day of the week"), hint, suggestion })
+    }
+}
+
+impl fmt::Display for Weekday {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+crate::units::text_form!(Weekday, name: "Weekday", format: "weekday",
+    pattern: r"^([mM][oO][nN]([dD][aA][yY])?|[tT][uU][eE]([sS][dD][aA][yY])?|[wW][eE][dD]([nN][eE][sS][dD][aA][yY])?|[tT][hH][uU]([rR][sS][dD][aA][yY])?|[fF][rR][iI]([dD][aA][yY])?|[sS][aA][tT]([uU][rR][dD][aA][yY])?|[sS][uU][nN]([dD][aA][yY])?)$",
+    examples: ["sunday", "mon"],
+    about: "A day of the week, by its English name or the first three letters of it.");
+
+/// Some days of the week, perhaps none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct WeekdaySet {
+    bits: u8,
+}
+
+impl WeekdaySet {
+    pub const ALL: WeekdaySet = WeekdaySet { bits: 0x7f };
+    pub const NONE: WeekdaySet = WeekdaySet { bits: 0 };
+    /// Monday to Friday.
+    pub const WORKING: WeekdaySet = WeekdaySet { bits: 0x1f };
+    /// Saturday and Sunday.
+    pub const WEEKEND: WeekdaySet = WeekdaySet { bits: 0x60 };
+
+    pub(super) fn from_bits(bits: u8) -> WeekdaySet {
+        WeekdaySet { bits: bits & 0x7f }
+    }
+    /// Bit 0 is Monday.
+    pub(super) fn bits(self) -> u8 {
+        self.bits
+    }
+    pub fn with(self, day: Weekday) -> WeekdaySet {
+        WeekdaySet { bits: self.bits | day.bit() }
+    }
+    pub fn contains(self, day: Weekday) -> bool {
+        self.bits & day.bit() != 0
+    }
+    pub fn is_empty(self) -> bool {
+        self.bits == 0
+    }
+    pub fn len(self) -> usize {
+        self.bits.count_ones() as usize
+    }
+    pub fn iter(self) -> impl Iterator<Item = Weekday> {
+        Weekday::ALL.into_iter().filter(move |day| self.contains(*day))
+    }
+}
+
+impl FromIterator<Weekday> for WeekdaySet {
+    fn from_iter<I: IntoIterator<Item = Weekday>>(days: I) -> WeekdaySet {
+        days.into_iter().fold(WeekdaySet::NONE, WeekdaySet::with)
+    }
+}
+
+impl From<Weekday> for WeekdaySet {
+    fn from(day: Weekday) -> WeekdaySet {
+        WeekdaySet::NONE.with(day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_and_short_names_in_any_case() {
+        for (text, day) in [("monday", Weekday::Monday), ("SUN", Weekday::Sunday), ("Thu", Weekday::Thursday)] {
+            assert_eq!(text.parse(), Ok(day));
+        }
+        let suggested = |text: &str| text.parse::<Weekday>().err().and_then(|error| error.suggestion);
+        assert_eq!(suggested("wensday"), Some(Weekday::Wednesday));
+        assert_eq!(suggested("thurs"), Some(Weekday::Thursday));
+        assert_eq!(suggested("sunnyday"), Some(Weekday::Sunday));
+        assert_eq!(suggested("søndag"), Some(Weekday::Sunday));
+        assert_eq!(suggested("jour"), None);
+    }
+}
