@@ -32,7 +32,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("inventory", Kind::Core, &["units"]),
     room("retention", Kind::Core, &["units", "inventory", "schedule"]),
     room("recovery", Kind::Core, &["units", "inventory"]),
-    room("policy", Kind::Core, &["units", "schedule", "retention"]),
+    room("policy", Kind::Core, &["units", "inventory", "schedule", "retention"]),
     room("objectives", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy"]),
     room("plan", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives"]),
     room("diff", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives", "plan"]),

@@ -242,7 +242,10 @@ mod tests {
 
     #[test]
     fn what_follows_a_literal_is_still_read() {
-        assert_eq!(written("'a' 'x: crate::a \"//\" crate::b r\"\\\" crate::c '\"' crate::d"), ["x", "crate::a", "crate::b", "crate::c", "crate::d"]);
+        assert_eq!(
+            written("'a' 'x: crate::a \"//\" crate::b r\"\\\" crate::c '\"' crate::d"),
+            ["x", "crate::a", "crate::b", "crate::c", "crate::d"]
+        );
         assert_eq!(written("r#type::new"), ["type::new"]);
     }
 

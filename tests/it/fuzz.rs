@@ -126,7 +126,11 @@ fn fuzz(target: &Target, seed: u64, until: Instant, round: &AtomicU64) -> Result
         if let Some(fault) = fault(target.check, &input) {
             let path = keep(target.name, seed, tries, &input);
             let _ = fs::remove_file(&tried.path);
-            return Err(format!("target `{}`, seed {seed}, input {tries}: {fault}\n  the input is kept in {}", target.name, path.display()));
+            return Err(format!(
+                "target `{}`, seed {seed}, input {tries}: {fault}\n  the input is kept in {}",
+                target.name,
+                path.display()
+            ));
         }
         tries += 1;
         round.store(tries, Ordering::Relaxed);
