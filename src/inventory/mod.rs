@@ -13,6 +13,8 @@ mod lineage;
 mod measured;
 mod observed;
 mod read;
+#[cfg(test)]
+mod schema_test;
 mod size;
 mod unique;
 mod wal;

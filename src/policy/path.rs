@@ -70,3 +70,12 @@ impl serde::Serialize for PolicyPath {
         serializer.collect_str(self)
     }
 }
+
+impl schemars::JsonSchema for PolicyPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PolicyPath".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A path from the top of a policy to one of its values.", "examples": ["backups.nightly.keep"] })
+    }
+}

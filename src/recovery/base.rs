@@ -10,7 +10,7 @@ use crate::units::{BackupId, Instant, Lsn, Timeline};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseReason {
     pub why: Why,
-    /// Newer ones before the target that do not lead there.
+    /// Newer ones before the target that do not lead there: the newest twenty of them.
     pub skipped: Vec<Skipped>,
 }
 

@@ -14,6 +14,8 @@ mod missing;
 mod path;
 mod reach;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use base::{BaseReason, Skipped, Why};
 pub use missing::Missing;

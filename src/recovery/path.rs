@@ -27,8 +27,8 @@ pub struct WalStretch {
     pub to: Lsn,
 }
 
-/// How many newer bases are tried and named before the search gives up: each is a day or a quarter of an hour of replay.
-const MAX_SKIPPED: usize = 1_000;
+/// How many newer bases that do not lead there are named; more would only repeat the same gap.
+const MAX_NAMED: usize = 20;
 
 /// The way to the target, or what is missing for the newest base that could have led there.
 pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, Missing> {
@@ -46,9 +46,10 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
         Target::Latest | Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => Why::NewestOfAll,
     };
     let mut skipped: Vec<Skipped> = Vec::new();
-    for base in candidates(&bases, aim, timeline, &history)?.into_iter().take(MAX_SKIPPED) {
+    for base in candidates(&bases, aim, timeline, &history)? {
         match replay(&base, &aim.target, &coverage, &history) {
             Ok(wal) => return Ok(Path { chain: links(&chains, &base)?, wal, timeline, reason: BaseReason { why, skipped } }),
+            Err(_) if skipped.len() >= MAX_NAMED => {}
             Err(because) => skipped.push(Skipped { backup: base.backup.id.clone(), because }),
         }
     }

@@ -7,10 +7,10 @@ use thiserror::Error;
 use super::civil_rule::CivilRule;
 use super::day_rule::{CalendarPeriod, DayRule, MonthDay, Nth, NthDay};
 use super::days::DayConditions;
-use super::nearest::nearest;
 use super::time_of_day::TimeOfDay;
 use super::times::Times;
 use super::weekday::{Weekday, WeekdaySet};
+use crate::units::nearest;
 
 /// Why a text is not a cron expression, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -125,7 +125,7 @@ pub(super) fn parse(expression: &str) -> Result<Parsed, CronError> {
     let days = conditions.days().ok_or_else(|| CronError {
         fault: CronFault::Never,
         at: day_of_month.at..day_of_week.range().end,
-        message: format!("`{expression}` never fires"),
+        message: format!("`{}` never fires", clipped(expression.trim())),
         hint: "No such month has such a day: change the day of the month or the month.".to_owned(),
     })?;
     let each = |bits: u64, limit: u8| (0..limit).filter(move |value| bits & (1 << value) != 0);

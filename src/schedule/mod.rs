@@ -30,7 +30,6 @@ mod describe;
 mod firing;
 mod gap;
 mod month;
-mod nearest;
 mod time_of_day;
 mod times;
 mod weekday;

@@ -106,7 +106,7 @@ fn write(bytes: u64, suffix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if bytes == 0 {
         return f.pad(&format!("0B{suffix}"));
     }
-    let exact = UNITS.iter().filter(|(_, size)| bytes % size == 0).max_by_key(|(_, size)| *size);
+    let exact = UNITS.iter().filter(|(_, size)| bytes.is_multiple_of(*size)).max_by_key(|(_, size)| *size);
     if let Some((unit, size)) = exact
         && bytes / size < 100_000
     {
@@ -134,7 +134,7 @@ impl Bytes {
         for (unit, size) in decimal {
             if self.0 >= *size && *size > 1 {
                 let tenths = self.0 / (size / 10);
-                return if tenths % 10 == 0 || tenths >= 1_000 {
+                return if tenths.is_multiple_of(10) || tenths >= 1_000 {
                     format!("{} {unit}", tenths / 10)
                 } else {
                     format!("{}.{} {unit}", tenths / 10, tenths % 10)

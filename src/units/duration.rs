@@ -87,7 +87,7 @@ impl fmt::Display for Duration {
         let mut rest = self.seconds;
         for (size, unit) in UNITS {
             // Weeks only when nothing else is left over: `8d` reads better than `1w 1d`.
-            if size == 604_800 && rest % size != 0 {
+            if size == 604_800 && !rest.is_multiple_of(size) {
                 continue;
             }
             if rest >= size {

@@ -44,7 +44,7 @@ impl FromStr for Percent {
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tenths % 10 == 0 {
+        if self.tenths.is_multiple_of(10) {
             f.pad(&format!("{}%", self.tenths / 10))
         } else {
             f.pad(&format!("{}.{}%", self.tenths / 10, self.tenths % 10))

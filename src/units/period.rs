@@ -95,7 +95,7 @@ impl fmt::Display for Period {
         };
         push(self.months / 12, "y");
         push(self.months % 12, "mo");
-        if self.days % 7 == 0 && self.days >= 28 {
+        if self.days.is_multiple_of(7) && self.days >= 28 {
             push(self.days / 7, "w");
         } else {
             push(self.days, "d");

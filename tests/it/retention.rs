@@ -182,7 +182,7 @@ fn surviving(verdicts: &[Verdict<'_>]) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Three ways to the same answer: day by day with maps, all at once with `verdicts`, and by `lifetimes`.
     #[test]

@@ -47,10 +47,10 @@ impl Field {
         let low = self.1.0;
         self.0.iter().any(|item| match *item {
             Item::Star => true,
-            Item::Every(step) => (value - low) % step == 0,
+            Item::Every(step) => (value - low).is_multiple_of(step),
             Item::One(one) => value == one,
             Item::Range(from, to) => from <= value && value <= to,
-            Item::RangeEvery(from, to, step) => from <= value && value <= to && (value - from) % step == 0,
+            Item::RangeEvery(from, to, step) => from <= value && value <= to && (value - from).is_multiple_of(step),
         })
     }
     pub(super) fn matches_all(&self) -> bool {

@@ -1,0 +1,104 @@
+//! Findings for people: the message, the line with what is meant underlined, what was expected, and the way out.
+
+use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+
+use super::excerpt::Excerpt;
+use super::secrets::Secrets;
+use super::{MAX_SHOWN, Shown};
+use crate::cli::fleet::{Fleet, Tally};
+use crate::cli::terminal::{Terminal, tame};
+use crate::policy::finding::{Finding, Weight};
+use crate::policy::source::Place;
+
+/// All findings, ready to be printed.
+pub fn render(findings: &[Finding], terminal: Terminal) -> String {
+    let renderer = if terminal.colours { Renderer::styled() } else { Renderer::plain() }.term_width(terminal.width);
+    let secrets = Secrets::of(findings);
+    let shown = Shown::of(findings);
+    let mut text = String::new();
+    for finding in &shown.findings {
+        text.push_str(&renderer.render(&[group(finding, &secrets)]));
+        text.push_str("\n\n");
+    }
+    for (file, omitted) in &shown.omitted {
+        let file = if file.is_empty() { String::new() } else { format!(" in {}", tame(file)) };
+        text.push_str(&format!("… and {omitted} more{file} (the first {MAX_SHOWN} are shown)\n\n"));
+    }
+    text
+}
+
+/// The last line: how many policies are sound, or what is wrong with how many.
+pub fn summary(fleet: &Fleet, findings: &[Finding]) -> String {
+    let (shared, policies): (Vec<_>, Vec<_>) = fleet.policies.iter().partition(|policy| policy.document.is_abstract);
+    let tally = Tally::of(findings);
+    let mut found: Vec<String> = [(tally.errors, "error"), (tally.warnings, "warning"), (tally.notes, "note")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| counted(number, what))
+        .collect();
+    if tally.acknowledged > 0 {
+        found.push(format!("{} acknowledged", tally.acknowledged));
+    }
+    let found = found.join(", ");
+    let all = match (policies.len(), shared.len()) {
+        (0, 0) => return if found.is_empty() { "nothing to check".to_owned() } else { found },
+        (policies, 0) => plural(policies, "policy", "policies"),
+        (0, shared) => plural(shared, "shared file", "shared files"),
+        (policies, shared) => format!("{} and {}", plural(policies, "policy", "policies"), plural(shared, "shared file", "shared files")),
+    };
+    if fleet.is_sound() {
+        let verb = if fleet.policies.len() == 1 { "is" } else { "are" };
+        return if found.is_empty() { format!("{all} {verb} sound") } else { format!("{all} {verb} sound; {found}") };
+    }
+    let touched = fleet.policies.iter().filter(|policy| !policy.findings.is_empty()).count();
+    match fleet.policies.len() {
+        1 => format!("{found} in {all}"),
+        _ if touched == 0 => format!("{found}; {all} read"),
+        _ => format!("{found} in {touched} of {all}"),
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    plural(number, what, &format!("{what}s"))
+}
+
+fn plural(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn group<'a>(finding: &Finding, secrets: &Secrets) -> Group<'a> {
+    let level = match (&finding.acknowledged, finding.weight) {
+        (Some(_), _) => Level::NOTE.with_name("acknowledged"),
+        (None, Weight::Error) => Level::ERROR,
+        (None, Weight::Warning) => Level::WARNING,
+        (None, Weight::Note) => Level::NOTE,
+    };
+    let mut group = level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string()).elements(Vec::<Element<'a>>::new());
+    if let Some(place) = &finding.place {
+        let label = finding.label.as_deref().map(|label| secrets.clean(label));
+        group = shown_place(group, place, AnnotationKind::Primary, label, secrets);
+    }
+    for related in &finding.related {
+        let Some(place) = &related.place else { continue };
+        group = shown_place(group, place, AnnotationKind::Context, Some(secrets.clean(&related.message)), secrets);
+    }
+    if !finding.path.is_top() {
+        group = group.element(Level::NOTE.with_name("at").message(secrets.clean(&finding.path.to_string())));
+    }
+    if let Some(reason) = &finding.acknowledged {
+        group = group.element(Level::NOTE.with_name("reason").message(secrets.clean(reason)));
+    }
+    if let Some(hint) = &finding.hint {
+        group = group.element(Level::HELP.message(secrets.clean(hint)));
+    }
+    group
+}
+
+fn shown_place<'a>(group: Group<'a>, place: &Place, kind: AnnotationKind, label: Option<String>, secrets: &Secrets) -> Group<'a> {
+    let name = tame(&place.source.name).into_owned();
+    let Some(excerpt) = Excerpt::of(place, secrets) else { return group.element(Origin::path(name)) };
+    let annotation: Annotation<'a> = kind.span(excerpt.span).label(label);
+    group
+        .element(Origin::path(name).line(excerpt.line).char_column(excerpt.column))
+        .element(Snippet::source(excerpt.text).line_start(excerpt.line).annotation(annotation))
+}

@@ -1,0 +1,98 @@
+//! How a run ends: the one table of exit codes.
+
+use std::process::ExitCode;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    Failed,
+    SomethingToDo,
+    NotAcknowledged,
+    Usage,
+    Fault,
+    Interrupted,
+    ClosedPipe,
+}
+
+/// Every exit code, and what it means.
+pub const TABLE: [(Exit, u8, &str); 8] = [
+    (Exit::Done, 0, "done; the policies are sound"),
+    (Exit::Failed, 1, "a policy has errors, or the command failed"),
+    (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode`: there is something to do"),
+    (Exit::NotAcknowledged, 3, "the change destroys something, and the policy does not acknowledge it"),
+    (Exit::Usage, 64, "the command line makes no sense"),
+    (Exit::Fault, 70, "a fault of seawall itself; please report it"),
+    (Exit::Interrupted, 130, "interrupted from the keyboard"),
+    (Exit::ClosedPipe, 141, "the reader of the output went away (`seawall … | head`)"),
+];
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        TABLE.iter().find(|(exit, ..)| *exit == self).map_or(70, |(_, code, _)| *code)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// The table for `--help`.
+pub fn table() -> String {
+    let lines: Vec<String> = TABLE.iter().map(|(_, code, meaning)| format!("  {code:>3}  {meaning}")).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The command line makes no sense.
+    #[error("{message}")]
+    Usage { message: String, hint: String },
+    /// The work failed.
+    #[error("{message}")]
+    Failed { message: String, hint: String },
+    /// Nothing more can be printed.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Trouble {
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Trouble::Usage { message: message.into(), hint: hint.into() }
+    }
+
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Trouble::Failed { message: message.into(), hint: hint.into() }
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Trouble::Usage { .. } => Exit::Usage,
+            Trouble::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe,
+            Trouble::Failed { .. } | Trouble::Output(_) => Exit::Failed,
+        }
+    }
+
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } => Some(hint).filter(|hint| !hint.is_empty()).map(String::as_str),
+            Trouble::Output(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_has_a_code_of_its_own() {
+        let mut codes: Vec<u8> = TABLE.iter().map(|(_, code, _)| *code).collect();
+        codes.dedup();
+        assert_eq!(codes.len(), TABLE.len());
+        assert_eq!(Exit::Fault.code(), 70);
+    }
+}

@@ -1,0 +1,111 @@
+//! The command line: one file per command, words in, words out.
+
+mod completions;
+pub mod diagnostics;
+mod examine;
+pub mod exit;
+mod explain;
+pub mod fleet;
+pub mod location;
+mod man;
+mod policy;
+mod schema;
+pub mod terminal;
+mod validate;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use exit::{Exit, Trouble};
+use terminal::{Colour, tame};
+
+const EXAMPLES: &str = "\
+Examples:
+  seawall validate                       check every policy below `policies`
+  seawall validate --format github       the same as annotations of a pull request
+  seawall explain SW0101                 what a finding means and how to mend it
+  seawall policy show policies/a.yaml    one policy in full, with the origin of each value
+  seawall schema policy                  the JSON schema, for editors";
+
+/// Proves that a PostgreSQL/TimescaleDB database can be recovered, from a policy file that people review.
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version, styles = STYLES, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::table()))]
+pub struct Arguments {
+    /// When to use colours. They are never the only sign of anything.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
+    color: Colour,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Validate(validate::Validate),
+    Explain(explain::Explain),
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // The message of a panic says where; this says whose fault it is.
+    std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+        eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
+        Exit::Fault
+    }).into()
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return asked_or_wrong(&error),
+    };
+    let done = match &arguments.command {
+        Command::Validate(command) => command.run(arguments.color),
+        Command::Explain(command) => command.run(),
+        Command::Policy(command) => command.run(arguments.color),
+        Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    };
+    done.unwrap_or_else(|trouble| complain(&trouble))
+}
+
+/// What clap has to say: help and version are answers, everything else is a mistake on the command line.
+fn asked_or_wrong(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    match (printed, error.exit_code()) {
+        (Err(error), _) => Trouble::Output(error).exit(),
+        (Ok(()), 0) => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+fn complain(trouble: &Trouble) -> Exit {
+    let exit = trouble.exit();
+    if exit != Exit::ClosedPipe {
+        eprintln!("error: {}", tame(&trouble.to_string()));
+        if let Some(hint) = trouble.hint() {
+            eprintln!("  help: {}", tame(hint));
+        }
+    }
+    exit
+}
+
+/// The definitions of all commands, for completions and manual pages.
+fn definitions() -> clap::Command {
+    Arguments::command()
+}

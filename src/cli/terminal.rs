@@ -1,0 +1,56 @@
+//! Where the output goes: a terminal of some width, a pipe, a file.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+
+/// When the output has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set; CLICOLOR_FORCE has them everywhere.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What is known of the place that the output goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    pub colours: bool,
+    pub width: usize,
+}
+
+impl Terminal {
+    pub fn of_stdout(colour: Colour) -> Self {
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        let colours = match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => choice != anstream::ColorChoice::Never,
+        };
+        let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+        let found = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        Terminal { colours, width: asked.or(found).unwrap_or(140).clamp(40, 1000) }
+    }
+}
+
+/// Prints all of a text, and says when nobody reads it any more.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// A text from outside, without anything that acts on a terminal: control characters, and those that turn the direction of
+/// writing or cannot be seen. What was there stays visible as a replacement character.
+pub fn tame(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_wild) { Cow::Owned(text.chars().map(|c| if is_wild(c) { '\u{fffd}' } else { c }).collect()) } else { Cow::Borrowed(text) }
+}
+
+/// Does it act on a terminal, or deceive the eye?
+pub fn is_wild(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}

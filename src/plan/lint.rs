@@ -1,0 +1,190 @@
+//! A second look at a finished plan, with code that shares nothing with what made it. A fault here is a fault of Seawall.
+
+use std::collections::{BTreeSet, HashMap};
+
+use thiserror::Error;
+
+use super::{Action, Due, Fate, Plan};
+use crate::inventory::{Backup, BackupState, ClusterInventory, Observed};
+use crate::policy::model::{Method, Policy};
+use crate::units::{BackupId, Instant};
+
+/// Something that no plan may contain.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LintFault {
+    #[error("`{id}` would be deleted from `{store}`, of which nothing is known")]
+    DeletesUnknown { store: String, id: BackupId },
+    #[error("`{id}` would be deleted and is the newest good backup of `{job}`")]
+    DeletesNewest { id: BackupId, job: String },
+    #[error("`{id}` would be deleted and `{child}`, which is kept, builds on it")]
+    DeletesParent { id: BackupId, child: BackupId },
+    #[error("`{id}` would be deleted while the hold `{hold}` stands")]
+    DeletesHeld { id: BackupId, hold: String },
+    #[error("`{id}` would be deleted and is still running")]
+    DeletesRunning { id: BackupId },
+    #[error("the expiry of `{store}` marks other backups than the plan judged to go")]
+    MarksOthers { store: String },
+    #[error("`{job}` is in the policy and not in the plan")]
+    ForgetsJob { job: String },
+    #[error("`{job}` has no steps")]
+    NoSteps { job: String },
+    #[error("`{job}` would make its backup exist before everything is stored and read back")]
+    CommitsEarly { job: String },
+    #[error("`{job}` would copy what does not exist yet")]
+    CopiesEarly { job: String },
+    #[error("`{job}` would leave its backup without the log it needs")]
+    SkipsLog { job: String },
+    #[error("`{job}` is planned for {at}, which lies before the plan itself")]
+    RunsInThePast { job: String, at: Instant },
+    #[error("`{job}` is due although nothing is known of its runs")]
+    DueWithoutKnowledge { job: String },
+}
+
+/// Everything that is wrong with a plan; nothing, if the planner is right.
+pub fn lint(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>) -> Vec<LintFault> {
+    let mut faults = Vec::new();
+    deletions(plan, policy, inventory, &mut faults);
+    jobs(plan, policy, inventory, &mut faults);
+    faults
+}
+
+fn deletions(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>, faults: &mut Vec<LintFault>) {
+    for store in &plan.stores {
+        let doomed: BTreeSet<&BackupId> =
+            store.existing.iter().filter(|backup| matches!(backup.fate, Fate::Delete { .. })).map(|backup| &backup.id).collect();
+        let marked: BTreeSet<&BackupId> = plan
+            .jobs
+            .iter()
+            .flat_map(|job| &job.steps)
+            .filter_map(|step| {
+                if let Action::MarkExpired { store: name, backups } = &step.action {
+                    (*name == store.store).then_some(backups)
+                } else {
+                    None
+                }
+            })
+            .flatten()
+            .collect();
+        if marked != doomed {
+            faults.push(LintFault::MarksOthers { store: store.store.to_string() });
+        }
+        if doomed.is_empty() {
+            continue;
+        }
+        let Some(Observed::Known(observed)) = inventory.and_then(|inventory| inventory.stores.get(&store.store)) else {
+            faults.extend(doomed.iter().map(|id| LintFault::DeletesUnknown { store: store.store.to_string(), id: (*id).clone() }));
+            continue;
+        };
+        let known: HashMap<&BackupId, &Backup> = observed.backups.iter().map(|backup| (&backup.id, backup)).collect();
+        for backup in &observed.backups {
+            if doomed.contains(&backup.id) && backup.state == BackupState::Running {
+                faults.push(LintFault::DeletesRunning { id: backup.id.clone() });
+            }
+            if let Some(parent) = backup.parent.as_ref().filter(|parent| doomed.contains(parent))
+                && !doomed.contains(&backup.id)
+                && known.contains_key(parent)
+                && backup.state == BackupState::Complete
+            {
+                faults.push(LintFault::DeletesParent { id: parent.clone(), child: backup.id.clone() });
+            }
+        }
+        newest(&observed.backups, &doomed, &known, plan.made_at, faults);
+        let placed = inventory.and_then(|inventory| inventory.holds.known()).into_iter().flatten();
+        for hold in policy.backup_holds.iter().chain(placed).filter(|hold| hold.until.is_none_or(|until| plan.made_at < until)) {
+            for id in doomed
+                .iter()
+                .filter(|id| known.get(**id).is_some_and(|backup| backup.state == BackupState::Complete && hold.selects.matches(backup)))
+            {
+                faults.push(LintFault::DeletesHeld { id: (*id).clone(), hold: hold.name.to_string() });
+            }
+        }
+    }
+}
+
+/// Of each job the newest complete backup whose whole chain is there.
+fn newest(
+    backups: &[Backup],
+    doomed: &BTreeSet<&BackupId>,
+    known: &HashMap<&BackupId, &Backup>,
+    now: Instant,
+    faults: &mut Vec<LintFault>,
+) {
+    let mut newest: HashMap<&str, &Backup> = HashMap::new();
+    for backup in backups.iter().filter(|backup| backup.state == BackupState::Complete && backup.moment() <= now && backup.keep.is_none()) {
+        let mut link = backup;
+        let mut links = 0;
+        let whole = loop {
+            let Some(parent) = &link.parent else { break true };
+            links += 1;
+            match known.get(parent) {
+                Some(next) if next.state == BackupState::Complete && links < 10_000 => link = next,
+                _ => break false,
+            }
+        };
+        if !whole {
+            continue;
+        }
+        let slot = newest.entry(backup.job.as_str()).or_insert(backup);
+        if backup.moment() > slot.moment() {
+            *slot = backup;
+        }
+    }
+    faults.extend(
+        newest
+            .into_iter()
+            .filter(|(_, backup)| doomed.contains(&backup.id))
+            .map(|(job, backup)| LintFault::DeletesNewest { id: backup.id.clone(), job: job.to_owned() }),
+    );
+}
+
+fn jobs(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>, faults: &mut Vec<LintFault>) {
+    for name in policy.backups.keys() {
+        let path = format!("backups.{name}");
+        if !plan.jobs.iter().any(|job| job.job.to_string() == path) {
+            faults.push(LintFault::ForgetsJob { job: path });
+        }
+    }
+    for job in &plan.jobs {
+        let path = job.job.to_string();
+        if job.steps.is_empty() {
+            faults.push(LintFault::NoSteps { job: path.clone() });
+        }
+        if let Some(at) = job.next.iter().find(|at| **at <= plan.made_at) {
+            faults.push(LintFault::RunsInThePast { job: path.clone(), at: *at });
+        }
+        if inventory.is_none() && matches!(job.due, Due::Now { .. }) {
+            faults.push(LintFault::DueWithoutKnowledge { job: path.clone() });
+        }
+        let position = |wanted: fn(&Action) -> bool| job.steps.iter().position(|step| wanted(&step.action));
+        let commit = position(|action| matches!(action, Action::Commit { .. }));
+        let read_back = position(|action| matches!(action, Action::ReadBack { .. }));
+        let last_read = job.steps.iter().rposition(|step| {
+            matches!(
+                step.action,
+                Action::ReadDataDirectory { .. }
+                    | Action::ReadChangedPages { .. }
+                    | Action::EndBackup
+                    | Action::WaitForLog { .. }
+                    | Action::DumpDatabase { .. }
+                    | Action::DumpTables { .. }
+                    | Action::DumpGlobals
+                    | Action::ReadFiles { .. }
+            )
+        });
+        if let Some(commit) = commit {
+            let early = last_read.is_none_or(|at| at > commit) || read_back.is_none_or(|at| at > commit);
+            if early {
+                faults.push(LintFault::CommitsEarly { job: path.clone() });
+            }
+        }
+        if position(|action| matches!(action, Action::Copy { .. })).is_some_and(|copy| commit.is_none_or(|commit| copy < commit)) {
+            faults.push(LintFault::CopiesEarly { job: path.clone() });
+        }
+        let physical = policy.backups.iter().any(|(name, backup)| {
+            path == format!("backups.{name}") && matches!(backup.method, Method::Physical(_) | Method::Incremental { .. })
+        });
+        if physical && policy.wal.is_some() && position(|action| matches!(action, Action::WaitForLog { .. })).is_none() {
+            faults.push(LintFault::SkipsLog { job: path.clone() });
+        }
+    }
+}

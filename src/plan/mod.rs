@@ -1,0 +1,102 @@
+//! What will happen, worked out in full before any of it does: Policy × Inventory × now → Plan.
+//!
+//! The plan *is* the dry run. The executor takes its steps one by one, checks their preconditions again, and makes no
+//! choice of its own. What could not be observed is said to be unknown; nothing is planned for deletion on the strength of
+//! an unknown.
+
+mod due;
+mod existing;
+mod forecast;
+mod lint;
+mod make;
+pub mod markdown;
+mod step;
+mod steps;
+pub mod text;
+
+pub use due::Due;
+pub use existing::{Existing, Fate, StoreState, WalState};
+pub use forecast::{ForecastError, Horizon, StoreForecast};
+pub use lint::{LintFault, lint};
+pub use make::{make, minute};
+pub use step::{Action, Precondition, Step};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::policy::model::TimedKind;
+use crate::policy::path::PolicyPath;
+use crate::units::{Duration, Instant, Name};
+
+/// The version of a plan's JSON.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What one policy will do.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Plan {
+    /// The policy's name.
+    pub policy: Name,
+    /// SHA-256 over the files the policy was read from: a plan is run only for exactly this policy.
+    pub digest: String,
+    /// The moment it was made for.
+    pub made_at: Instant,
+    /// When the inventory that it rests on was observed. Absent without one.
+    pub observed_at: Option<Instant>,
+    /// The next runs in the order of the clock.
+    pub calendar: Vec<Run>,
+    /// Every job, with its steps.
+    pub jobs: Vec<Job>,
+    /// What lies in each store, and what becomes of it.
+    pub stores: Vec<StoreState>,
+    /// Which backups exist at a later date, and how far back they reach.
+    pub forecast: Option<Horizon>,
+    /// What is unknown, and why.
+    pub unknown: Vec<String>,
+}
+
+/// A run to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Run {
+    /// When.
+    pub at: Instant,
+    /// The same on the clocks of the schedule's time zone.
+    pub local: String,
+    /// What runs, as a path of the policy.
+    pub job: PolicyPath,
+    /// How many more runs follow in the calendar's span, when a job runs so often that only its first is listed.
+    pub and_then: u64,
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Job {
+    /// Where it is declared.
+    pub job: PolicyPath,
+    /// What sort of job it is.
+    pub kind: TimedKind,
+    /// How a backup is taken: `physical`, `incremental`, …
+    pub method: Option<String>,
+    /// When it runs, in words. Absent when it runs only on demand.
+    pub schedule: Option<String>,
+    /// The window it must stay inside.
+    pub window: Option<String>,
+    /// The longest time between two runs.
+    pub longest_gap: Option<Duration>,
+    /// The next runs.
+    pub next: Vec<Instant>,
+    /// Whether it should run now.
+    pub due: Due,
+    /// This version of Seawall can run it. What it cannot run yet is planned all the same.
+    pub runs_in_this_version: bool,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Something should happen now, or that cannot be ruled out.
+    pub fn has_something_to_do(&self) -> bool {
+        let due = self.jobs.iter().any(|job| matches!(job.due, Due::Now { .. } | Due::Unknown { .. }));
+        let deletions = self.stores.iter().any(|store| store.existing.iter().any(|backup| matches!(backup.fate, Fate::Delete { .. })));
+        due || deletions
+    }
+}

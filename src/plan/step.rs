@@ -1,0 +1,169 @@
+//! What the executor can do, and what must hold before it does.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::units::{BackupId, Bytes, Duration, Name};
+
+/// One thing that is done, why, and what must hold for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// The same in words.
+    pub says: String,
+    /// Why.
+    pub reason: String,
+    /// What is checked again right before it.
+    pub needs: Vec<Precondition>,
+}
+
+/// Everything that can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    RunHook { program: Vec<String>, timeout: Duration },
+    CheckRoom { store: Name, at_least: Option<Bytes> },
+    RefreshAggregate { database: String, view: String, timeout: Duration },
+    BeginBackup { from: String },
+    ReadDataDirectory { workers: Option<u16> },
+    ReadChangedPages { parent_job: Name, chain: Option<u16> },
+    EndBackup,
+    WaitForLog { store: Name },
+    DumpDatabase { database: String, format: String, jobs: u16 },
+    DumpTables { database: String, tables: Vec<String>, format: String },
+    DumpGlobals,
+    ReadFiles { paths: Vec<String> },
+    RunEngine { tool: String },
+    AskProvider { provider: String },
+    ReadBack { store: Name },
+    Commit { store: Name },
+    Copy { from: Name, to: Name },
+    MarkExpired { store: Name, backups: Vec<BackupId> },
+    DeleteMarked { store: Name, after: Duration },
+    VerifyStore { store: Name, deep: bool },
+    FetchBackup { store: Option<Name>, job: Name },
+    StartThrowAwayServer,
+    ReplayLog { to: String },
+    CheckExpectations { count: usize },
+    RemoveThrowAwayServer,
+    ExportRows { database: String, table: String, older_than: String },
+    CompareExport { store: Name },
+    DropArchivedRows { table: String },
+    SendReport { to: Vec<Name> },
+    Remind { who: Name },
+}
+
+/// What must hold before a step is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precondition {
+    NoOtherRun { job: String },
+    WindowOpen { window: Name },
+    ServerIsUp,
+    HostIs { role: String },
+    StoreAnswers { store: Name },
+    RecipientsKnown,
+    ParentExists { job: Name },
+    LogArrives { store: Name },
+    AllPartsStored,
+    ReadBackAgrees,
+    CopyAgrees,
+    StillExpired,
+    NothingNeedsThem,
+    NotHeld,
+    ClockAgrees { within: Duration },
+    IdentityThere,
+    RoomForRestore,
+    NotTheOriginal,
+    SameExtensions,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |all: &[String]| all.join(", ");
+        match self {
+            Action::RunHook { program, timeout } => write!(f, "run `{}`, for at most {timeout}", program.join(" ")),
+            Action::CheckRoom { store, at_least: Some(size) } => write!(f, "check that `{store}` has room for {}", size.rounded()),
+            Action::CheckRoom { store, at_least: None } => write!(f, "check that `{store}` has room for as much as last time"),
+            Action::RefreshAggregate { database, view, timeout } => write!(f, "refresh `{view}` in `{database}`, for at most {timeout}"),
+            Action::BeginBackup { from } => write!(f, "begin a backup on {from} (pg_backup_start)"),
+            Action::ReadDataDirectory { workers: Some(workers) } => {
+                write!(f, "read the data directory with {workers} workers, check every page, compress, encrypt")
+            }
+            Action::ReadDataDirectory { workers: None } => f.write_str("read the data directory, check every page, compress, encrypt"),
+            Action::ReadChangedPages { parent_job, chain: Some(chain) } => {
+                write!(f, "read the pages changed since the newest backup of `{parent_job}` or its increments (at most {chain} in a row)")
+            }
+            Action::ReadChangedPages { parent_job, chain: None } => {
+                write!(f, "read the pages changed since the newest backup of `{parent_job}`")
+            }
+            Action::EndBackup => f.write_str("end the backup (pg_backup_stop)"),
+            Action::WaitForLog { store } => write!(f, "wait until the last segment of the log it needs is seen in `{store}`"),
+            Action::DumpDatabase { database, format, jobs: 1 } => write!(f, "dump `{database}` in the {format} format"),
+            Action::DumpDatabase { database, format, jobs } => write!(f, "dump `{database}` in the {format} format with {jobs} jobs"),
+            Action::DumpTables { database, tables, format } => write!(f, "dump {} of `{database}` as {format}", names(tables)),
+            Action::DumpGlobals => f.write_str("dump roles and tablespaces"),
+            Action::ReadFiles { paths } => write!(f, "read {}", names(paths)),
+            Action::RunEngine { tool } => write!(f, "run {tool}"),
+            Action::AskProvider { provider } => write!(f, "ask {provider} for its newest backup"),
+            Action::ReadBack { store } => write!(f, "read the hashes of all parts back from `{store}`"),
+            Action::Commit { store } => write!(f, "write the descriptor to `{store}`: from here on the backup exists"),
+            Action::Copy { from, to } => write!(f, "copy it from `{from}` to `{to}` and check it there"),
+            Action::MarkExpired { store, backups } if backups.is_empty() => write!(f, "mark in `{store}` what no rule keeps any longer"),
+            Action::MarkExpired { store, backups } => write!(f, "mark {} backups in `{store}` as expired", backups.len()),
+            Action::DeleteMarked { store, after } => write!(f, "delete from `{store}` what has been marked for {after}, descriptor first"),
+            Action::VerifyStore { store, deep: false } => write!(f, "check every object in `{store}` against its hash"),
+            Action::VerifyStore { store, deep: true } => write!(f, "decrypt, decompress and check every page in `{store}`"),
+            Action::FetchBackup { store: Some(store), job } => write!(f, "fetch a backup of `{job}` from `{store}`"),
+            Action::FetchBackup { store: None, job } => write!(f, "fetch a backup of `{job}`"),
+            Action::StartThrowAwayServer => f.write_str("start a throw-away PostgreSQL, without archiving, network and background jobs"),
+            Action::ReplayLog { to } => write!(f, "replay the log to {to}"),
+            Action::CheckExpectations { count } => write!(f, "check {count} expectations"),
+            Action::RemoveThrowAwayServer => f.write_str("remove the throw-away PostgreSQL, whatever happened"),
+            Action::ExportRows { database, table, older_than } => {
+                write!(f, "export rows of `{table}` in `{database}` older than {older_than}")
+            }
+            Action::CompareExport { store } => write!(f, "read the export back from `{store}` and compare it"),
+            Action::DropArchivedRows { table } => write!(f, "drop from `{table}` what was compared"),
+            Action::SendReport { to } => {
+                write!(f, "make the report and send it to {}", to.iter().map(Name::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Action::Remind { who } => write!(f, "remind `{who}` until it is acknowledged"),
+        }
+    }
+}
+
+impl fmt::Display for Precondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Precondition::NoOtherRun { job } => write!(f, "no other run of {job} is under way"),
+            Precondition::WindowOpen { window } => write!(f, "the window `{window}` is open"),
+            Precondition::ServerIsUp => f.write_str("the server answers"),
+            Precondition::HostIs { role } => write!(f, "this host is the {role}"),
+            Precondition::StoreAnswers { store } => write!(f, "`{store}` answers"),
+            Precondition::RecipientsKnown => f.write_str("the recipients of the policy are in use"),
+            Precondition::ParentExists { job } => write!(f, "a good backup of `{job}` is there, otherwise a full one is taken"),
+            Precondition::LogArrives { store } => write!(f, "the log arrives in `{store}`"),
+            Precondition::AllPartsStored => f.write_str("all parts are stored"),
+            Precondition::ReadBackAgrees => f.write_str("what was read back agrees"),
+            Precondition::CopyAgrees => f.write_str("the copy agrees with the original"),
+            Precondition::StillExpired => f.write_str("the rules still say so on a new listing"),
+            Precondition::NothingNeedsThem => f.write_str("no kept backup builds on them"),
+            Precondition::NotHeld => f.write_str("no hold covers them"),
+            Precondition::ClockAgrees { within } => write!(f, "this host's clock agrees with the store's within {within}"),
+            Precondition::IdentityThere => f.write_str("the identity that opens backups is on this host"),
+            Precondition::RoomForRestore => f.write_str("there is room for the restored cluster"),
+            Precondition::NotTheOriginal => f.write_str("the target is not the original"),
+            Precondition::SameExtensions => f.write_str("the extensions are there in the very same versions"),
+        }
+    }
+}
+
+impl Step {
+    pub fn new(action: Action, reason: impl Into<String>, needs: Vec<Precondition>) -> Self {
+        Step { says: action.to_string(), action, reason: reason.into(), needs }
+    }
+}

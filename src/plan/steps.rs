@@ -1,0 +1,306 @@
+//! The steps of each kind of job, in the order in which a DBA would write them on a whiteboard.
+
+use super::step::{Action, Precondition, Step};
+use crate::policy::file;
+use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Method, Policy, Report, Verify};
+use crate::policy::path::PolicyPath;
+use crate::units::{Bytes, Duration, Name};
+
+pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let written = policy.file.backups.get(name);
+    let mut first = vec![Precondition::NoOtherRun { job: format!("`backups.{name}`") }];
+    first.extend(backup.window.iter().map(|window| Precondition::WindowOpen { window: window.clone() }));
+    if let Some(store) = &backup.store {
+        let mut needs = first.clone();
+        needs.push(Precondition::StoreAnswers { store: store.clone() });
+        let at_least =
+            backup.size.or(policy.objectives.assume.cluster_size).filter(|_| backup.method.is_physical() || backup.size.is_some());
+        steps.push(Step::new(
+            Action::CheckRoom { store: store.clone(), at_least: at_least.map(compressed) },
+            "a backup that runs out of room is none",
+            needs,
+        ));
+    }
+    refreshes(policy, name, &mut steps);
+    if let Some(before) = written.and_then(|written| written.before.as_ref()) {
+        steps.push(hook(before, format!("`backups.{name}.before` says so; the backup does not start if it fails")));
+    }
+    read(policy, backup, first, &mut steps);
+    if let Some(store) = &backup.store {
+        steps.push(Step::new(
+            Action::ReadBack { store: store.clone() },
+            "what the store has must be what was sent",
+            vec![Precondition::AllPartsStored],
+        ));
+        steps.push(Step::new(
+            Action::Commit { store: store.clone() },
+            "written last: an interrupted backup leaves nothing that looks complete",
+            vec![Precondition::ReadBackAgrees],
+        ));
+        for copy in &backup.copies {
+            steps.push(Step::new(
+                Action::Copy { from: store.clone(), to: copy.store.clone() },
+                format!("`backups.{name}.copies` names `{}`; it is there within {}", copy.store, copy.within),
+                vec![Precondition::StoreAnswers { store: copy.store.clone() }],
+            ));
+        }
+    }
+    if let Some(after) = written.and_then(|written| written.after.as_ref()) {
+        steps.push(hook(after, format!("`backups.{name}.after` says so, whatever the outcome")));
+    }
+    steps
+}
+
+/// What a careful guess leaves for: compression is expected to halve it.
+fn compressed(size: Bytes) -> Bytes {
+    Bytes::new(size.get() / 2)
+}
+
+fn hook(command: &file::Command, reason: String) -> Step {
+    Step::new(
+        Action::RunHook { program: command.run.clone(), timeout: command.timeout.unwrap_or(Duration::from_mins(5)) },
+        reason,
+        Vec::new(),
+    )
+}
+
+fn refreshes(policy: &Policy, name: &Name, steps: &mut Vec<Step>) {
+    for (database, timescale) in &policy.file.timescaledb {
+        for (view, aggregate) in timescale.continuous_aggregates.iter().filter(|(_, aggregate)| aggregate.refresh_before.contains(name)) {
+            steps.push(Step::new(
+                Action::RefreshAggregate {
+                    database: database.clone(),
+                    view: view.clone(),
+                    timeout: aggregate.refresh_timeout.unwrap_or(Duration::from_mins(10)),
+                },
+                format!("`timescaledb.{database}.continuous_aggregates.{view}` is refreshed before this backup"),
+                vec![Precondition::ServerIsUp],
+            ));
+        }
+    }
+}
+
+fn read(policy: &Policy, backup: &Backup, first: Vec<Precondition>, steps: &mut Vec<Step>) {
+    let mut needs = first;
+    needs.push(Precondition::ServerIsUp);
+    if policy.encryption.is_some() && backup.method.is_stored() {
+        needs.push(Precondition::RecipientsKnown);
+    }
+    match &backup.method {
+        Method::Physical(physical) => {
+            begin(policy, physical.from, needs, steps);
+            steps.push(Step::new(
+                Action::ReadDataDirectory { workers: physical.workers },
+                "a full copy of the cluster's files",
+                Vec::new(),
+            ));
+            end(policy, steps);
+        }
+        Method::Incremental { of, chain } => {
+            needs.push(Precondition::ParentExists { job: of.clone() });
+            let from = match policy.backups.get(of).map(|base| &base.method) {
+                Some(Method::Physical(physical)) => physical.from,
+                _ => None,
+            };
+            begin(policy, from, needs, steps);
+            steps.push(Step::new(
+                Action::ReadChangedPages { parent_job: of.clone(), chain: *chain },
+                "only what changed since its parent",
+                vec![Precondition::ParentExists { job: of.clone() }],
+            ));
+            end(policy, steps);
+        }
+        Method::Logical(logical) => {
+            let jobs = logical.jobs.unwrap_or(1);
+            let format = match logical.format {
+                Some(file::DumpFormat::Directory) => "directory",
+                None if jobs > 1 => "directory",
+                _ => "custom",
+            };
+            let databases = logical.databases.clone().unwrap_or_else(|| policy.databases.clone());
+            for database in databases {
+                steps.push(Step::new(
+                    Action::DumpDatabase { database, format: format.into(), jobs },
+                    "a dump as of the moment it begins",
+                    needs.clone(),
+                ));
+            }
+            if logical.globals != Some(false) {
+                steps.push(Step::new(
+                    Action::DumpGlobals,
+                    "a dump without its roles cannot be restored as it was",
+                    vec![Precondition::ServerIsUp],
+                ));
+            }
+        }
+        Method::Tables(tables) => {
+            let database = tables.database.clone().or_else(|| policy.databases.first().cloned()).unwrap_or_default();
+            let format = match tables.format {
+                Some(file::TableFormat::Csv) => "CSV",
+                Some(file::TableFormat::Parquet) => "Parquet",
+                _ => "pg_dump's custom format",
+            };
+            steps.push(Step::new(
+                Action::DumpTables { database, tables: tables.tables.clone(), format: format.into() },
+                "the tables that are needed on their own",
+                needs,
+            ));
+        }
+        Method::Files(files) => {
+            if !files.paths.is_empty() {
+                needs.retain(|need| *need != Precondition::ServerIsUp);
+                steps.push(Step::new(Action::ReadFiles { paths: files.paths.clone() }, "what a new server needs besides the data", needs));
+            }
+            if files.globals {
+                steps.push(Step::new(
+                    Action::DumpGlobals,
+                    "roles, tablespaces and settings belong to the whole cluster",
+                    vec![Precondition::ServerIsUp],
+                ));
+            }
+        }
+        Method::Provider(_) => {
+            steps.push(Step::new(
+                Action::AskProvider { provider: "Aiven".into() },
+                "the provider takes the backups; their age is watched",
+                Vec::new(),
+            ));
+        }
+        Method::Engine(engine) => {
+            let tool = if engine.pgbackrest.is_some() {
+                "pgBackRest"
+            } else if engine.wal_g.is_some() {
+                "WAL-G"
+            } else {
+                "Barman"
+            };
+            let runs = engine.mode == Some(file::EngineMode::Run) || (engine.mode.is_none() && backup.schedule.is_some());
+            if runs {
+                needs.retain(|need| *need != Precondition::RecipientsKnown);
+                steps.push(Step::new(Action::RunEngine { tool: tool.into() }, "the cluster keeps its own tool", needs));
+            } else {
+                steps.push(Step::new(
+                    Action::AskProvider { provider: tool.into() },
+                    "the tool takes the backups; their age is watched",
+                    Vec::new(),
+                ));
+            }
+        }
+    }
+}
+
+fn begin(policy: &Policy, from: Option<file::ReadFrom>, needs: Vec<Precondition>, steps: &mut Vec<Step>) {
+    let chosen = policy.hosts.iter().find(|(_, host)| host.backups).map(|(name, host)| (name, host.role));
+    let from = match (from, chosen) {
+        (Some(file::ReadFrom::Standby), _) => "a standby".to_owned(),
+        (Some(file::ReadFrom::Primary), _) => "the primary".to_owned(),
+        (Some(file::ReadFrom::Any), _) => "a standby, or the primary when there is none".to_owned(),
+        (None, Some((name, _))) => format!("`{name}`"),
+        (None, None) => "the primary".to_owned(),
+    };
+    steps.push(Step::new(Action::BeginBackup { from }, "PostgreSQL must know that its files are being read", needs));
+}
+
+fn end(policy: &Policy, steps: &mut Vec<Step>) {
+    steps.push(Step::new(Action::EndBackup, "gives the position to which the log is needed", Vec::new()));
+    if let Some(wal) = &policy.wal {
+        steps.push(Step::new(
+            Action::WaitForLog { store: wal.store.clone() },
+            "without the log of its own making it cannot be restored",
+            vec![Precondition::LogArrives { store: wal.store.clone() }],
+        ));
+    }
+}
+
+pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for store in policy.stores.keys() {
+        let backups = expired.iter().find(|(name, _)| name == store).map(|(_, backups)| backups.clone()).unwrap_or_default();
+        let needs = vec![
+            Precondition::StoreAnswers { store: store.clone() },
+            Precondition::NotHeld,
+            Precondition::NothingNeedsThem,
+            Precondition::ClockAgrees { within: Duration::from_mins(2) },
+        ];
+        steps.push(Step::new(Action::MarkExpired { store: store.clone(), backups }, "no rule of the policy keeps them", needs));
+        steps.push(Step::new(
+            Action::DeleteMarked { store: store.clone(), after: policy.expire.grace },
+            "what is deleted was listed twice, with time in between to object",
+            vec![Precondition::StillExpired, Precondition::NotHeld, Precondition::NothingNeedsThem],
+        ));
+    }
+    steps
+}
+
+pub fn of_verify(policy: &Policy, verify: &Verify) -> Vec<Step> {
+    let stores: Vec<&Name> = if verify.stores.is_empty() { policy.stores.keys().collect() } else { verify.stores.iter().collect() };
+    let needs = |store: &Name| {
+        let mut needs = vec![Precondition::StoreAnswers { store: store.clone() }];
+        if verify.deep {
+            needs.push(Precondition::IdentityThere);
+        }
+        needs
+    };
+    stores
+        .into_iter()
+        .map(|store| {
+            Step::new(
+                Action::VerifyStore { store: store.clone(), deep: verify.deep },
+                "a backup that nobody has read is a hope",
+                needs(store),
+            )
+        })
+        .collect()
+}
+
+pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
+    let (job, to) = match &drill.restore {
+        DrillRestore::Latest(job) => (job.clone(), "the newest moment that is archived"),
+        DrillRestore::Random(job) => (job.clone(), "its own end"),
+        DrillRestore::PointInTime(moment) => {
+            let job = policy.backups.iter().find(|(_, backup)| matches!(backup.method, Method::Physical(_))).map(|(name, _)| name.clone());
+            let Some(job) = job else { return Vec::new() };
+            (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { "the newest moment that is archived" })
+        }
+    };
+    let physical = policy.backups.get(&job).is_some_and(|backup| backup.method.is_physical());
+    let fetch = vec![Precondition::IdentityThere, Precondition::RoomForRestore, Precondition::NotTheOriginal, Precondition::SameExtensions];
+    let mut steps = vec![
+        Step::new(Action::FetchBackup { store: drill.from.clone(), job }, "this is what a recovery would start from", fetch),
+        Step::new(Action::StartThrowAwayServer, "nothing it does can reach the original", vec![Precondition::NotTheOriginal]),
+    ];
+    if physical && policy.wal.is_some() {
+        steps.push(Step::new(Action::ReplayLog { to: to.into() }, "rows written after the base backup must come back too", Vec::new()));
+    }
+    if drill.expectations > 0 {
+        steps.push(Step::new(Action::CheckExpectations { count: drill.expectations }, "a server that starts proves little", Vec::new()));
+    }
+    steps.push(Step::new(Action::RemoveThrowAwayServer, "a drill leaves nothing behind", Vec::new()));
+    steps
+}
+
+pub fn of_archive(archive: &Archive) -> Vec<Step> {
+    let store = archive.store.clone();
+    vec![
+        Step::new(
+            Action::ExportRows { database: archive.database.clone(), table: archive.table.clone(), older_than: archive.after.to_string() },
+            format!("`{}` moves them to `{store}`", archive.path),
+            vec![Precondition::ServerIsUp, Precondition::StoreAnswers { store: store.clone() }],
+        ),
+        Step::new(Action::CompareExport { store }, "only what was read back counts as stored", vec![Precondition::AllPartsStored]),
+        Step::new(
+            Action::DropArchivedRows { table: archive.table.clone() },
+            "they are in the archive",
+            vec![Precondition::CopyAgrees, Precondition::NotHeld],
+        ),
+    ]
+}
+
+pub fn of_report(report: &Report) -> Vec<Step> {
+    vec![Step::new(Action::SendReport { to: report.to.clone() }, "evidence for those who must show it", Vec::new())]
+}
+
+pub fn of_duty(path: &PolicyPath, who: &Name) -> Vec<Step> {
+    vec![Step::new(Action::Remind { who: who.clone() }, format!("`{path}` is due"), Vec::new())]
+}

@@ -1,0 +1,111 @@
+//! Files and directories.
+
+use std::fs::{self, File, FileType};
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::words::ReadFault;
+
+/// How many files one search may find.
+const MAX_FOUND: usize = 100_000;
+
+/// What a search in a directory came to.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// In the order of their names.
+    pub files: Vec<PathBuf>,
+    /// Directories that could not be searched, each with the reason.
+    pub faults: Vec<(PathBuf, ReadFault)>,
+}
+
+/// The bytes of a file, if it has no more than `limit` of them. What is not a plain file is refused before it is opened:
+/// a named pipe would wait for ever, a device would never end.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ReadFault> {
+    let of = |error: &io::Error| ReadFault::of(error, path);
+    let about = fs::metadata(path).map_err(|error| of(&error))?;
+    if let Some(what) = not_a_file(about.file_type()) {
+        let hint = match what {
+            "a directory" => "Give a file; a directory is searched when it is given as an argument itself.",
+            _ => "Give a plain file, or `-` to read standard input.",
+        };
+        return Err(ReadFault::new(format!("it is {what}, not a file"), hint));
+    }
+    if about.len() > limit as u64 {
+        return Err(ReadFault::too_large(limit));
+    }
+    let file = File::open(path).map_err(|error| of(&error))?;
+    bounded(file, limit).map_err(|error| of(&error))?.ok_or_else(|| ReadFault::too_large(limit))
+}
+
+/// The bytes of standard input, if there are no more than `limit` of them.
+pub fn read_stdin(limit: usize) -> Result<Vec<u8>, ReadFault> {
+    match bounded(io::stdin().lock(), limit) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(ReadFault::too_large(limit)),
+        Err(error) => Err(ReadFault::new(format!("standard input cannot be read: {error}"), "Redirect a file or a pipe into this command.")),
+    }
+}
+
+/// Is it a directory? What cannot be looked at is none, and fails when it is read.
+pub fn is_directory(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| about.is_dir())
+}
+
+/// All `*.yaml` and `*.yml` below a directory, hidden ones left out. Symbolic links to files are taken, those to directories
+/// are not followed, so no circle of links is ever walked.
+pub fn search(directory: &Path) -> Found {
+    let mut found = Found::default();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        let entries = fs::read_dir(&directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                found.faults.push((directory.clone(), ReadFault::of(&error, &directory)));
+                continue;
+            }
+        };
+        for entry in entries {
+            let path = if directory == Path::new(".") { PathBuf::from(entry.file_name()) } else { entry.path() };
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            match entry.file_type() {
+                _ if hidden => {}
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(kind) if kind.is_symlink() && is_directory(&path) => {}
+                _ if is_yaml(&path) => found.files.push(path),
+                _ => {}
+            }
+        }
+        if found.files.len() > MAX_FOUND {
+            found.files.truncate(MAX_FOUND);
+            let hint = "Give the directory that holds the policies.";
+            found.faults.push((directory, ReadFault::new(format!("there are more than {MAX_FOUND} files to read"), hint)));
+            break;
+        }
+    }
+    found.files.sort();
+    found.faults.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+/// Is it named like a policy file?
+pub fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"))
+}
+
+fn bounded(from: impl Read, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    from.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= limit).then_some(bytes))
+}
+
+fn not_a_file(kind: FileType) -> Option<&'static str> {
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a directory"),
+        _ if kind.is_fifo() => Some("a named pipe"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}

@@ -1,0 +1,8 @@
+//! The outside: files, the clock, git. The only room that asks them, and it decides nothing.
+
+pub mod clock;
+pub mod files;
+pub mod git;
+mod words;
+
+pub use words::ReadFault;
