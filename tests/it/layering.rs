@@ -70,7 +70,8 @@ fn the_table_itself_only_points_up() {
 #[test]
 fn the_documentation_has_the_same_rooms_in_the_same_order() {
     let text = fs::read_to_string(repository().join("docs/architecture.md")).expect("docs/architecture.md can be read");
-    let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let rooms = text.split_once("## The rooms").and_then(|(_, after)| after.split_once("\n#")).map_or("", |(rooms, _)| rooms);
+    let written: Vec<&str> = rooms.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
     let table: Vec<&str> = ROOMS.iter().map(|room| room.name).collect();
     assert_eq!(written, table, "the table in docs/architecture.md and the one in tests/it/layering/rooms.rs differ");
 }

@@ -137,12 +137,10 @@ pub(super) fn paths(text: &str) -> Vec<Named> {
                 modules.push(braces);
                 at += 2;
             }
-            "::" => {
-                // Written from the outermost root, `::std::fs`, or the rest of a type's path, `<T>::default`.
-                if tokens.get(at + 1).is_some_and(Token::is_word) {
-                    at = tree(&tokens, at + 1, &[], modules.len(), &mut found);
-                    continue;
-                }
+            // Written from the outermost root, `::std::fs`, or the rest of a type's path, `<T>::default`.
+            "::" if tokens.get(at + 1).is_some_and(Token::is_word) => {
+                at = tree(&tokens, at + 1, &[], modules.len(), &mut found);
+                continue;
             }
             _ if token.is_word() => {
                 at = tree(&tokens, at, &[], modules.len(), &mut found);
