@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::examine::examine;
+use super::examine::{Examined, examine};
 use super::location::Location;
+use crate::inventory::Inventory;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
 use crate::policy::path::PolicyPath;
@@ -22,20 +23,6 @@ const SAME_NAME: Code = Code(205);
 /// How many places that inherit one mistake are named beside it.
 const MAX_HEIRS: usize = 4;
 
-/// One policy and everything that was found in it.
-#[derive(Debug)]
-pub struct Examined {
-    pub document: Document,
-    /// Ordered by place.
-    pub findings: Vec<Finding>,
-}
-
-impl Examined {
-    pub fn is_sound(&self) -> bool {
-        self.document.file.is_some() && !self.findings.iter().any(Finding::is_blocking)
-    }
-}
-
 /// All policies that a command is about.
 #[derive(Debug, Default)]
 pub struct Fleet {
@@ -47,7 +34,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Reads and examines everything at the given locations.
-    pub fn load(locations: &[Location], now: Instant) -> Fleet {
+    pub fn load(locations: &[Location], now: Instant, inventory: Option<&Inventory>) -> Fleet {
         let mut fleet = Fleet::default();
         let mut wanted = Vec::new();
         let mut known = HashSet::new();
@@ -58,7 +45,7 @@ impl Fleet {
                 }
             }
         }
-        fleet.policies = read_all(&wanted, now);
+        fleet.policies = read_all(&wanted, now, inventory);
         fleet.same_names();
         fleet
     }
@@ -240,7 +227,7 @@ impl Wanted {
 }
 
 /// Reads in parallel, answers in order.
-fn read_all(wanted: &[Wanted], now: Instant) -> Vec<Examined> {
+fn read_all(wanted: &[Wanted], now: Instant, inventory: Option<&Inventory>) -> Vec<Examined> {
     let done: Vec<OnceLock<Examined>> = wanted.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -248,9 +235,7 @@ fn read_all(wanted: &[Wanted], now: Instant) -> Vec<Examined> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             wanted.get(at).zip(done.get(at))
         } {
-            let document = file.read();
-            let findings = sorted(examine(&document, now));
-            let _ = slot.set(Examined { document, findings });
+            let _ = slot.set(examine(file.read(), now, inventory));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)).min(wanted.len());

@@ -2,7 +2,7 @@
 
 mod completions;
 pub mod diagnostics;
-mod examine;
+pub mod examine;
 pub mod exit;
 mod explain;
 pub mod fleet;
