@@ -6,11 +6,11 @@ use crate::policy::model::Policy;
 use crate::policy::resolve::resolve;
 use crate::units::Instant;
 
-/// One policy, what it means, and everything that was found in it.
+/// One policy and everything that was found in it.
 #[derive(Debug)]
 pub struct Examined {
     pub document: Document,
-    /// Its meaning; none when something is wrong with it, or when it is only there for others to extend.
+    /// What it means. Absent when it is wrong in itself, or only there for others to extend.
     pub policy: Option<Policy>,
     /// Ordered by place.
     pub findings: Vec<Finding>,
@@ -22,10 +22,11 @@ impl Examined {
     }
 }
 
-/// Looks at a policy's form and at its meaning.
-pub fn examine(document: Document, now: Instant) -> Examined {
+/// The findings of one policy: about its form, its meaning, and what it cannot keep.
+pub fn examine(document: Document, now: Instant, _inventory: Option<&crate::inventory::Inventory>) -> Examined {
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let resolved = resolve(&document, today);
-    let findings = sorted(document.findings.iter().cloned().chain(resolved.findings).collect());
-    Examined { document, policy: resolved.policy, findings }
+    let mut findings = document.findings.clone();
+    findings.extend(resolved.findings);
+    Examined { document, policy: resolved.policy, findings: sorted(findings) }
 }

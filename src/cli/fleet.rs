@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::examine::{Examined, examine};
 use super::location::Location;
+use crate::inventory::Inventory;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
 use crate::policy::path::PolicyPath;
@@ -33,7 +34,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Reads and examines everything at the given locations.
-    pub fn load(locations: &[Location], now: Instant) -> Fleet {
+    pub fn load(locations: &[Location], now: Instant, inventory: Option<&Inventory>) -> Fleet {
         let mut fleet = Fleet::default();
         let mut wanted = Vec::new();
         let mut known = HashSet::new();
@@ -44,7 +45,7 @@ impl Fleet {
                 }
             }
         }
-        fleet.policies = read_all(&wanted, now);
+        fleet.policies = read_all(&wanted, now, inventory);
         fleet.same_names();
         fleet
     }
@@ -226,7 +227,7 @@ impl Wanted {
 }
 
 /// Reads in parallel, answers in order.
-fn read_all(wanted: &[Wanted], now: Instant) -> Vec<Examined> {
+fn read_all(wanted: &[Wanted], now: Instant, inventory: Option<&Inventory>) -> Vec<Examined> {
     let done: Vec<OnceLock<Examined>> = wanted.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -234,7 +235,7 @@ fn read_all(wanted: &[Wanted], now: Instant) -> Vec<Examined> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             wanted.get(at).zip(done.get(at))
         } {
-            let _ = slot.set(examine(file.read(), now));
+            let _ = slot.set(examine(file.read(), now, inventory));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)).min(wanted.len());

@@ -168,13 +168,15 @@ pub enum Event {
     HoldEnding,
     ReviewDue,
     DutyDue,
+    BackgroundJobFailed,
+    PostureChanged,
 }
 
 /// From which value on somebody is told.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// The newest backup of any job is older than this.
+    /// The newest backup, of whichever job, is older than this.
     #[schemars(example = &"25h", example = serde_json::json!({ "above": "25h", "severity": "critical" }))]
     pub backup_age: Option<Limit<Duration>>,
     /// The newest backup of one job is older than this, by job.

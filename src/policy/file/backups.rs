@@ -224,6 +224,12 @@ pub struct Provider {
     /// The provider must offer recovery to any moment, this far back.
     #[schemars(example = &"2d")]
     pub any_moment: Option<Duration>,
+    /// The most that a recovery by the provider is assumed to lose.
+    #[schemars(example = &"5m")]
+    pub loses_at_most: Option<Duration>,
+    /// How long a recovery by the provider is assumed to take.
+    #[schemars(example = &"1h")]
+    pub recovery_takes: Option<Duration>,
 }
 
 /// A service at Aiven.
@@ -265,6 +271,12 @@ pub struct Engine {
     /// The tool archives the log as well; any moment this far back can be recovered with it.
     #[schemars(example = &"7d")]
     pub any_moment: Option<Duration>,
+    /// The most that a recovery with the tool is assumed to lose.
+    #[schemars(example = &"5m")]
+    pub loses_at_most: Option<Duration>,
+    /// How long a recovery with the tool is assumed to take.
+    #[schemars(example = &"1h")]
+    pub recovery_takes: Option<Duration>,
 }
 
 /// Whether another tool is run or watched.

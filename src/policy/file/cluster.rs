@@ -60,6 +60,8 @@ pub enum HostRole {
     Staging,
     /// Reads back and attests what others wrote.
     Verifier,
+    /// Takes dumps and runs jobs; has no PostgreSQL of its own.
+    Runner,
 }
 
 /// Continuous archiving of the write-ahead log.

@@ -31,7 +31,7 @@ pub struct Drill {
     /// The store it restores from, to prove that one; the job's first one without it.
     #[schemars(example = &"offsite")]
     pub from: Option<Name>,
-    /// The restore must take no longer than this.
+    /// Fetching, restoring and replaying must take no longer than this together.
     #[schemars(example = &"5m")]
     pub within: Option<Duration>,
     /// What must be true of the restored database, by name.

@@ -134,11 +134,14 @@ pub enum Sev {
 /// Tables that must be usable within a time.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = super::exactly_one(&["tables", "everything"])))]
+#[schemars(extend("oneOf" = super::exactly_one(&["tables", "rest", "everything"])))]
 pub struct DataTier {
     /// The tables, written as in SQL.
     #[schemars(example = serde_json::json!(["users", "accounts"]), length(min = 1))]
     pub tables: Option<Vec<String>>,
+    /// All tables that no other tier names.
+    #[schemars(example = true)]
+    pub rest: Option<bool>,
     /// All tables.
     #[schemars(example = true)]
     pub everything: Option<bool>,

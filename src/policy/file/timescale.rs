@@ -27,7 +27,7 @@ pub struct Hypertable {
     /// How its chunks are compressed.
     #[schemars(example = serde_json::json!({ "after": "7d", "segment_by": ["device"], "order_by": ["time DESC"] }))]
     pub compress: Option<Compress>,
-    /// How long its rows stay; older chunks are dropped.
+    /// How long its rows stay; older chunks are dropped, those to be archived only once they are.
     #[schemars(example = &"7y")]
     pub retain: Option<Period>,
     /// Old chunks that move to cold storage: exported, read back, and only then dropped.
@@ -65,7 +65,7 @@ pub struct Archive {
     /// The form they get. Without it: CSV and Parquet.
     #[schemars(example = &"parquet")]
     pub format: Option<OneOrMany<ArchiveFormat>>,
-    /// How long they stay there; for ever without it.
+    /// How long they stay there, counted from when they moved; for ever without it.
     #[schemars(example = &"20y")]
     pub keep: Option<Period>,
     /// When it runs. Without it: once a day.
