@@ -184,9 +184,12 @@ impl<'p> Figures<'p> {
         let measured = self.measured.and_then(|measured| measured.restore.as_ref());
         let restore = Self::pick(measured, self.policy.objectives.assume.restore, "restore", Rate::per_second(100 * MB));
         match self.measured.and_then(|measured| measured.fetch.get(store)) {
-            Some(fetch) if fetch.value < restore.value => {
-                Figure { value: fetch.value, name: format!("fetch from {store}"), origin: measured_origin(fetch), declared: restore.declared }
-            }
+            Some(fetch) if fetch.value < restore.value => Figure {
+                value: fetch.value,
+                name: format!("fetch from {store}"),
+                origin: measured_origin(fetch),
+                declared: restore.declared,
+            },
             _ => restore,
         }
     }
@@ -230,7 +233,8 @@ impl<'p> Figures<'p> {
 
     /// How large one backup of a job is: its newest one, what the job declares, or for a copy of everything the cluster.
     pub fn size(&self, job: &Name) -> Result<Figure<Bytes>, Lack> {
-        let lack = || Lack { reason: format!("nobody has said how large a backup of `{job}` is"), key: Some(format!("backups.{job}.size")) };
+        let lack =
+            || Lack { reason: format!("nobody has said how large a backup of `{job}` is"), key: Some(format!("backups.{job}.size")) };
         let (_, backup) = self.job(job).ok_or_else(lack)?;
         let (name, declared) = (format!("size of {job}"), backup.size);
         if let Some((at, value)) = self.sizes.get(job) {

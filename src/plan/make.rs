@@ -205,12 +205,8 @@ fn next(schedule: Option<&Schedule>, now: Instant) -> Vec<Instant> {
 }
 
 fn steps_of(policy: &Policy, job: &Timed<'_>) -> Vec<Step> {
-    let name = job
-        .path
-        .steps()
-        .get(1)
-        .and_then(|step| if let PathStep::Key(key) = step { Some(key.as_str()) } else { None })
-        .unwrap_or_default();
+    let name =
+        job.path.steps().get(1).and_then(|step| if let PathStep::Key(key) = step { Some(key.as_str()) } else { None }).unwrap_or_default();
     match job.kind {
         TimedKind::Verify => policy.verify.get(name).map(|verify| steps::of_verify(policy, verify)),
         TimedKind::Drill => policy.drills.get(name).map(|drill| steps::of_drill(policy, drill)),

@@ -7,10 +7,10 @@ use thiserror::Error;
 use super::civil_rule::CivilRule;
 use super::day_rule::{CalendarPeriod, DayRule, MonthDay, Nth, NthDay};
 use super::days::DayConditions;
-use crate::units::nearest;
 use super::time_of_day::TimeOfDay;
 use super::times::Times;
 use super::weekday::{Weekday, WeekdaySet};
+use crate::units::nearest;
 
 /// Why a text is not a cron expression, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

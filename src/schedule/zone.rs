@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use thiserror::Error;
 
-use crate::units::nearest;
 use crate::units::Instant;
+use crate::units::nearest;
 
 /// A time zone. Its rules come from the database compiled into the program, never from the machine, so that a policy is
 /// judged the same everywhere.
