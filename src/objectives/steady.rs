@@ -200,7 +200,9 @@ impl Runs<'_> {
             }
             Tier::For(period) => {
                 let between = match kind {
-                    Some(kind) if most_seconds(kind) > self.shortest.length.as_secs() as i64 => bucket(kind).minus(Back::seconds(-late(kind))),
+                    Some(kind) if most_seconds(kind) > self.shortest.length.as_secs() as i64 => {
+                        bucket(kind).minus(Back::seconds(-late(kind)))
+                    }
                     _ => Back::seconds(self.longest_days(keep)),
                 };
                 Back::of_period(period).minus(between)

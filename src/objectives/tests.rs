@@ -374,8 +374,17 @@ fn what_is_guaranteed_is_what_retention_keeps() {
             // Every moment at which a backup goes, once a whole generation has gone.
             let settled: Instant = "2032-01-02T00:00:00Z".parse().expect("a moment");
             let mut tightest: Option<(Period, i64)> = None;
-            for gone in lives.iter().filter_map(|life| life.until).filter(|gone| *gone >= settled && *gone < end) {
-                let oldest = lives.iter().find(|life| life.exists_at(gone)).expect("the newest is never deleted");
+            let mut events: Vec<Instant> =
+                lives.iter().filter_map(|life| life.until).filter(|gone| *gone >= settled && *gone < end).collect();
+            events.sort();
+            events.dedup();
+            let mut first = 0;
+            for gone in events {
+                while lives[first].until.is_some_and(|until| until <= gone) {
+                    first += 1;
+                }
+                let oldest = lives[first];
+                assert!(oldest.exists_at(gone), "the newest is never deleted");
                 let age = gone.as_second() - oldest.started.as_second();
                 if let Oldest::AtLeast(period) = said {
                     assert!(
