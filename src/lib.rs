@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod inventory;
+pub mod objectives;
 pub mod plan;
 pub mod policy;
 pub mod recovery;
