@@ -5,6 +5,7 @@ pub mod cli;
 pub mod inventory;
 pub mod plan;
 pub mod policy;
+pub mod proof;
 pub mod recovery;
 pub mod retention;
 pub mod schedule;
