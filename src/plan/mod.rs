@@ -10,6 +10,7 @@ mod forecast;
 mod lint;
 mod make;
 pub mod markdown;
+mod promises;
 mod step;
 mod steps;
 pub mod text;
