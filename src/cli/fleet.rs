@@ -138,11 +138,8 @@ impl Fleet {
             }
             Ok((open, files)) => {
                 let open = std::sync::Arc::new(open);
-                let wanted = |path: PathBuf| Wanted {
-                    name: format!("git:{revision}:{}", path.display()),
-                    path,
-                    from: From::Git(open.clone()),
-                };
+                let wanted =
+                    |path: PathBuf| Wanted { name: format!("git:{revision}:{}", path.display()), path, from: From::Git(open.clone()) };
                 files.into_iter().map(wanted).collect()
             }
         }

@@ -62,10 +62,12 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
-        eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
-        Exit::Fault
-    }).into()
+    std::panic::catch_unwind(|| run(std::env::args_os()))
+        .unwrap_or_else(|_| {
+            eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
+            Exit::Fault
+        })
+        .into()
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Exit {

@@ -46,7 +46,11 @@ pub fn print(text: &str) -> io::Result<()> {
 /// A text from outside, without anything that acts on a terminal: control characters, and those that turn the direction of
 /// writing or cannot be seen. What was there stays visible as a replacement character.
 pub fn tame(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_wild) { Cow::Owned(text.chars().map(|c| if is_wild(c) { '\u{fffd}' } else { c }).collect()) } else { Cow::Borrowed(text) }
+    if text.chars().any(is_wild) {
+        Cow::Owned(text.chars().map(|c| if is_wild(c) { '\u{fffd}' } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Does it act on a terminal, or deceive the eye?

@@ -141,7 +141,7 @@ fn output(fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
 
 /// Anything for programs, as text.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Trouble> {
-    serde_json::to_string_pretty(value)
-        .map(|text| text + "\n")
-        .map_err(|error| Trouble::failed(format!("the output cannot be written as JSON: {error}"), "This is a fault of seawall; please report it."))
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| {
+        Trouble::failed(format!("the output cannot be written as JSON: {error}"), "This is a fault of seawall; please report it.")
+    })
 }

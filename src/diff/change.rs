@@ -122,8 +122,14 @@ pub enum Hearing {
     NoLongerHears,
     /// Only while some window is open or closed.
     OnlyAtTimes,
-    Later { from: String, to: String },
-    Sooner { from: String, to: String },
+    Later {
+        from: String,
+        to: String,
+    },
+    Sooner {
+        from: String,
+        to: String,
+    },
 }
 
 impl fmt::Display for Change {

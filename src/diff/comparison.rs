@@ -258,9 +258,12 @@ impl<'p> Comparison<'p> {
             Change::Setting { from: Some(_), to: None, .. } => {
                 Consequence::warning(909, path.clone(), format!("`{}` is no longer expected of a restored database", plain(path)))
             }
-            Change::Setting { from: Some(_), to: Some(_), .. } => {
-                Consequence::new(909, crate::policy::finding::Weight::Note, path.clone(), format!("`{}` expects something else", plain(path)))
-            }
+            Change::Setting { from: Some(_), to: Some(_), .. } => Consequence::new(
+                909,
+                crate::policy::finding::Weight::Note,
+                path.clone(),
+                format!("`{}` expects something else", plain(path)),
+            ),
             _ => return,
         };
         self.warn(consequence);

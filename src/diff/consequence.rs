@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::words::{counted, plain};
+use super::words::counted;
 use crate::inventory::Size;
 use crate::policy::finding::{Code, Finding, Weight};
 use crate::policy::path::PolicyPath;
@@ -43,7 +43,7 @@ pub enum Existing {
         backups: Vec<ExistingBackup>,
     },
     Unknown {
-        /// Why it is not known.
+        /// Why it is not known, as a sentence whose quotations are closed.
         reason: String,
     },
 }
@@ -89,7 +89,7 @@ impl Existing {
     /// `12 backups, 1.4 TB`
     pub fn summary(&self) -> String {
         match self {
-            Existing::Unknown { reason } => format!("unknown which existing backups this affects: {}", plain(reason)),
+            Existing::Unknown { reason } => format!("unknown which existing backups this affects: {reason}"),
             Existing::Known { backups, .. } if backups.is_empty() => "no existing backup".into(),
             Existing::Known { bytes, backups } if bytes.bytes() == Bytes::ZERO => counted(backups.len(), "backup"),
             Existing::Known { bytes, backups } => format!("{}, {}", counted(backups.len(), "backup"), bytes.bytes().rounded()),

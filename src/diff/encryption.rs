@@ -16,7 +16,8 @@ impl Comparison<'_> {
             let change = Change::Setting { path: path.clone(), from: said(before), to: said(after) };
             self.say(Group::Encryption, path.clone(), change);
             if matches!(after, None | Some("none")) && !matches!(before, None | Some("none")) {
-                let message = "what is written from now on is not encrypted before it leaves the host: whoever reads the store reads the database";
+                let message =
+                    "what is written from now on is not encrypted before it leaves the host: whoever reads the store reads the database";
                 self.warn(Consequence::warning(908, path.clone(), message).hint("Keep at least one recipient."));
             }
             // What the one kind had, the other has not: its settings are no news.

@@ -197,7 +197,8 @@ fn acknowledge_removal(diff: &mut PolicyDiff, fleet: &[Policy], now: Instant) {
     let name = diff.policy.as_str();
     for consequence in diff.consequences.iter_mut().filter(|each| each.code.0 == 912 && each.acknowledged.is_none()) {
         let speaks = |policy: &Policy| {
-            let fits = |each: &&Acknowledgement| each.finding.0 == "SW0912" && each.at.as_deref() == Some(name) && stands(each, policy, now);
+            let fits =
+                |each: &&Acknowledgement| each.finding.0 == "SW0912" && each.at.as_deref() == Some(name) && stands(each, policy, now);
             policy.file.acknowledge.iter().find(fits).map(|each| each.reason.clone())
         };
         consequence.acknowledged = fleet.iter().find_map(speaks);

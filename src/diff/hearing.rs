@@ -192,17 +192,17 @@ fn in_words(cells: &BTreeSet<Cell>, jobs: &BTreeSet<Name>) -> String {
     if let Some(words) = as_product(cells, jobs) {
         return words;
     }
-    let severities: BTreeSet<u8> = cells.iter().map(|cell| cell.severity).collect();
-    let parts = |split: &dyn Fn(&Cell) -> bool| -> BTreeSet<Cell> { cells.iter().filter(|cell| split(cell)).cloned().collect() };
-    if severities.len() > 1 {
-        // The same under each severity is said by what it is.
-        let events: BTreeSet<u8> = cells.iter().map(|cell| cell.event).collect();
-        let by_event: Vec<String> =
-            events.iter().filter_map(|event| as_product(&parts(&|cell| cell.event == *event), jobs)).collect();
-        if by_event.len() == events.len() && events.len() <= severities.len() {
-            return joined(by_event);
-        }
-        return joined(severities.iter().map(|severity| in_words(&parts(&|cell| cell.severity == *severity), jobs)));
+    let parts = |of: &dyn Fn(&Cell) -> bool| -> BTreeSet<Cell> { cells.iter().filter(|cell| of(cell)).cloned().collect() };
+    // Severities of which the same is said are said together.
+    let mut alike: BTreeMap<BTreeSet<(u8, Option<Name>)>, BTreeSet<u8>> = BTreeMap::new();
+    for severity in cells.iter().map(|cell| cell.severity).collect::<BTreeSet<u8>>() {
+        let of_severity = cells.iter().filter(|cell| cell.severity == severity).map(|cell| (cell.event, cell.job.clone()));
+        alike.entry(of_severity.collect()).or_default().insert(severity);
+    }
+    if alike.len() > 1 {
+        let mut severities: Vec<BTreeSet<u8>> = alike.into_values().collect();
+        severities.sort();
+        return joined(severities.iter().map(|severities| in_words(&parts(&|cell| severities.contains(&cell.severity)), jobs)));
     }
     let of_jobs: BTreeSet<Option<Name>> = cells.iter().map(|cell| cell.job.clone()).collect();
     joined(of_jobs.iter().map(|job| as_product(&parts(&|cell| cell.job == *job), jobs).unwrap_or_default()))

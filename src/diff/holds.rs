@@ -53,11 +53,13 @@ impl Comparison<'_> {
                 // Some store could not be seen: what was found elsewhere is not all of it.
                 (Some(reason), true) => destructive(path, what).existing(Existing::unknown(reason)),
                 (Some(reason), false) => {
-                    let message = format!("{what}; not all stores could be seen: {}", plain(reason));
+                    let message = format!("{what}; not all stores could be seen: {reason}");
                     destructive(path, message).existing(Existing::known(backups))
                 }
                 (None, true) => Consequence::warning(905, path, format!("{what}; no existing backup was protected by it alone")),
-                (None, false) => destructive(path, format!("{what}; backups that only it protected become deletable")).existing(Existing::known(backups)),
+                (None, false) => {
+                    destructive(path, format!("{what}; backups that only it protected become deletable")).existing(Existing::known(backups))
+                }
             };
             self.warn(consequence);
         }

@@ -94,8 +94,7 @@ impl Comparison<'_> {
 
     fn method_changes(&mut self, name: &Name, before: &Method, after: &Method) {
         let path = element("backups", name);
-        let change =
-            Change::Setting { path: path.key("method"), from: Some(before.as_str().into()), to: Some(after.as_str().into()) };
+        let change = Change::Setting { path: path.key("method"), from: Some(before.as_str().into()), to: Some(after.as_str().into()) };
         let message = format!("`backups.{name}` no longer takes {} backups; it takes {} ones", before.as_str(), after.as_str());
         self.warn(Consequence::warning(901, path.clone(), message));
         self.say(Group::Stops, path.key("method"), change);

@@ -89,8 +89,9 @@ impl Comparison<'_> {
         let (old_holds, new_holds) = (with(&self.old.backup_holds), with(&self.new.backup_holds));
         let before = judged(self.old, store, there, &old_holds, self.world.now);
         let after = judged(self.new, store, there, &new_holds, self.world.now);
-        let gone: Vec<usize> =
-            (0..after.len()).filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(|before| !before.is_deletable())).collect();
+        let gone: Vec<usize> = (0..after.len())
+            .filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(|before| !before.is_deletable()))
+            .collect();
         let mut losses = Losses::default();
         if gone.is_empty() {
             return losses;

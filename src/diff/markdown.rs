@@ -37,6 +37,9 @@ impl FleetDiff {
         for policy in &self.policies {
             policy.write_markdown(&mut text);
         }
+        while text.contains("\n\n\n") {
+            text = text.replace("\n\n\n", "\n\n");
+        }
         text
     }
 }
@@ -103,7 +106,8 @@ fn write_consequence(text: &mut String, consequence: &Consequence) {
             })
             .collect();
         let more = if backups.len() > NAMED { format!("\nand {} more\n", backups.len() - NAMED) } else { String::new() };
-        let table = format!("| backup | job | store | of | size | before | now |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}{more}");
+        let table =
+            format!("| backup | job | store | of | size | before | now |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}{more}");
         let body: String = markdown::folded(&format!("The existing backups: {}", consequence.existing_summary()), &table);
         // Inside the list item, so that the list goes on behind it.
         text.push('\n');

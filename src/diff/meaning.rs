@@ -25,18 +25,8 @@ pub type Meaning = BTreeMap<PolicyPath, Leaf>;
 /// Lists in which the order counts, by their key.
 const ORDERED: [&str; 6] = ["run", "segment_by", "order_by", "exclude", "exclude_tables", "escalation"];
 /// Maps from names, by their key: an empty one is none at all.
-const COLLECTIONS: [&str; 10] = [
-    "hypertables",
-    "continuous_aggregates",
-    "scenarios",
-    "data",
-    "hosts",
-    "expect",
-    "writers",
-    "backup_age_of",
-    "thresholds",
-    "copies",
-];
+const COLLECTIONS: [&str; 10] =
+    ["hypertables", "continuous_aggregates", "scenarios", "data", "hosts", "expect", "writers", "backup_age_of", "thresholds", "copies"];
 
 pub fn meaning(policy: &Policy) -> Meaning {
     let mut tree = match serde_json::to_value(&*policy.file) {
@@ -109,10 +99,10 @@ pub fn phrase(value: &Value) -> String {
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15).map_or_else(
-            || number.to_string(),
-            |whole| format!("{whole:.0}"),
-        ),
+        Value::Number(number) => number
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
+            .map_or_else(|| number.to_string(), |whole| format!("{whole:.0}")),
         Value::Array(items) => items.iter().map(phrase).collect::<Vec<_>>().join(" and "),
         Value::Object(map) => {
             let said = |(key, value): (&String, &Value)| match value {
@@ -358,13 +348,16 @@ fn backups(tree: &mut Map<String, Value>, policy: &Policy) {
 
 /// The storage class of each tier that names one.
 fn storage_classes(keep: Option<&Value>) -> Option<Value> {
-    let class = |(tier, rule): (&String, &Value)| rule.get("storage_class").filter(|class| !class.is_null()).map(|class| (tier.clone(), class.clone()));
+    let class = |(tier, rule): (&String, &Value)| {
+        rule.get("storage_class").filter(|class| !class.is_null()).map(|class| (tier.clone(), class.clone()))
+    };
     let classes: Map<String, Value> = keep?.as_object()?.iter().filter_map(class).collect();
     (!classes.is_empty()).then(|| classes.into())
 }
 
 fn kept(keep: &crate::retention::Keep, classes: Option<&Value>) -> Value {
-    let mut map: Map<String, Value> = keep_rules(keep).into_iter().map(|(rule, value)| (rule.to_owned(), value.to_string().into())).collect();
+    let mut map: Map<String, Value> =
+        keep_rules(keep).into_iter().map(|(rule, value)| (rule.to_owned(), value.to_string().into())).collect();
     if map.is_empty() {
         map.insert("everything".into(), true.into());
     } else {

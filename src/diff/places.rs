@@ -61,7 +61,10 @@ impl Comparison<'_> {
         if !old.iter().any(|store| new.contains(store)) {
             let at = path.key("store");
             let message = "no store that has the log goes on getting it: recovery to any moment begins anew with the next full backup";
-            self.warn(Consequence::destructive(904, at, message).hint("Keep a former store as a copy until the window has passed, or acknowledge SW0904."));
+            self.warn(
+                Consequence::destructive(904, at, message)
+                    .hint("Keep a former store as a copy until the window has passed, or acknowledge SW0904."),
+            );
         }
     }
 
@@ -152,7 +155,8 @@ impl Comparison<'_> {
                 self.cover(path.key(kind).key(key));
             }
         }
-        let message = format!("`stores.{name}` points elsewhere: existing backups are out of sight, and increments lose what they build on");
+        let message =
+            format!("`stores.{name}` points elsewhere: existing backups are out of sight, and increments lose what they build on");
         let existing = self.all_in(name, &format!("stays at {}, where nobody looks any more", super::words::plain(from)));
         let consequence = Consequence::destructive(913, path, message)
             .hint("Give the new place a name of its own and keep the old one until its last backup may go, or acknowledge SW0913.")
@@ -177,8 +181,9 @@ impl Comparison<'_> {
         let subject = format!("the lock on `{}`", super::comparison::parent(path));
         let change = Change::Limit { path: path.clone(), subject, from: Some(from), to, direction };
         if weaker {
-            let consequence = Consequence::destructive(911, path.clone(), format!("{change}: what is written from now on can be deleted sooner"))
-                .hint("Objects that are locked already stay so. Acknowledge SW0911 when that is meant.");
+            let consequence =
+                Consequence::destructive(911, path.clone(), format!("{change}: what is written from now on can be deleted sooner"))
+                    .hint("Objects that are locked already stay so. Acknowledge SW0911 when that is meant.");
             self.warn(consequence);
         }
         self.say(Group::Stores, path.clone(), change);

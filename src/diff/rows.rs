@@ -48,7 +48,8 @@ impl Comparison<'_> {
             self.cover(at.clone());
         }
         if let (true, Some(after)) = (shorter, after) {
-            let was = before.map_or_else(|| "none was dropped by this policy".to_owned(), |before| format!("only those older than {before} were"));
+            let was = before
+                .map_or_else(|| "none was dropped by this policy".to_owned(), |before| format!("only those older than {before} were"));
             let message = format!("rows of `{}` older than {after} are dropped; before, {was}", plain(path));
             self.warn(Consequence::destructive(910, at, message).hint("Keep them longer, archive them first, or acknowledge SW0910."));
         }

@@ -206,7 +206,9 @@ impl Setting {
             Measure::Percent => read::<Percent>(from, to),
             Measure::Size => read::<Bytes>(from, to).or_else(|| read::<Rate>(from, to)),
             Measure::Grades(grades) => {
-                let grade = |value: &str| grades.iter().position(|grade| value == *grade || value.strip_prefix(grade).is_some_and(|rest| rest.starts_with(' ')));
+                let grade = |value: &str| {
+                    grades.iter().position(|grade| value == *grade || value.strip_prefix(grade).is_some_and(|rest| rest.starts_with(' ')))
+                };
                 Some(grade(from)?.cmp(&grade(to)?))
             }
             Measure::Presence => None,

@@ -57,7 +57,13 @@ fn write_consequence(text: &mut String, consequence: &Consequence, width: u16) {
         .map(|backup| {
             let size = backup.size.map(|size| size.bytes().rounded()).unwrap_or_else(|| "unknown".into());
             let place = format!("{} in {}", backup.job, backup.store);
-            vec![backup.id.to_string(), place, minute(backup.moment), size, format!("{} (before: {})", plain(&backup.after), plain(&backup.before))]
+            vec![
+                backup.id.to_string(),
+                place,
+                minute(backup.moment),
+                size,
+                format!("{} (before: {})", plain(&backup.after), plain(&backup.before)),
+            ]
         })
         .collect();
     text.push_str(&columns(&["backup", "job", "of", "size", "now"], rows, width));

@@ -82,7 +82,13 @@ pub fn plain(text: impl fmt::Display) -> String {
     let tame = |c: char| match c {
         '`' => '\'',
         '\n' | '\r' | '\t' => ' ',
-        c if c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => '\u{fffd}',
+        c if c.is_control()
+            || ('\u{200b}'..='\u{200f}').contains(&c)
+            || ('\u{202a}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c) =>
+        {
+            '\u{fffd}'
+        }
         c => c,
     };
     let mut shown: String = text.chars().take(LIMIT).map(tame).collect();

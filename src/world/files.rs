@@ -43,7 +43,9 @@ pub fn read_stdin(limit: usize) -> Result<Vec<u8>, ReadFault> {
     match bounded(io::stdin().lock(), limit) {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(ReadFault::too_large(limit)),
-        Err(error) => Err(ReadFault::new(format!("standard input cannot be read: {error}"), "Redirect a file or a pipe into this command.")),
+        Err(error) => {
+            Err(ReadFault::new(format!("standard input cannot be read: {error}"), "Redirect a file or a pipe into this command."))
+        }
     }
 }
 

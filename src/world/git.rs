@@ -178,7 +178,9 @@ impl Reader {
         bytes.pop();
         match kind.as_str() {
             "blob" => Ok(Answer::Bytes(bytes)),
-            "tree" => other("it is a directory, not a file", "Give a file; a directory is searched when it is given as an argument itself."),
+            "tree" => {
+                other("it is a directory, not a file", "Give a file; a directory is searched when it is given as an argument itself.")
+            }
             _ => other("it is not a file", "Check the path."),
         }
     }

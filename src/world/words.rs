@@ -42,9 +42,10 @@ impl ReadFault {
             ErrorKind::PermissionDenied => {
                 ReadFault::new("permission to read it is denied", "Look with `ls -l` who may read it, and as whom this runs.")
             }
-            ErrorKind::NotADirectory => {
-                ReadFault::new("a part of the path is a file, not a directory", "Check the path: what stands before each `/` must be a directory.")
-            }
+            ErrorKind::NotADirectory => ReadFault::new(
+                "a part of the path is a file, not a directory",
+                "Check the path: what stands before each `/` must be a directory.",
+            ),
             _ if error.raw_os_error() == Some(TOO_MANY_LINKS) => {
                 ReadFault::new("its symbolic links go in a circle", "Follow them with `namei` and mend the one that points back.")
             }

@@ -5,8 +5,22 @@ use std::ops::Range;
 
 /// Keys behind which a secret stands.
 const KEYS: [&str; 16] = [
-    "password", "passwd", "pgpassword", "passphrase", "secret", "token", "routing_key", "webhook", "api_key", "access_key", "secret_key",
-    "private_key", "account_key", "sign_with", "identity", "url",
+    "password",
+    "passwd",
+    "pgpassword",
+    "passphrase",
+    "secret",
+    "token",
+    "routing_key",
+    "webhook",
+    "api_key",
+    "access_key",
+    "secret_key",
+    "private_key",
+    "account_key",
+    "sign_with",
+    "identity",
+    "url",
 ];
 /// Keys of a reference: what stands behind them is a name, not the secret.
 const REFERENCES: [&str; 3] = ["env", "file", "credential"];
@@ -70,7 +84,9 @@ fn pairs(line: &str) -> Vec<(&str, usize)> {
 
 fn last_word(text: &str) -> &str {
     let text = text.trim_end().trim_end_matches(['"', '\'', '`']);
-    let start = text.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
+    let start = text
+        .rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
 }
 

@@ -62,8 +62,7 @@ impl Secrets {
             from += 1;
         }
         let line = &source.text[from..window.end];
-        let mut hidden: Vec<Range<usize>> =
-            guessed(before, line).into_iter().map(|range| range.start + from..range.end + from).collect();
+        let mut hidden: Vec<Range<usize>> = guessed(before, line).into_iter().map(|range| range.start + from..range.end + from).collect();
         hidden.extend(self.places.get(&source.name).into_iter().flatten().cloned());
         for word in &self.words {
             hidden.extend(line.match_indices(word.as_str()).map(|(at, word)| at + from..at + from + word.len()));

@@ -89,7 +89,12 @@ impl Writer {
         match &node.value {
             Value::Scalar(scalar) => {
                 let wants_text = shape.is_some_and(|id| self.shapes.get(id).text.is_some());
-                self.line(format!("{before} {}", scalar_text(scalar)), Some(origin(&node.place)), path, Some(scalar_json(scalar, wants_text)));
+                self.line(
+                    format!("{before} {}", scalar_text(scalar)),
+                    Some(origin(&node.place)),
+                    path,
+                    Some(scalar_json(scalar, wants_text)),
+                );
             }
             Value::Null => self.line(format!("{before} null"), Some(origin(key)), path, Some(Json::Null)),
             Value::Map(entries) if entries.is_empty() && !self.has_defaults(shape) => {

@@ -26,7 +26,11 @@ pub(super) fn read(text: &str) -> Result<Policy, Vec<Finding>> {
 pub(super) fn read_with(text: &str, others: &dyn Fn(&Path) -> Option<String>) -> Result<Policy, Vec<Finding>> {
     let files = |path: &Path| match path.to_str() {
         Some("policy.yaml") => Ok(text.as_bytes().to_vec()),
-        _ => others(path).map(String::into_bytes).ok_or_else(|| ReadFault { message: "not there".into(), hint: String::new(), too_large: false }),
+        _ => others(path).map(String::into_bytes).ok_or_else(|| ReadFault {
+            message: "not there".into(),
+            hint: String::new(),
+            too_large: false,
+        }),
     };
     let document = Document::load("policy.yaml", Path::new("policy.yaml"), &files);
     let resolved = resolve(&document, jiff::civil::date(2026, 11, 21));
@@ -36,7 +40,9 @@ pub(super) fn read_with(text: &str, others: &dyn Fn(&Path) -> Option<String>) ->
 pub(super) fn policy(text: &str) -> Policy {
     match read(text) {
         Ok(policy) => policy,
-        Err(findings) => panic!("{:#?}", findings.iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect::<Vec<_>>()),
+        Err(findings) => {
+            panic!("{:#?}", findings.iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -62,7 +68,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
                 label: None,
                 keep: None,
                 system_identifier: Some(cluster),
-                timeline: Some(Timeline(1)),
+                timeline: Some(Timeline(std::num::NonZeroU32::MIN)),
                 start_lsn: Some(Lsn(position)),
                 stop_lsn: Some(Lsn(position + 10)),
                 verified_at: None,
@@ -71,7 +77,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
         .collect();
     let wal = vec![crate::inventory::WalRange {
         system_identifier: Some(cluster),
-        timeline: Timeline(1),
+        timeline: Timeline(std::num::NonZeroU32::MIN),
         from_lsn: Lsn(0),
         to_lsn: Lsn(2_000_000),
         from_time: first - day * i32::try_from(count).expect("few"),

@@ -100,16 +100,63 @@ fn others(value: &str) -> Vec<String> {
         }
     }
     let flips = [
-        ("true", "false"), ("false", "true"), ("sunday", "monday"), ("saturday", "friday"), ("monday", "tuesday"), ("month", "quarter"),
-        ("quarter", "year"), ("year", "month"), ("critical", "info"), ("warning", "critical"), ("primary", "verifier"), ("standby", "primary"),
-        ("staging", "verifier"), ("cluster", "database"), ("table", "rows"), ("database", "table"), ("failed", "overdue"),
-        ("succeeded", "failed"), ("drill-failed", "drill-succeeded"), ("P0", "P1"), ("P1", "P2"), ("SEV1", "SEV2"), ("GLACIER", "STANDARD_IA"),
-        ("STANDARD_IA", "GLACIER_IR"), ("point-in-time", "newest-backup"), ("newest-backup", "point-in-time"), ("watch", "run"),
-        ("compliance", "governance"), ("blocked", "allowed"), ("random", "newest"), ("custom", "directory"), ("csv", "parquet"),
-        ("finish", "stop"), ("stop", "finish"), ("UTC", "Europe/Oslo"), ("row-counts", "extensions"), ("constraints-valid", "jobs"),
-        ("hypertables", "jobs"), ("jobs", "extensions"), ("cool", "hot"), ("none", "accepted"), ("all", "first"), ("promote-standby", "external"),
-        ("external", "newest-backup"), ("starttls", "implicit"), ("files", "rows"), ("SEV3", "SEV4"), ("P2", "P3"), ("P3", "P4"), ("extensions", "jobs"),
-        ("any", "primary"), ("indexes-valid", "jobs"), ("rows", "table"), ("SEV2", "SEV3"), ("SEV4", "SEV1"), ("first", "all"), ("archive", "cool"),
+        ("true", "false"),
+        ("false", "true"),
+        ("sunday", "monday"),
+        ("saturday", "friday"),
+        ("monday", "tuesday"),
+        ("month", "quarter"),
+        ("quarter", "year"),
+        ("year", "month"),
+        ("critical", "info"),
+        ("warning", "critical"),
+        ("primary", "verifier"),
+        ("standby", "primary"),
+        ("staging", "verifier"),
+        ("cluster", "database"),
+        ("table", "rows"),
+        ("database", "table"),
+        ("failed", "overdue"),
+        ("succeeded", "failed"),
+        ("drill-failed", "drill-succeeded"),
+        ("P0", "P1"),
+        ("P1", "P2"),
+        ("SEV1", "SEV2"),
+        ("GLACIER", "STANDARD_IA"),
+        ("STANDARD_IA", "GLACIER_IR"),
+        ("point-in-time", "newest-backup"),
+        ("newest-backup", "point-in-time"),
+        ("watch", "run"),
+        ("compliance", "governance"),
+        ("blocked", "allowed"),
+        ("random", "newest"),
+        ("custom", "directory"),
+        ("csv", "parquet"),
+        ("finish", "stop"),
+        ("stop", "finish"),
+        ("UTC", "Europe/Oslo"),
+        ("row-counts", "extensions"),
+        ("constraints-valid", "jobs"),
+        ("hypertables", "jobs"),
+        ("jobs", "extensions"),
+        ("cool", "hot"),
+        ("none", "accepted"),
+        ("all", "first"),
+        ("promote-standby", "external"),
+        ("external", "newest-backup"),
+        ("starttls", "implicit"),
+        ("files", "rows"),
+        ("SEV3", "SEV4"),
+        ("P2", "P3"),
+        ("P3", "P4"),
+        ("extensions", "jobs"),
+        ("any", "primary"),
+        ("indexes-valid", "jobs"),
+        ("rows", "table"),
+        ("SEV2", "SEV3"),
+        ("SEV4", "SEV1"),
+        ("first", "all"),
+        ("archive", "cool"),
     ];
     other.extend(flips.iter().filter(|(from, _)| *from == bare).map(|(_, to)| (*to).to_owned()));
     if bare.split(' ').count() == 5 {
@@ -125,10 +172,8 @@ fn others(value: &str) -> Vec<String> {
 #[test]
 fn every_value_that_is_changed_is_in_the_difference() {
     let (mut mutated, mut untouched) = (0, Vec::new());
-    let mut texts: Vec<(String, String, PathBuf)> = samples()
-        .into_iter()
-        .map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap_or_default(), path))
-        .collect();
+    let mut texts: Vec<(String, String, PathBuf)> =
+        samples().into_iter().map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap_or_default(), path)).collect();
     texts.push(("everything".into(), EVERYTHING.to_owned(), PathBuf::from("everything.yaml")));
     for (name, text, path) in texts {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -142,6 +187,9 @@ fn every_value_that_is_changed_is_in_the_difference() {
                 continue;
             }
             let value = &text[range.clone()];
+            if value.starts_with(['&', '*']) {
+                continue;
+            }
             // The first other value that still makes a policy.
             let after = others(value).into_iter().filter(|other| other.trim_matches('"') != value.trim_matches('"')).find_map(|other| {
                 let changed = format!("{}{other}{}", &text[..range.start], &text[range.end..]);
@@ -175,7 +223,7 @@ fn two_orders_of_the_same_routes_are_the_same() {
 }
 
 /// A policy that uses what the shipped ones do not.
-const EVERYTHING: &str = r#"
+const EVERYTHING: &str = r##"
 version: 1
 policy: everything
 description: all that can be said
@@ -307,4 +355,4 @@ reports: { monthly: { schedule: { day: 1, of: month, at: "08:00" }, covers: 3mo,
 catalog: { sqlite: { path: /var/lib/catalog.db } }
 delegated: { failover: { to: Patroni, note: three nodes } }
 acknowledge: [{ finding: SW0903, at: backups.nightly.keep, reason: agreed, until: 2027-06-30 }]
-"#;
+"##;
