@@ -22,7 +22,9 @@ use crate::world::clock;
 ///
 /// A change that may lose something for good ends with exit code 3, until the new policy acknowledges it with a reason.
 #[derive(Debug, Args)]
-#[command(name = "diff", after_help = "\
+#[command(
+    name = "diff",
+    after_help = "\
 Examples:
   seawall diff git:main:policies policies                     this branch against main
   seawall diff old.yaml new.yaml                              two files
@@ -31,7 +33,8 @@ Examples:
 
 To accept a consequence, the new policy says so:
   acknowledge:
-    - { finding: SW0903, at: backups.nightly.keep, reason: agreed with legal on 2026-11-02 }")]
+    - { finding: SW0903, at: backups.nightly.keep, reason: agreed with legal on 2026-11-02 }"
+)]
 pub struct Diff {
     /// The policies as they were: a file, a directory, or `git:REV:PATH`.
     old: String,
@@ -82,7 +85,7 @@ impl Diff {
 
     fn written(&self, diff: &FleetDiff, terminal: Terminal) -> Result<String, Trouble> {
         Ok(match self.format {
-            Format::Human => diff.to_text(terminal.width.min(120)),
+            Format::Human => diff.to_text(u16::try_from(terminal.width.min(120)).unwrap_or(120)),
             Format::Json => json(diff)?,
             Format::Markdown => diff.to_markdown(),
         })

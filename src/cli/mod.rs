@@ -1,8 +1,8 @@
 //! The command line: one file per command, words in, words out.
 
 mod completions;
-mod diff;
 pub mod diagnostics;
+mod diff;
 pub mod examine;
 pub mod exit;
 mod explain;

@@ -12,23 +12,38 @@ impl Assessment {
         section(&mut text, "Objectives", &columns(&["what", "target", "worst case", "margin", "how it comes back"], rows, width));
         let parts: String = self.rows.iter().map(|row| made_of(row, width)).collect();
         section(&mut text, "What the worst cases are made of", &parts);
-        section(&mut text, "How far back, once it has run that long", &columns(&["job", "store", "some backup", "any moment", "how dense"], self.reach.iter().map(reach).collect(), width));
+        section(
+            &mut text,
+            "How far back, once it has run that long",
+            &columns(&["job", "store", "some backup", "any moment", "how dense"], self.reach.iter().map(reach).collect(), width),
+        );
         text
     }
 
     /// For a comment on a pull request.
     pub fn to_markdown(&self) -> String {
-        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| vec![subject(row), target(row), worst(row), margin(row), answer(row)]).collect();
+        let rows: Vec<Vec<String>> =
+            self.rows.iter().map(|row| vec![subject(row), target(row), worst(row), margin(row), answer(row)]).collect();
         let mut text = markdown::table(&["what", "target", "worst case", "margin", "how it comes back"], &rows);
         let parts: Vec<Vec<String>> = self
             .rows
             .iter()
-            .flat_map(|row| row.worst.parts().iter().map(|part| vec![subject(row), part.kind.to_string(), part.length.to_string(), part.label.clone(), origin(&part.origin)]))
+            .flat_map(|row| {
+                row.worst.parts().iter().map(|part| {
+                    vec![subject(row), part.kind.to_string(), part.length.to_string(), part.label.clone(), origin(&part.origin)]
+                })
+            })
             .collect();
         text.push('\n');
-        text.push_str(&markdown::folded("What the worst cases are made of", &markdown::table(&["what", "part", "length", "why", "from"], &parts)));
+        text.push_str(&markdown::folded(
+            "What the worst cases are made of",
+            &markdown::table(&["what", "part", "length", "why", "from"], &parts),
+        ));
         let reach: Vec<Vec<String>> = self.reach.iter().map(reach).collect();
-        text.push_str(&markdown::folded("How far back one can go", &markdown::table(&["job", "store", "some backup", "any moment", "how dense"], &reach)));
+        text.push_str(&markdown::folded(
+            "How far back one can go",
+            &markdown::table(&["job", "store", "some backup", "any moment", "how dense"], &reach),
+        ));
         text
     }
 }
@@ -105,5 +120,11 @@ fn reach(row: &ReachRow) -> Vec<String> {
         Oldest::AtLeast(age) => format!("{age} old at least"),
         Oldest::Newest => "the newest".into(),
     };
-    vec![row.job.to_string(), row.store.to_string(), oldest, row.any_moment.map(|period| format!("of the last {period}")).unwrap_or_default(), row.density.clone()]
+    vec![
+        row.job.to_string(),
+        row.store.to_string(),
+        oldest,
+        row.any_moment.map(|period| format!("of the last {period}")).unwrap_or_default(),
+        row.density.clone(),
+    ]
 }
