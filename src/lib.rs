@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod diff;
 pub mod inventory;
+pub mod objectives;
 pub mod plan;
 pub mod policy;
 pub mod proof;

@@ -54,6 +54,9 @@ pub enum Trouble {
     /// The work failed.
     #[error("{message}")]
     Failed { message: String, hint: String },
+    /// A fault of this program.
+    #[error("{0}")]
+    Fault(String),
     /// Nothing more can be printed.
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
@@ -68,8 +71,13 @@ impl Trouble {
         Trouble::Failed { message: message.into(), hint: hint.into() }
     }
 
+    pub fn fault(message: impl Into<String>) -> Self {
+        Trouble::Fault(message.into())
+    }
+
     pub fn exit(&self) -> Exit {
         match self {
+            Trouble::Fault(_) => Exit::Fault,
             Trouble::Usage { .. } => Exit::Usage,
             Trouble::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe,
             Trouble::Failed { .. } | Trouble::Output(_) => Exit::Failed,
@@ -79,6 +87,7 @@ impl Trouble {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } => Some(hint).filter(|hint| !hint.is_empty()).map(String::as_str),
+            Trouble::Fault(_) => Some("This is a fault of seawall, not of your policy; please report it with the policy."),
             Trouble::Output(_) => None,
         }
     }

@@ -51,7 +51,7 @@ enum Format {
 impl Validate {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let locations = Location::all(&self.paths)?;
-        let fleet = Fleet::load(&locations, clock::now());
+        let fleet = Fleet::load(&locations, clock::now(), None);
         let findings = fleet.all_findings();
         let text = match self.format {
             Format::Human => {
@@ -115,7 +115,6 @@ pub struct SummaryRecord {
 fn output(fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
     let secrets = Secrets::of(findings);
     let shown = Shown::of(findings);
-    let tally = Tally::of(findings);
     let policies = fleet.policies.iter().map(|policy| PolicyRecord {
         file: tame(&policy.document.source.name).into_owned(),
         name: policy.document.file.as_ref().and_then(|file| file.policy.as_ref()).map(ToString::to_string),
@@ -127,16 +126,22 @@ fn output(fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
         format_version: 1,
         policies: policies.collect(),
         findings: shown.findings.iter().map(|finding| record(finding, &secrets)).collect(),
-        summary: SummaryRecord {
-            sound: fleet.is_sound(),
-            policies: fleet.policies.len(),
-            errors: tally.errors,
-            warnings: tally.warnings,
-            notes: tally.notes,
-            acknowledged: tally.acknowledged,
-            omitted: shown.how_many_omitted(),
-        },
+        summary: summary_record(fleet, findings, &shown),
     })
+}
+
+/// How much was found, for programs.
+pub(super) fn summary_record(fleet: &Fleet, findings: &[Finding], shown: &Shown<'_>) -> SummaryRecord {
+    let tally = Tally::of(findings);
+    SummaryRecord {
+        sound: fleet.is_sound(),
+        policies: fleet.policies.len(),
+        errors: tally.errors,
+        warnings: tally.warnings,
+        notes: tally.notes,
+        acknowledged: tally.acknowledged,
+        omitted: shown.how_many_omitted(),
+    }
 }
 
 /// Anything for programs, as text.

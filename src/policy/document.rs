@@ -47,7 +47,9 @@ pub struct Document {
     tree: Option<Node>,
     /// What is left of it after the check.
     pub checked: Option<Node>,
-    pub file: Option<PolicyFile>,
+    pub file: Option<Arc<PolicyFile>>,
+    /// Where the policy's name stands.
+    pub name_place: Option<Place>,
     pub findings: Vec<Finding>,
     /// What the check has cut out.
     pub cut: Vec<PolicyPath>,
@@ -73,6 +75,7 @@ impl Document {
             tree: None,
             checked: None,
             file: None,
+            name_place: None,
             findings: Vec::new(),
             cut: Vec::new(),
             is_abstract,
@@ -100,7 +103,7 @@ impl Document {
         }
         if let Some(node) = &document.checked {
             match decode::<PolicyFile>(node) {
-                Ok(file) => document.file = Some(file),
+                Ok(file) => document.file = Some(Arc::new(file)),
                 // Not the reader's fault: the checker let something pass that the types refuse.
                 Err(fault) => findings.push(
                     Finding::error(Code(199), PolicyPath::top(), format!("this policy passed the checks and could not be read: {fault}"))
@@ -121,8 +124,15 @@ impl Document {
         for finding in &mut findings {
             document.locate(finding);
         }
+        document.name_place = document.place_of(&PolicyPath::from(["policy"]), Focus::Value);
         document.findings = findings;
         document
+    }
+
+    /// Lets go of the trees, which are by far the largest part: from here on only the places already found are known.
+    pub fn forget_trees(&mut self) {
+        self.tree = None;
+        self.checked = None;
     }
 
     /// What people call this policy.
@@ -270,8 +280,11 @@ impl Loading<'_> {
             return None;
         }
         // Shown as the reader would type it from where they stand.
-        let name = Path::new(&source.name).parent().map_or_else(|| path.clone(), |parent| normal(&parent.join(reference)));
-        self.chain(&name.to_string_lossy(), &path, Some(place)).1.filter(|node| matches!(node.value, Value::Map(_)))
+        // What stands before the path, such as a revision, stays.
+        let whole = source.path.to_string_lossy();
+        let before = source.name.strip_suffix(whole.as_ref()).unwrap_or_default();
+        let name = format!("{before}{}", path.to_string_lossy());
+        self.chain(&name, &path, Some(place)).1.filter(|node| matches!(node.value, Value::Map(_)))
     }
 
     fn read(&mut self, name: &str, path: &Path, referrer: Option<&Place>) -> (Arc<Source>, bool) {
@@ -299,7 +312,21 @@ impl Loading<'_> {
                 return (source, false);
             }
         };
+        // A byte of zero is UTF-8, and never text.
+        let zero = bytes.iter().position(|byte| *byte == 0);
         match String::from_utf8(bytes) {
+            Ok(text) if zero.is_some() => {
+                let at = zero.unwrap_or_default();
+                let hint = if text.as_bytes().iter().skip(1).step_by(2).take(100).all(|byte| *byte == 0) {
+                    "It looks like UTF-16; save it as UTF-8."
+                } else {
+                    "Is this the right file?"
+                };
+                let source = Source::new(name, path, text);
+                let place = Place::new(&source, at, at);
+                self.findings.push(Finding::error(NOT_UTF8, PolicyPath::top(), "this is not a text file").at(place).hint(hint));
+                (source, false)
+            }
             Ok(text) => (Source::new(name, path, text), true),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();

@@ -1,8 +1,8 @@
 //! Files and directories.
 
 use std::fs::{self, File, FileType};
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::words::ReadFault;
@@ -110,4 +110,31 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
         _ if kind.is_socket() => Some("a socket"),
         _ => Some("a device"),
     }
+}
+
+/// Puts a file in place, whole or not at all, readable by its owner only.
+///
+/// The order: write beside it, sync, rename, sync the directory. Whatever happens in between, the old file is whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
+    let of = |error: &io::Error| ReadFault::of(error, path);
+    if let Ok(about) = fs::metadata(path)
+        && !about.is_file()
+    {
+        return Err(ReadFault::new(format!("`{}` is there and is not a plain file", path.display()), "Name another file."));
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| ReadFault::new("no file is named", "Name a file."))?;
+    let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
+    written.map_err(|error| {
+        // What is left of it says nothing to anybody.
+        let _ = fs::remove_file(&beside);
+        of(&error)
+    })
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

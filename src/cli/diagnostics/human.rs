@@ -1,6 +1,6 @@
 //! Findings for people: the message, the line with what is meant underlined, what was expected, and the way out.
 
-use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::excerpt::Excerpt;
 use super::secrets::Secrets;
@@ -17,7 +17,7 @@ pub fn render(findings: &[Finding], terminal: Terminal) -> String {
     let shown = Shown::of(findings);
     let mut text = String::new();
     for finding in &shown.findings {
-        text.push_str(&renderer.render(&[group(finding, &secrets)]));
+        text.push_str(&printed(finding, &secrets, &renderer));
         text.push_str("\n\n");
     }
     for (file, omitted) in &shown.omitted {
@@ -54,6 +54,7 @@ pub fn summary(fleet: &Fleet, findings: &[Finding]) -> String {
     match fleet.policies.len() {
         1 => format!("{found} in {all}"),
         _ if touched == 0 => format!("{found}; {all} read"),
+        files if !shared.is_empty() => format!("{found} in {touched} of {files} files"),
         _ => format!("{found} in {touched} of {all}"),
     }
 }
@@ -66,22 +67,27 @@ fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn group<'a>(finding: &Finding, secrets: &Secrets) -> Group<'a> {
+/// The finding as it is printed.
+fn printed(finding: &Finding, secrets: &Secrets, renderer: &Renderer) -> String {
     let level = match (&finding.acknowledged, finding.weight) {
         (Some(_), _) => Level::NOTE.with_name("acknowledged"),
         (None, Weight::Error) => Level::ERROR,
         (None, Weight::Warning) => Level::WARNING,
         (None, Weight::Note) => Level::NOTE,
     };
-    let mut group = level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string()).elements(Vec::<Element<'a>>::new());
+    let mut places = Places {
+        group: Group::with_title(level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string())),
+        columns: Vec::new(),
+    };
     if let Some(place) = &finding.place {
         let label = finding.label.as_deref().map(|label| secrets.clean(label));
-        group = shown_place(group, place, AnnotationKind::Primary, label, secrets);
+        places = places.with(place, AnnotationKind::Primary, label, secrets);
     }
     for related in &finding.related {
         let Some(place) = &related.place else { continue };
-        group = shown_place(group, place, AnnotationKind::Context, Some(secrets.clean(&related.message)), secrets);
+        places = places.with(place, AnnotationKind::Context, Some(secrets.clean(&related.message)), secrets);
     }
+    let Places { mut group, columns } = places;
     if !finding.path.is_top() {
         group = group.element(Level::NOTE.with_name("at").message(secrets.clean(&finding.path.to_string())));
     }
@@ -91,14 +97,32 @@ fn group<'a>(finding: &Finding, secrets: &Secrets) -> Group<'a> {
     if let Some(hint) = &finding.hint {
         group = group.element(Level::HELP.message(secrets.clean(hint)));
     }
-    group
+    let mut text = renderer.render(&[group]);
+    for (shown, meant) in columns {
+        text = text.replacen(&shown, &meant, 1);
+    }
+    text
 }
 
-fn shown_place<'a>(group: Group<'a>, place: &Place, kind: AnnotationKind, label: Option<String>, secrets: &Secrets) -> Group<'a> {
-    let name = tame(&place.source.name).into_owned();
-    let Some(excerpt) = Excerpt::of(place, secrets) else { return group.element(Origin::path(name)) };
-    let annotation: Annotation<'a> = kind.span(excerpt.span).label(label);
-    group
-        .element(Origin::path(name).line(excerpt.line).char_column(excerpt.column))
-        .element(Snippet::source(excerpt.text).line_start(excerpt.line).annotation(annotation))
+struct Places<'a> {
+    group: Group<'a>,
+    /// The renderer counts columns in the excerpt; where that is not the column in the file, what it prints and what it should.
+    columns: Vec<(String, String)>,
+}
+
+impl Places<'_> {
+    fn with(mut self, place: &Place, kind: AnnotationKind, label: Option<String>, secrets: &Secrets) -> Self {
+        let name = tame(&place.source.name).into_owned();
+        let Some(excerpt) = Excerpt::of(place, secrets) else {
+            return Places { group: self.group.element(Origin::path(name)), ..self };
+        };
+        let shown = excerpt.text[..excerpt.span.start].chars().count() + 1;
+        if shown != excerpt.column {
+            let header = |column: usize| format!("{name}:{}:{column}", excerpt.line);
+            self.columns.push((header(shown), header(excerpt.column)));
+        }
+        let annotation = kind.span(excerpt.span).label(label);
+        let snippet = Snippet::source(excerpt.text).path(name).line_start(excerpt.line).annotation(annotation);
+        Places { group: self.group.element(snippet), ..self }
+    }
 }

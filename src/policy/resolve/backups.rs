@@ -19,6 +19,7 @@ const NO_STANDBY: Code = Code(226);
 const ELSEWHERE: Code = Code(227);
 const NO_BACKUPS: Code = Code(204);
 const SAME_PLACE: Code = Code(215);
+const UNKNOWN_CLASS: Code = Code(237);
 
 impl Resolver<'_> {
     pub(super) fn backups(&mut self) -> BTreeMap<Name, Backup> {
@@ -46,6 +47,7 @@ impl Resolver<'_> {
         let keep = self.keep(written.keep.as_ref(), &path.key("keep"))?;
         let store = self.home(written, &method, path);
         let copies = self.copies(written.copies.as_ref(), store.as_ref(), &keep, &path.key("copies"));
+        self.storage_classes(written, store.as_ref(), path);
         Some(Backup {
             method,
             schedule,
@@ -283,6 +285,65 @@ impl Resolver<'_> {
             return None;
         }
         Some(keep)
+    }
+
+    /// A storage class belongs to one kind of store: `GLACIER` means nothing to Azure.
+    fn storage_classes(&mut self, written: &file::Backup, store: Option<&Name>, path: &PolicyPath) {
+        if let Some(keep) = &written.keep {
+            let mut stores: Vec<&Name> = store.into_iter().collect();
+            match &written.copies {
+                Some(Copies::Names(names)) => stores.extend(names),
+                Some(Copies::Rules(rules)) => stores.extend(rules.iter().filter(|(_, rule)| rule.keep.is_none()).map(|(name, _)| name)),
+                None => {}
+            }
+            self.classes_for(keep, &stores, &path.key("keep"));
+        }
+        if let Some(Copies::Rules(rules)) = &written.copies {
+            for (name, rule) in rules {
+                if let Some(keep) = &rule.keep {
+                    self.classes_for(keep, &[name], &path.key("copies").key(name).key("keep"));
+                }
+            }
+        }
+    }
+
+    fn classes_for(&mut self, keep: &file::Keep, stores: &[&Name], path: &PolicyPath) {
+        let tiers = [
+            ("hourly", &keep.hourly),
+            ("daily", &keep.daily),
+            ("weekly", &keep.weekly),
+            ("monthly", &keep.monthly),
+            ("quarterly", &keep.quarterly),
+            ("yearly", &keep.yearly),
+        ];
+        for (key, tier) in tiers {
+            let Some(file::Tier::Detailed(file::DetailedTier { storage_class: Some(class), .. })) = tier else { continue };
+            for store in stores {
+                let Some(written) = self.file.stores.get(*store) else { continue };
+                let known: &[&str] = if written.s3.is_some() {
+                    &["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
+                } else if written.azure.is_some() {
+                    &["hot", "cool", "cold", "archive"]
+                } else if written.gcs.is_some() {
+                    &["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"]
+                } else {
+                    &[]
+                };
+                if known.contains(&class.as_str()) {
+                    continue;
+                }
+                let hint = if known.is_empty() {
+                    "A directory has no storage classes: take it out, or give that copy a `keep` of its own.".to_owned()
+                } else {
+                    format!("It knows {}; a copy in a store of another kind needs a `keep` of its own.", list(known))
+                };
+                let at = path.key(key).key("storage_class");
+                self.push(
+                    Finding::error(UNKNOWN_CLASS, at, format!("`{store}` has no storage class `{}`", crate::units::clipped(class)))
+                        .hint(hint),
+                );
+            }
+        }
     }
 
     pub(super) fn sql_name(&mut self, name: &str, parts: usize, path: &PolicyPath) -> bool {

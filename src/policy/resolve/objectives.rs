@@ -60,11 +60,9 @@ impl Resolver<'_> {
         }
         for (name, tier) in &written.data {
             let at = path.key("data").key(name);
-            if tier.everything == Some(false) {
-                self.push(
-                    Finding::error(BAD_TIER, at.key("everything"), "`everything: false` names no tables")
-                        .hint("List the `tables`, or write `everything: true`."),
-                );
+            for (key, _) in [("everything", tier.everything), ("rest", tier.rest)].iter().filter(|(_, value)| *value == Some(false)) {
+                let hint = format!("List the `tables`, or write `{key}: true`.");
+                self.push(Finding::error(BAD_TIER, at.key(key), format!("`{key}: false` names no tables")).hint(hint));
             }
             if tier.tables.is_some() {
                 self.database(tier.database.as_ref(), &at);

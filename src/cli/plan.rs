@@ -1,0 +1,210 @@
+//! `seawall plan`: what will happen, before any of it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::diagnostics::{self, FindingRecord, Secrets, Shown, record};
+use super::examine::Examined;
+use super::exit::{Exit, Trouble};
+use super::fleet::{Fleet, Tally};
+use super::location::Location;
+use super::moment;
+use super::terminal::{Colour, Terminal, print};
+use super::validate::{SummaryRecord, json, summary_record};
+use crate::objectives::{Assessment, ReachRow, Row};
+use crate::plan::{self, Plan, markdown};
+use crate::policy::finding::{Finding, Weight};
+use crate::units::Instant;
+use crate::world::{clock, files};
+
+/// Show what policies will do: the next runs, the steps of each job, whether the objectives can be kept, what is kept for how
+/// long, and what would be deleted.
+///
+/// Needs no database, no store and no credentials. What cannot be known without them is said to be unknown.
+#[derive(Debug, Args)]
+#[command(
+    name = "plan",
+    after_help = "\
+Examples:
+  seawall plan                                       every policy below `policies`
+  seawall plan policies/pricing.yaml                 one policy
+  seawall plan --inventory state.json                with what is known of the world: what is due, what would be deleted
+  seawall plan --until 2027-06-30                    which backups exist then, and how far back they reach
+  seawall plan --format markdown                     as a comment on a pull request
+  seawall plan --out plan.json                       keep it, with the digest of the policy it was made from
+  seawall plan --detailed-exitcode                   exit with 2 when there is something to do"
+)]
+pub struct PlanCommand {
+    /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
+    ///
+    /// Without any: the directory `policies` if it exists, else this one.
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// What is known of the world; `seawall schema inventory` describes the file.
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
+    /// Also show which backups will exist on that day (UTC) or at that time, by simulation.
+    #[arg(long, value_name = "DATE", value_parser = moment::parse)]
+    until: Option<Instant>,
+    /// Plan as if it were this moment.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    at: Option<Instant>,
+    /// How the plan is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Also write the plan, as JSON, into a file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 2 when there is something to do, or when that cannot be ruled out.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// For programs; `seawall schema plan` describes it.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+/// What `seawall plan --format json` prints and `--out` saves.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Plan of seawall")]
+pub struct PlanOutput<'p> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
+    pub format_version: u32,
+    /// The version of seawall that made it.
+    pub seawall: &'static str,
+    /// A plan for each sound policy.
+    pub plans: Vec<PlanRecord<'p>>,
+    /// Everything that was found, in order of place; at most 200 for each file.
+    pub findings: Vec<FindingRecord>,
+    pub summary: SummaryRecord,
+}
+
+/// The plan of one policy.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PlanRecord<'p> {
+    /// The file of the policy, as it was named.
+    pub file: &'p str,
+    #[serde(flatten)]
+    pub plan: &'p Plan,
+    /// Each objective against its worst case.
+    pub objectives: &'p [Row],
+    /// How far back each job reaches in each store, once it has run that long.
+    pub reach: &'p [ReachRow],
+}
+
+struct Planned<'p> {
+    examined: &'p Examined,
+    assessment: &'p Assessment,
+    plan: Plan,
+}
+
+impl PlanCommand {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let now = self.at.unwrap_or_else(clock::now);
+        let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
+        let locations = Location::all(&self.paths)?;
+        let fleet = Fleet::load(&locations, now, inventory.as_ref());
+        let mut planned = Vec::new();
+        for examined in &fleet.policies {
+            let (Some(policy), Some(assessment)) = (&examined.policy, &examined.assessment) else { continue };
+            let observed = inventory.as_ref().and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
+            let plan = plan::make(policy, observed, now, self.until).map_err(|error| {
+                Trouble::usage(format!("`{}` cannot be simulated: {error}", policy.name), "Choose another date for `--until`.")
+            })?;
+            // A second look with other eyes; what it finds is our fault, and nobody should act on such a plan.
+            if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
+                return Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name)));
+            }
+            planned.push(Planned { examined, assessment, plan });
+        }
+        let findings = fleet.all_findings();
+        let text = match self.format {
+            Format::Human => human(&planned, &fleet, &findings, Terminal::of_stdout(colour)),
+            Format::Json => output(&planned, &fleet, &findings)?,
+            Format::Markdown => in_markdown(&planned, &fleet, &findings),
+        };
+        print(&text)?;
+        if let Some(file) = &self.out {
+            let saved = output(&planned, &fleet, &findings)?;
+            files::replace(file, saved.as_bytes())
+                .map_err(|fault| Trouble::failed(format!("the plan cannot be saved: {}", fault.message), fault.hint))?;
+        }
+        Ok(match fleet.is_sound() {
+            false => Exit::Failed,
+            true if self.detailed_exitcode && planned.iter().any(|planned| planned.plan.has_something_to_do()) => Exit::SomethingToDo,
+            true => Exit::Done,
+        })
+    }
+}
+
+fn human(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding], terminal: Terminal) -> String {
+    let width = u16::try_from(terminal.width.min(120)).unwrap_or(120);
+    let mut text = String::new();
+    for each in planned {
+        let name = &each.plan.policy;
+        let heading = format!("Plan of {name} ({}), made for {}", each.examined.document.source.name, plan::minute(each.plan.made_at));
+        text.push_str(&format!("{heading}\n{}\n{}\n\n", "=".repeat(heading.chars().count().min(usize::from(width))), each.plan.digest));
+        text.push_str(&each.assessment.to_text(width));
+        text.push_str(&each.plan.to_text(width));
+    }
+    text.push_str(&diagnostics::render(findings, terminal));
+    text.push_str(&format!("{}\n", diagnostics::summary(fleet, findings)));
+    text
+}
+
+fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
+    let secrets = Secrets::of(findings);
+    let shown = Shown::of(findings);
+    let plans = planned.iter().map(|each| PlanRecord {
+        file: &each.examined.document.source.name,
+        plan: &each.plan,
+        objectives: &each.assessment.rows,
+        reach: &each.assessment.reach,
+    });
+    json(&PlanOutput {
+        format_version: plan::FORMAT_VERSION,
+        seawall: env!("CARGO_PKG_VERSION"),
+        plans: plans.collect(),
+        findings: shown.findings.iter().map(|finding| record(finding, &secrets)).collect(),
+        summary: summary_record(fleet, findings, &shown),
+    })
+}
+
+fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> String {
+    let mut text = format!("**seawall plan**: {}\n\n", markdown::escaped(&diagnostics::summary(fleet, findings)));
+    let tally = Tally::of(findings);
+    if tally.errors + tally.warnings > 0 {
+        let rows: Vec<Vec<String>> = findings
+            .iter()
+            .filter(|finding| finding.weight != Weight::Note && finding.acknowledged.is_none())
+            .map(|finding| {
+                let place = finding
+                    .place
+                    .as_ref()
+                    .map(|place| format!("{}:{}", place.source.name, place.start_position().line))
+                    .unwrap_or_default();
+                let weight = if finding.weight == Weight::Error { "error" } else { "warning" };
+                vec![weight.into(), finding.code.to_string(), place, finding.message.clone(), finding.hint.clone().unwrap_or_default()]
+            })
+            .collect();
+        text.push_str(&markdown::table(&["", "code", "where", "what", "how to mend it"], &rows));
+        text.push('\n');
+    }
+    for each in planned {
+        text.push_str(&format!("### {}\n\n", markdown::escaped(each.plan.policy.as_str())));
+        text.push_str(&each.assessment.to_markdown());
+        text.push_str(&each.plan.to_markdown());
+        text.push('\n');
+    }
+    text
+}
