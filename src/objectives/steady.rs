@@ -116,10 +116,13 @@ pub(super) fn finest(only: &[TierName]) -> Option<TierKind> {
 pub(super) struct Runs<'s> {
     pub schedule: &'s Schedule,
     pub longest: Gap,
-    pub shortest: Gap,
+    /// Found out only when it is needed: of some schedules that takes a while.
+    pub shortest: std::cell::OnceCell<Gap>,
     /// Only the first of each such bucket gets into the store.
     pub only: Option<TierKind>,
     pub now: Instant,
+    /// Between the zones of the schedule and of the one rule that is asked about.
+    pub play: std::cell::OnceCell<Option<i64>>,
 }
 
 impl Runs<'_> {
@@ -129,7 +132,7 @@ impl Runs<'_> {
             return None;
         }
         if self.only.is_none()
-            && self.shortest.usual >= Duration::from_days(27)
+            && self.longest.usual >= Duration::from_days(27)
             && let Some(back) = self.played(keep)
         {
             return Some(back);
@@ -146,6 +149,10 @@ impl Runs<'_> {
         last.into_iter().chain(within).chain(tiers).max_by_key(|back| back.weight())
     }
 
+    fn shortest(&self) -> &Gap {
+        self.shortest.get_or_init(|| self.schedule.shortest_gap(self.now))
+    }
+
     /// By how much the place of the first run in each such bucket may vary, in seconds; `None` where nothing is certain.
     fn play(&self, kind: TierKind, keep: &Keep) -> Option<i64> {
         let step = self.longest.usual.as_secs() as i64;
@@ -160,7 +167,7 @@ impl Runs<'_> {
             return (step == 3_600).then_some(0);
         }
         // Every day has a run, so the first one of a day is always at the same time: unless days are those of another zone.
-        if *self.schedule.zone().time_zone() == keep.zone { Some(0) } else { self.play_between_zones(keep) }
+        if *self.schedule.zone().time_zone() == keep.zone { Some(0) } else { *self.play.get_or_init(|| self.play_between_zones(keep)) }
     }
 
     /// The clocks of one zone against those of another, in each half of the months of a year.
@@ -200,7 +207,7 @@ impl Runs<'_> {
             }
             Tier::For(period) => {
                 let between = match kind {
-                    Some(kind) if most_seconds(kind) > self.shortest.length.as_secs() as i64 => {
+                    Some(kind) if most_seconds(kind) > self.shortest().length.as_secs() as i64 => {
                         bucket(kind).minus(Back::seconds(-late(kind)))
                     }
                     _ => Back::seconds(self.longest_days(keep)),
@@ -213,7 +220,7 @@ impl Runs<'_> {
     /// So many runs in a row, at least. Whole days are days of the calendar, as periods are: a change of the clocks takes
     /// nothing from them. Elsewhere it takes its hour once, since the clocks go back again before they go forward again.
     fn runs_in_a_row(&self, gaps: u32, keep: &Keep) -> i64 {
-        let (usual, length) = (self.shortest.usual.as_secs() as i64, self.shortest.length.as_secs() as i64);
+        let (usual, length) = (self.shortest().usual.as_secs() as i64, self.shortest().length.as_secs() as i64);
         let hour = if self.is_calendar(usual, keep) { 0 } else { (usual - length).max(0) };
         (usual.saturating_mul(i64::from(gaps)) - hour).max(0)
     }
@@ -232,6 +239,11 @@ impl Runs<'_> {
         let year = first_of(TierKind::Yearly, self.now, &keep.zone)?;
         let runs: Vec<Firing> =
             self.schedule.firings(year, Instant::MAX).take(PLAYED).map(|firing| Firing { started: firing, stopped: firing }).collect();
+        // A rule that fires in bursts is not seen whole in so few runs.
+        let whole = runs.last().is_some_and(|last| between(year, last.started, &keep.zone).months >= 28 * 12);
+        if !whole {
+            return None;
+        }
         let lives = lifetimes(&runs, keep);
         let mut worst: Option<Back> = None;
         let mut at = 0;

@@ -433,9 +433,26 @@ fn speed() {
     );
     let policy = policy(&text);
     let now = NOW.parse().expect("a moment");
-    let begin = std::time::Instant::now();
-    for _ in 0..1_000 {
-        std::hint::black_box(assess(&policy, None, now));
+    let timed = |what: &str, work: &dyn Fn()| {
+        let begin = std::time::Instant::now();
+        (0..1_000).for_each(|_| work());
+        println!("{what}: {:?} each", begin.elapsed() / 1_000);
+    };
+    timed("all of it", &|| {
+        let _ = std::hint::black_box(assess(&policy, None, now));
+    });
+    for (name, backup) in &policy.backups {
+        let schedule = backup.schedule.as_ref().expect("a schedule");
+        timed(&format!("{name}, longest gap"), &|| {
+            let _ = std::hint::black_box(schedule.longest_gap(now));
+        });
+        timed(&format!("{name}, shortest gap"), &|| {
+            let _ = std::hint::black_box(schedule.shortest_gap(now));
+        });
+        let longest = schedule.longest_gap(now);
+        let runs = || steady::Runs { schedule, longest, only: None, now, shortest: Default::default(), play: Default::default() };
+        timed(&format!("{name}, reach"), &|| {
+            let _ = std::hint::black_box(runs().back(&backup.keep));
+        });
     }
-    println!("{:?} each", begin.elapsed() / 1_000);
 }
