@@ -62,7 +62,7 @@ impl Checker {
                 None
             }
             Value::Map(entries) => match &shape.map {
-                Some(map) => self.map(entries, map, path, &place).map(Value::Map),
+                Some(map) => self.map(entries, shape, map, path, &place).map(Value::Map),
                 None => self.wrong_kind(Node { value: Value::Map(entries), place: place.clone() }, shape, path),
             },
             Value::List(items) => match &shape.list {
@@ -93,7 +93,7 @@ impl Checker {
         kept.map(|value| Node { value, place })
     }
 
-    fn map(&mut self, entries: Vec<Entry>, map: &Map, path: &PolicyPath, place: &super::source::Place) -> Option<Vec<Entry>> {
+    fn map(&mut self, entries: Vec<Entry>, shape: &Shape, map: &Map, path: &PolicyPath, place: &super::source::Place) -> Option<Vec<Entry>> {
         let mut sound = true;
         if !self.fragment {
             sound &= self.exactly_one(&entries, map, path, place);
@@ -148,6 +148,10 @@ impl Checker {
                 }
             } else {
                 self.unknown_key(&key, map, path, &key_place);
+                // Whatever stands behind it in place of a reference may be the secret.
+                if shape.secret && let Some(finding) = self.findings.last_mut() {
+                    finding.hidden.push(node.place);
+                }
                 self.cut.push(below);
             }
         }
@@ -250,19 +254,18 @@ impl Checker {
         self.findings.push(
             Finding::error(NO_VALUE, path.clone(), format!("`{path}` has no value"))
                 .on_key()
-                .label(format!("expected {}", expected(shape)))
+                .label(format!("expected {}", if hint.starts_with("Write `{}`") { "a map, `{}` for all defaults".to_owned() } else { expected(shape) }))
                 .hint(hint),
         );
     }
 
     fn wrong_kind<T>(&mut self, node: Node, shape: &Shape, path: &PolicyPath) -> Option<T> {
         let hint = self.example_hint(path, shape);
-        self.findings.push(
-            Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
-                .at(node.place)
-                .label(format!("expected {}", expected(shape)))
-                .hint(hint),
-        );
+        let finding = Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
+            .at(node.place)
+            .label(format!("expected {}", expected(shape)))
+            .hint(hint);
+        self.findings.push(if shape.secret { finding.masked() } else { finding });
         None
     }
 

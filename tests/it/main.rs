@@ -1,4 +1,5 @@
 //! One binary for all tests that look at Seawall from outside.
 
+mod cli;
 mod retention;
 mod schedule;
