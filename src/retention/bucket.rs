@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn local(text: &str, zone: &str) -> Local {
-        Local::of(text.parse().expect("a moment"), &TimeZone::get(zone).expect("a zone"))
+        Local::of(text.parse().expect("a moment"), &jiff::tz::TimeZoneDatabase::bundled().get(zone).expect("a zone"))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::days::DayConditions;
 use super::time_of_day::TimeOfDay;
 use super::times::Times;
 use super::weekday::{Weekday, WeekdaySet};
-use crate::units::nearest;
+use crate::units::{clipped, nearest};
 
 /// Why a text is not a cron expression, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -347,11 +347,6 @@ impl Field {
         };
         value.error(fault, message, format!("Write `*`, a number from {} to {}{names}, a range, a list or a step.", self.low, self.high))
     }
-}
-
-fn clipped(text: &str) -> String {
-    const LIMIT: usize = 40;
-    if text.chars().count() <= LIMIT { text.to_owned() } else { text.chars().take(LIMIT).chain(['…']).collect() }
 }
 
 /// The calendar rule with the same days, for the simple ones.

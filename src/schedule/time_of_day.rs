@@ -44,7 +44,7 @@ impl FromStr for TimeOfDay {
     type Err = TimeOfDayError;
 
     fn from_str(text: &str) -> Result<TimeOfDay, TimeOfDayError> {
-        let clipped: String = text.chars().take(60).collect();
+        let clipped = crate::units::clipped(text);
         let fault = |hint: &str| TimeOfDayError { message: format!("`{clipped}` is not a time of day"), hint: hint.to_owned() };
         const FORM: &str = "Write hours and minutes of a 24-hour clock with two digits each, for example `03:00`.";
         let [h1, h2, b':', m1, m2] = *text.as_bytes() else {

@@ -65,7 +65,7 @@ impl FromStr for Weekday {
             Some(day) => format!("Did you mean `{}`?", day.name().to_ascii_lowercase()),
             None => "Write the English name of a day, for example `sunday` or `sun`.".to_owned(),
         };
-        let clipped: String = text.chars().take(60).collect();
+        let clipped = crate::units::clipped(text);
         Err(WeekdayError { message: format!("`{clipped}` is not a day of the week"), hint, suggestion })
     }
 }

@@ -189,7 +189,7 @@ fn suggestion(name: &str) -> Option<String> {
 
 impl ZoneError {
     fn unknown(name: &str, suggestion: Option<String>) -> ZoneError {
-        let clipped: String = name.chars().take(60).collect();
+        let clipped = crate::units::clipped(name);
         let hint = match &suggestion {
             Some(known) => format!("Did you mean `{known}`?"),
             None => "Write a name of the IANA time zone database, for example `Europe/Oslo` or `UTC`.".to_owned(),

@@ -15,6 +15,9 @@ pub struct Rate(u64);
 const SIZE: Kind = Kind { kind: "size", like: "500GB", units: "B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB" };
 const RATE: Kind = Kind { kind: "rate", like: "200MB/s", units: "B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s" };
 
+/// 1024 PiB: nothing a policy says is larger.
+const MAX: u64 = 1 << 60;
+
 const UNITS: [(&str, u64); 11] = [
     ("PiB", 1 << 50),
     ("TiB", 1 << 40),
@@ -41,13 +44,13 @@ fn total<'t>(terms: impl Iterator<Item = (u64, &'t str)>, text: &str, kind: &Kin
             }
             return Err(error);
         };
-        bytes = number
-            .checked_mul(*size)
-            .and_then(|more| bytes.checked_add(more))
-            .filter(|&all| all <= 1 << 60)
-            .ok_or_else(|| quantity::too_large(text, kind))?;
+        bytes = bytes.saturating_add(number.saturating_mul(*size));
     }
-    if bytes == 0 { Err(quantity::zero(text, kind)) } else { Ok(bytes) }
+    match bytes {
+        0 => Err(quantity::zero(text, kind)),
+        _ if bytes > MAX => Err(quantity::too_large(text, kind)),
+        _ => Ok(bytes),
+    }
 }
 
 impl Bytes {
@@ -98,7 +101,7 @@ impl FromStr for Rate {
     }
 }
 
-/// The largest unit that writes it exactly; otherwise three significant digits of the decimal unit below it, marked `~`.
+/// In the largest unit that writes it exactly with fewer than six digits; otherwise in bytes.
 fn write(bytes: u64, suffix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if bytes == 0 {
         return f.pad(&format!("0B{suffix}"));
@@ -151,3 +154,124 @@ super::text_form!(Rate, name: "Rate", format: "rate-with-unit",
     pattern: r"^[0-9]+ ?(B|[kK]B|[MGTP]B|[KMGTP]iB)/s$",
     examples: ["200MB/s"],
     about: "Bytes each second, with the unit: MB/s, MiB/s, GB/s, …");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::QuantityFault;
+    use super::*;
+
+    fn error<T: FromStr<Err = QuantityError> + fmt::Debug>(text: &str) -> (QuantityFault, String, String) {
+        let error = text.parse::<T>().expect_err(text);
+        (error.fault, error.message, error.hint)
+    }
+
+    #[test]
+    fn decimal_and_binary_units_differ() {
+        for (text, bytes) in [
+            ("1B", 1),
+            ("1kB", 1_000),
+            ("1KB", 1_000),
+            ("1KiB", 1_024),
+            ("500GB", 500_000_000_000),
+            ("64MiB", 64 << 20),
+            ("2 TB", 2_000_000_000_000),
+            ("1TiB 512 GiB", (1 << 40) + (512 << 30)),
+            ("1024PiB", 1 << 60),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
+        }
+        assert_eq!("200MB/s".parse(), Ok(Rate(200_000_000)));
+        assert_eq!("1 GiB/s".parse(), Ok(Rate(1 << 30)));
+    }
+
+    #[test]
+    fn mistakes_in_sizes_are_named() {
+        const UNITS: &str = "B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB";
+        assert_eq!(
+            error::<Bytes>("500"),
+            (
+                QuantityFault::MissingUnit,
+                "`500` has no unit".into(),
+                format!("Write a number and a unit, for example `500GB` (units: {UNITS}).")
+            )
+        );
+        assert_eq!(
+            error::<Bytes>("500G"),
+            (QuantityFault::UnknownUnit, "`G` is not a unit of a size".into(), format!("The units are {UNITS}, for example `500GB`."))
+        );
+        assert_eq!(
+            error::<Bytes>("500gb"),
+            (QuantityFault::UnknownUnit, "`gb` is not a unit of a size".into(), format!("Case matters in units: {UNITS}."))
+        );
+        assert_eq!(error::<Bytes>("5MB/s").1, "`MB/s` is not a unit of a size");
+        assert_eq!(error::<Bytes>("0GB").0, QuantityFault::Zero);
+        for text in ["1025PiB", "1024PiB 1B", "99999999999999999999B", "18446744073709551615PiB 1B"] {
+            assert_eq!(
+                error::<Bytes>(text),
+                (
+                    QuantityFault::TooLarge,
+                    format!("`{text}` is larger than any size can be"),
+                    "Write a smaller one, for example `500GB`.".into()
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_in_rates_are_named() {
+        const UNITS: &str = "B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s";
+        assert_eq!(
+            error::<Rate>("200MB"),
+            (QuantityFault::UnknownUnit, "`MB` is not a unit of a rate".into(), format!("The units are {UNITS}, for example `200MB/s`."))
+        );
+        assert_eq!(
+            error::<Rate>("1GB/s 1MB/s"),
+            (QuantityFault::Form, "`1GB/s 1MB/s` is not a rate".into(), "Write one number and a unit, for example `200MB/s`.".into())
+        );
+        assert_eq!(error::<Rate>("0B/s").0, QuantityFault::Zero);
+        assert_eq!(error::<Rate>("9999999PB/s").0, QuantityFault::TooLarge);
+    }
+
+    #[test]
+    fn it_is_written_exactly_and_shown_roughly() {
+        for (bytes, written, shown) in [
+            (0, "0B", "0 B"),
+            (999, "999B", "999 B"),
+            (1_000, "1kB", "1 kB"),
+            (1_024, "1KiB", "1 kB"),
+            (1_500, "1500B", "1.5 kB"),
+            (38_200_000_000, "38200MB", "38.2 GB"),
+            (500_000_000_000, "500GB", "500 GB"),
+            (99_960_000, "99960kB", "99.9 MB"),
+            (999_999_999, "999999999B", "999 MB"),
+            (1 << 60, "1024PiB", "1152 PB"),
+        ] {
+            assert_eq!((Bytes(bytes).to_string().as_str(), Bytes(bytes).rounded().as_str()), (written, shown));
+        }
+        assert_eq!(Rate(200_000_000).to_string(), "200MB/s");
+    }
+
+    #[test]
+    fn time_for_bytes_is_rounded_up() {
+        assert_eq!(Bytes(1_001).at(Rate(1_000)), Duration::from_secs(2));
+        assert_eq!(Bytes(1_000).at(Rate(1_000)), Duration::from_secs(1));
+        assert_eq!(Bytes::ZERO.at(Rate(1_000)), Duration::ZERO);
+        assert_eq!(Bytes(7).at(Rate(0)), Duration::from_secs(7));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_as_the_same(bytes in 1..=MAX) {
+            prop_assert_eq!(Bytes(bytes).to_string().parse(), Ok(Bytes(bytes)));
+            prop_assert_eq!(Rate(bytes).to_string().parse(), Ok(Rate(bytes)));
+        }
+
+        #[test]
+        fn multiples_of_units_read_as_the_same(count in 1..1_000u64, unit in 0..UNITS.len()) {
+            let bytes = Bytes(count * UNITS[unit].1);
+            prop_assert_eq!(bytes.to_string().parse(), Ok(bytes));
+        }
+    }
+}

@@ -67,13 +67,13 @@ impl FromStr for Duration {
                 }
                 _ => return Err(quantity::unknown_unit(unit, &KIND)),
             };
-            seconds = number
-                .checked_mul(each)
-                .and_then(|more| seconds.checked_add(more))
-                .filter(|&all| all <= Duration::MAX.seconds)
-                .ok_or_else(|| quantity::too_large(text, &KIND))?;
+            seconds = seconds.saturating_add(number.saturating_mul(each));
         }
-        if seconds == 0 { Err(quantity::zero(text, &KIND)) } else { Ok(Duration { seconds }) }
+        match seconds {
+            0 => Err(quantity::zero(text, &KIND)),
+            _ if seconds > Duration::MAX.seconds => Err(quantity::too_large(text, &KIND)),
+            _ => Ok(Duration { seconds }),
+        }
     }
 }
 
@@ -130,3 +130,119 @@ super::text_form!(Duration, name: "Duration", format: "duration-with-unit",
     pattern: r"^[0-9]+ ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?)( ?[0-9]+ ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?))*$",
     examples: ["15m", "4h", "1h 30m"],
     about: "An exact length of time with its unit: s, m, h, d (24 hours), w.");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::QuantityFault;
+    use super::*;
+
+    fn error(text: &str) -> (QuantityFault, String, String) {
+        let error = text.parse::<Duration>().expect_err(text);
+        (error.fault, error.message, error.hint)
+    }
+
+    #[test]
+    fn every_unit_has_its_spellings() {
+        for (spellings, each) in [
+            (["s", "sec", "secs", "second", "seconds"].as_slice(), 1),
+            (&["m", "min", "mins", "minute", "minutes"], 60),
+            (&["h", "hour", "hours"], 3_600),
+            (&["d", "day", "days"], 86_400),
+            (&["w", "week", "weeks"], 604_800),
+        ] {
+            for unit in spellings {
+                assert_eq!(format!("3{unit}").parse(), Ok(Duration::from_secs(3 * each)), "{unit}");
+                assert_eq!(format!("3 {unit}").parse(), Ok(Duration::from_secs(3 * each)), "{unit}");
+            }
+        }
+        assert_eq!("1h30m".parse(), Ok(Duration::from_mins(90)));
+        assert_eq!("1h 30m".parse(), Ok(Duration::from_mins(90)));
+        assert_eq!("0h 5m".parse(), Ok(Duration::from_mins(5)));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let many = "Write a number and a unit, for example `15m` (units: s, m, h, d, w).".to_owned();
+        assert_eq!(error("15"), (QuantityFault::MissingUnit, "`15` has no unit".into(), many.clone()));
+        assert_eq!(error("soon"), (QuantityFault::Form, "`soon` is not a duration".into(), many));
+        assert_eq!(
+            error("15 fortnights"),
+            (
+                QuantityFault::UnknownUnit,
+                "`fortnights` is not a unit of a duration".into(),
+                "The units are s, m, h, d, w, for example `15m`.".into()
+            )
+        );
+        for (text, unit) in [("1y", "y"), ("2 months", "months"), ("1mo", "mo")] {
+            assert_eq!(
+                error(text),
+                (
+                    QuantityFault::UnknownUnit,
+                    format!("`{unit}` is not a unit of a duration"),
+                    "Months and years differ in length, so this exact duration is written in days, for example `365d`.".into()
+                )
+            );
+        }
+        assert_eq!(
+            error("0s"),
+            (QuantityFault::Zero, "`0s` is zero".into(), "Write a duration greater than zero, or leave the key out.".into())
+        );
+    }
+
+    #[test]
+    fn a_thousand_years_are_the_limit() {
+        assert_eq!("365000d".parse(), Ok(Duration::MAX));
+        for text in ["365000d 1s", "365001d", "18446744073709551615s", "99999999999999999999w", "18446744073709551615s 1s"] {
+            assert_eq!(
+                error(text),
+                (
+                    QuantityFault::TooLarge,
+                    format!("`{text}` is larger than any duration can be"),
+                    "Write a smaller one, for example `15m`.".into()
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_unit_is_judged_before_a_size() {
+        assert_eq!(error("99999999999999999999s 1x").0, QuantityFault::UnknownUnit);
+    }
+
+    #[test]
+    fn it_is_written_as_people_would() {
+        for (seconds, written) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (5_400, "1h 30m"),
+            (90_061, "1d 1h 1m 1s"),
+            (604_800, "1w"),
+            (8 * 86_400, "8d"),
+            (14 * 86_400, "2w"),
+        ] {
+            assert_eq!(Duration::from_secs(seconds).to_string(), written);
+        }
+        assert_eq!(format!("{:>6}|", Duration::from_mins(5)), "    5m|");
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let (early, late) = (super::super::Instant::UNIX_EPOCH, "1970-01-01T00:01:00Z".parse().expect("a moment"));
+        assert_eq!(Duration::between(early, late), Duration::from_mins(1));
+        assert_eq!(Duration::between(late, early), Duration::ZERO);
+        assert_eq!(Duration::from_secs(1) - Duration::from_secs(2), Duration::ZERO);
+        assert_eq!(Duration::from_secs(u64::MAX) + Duration::from_secs(1), Duration::from_secs(u64::MAX));
+        assert_eq!(Duration::from_secs(u64::MAX) * 2, Duration::from_secs(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_as_the_same(seconds in 1..=Duration::MAX.as_secs()) {
+            let duration = Duration::from_secs(seconds);
+            prop_assert_eq!(duration.to_string().parse(), Ok(duration));
+        }
+    }
+}

@@ -56,3 +56,53 @@ super::text_form!(Percent, name: "Percent", format: "percentage",
     pattern: r"^[0-9]{1,4}(\.[0-9])? ?%$",
     examples: ["80%", "99.5%"],
     about: "A share with a percent sign, at most one decimal.");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_share_has_at_most_one_decimal() {
+        for (text, tenths) in [("80%", 800), ("80 %", 800), ("99.5%", 995), ("0%", 0), ("0.1%", 1), ("100.0%", 1_000), ("9999.9%", 99_999)]
+        {
+            assert_eq!(text.parse(), Ok(Percent { tenths }), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let hint = "Write a share with a percent sign, for example `80%` or `99.5%`.";
+        for (text, fault, message) in [
+            ("80", QuantityFault::MissingUnit, "`80` has no percent sign"),
+            ("0.8", QuantityFault::MissingUnit, "`0.8` has no percent sign"),
+            ("most", QuantityFault::Form, "`most` has no percent sign"),
+            ("", QuantityFault::Form, "`` has no percent sign"),
+            ("%", QuantityFault::Form, "`%` is not a percentage"),
+            ("-5%", QuantityFault::Form, "`-5%` is not a percentage"),
+            ("99.95%", QuantityFault::Form, "`99.95%` is not a percentage"),
+            ("99.%", QuantityFault::Form, "`99.%` is not a percentage"),
+            (".5%", QuantityFault::Form, "`.5%` is not a percentage"),
+            ("10000%", QuantityFault::Form, "`10000%` is not a percentage"),
+            ("80  %", QuantityFault::Form, "`80  %` is not a percentage"),
+        ] {
+            let error = text.parse::<Percent>().expect_err(text);
+            assert_eq!((error.fault, error.message.as_str(), error.hint.as_str()), (fault, message, hint));
+        }
+    }
+
+    #[test]
+    fn it_is_written_without_an_idle_decimal() {
+        assert_eq!(Percent::new(80).to_string(), "80%");
+        assert_eq!(Percent { tenths: 995 }.to_string(), "99.5%");
+        assert!((Percent::new(20).as_fraction() - 0.2).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_as_the_same(tenths in 0..=99_999u32) {
+            prop_assert_eq!(Percent { tenths }.to_string().parse(), Ok(Percent { tenths }));
+        }
+    }
+}

@@ -72,7 +72,7 @@ impl FromStr for Period {
                 "y" | "year" | "years" => (&mut months, 12),
                 _ => return Err(quantity::unknown_unit(unit, &KIND)),
             };
-            *total = number.checked_mul(each).and_then(|more| total.checked_add(more)).ok_or_else(|| quantity::too_large(text, &KIND))?;
+            *total = total.saturating_add(number.saturating_mul(each));
         }
         if months > MAX_MONTHS || days > MAX_DAYS || seconds > MAX_SECONDS {
             return Err(quantity::too_large(text, &KIND));
@@ -126,3 +126,150 @@ super::text_form!(Period, name: "Period", format: "calendar-period",
     pattern: r"^[0-9]+ ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?|mo|months?|y|years?)( ?[0-9]+ ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?|mo|months?|y|years?))*$",
     examples: ["30d", "12 weeks", "7y"],
     about: "A length of time on the calendar with its unit: m (minutes), h, d, w, mo (months), y. A month is not 30 days.");
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+    use proptest::prelude::*;
+
+    use super::super::QuantityFault;
+    use super::*;
+
+    fn period(text: &str) -> Period {
+        text.parse().expect(text)
+    }
+
+    fn moment(text: &str) -> Instant {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn calendar_units_stay_calendar_units() {
+        assert_eq!(period("12 weeks"), Period::from_days(84));
+        assert_eq!(period("1y 6mo"), Period::from_months(18));
+        assert_eq!(period("7y"), Period::from_years(7));
+        assert_eq!(period("2 years"), Period::from_months(24));
+        assert_eq!(period("90m"), Period { months: 0, days: 0, seconds: 5_400 });
+        assert_ne!(period("1mo"), period("30d"));
+        assert_ne!(period("1y"), period("365d"));
+        assert_ne!(period("1d"), period("24h"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |text: &str| {
+            let error = text.parse::<Period>().expect_err(text);
+            (error.fault, error.message, error.hint)
+        };
+        assert_eq!(
+            error("30"),
+            (
+                QuantityFault::MissingUnit,
+                "`30` has no unit".into(),
+                "Write a number and a unit, for example `30d` (units: m (minutes), h, d, w, mo (months), y).".into()
+            )
+        );
+        assert_eq!(
+            error("3q"),
+            (
+                QuantityFault::UnknownUnit,
+                "`q` is not a unit of a period".into(),
+                "The units are m (minutes), h, d, w, mo (months), y, for example `30d`.".into()
+            )
+        );
+        assert_eq!(error("0d 0y").0, QuantityFault::Zero);
+        assert_eq!(error("-1y").1, "`-1y` is negative");
+        for text in ["12001mo", "1001y", "365001d", "999999999999999999999y", "18446744073709551615y 18446744073709551615d", "240001h"] {
+            assert_eq!(
+                error(text),
+                (
+                    QuantityFault::TooLarge,
+                    format!("`{text}` is larger than any period can be"),
+                    "Write a smaller one, for example `30d`.".into()
+                )
+            );
+        }
+        for text in ["1000y", "365000d", "240000h"] {
+            assert!(text.parse::<Period>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_the_shorter_month_lacks_becomes_its_last_day() {
+        for (length, now, before) in [
+            ("7y", "2028-02-29T12:00:00Z", "2021-02-28T12:00:00Z"),
+            ("4y", "2028-02-29T12:00:00Z", "2024-02-29T12:00:00Z"),
+            ("1mo", "2026-03-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+            ("1mo", "2028-03-31T00:00:00Z", "2028-02-29T00:00:00Z"),
+            ("1mo", "2026-07-31T00:00:00Z", "2026-06-30T00:00:00Z"),
+            ("1y", "2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z"),
+            // Months first, then days: 31 March, 28 February, 27 February.
+            ("1mo 1d", "2026-03-31T00:00:00Z", "2026-02-27T00:00:00Z"),
+        ] {
+            assert_eq!(period(length).before(moment(now), &TimeZone::UTC), moment(before), "{length} before {now}");
+        }
+        for (length, then, after) in [
+            ("1mo", "2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+            ("1y", "2028-02-29T00:00:00Z", "2029-02-28T00:00:00Z"),
+            ("2mo", "2026-12-31T00:00:00Z", "2027-02-28T00:00:00Z"),
+        ] {
+            assert_eq!(period(length).after(moment(then), &TimeZone::UTC), moment(after), "{length} after {then}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_the_calendar_makes_it() {
+        let oslo = TimeZoneDatabase::bundled().get("Europe/Oslo").expect("Oslo is bundled");
+        // The clocks go forward on 29 March 2026, so that day has 23 hours, and go back on 25 October, so that one has 25.
+        assert_eq!(period("1d").after(moment("2026-03-28T12:00:00+01:00"), &oslo), moment("2026-03-29T12:00:00+02:00"));
+        assert_eq!(period("24h").after(moment("2026-03-28T12:00:00+01:00"), &oslo), moment("2026-03-29T13:00:00+02:00"));
+        assert_eq!(period("1d").before(moment("2026-10-25T12:00:00+01:00"), &oslo), moment("2026-10-24T12:00:00+02:00"));
+        assert_eq!(period("24h").before(moment("2026-10-25T12:00:00+01:00"), &oslo), moment("2026-10-24T13:00:00+02:00"));
+    }
+
+    #[test]
+    fn it_saturates_where_time_ends() {
+        assert_eq!(Period::from_years(1_000).before(Instant::MIN, &TimeZone::UTC), Instant::MIN);
+        assert_eq!(Period::from_years(1_000).after(Instant::MAX, &TimeZone::UTC), Instant::MAX);
+    }
+
+    #[test]
+    fn lengths_are_ordered_about_right() {
+        let ordered = ["90m", "1d", "1w", "30d", "1mo", "31d", "12w", "1y", "366d", "7y"].map(period);
+        assert!(ordered.is_sorted());
+        assert_eq!(period("12mo").cmp(&period("1y")), std::cmp::Ordering::Equal);
+    }
+
+    #[test]
+    fn it_is_written_as_people_would() {
+        for (text, written) in [
+            ("84d", "12w"),
+            ("7d", "7d"),
+            ("30d", "30d"),
+            ("18mo", "1y 6mo"),
+            ("90m", "1h 30m"),
+            ("1y 2mo 3d 4h 5m 6s", "1y 2mo 3d 4h 5m 6s"),
+        ] {
+            assert_eq!(period(text).to_string(), written);
+        }
+        assert_eq!(Period::default().to_string(), "0d");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_as_the_same(months in 0..=12_000u32, days in 0..=365_000u32, seconds in 0..=864_000_000u32) {
+            let period = Period { months, days, seconds };
+            prop_assume!(period != Period::default());
+            prop_assert_eq!(period.to_string().parse(), Ok(period));
+        }
+
+        #[test]
+        fn before_and_after_never_panic(period in (0..=12_000u32, 0..=365_000u32, 0..=864_000_000u32), second in any::<i64>()) {
+            let period = Period { months: period.0, days: period.1, seconds: period.2 };
+            let second = second.rem_euclid(Instant::MAX.as_second() - Instant::MIN.as_second()) + Instant::MIN.as_second();
+            let now = Instant::from_second(second).expect("between the first and the last");
+            prop_assert!(period.before(now, &TimeZone::UTC) <= now);
+            prop_assert!(period.after(now, &TimeZone::UTC) >= now);
+        }
+    }
+}

@@ -76,8 +76,8 @@ pub(crate) fn terms<'t>(text: &'t str, kind: &Kind) -> Result<Vec<(u64, &'t str)
             }
             return Err(form());
         }
-        let number = number.parse::<u64>().map_err(|_| too_large(text, kind))?;
-        found.push((number, unit));
+        // The digits can only be too many. Units are judged before sizes, so the largest number stands for all of them.
+        found.push((number.parse().unwrap_or(u64::MAX), unit));
         rest = match after.strip_prefix(' ') {
             Some("") => return Err(form()),
             Some(more) => more,
@@ -117,4 +117,59 @@ pub(crate) fn clipped(text: &str) -> String {
     let long = text.chars().nth(LIMIT).is_some();
     let shown = text.chars().take(LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c });
     if long { shown.chain(['…']).collect() } else { shown.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PINTS: Kind = Kind { kind: "volume", like: "2pt", units: "pt, gal" };
+
+    /// (text, fault, message, hint)
+    const REFUSED: &[(&str, QuantityFault, &str, &str)] = &[
+        ("", QuantityFault::Form, "`` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("pt", QuantityFault::Form, "`pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        (" 2pt", QuantityFault::Form, "` 2pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2pt ", QuantityFault::Form, "`2pt ` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2  pt", QuantityFault::Form, "`2  pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2pt  3pt", QuantityFault::Form, "`2pt  3pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2.5pt", QuantityFault::Form, "`2.5pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2pt 3", QuantityFault::Form, "`2pt 3` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("٢pt", QuantityFault::Form, "`٢pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("-pt", QuantityFault::Form, "`-pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("2", QuantityFault::MissingUnit, "`2` has no unit", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
+        ("-2pt", QuantityFault::Negative, "`-2pt` is negative", "A volume counts forward: write it without the minus sign."),
+    ];
+
+    #[test]
+    fn what_is_not_of_the_form_is_refused_with_a_reason() {
+        for (text, fault, message, hint) in REFUSED {
+            let error = terms(text, &PINTS).expect_err(text);
+            assert_eq!((error.fault, error.message.as_str(), error.hint.as_str()), (*fault, *message, *hint));
+        }
+    }
+
+    #[test]
+    fn numbers_and_units_are_told_apart() {
+        assert_eq!(terms("2pt", &PINTS), Ok(vec![(2, "pt")]));
+        assert_eq!(terms("2 pt", &PINTS), Ok(vec![(2, "pt")]));
+        assert_eq!(terms("1gal2pt", &PINTS), Ok(vec![(1, "gal"), (2, "pt")]));
+        assert_eq!(terms("1 gal 2 pt", &PINTS), Ok(vec![(1, "gal"), (2, "pt")]));
+        assert_eq!(terms("007pt", &PINTS), Ok(vec![(7, "pt")]));
+    }
+
+    #[test]
+    fn a_number_beyond_everything_is_the_largest_one() {
+        assert_eq!(terms("18446744073709551615pt", &PINTS), Ok(vec![(u64::MAX, "pt")]));
+        assert_eq!(terms("18446744073709551616pt", &PINTS), Ok(vec![(u64::MAX, "pt")]));
+    }
+
+    #[test]
+    fn messages_stay_short_and_harmless() {
+        let long = clipped(&"é".repeat(100_000));
+        assert_eq!(long.chars().count(), 61);
+        assert!(long.ends_with('…'));
+        assert_eq!(clipped(&"x".repeat(60)), "x".repeat(60));
+        assert_eq!(clipped("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+    }
 }

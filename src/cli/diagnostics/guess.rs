@@ -174,6 +174,6 @@ mod tests {
             assert_eq!(hidden("", line), line);
         }
         assert_eq!(hidden("password:", "  env: PGPASSWORD"), "  env: PGPASSWORD");
-        assert_eq!(hidden("", "url: https://example.com/a@b:c"), "url: https://example.com/a@b:c");
+        assert_eq!(hidden("", "endpoint: https://example.com/a@b:c"), "endpoint: https://example.com/a@b:c");
     }
 }

@@ -72,7 +72,8 @@ impl Writer {
             let before = lead.take().unwrap_or_else(|| indent.to_owned());
             let below = map.and_then(|map| map.fields.get(&entry.key).map(|field| field.shape).or(map.rest));
             // A key of the language is never mistaken for anything else; what people choose may be.
-            let key = if map.is_some_and(|map| map.fields.contains_key(&entry.key)) { entry.key.clone() } else { plain_or_quoted(&entry.key) };
+            let key =
+                if map.is_some_and(|map| map.fields.contains_key(&entry.key)) { entry.key.clone() } else { plain_or_quoted(&entry.key) };
             self.value(&format!("{before}{key}:"), &entry.node, below, &path.key(&entry.key), indent, &entry.key_place);
         }
         for (key, field) in map.into_iter().flat_map(|map| &map.fields) {
@@ -92,7 +93,12 @@ impl Writer {
             Value::Scalar(scalar) => {
                 let shape = shape.map(|id| self.shapes.get(id));
                 let wants_text = shape.is_some_and(|shape| shape.text.is_some() && shape.number.is_none());
-                self.line(format!("{before} {}", scalar_text(scalar)), Some(origin(&node.place)), path, Some(scalar_json(scalar, wants_text)));
+                self.line(
+                    format!("{before} {}", scalar_text(scalar)),
+                    Some(origin(&node.place)),
+                    path,
+                    Some(scalar_json(scalar, wants_text)),
+                );
             }
             Value::Null => self.line(format!("{before} null"), Some(origin(key)), path, Some(Json::Null)),
             Value::Map(entries) if entries.is_empty() && !self.has_defaults(shape) => {

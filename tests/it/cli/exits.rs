@@ -56,7 +56,8 @@ fn colours_are_there_when_asked_for_only() {
     assert!(!plain.contains('\u{1b}'));
     let coloured = room.run(&["--color", "always", "validate", "bad.yaml"]).stdout;
     assert!(coloured.contains("\u{1b}["));
-    let never = room.command().env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1").args(["validate", "--color", "never", "bad.yaml"]).output();
+    let never =
+        room.command().env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1").args(["validate", "--color", "never", "bad.yaml"]).output();
     assert!(!String::from_utf8_lossy(&never.expect("it runs").stdout).contains('\u{1b}'));
     let forced = room.command().env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1").args(["validate", "bad.yaml"]).output();
     assert!(String::from_utf8_lossy(&forced.expect("it runs").stdout).contains('\u{1b}'));

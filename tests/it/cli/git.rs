@@ -5,7 +5,8 @@ use std::process::Command;
 use super::{Room, sound};
 
 fn git(room: &Room, arguments: &[&str]) {
-    let identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
+    let identity =
+        ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
     let done = Command::new("git").current_dir(room.path()).args(identity).args(arguments).output().expect("git");
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
@@ -28,6 +29,9 @@ fn a_revision_is_read_with_what_its_files_extend() {
     assert_eq!(room.run(&["validate", "git:HEAD:policies"]).stdout, "1 policy and 1 shared file are sound\n");
     assert_eq!(room.run(&["validate", "git:main:policies/team/a.yaml"]).stdout, "1 policy is sound\n");
     assert_eq!(room.run(&["validate", "git:HEAD"]).stdout, "1 policy and 1 shared file are sound\n");
+    git(&room, &["branch", "topic/one"]);
+    let shown = room.run(&["policy", "show", "git:topic/one:./policies/team/a.yaml"]).stdout;
+    assert!(shown.contains("# git:topic/one:policies/base.yaml:3"), "{shown}");
     let shown = room.run(&["policy", "show", "git:HEAD:policies/team/a.yaml"]).stdout;
     assert!(shown.contains("# git:HEAD:policies/base.yaml:3"), "{shown}");
 }

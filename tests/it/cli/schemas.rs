@@ -20,7 +20,10 @@ fn the_schemas_in_the_repository_are_those_of_the_program() {
     let room = Room::new();
     for name in names() {
         let kept = std::fs::read_to_string(directory.join(format!("{name}.schema.json"))).unwrap_or_default();
-        assert!(kept == room.run(&["schema", &name]).stdout, "schemas/{name}.schema.json is stale; refresh it with `seawall schema --write schemas`");
+        assert!(
+            kept == room.run(&["schema", &name]).stdout,
+            "schemas/{name}.schema.json is stale; refresh it with `seawall schema --write schemas`"
+        );
     }
     let kept = std::fs::read_dir(&directory).expect("schemas").count();
     assert_eq!(kept, names().len(), "`schemas` holds files that are not schemas of this program");
