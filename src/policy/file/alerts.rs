@@ -43,7 +43,7 @@ pub struct Email {
 /// To Slack.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = exactly_one(&["webhook", "token"])))]
+#[schemars(extend("oneOf" = exactly_one(&["webhook", "token"]), "dependentRequired" = serde_json::json!({ "token": ["channel"] })))]
 pub struct Slack {
     /// The address of an incoming webhook, by reference.
     #[schemars(example = serde_json::json!({ "env": "SLACK_WEBHOOK" }))]
@@ -267,6 +267,7 @@ pub struct Heartbeat {
 /// The mail server.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("dependentRequired" = serde_json::json!({ "password": ["user"] })))]
 pub struct Smtp {
     /// The server.
     #[schemars(example = &"mail.example.com")]
