@@ -70,7 +70,7 @@ pub enum CalendarError {
     NoWeekdays,
     #[error("no month has a day {day}")]
     NoSuchDay { day: u8 },
-    #[error("{} has no day {day}", month_name(*month))]
+    #[error("no {} has a day {day}", month_name(*month))]
     NoSuchDate { month: u8, day: u8 },
 }
 

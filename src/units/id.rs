@@ -89,7 +89,7 @@ impl fmt::Display for BackupId {
 }
 
 super::text_form!(Name, name: "Name", format: "name",
-    pattern: r"^(?=.{1,63}$)[a-z0-9]+(-[a-z0-9]+)*$",
+    pattern: r"^[a-z0-9]+(-[a-z0-9]+)*$",
     examples: ["nightly", "every-15-minutes"],
     about: "A name: lower-case letters, digits and single hyphens, at most 63 characters.");
 

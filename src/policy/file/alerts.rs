@@ -219,7 +219,7 @@ pub enum Limit<T> {
 #[serde(deny_unknown_fields)]
 pub struct DetailedLimit<T> {
     /// The limit.
-    #[schemars(example = &"25h")]
+    #[schemars(example = like::<T>())]
     pub above: T,
     /// How long it must last before somebody is told; not at all without it.
     #[schemars(example = &"5m")]
@@ -227,6 +227,11 @@ pub struct DetailedLimit<T> {
     /// How urgent it is. Without it: `warning`.
     #[schemars(example = &"critical")]
     pub severity: Option<Severity>,
+}
+
+/// A limit of `T` is written like any `T`.
+fn like<T: JsonSchema>() -> Option<serde_json::Value> {
+    T::json_schema(&mut schemars::SchemaGenerator::default()).get("examples")?.get(0).cloned()
 }
 
 /// A lower limit: the value alone, or with how long it must last and how urgent it is.
