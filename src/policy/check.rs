@@ -156,7 +156,9 @@ impl Checker {
             }
         }
         let strange = map.rest.is_none() && entries.iter().any(|entry| !map.fields.contains_key(&entry.key));
-        let present: Vec<String> = if strange { entries.iter().map(|entry| entry.key.clone()).collect() } else { Vec::new() };
+        // Only known keys: of unknown ones there may be a great many.
+        let known = |entry: &&Entry| strange && map.fields.contains_key(&entry.key);
+        let present: Vec<String> = entries.iter().filter(known).map(|entry| entry.key.clone()).collect();
         let mut kept = Vec::with_capacity(entries.len());
         for Entry { key, key_place, node } in entries {
             let below = path.key(&key);
