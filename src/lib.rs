@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod diff;
 pub mod inventory;
+pub mod objectives;
 pub mod plan;
 pub mod policy;
+pub mod proof;
 pub mod recovery;
 pub mod retention;
 pub mod schedule;

@@ -33,8 +33,22 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Reads and examines everything at the given locations.
+    /// Reads and examines everything at the given locations. A fleet may have thousands of policies, so their trees go as
+    /// soon as they are examined.
     pub fn load(locations: &[Location], now: Instant, inventory: Option<&Inventory>) -> Fleet {
+        Self::read(locations, &|document| {
+            let mut examined = examine(document, now, inventory);
+            examined.document.forget_trees();
+            examined
+        })
+    }
+
+    /// The same for those who show policies as they are written.
+    pub fn load_with_trees(locations: &[Location], now: Instant) -> Fleet {
+        Self::read(locations, &|document| examine(document, now, None))
+    }
+
+    fn read(locations: &[Location], look: &(dyn Fn(Document) -> Examined + Sync)) -> Fleet {
         let mut fleet = Fleet::default();
         let mut wanted = Vec::new();
         let mut known = HashSet::new();
@@ -45,7 +59,7 @@ impl Fleet {
                 }
             }
         }
-        fleet.policies = read_all(&wanted, now, inventory);
+        fleet.policies = read_all(&wanted, look);
         fleet.same_names();
         fleet
     }
@@ -164,8 +178,8 @@ impl Fleet {
                 .label("expected a name of its own")
                 .hint("Give each policy its own name: alerts and reports tell policies apart by it.")
                 .related(path.clone(), "the other one");
-            finding.related[0].place = other.place_of(&path, finding.focus);
-            document.locate(&mut finding);
+            finding.related[0].place = other.name_place.clone();
+            finding.place = document.name_place.clone();
             let policy = &mut self.policies[at];
             policy.findings.push(finding);
             policy.findings = sorted(std::mem::take(&mut policy.findings));
@@ -227,7 +241,7 @@ impl Wanted {
 }
 
 /// Reads in parallel, answers in order.
-fn read_all(wanted: &[Wanted], now: Instant, inventory: Option<&Inventory>) -> Vec<Examined> {
+fn read_all(wanted: &[Wanted], look: &(dyn Fn(Document) -> Examined + Sync)) -> Vec<Examined> {
     let done: Vec<OnceLock<Examined>> = wanted.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -235,7 +249,7 @@ fn read_all(wanted: &[Wanted], now: Instant, inventory: Option<&Inventory>) -> V
             let at = next.fetch_add(1, Ordering::Relaxed);
             wanted.get(at).zip(done.get(at))
         } {
-            let _ = slot.set(examine(file.read(), now, inventory));
+            let _ = slot.set(look(file.read()));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)).min(wanted.len());

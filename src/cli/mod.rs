@@ -2,12 +2,15 @@
 
 mod completions;
 pub mod diagnostics;
+mod diff;
 pub mod examine;
 pub mod exit;
 mod explain;
 pub mod fleet;
 pub mod location;
 mod man;
+pub mod moment;
+mod plan;
 mod policy;
 mod schema;
 pub mod terminal;
@@ -26,6 +29,8 @@ const EXAMPLES: &str = "\
 Examples:
   seawall validate                       check every policy below `policies`
   seawall validate --format github       the same as annotations of a pull request
+  seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
+  seawall diff git:main:policies policies  what a change of policies means
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -45,6 +50,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::Validate),
+    Plan(plan::PlanCommand),
+    Diff(diff::Diff),
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -77,6 +84,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
     };
     let done = match &arguments.command {
         Command::Validate(command) => command.run(arguments.color),
+        Command::Plan(command) => command.run(arguments.color),
+        Command::Diff(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Policy(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),

@@ -19,7 +19,8 @@ pub fn parse(text: &str) -> Result<Instant, String> {
 /// Reads an exported state of the world.
 pub fn read_inventory(path: &Path) -> Result<Inventory, Trouble> {
     let name = tame(&path.to_string_lossy()).into_owned();
-    let bytes = files::read(path, inventory::MAX_BYTES).map_err(|fault| Trouble::failed(format!("`{name}`: {}", fault.message), fault.hint))?;
+    let bytes =
+        files::read(path, inventory::MAX_BYTES).map_err(|fault| Trouble::failed(format!("`{name}`: {}", fault.message), fault.hint))?;
     Inventory::from_json(&bytes).map_err(|error| {
         let hint = match &error {
             InventoryError::NewerFormat { .. } => "Use the seawall that wrote it, or a newer one.",

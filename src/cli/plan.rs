@@ -25,7 +25,9 @@ use crate::world::{clock, files};
 ///
 /// Needs no database, no store and no credentials. What cannot be known without them is said to be unknown.
 #[derive(Debug, Args)]
-#[command(name = "plan", after_help = "\
+#[command(
+    name = "plan",
+    after_help = "\
 Examples:
   seawall plan                                       every policy below `policies`
   seawall plan policies/pricing.yaml                 one policy
@@ -33,7 +35,8 @@ Examples:
   seawall plan --until 2027-06-30                    which backups exist then, and how far back they reach
   seawall plan --format markdown                     as a comment on a pull request
   seawall plan --out plan.json                       keep it, with the digest of the policy it was made from
-  seawall plan --detailed-exitcode                   exit with 2 when there is something to do")]
+  seawall plan --detailed-exitcode                   exit with 2 when there is something to do"
+)]
 pub struct PlanCommand {
     /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
     ///
@@ -115,8 +118,9 @@ impl PlanCommand {
         for examined in &fleet.policies {
             let (Some(policy), Some(assessment)) = (&examined.policy, &examined.assessment) else { continue };
             let observed = inventory.as_ref().and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
-            let plan = plan::make(policy, observed, now, self.until)
-                .map_err(|error| Trouble::usage(format!("`{}` cannot be simulated: {error}", policy.name), "Choose another date for `--until`."))?;
+            let plan = plan::make(policy, observed, now, self.until).map_err(|error| {
+                Trouble::usage(format!("`{}` cannot be simulated: {error}", policy.name), "Choose another date for `--until`.")
+            })?;
             // A second look with other eyes; what it finds is our fault, and nobody should act on such a plan.
             if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
                 return Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name)));
@@ -132,7 +136,8 @@ impl PlanCommand {
         print(&text)?;
         if let Some(file) = &self.out {
             let saved = output(&planned, &fleet, &findings)?;
-            files::replace(file, saved.as_bytes()).map_err(|fault| Trouble::failed(format!("the plan cannot be saved: {}", fault.message), fault.hint))?;
+            files::replace(file, saved.as_bytes())
+                .map_err(|fault| Trouble::failed(format!("the plan cannot be saved: {}", fault.message), fault.hint))?;
         }
         Ok(match fleet.is_sound() {
             false => Exit::Failed,
@@ -183,7 +188,11 @@ fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> 
             .iter()
             .filter(|finding| finding.weight != Weight::Note && finding.acknowledged.is_none())
             .map(|finding| {
-                let place = finding.place.as_ref().map(|place| format!("{}:{}", place.source.name, place.start_position().line)).unwrap_or_default();
+                let place = finding
+                    .place
+                    .as_ref()
+                    .map(|place| format!("{}:{}", place.source.name, place.start_position().line))
+                    .unwrap_or_default();
                 let weight = if finding.weight == Weight::Error { "error" } else { "warning" };
                 vec![weight.into(), finding.code.to_string(), place, finding.message.clone(), finding.hint.clone().unwrap_or_default()]
             })

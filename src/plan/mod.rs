@@ -10,12 +10,13 @@ mod forecast;
 mod lint;
 mod make;
 pub mod markdown;
+mod promises;
 mod step;
 mod steps;
 pub mod text;
 
 pub use due::Due;
-pub use existing::{Existing, Fate, StoreState, WalState};
+pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
 pub use lint::{LintFault, lint};
 pub use make::{make, minute};

@@ -111,7 +111,8 @@ impl Checker {
         let mut sound = true;
         if !self.fragment {
             sound &= self.exactly_one(&entries, map, path, place);
-            let misspelt = meant_by(&entries, map);
+            let lacking = map.required.iter().any(|key| !entries.iter().any(|entry| &entry.key == key));
+            let misspelt = if lacking { meant_by(&entries, map) } else { Vec::new() };
             for missing in map.required.iter().filter(|key| !entries.iter().any(|entry| &entry.key == *key)) {
                 sound = false;
                 // The key that was meant is reported as the unknown one it is.

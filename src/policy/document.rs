@@ -47,7 +47,9 @@ pub struct Document {
     tree: Option<Node>,
     /// What is left of it after the check.
     pub checked: Option<Node>,
-    pub file: Option<PolicyFile>,
+    pub file: Option<Arc<PolicyFile>>,
+    /// Where the policy's name stands.
+    pub name_place: Option<Place>,
     pub findings: Vec<Finding>,
     /// What the check has cut out.
     pub cut: Vec<PolicyPath>,
@@ -75,6 +77,7 @@ impl Document {
             tree: None,
             checked: None,
             file: None,
+            name_place: None,
             findings: Vec::new(),
             cut: Vec::new(),
             is_abstract,
@@ -103,7 +106,7 @@ impl Document {
         }
         if let Some(node) = &document.checked {
             match decode::<PolicyFile>(node) {
-                Ok(file) => document.file = Some(file),
+                Ok(file) => document.file = Some(Arc::new(file)),
                 // What others are to bring may be missing.
                 Err(_) if is_abstract || document.is_partial => {}
                 // Not the reader's fault: the checker let something pass that the types refuse.
@@ -126,8 +129,15 @@ impl Document {
         for finding in &mut findings {
             document.locate(finding);
         }
+        document.name_place = document.place_of(&PolicyPath::from(["policy"]), Focus::Value);
         document.findings = findings;
         document
+    }
+
+    /// Lets go of the trees, which are by far the largest part: from here on only the places already found are known.
+    pub fn forget_trees(&mut self) {
+        self.tree = None;
+        self.checked = None;
     }
 
     /// What people call this policy.

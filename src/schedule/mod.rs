@@ -161,6 +161,11 @@ impl Schedule {
             && Instant::from_second(instant.as_second() - 1).is_ok_and(|before| self.next_after(before) == Some(instant))
     }
 
+    /// It fires at the same moments as `other`, however either is worded. An interval is the same in every zone.
+    pub fn is_same_as(&self, other: &Schedule) -> bool {
+        self.rule == other.rule && (matches!(self.rule, Rule::Interval(_)) || self.zone == other.zone)
+    }
+
     /// What the clock on the wall shows in this schedule's zone.
     pub fn wall_clock(&self, instant: Instant) -> jiff::civil::DateTime {
         self.zone.wall_clock(instant)

@@ -45,7 +45,7 @@ enum Format {
 
 impl Show {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let fleet = Fleet::load(&[Location::parse(&self.path)?], clock::now(), None);
+        let fleet = Fleet::load_with_trees(&[Location::parse(&self.path)?], clock::now());
         if !fleet.is_sound() {
             let findings = fleet.all_findings();
             let found = diagnostics::render(&findings, Terminal::of_stdout(colour));

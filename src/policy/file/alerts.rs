@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Secret, exactly_one};
 use crate::units::{Duration, Name, Percent};
 
 /// Where messages can go.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["email", "slack", "pagerduty", "webhook", "alertmanager"])))]
 pub struct Receiver {
@@ -32,7 +32,7 @@ pub struct Receiver {
 }
 
 /// By email.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Email {
     /// The addresses.
@@ -41,7 +41,7 @@ pub struct Email {
 }
 
 /// To Slack.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["webhook", "token"]), "dependentRequired" = serde_json::json!({ "token": ["channel"] })))]
 pub struct Slack {
@@ -57,7 +57,7 @@ pub struct Slack {
 }
 
 /// To PagerDuty.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PagerDuty {
     /// The integration's routing key, by reference.
@@ -66,7 +66,7 @@ pub struct PagerDuty {
 }
 
 /// To an address of your own.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// The address, by reference: such addresses often carry a secret.
@@ -78,7 +78,7 @@ pub struct Webhook {
 }
 
 /// To a Prometheus Alertmanager.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alertmanager {
     /// The address.
@@ -87,7 +87,7 @@ pub struct Alertmanager {
 }
 
 /// Who hears of what, and from which value on.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alerts {
     /// Who hears of what. Every route that fits is used.
@@ -103,7 +103,7 @@ pub struct Alerts {
 }
 
 /// Who hears of what.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Alerts of this severity; of every one without it.
@@ -134,7 +134,7 @@ pub struct Route {
 }
 
 /// Who else hears of it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Escalate {
     /// How long after the alert began.
@@ -146,7 +146,7 @@ pub struct Escalate {
 }
 
 /// How urgent an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     Critical,
@@ -155,7 +155,7 @@ pub enum Severity {
 }
 
 /// What a route listens to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     Succeeded,
@@ -173,7 +173,7 @@ pub enum Event {
 }
 
 /// From which value on somebody is told.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
     /// The newest backup, of whichever job, is older than this.
@@ -207,7 +207,7 @@ pub struct Thresholds {
 }
 
 /// A limit: the value alone, or with how long it must last and how urgent it is.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Limit<T> {
     Above(T),
@@ -215,7 +215,7 @@ pub enum Limit<T> {
 }
 
 /// A limit in detail.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DetailedLimit<T> {
     /// The limit.
@@ -235,7 +235,7 @@ fn like<T: JsonSchema>() -> Option<serde_json::Value> {
 }
 
 /// A lower limit: the value alone, or with how long it must last and how urgent it is.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Floor {
     Below(Percent),
@@ -243,7 +243,7 @@ pub enum Floor {
 }
 
 /// A lower limit in detail.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DetailedFloor {
     /// The limit.
@@ -258,7 +258,7 @@ pub struct DetailedFloor {
 }
 
 /// An address that is called regularly.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     /// The address, by reference.
@@ -270,7 +270,7 @@ pub struct Heartbeat {
 }
 
 /// The mail server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("dependentRequired" = serde_json::json!({ "password": ["user"] })))]
 pub struct Smtp {
@@ -295,7 +295,7 @@ pub struct Smtp {
 }
 
 /// How the connection to the mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SmtpTls {
     /// By STARTTLS, or nothing is sent.

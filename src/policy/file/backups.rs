@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Compression, Keep, OneOrMany, Schedule, Secret, exactly_one};
 use crate::units::{Bytes, Duration, Name, Percent, Rate};
 
 /// A backup job.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["physical", "incremental", "logical", "tables", "files", "provider", "engine"])))]
 pub struct Backup {
@@ -74,7 +74,7 @@ pub struct Backup {
 }
 
 /// A full copy of the cluster's files.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Physical {
     /// Which server is read: `primary`, `standby`, or `any` (a standby when one is there). Without it: the host with `backups: true`.
@@ -92,7 +92,7 @@ pub struct Physical {
 }
 
 /// Which server a backup reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadFrom {
     Primary,
@@ -101,7 +101,7 @@ pub enum ReadFrom {
 }
 
 /// What happens when a page's checksum is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DamagedPages {
     /// The backup fails.
@@ -111,7 +111,7 @@ pub enum DamagedPages {
 }
 
 /// What changed since another backup.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Incremental {
     /// The physical backup job it builds on.
@@ -123,7 +123,7 @@ pub struct Incremental {
 }
 
 /// A dump of databases.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logical {
     /// The databases; those of the cluster without it.
@@ -158,7 +158,7 @@ pub struct Logical {
 }
 
 /// pg_dump's formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DumpFormat {
     Custom,
@@ -166,7 +166,7 @@ pub enum DumpFormat {
 }
 
 /// A dump or export of chosen tables.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tables {
     /// The database; may be left out when the policy has exactly one.
@@ -181,7 +181,7 @@ pub struct Tables {
 }
 
 /// The form of a table's dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TableFormat {
     /// pg_dump's custom format.
@@ -193,7 +193,7 @@ pub enum TableFormat {
 }
 
 /// Files outside the data directory.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// Files and folders, as absolute paths.
@@ -211,7 +211,7 @@ pub struct Files {
 }
 
 /// Backups that a managed provider takes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["aiven"])))]
 pub struct Provider {
@@ -233,7 +233,7 @@ pub struct Provider {
 }
 
 /// A service at Aiven.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Aiven {
     /// The project.
@@ -248,7 +248,7 @@ pub struct Aiven {
 }
 
 /// Backups that another tool takes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["pgbackrest", "wal-g", "barman"])))]
 pub struct Engine {
@@ -280,7 +280,7 @@ pub struct Engine {
 }
 
 /// Whether another tool is run or watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineMode {
     Run,
@@ -288,7 +288,7 @@ pub enum EngineMode {
 }
 
 /// pgBackRest.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PgBackRest {
     /// The stanza.
@@ -300,7 +300,7 @@ pub struct PgBackRest {
 }
 
 /// WAL-G.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WalG {
     /// Its configuration file.
@@ -309,7 +309,7 @@ pub struct WalG {
 }
 
 /// Barman.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Barman {
     /// The server's name in Barman's configuration.
@@ -318,7 +318,7 @@ pub struct Barman {
 }
 
 /// Further stores that get a copy.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Copies {
     Names(Vec<Name>),
@@ -326,7 +326,7 @@ pub enum Copies {
 }
 
 /// A copy with rules of its own.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CopyRule {
     /// How long backups stay in that store; as in the first one without it.
@@ -341,7 +341,7 @@ pub struct CopyRule {
 }
 
 /// The name of a calendar tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TierName {
     Hourly,

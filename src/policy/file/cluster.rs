@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use crate::units::{Duration, Name};
 
 /// The PostgreSQL cluster this policy protects.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// How to reach it: whatever psql takes. `PG*` variables, pg_service.conf and .pgpass all work.
@@ -33,7 +33,7 @@ pub struct Cluster {
 }
 
 /// A host.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
     /// What the host is for. A standby that is promoted keeps doing the right thing.
@@ -49,7 +49,7 @@ pub struct Host {
 }
 
 /// What a host is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostRole {
     /// Takes the writes.
@@ -65,7 +65,7 @@ pub enum HostRole {
 }
 
 /// Continuous archiving of the write-ahead log.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wal {
     /// The store that the log goes to.
@@ -87,7 +87,7 @@ pub struct Wal {
 }
 
 /// When a segment of the log counts as archived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acknowledged {
     /// Once every store has it.

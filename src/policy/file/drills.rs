@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Schedule, exactly_one};
 use crate::units::{Duration, Name, Percent};
 
 /// A restore drill.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
     /// What is restored.
@@ -47,7 +47,7 @@ pub struct Drill {
 }
 
 /// What a drill restores.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["latest", "random", "point_in_time"])))]
 pub struct DrillRestore {
@@ -63,7 +63,7 @@ pub struct DrillRestore {
 }
 
 /// The moment a drill recovers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrillMoment {
     /// Any moment of the recovery window, a different one each time.
@@ -73,7 +73,7 @@ pub enum DrillMoment {
 }
 
 /// What must be true of the restored database.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["sql", "check"])))]
 pub struct Expectation {
@@ -110,7 +110,7 @@ pub struct Expectation {
 }
 
 /// A value that a query is compared with.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     Bool(bool),
@@ -119,7 +119,7 @@ pub enum Value {
 }
 
 /// A check that Seawall knows by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// Every constraint is validated and every foreign key has its row.
@@ -137,7 +137,7 @@ pub enum Check {
 }
 
 /// A row that proves what came back.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The database it is written to.

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Nothing, Secret, exactly_one};
 use crate::units::{Duration, Name, Period};
 
 /// How everything that leaves the host is encrypted.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["age", "openpgp", "none"])))]
 pub struct Encryption {
@@ -33,7 +33,7 @@ pub struct Encryption {
 }
 
 /// Encryption with age.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Age {
     /// The public keys that can open the backups: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
@@ -48,7 +48,7 @@ pub struct Age {
 }
 
 /// Encryption with OpenPGP.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenPgp {
     /// The full fingerprints (40 or 64 hexadecimal digits) of the keys that can open the backups.
@@ -63,7 +63,7 @@ pub struct OpenPgp {
 }
 
 /// No encryption, on purpose.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unencrypted {
     /// Why that is acceptable.
@@ -72,7 +72,7 @@ pub struct Unencrypted {
 }
 
 /// How backups are compressed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["zstd", "lz4", "none"])))]
 pub struct Compression {
@@ -88,7 +88,7 @@ pub struct Compression {
 }
 
 /// Compression with zstd.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Zstd {
     /// The level; 3 costs twice the CPU of 1 for a few percent of size.

@@ -1,12 +1,12 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::{Name, Period};
 
 use super::{Date, ZoneName};
 
 /// How long backups stay: a backup is kept as long as any of these rules wants it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "not" = serde_json::json!({ "required": ["timezone"], "maxProperties": 1 })))]
 pub struct Keep {
@@ -40,7 +40,7 @@ pub struct Keep {
 }
 
 /// How much of a calendar tier is kept: a number of backups, an age, or either with the storage class it moves to.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Tier {
     Count(#[schemars(range(min = 1, max = 10_000))] u32),
@@ -49,7 +49,7 @@ pub enum Tier {
 }
 
 /// A calendar tier with the storage class its backups move to.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = super::exactly_one(&["count", "for"])))]
 pub struct DetailedTier {
@@ -65,7 +65,7 @@ pub struct DetailedTier {
 }
 
 /// A legal hold on rows or on backups.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = super::exactly_one(&["rows", "backups"])))]
 pub struct Hold {
@@ -84,7 +84,7 @@ pub struct Hold {
 }
 
 /// Rows under hold.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldRows {
     /// The database; may be left out when the policy has exactly one.
@@ -105,7 +105,7 @@ pub struct HeldRows {
 }
 
 /// Backups under hold: those that fit everything said here.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub struct HeldBackups {

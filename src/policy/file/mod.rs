@@ -30,7 +30,7 @@ pub use timescale::*;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::{Duration, Name, Percent, Period};
 
@@ -41,7 +41,7 @@ pub(crate) fn exactly_one(keys: &[&str]) -> serde_json::Value {
 
 /// A Seawall policy: what is protected, how much may be lost, how long recovery may take, where the copies are, how long
 /// they stay, and who is told.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Seawall policy")]
 pub struct PolicyFile {
@@ -173,7 +173,7 @@ fn utc() -> ZoneName {
 }
 
 /// How backups that have outlived their retention are removed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expire {
     /// When expiry runs by itself; it also runs after each backup.
@@ -188,7 +188,7 @@ pub struct Expire {
 }
 
 /// A check of what lies in the stores.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
     /// When the check runs.
@@ -213,7 +213,7 @@ pub struct Verify {
 }
 
 /// A finding that was considered and accepted.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// The finding's code.
@@ -231,7 +231,7 @@ pub struct Acknowledgement {
 }
 
 /// Something this policy leaves to another system.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delegated {
     /// Who or what takes care of it.
@@ -243,7 +243,7 @@ pub struct Delegated {
 }
 
 /// A report that is produced and sent on a schedule.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// When the report is made.
@@ -258,7 +258,7 @@ pub struct Report {
 }
 
 /// Where runs, measurements and alert states are recorded.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["sqlite", "postgres"])))]
 pub struct Catalog {
@@ -271,7 +271,7 @@ pub struct Catalog {
 }
 
 /// A SQLite file on the host.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteCatalog {
     /// The file's path.
@@ -280,7 +280,7 @@ pub struct SqliteCatalog {
 }
 
 /// A PostgreSQL database for the catalog.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresCatalog {
     /// How to reach it, as psql takes it.

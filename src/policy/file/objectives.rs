@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::OneOrMany;
 use crate::units::{Bytes, Duration, Name, Period, Rate};
 
 /// What is promised.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objectives {
     /// The most that may be lost, as time.
@@ -33,7 +33,7 @@ pub struct Objectives {
 }
 
 /// How far back one must be able to go.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub struct ReachBack {
@@ -46,7 +46,7 @@ pub struct ReachBack {
 }
 
 /// Something that may happen.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What has happened, in a sentence for people.
@@ -82,7 +82,7 @@ pub struct Scenario {
 }
 
 /// What must come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recover {
     /// Everything.
@@ -98,7 +98,7 @@ pub enum Recover {
 }
 
 /// How it comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Procedure {
     /// To a chosen moment, from a physical backup and the log.
@@ -112,7 +112,7 @@ pub enum Procedure {
 }
 
 /// How soon something is taken care of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 pub enum Priority {
     P0,
     P1,
@@ -122,7 +122,7 @@ pub enum Priority {
 }
 
 /// How bad something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Sev {
     Sev1,
@@ -132,7 +132,7 @@ pub enum Sev {
 }
 
 /// Tables that must be usable within a time.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = super::exactly_one(&["tables", "rest", "everything"])))]
 pub struct DataTier {
@@ -157,7 +157,7 @@ pub struct DataTier {
 }
 
 /// Figures to reckon with until they have been measured.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assume {
     /// The size of the cluster.

@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Schedule};
 use crate::units::{Duration, Name};
 
 /// A person or a team.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// The name.
@@ -26,7 +26,7 @@ pub struct Contact {
 }
 
 /// A level of escalation.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EscalationLevel {
     /// Who is called.
@@ -41,7 +41,7 @@ pub struct EscalationLevel {
 }
 
 /// A recurring duty of people.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Duty {
     /// What has to be done.
@@ -56,7 +56,7 @@ pub struct Duty {
 }
 
 /// Programs to run around recoveries and promotions.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
     /// Before anything is overwritten: stop the application.

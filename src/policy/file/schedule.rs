@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ClockTime, MonthDay, OneOrMany, ZoneName};
 use crate::units::Duration;
 
 /// When something runs: exactly one of `cron`, `every`, `on`, `first` … `last`, `day`, `date`, or `at` alone for every day.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// A cron expression of five fields: minute, hour, day of month, month, day of week.
@@ -50,7 +50,7 @@ pub struct Schedule {
 }
 
 /// A stretch of the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stretch {
     Month,
@@ -60,7 +60,7 @@ pub enum Stretch {
 }
 
 /// A maintenance window: the days it opens (as in a schedule) and the times it opens and closes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// On these days of the week; every day when no day is given at all.
@@ -99,7 +99,7 @@ pub struct Window {
 }
 
 /// What happens to a job that is still running when its window closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overrun {
     /// It is stopped cleanly, counts as failed, and is tried again in the next window.

@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Nothing, exactly_one};
 use crate::units::{Bytes, Duration, Period, Rate};
 
 /// A place where backups are kept.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["local", "s3", "azure", "gcs"])))]
 pub struct Store {
@@ -39,7 +39,7 @@ pub struct Store {
 }
 
 /// A directory.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LocalStore {
     /// The directory.
@@ -51,7 +51,7 @@ pub struct LocalStore {
 }
 
 /// A bucket of S3 or a compatible server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct S3Store {
     /// The bucket.
@@ -88,7 +88,7 @@ pub struct S3Store {
 }
 
 /// A storage class of S3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum S3Class {
     Standard,
@@ -101,7 +101,7 @@ pub enum S3Class {
 }
 
 /// Encryption by the server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = exactly_one(&["s3", "kms"])))]
 pub struct Sse {
@@ -114,7 +114,7 @@ pub struct Sse {
 }
 
 /// A container of Azure Blob Storage.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AzureStore {
     /// The storage account.
@@ -138,7 +138,7 @@ pub struct AzureStore {
 }
 
 /// An access tier of Azure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AzureTier {
     Hot,
@@ -148,7 +148,7 @@ pub enum AzureTier {
 }
 
 /// A bucket of Google Cloud Storage.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GcsStore {
     /// The bucket.
@@ -172,7 +172,7 @@ pub struct GcsStore {
 }
 
 /// A storage class of Google Cloud Storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GcsClass {
     Standard,
@@ -182,7 +182,7 @@ pub enum GcsClass {
 }
 
 /// A lock on objects, kept by the store itself.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Immutable {
     /// Who may lift the lock: `governance` (some roles), `compliance` (nobody).
@@ -194,7 +194,7 @@ pub struct Immutable {
 }
 
 /// Who may lift a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockMode {
     Governance,
@@ -202,7 +202,7 @@ pub enum LockMode {
 }
 
 /// Copies that the store makes by itself.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replicated {
     /// Where the copies lie.
@@ -214,7 +214,7 @@ pub struct Replicated {
 }
 
 /// What a bucket must look like.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub struct Posture {
@@ -236,7 +236,7 @@ pub struct Posture {
 }
 
 /// Whether anyone without credentials may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PublicAccess {
     Blocked,
@@ -244,7 +244,7 @@ pub enum PublicAccess {
 }
 
 /// Whether the bucket may have lifecycle rules that delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LifecycleDeletes {
     None,

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OneOrMany, Schedule};
 use crate::units::{Duration, Name, Period};
 
 /// What TimescaleDB keeps, compresses, refreshes and archives in one database.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timescale {
     /// The hypertables, by name as in SQL.
@@ -21,7 +21,7 @@ pub struct Timescale {
 }
 
 /// A hypertable.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hypertable {
     /// How its chunks are compressed.
@@ -36,7 +36,7 @@ pub struct Hypertable {
 }
 
 /// How chunks are compressed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compress {
     /// The age from which chunks are compressed.
@@ -53,7 +53,7 @@ pub struct Compress {
 }
 
 /// Old rows that move to cold storage.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
     /// The age from which rows move.
@@ -74,7 +74,7 @@ pub struct Archive {
 }
 
 /// The form of archived rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArchiveFormat {
     Csv,
@@ -82,7 +82,7 @@ pub enum ArchiveFormat {
 }
 
 /// Old rows of a plain table that move to cold storage.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableArchive {
     /// The database; may be left out when the policy has exactly one.
@@ -112,7 +112,7 @@ pub struct TableArchive {
 }
 
 /// A continuous aggregate.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContinuousAggregate {
     /// How it is kept up to date by TimescaleDB.
@@ -131,7 +131,7 @@ pub struct ContinuousAggregate {
 }
 
 /// How a continuous aggregate is kept up to date.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// How often.

@@ -13,7 +13,6 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
 
 use super::document::Document;
 use super::file::{self, PolicyFile};
@@ -97,7 +96,7 @@ impl Resolver<'_> {
         Some(Policy {
             name: file.policy.clone()?,
             digest: document.digest.clone(),
-            file: Arc::new(file.clone()),
+            file: document.file.clone()?,
             zone: self.zone.clone(),
             databases: file.cluster.as_ref().map(|cluster| cluster.databases.clone()).unwrap_or_default(),
             hosts: file.cluster.as_ref().map(|cluster| cluster.hosts.clone()).unwrap_or_default(),

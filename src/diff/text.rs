@@ -1,0 +1,73 @@
+//! A difference for a person at a terminal.
+
+use super::consequence::{Consequence, Existing};
+use super::markdown::NAMED;
+use super::words::plain;
+use super::{FleetDiff, PolicyDiff};
+use crate::plan::minute;
+use crate::plan::text::{columns, wrapped};
+
+impl FleetDiff {
+    /// The same as the Markdown, in plain text of this width.
+    pub fn to_text(&self, width: u16) -> String {
+        let mut text = wrapped(&self.summary(), "", "", width);
+        for policy in &self.policies {
+            text.push('\n');
+            policy.write_text(&mut text, width);
+        }
+        text
+    }
+}
+
+impl PolicyDiff {
+    fn write_text(&self, text: &mut String, width: u16) {
+        text.push_str(&format!("{}\n", self.policy));
+        let (destructive, others): (Vec<&Consequence>, Vec<&Consequence>) = self.consequences.iter().partition(|each| each.destructive);
+        for (heading, consequences) in [("Destructive", destructive), ("To look at", others)] {
+            if !consequences.is_empty() {
+                text.push_str(&format!("\n{heading}:\n"));
+                consequences.iter().for_each(|each| write_consequence(text, each, width));
+            }
+        }
+        let mut group = None;
+        for changed in &self.changes {
+            if group != Some(changed.group) {
+                text.push_str(&format!("\n{}:\n", changed.group.heading()));
+                group = Some(changed.group);
+            }
+            text.push_str(&wrapped(&changed.says, "  - ", "    ", width));
+        }
+    }
+}
+
+fn write_consequence(text: &mut String, consequence: &Consequence, width: u16) {
+    let existing = consequence.existing.as_ref().map(|existing| format!(" ({})", existing.summary())).unwrap_or_default();
+    text.push_str(&wrapped(&format!("{} {}{existing}", consequence.code, consequence.message), "  - ", "    ", width));
+    let remark = match (&consequence.acknowledged, &consequence.hint) {
+        (Some(reason), _) => Some(format!("acknowledged: {}", plain(reason))),
+        (None, Some(hint)) if consequence.destructive => Some(format!("not acknowledged. {hint}")),
+        (None, Some(hint)) => Some(hint.clone()),
+        (None, None) => consequence.destructive.then(|| "not acknowledged".to_owned()),
+    };
+    text.extend(remark.map(|remark| wrapped(&remark, "    ", "    ", width)));
+    let backups = consequence.existing.as_ref().map(Existing::backups).unwrap_or_default();
+    let rows: Vec<Vec<String>> = backups
+        .iter()
+        .take(NAMED)
+        .map(|backup| {
+            let size = backup.size.map(|size| size.bytes().rounded()).unwrap_or_else(|| "unknown".into());
+            let place = format!("{} in {}", backup.job, backup.store);
+            vec![
+                backup.id.to_string(),
+                place,
+                minute(backup.moment),
+                size,
+                format!("{} (before: {})", plain(&backup.after), plain(&backup.before)),
+            ]
+        })
+        .collect();
+    text.push_str(&columns(&["backup", "job", "of", "size", "now"], rows, width));
+    if backups.len() > NAMED {
+        text.push_str(&format!("    and {} more\n", backups.len() - NAMED));
+    }
+}

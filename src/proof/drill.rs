@@ -1,0 +1,99 @@
+//! Drills that prove something, and often enough.
+
+use super::facts::Facts;
+use crate::policy::finding::{Code, Finding};
+use crate::policy::model::{DrillRestore, Encryption, Method, Policy};
+use crate::policy::path::PolicyPath;
+use crate::units::{Duration, Name};
+
+const PROVES_LITTLE: Code = Code(801);
+const NO_IDENTITY: Code = Code(802);
+const TOO_RARE: Code = Code(803);
+
+/// The first Monday of a quarter can be 98 days after the one before.
+const A_QUARTER: Duration = Duration::from_days(98);
+
+pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    let policy = facts.policy;
+    for (name, drill) in &policy.drills {
+        if drill.expectations == 0 && policy.file.drills.get(name).is_none_or(|written| written.run.is_none()) {
+            findings.push(
+                Finding::warning(
+                    PROVES_LITTLE,
+                    drill_path(name),
+                    "this drill expects nothing: it proves only that the restored server starts",
+                )
+                .on_key()
+                .hint(
+                    "Add what must be true, for example `expect: { rows: { check: row-counts } }`, or the application's own tests (`run`).",
+                ),
+            );
+        }
+    }
+    no_identity(policy, findings);
+    too_rare(facts, findings);
+}
+
+fn drill_path(name: &Name) -> PolicyPath {
+    PolicyPath::from(["drills", name.as_str()])
+}
+
+/// What has to open backups, and the host on which it does.
+pub(super) fn needs_identity(policy: &Policy) -> Vec<(PolicyPath, Option<&Name>)> {
+    // What another tool keeps, that tool opens.
+    let by_engine = |restore: &DrillRestore| match restore {
+        DrillRestore::Latest(job) | DrillRestore::Random(job) => {
+            policy.backups.get(job).is_some_and(|backup| matches!(backup.method, Method::Engine(_)))
+        }
+        DrillRestore::PointInTime(_) => false,
+    };
+    let drills = policy.drills.iter().filter(|(_, drill)| !by_engine(&drill.restore));
+    let drills = drills.map(|(name, drill)| (drill_path(name), drill.host.as_ref()));
+    let checks = policy.verify.iter().filter(|(_, verify)| verify.deep);
+    let checks = checks.map(|(name, verify)| (PolicyPath::from(["verify", name.as_str()]), verify.host.as_ref()));
+    drills.chain(checks).collect()
+}
+
+fn no_identity(policy: &Policy, findings: &mut Vec<Finding>) {
+    let (kind, identity) = match &policy.encryption {
+        Some(Encryption::Age(age)) => ("age", &age.identity),
+        Some(Encryption::OpenPgp(pgp)) => ("openpgp", &pgp.identity),
+        Some(Encryption::None { .. }) | None => return,
+    };
+    if identity.is_some() {
+        return;
+    }
+    let needed = needs_identity(policy);
+    let Some((first, _)) = needed.first() else { return };
+    let finding = Finding::warning(
+        NO_IDENTITY,
+        PolicyPath::from(["encryption", kind]),
+        format!("`{first}` has to open backups, and it is not said which identity does"),
+    )
+    .on_key()
+    .hint("Add `identity: { file: /etc/seawall/identity.txt }`; the file itself is only on the hosts that restore or check.");
+    findings.push(needed.iter().fold(finding, |finding, (path, _)| finding.related(path.clone(), "opens backups")));
+}
+
+fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    let policy = facts.policy;
+    if !facts.scheduled().any(|(_, backup, _)| backup.method.is_stored()) {
+        return;
+    }
+    let scheduled = policy.drills.iter().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));
+    let finding = match scheduled.map(|(name, schedule)| (facts.longest_gap(schedule).length, name)).min() {
+        None if policy.drills.is_empty() => {
+            Finding::warning(TOO_RARE, PolicyPath::top(), "no drill: nothing ever proves that a backup can be restored")
+                .hint("Add one, for example `drills: { monthly: { restore: { latest: JOB }, schedule: { first: monday, at: \"04:00\" }, expect: { rows: { check: row-counts } } } }`.")
+        }
+        None => Finding::warning(TOO_RARE, PolicyPath::from(["drills"]), "no drill runs by the clock")
+            .on_key()
+            .hint("Give at least one a `schedule`."),
+        Some((gap, name)) if gap > A_QUARTER => {
+            let message = format!("{} can pass between one drill and the next", super::reach::about(gap));
+            Finding::warning(TOO_RARE, drill_path(name).key("schedule"), message).hint("Restore something at least every quarter.")
+        }
+        Some(_) => return,
+    };
+    findings.push(finding);
+}

@@ -1,0 +1,50 @@
+//! Backups that nothing ever removes.
+
+use jiff::SignedDuration;
+
+use super::facts::{Facts, job};
+use crate::policy::finding::{Code, Finding};
+use crate::policy::model::Method;
+use crate::schedule::Schedule;
+use crate::units::{Bytes, Instant};
+
+const FOR_EVER: Code = Code(504);
+
+/// More firings than these are not counted one by one.
+const COUNTED: u64 = 400;
+const YEAR_SECONDS: i64 = 31_556_952;
+
+pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    for (name, backup, schedule) in facts.scheduled() {
+        if !backup.method.is_stored() || !backup.keep.has_no_rule() {
+            continue;
+        }
+        let count = per_year(schedule, facts.now);
+        let growth =
+            facts.size(backup).map_or(String::new(), |size| format!(", {}", Bytes::new(size.get().saturating_mul(count)).rounded()));
+        let base = match &backup.method {
+            Method::Incremental { of, .. } => format!(", and with them those of `backups.{of}`"),
+            _ => String::new(),
+        };
+        let many = if count == 1 { "about 1 a year".to_owned() } else { format!("about {count} a year") };
+        findings.push(
+            Finding::warning(FOR_EVER, job(name), format!("its backups are kept for ever{base}: {many}{growth}"))
+                .on_key()
+                .label("has no `keep`")
+                .hint("Say how long, for example `keep: { daily: 30, monthly: 12 }`."),
+        );
+    }
+}
+
+fn per_year(schedule: &Schedule, now: Instant) -> u64 {
+    let year = now.checked_add(SignedDuration::from_secs(YEAR_SECONDS)).unwrap_or(Instant::MAX);
+    let (mut count, mut last) = (0, now);
+    while count < COUNTED {
+        match schedule.next_after(last).filter(|firing| *firing < year) {
+            Some(firing) => (count, last) = (count + 1, firing),
+            None => return count,
+        }
+    }
+    let counted_in = last.duration_since(now).as_secs().max(1);
+    u64::try_from(i128::from(count) * i128::from(YEAR_SECONDS) / i128::from(counted_in)).unwrap_or(u64::MAX)
+}
