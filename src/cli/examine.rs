@@ -23,7 +23,7 @@ pub struct Examined {
 
 impl Examined {
     pub fn is_sound(&self) -> bool {
-        self.document.file.is_some() && !self.findings.iter().any(Finding::is_blocking)
+        self.document.is_sound() && !self.findings.iter().any(Finding::is_blocking)
     }
 }
 

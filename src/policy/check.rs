@@ -111,7 +111,14 @@ impl Checker {
         let mut sound = true;
         if !self.fragment {
             sound &= self.exactly_one(&entries, map, path, place);
+            let lacking = map.required.iter().any(|key| !entries.iter().any(|entry| &entry.key == key));
+            let misspelt = if lacking { meant_by(&entries, map) } else { Vec::new() };
             for missing in map.required.iter().filter(|key| !entries.iter().any(|entry| &entry.key == *key)) {
+                sound = false;
+                // The key that was meant is reported as the unknown one it is.
+                if misspelt.contains(&missing.as_str()) {
+                    continue;
+                }
                 let example =
                     map.fields.get(missing).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
                 let mut finding = Finding::error(MISSING_KEY, path.clone(), format!("`{missing}` is missing"))
@@ -122,6 +129,20 @@ impl Checker {
                     finding = finding.at(super::source::Place::new(&place.source, place.start, place.start));
                 }
                 self.findings.push(finding);
+            }
+            if let Some((_, needed)) = map
+                .needs
+                .iter()
+                .find(|(key, needed)| entries.iter().any(|entry| &entry.key == key) && !entries.iter().any(|entry| &entry.key == needed))
+            {
+                let example =
+                    map.fields.get(needed).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                self.findings.push(
+                    Finding::error(MISSING_KEY, path.clone(), format!("`{needed}` is missing"))
+                        .on_key()
+                        .label(format!("needs `{needed}`"))
+                        .hint(format!("Add `{needed}: {example}`.")),
+                );
                 sound = false;
             }
             if entries.len() < map.min {
@@ -135,6 +156,10 @@ impl Checker {
                 sound = false;
             }
         }
+        let strange = map.rest.is_none() && entries.iter().any(|entry| !map.fields.contains_key(&entry.key));
+        // Only known keys: of unknown ones there may be a great many.
+        let known = |entry: &&Entry| strange && map.fields.contains_key(&entry.key);
+        let present: Vec<String> = entries.iter().filter(known).map(|entry| entry.key.clone()).collect();
         let mut kept = Vec::with_capacity(entries.len());
         for Entry { key, key_place, node } in entries {
             let below = path.key(&key);
@@ -155,13 +180,14 @@ impl Checker {
                             .label("not a name")
                             .hint(error.hint),
                     );
+                    self.cut.push(below);
                     continue;
                 }
                 if let Some(node) = self.node(node, rest, &below) {
                     kept.push(Entry { key, key_place, node });
                 }
             } else {
-                self.unknown_key(&key, map, path, &key_place);
+                self.unknown_key(&key, &present, map, path, &key_place);
                 // Whatever stands behind it in place of a reference may be the secret.
                 if shape.secret
                     && let Some(finding) = self.findings.last_mut()
@@ -186,15 +212,12 @@ impl Checker {
             [] => {
                 let first = map.one_of.first().map(String::as_str).unwrap_or_default();
                 let example = map.fields.get(first).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
-                // A misspelt choice is reported as the unknown key it is.
-                let misspelt = entries.iter().any(|entry| {
-                    !map.fields.contains_key(&entry.key) && nearest(&entry.key, map.one_of.iter().map(String::as_str)).is_some()
-                });
-                if !misspelt {
+                // What was chosen instead is reported as the unknown key it is.
+                if entries.iter().all(|entry| map.fields.contains_key(&entry.key)) {
                     let message = if only { format!("{all} is missing") } else { format!("one of {all} is missing") };
                     let mut finding = Finding::error(NONE_OF, path.clone(), message)
                         .on_key()
-                        .label("says nothing of the kind")
+                        .label(if only { format!("needs {all}") } else { "needs one of them".to_owned() })
                         .hint(format!("Add for example `{first}: {example}`."));
                     if path.steps().last().is_some_and(|step| matches!(step, super::path::Step::Item(_))) {
                         finding = finding.at(place.clone());
@@ -219,7 +242,7 @@ impl Checker {
         }
     }
 
-    fn unknown_key(&mut self, key: &str, map: &Map, path: &PolicyPath, place: &super::source::Place) {
+    fn unknown_key(&mut self, key: &str, present: &[String], map: &Map, path: &PolicyPath, place: &super::source::Place) {
         let known: Vec<&str> = map.fields.keys().map(String::as_str).collect();
         let shown = clipped(key);
         let message = format!("`{shown}` is not a known key");
@@ -241,11 +264,18 @@ impl Checker {
             .map(|(name, _)| name.as_str())
             .collect();
         let root = self.shapes.get(self.shapes.root).map.as_ref();
-        let hint = if let Some(meant) = SYNONYMS.iter().find(|(word, meant)| *word == key && known.contains(meant)).map(|(_, meant)| *meant)
-        {
+        let chosen = map.one_of.iter().any(|key| present.contains(key));
+        let meant = meant(key, map);
+        if let Some(meant) = meant.filter(|meant| present.iter().all(|key| key != meant)) {
+            // It is there under another name: nobody complains of its absence.
+            self.cut.push(path.key(meant));
+        }
+        let hint = if let Some(meant) = meant.filter(|meant| SYNONYMS.contains(&(key, *meant))) {
             format!("Here it is called `{meant}`.")
-        } else if let Some(near) = nearest(key, known.iter().copied()) {
+        } else if let Some(near) = meant {
             format!("Did you mean `{near}`?")
+        } else if !map.one_of.is_empty() && !chosen {
+            format!("Write one of {}.", map.one_of.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
         } else if let Some(first) = inside.first().filter(|_| !path.is_top() || inside.len() <= MANY_HOMES) {
             let homes = inside.iter().map(|home| format!("`{home}`")).collect::<Vec<_>>().join(" or ");
             format!("It belongs inside {homes}: `{first}: {{ {shown}: … }}`.")
@@ -262,7 +292,12 @@ impl Checker {
     }
 
     fn no_value(&mut self, shape: &Shape, path: &PolicyPath) {
+        let in_list = matches!(path.steps().last(), Some(super::path::Step::Item(_)));
         let hint = match &shape.map {
+            _ if in_list => "Write it behind the `-`, or take the item out.".to_owned(),
+            Some(_) if path.steps().len() == 1 && shape.map.as_ref().is_some_and(|map| map.rest.is_none()) => {
+                self.example_hint(path, shape)
+            }
             Some(map) if map.required.is_empty() && map.one_of.is_empty() && map.min == 0 => {
                 "Write `{}` if nothing needs to be set, or take the key out.".to_owned()
             }
@@ -345,7 +380,12 @@ impl Checker {
             _ => {}
         }
         if shape.boolean && shape.text.is_none() {
-            let hint = if scalar.is_old_boolean() { "Write `true` or `false`.".to_owned() } else { self.example_hint(path, shape) };
+            let hint = match scalar.text.to_lowercase().as_str() {
+                "true" | "false" => format!("Take the quotes off: `{}`.", scalar.text.to_lowercase()),
+                "yes" | "on" | "y" => "Write `true`.".to_owned(),
+                "no" | "off" | "n" => "Write `false`.".to_owned(),
+                _ => self.example_hint(path, shape),
+            };
             let node = Node { value: Value::Scalar(scalar), place: place.clone() };
             self.findings.push(
                 Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
@@ -356,7 +396,14 @@ impl Checker {
             return None;
         }
         let Some(text) = &shape.text else {
-            return self.wrong_kind(Node { value: Value::Scalar(scalar), place: place.clone() }, shape, path);
+            let unquoted = Scalar { text: scalar.text.clone(), plain: true };
+            let quoted =
+                shape.number.is_some() && !scalar.plain && matches!(unquoted.resolved(), Resolved::Integer(_) | Resolved::Float(_));
+            let none = self.wrong_kind(Node { value: Value::Scalar(scalar), place: place.clone() }, shape, path);
+            if let Some(finding) = self.findings.last_mut().filter(|_| quoted) {
+                finding.hint = Some(format!("Take the quotes off: `{}`.", clipped(&unquoted.text)));
+            }
+            return none;
         };
         self.text(&scalar, text, shape, path, place).then_some(scalar)
     }
@@ -378,12 +425,11 @@ impl Checker {
             } else {
                 self.example_hint(path, shape)
             };
-            self.findings.push(
-                Finding::error(OUT_OF_RANGE, path.clone(), format!("{} is out of range", clipped(&scalar.text)))
-                    .at(place.clone())
-                    .label(label)
-                    .hint(hint),
-            );
+            let message = match path.to_string().as_str() {
+                "version" => format!("version {} of the policy language is not known", clipped(&scalar.text)),
+                _ => format!("`{}` is out of range", clipped(&scalar.text)),
+            };
+            self.findings.push(Finding::error(OUT_OF_RANGE, path.clone(), message).at(place.clone()).label(label).hint(hint));
             return false;
         }
         true
@@ -458,8 +504,10 @@ impl Checker {
             return true;
         }
         let all = text.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
+        let synonym = CHOICES.iter().find(|(word, meant)| *word == scalar.text && text.choices.iter().any(|choice| choice == meant));
         let hint = match nearest(&scalar.text, text.choices.iter().map(String::as_str)) {
             Some(near) => format!("Did you mean `{near}`?"),
+            None if synonym.is_some() => format!("Here it is called `{}`.", synonym.map(|(_, meant)| *meant).unwrap_or_default()),
             None => format!("Write one of {all}."),
         };
         self.findings.push(
@@ -473,10 +521,9 @@ impl Checker {
 }
 
 /// Words that other tools use for what has another name here.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 13] = [
     ("retention", "keep"),
     ("retain", "keep"),
-    ("cron", "schedule"),
     ("when", "schedule"),
     ("when", "at"),
     ("tz", "timezone"),
@@ -489,6 +536,37 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("day_of_week", "on"),
     ("full", "physical"),
 ];
+
+/// Keys that are written alike and mean something else.
+const STRANGERS: [(&str, &str); 2] = [("rpo", "rto"), ("rto", "rpo")];
+
+/// Words that other tools use for choices that have another name here.
+const CHOICES: [(&str, &str); 9] = [
+    ("master", "primary"),
+    ("leader", "primary"),
+    ("replica", "standby"),
+    ("slave", "standby"),
+    ("error", "critical"),
+    ("success", "succeeded"),
+    ("failure", "failed"),
+    ("ssl", "implicit"),
+    ("plain", "custom"),
+];
+
+/// The key of this element that an unknown one probably stands for.
+fn meant<'m>(key: &str, map: &'m Map) -> Option<&'m str> {
+    let synonym = SYNONYMS.iter().find(|(word, meant)| *word == key && map.fields.contains_key(*meant));
+    let known = || map.fields.keys().map(String::as_str).filter(|near| !STRANGERS.contains(&(key, near)));
+    match synonym {
+        Some((_, meant)) => map.fields.get_key_value(*meant).map(|(meant, _)| meant.as_str()),
+        None => nearest(key, known()),
+    }
+}
+
+/// What all unknown keys of an element probably stand for.
+fn meant_by<'m>(entries: &[Entry], map: &'m Map) -> Vec<&'m str> {
+    entries.iter().filter(|entry| !map.fields.contains_key(&entry.key)).filter_map(|entry| meant(&entry.key, map)).collect()
+}
 
 type Reader = fn(&str) -> Result<(), QuantityError>;
 

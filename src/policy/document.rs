@@ -54,6 +54,8 @@ pub struct Document {
     /// What the check has cut out.
     pub cut: Vec<PolicyPath>,
     pub is_abstract: bool,
+    /// What it extends could not be read.
+    pub is_partial: bool,
     /// SHA-256 over all that was read, for plans to name what they were made from.
     pub digest: String,
 }
@@ -79,6 +81,7 @@ impl Document {
             findings: Vec::new(),
             cut: Vec::new(),
             is_abstract,
+            is_partial: findings.iter().any(|finding| matches!(finding.code, NO_BASE | CIRCULAR | TOO_FAR)),
         };
         if let Some(mut tree) = tree {
             if !is_abstract && let Value::Map(entries) = &mut tree.value {
@@ -87,7 +90,7 @@ impl Document {
             }
             document.tree = Some(tree.clone());
             if matches!(tree.value, Value::Map(_)) {
-                let checked = check(tree, is_abstract);
+                let checked = check(tree, is_abstract || document.is_partial);
                 findings.extend(checked.findings);
                 document.cut = checked.cut;
                 document.checked = checked.node;
@@ -104,6 +107,8 @@ impl Document {
         if let Some(node) = &document.checked {
             match decode::<PolicyFile>(node) {
                 Ok(file) => document.file = Some(Arc::new(file)),
+                // What others are to bring may be missing.
+                Err(_) if is_abstract || document.is_partial => {}
                 // Not the reader's fault: the checker let something pass that the types refuse.
                 Err(fault) => findings.push(
                     Finding::error(Code(199), PolicyPath::top(), format!("this policy passed the checks and could not be read: {fault}"))
@@ -112,12 +117,12 @@ impl Document {
             }
         }
         if !is_abstract
+            && !document.is_partial
             && document.file.as_ref().is_some_and(|file| file.policy.is_none())
             && !document.cut.contains(&PolicyPath::from(["policy"]))
         {
             findings.push(
                 Finding::error(SECTION_MISSING, PolicyPath::top(), "the policy has no name")
-                    .at(Place::new(&document.source, 0, 0))
                     .hint("Add `policy: NAME`, or `abstract: true` if this file is only there for others to extend."),
             );
         }
@@ -141,7 +146,7 @@ impl Document {
     }
 
     pub fn is_sound(&self) -> bool {
-        self.file.is_some() && !self.findings.iter().any(Finding::is_blocking)
+        (self.file.is_some() || self.is_abstract) && !self.findings.iter().any(Finding::is_blocking)
     }
 
     /// Gives a finding and what is related to it their places in the text.
@@ -180,19 +185,25 @@ impl Document {
                 Some((key, below)) => (key_place, node) = (key, below),
                 // The value itself is not there: its nearest enclosing key is.
                 None => {
-                    return key_place
-                        .cloned()
-                        .or_else(|| (depth == 0).then(|| Place::new(&self.source, 0, 0)))
-                        .or_else(|| Some(node.place.clone()));
+                    return key_place.cloned().or_else(|| (depth == 0).then(|| self.head())).or_else(|| Some(node.place.clone()));
                 }
             }
         }
         let spread = matches!(node.value, Value::Map(_) | Value::List(_) | Value::Null);
         match key_place {
             Some(key) if focus == Focus::Key || spread => Some(key.clone()),
-            _ if path.is_top() => Some(Place::new(&self.source, 0, 0)),
+            _ if path.is_top() => Some(self.head()),
             _ => Some(node.place.clone()),
         }
+    }
+
+    /// What stands for the policy as a whole: the key with its name, or else the first key of the file.
+    fn head(&self) -> Place {
+        let own = |entry: &&Entry| Arc::ptr_eq(&entry.key_place.source, &self.source);
+        let entries = self.tree.as_ref().map(Node::entries).unwrap_or_default();
+        let named = entries.iter().filter(own).find(|entry| entry.key == "policy");
+        let first = || entries.iter().filter(own).min_by_key(|entry| entry.key_place.start);
+        named.or_else(first).map_or_else(|| Place::new(&self.source, 0, 0), |entry| entry.key_place.clone())
     }
 
     /// The merged tree as it stands in the files.

@@ -70,6 +70,8 @@ fn relax(schema: &mut Value) {
             if is_element {
                 object.remove("required");
                 object.remove("oneOf");
+                object.remove("dependentRequired");
+                object.remove("not");
                 object.remove("minProperties");
             }
             object.values_mut().for_each(relax);

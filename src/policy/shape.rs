@@ -55,6 +55,8 @@ pub struct Map {
     /// Of these exactly one must stand.
     pub one_of: Vec<String>,
     pub required: Vec<String>,
+    /// Where the first of two keys stands, the second must stand as well.
+    pub needs: Vec<(String, String)>,
     pub min: usize,
 }
 
@@ -179,6 +181,8 @@ impl Reading<'_> {
             map.rest = Some(self.shape(&schema["additionalProperties"]));
         }
         map.required = schema["required"].as_array().into_iter().flatten().map(text).collect();
+        let needs = schema["dependentRequired"].as_object().into_iter().flatten();
+        map.needs = needs.flat_map(|(key, all)| all.as_array().into_iter().flatten().map(|needed| (key.clone(), text(needed)))).collect();
         map.one_of = schema["oneOf"].as_array().into_iter().flatten().filter_map(|group| group["required"].get(0)).map(text).collect();
         map
     }

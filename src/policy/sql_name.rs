@@ -17,7 +17,8 @@ pub fn fault(text: &str, parts: usize) -> Option<(String, String)> {
         return Some((format!("`{shown}` is not a name in SQL"), form.into()));
     }
     for piece in &pieces {
-        if piece.len() > 65 {
+        let quotes = if piece.starts_with('"') { 2 } else { 0 };
+        if piece.len() - quotes > 63 {
             return Some((
                 format!("`{shown}` is longer than the 63 bytes that PostgreSQL allows"),
                 "Check the name; PostgreSQL would cut it.".into(),
@@ -31,12 +32,16 @@ pub fn fault(text: &str, parts: usize) -> Option<(String, String)> {
             .map(|each| if each.starts_with('"') || is_plain(each) { each.clone() } else { format!("\"{}\"", each.replace('"', "\"\"")) })
             .collect();
         let folded = piece.to_lowercase();
-        let why = if is_plain(&folded) {
-            format!("`{shown}` needs quoting: PostgreSQL would read it as `{}`", text.to_lowercase())
+        let quoted = quoted.join(".");
+        return Some(if is_plain(&folded) {
+            let lower = text.to_lowercase();
+            (
+                format!("`{shown}` needs quoting: PostgreSQL would read it as `{}`", crate::units::clipped(&lower)),
+                format!("Write `'{quoted}'`, or `{lower}` if that is its name."),
+            )
         } else {
-            format!("`{shown}` needs quoting to be a name in SQL")
-        };
-        return Some((why, format!("Write `'{}'`, or in lower case if that is its name.", quoted.join("."))));
+            (format!("`{shown}` needs quoting to be a name in SQL"), format!("Write `'{quoted}'` if that is its name."))
+        });
     }
     None
 }

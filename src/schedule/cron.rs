@@ -154,6 +154,8 @@ fn expand(shortcut: Piece) -> Result<&'static str, CronError> {
 fn wrong_count(whole: Piece, fields: &[Piece]) -> CronError {
     let five = "Write minute, hour, day of the month, month and day of the week, for example `0 2 * * *`.";
     let at = match fields {
+        // With seconds it is the first of six or seven that is too many, with years the last: nobody knows which is meant.
+        [first, .., last] if matches!(fields.len(), 6 | 7) => first.at..last.range().end,
         [.., last] if fields.len() > 5 => fields[5].at..last.range().end,
         [first, .., last] => first.at..last.range().end,
         [only] => only.range(),
@@ -269,6 +271,7 @@ impl Field {
         let message = format!("the range `{}` runs backwards", clipped(whole.text));
         let hint = match (self.high, last) {
             (7, 0) => format!("Write Sunday as 7: `{}-7`.", from.text),
+            (7, 1) => format!("Write the range and a day: `{}-sun,mon`.", from.text),
             (7, _) => format!("Write two ranges: `{}-sun,mon-{}`.", from.text, to.text),
             _ => format!("Write two ranges: `{first}-{},{}-{last}`.", self.high, self.low),
         };
@@ -417,8 +420,8 @@ mod tests {
             ("0 2 * * L", CronFault::Form, "L"),
             ("@reboot", CronFault::Unsupported, "@reboot"),
             ("@dialy", CronFault::UnknownName, "@dialy"),
-            ("0 0 2 * * *", CronFault::Unsupported, "*"),
-            ("0 0 2 * * * 2027", CronFault::Unsupported, "* 2027"),
+            ("0 0 2 * * *", CronFault::Unsupported, "0 0 2 * * *"),
+            ("0 0 2 * * * 2027", CronFault::Unsupported, "0 0 2 * * * 2027"),
             ("0 2 * *", CronFault::Fields, "0 2 * *"),
             ("", CronFault::Fields, ""),
             ("0 0 30 2 *", CronFault::Never, "30 2 *"),

@@ -70,8 +70,14 @@ pub enum CalendarError {
     NoWeekdays,
     #[error("no month has a day {day}")]
     NoSuchDay { day: u8 },
-    #[error("month {month} has no day {day}")]
+    #[error("no {} has a day {day}", month_name(*month))]
     NoSuchDate { month: u8, day: u8 },
+}
+
+fn month_name(month: u8) -> String {
+    const NAMES: [&str; 12] =
+        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    NAMES.get(usize::from(month).wrapping_sub(1)).map_or_else(|| format!("month {month}"), ToString::to_string)
 }
 
 impl CalendarError {
@@ -80,7 +86,7 @@ impl CalendarError {
             CalendarError::NoTimes => "Name at least one time, for example `03:00`.",
             CalendarError::NoWeekdays => "Name at least one day, for example `sunday`.",
             CalendarError::NoSuchDay { .. } => "Days go from 1 to 31; the last one is written `last`.",
-            CalendarError::NoSuchDate { .. } => "Name a date that comes at least once in a while, for example 31 January or 29 February.",
+            CalendarError::NoSuchDate { .. } => "Name a day that comes, if only in leap years, for example `01-31` or `02-29`.",
         }
     }
 }

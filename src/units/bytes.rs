@@ -39,6 +39,9 @@ fn total<'t>(terms: impl Iterator<Item = (u64, &'t str)>, text: &str, kind: &Kin
             unit.strip_suffix(suffix).and_then(|name| UNITS.iter().find(|(known, _)| *known == name || (*known == "kB" && name == "KB")));
         let Some((_, size)) = size else {
             let mut error = quantity::unknown_unit(unit, kind);
+            if !suffix.is_empty() && UNITS.iter().any(|(known, _)| *known == unit) {
+                error.hint = format!("A rate says how much in a second: write `{}{suffix}`.", quantity::clipped(text));
+            }
             if suffix.is_empty() && UNITS.iter().any(|(known, _)| known.eq_ignore_ascii_case(unit)) {
                 error.hint = format!("Case matters in units: {}.", kind.units);
             }

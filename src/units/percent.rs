@@ -29,7 +29,11 @@ impl FromStr for Percent {
             |fault, message: String| QuantityError::new(fault, message, "Write a share with a percent sign, for example `80%` or `99.5%`.");
         let Some(number) = text.strip_suffix('%').map(|rest| rest.strip_suffix(' ').unwrap_or(rest)) else {
             let fault = if text.parse::<f64>().is_ok() { QuantityFault::MissingUnit } else { QuantityFault::Form };
-            return Err(form(fault, format!("`{}` has no percent sign", clipped(text))));
+            let mut error = form(fault, format!("`{}` has no percent sign", clipped(text)));
+            if (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+                error.hint = format!("Write `{text}%`.");
+            }
+            return Err(error);
         };
         let not = || form(QuantityFault::Form, format!("`{}` is not a percentage", clipped(text)));
         let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));

@@ -71,6 +71,12 @@ pub(crate) fn terms<'t>(text: &'t str, kind: &Kind) -> Result<Vec<(u64, &'t str)
         let letters = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '/').len();
         let (unit, after) = after.split_at(letters);
         if unit.is_empty() {
+            let fraction = after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            if fraction {
+                let mut error = form();
+                error.hint = format!("Only whole numbers are read: write it in a smaller unit (units: {}).", kind.units);
+                return Err(error);
+            }
             if after.is_empty() && found.is_empty() {
                 return Err(QuantityError::new(QuantityFault::MissingUnit, format!("`{}` has no unit", clipped(text)), hint()));
             }

@@ -43,7 +43,7 @@ pub struct Email {
 /// To Slack.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = exactly_one(&["webhook", "token"])))]
+#[schemars(extend("oneOf" = exactly_one(&["webhook", "token"]), "dependentRequired" = serde_json::json!({ "token": ["channel"] })))]
 pub struct Slack {
     /// The address of an incoming webhook, by reference.
     #[schemars(example = serde_json::json!({ "env": "SLACK_WEBHOOK" }))]
@@ -219,7 +219,7 @@ pub enum Limit<T> {
 #[serde(deny_unknown_fields)]
 pub struct DetailedLimit<T> {
     /// The limit.
-    #[schemars(example = &"25h")]
+    #[schemars(example = like::<T>())]
     pub above: T,
     /// How long it must last before somebody is told; not at all without it.
     #[schemars(example = &"5m")]
@@ -227,6 +227,11 @@ pub struct DetailedLimit<T> {
     /// How urgent it is. Without it: `warning`.
     #[schemars(example = &"critical")]
     pub severity: Option<Severity>,
+}
+
+/// A limit of `T` is written like any `T`.
+fn like<T: JsonSchema>() -> Option<serde_json::Value> {
+    T::json_schema(&mut schemars::SchemaGenerator::default()).get("examples")?.get(0).cloned()
 }
 
 /// A lower limit: the value alone, or with how long it must last and how urgent it is.
@@ -267,6 +272,7 @@ pub struct Heartbeat {
 /// The mail server.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("dependentRequired" = serde_json::json!({ "password": ["user"] })))]
 pub struct Smtp {
     /// The server.
     #[schemars(example = &"mail.example.com")]

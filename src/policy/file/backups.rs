@@ -27,7 +27,7 @@ pub struct Backup {
     #[schemars(example = serde_json::json!({ "paths": ["/etc/postgresql"], "globals": true }))]
     pub files: Option<Files>,
     /// Backups that a managed provider takes: watched, not taken.
-    #[schemars(example = serde_json::json!({ "aiven": { "project": "grid", "service": "pg", "token": { "env": "AIVEN_TOKEN" } } }))]
+    #[schemars(example = serde_json::json!({ "aiven": { "project": "grid", "service": "pg", "token": { "env": "AIVEN_TOKEN" } }, "newest_within": "26h" }))]
     pub provider: Option<Provider>,
     /// Backups that another tool takes: run or watched through that tool.
     #[schemars(example = serde_json::json!({ "pgbackrest": { "stanza": "main" } }))]

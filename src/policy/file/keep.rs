@@ -8,7 +8,7 @@ use super::{Date, ZoneName};
 /// How long backups stay: a backup is kept as long as any of these rules wants it.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
+#[schemars(extend("minProperties" = 1, "not" = serde_json::json!({ "required": ["timezone"], "maxProperties": 1 })))]
 pub struct Keep {
     /// The newest so many.
     #[schemars(example = 7, range(min = 1, max = 100_000))]

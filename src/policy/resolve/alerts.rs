@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::policy::file;
-use crate::policy::finding::{Code, Finding};
+use crate::policy::finding::{Code, Finding, Focus};
 use crate::policy::path::PolicyPath;
 
 const NO_SMTP: Code = Code(233);
@@ -14,7 +14,7 @@ impl Resolver<'_> {
     pub(super) fn alerts(&mut self) {
         self.receivers();
         let Some(alerts) = &self.file.alerts else {
-            if !self.file.backups.is_empty() && !self.was_cut(&["alerts"].into()) {
+            if !self.file.backups.is_empty() && !self.was_cut(&["alerts"].into()) && !self.was_cut(&["receivers"].into()) {
                 self.push(
                     Finding::warning(HEARS_NOTHING, PolicyPath::top(), "nobody hears of a failure")
                         .hint("Add `receivers` and `alerts: { routes: [{ to: [NAME] }] }`."),
@@ -38,7 +38,13 @@ impl Resolver<'_> {
         }
         if let Some(thresholds) = &alerts.thresholds {
             for job in thresholds.backup_age_of.keys() {
-                self.refer(job, &self.file.backups, "backups", &path.key("thresholds").key("backup_age_of").key(job));
+                let at = path.key("thresholds").key("backup_age_of").key(job);
+                if !self.refer(job, &self.file.backups, "backups", &at)
+                    && let Some(finding) = self.findings.last_mut()
+                {
+                    // The name is the key here.
+                    finding.focus = Focus::Key;
+                }
             }
         }
     }
@@ -52,16 +58,6 @@ impl Resolver<'_> {
                 for (index, address) in email.to.iter().enumerate() {
                     self.mail(address, &path.key("email").key("to").item(index));
                 }
-            }
-            if let Some(slack) = &receiver.slack
-                && slack.token.is_some()
-                && slack.channel.is_none()
-            {
-                self.push(
-                    Finding::error(Code(103), path.key("slack"), "a bot must be told its channel")
-                        .on_key()
-                        .hint("Add `channel: \"#NAME\"`."),
-                );
             }
             if let Some(manager) = &receiver.alertmanager {
                 self.address(Some(&manager.url), &path.key("alertmanager").key("url"));
@@ -80,14 +76,10 @@ impl Resolver<'_> {
                 self.mail(&smtp.from, &path.key("from"));
                 let near = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
                 if smtp.tls == Some(file::SmtpTls::None) && (!near || smtp.password.is_some()) {
-                    self.push(Finding::error(PLAIN_MAIL, path.key("tls"), "mail would cross the network unprotected").hint(
+                    let what = if near { "the password would be sent unprotected" } else { "mail would cross the network unprotected" };
+                    self.push(Finding::error(PLAIN_MAIL, path.key("tls"), what).hint(
                         "Write `tls: starttls` or `tls: implicit`; `none` is only for a server on the same host, without a password.",
                     ));
-                }
-                if smtp.password.is_some() && smtp.user.is_none() {
-                    self.push(
-                        Finding::error(Code(103), path.clone(), "a password is given and no user").on_key().hint("Add `user: NAME`."),
-                    );
                 }
             }
             None => {}
@@ -120,10 +112,15 @@ impl Resolver<'_> {
             for (item, receiver) in level.to.iter().enumerate() {
                 self.refer(receiver, &self.file.receivers, "receivers", &at.key("to").item(item));
             }
-            if before.is_some_and(|before| level.after <= before) {
+            if let Some(before) = before.filter(|before| level.after <= *before) {
                 self.push(
-                    Finding::error(WRONG_ORDER, at.key("after"), "this level is not later than the one before it")
-                        .hint("List the levels in the order in which they are told."),
+                    Finding::error(
+                        WRONG_ORDER,
+                        at.key("after"),
+                        format!("this level comes after {}, the one before it after {before}", level.after),
+                    )
+                    .label("must be later")
+                    .hint("List the levels in the order in which they are told."),
                 );
             }
             before = Some(level.after);

@@ -30,7 +30,7 @@ impl Resolver<'_> {
                 backups.insert(name.clone(), backup);
             }
         }
-        if self.file.backups.is_empty() && self.file.timescaledb.is_empty() && !self.was_cut(&["backups"].into()) {
+        if self.file.backups.is_empty() && self.file.timescaledb.is_empty() && !self.was_cut_within(&["backups"].into()) {
             self.push(
                 Finding::warning(NO_BACKUPS, PolicyPath::top(), "the policy takes no backups").hint("Add at least one under `backups`."),
             );
@@ -123,13 +123,20 @@ impl Resolver<'_> {
         self.standby_for(logical.from, &path.key("from"));
         let known = self.file.cluster.as_ref().map(|cluster| cluster.databases.clone()).unwrap_or_default();
         match &logical.databases {
+            Some(databases) if databases.is_empty() => {
+                if !self.was_cut_within(&path.key("databases")) {
+                    self.push(
+                        Finding::error(NOTHING_TO_BACK_UP, path.key("databases"), "this dump would hold nothing")
+                            .on_key()
+                            .hint("Name a database, or take `databases` out to dump those of the cluster."),
+                    );
+                }
+            }
             Some(databases) if !known.is_empty() => {
                 for (index, database) in databases.iter().enumerate() {
                     self.refer_to(database, known.iter().map(String::as_str), "cluster.databases", &path.key("databases").item(index));
                 }
             }
-            Some(databases) if databases.is_empty() => self
-                .push(Finding::error(NOTHING_TO_BACK_UP, path.key("databases"), "this dump would hold nothing").hint("Name a database.")),
             None if known.is_empty() && self.file.cluster.is_some() => {
                 self.push(
                     Finding::error(NOTHING_TO_BACK_UP, path.clone(), "it is not said which databases are dumped")

@@ -118,7 +118,10 @@ impl Resolver<'_> {
         let rule = self.days(&days, path)?;
         let times = self.times(written.at.as_ref(), path)?;
         Schedule::calendar(rule, times, zone)
-            .map_err(|error| self.push(Finding::error(IMPOSSIBLE_DATE, path.clone(), error.to_string()).hint(error.hint())))
+            .map_err(|error| {
+                let key = if written.date.is_some() { "date" } else { "day" };
+                self.push(Finding::error(IMPOSSIBLE_DATE, path.key(key), error.to_string()).hint(error.hint()));
+            })
             .ok()
     }
 
@@ -127,12 +130,10 @@ impl Resolver<'_> {
             Ok(schedule) => Some(schedule),
             Err(error) => {
                 let code = if error.fault == CronFault::Never { NEVER_FIRES } else { BAD_CRON };
-                self.push(
-                    Finding::error(code, path.clone(), error.message)
-                        .within(error.at)
-                        .label(if error.fault == CronFault::Never { "no day ever matches" } else { "here" })
-                        .hint(error.hint),
-                );
+                self.push(Finding::error(code, path.clone(), error.message).within(error.at).hint(error.hint));
+                if let Some(finding) = self.findings.last_mut().filter(|_| error.fault == CronFault::Never) {
+                    finding.label = Some("no day ever matches".into());
+                }
                 None
             }
         }

@@ -37,7 +37,8 @@ pub struct Resolved {
 
 /// Gives a document its meaning. `today` decides what is overdue.
 pub fn resolve(document: &Document, today: jiff::civil::Date) -> Resolved {
-    let Some(file) = document.file.as_ref().filter(|_| !document.is_abstract) else {
+    // Of a policy whose base cannot be read, nobody knows what it lacks.
+    let Some(file) = document.file.as_ref().filter(|_| !document.is_abstract && !document.is_partial) else {
         return Resolved { policy: None, findings: Vec::new() };
     };
     let mut resolver = Resolver { file, zone: Zone::utc(), findings: Vec::new(), cut: &document.cut, today };
@@ -131,6 +132,11 @@ impl Resolver<'_> {
         self.findings.push(finding);
     }
 
+    /// It, or something in it, stood in the file and was cut out because of its form.
+    fn was_cut_within(&self, path: &PolicyPath) -> bool {
+        self.cut.iter().any(|cut| cut.starts_with(path))
+    }
+
     /// It stood in the file and was cut out because of its form.
     fn was_cut(&self, path: &PolicyPath) -> bool {
         self.cut.contains(path)
@@ -151,6 +157,7 @@ impl Resolver<'_> {
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("Did you mean `{near}`?"),
             None if known.is_empty() => format!("Declare it under `{section}`; there is nothing there yet."),
+            None if known.len() == 1 => format!("Declare it under `{section}`, or use {}.", list(&known)),
             None => format!("Declare it under `{section}`, or use one of {}.", list(&known)),
         };
         self.push(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Resolver;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Duty, Report};
-use crate::policy::path::PolicyPath;
+use crate::policy::path::{PolicyPath, Step};
 use crate::units::{Name, clipped};
 
 const BAD_MAIL: Code = Code(231);
@@ -56,6 +56,7 @@ impl Resolver<'_> {
                         path.key("after"),
                         format!("this level comes after {after}, the one before it after {before}"),
                     )
+                    .label("must not be earlier")
                     .hint("List the levels in the order in which they are called."),
                 );
             }
@@ -68,10 +69,12 @@ impl Resolver<'_> {
             !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.') && !domain.ends_with('.')
         }) && !address.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>'));
         if !good {
-            self.push(
-                Finding::error(BAD_MAIL, path.clone(), format!("`{}` is not a mail address", clipped(address)))
-                    .hint("Write one plain address, for example `dba@example.com`; several are several list items."),
-            );
+            self.push(Finding::error(BAD_MAIL, path.clone(), format!("`{}` is not a mail address", clipped(address))).hint(
+                match path.steps().last() {
+                    Some(Step::Item(_)) => "Write one plain address, for example `dba@example.com`; several are several list items.",
+                    _ => "Write one plain address, for example `dba@example.com`.",
+                },
+            ));
         }
     }
 }

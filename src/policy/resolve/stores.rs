@@ -1,5 +1,6 @@
 //! Stores and the log's way into them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::Resolver;
@@ -20,10 +21,11 @@ impl Resolver<'_> {
             let path = PolicyPath::from(["stores", name.as_str()]);
             let Some(kind) = self.kind(written, &path) else { continue };
             let url = kind.url();
-            if let Some((other, _)) = stores.iter().find(|(_, store)| overlaps(&store.kind.url(), &url)) {
+            let others = stores.iter().map(|(other, store)| (other, store.kind.url()));
+            if let Some((other, other_url)) = others.into_iter().find(|(_, other_url)| overlaps(other_url, &url)) {
                 let other_path = PolicyPath::from(["stores", other.as_str()]);
                 self.push(
-                    Finding::error(SAME_PLACE, path.clone(), format!("`{name}` and `{other}` are the same place"))
+                    Finding::error(SAME_PLACE, path.clone(), nested(name, &url, other, &other_url))
                         .on_key()
                         .label(crate::units::clipped(&url))
                         .hint("A copy beside the original is none: give one of them another bucket, prefix or path.")
@@ -118,6 +120,15 @@ impl Resolver<'_> {
             timeout: written.timeout,
             keep: written.keep,
         })
+    }
+}
+
+/// How two stores lie to one another, one within the other.
+fn nested(name: &Name, url: &str, other: &Name, other_url: &str) -> String {
+    match url.len().cmp(&other_url.len()) {
+        Ordering::Equal => format!("`{name}` and `{other}` are the same place"),
+        Ordering::Greater => format!("`{name}` lies inside `{other}`"),
+        Ordering::Less => format!("`{other}` lies inside `{name}`"),
     }
 }
 

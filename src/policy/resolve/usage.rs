@@ -51,10 +51,21 @@ impl Resolver<'_> {
         receivers.extend(file.reports.values().flat_map(|report| &report.to));
         contacts.extend(file.duties.values().map(|duty| &duty.who));
         contacts.extend(file.escalation.iter().map(|level| &level.contact));
-        self.unused("stores", file.stores.keys(), &stores, "Send something there, or take it out.");
-        self.unused("windows", file.windows.keys(), &windows, "Name it in a job (`window:`) or a route, or take it out.");
-        self.unused("receivers", file.receivers.keys(), &receivers, "Name it in a route (`alerts.routes`), or take it out.");
-        if !file.escalation.is_empty() || !file.duties.is_empty() {
+        // Whoever would have used it may have been cut out because of its form.
+        let whole = |sections: &[&str]| !sections.iter().any(|section| self.was_cut_within(&PolicyPath::from([section])));
+        let (all_stores, all_windows) =
+            (whole(&["wal", "backups", "timescaledb", "archive"]), whole(&["backups", "verify", "drills", "alerts"]));
+        let (all_receivers, all_contacts) = (whole(&["alerts", "reports"]), whole(&["duties", "escalation"]));
+        if all_stores {
+            self.unused("stores", file.stores.keys(), &stores, "Send something there, or take it out.");
+        }
+        if all_windows {
+            self.unused("windows", file.windows.keys(), &windows, "Name it in a job (`window:`) or a route, or take it out.");
+        }
+        if all_receivers {
+            self.unused("receivers", file.receivers.keys(), &receivers, "Name it in a route (`alerts.routes`), or take it out.");
+        }
+        if all_contacts && (!file.escalation.is_empty() || !file.duties.is_empty()) {
             self.unused("contacts", file.contacts.keys(), &contacts, "Name it in `escalation` or a duty, or take it out.");
         }
     }
