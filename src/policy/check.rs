@@ -27,6 +27,13 @@ const NO_VALUE: Code = Code(112);
 const BAD_AMOUNT: Code = Code(201);
 const NO_SUCH_DATE: Code = Code(209);
 
+/// More keys than this help nobody who reads a message.
+const MANY_KEYS: usize = 20;
+/// From here on nobody reads hints, and what was meant is not looked for.
+const MANY_FINDINGS: usize = 500;
+/// Nor do more places that a key may belong to.
+const MANY_HOMES: usize = 3;
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Checked {
@@ -62,7 +69,7 @@ impl Checker {
                 None
             }
             Value::Map(entries) => match &shape.map {
-                Some(map) => self.map(entries, map, path, &place).map(Value::Map),
+                Some(map) => self.map(entries, shape, map, path, &place).map(Value::Map),
                 None => self.wrong_kind(Node { value: Value::Map(entries), place: place.clone() }, shape, path),
             },
             Value::List(items) => match &shape.list {
@@ -93,7 +100,14 @@ impl Checker {
         kept.map(|value| Node { value, place })
     }
 
-    fn map(&mut self, entries: Vec<Entry>, map: &Map, path: &PolicyPath, place: &super::source::Place) -> Option<Vec<Entry>> {
+    fn map(
+        &mut self,
+        entries: Vec<Entry>,
+        shape: &Shape,
+        map: &Map,
+        path: &PolicyPath,
+        place: &super::source::Place,
+    ) -> Option<Vec<Entry>> {
         let mut sound = true;
         if !self.fragment {
             sound &= self.exactly_one(&entries, map, path, place);
@@ -148,6 +162,12 @@ impl Checker {
                 }
             } else {
                 self.unknown_key(&key, map, path, &key_place);
+                // Whatever stands behind it in place of a reference may be the secret.
+                if shape.secret
+                    && let Some(finding) = self.findings.last_mut()
+                {
+                    finding.hidden.push(node.place);
+                }
                 self.cut.push(below);
             }
         }
@@ -202,6 +222,11 @@ impl Checker {
     fn unknown_key(&mut self, key: &str, map: &Map, path: &PolicyPath, place: &super::source::Place) {
         let known: Vec<&str> = map.fields.keys().map(String::as_str).collect();
         let shown = clipped(key);
+        let message = format!("`{shown}` is not a known key");
+        if self.findings.len() >= MANY_FINDINGS {
+            self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key());
+            return;
+        }
         let label = if known.is_empty() {
             "nothing can be set here".to_owned()
         } else if known.len() <= 8 {
@@ -221,23 +246,19 @@ impl Checker {
             format!("Here it is called `{meant}`.")
         } else if let Some(near) = nearest(key, known.iter().copied()) {
             format!("Did you mean `{near}`?")
-        } else if let Some(first) = inside.first().filter(|_| !path.is_top()) {
+        } else if let Some(first) = inside.first().filter(|_| !path.is_top() || inside.len() <= MANY_HOMES) {
             let homes = inside.iter().map(|home| format!("`{home}`")).collect::<Vec<_>>().join(" or ");
             format!("It belongs inside {homes}: `{first}: {{ {shown}: … }}`.")
         } else if !path.is_top() && root.is_some_and(|root| root.fields.contains_key(key)) {
             format!("`{shown}` belongs at the top of the file.")
         } else if known.is_empty() {
             "Write `{}` for an element without settings.".to_owned()
+        } else if known.len() > MANY_KEYS {
+            "Check the spelling and the indentation; `seawall schema policy` describes every key, in an editor as well.".to_owned()
         } else {
             format!("The keys are {}.", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
         };
-        self.findings.push(
-            Finding::error(UNKNOWN_KEY, path.key(key), format!("`{shown}` is not a known key"))
-                .at(place.clone())
-                .on_key()
-                .label(label)
-                .hint(hint),
-        );
+        self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key().label(label).hint(hint));
     }
 
     fn no_value(&mut self, shape: &Shape, path: &PolicyPath) {
@@ -250,19 +271,21 @@ impl Checker {
         self.findings.push(
             Finding::error(NO_VALUE, path.clone(), format!("`{path}` has no value"))
                 .on_key()
-                .label(format!("expected {}", expected(shape)))
+                .label(format!(
+                    "expected {}",
+                    if hint.starts_with("Write `{}`") { "a map, `{}` for all defaults".to_owned() } else { expected(shape) }
+                ))
                 .hint(hint),
         );
     }
 
     fn wrong_kind<T>(&mut self, node: Node, shape: &Shape, path: &PolicyPath) -> Option<T> {
         let hint = self.example_hint(path, shape);
-        self.findings.push(
-            Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
-                .at(node.place)
-                .label(format!("expected {}", expected(shape)))
-                .hint(hint),
-        );
+        let finding = Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
+            .at(node.place)
+            .label(format!("expected {}", expected(shape)))
+            .hint(hint);
+        self.findings.push(if shape.secret { finding.masked() } else { finding });
         None
     }
 

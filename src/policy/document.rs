@@ -270,8 +270,11 @@ impl Loading<'_> {
             return None;
         }
         // Shown as the reader would type it from where they stand.
-        let name = Path::new(&source.name).parent().map_or_else(|| path.clone(), |parent| normal(&parent.join(reference)));
-        self.chain(&name.to_string_lossy(), &path, Some(place)).1.filter(|node| matches!(node.value, Value::Map(_)))
+        // What stands before the path, such as a revision, stays.
+        let whole = source.path.to_string_lossy();
+        let before = source.name.strip_suffix(whole.as_ref()).unwrap_or_default();
+        let name = format!("{before}{}", path.to_string_lossy());
+        self.chain(&name, &path, Some(place)).1.filter(|node| matches!(node.value, Value::Map(_)))
     }
 
     fn read(&mut self, name: &str, path: &Path, referrer: Option<&Place>) -> (Arc<Source>, bool) {
@@ -299,7 +302,21 @@ impl Loading<'_> {
                 return (source, false);
             }
         };
+        // A byte of zero is UTF-8, and never text.
+        let zero = bytes.iter().position(|byte| *byte == 0);
         match String::from_utf8(bytes) {
+            Ok(text) if zero.is_some() => {
+                let at = zero.unwrap_or_default();
+                let hint = if text.as_bytes().iter().skip(1).step_by(2).take(100).all(|byte| *byte == 0) {
+                    "It looks like UTF-16; save it as UTF-8."
+                } else {
+                    "Is this the right file?"
+                };
+                let source = Source::new(name, path, text);
+                let place = Place::new(&source, at, at);
+                self.findings.push(Finding::error(NOT_UTF8, PolicyPath::top(), "this is not a text file").at(place).hint(hint));
+                (source, false)
+            }
             Ok(text) => (Source::new(name, path, text), true),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();

@@ -78,6 +78,8 @@ pub struct Finding {
     pub within: Option<std::ops::Range<usize>>,
     /// The place holds a secret: it is not shown.
     pub masked: bool,
+    /// Other places that may hold one.
+    pub hidden: Vec<Place>,
     /// The reason it was accepted for, when the policy acknowledges it.
     pub acknowledged: Option<String>,
 }
@@ -96,6 +98,7 @@ impl Finding {
             related: Vec::new(),
             within: None,
             masked: false,
+            hidden: Vec::new(),
             acknowledged: None,
         }
     }

@@ -13,3 +13,4 @@ pub mod shape;
 pub mod source;
 pub mod sql_name;
 pub mod yaml;
+mod yaml_fault;

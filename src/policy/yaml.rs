@@ -1,16 +1,17 @@
 //! YAML text → a tree in which every key and value knows its place.
 //!
-//! The only module that knows the YAML parser. It works with an explicit stack and a budget, so that no input, however
+//! The only module, with `yaml_fault`, that knows the YAML parser. It works with an explicit stack and a budget, so that no input, however
 //! nested or however often it refers to itself, takes more than a bounded time and memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span};
 
 use super::finding::{Code, Finding};
 use super::path::PolicyPath;
 use super::source::{Place, Source};
+use super::yaml_fault::{is_open_quote, words};
 
 /// A value of a policy file, and where it stands.
 #[derive(Debug, Clone)]
@@ -141,7 +142,7 @@ const KEY: Code = Code(12);
 
 /// Reads one file. A tree may come back beside findings: what could be read is read on.
 pub fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Finding>) {
-    let mut reader = Reader { source, findings: Vec::new(), anchors: HashMap::new(), nodes: 0 };
+    let mut reader = Reader { source, findings: Vec::new(), anchors: HashMap::new(), nodes: 0, read_until: 0 };
     let root = reader.read();
     (root, reader.findings)
 }
@@ -152,6 +153,8 @@ struct Reader<'s> {
     /// The finished node of each anchor, and how many nodes it holds.
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// Where the last sign stands that was understood.
+    read_until: usize,
 }
 
 enum Frame {
@@ -175,6 +178,7 @@ impl Reader<'_> {
                 }
             };
             let place = self.place(&span, shift);
+            self.read_until = place.end;
             let finished = match event {
                 Event::DocumentStart(..) if root.is_some() => {
                     self.findings.push(
@@ -364,26 +368,32 @@ impl Reader<'_> {
     }
 
     fn syntax_error(&mut self, error: &granit_parser::ScanError, shift: usize) {
-        let offset = error.marker().byte_offset().unwrap_or(self.source.text.len()) + shift;
-        let place = Place::new(self.source, offset, (offset + 1).min(self.source.text.len()));
-        let info = error.info().to_string();
-        if info.contains("nesting") || info.contains("recursion") {
+        let text = &self.source.text;
+        let offset = (error.marker().byte_offset().unwrap_or(text.len()) + shift).min(text.len());
+        let place = Place::new(self.source, offset, (offset + 1).min(text.len()));
+        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
             self.too_deep(place);
             return;
         }
-        let rest = self.source.text.get(place.start..).unwrap_or_default();
-        let line_start = self.source.text[..place.start].rfind('\n').map_or(0, |at| at + 1);
-        let indent = &self.source.text[line_start..place.start];
-        let hint = if rest.starts_with('\t') || indent.starts_with('\t') || indent.trim_start_matches(' ').starts_with('\t') {
-            "Indent with spaces: YAML does not allow tabs.".to_owned()
-        } else if info.contains("unknown anchor") {
-            "An alias (`*name`) needs an anchor (`&name`) further up; write a text that begins with `*` in quotes.".to_owned()
-        } else if rest.starts_with(['@', '`', '%']) {
-            "Text that begins with this sign needs quotes.".to_owned()
-        } else {
-            "Check the indentation and the quotes here and on the line above.".to_owned()
+        let line_start = text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+        let indent = text[line_start..].len() - text[line_start..].trim_start_matches([' ', '\t']).len();
+        let tab = text[line_start..line_start + indent].find('\t').map(|at| line_start + at);
+        let first_on_line = !text[line_start..place.start].contains(": ");
+        let quote = || text.get(self.read_until..)?.find(['"', '\'']).map(|at| self.read_until + at);
+        // Whatever the parser makes of it, a tab in the indentation is what has to go.
+        let (place, (message, hint)) = match tab {
+            Some(at) => (Place::new(self.source, at, at + 1), words(&ErrorKind::TabInIndentation)),
+            None if is_open_quote(error.kind()) => {
+                let opened = quote().map_or(place, |at| Place::new(self.source, at, at + 1));
+                (opened, words(error.kind()))
+            }
+            // A line that is indented too far goes on with the text above it.
+            None if first_on_line && matches!(error.kind(), ErrorKind::MappingValueNotAllowed) => {
+                (Place::new(self.source, line_start + indent, offset), words(&ErrorKind::InvalidIndentation))
+            }
+            None => (place, words(error.kind())),
         };
-        self.findings.push(Finding::error(SYNTAX, PolicyPath::top(), format!("this is not YAML: {info}")).at(place).hint(hint));
+        self.findings.push(Finding::error(SYNTAX, PolicyPath::top(), message).at(place).label("not YAML").hint(hint));
     }
 }
 

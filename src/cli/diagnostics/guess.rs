@@ -32,10 +32,17 @@ pub(super) fn guessed(before: &str, line: &str) -> Vec<Range<usize>> {
     if let Some(key) = above.strip_suffix(':')
         && names_a_secret(last_word(key))
         && !line.trim_start().starts_with(['{', '#', '}'])
-        && pairs(line).is_empty()
     {
-        let start = line.len() - line.trim_start().len();
-        found.push(start..line.trim_end().len().max(start));
+        match pairs(line).first() {
+            None => {
+                let start = line.len() - line.trim_start().len();
+                found.push(start..line.trim_end().len().max(start));
+            }
+            Some((inner, value)) if !REFERENCES.contains(inner) && last_word(key) != "webhook" => {
+                found.push(*value..value + extent(&line[*value..], false));
+            }
+            Some(_) => {}
+        }
     }
     for (key, value) in pairs(line) {
         let rest = &line[value..];
@@ -167,6 +174,6 @@ mod tests {
             assert_eq!(hidden("", line), line);
         }
         assert_eq!(hidden("password:", "  env: PGPASSWORD"), "  env: PGPASSWORD");
-        assert_eq!(hidden("", "url: https://example.com/a@b:c"), "url: https://example.com/a@b:c");
+        assert_eq!(hidden("", "endpoint: https://example.com/a@b:c"), "endpoint: https://example.com/a@b:c");
     }
 }

@@ -54,6 +54,7 @@ pub fn summary(fleet: &Fleet, findings: &[Finding]) -> String {
     match fleet.policies.len() {
         1 => format!("{found} in {all}"),
         _ if touched == 0 => format!("{found}; {all} read"),
+        files if !shared.is_empty() => format!("{found} in {touched} of {files} files"),
         _ => format!("{found} in {touched} of {all}"),
     }
 }

@@ -23,7 +23,8 @@ pub struct Secrets {
 impl Secrets {
     pub fn of<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Self {
         let mut secrets = Secrets::default();
-        for place in findings.into_iter().filter(|finding| finding.masked).filter_map(|finding| finding.place.as_ref()) {
+        let secret = |finding: &'f Finding| finding.hidden.iter().chain(finding.place.as_ref().filter(|_| finding.masked));
+        for place in findings.into_iter().flat_map(secret) {
             secrets.places.entry(place.source.name.clone()).or_default().push(place.start..place.end);
             for line in place.text().lines().map(|line| line.trim().trim_matches(['"', '\''])) {
                 if line.len() >= MIN_WORD && !secrets.words.iter().any(|word| word == line) {

@@ -71,7 +71,10 @@ impl Writer {
         for entry in node.entries().iter().filter(|entry| !(path.is_top() && entry.key == "extends")) {
             let before = lead.take().unwrap_or_else(|| indent.to_owned());
             let below = map.and_then(|map| map.fields.get(&entry.key).map(|field| field.shape).or(map.rest));
-            self.value(&format!("{before}{}:", key_text(&entry.key)), &entry.node, below, &path.key(&entry.key), indent, &entry.key_place);
+            // A key of the language is never mistaken for anything else; what people choose may be.
+            let key =
+                if map.is_some_and(|map| map.fields.contains_key(&entry.key)) { entry.key.clone() } else { plain_or_quoted(&entry.key) };
+            self.value(&format!("{before}{key}:"), &entry.node, below, &path.key(&entry.key), indent, &entry.key_place);
         }
         for (key, field) in map.into_iter().flat_map(|map| &map.fields) {
             let Some(default) = field.default.as_ref().filter(|_| node.get(key).is_none()) else { continue };
@@ -80,7 +83,7 @@ impl Writer {
                 Json::String(text) => plain_or_quoted(text),
                 other => other.to_string(),
             };
-            self.line(format!("{before}{}: {text}", key_text(key)), Some("default".into()), &path.key(key), Some(default.clone()));
+            self.line(format!("{before}{key}: {text}"), Some("default".into()), &path.key(key), Some(default.clone()));
         }
     }
 
@@ -88,7 +91,8 @@ impl Writer {
         let deeper = format!("{indent}  ");
         match &node.value {
             Value::Scalar(scalar) => {
-                let wants_text = shape.is_some_and(|id| self.shapes.get(id).text.is_some());
+                let shape = shape.map(|id| self.shapes.get(id));
+                let wants_text = shape.is_some_and(|shape| shape.text.is_some() && shape.number.is_none());
                 self.line(
                     format!("{before} {}", scalar_text(scalar)),
                     Some(origin(&node.place)),
@@ -149,10 +153,6 @@ fn scalar_json(scalar: &Scalar, wants_text: bool) -> Json {
     }
 }
 
-fn key_text(key: &str) -> String {
-    plain_or_quoted(key)
-}
-
 fn plain_or_quoted(text: &str) -> String {
     let named = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-/".contains(&b));
@@ -170,6 +170,7 @@ fn quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02X}", u32::from(c))),
             c if crate::cli::terminal::is_wild(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
             c => quoted.push(c),
         }

@@ -10,7 +10,7 @@ use super::exactly_one;
 pub struct Date(pub jiff::civil::Date);
 
 /// The name of a time zone; whether it exists is checked when the policy is resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub struct ZoneName(pub String);
 
 /// A time of day, written `"03:00"`.
