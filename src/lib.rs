@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod inventory;
+pub mod objectives;
 pub mod plan;
 pub mod policy;
 pub mod recovery;

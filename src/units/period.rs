@@ -33,6 +33,15 @@ impl Period {
         Period { months: years * 12, days: 0, seconds: 0 }
     }
 
+    /// Of so many months, days and seconds.
+    pub(crate) const fn of(months: u32, days: u32, seconds: u32) -> Self {
+        Period { months, days, seconds }
+    }
+    /// Its months, days and seconds.
+    pub(crate) const fn parts(self) -> (u32, u32, u32) {
+        (self.months, self.days, self.seconds)
+    }
+
     fn span(self) -> jiff::Span {
         // In bounds by construction: the limits above are far inside jiff's.
         jiff::Span::new().months(self.months).days(self.days).seconds(self.seconds)

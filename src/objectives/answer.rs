@@ -1,0 +1,406 @@
+//! Which backups answer a question, and out of which store: of all that can, the one that loses least.
+
+use super::figures::{Figures, Sum};
+use super::loss;
+use super::outcome::{Answer, Margin, Objective, Row, SubjectKind, Way, WorstCase};
+use super::question::Question;
+use super::time::{self, Run};
+use crate::policy::file::{self, HostRole, Procedure, Recover};
+use crate::policy::model::{Backup, Method, Wal};
+use crate::units::{Duration, Name};
+
+/// A question and what came of it.
+#[derive(Debug)]
+pub(super) struct Case<'p> {
+    pub question: Question<'p>,
+    pub outcome: Result<Found<'p>, Refusal>,
+}
+
+/// Something that answers.
+#[derive(Debug, Clone)]
+pub(super) struct Found<'p> {
+    pub way: Way,
+    pub job: Option<&'p Name>,
+    pub store: Option<&'p Name>,
+    pub why: String,
+    pub loss: Sum,
+    pub time: Sum,
+}
+
+/// Why nothing does, and what would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub reason: String,
+    pub hint: String,
+}
+
+impl Found<'_> {
+    pub fn sum(&self, what: Objective) -> &Sum {
+        match what {
+            Objective::Rpo => &self.loss,
+            Objective::Rto => &self.time,
+        }
+    }
+}
+
+impl Case<'_> {
+    /// The objectives a subject has, each against its worst case.
+    pub fn into_rows(self) -> Vec<Row> {
+        let Case { question, outcome } = self;
+        let (loss, time, answer) = match outcome {
+            Ok(Found { way, job, store, why, loss, time }) => {
+                (loss.into_worst(), time.into_worst(), Some(Answer { way, job: job.cloned(), store: store.cloned(), why }))
+            }
+            Err(Refusal { reason, .. }) => {
+                let unknown = WorstCase::Unknown { reason, at_least: Duration::ZERO, parts: Vec::new() };
+                (unknown.clone(), unknown, None)
+            }
+        };
+        let row = |what: Objective, worst: WorstCase| {
+            let target = question.target(what).value;
+            let margin = Margin::of(target, &worst);
+            Row { subject: question.subject.clone(), what, target, worst, margin, answer: answer.clone() }
+        };
+        let rto = row(Objective::Rto, time);
+        // A tier of data only has a time.
+        if question.subject.kind == SubjectKind::Tier { vec![rto] } else { vec![row(Objective::Rpo, loss), rto] }
+    }
+}
+
+pub(super) fn answered<'p>(figures: &Figures<'p>, question: Question<'p>) -> Case<'p> {
+    let search = Search { figures, question: &question };
+    let outcome = search.run();
+    Case { question, outcome }
+}
+
+struct Search<'s, 'p> {
+    figures: &'s Figures<'p>,
+    question: &'s Question<'p>,
+}
+
+/// A job's backups in one store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stock<'p> {
+    pub name: &'p Name,
+    pub backup: &'p Backup,
+    pub store: &'p Name,
+    /// How much later than the backup itself they are there; none in the job's first store.
+    pub within: Option<Duration>,
+    /// Only what these tiers keep gets there.
+    pub only: &'p [file::TierName],
+}
+
+impl<'p> Search<'_, 'p> {
+    fn run(&self) -> Result<Found<'p>, Refusal> {
+        match self.question.by {
+            Some(Procedure::PromoteStandby) => self.promotion(),
+            Some(Procedure::External) => self.external().ok_or_else(|| Refusal {
+                reason: "no `provider` or `engine` job is declared that could".into(),
+                hint: "Declare the tool or provider under `backups`, or take `by: external` out.".into(),
+            }),
+            Some(Procedure::PointInTime) => self.best(self.point_in_time()).ok_or_else(|| self.no_point_in_time()),
+            Some(Procedure::NewestBackup) => self.newest().ok_or_else(|| self.no_backup()),
+            None => {
+                let own = self.best(self.point_in_time()).or_else(|| self.newest());
+                own.or_else(|| self.external()).ok_or_else(|| self.no_backup())
+            }
+        }
+    }
+
+    /// The smallest loss decides, then the shortest time; for a tier of data, whose only promise is a time, the other way round.
+    fn best(&self, candidates: Vec<Found<'p>>) -> Option<Found<'p>> {
+        let key = |found: &Found<'_>| {
+            let (loss, time) = (found.loss.weight(), found.time.weight());
+            if self.question.tier.is_some() { (time, loss) } else { (loss, time) }
+        };
+        candidates.into_iter().min_by_key(key)
+    }
+
+    /// Where a job's backups may be taken from.
+    fn stocks(&self, name: &'p Name, backup: &'p Backup) -> Vec<Stock<'p>> {
+        let mut stocks: Vec<Stock<'p>> = backup.store.iter().map(|store| Stock { name, backup, store, within: None, only: &[] }).collect();
+        if !self.question.from.is_empty() {
+            stocks.extend(backup.copies.iter().map(|copy| Stock {
+                name,
+                backup,
+                store: &copy.store,
+                within: Some(copy.within),
+                only: &copy.only,
+            }));
+            stocks.retain(|stock| self.question.from.contains(stock.store));
+        }
+        stocks
+    }
+
+    fn scheduled(&self) -> impl Iterator<Item = (&'p Name, &'p Backup)> {
+        self.figures.policy.backups.iter().filter(|(_, backup)| backup.schedule.is_some())
+    }
+
+    /// Naming an increment names its base as well.
+    fn uses_base(&self, name: &Name) -> bool {
+        let of_it = |used: &Name| self.figures.policy.base_of(used) == name;
+        self.question.uses(name) || self.question.using.iter().any(of_it)
+    }
+
+    /// The store the log is taken from, and how far it may be behind the first.
+    fn log(&self) -> Option<(&'p Wal, &'p Name, bool)> {
+        let wal = self.figures.policy.wal.as_ref()?;
+        let from = self.question.from;
+        if from.is_empty() || from.contains(&wal.store) {
+            return Some((wal, &wal.store, false));
+        }
+        let copy = wal.copies.iter().find(|copy| from.contains(copy))?;
+        Some((wal, copy, !wal.acknowledged_by_all))
+    }
+
+    fn point_in_time(&self) -> Vec<Found<'p>> {
+        if self.question.recover == Recover::Files {
+            return Vec::new();
+        }
+        let Some((wal, log, lags)) = self.log() else { return Vec::new() };
+        let mut found = Vec::new();
+        for (name, backup) in self.scheduled() {
+            if !matches!(backup.method, Method::Physical(_)) || !self.uses_base(name) {
+                continue;
+            }
+            for base in self.stocks(name, backup) {
+                let mut add = |increments: Option<Stock<'p>>| {
+                    let loss = loss::point_in_time(self.figures, self.question, wal, log, lags);
+                    let last = increments.unwrap_or(base);
+                    let run = Run::Since { job: last };
+                    let time = time::physical(self.figures, self.question, &base, increments.as_ref(), Some(log), &run);
+                    let mut why = format!("the log is archived to `{log}`, so any moment can be had");
+                    if let Some(increments) = increments {
+                        why.push_str(&format!("; `{}` shortens the replay", increments.name));
+                    }
+                    found.push(Found { way: Way::PointInTime, job: Some(name), store: Some(base.store), why, loss, time });
+                };
+                add(None);
+                for (child, increment) in self.increments_of(name) {
+                    let there = self.stocks(child, increment).into_iter().find(|stock| stock.store == base.store);
+                    if there.is_some() {
+                        add(there);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn increments_of(&self, base: &Name) -> impl Iterator<Item = (&'p Name, &'p Backup)> {
+        self.scheduled().filter(move |(name, backup)| {
+            matches!(&backup.method, Method::Incremental { of, .. } if of == base) && self.question.uses(name)
+        })
+    }
+
+    fn newest(&self) -> Option<Found<'p>> {
+        let suited: Vec<_> = self.scheduled().filter(|(name, backup)| self.suits(name, backup).is_ok()).collect();
+        let found: Vec<Found<'p>> = suited.iter().flat_map(|(name, backup)| self.newest_of(name, backup)).collect();
+        let many = suited.len() > 1;
+        if let Some(mut best) = self.best(found) {
+            best.why = match best.job {
+                Some(job) if many => format!("of all jobs that can, `{job}` loses least"),
+                _ => "no other job can".to_owned(),
+            };
+            return Some(best);
+        }
+        self.dumps_together()
+    }
+
+    fn newest_of(&self, name: &'p Name, backup: &'p Backup) -> Vec<Found<'p>> {
+        let mut found = Vec::new();
+        for stock in self.stocks(name, backup) {
+            let time = match &backup.method {
+                Method::Physical(_) => time::physical(self.figures, self.question, &stock, None, None, &Run::During { job: stock }),
+                Method::Incremental { of, .. } => {
+                    let base = self
+                        .figures
+                        .job(of)
+                        .and_then(|(of, base)| self.stocks(of, base).into_iter().find(|base| base.store == stock.store));
+                    let Some(base) = base else { continue };
+                    time::physical(self.figures, self.question, &base, Some(&stock), None, &Run::During { job: stock })
+                }
+                Method::Files(_) => time::files(self.figures, self.question, &stock),
+                _ => time::load(self.figures, self.question, &[stock]),
+            };
+            let loss = loss::newest_backup(self.figures, self.question, &stock);
+            found.push(Found { way: Way::NewestBackup, job: Some(name), store: Some(stock.store), why: String::new(), loss, time });
+        }
+        found
+    }
+
+    /// One dump for each database: together they are the cluster, and the one that loses most decides.
+    fn dumps_together(&self) -> Option<Found<'p>> {
+        if self.question.recover != Recover::Cluster {
+            return None;
+        }
+        let dumps: Vec<Stock<'p>> = self
+            .scheduled()
+            .filter(|(name, backup)| self.question.uses(name) && whole_dump(backup).is_some())
+            .filter_map(|(name, backup)| self.stocks(name, backup).into_iter().next())
+            .collect();
+        let covered = |database: &String| dumps.iter().any(|dump| self.dumps(dump.backup).contains(&database));
+        let known = &self.figures.policy.databases;
+        if known.is_empty() || !known.iter().all(covered) || !self.has_globals(dumps.iter().map(|dump| dump.backup)) {
+            return None;
+        }
+        let time = time::load(self.figures, self.question, &dumps);
+        let worst = dumps
+            .iter()
+            .map(|dump| (dump, loss::newest_backup(self.figures, self.question, dump)))
+            .max_by_key(|(_, loss)| loss.weight())?;
+        let why = "every database has a dump of its own; this one loses most".to_owned();
+        let (dump, loss) = worst;
+        Some(Found { way: Way::NewestBackup, job: Some(dump.name), store: Some(dump.store), why, loss, time })
+    }
+
+    fn dumps(&self, backup: &'p Backup) -> Vec<&'p String> {
+        match &backup.method {
+            Method::Logical(logical) => logical.databases.as_ref().unwrap_or(&self.figures.policy.databases).iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn has_globals<'b>(&self, mut dumps: impl Iterator<Item = &'b Backup>) -> bool {
+        let beside = self.scheduled().any(|(_, backup)| matches!(&backup.method, Method::Files(files) if files.globals));
+        beside || dumps.any(|dump| matches!(&dump.method, Method::Logical(logical) if logical.globals != Some(false)))
+    }
+
+    /// Whether the newest backup of this job brings back what is asked for; otherwise why not.
+    fn suits(&self, name: &Name, backup: &'p Backup) -> Result<(), String> {
+        let question = self.question;
+        if !question.uses(name) {
+            return Err(format!("`{name}` is not among `using`"));
+        }
+        let named = question.using.contains(name);
+        match (&backup.method, question.recover) {
+            (Method::Provider(_) | Method::Engine(_), _) => Err(format!("`{name}` lies with somebody else")),
+            (Method::Files(_), Recover::Files) => Ok(()),
+            (Method::Files(_), _) => Err(format!("`{name}` holds files, no data")),
+            (_, Recover::Files) => Err(format!("`{name}` holds no files from outside the database")),
+            (Method::Physical(_) | Method::Incremental { .. }, _) => Ok(()),
+            (Method::Tables(tables), Recover::Table | Recover::Rows) => match question.tier {
+                Some(tier) if self.holds(tables, tier) => Ok(()),
+                None if named => Ok(()),
+                None => Err(format!("`{name}` holds only some tables (name it in `using` if they are the ones)")),
+                Some(_) => Err(format!("`{name}` does not hold all of these tables")),
+            },
+            (Method::Tables(_), _) => Err(format!("`{name}` holds only some tables")),
+            (Method::Logical(_), Recover::Cluster) => {
+                let all = self.figures.policy.databases.iter().all(|database| self.dumps(backup).contains(&database));
+                match whole_dump(backup) {
+                    None => Err(format!("`{name}` leaves tables or schemas out")),
+                    Some(_) if !all => Err(format!("`{name}` does not dump every database")),
+                    Some(_) if !self.has_globals(std::iter::once(backup)) => {
+                        Err(format!("`{name}` has no globals: roles would be missing"))
+                    }
+                    Some(_) => Ok(()),
+                }
+            }
+            (Method::Logical(_), _) if whole_dump(backup).is_some() || named => Ok(()),
+            (Method::Logical(_), _) => Err(format!("`{name}` leaves tables or schemas out (name it in `using` if that does not matter)")),
+        }
+    }
+
+    fn holds(&self, dump: &file::Tables, tier: &file::DataTier) -> bool {
+        let database = |named: &Option<String>| named.as_ref().or(self.figures.policy.databases.first()).cloned();
+        let wanted = tier.tables.as_deref().unwrap_or_default();
+        database(&dump.database) == database(&tier.database) && wanted.iter().all(|table| dump.tables.contains(table))
+    }
+
+    fn promotion(&self) -> Result<Found<'p>, Refusal> {
+        if !matches!(self.question.recover, Recover::Cluster | Recover::Database) {
+            return Err(Refusal {
+                reason: "a standby has repeated whatever happened to the data, and holds no files".into(),
+                hint: "Recover it from a backup: take `by: promote-standby` out.".into(),
+            });
+        }
+        if !self.figures.policy.hosts.values().any(|host| host.role == HostRole::Standby) {
+            return Err(Refusal {
+                reason: "the policy knows of no standby to promote".into(),
+                hint: "Declare it: `cluster.hosts.NAME: { role: standby }`.".into(),
+            });
+        }
+        let (loss, time) = (loss::promotion(self.figures), time::promotion(self.figures));
+        Ok(Found { way: Way::PromoteStandby, job: None, store: None, why: "the scenario says so".into(), loss, time })
+    }
+
+    fn external(&self) -> Option<Found<'p>> {
+        if self.question.recover == Recover::Files {
+            return None;
+        }
+        let jobs = self.figures.policy.backups.iter().filter(|(name, _)| self.question.uses(name));
+        let found = jobs.filter_map(|(name, backup)| {
+            let (loss, who) = loss::external(name, backup, self.question.rpo.value)?;
+            let time = time::external(self.figures, name);
+            let why = format!("{who} keeps these backups and brings them back");
+            Some(Found { way: Way::External, job: Some(name), store: None, why, loss, time })
+        });
+        self.best(found.collect())
+    }
+
+    fn no_point_in_time(&self) -> Refusal {
+        let policy = self.figures.policy;
+        let from = stores(self.question.from);
+        let mut lacks = Vec::new();
+        if self.question.recover == Recover::Files {
+            lacks.push("files outside the database are not in the log".to_owned());
+        }
+        match &policy.wal {
+            None => lacks.push("the log is not archived".to_owned()),
+            Some(_) if self.log().is_none() => lacks.push(format!("the log does not go to {from}")),
+            Some(_) => {}
+        }
+        let bases: Vec<_> = policy.backups.iter().filter(|(_, backup)| matches!(backup.method, Method::Physical(_))).collect();
+        let used: Vec<_> = bases.iter().filter(|(name, _)| self.uses_base(name)).collect();
+        if bases.is_empty() {
+            lacks.push("there is no physical backup to begin with: a dump cannot be rolled forward".to_owned());
+        } else if used.is_empty() {
+            lacks.push("none of the jobs in `using` is a physical backup: a dump cannot be rolled forward".to_owned());
+        } else if used.iter().all(|(_, backup)| backup.schedule.is_none()) {
+            lacks.push(format!("`{}` runs only on demand", used[0].0));
+        } else if !self.question.from.is_empty() && used.iter().all(|(name, backup)| self.stocks(name, backup).is_empty()) {
+            lacks.push(format!("no physical backup goes to {from}"));
+        }
+        let hint = match (&policy.wal, bases.is_empty()) {
+            (None, true) => "Add a `wal` section and a `physical` backup, or write `by: newest-backup` with the RPO that dumps can keep.",
+            (None, false) => "Add a `wal` section, or write `by: newest-backup`.",
+            (Some(_), true) => "Add a `physical` backup, or write `by: newest-backup`.",
+            (Some(_), false) => "Send the log (`wal.copies`) and a physical backup (`copies`) there, or write `by: newest-backup`.",
+        };
+        Refusal { reason: lacks.join("; "), hint: hint.into() }
+    }
+
+    fn no_backup(&self) -> Refusal {
+        let policy = self.figures.policy;
+        let from = stores(self.question.from);
+        let mut reasons = Vec::new();
+        for (name, backup) in policy.backups.iter().filter(|(name, _)| self.question.uses(name)) {
+            match self.suits(name, backup) {
+                Err(reason) => reasons.push(reason),
+                Ok(()) if backup.schedule.is_none() => reasons.push(format!("`{name}` runs only on demand")),
+                Ok(()) => reasons.push(format!("`{name}` does not go to {from}")),
+            }
+        }
+        let hint = match self.question.recover {
+            Recover::Files => "Add a `files` backup with the paths that must come back.",
+            _ if !self.question.from.is_empty() => "Copy a backup there (`copies`), or name another store in `from`.",
+            Recover::Cluster => "Add a `physical` backup, or a `logical` one of every database with its globals.",
+            _ => "Add a `physical` or a `logical` backup.",
+        };
+        let reason = if reasons.is_empty() { "there are no backups".to_owned() } else { reasons.join("; ") };
+        Refusal { reason, hint: hint.into() }
+    }
+}
+
+/// The job is a dump that leaves nothing out.
+fn whole_dump(backup: &Backup) -> Option<&file::Logical> {
+    match &backup.method {
+        Method::Logical(logical) if logical.schemas.is_empty() && logical.exclude_tables.is_empty() => Some(logical),
+        _ => None,
+    }
+}
+
+fn stores(names: &[Name]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}

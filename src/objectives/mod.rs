@@ -1,0 +1,41 @@
+//! What a policy can promise: the worst loss, the longest recovery, how far back; each figure with where it came from.
+//!
+//! Pure: schedules, retention, declared and measured figures go in, [`Assessment`] comes out. The formulas and the
+//! defaults are written down in `docs/objectives.md`. Nothing is invented: a size that nobody declared or observed makes
+//! the objective *unknown*, with the key that would make it known.
+
+mod answer;
+mod figures;
+mod judge;
+mod loss;
+mod outcome;
+mod question;
+mod reach;
+mod steady;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use figures::DEFAULTS;
+pub use outcome::{
+    Answer, Assessment, Basis, Margin, Objective, Oldest, Origin, Part, PartKind, ReachRow, Row, Subject, SubjectKind, Way, WorstCase,
+};
+
+use crate::inventory::ClusterInventory;
+use crate::policy::model::Policy;
+use crate::units::Instant;
+use figures::Figures;
+
+/// Judges every promise of a policy at its worst moment from `now` on.
+pub fn assess(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant) -> Assessment {
+    let figures = Figures::new(policy, inventory, now);
+    let cases: Vec<_> = question::questions(policy).into_iter().map(|question| answer::answered(&figures, question)).collect();
+    let reach = reach::reach(&figures);
+    let mut findings = judge::judge(&figures, &cases);
+    findings.extend(reach::judge(&figures, &reach));
+    Assessment {
+        rows: cases.into_iter().flat_map(answer::Case::into_rows).collect(),
+        reach: reach.into_iter().map(|job| job.row).collect(),
+        findings,
+    }
+}

@@ -1,0 +1,500 @@
+use std::path::Path;
+
+use super::*;
+use crate::inventory::ClusterInventory;
+use crate::policy::document::Document;
+use crate::policy::resolve::resolve;
+use crate::units::{Duration, Period};
+
+const NOW: &str = "2026-11-21T08:00:00Z";
+
+/// A policy with stores `main` and `offsite`, and what the test adds.
+fn policy(text: &str) -> Policy {
+    let text = format!(
+        "version: 1\npolicy: t\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
+         encryption: {{ none: {{ because: a test }} }}\n\
+         stores:\n  main: {{ local: {{ path: /srv/main }} }}\n  offsite: {{ local: {{ path: /srv/offsite }} }}\n{text}"
+    );
+    let document = Document::load("t.yaml", Path::new("t.yaml"), &|_| Ok(text.clone().into_bytes()));
+    let resolved = resolve(&document, jiff::civil::date(2026, 11, 21));
+    resolved.policy.unwrap_or_else(|| panic!("{:?} {:?}", document.findings, resolved.findings))
+}
+
+fn judged(text: &str) -> Assessment {
+    assess(&policy(text), None, NOW.parse().expect("a moment"))
+}
+
+fn measured(text: &str, inventory: &str) -> Assessment {
+    let inventory: ClusterInventory = serde_json::from_str(inventory).expect("an inventory");
+    assess(&policy(text), Some(&inventory), NOW.parse().expect("a moment"))
+}
+
+/// `subject what worst margin answer`, line by line.
+fn rows(assessment: &Assessment) -> Vec<String> {
+    let line = |row: &Row| {
+        let margin = row.margin.map_or("-".to_owned(), |margin| margin.to_string());
+        let answer = row.answer.as_ref().map_or("nothing".to_owned(), Answer::to_string);
+        format!("{} {}: {} ({margin}), {answer}", row.subject, row.what, row.worst)
+    };
+    assessment.rows.iter().map(line).collect()
+}
+
+/// `code path: message | label | hint`, line by line.
+fn findings(assessment: &Assessment) -> Vec<String> {
+    let line = |finding: &crate::policy::finding::Finding| {
+        let mut line = format!("{} {}: {}", finding.code, finding.path, finding.message);
+        for more in [&finding.label, &finding.hint].into_iter().flatten() {
+            line.push_str(&format!(" | {more}"));
+        }
+        for related in &finding.related {
+            line.push_str(&format!(" + {}", related.path));
+        }
+        line
+    };
+    assessment.findings.iter().map(line).collect()
+}
+
+const NIGHTLY: &str = "backups: { nightly: { physical: {}, store: main, copies: [offsite], schedule: { cron: '0 2 * * *' }, keep: { daily: 30, yearly: 7 } } }\n";
+const ASSUME: &str = "assume: { cluster_size: 500GB, wal_per_hour: 4GB, restore: 200MB/s, replay: 80MB/s, provision: 20m }";
+
+#[test]
+fn the_archive_timeout_alone_may_use_up_the_rpo() {
+    let judged = judged(&format!(
+        "{NIGHTLY}wal: {{ store: main, timeout: 300s, keep: 7d }}
+objectives:
+  rpo: 5m
+  rto: 4h
+  {ASSUME}
+  scenarios: {{ single-table: {{ recover: table }}, tight: {{ recover: table, rpo: 4m }} }}
+drills: {{ monthly: {{ restore: {{ latest: nightly }}, schedule: {{ first: monday, at: '04:00' }} }} }}
+"
+    ));
+    assert_eq!(
+        rows(&judged),
+        [
+            "everything rpo: 5m 30s (30s short), point in time from nightly in main",
+            "everything rto: 1h 52m 50s (2h 7m 10s to spare), point in time from nightly in main",
+            "single-table rpo: 5m 30s (30s short), point in time from nightly in main",
+            "single-table rto: 1h 52m 50s (2h 7m 10s to spare), point in time from nightly in main",
+            "tight rpo: 5m 30s (1m 30s short), point in time from nightly in main",
+            "tight rto: 1h 52m 50s (2h 7m 10s to spare), point in time from nightly in main",
+        ]
+    );
+    assert_eq!(
+        findings(&judged),
+        ["SW0407 wal.timeout: rpo of 5m cannot be kept: the log alone may wait 5m \
+          | up to 5m 30s may be lost: 5m WAL timeout + 30s push \
+          | Lower `wal.timeout` to 4m 30s, or raise the objective to 5m 30s. + objectives.rpo + objectives.scenarios.tight.rpo"]
+    );
+}
+
+#[test]
+fn every_part_says_what_it_is_and_where_it_came_from() {
+    let judged =
+        judged(&format!("{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 4h, {ASSUME} }}\n"));
+    let said: Vec<String> =
+        judged.rows[1].worst.parts().iter().map(|part| format!("{}: {} [{}]", part.length, part.label, part.origin)).collect();
+    assert_eq!(
+        said,
+        [
+            "15m: people find out what is wrong and decide [default]",
+            "20m: a server to restore onto is made ready [declared in objectives.assume.provision]",
+            "41m 40s: fetch and restore 500GB from `main` at 200MB/s [declared in objectives.assume.restore]",
+            // 500 GB at the default of 100 MB/s is a backup of 1h 23m 20s; with the gap, 25.39 h at 4 GB an hour.
+            "21m 10s: replay of the longest run of the log: 1d 1h 23m 20s at 4GB an hour, 101 GB at 80MB/s [default]",
+            "10m: what came back is checked [default]",
+            "5m: the applications are let in [default]",
+        ]
+    );
+}
+
+#[test]
+fn measured_figures_win_and_the_declared_ones_stand_beside_them() {
+    let inventory = r#"{ "system_identifier": { "unknown": { "reason": "x" } }, "postgres_version": { "known": "16.4" },
+        "cluster_size": { "known": "600GB" }, "stores": {}, "holds": { "known": [] }, "measured": { "known": {
+            "restore": { "value": "150MB/s", "at": "2026-11-02T04:31:00Z", "how": "drill" },
+            "fetch": { "main": { "value": "120MB/s", "at": "2026-11-02T04:31:00Z", "how": "drill" } },
+            "backup_durations": { "nightly": { "value": "1h", "at": "2026-11-20T03:00:00Z", "how": "run" } },
+            "push": { "value": "2s", "at": "2026-11-20T00:00:00Z", "how": "run" } } } }"#;
+    let text = format!("{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 4h, {ASSUME} }}\n");
+    let judged = measured(&text, inventory);
+    assert_eq!(judged.rows[0].worst.total(), Some(Duration::from_secs(62)));
+    assert_eq!(judged.rows[0].worst.parts()[1].origin.to_string(), "measured by its runs on 2026-11-20");
+    let restore = &judged.rows[1].worst.parts()[2];
+    assert_eq!(restore.label, "fetch and restore 600GB from `main` at 120MB/s");
+    let sources: Vec<_> = restore.rests_on.iter().map(|basis| (basis.origin.to_string(), basis.declared.as_deref())).collect();
+    assert_eq!(sources, [("observed".into(), Some("500GB")), ("measured by a drill on 2026-11-02".into(), Some("200MB/s"))]);
+}
+
+#[test]
+fn a_daily_dump_loses_a_day_and_the_time_it_takes() {
+    let judged = judged(
+        "backups: { nightly: { logical: {}, store: main, schedule: { cron: '0 2 * * *' }, keep: { daily: 7 }, takes: 40m, size: 30GB } }
+objectives:
+  rpo: 24h
+  rto: 1h
+  scenarios: { corruption: { recover: database, by: point-in-time }, whole: { recover: cluster } }
+drills: { weekly: { restore: { latest: nightly }, schedule: { on: sunday, at: '04:00' } } }
+",
+    );
+    assert_eq!(
+        rows(&judged)[..4],
+        [
+            "everything rpo: 1d 40m (40m short), newest backup from nightly in main",
+            "everything rto: 1h 50m (50m short), newest backup from nightly in main",
+            "corruption rpo: unknown (-), nothing",
+            "corruption rto: unknown (-), nothing",
+        ]
+    );
+    assert_eq!(
+        findings(&judged),
+        [
+            "SW0401 objectives.rpo: rpo of 1d cannot be kept: up to 1d 40m may be lost | 1d longest gap + 40m duration \
+             | Run `backups.nightly` at least every 23h, archive the log (`wal`, with a physical backup), or raise the objective to 1d 40m. \
+             + objectives.scenarios.whole",
+            "SW0402 objectives.rto: rto of 1h cannot be kept: it may take up to 1h 50m \
+             | 15m assessment + 30m provision + 50m load + 10m validation + 5m release \
+             | The load is the largest part, 50m; the rest alone takes 1h: raise the objective to 2h. + objectives.scenarios.whole",
+            "SW0404 objectives.scenarios.corruption: nothing can answer this: the log is not archived; there is no physical backup to begin \
+             with: a dump cannot be rolled forward \
+             | Add a `wal` section and a `physical` backup, or write `by: newest-backup` with the RPO that dumps can keep.",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_duration_does_not_hide_that_the_gap_alone_is_too_long() {
+    let judged = judged(
+        "backups: { nightly: { logical: {}, store: main, schedule: { cron: '0 2 * * *' }, keep: { daily: 7 } } }
+objectives: { rpo: 24h, rto: 30d }
+",
+    );
+    assert_eq!(rows(&judged)[0], "everything rpo: more than 1d (-), newest backup from nightly in main");
+    assert_eq!(
+        findings(&judged)[..2],
+        [
+            "SW0401 objectives.rpo: rpo of 1d cannot be kept: more than 1d may be lost | 1d longest gap \
+             | Run `backups.nightly` more often, archive the log (`wal`, with a physical backup), or raise the objective well above 1d.",
+            "SW0403 objectives.rto: whether the rto of 30d is kept is not known: nobody has said how large the cluster is \
+             | Declare `objectives.assume.cluster_size`; it is used until a run or a drill has measured it.",
+        ]
+    );
+}
+
+#[test]
+fn a_store_that_only_gets_copies() {
+    let scenario = "objectives:\n  rto: 1d\n  scenarios: { region: { recover: cluster, from: offsite, rpo: 1h } }\n";
+    let with = |wal: &str| {
+        let judged = judged(&format!("{NIGHTLY}{wal}{scenario}  {ASSUME}\n"));
+        (rows(&judged)[2].clone(), findings(&judged).into_iter().find(|line| line.starts_with("SW040") && !line.starts_with("SW0408")))
+    };
+    let (row, finding) = with("wal: { store: main, timeout: 5m, keep: 7d }\n");
+    assert_eq!(row, "region rpo: 1d 2h 23m 20s (1d 1h 23m 20s short), newest backup from nightly in offsite");
+    assert_eq!(
+        finding.expect("it cannot be kept"),
+        "SW0401 objectives.scenarios.region.rpo: rpo of 1h cannot be kept: up to 1d 2h 23m 20s may be lost \
+         | 1d longest gap + 1h 23m 20s duration + 1h copy \
+         | No schedule is close enough: send the log to `offsite` as well (`wal.copies`), or raise the objective to 1d 2h 23m 20s."
+    );
+    let all = with("wal: { store: main, copies: [offsite], timeout: 5m, keep: 7d }\n");
+    assert_eq!(all, ("region rpo: 5m 30s (54m 30s to spare), point in time from nightly in offsite".into(), None));
+    let first = with("wal: { store: main, copies: [offsite], acknowledged_by: first, timeout: 5m, keep: 7d }\n");
+    assert_eq!(first.0, "region rpo: 6m (54m to spare), point in time from nightly in offsite");
+}
+
+#[test]
+fn increments_shorten_the_replay_only_when_their_size_is_known() {
+    let with = |size: &str| {
+        judged(&format!(
+            "backups:
+  nightly: {{ physical: {{}}, store: main, schedule: {{ cron: '0 2 * * *' }}, keep: {{ daily: 7 }} }}
+  often: {{ incremental: {{ of: nightly, chain: 4 }}, schedule: {{ every: 15m }}, takes: 5m, keep: {{ for: 24h }}{size} }}
+wal: {{ store: main, timeout: 60s, keep: 7d }}
+objectives: {{ rpo: 5m, rto: 4h, assume: {{ cluster_size: 500GB, wal_per_hour: 80GB }} }}
+"
+        ))
+    };
+    let parts =
+        |judged: &Assessment| judged.rows[1].worst.parts().iter().map(|part| format!("{} {}", part.length, part.kind)).collect::<Vec<_>>();
+    // 25h 23m 20s at 80 GB an hour and 50 MB/s, against 20 minutes of it and four increments of 10 GB.
+    assert_eq!(parts(&with(""))[3], "11h 17m 3s replay");
+    assert_eq!(parts(&with(", size: 10GB"))[3..5], ["6m 40s increments", "8m 54s replay"]);
+    assert_eq!(
+        findings(&with(""))[0],
+        "SW0402 objectives.rto: rto of 4h cannot be kept: it may take up to 13h 40m 23s \
+         | 15m assessment + 30m provision + 1h 23m 20s restore + 11h 17m 3s replay + 10m validation + 5m release \
+         | The replay is the largest part, 11h 17m 3s: take backups more often, so that less log has to be replayed, or replay at 351MB/s, \
+         or raise the objective to 13h 45m."
+    );
+}
+
+#[test]
+fn standby_external_archive_class_and_tiers() {
+    let judged = judged(
+        "backups:
+  theirs: { provider: { aiven: { project: p, service: s, token: { env: T } }, newest_within: 26h, any_moment: 2d } }
+  users: { tables: { database: app, tables: [users, accounts] }, store: main, schedule: { every: 1h }, takes: 1m, size: 600MB, keep: { last: 4 } }
+objectives:
+  rpo: 1h
+  rto: 4h
+  scenarios:
+    loose: { recover: cluster, by: external, rpo: 26h, rto: 4h }
+    promoted: { recover: cluster, by: promote-standby }
+    rows: { recover: rows, by: promote-standby }
+    files: { recover: files }
+    tables: { recover: table, using: users, rpo: 2h }
+  data: { critical: { tables: [users], rto: 1h } }
+",
+    );
+    assert_eq!(
+        rows(&judged),
+        [
+            "everything rpo: unknown (-), external from theirs",
+            "everything rto: more than 30m (-), external from theirs",
+            "files rpo: unknown (-), nothing",
+            "files rto: unknown (-), nothing",
+            "loose rpo: 1d 2h (0s to spare), external from theirs",
+            "loose rto: more than 30m (-), external from theirs",
+            "promoted rpo: unknown (-), nothing",
+            "promoted rto: unknown (-), nothing",
+            "rows rpo: unknown (-), nothing",
+            "rows rto: unknown (-), nothing",
+            "tables rpo: 1h 1m (59m to spare), newest backup from users in main",
+            "tables rto: 31m (3h 29m to spare), newest backup from users in main",
+            "tier critical rto: 1h 1m (1m short), newest backup from users in main",
+        ]
+    );
+    assert_eq!(
+        findings(&judged),
+        [
+            "SW0412 objectives.rpo: whether the rpo of 1h is kept cannot be reckoned: `theirs` is in other hands \
+             | Ask them for their figure, and drill a restore: a drill measures what nobody can compute.",
+            "SW0412 objectives.rto: whether the rto of 4h is kept cannot be reckoned: `theirs` is in other hands \
+             | Ask them for their figure, and drill a restore: a drill measures what nobody can compute. + objectives.scenarios.loose.rto",
+            "SW0404 objectives.scenarios.files: nothing can answer this: `theirs` lies with somebody else; `users` holds no files from outside \
+             the database | Add a `files` backup with the paths that must come back.",
+            "SW0404 objectives.scenarios.promoted: nothing can answer this: the policy knows of no standby to promote \
+             | Declare it: `cluster.hosts.NAME: { role: standby }`.",
+            "SW0404 objectives.scenarios.rows: nothing can answer this: a standby has repeated whatever happened to the data, and holds no \
+             files | Recover it from a backup: take `by: promote-standby` out.",
+            "SW0409 objectives.data.critical.rto: rto of 1h cannot be kept for this tier: it may take up to 1h 1m \
+             | 15m assessment + 30m provision + 1m load + 10m validation + 5m release \
+             | The provision is the largest part, 30m: it would have to take no more than 29m, or raise the objective to 1h 15m.",
+            "SW0408 objectives: these objectives rest on figures that nobody has measured | and no drill is declared that would \
+             | Add one, for example `drills: { monthly: { restore: { latest: JOB }, schedule: { first: monday, at: \"04:00\" } } }`.",
+        ]
+    );
+}
+
+#[test]
+fn a_drill_must_restore_what_a_scenario_relies_on() {
+    let judged = judged(&format!(
+        "{NIGHTLY}wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}
+objectives:
+  rpo: 5m
+  rto: 4h
+  {ASSUME}
+  scenarios: {{ here: {{ recover: cluster }}, there: {{ recover: cluster, from: offsite }} }}
+drills: {{ monthly: {{ restore: {{ latest: nightly }}, schedule: {{ first: monday, at: '04:00' }} }} }}
+"
+    ));
+    assert_eq!(
+        findings(&judged),
+        ["SW0411 objectives.scenarios.there: no drill restores what `there` relies on | relies on `nightly` in `offsite` \
+          | Add `rehearses: there` to a drill that restores it, or a drill of its own."]
+    );
+}
+
+#[test]
+fn seven_yearly_backups_guarantee_six_years() {
+    let with = |keep: &str| {
+        judged(&format!(
+            "backups: {{ nightly: {{ physical: {{}}, store: main, schedule: {{ cron: '0 2 * * *' }}, keep: {keep} }} }}
+wal: {{ store: main, timeout: 60s, keep: 7d }}
+objectives: {{ reach_back: {{ any_moment: 30d, some_backup: 7y }} }}
+"
+        ))
+    };
+    let seven = with("{ daily: 30, yearly: 7 }");
+    let row = &seven.reach[0];
+    assert_eq!((row.oldest.to_string(), row.density.as_str()), ("6y".into(), "daily for 30 days, then yearly for 7 years"));
+    assert_eq!(
+        findings(&seven),
+        [
+            "SW0405 objectives.reach_back.any_moment: any moment of the last 30d cannot be had: the log is kept for 7d | `wal.keep` is 7d \
+             | Write `wal.keep: 30d`, or promise no more than 7d. + wal.keep",
+            "SW0405 objectives.reach_back.some_backup: a backup that is 7y old is not always there: the oldest may be only 6y old \
+             | `backups.nightly.keep` guarantees 6y \
+             | Write `yearly: 8` in `backups.nightly.keep`: when the oldest goes, the newest year has only begun. + backups.nightly.keep",
+        ]
+    );
+    // A period is no better: the first of a year is gone after seven years, and the next is a year younger.
+    assert_eq!(with("{ yearly: 7y }").reach[0].oldest.to_string(), "6y");
+    assert_eq!(findings(&with("{ yearly: 8 }")).len(), 1);
+    assert_eq!(with("{ last: 1 }").reach[0].oldest, Oldest::Newest);
+}
+
+/// What retention itself keeps, day by day for some years, never reaches less far back than is said.
+#[test]
+fn what_is_guaranteed_is_what_retention_keeps() {
+    let schedules = [
+        "cron: '0 2 * * *'",
+        "cron: '30 3 * * *', timezone: Europe/Oslo",
+        // At a time that is left out when the clocks go forward.
+        "cron: '0 2 * * *', timezone: Europe/Oslo",
+        "on: sunday, at: '02:00', timezone: Europe/Oslo",
+        "every: 6h",
+        "on: sunday, at: '03:00'",
+        "cron: '0 2 * * 1-5'",
+        "first: monday, of: month, at: '04:00'",
+        "day: 1, of: quarter, at: '04:00'",
+    ];
+    let keeps = [
+        "daily: 7",
+        "daily: 30, weekly: 12",
+        "weekly: 4",
+        "monthly: 6",
+        "monthly: 14, yearly: 3",
+        "last: 10",
+        "for: 40d",
+        "weekly: 90d",
+        "monthly: 1y",
+        "yearly: 3y",
+        "quarterly: 5, timezone: America/New_York",
+        "daily: 7, timezone: Europe/Oslo",
+        "weekly: 5, timezone: Europe/Oslo",
+        "monthly: 6, timezone: Europe/Oslo",
+        "last: 10, timezone: Europe/Oslo",
+        "for: 40d, timezone: Europe/Oslo",
+        "daily: 30d, timezone: Europe/Oslo",
+    ];
+    for schedule in schedules {
+        for keep in keeps {
+            let policy = policy(&format!(
+                "backups: {{ job: {{ physical: {{}}, store: main, schedule: {{ {schedule} }}, keep: {{ {keep} }} }} }}\nobjectives: {{ rto: 1d }}\n"
+            ));
+            let said = assess(&policy, None, NOW.parse().expect("a moment")).reach[0].oldest;
+            let job = policy.backups.values().next().expect("a job");
+            let begin: Instant = "2027-01-01T00:00:00Z".parse().expect("a moment");
+            let end: Instant = "2039-01-01T00:00:00Z".parse().expect("a moment");
+            let firings = job.schedule.as_ref().expect("a schedule").firings(begin, end);
+            let runs: Vec<_> = firings.map(|at| crate::retention::Firing { started: at, stopped: at }).collect();
+            let lives = crate::retention::lifetimes(&runs, &job.keep);
+            // Every moment at which a backup goes, once a whole generation has gone.
+            let settled: Instant = "2032-01-02T00:00:00Z".parse().expect("a moment");
+            let mut tightest: Option<(Period, i64)> = None;
+            let mut events: Vec<Instant> =
+                lives.iter().filter_map(|life| life.until).filter(|gone| *gone >= settled && *gone < end).collect();
+            events.sort();
+            events.dedup();
+            let mut first = 0;
+            for gone in events {
+                while lives[first].until.is_some_and(|until| until <= gone) {
+                    first += 1;
+                }
+                let oldest = lives[first];
+                assert!(oldest.exists_at(gone), "the newest is never deleted");
+                let age = gone.as_second() - oldest.started.as_second();
+                if let Oldest::AtLeast(period) = said {
+                    assert!(
+                        oldest.started <= period.before(gone, &job.keep.zone),
+                        "{schedule} {keep}: {period} is said, at {gone} the oldest is of {}",
+                        oldest.started
+                    );
+                    if tightest.is_none_or(|(_, known)| age < known) {
+                        tightest = Some((period, age));
+                    }
+                }
+            }
+            if let Some((period, age)) = tightest {
+                // What is said is no wild understatement either: a week and a month, for the rules that are only bounded.
+                let said = period.approximate().as_secs() as i64;
+                assert!(age - said < 40 * 86_400, "{schedule} {keep}: {period} is said, {} days are true", age / 86_400);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_output_has_a_schema_and_reads_as_data() {
+    let judged = judged(&format!("{NIGHTLY}objectives: {{ rpo: 2d, rto: 4h, {ASSUME} }}\n"));
+    let value = serde_json::to_value(&judged).expect("it serializes");
+    let schema = serde_json::to_value(schemars::schema_for!(Assessment)).expect("a schema");
+    assert!(jsonschema::validator_for(&schema).expect("a good schema").is_valid(&value));
+    assert_eq!(value["rows"][0]["answer"]["way"], "newest-backup");
+    assert_eq!(value["rows"][0]["margin"], serde_json::json!({ "kept": true, "by": "22h 36m 40s" }));
+    assert_eq!(value["rows"][1]["worst"]["known"]["parts"][1]["origin"]["declared"], "objectives.assume.provision");
+}
+
+/// `cargo test --release -- --ignored --nocapture speed`
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let text = format!(
+        "{}wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}\nobjectives:\n  rpo: 5m\n  rto: 4h\n  {ASSUME}\n  scenarios: \
+         {{ a: {{ recover: table }}, b: {{ recover: cluster, from: offsite }}, c: {{ recover: database }} }}\n",
+        "backups:
+  nightly: { physical: {}, store: main, copies: [offsite], schedule: { cron: '0 2 * * *', timezone: Europe/Oslo }, keep: { daily: 30, weekly: 12, monthly: 12, yearly: 7 } }
+  often: { incremental: { of: nightly, chain: 96 }, schedule: { every: 15m }, keep: { for: 24h } }
+  weekly: { logical: {}, store: offsite, schedule: { on: sunday, at: '03:00' }, keep: { for: 12 weeks } }
+  monthly: { logical: {}, store: offsite, schedule: { first: monday, of: month, at: '03:00' }, keep: { monthly: 12, yearly: 7 } }
+"
+    );
+    let policy = policy(&text);
+    let now = NOW.parse().expect("a moment");
+    let typical = self::policy(&format!(
+        "{NIGHTLY}wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}\nobjectives:\n  rpo: 5m\n  rto: 4h\n  {ASSUME}\n  scenarios: \
+         {{ a: {{ recover: table }}, b: {{ recover: cluster, from: offsite }}, c: {{ recover: database }} }}\n"
+    ));
+    let timed = |what: &str, work: &dyn Fn()| {
+        let begin = std::time::Instant::now();
+        (0..1_000).for_each(|_| work());
+        println!("{what}: {:?} each", begin.elapsed() / 1_000);
+    };
+    timed("a typical one", &|| drop(std::hint::black_box(assess(&typical, None, now))));
+    timed("all of it", &|| {
+        let _ = std::hint::black_box(assess(&policy, None, now));
+    });
+    for (name, backup) in &policy.backups {
+        let schedule = backup.schedule.as_ref().expect("a schedule");
+        timed(&format!("{name}, longest gap"), &|| {
+            let _ = std::hint::black_box(schedule.longest_gap(now));
+        });
+        timed(&format!("{name}, shortest gap"), &|| {
+            let _ = std::hint::black_box(schedule.shortest_gap(now));
+        });
+        let longest = schedule.longest_gap(now);
+        let runs = || steady::Runs { schedule, longest, only: None, now, shortest: Default::default(), play: Default::default() };
+        timed(&format!("{name}, reach"), &|| {
+            let _ = std::hint::black_box(runs().back(&backup.keep));
+        });
+    }
+}
+
+#[test]
+fn the_defaults_are_those_that_are_written_down() {
+    let policy = policy(
+        "  deep: { s3: { bucket: deep, storage_class: DEEP_ARCHIVE } }\n  cold: { s3: { bucket: cold, storage_class: GLACIER } }\n\
+         objectives: { rto: 1d }\n",
+    );
+    let figures = Figures::new(&policy, None, NOW.parse().expect("a moment"));
+    let store = |name: &str| name.parse::<crate::units::Name>().expect("a name");
+    let thaw = |name: &str| figures.thaw(&store(name)).expect("it has to thaw").value.to_string();
+    let used = [
+        figures.backup_rate().value.to_string(),
+        figures.restore_rate(&store("main")).value.to_string(),
+        figures.load_rate().value.to_string(),
+        figures.replay_rate().value.to_string(),
+        figures.push().value.to_string(),
+        figures.assess().value.to_string(),
+        figures.provision().value.to_string(),
+        thaw("cold"),
+        thaw("deep"),
+        figures.validate().value.to_string(),
+        figures.release().value.to_string(),
+        figures.promote().value.to_string(),
+        figures.standby_lag().value.to_string(),
+    ];
+    assert_eq!(used.as_slice(), DEFAULTS.map(|(_, value)| value));
+    assert!(figures.cluster_size().is_err() && figures.wal_per_hour().is_err(), "sizes are never invented");
+}

@@ -1,0 +1,175 @@
+//! How long a recovery takes at worst.
+
+use super::answer::Stock;
+use super::figures::{Figures, Lack, Sum};
+use super::outcome::PartKind;
+use super::question::Question;
+use crate::policy::file::Recover;
+use crate::policy::model::Method;
+use crate::units::{Bytes, Duration, Name};
+
+/// How much log is replayed.
+pub(super) enum Run<'p> {
+    /// All since the start of this job's newest backup that was complete.
+    Since { job: Stock<'p> },
+    /// Only what was written while this job's backup ran.
+    During { job: Stock<'p> },
+}
+
+/// A physical backup, its increments, and the log.
+pub(super) fn physical(
+    figures: &Figures<'_>,
+    question: &Question<'_>,
+    base: &Stock<'_>,
+    increments: Option<&Stock<'_>>,
+    log: Option<&Name>,
+    run: &Run<'_>,
+) -> Sum {
+    let mut sum = begin(figures, true);
+    thaw(figures, &[base.store].into_iter().chain(log).collect::<Vec<_>>(), &mut sum);
+    let rate = figures.restore_rate(base.store);
+    let tier = question.tier.and_then(|tier| tier.size.map(|size| (size, tier)));
+    match (tier, figures.size(base.name)) {
+        (Some((size, _)), _) => {
+            let figure = declared_tier_size(question, size);
+            sum.add(
+                PartKind::Restore,
+                format!("these tables first: {size} from `{}` at {}", base.store, rate.value),
+                size.at(rate.value),
+                vec![figure, rate.basis()],
+            );
+        }
+        (None, Ok(size)) => sum.add(
+            PartKind::Restore,
+            format!("fetch and restore {} from `{}` at {}", size.value, base.store, rate.value),
+            size.value.at(rate.value),
+            vec![size.basis(), rate.basis()],
+        ),
+        (None, Err(lack)) => sum.lack(lack),
+    }
+    if let Some(increments) = increments {
+        let count = match &increments.backup.method {
+            Method::Incremental { chain, .. } => u64::from(chain.unwrap_or(1)),
+            _ => 1,
+        };
+        match figures.size(increments.name) {
+            Ok(size) => {
+                let all = Bytes::new(size.value.get().saturating_mul(count));
+                let label = format!("up to {count} of `{}`, {} each, at {}", increments.name, size.value, rate.value);
+                sum.add(PartKind::Increments, label, all.at(rate.value), vec![size.basis(), rate.basis()]);
+            }
+            Err(lack) => sum.lack(lack),
+        }
+    }
+    replay(figures, run, &mut sum);
+    end(figures, &mut sum);
+    sum
+}
+
+fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
+    let wal = match figures.wal_per_hour() {
+        Ok(wal) => wal,
+        Err(lack) => return sum.lack(lack),
+    };
+    let (job, since) = match run {
+        Run::Since { job } => (job, true),
+        Run::During { job } => (job, false),
+    };
+    let (takes, mut basis) = match figures.takes(job.name) {
+        Ok(takes) => takes,
+        Err(lack) => return sum.lack(lack),
+    };
+    let gap = figures.job(job.name).and_then(|(name, _)| figures.gap(name)).map_or(Duration::ZERO, |gap| gap.length);
+    // Just before the next backup is there, all since the start of the last one has to be replayed.
+    let length = if since { gap + takes + job.within.unwrap_or(Duration::ZERO) } else { takes };
+    let rate = figures.replay_rate();
+    let volume = u128::from(wal.value.get()) * u128::from(length.as_secs()) / 3_600;
+    let volume = Bytes::new(u64::try_from(volume).unwrap_or(u64::MAX));
+    basis.extend([wal.basis(), rate.basis()]);
+    let what = if since { "the longest run of the log" } else { "the log written during the backup" };
+    let label = format!("replay of {what}: {length} at {} an hour, {} at {}", wal.value, volume.rounded(), rate.value);
+    sum.add(PartKind::Replay, label, volume.at(rate.value), basis);
+}
+
+/// Dumps, loaded one after the other.
+pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stock<'_>]) -> Sum {
+    let new_server = question.recover == Recover::Cluster || question.tier.is_some() || question.subject.name.is_none();
+    let mut sum = begin(figures, new_server);
+    thaw(figures, &dumps.iter().map(|dump| dump.store).collect::<Vec<_>>(), &mut sum);
+    let rate = figures.load_rate();
+    for dump in dumps {
+        let tier = question.tier.and_then(|tier| tier.size).filter(|_| question.is_small());
+        let (size, basis) = match (tier, figures.size(dump.name)) {
+            (Some(size), _) => (size, declared_tier_size(question, size)),
+            (None, Ok(size)) => (size.value, size.basis()),
+            (None, Err(lack)) => {
+                sum.lack(lack);
+                continue;
+            }
+        };
+        let label = format!("load of {size} of `{}` from `{}` at {}", dump.name, dump.store, rate.value);
+        sum.add(PartKind::Load, label, size.at(rate.value), vec![basis, rate.basis()]);
+    }
+    end(figures, &mut sum);
+    sum
+}
+
+pub(super) fn files(figures: &Figures<'_>, _: &Question<'_>, stock: &Stock<'_>) -> Sum {
+    let mut sum = begin(figures, false);
+    thaw(figures, &[stock.store], &mut sum);
+    let rate = figures.restore_rate(stock.store);
+    match figures.size(stock.name) {
+        Ok(size) => {
+            let label = format!("fetch {} from `{}` at {}", size.value, stock.store, rate.value);
+            sum.add(PartKind::Restore, label, size.value.at(rate.value), vec![size.basis(), rate.basis()]);
+        }
+        Err(lack) => sum.lack(lack),
+    }
+    end(figures, &mut sum);
+    sum
+}
+
+pub(super) fn promotion(figures: &Figures<'_>) -> Sum {
+    let mut sum = begin(figures, false);
+    sum.figure(PartKind::Promote, "the standby is promoted", &figures.promote());
+    sum.figure(PartKind::Release, "the applications are let in", &figures.release());
+    sum
+}
+
+pub(super) fn external(figures: &Figures<'_>, name: &Name) -> Sum {
+    let mut sum = begin(figures, false);
+    sum.lack(Lack { reason: format!("how long the restore of `{name}` takes is in other hands"), key: None });
+    end(figures, &mut sum);
+    sum
+}
+
+fn begin(figures: &Figures<'_>, new_server: bool) -> Sum {
+    let mut sum = Sum::default();
+    sum.figure(PartKind::Assess, "people find out what is wrong and decide", &figures.assess());
+    if new_server {
+        sum.figure(PartKind::Provision, "a server to restore onto is made ready", &figures.provision());
+    }
+    sum
+}
+
+/// Stores thaw at the same time.
+fn thaw(figures: &Figures<'_>, stores: &[&Name], sum: &mut Sum) {
+    let slowest = stores.iter().filter_map(|store| figures.thaw(store).map(|thaw| (store, thaw))).max_by_key(|(_, thaw)| thaw.value);
+    if let Some((store, thaw)) = slowest {
+        sum.figure(PartKind::Thaw, format!("the archive class of `{store}` gives its objects free"), &thaw);
+    }
+}
+
+fn end(figures: &Figures<'_>, sum: &mut Sum) {
+    sum.figure(PartKind::Validate, "what came back is checked", &figures.validate());
+    sum.figure(PartKind::Release, "the applications are let in", &figures.release());
+}
+
+fn declared_tier_size(question: &Question<'_>, size: Bytes) -> super::outcome::Basis {
+    super::outcome::Basis {
+        figure: "size of the tier".into(),
+        value: size.to_string(),
+        origin: super::outcome::Origin::Declared(question.subject.path.key("size")),
+        declared: None,
+    }
+}
