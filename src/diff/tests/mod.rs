@@ -2,6 +2,7 @@
 
 mod mutation;
 mod sentences;
+mod speed;
 
 use std::path::Path;
 
