@@ -36,12 +36,15 @@ pub struct Comparison<'p> {
 
 impl<'p> Comparison<'p> {
     pub fn of(old: &'p Policy, new: &'p Policy, inventory: Option<&'p ClusterInventory>, now: Instant) -> Self {
+        // The same text has the same meaning; most of a fleet does not change.
+        let same_text = old.digest == new.digest;
+        let meaning_of = |policy| if same_text { Meaning::new() } else { meaning(policy) };
         let mut comparison = Comparison {
             old,
             new,
             world: World { inventory, now },
-            was: meaning(old),
-            is: meaning(new),
+            was: meaning_of(old),
+            is: meaning_of(new),
             changes: Vec::new(),
             consequences: Vec::new(),
             changed_keeps: Vec::new(),
