@@ -15,7 +15,7 @@ use harness::{Goal, Outcome, compare};
 fn main() -> ExitCode {
     // `cargo bench` says so; `cargo test` does not.
     let full = std::env::args().any(|argument| argument == "--bench");
-    let (count, runs) = if full { (1_000, 9) } else { (5, 1) };
+    let (count, runs) = if full { (1_000, 5) } else { (5, 1) };
     let folder = tempfile::tempdir().expect("there is room for a temporary folder");
     let outcomes = measure(folder.path(), count, runs).unwrap_or_else(|error| panic!("{}: {error}", folder.path().display()));
     harness::print(&outcomes, full);

@@ -4,6 +4,7 @@ use super::answer::{Case, Found};
 use super::figures::Figures;
 use super::outcome::{Objective, Part, PartKind, SubjectKind, Way, sum_of};
 use super::question::Target;
+use crate::policy::file::Procedure;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{DrillRestore, Method, Wal};
 use crate::policy::path::PolicyPath;
@@ -63,7 +64,13 @@ impl Verdict<'_, '_> {
             SubjectKind::Scenario | SubjectKind::Tier => question.subject.path.clone(),
         };
         let finding = Finding::error(NOTHING_ANSWERS, path, format!("nothing can answer this: {reason}")).on_key().hint(hint);
-        self.say(question.subject.path.to_string(), finding);
+        self.say(reason.to_owned(), finding);
+        // The next thing that would be wrong once there is something to replay the log onto.
+        if let (Some(Procedure::PointInTime), Some(wal), Some(promised)) = (question.by, &self.figures.policy.wal, question.rpo.value)
+            && wal.timeout >= promised
+        {
+            self.wal_timeout(case, None, wal, promised);
+        }
     }
 
     fn objective(&mut self, case: &Case<'_>, found: &Found<'_>, what: Objective) {
@@ -85,7 +92,7 @@ impl Verdict<'_, '_> {
         if let (Way::PointInTime, Objective::Rpo, Some(wal)) = (found.way, what, &self.figures.policy.wal)
             && wal.timeout >= promised
         {
-            return self.wal_timeout(case, found, wal, promised);
+            return self.wal_timeout(case, Some(found), wal, promised);
         }
         let more = if sum.lacks.is_empty() { "up to" } else { "more than" };
         let (code, message) = match what {
@@ -129,17 +136,19 @@ impl Verdict<'_, '_> {
         self.say(reason.to_owned(), finding);
     }
 
-    fn wal_timeout(&mut self, case: &Case<'_>, found: &Found<'_>, wal: &Wal, promised: Duration) {
+    fn wal_timeout(&mut self, case: &Case<'_>, found: Option<&Found<'_>>, wal: &Wal, promised: Duration) {
         let path = PolicyPath::from(["wal", "timeout"]);
-        let total = found.loss.total();
         let message = format!("rpo of {promised} cannot be kept: the log alone may wait {}", wal.timeout);
-        let finding = Finding::error(WAL_TIMEOUT, path, message)
-            .label(format!("up to {total} may be lost: {}", sum_of(&found.loss.parts)))
-            .hint(self.mend_rpo(found, promised))
-            .related(
-                if case.question.rpo.inherited { ["objectives", "rpo"].into() } else { case.question.rpo.path.clone() },
-                "promised here",
-            );
+        let (label, hint) = match found {
+            Some(found) => {
+                (format!("up to {} may be lost: {}", found.loss.total(), sum_of(&found.loss.parts)), self.mend_rpo(found, promised))
+            }
+            None => ("and the push comes on top".into(), format!("Lower `wal.timeout` well below {promised}, or raise the objective.")),
+        };
+        let finding = Finding::error(WAL_TIMEOUT, path, message).label(label).hint(hint).related(
+            if case.question.rpo.inherited { ["objectives", "rpo"].into() } else { case.question.rpo.path.clone() },
+            "promised here",
+        );
         let known = self.said.iter_mut().find(|((code, _), _)| *code == WAL_TIMEOUT).map(|(_, known)| known);
         match known {
             None => self.said.push(((WAL_TIMEOUT, promised.as_secs().to_string()), finding)),
@@ -168,13 +177,15 @@ impl Verdict<'_, '_> {
         }
         let Some(job) = found.job.filter(|_| found.way == Way::NewestBackup) else {
             return match found.way {
-                Way::External => format!("Lower `newest_within`, or {raise}."),
+                Way::External => format!("Lower `newest_within` or `loses_at_most` if that is true, or {raise}."),
                 _ => format!("Keep the standby closer, or {raise}."),
             };
         };
         let (gap, raise) =
             (left(PartKind::Gap), if found.loss.lacks.is_empty() { raise } else { format!("raise the objective well above {total}") });
+        let physical = self.figures.policy.backups.values().any(|backup| matches!(backup.method, Method::Physical(_)));
         let log = match (&self.figures.policy.wal, found.store) {
+            (Some(_), _) if !physical => "add a `physical` backup that the archived log can be replayed onto".to_owned(),
             (Some(_), Some(store)) => format!("send the log to `{store}` as well (`wal.copies`)"),
             _ => "archive the log (`wal`, with a physical backup)".to_owned(),
         };

@@ -74,19 +74,26 @@ pub(super) fn promotion(figures: &Figures<'_>) -> Sum {
 ///
 /// Where they offer any moment the loss is less, but how much less only they know; the bound counts where it is enough.
 pub(super) fn external(name: &Name, backup: &Backup, target: Option<Duration>) -> Option<(Sum, &'static str)> {
-    let (kind, who, newest_within, any_moment) = match &backup.method {
-        Method::Provider(provider) => ("provider", "the provider", Some(provider.newest_within), provider.any_moment),
+    let (kind, who, newest_within, any_moment, loses) = match &backup.method {
+        Method::Provider(provider) => {
+            ("provider", "the provider", Some(provider.newest_within), provider.any_moment, provider.loses_at_most)
+        }
         Method::Engine(engine) => {
             let who = match engine {
                 _ if engine.pgbackrest.is_some() => "pgBackRest",
                 _ if engine.wal_g.is_some() => "WAL-G",
                 _ => "Barman",
             };
-            ("engine", who, engine.newest_within, engine.any_moment)
+            ("engine", who, engine.newest_within, engine.any_moment, engine.loses_at_most)
         }
         _ => return None,
     };
     let mut sum = Sum::default();
+    if let Some(loses) = loses {
+        let figure = declared("loses_at_most", loses, ["backups", name.as_str(), kind, "loses_at_most"].into());
+        sum.figure(PartKind::Elsewhere, format!("a recovery of `{name}` is said to lose no more"), &figure);
+        return Some((sum, who));
+    }
     let bound_is_enough = newest_within.zip(target).is_none_or(|(bound, target)| bound <= target);
     match newest_within {
         Some(bound) if any_moment.is_none() || bound_is_enough => {
@@ -98,6 +105,6 @@ pub(super) fn external(name: &Name, backup: &Backup, target: Option<Duration>) -
     Some((sum, who))
 }
 
-fn declared(name: &str, value: Duration, path: PolicyPath) -> Figure<Duration> {
+pub(super) fn declared(name: &str, value: Duration, path: PolicyPath) -> Figure<Duration> {
     Figure { value, name: name.into(), origin: Origin::Declared(path), declared: Some(value) }
 }

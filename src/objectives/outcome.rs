@@ -128,6 +128,8 @@ pub enum PartKind {
     StandbyLag,
     /// Somebody else's backup may be so old.
     Watched,
+    /// A provider or another tool brings it back.
+    Elsewhere,
     /// People find out what is wrong.
     Assess,
     /// A server is made ready.
@@ -297,6 +299,7 @@ impl PartKind {
             PartKind::Backup => "duration",
             PartKind::StandbyLag => "standby lag",
             PartKind::Watched => "oldest allowed",
+            PartKind::Elsewhere => "in other hands",
             PartKind::Assess => "assessment",
             PartKind::Provision => "provision",
             PartKind::Thaw => "thaw",

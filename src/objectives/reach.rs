@@ -28,43 +28,49 @@ pub(super) fn reach<'p>(figures: &Figures<'p>) -> Vec<JobReach<'p>> {
     let mut all = Vec::new();
     for (job, backup) in figures.policy.backups.iter().filter(|(_, backup)| backup.method.is_stored() && backup.schedule.is_some()) {
         let path = PolicyPath::from(["backups", job.as_str()]);
-        if let Some(store) = &backup.store {
-            all.extend(one(figures, job, backup, store, &backup.keep, None, path.key("keep")));
-        }
-        for copy in &backup.copies {
-            let own = copy.keep != backup.keep;
-            let at = if own { path.key("copies").key(&copy.store).key("keep") } else { path.key("keep") };
-            all.extend(one(figures, job, backup, &copy.store, &copy.keep, finest(&copy.only), at));
+        let Some(store) = &backup.store else { continue };
+        let first = Stay { store, keep: &backup.keep, only: None, path: path.key("keep") };
+        let copies = backup.copies.iter().map(|copy| {
+            let inherited = copy.keep == backup.keep;
+            let path = if inherited { path.key("keep") } else { path.key("copies").key(&copy.store).key("keep") };
+            Stay { store: &copy.store, keep: &copy.keep, only: finest(&copy.only), path }
+        });
+        let mut known: Option<Option<Back>> = None;
+        for stay in std::iter::once(first).chain(copies) {
+            // What a copy inherits is worked out once.
+            let alike = known.filter(|_| stay.only.is_none() && *stay.keep == backup.keep);
+            let Some(back) = alike.or_else(|| Some(runs(figures, job, backup, stay.only)?.back(stay.keep))) else { continue };
+            known = known.or(Some(back));
+            all.push(in_one_store(figures, job, backup, stay, back));
         }
     }
     all
 }
 
-fn one<'p>(
-    figures: &Figures<'p>,
-    job: &'p Name,
-    backup: &'p Backup,
+/// A job's backups in one store, and how long they stay there.
+struct Stay<'p> {
     store: &'p Name,
     keep: &'p Keep,
     only: Option<TierKind>,
     path: PolicyPath,
-) -> Option<JobReach<'p>> {
-    let back = runs(figures, job, backup, only)?.back(keep);
+}
+
+fn in_one_store<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, stay: Stay<'p>, back: Option<Back>) -> JobReach<'p> {
+    let Stay { store, keep, only, path } = stay;
     let logged = figures.policy.wal.as_ref().filter(|wal| wal.store == *store || wal.copies.contains(store));
-    let any_moment = logged.filter(|_| backup.method.is_physical()).map(|wal| wal.keep);
     let row = ReachRow {
         job: job.clone(),
         store: store.clone(),
         oldest: back.map_or(Oldest::First, Back::oldest),
-        any_moment,
+        any_moment: logged.filter(|_| backup.method.is_physical()).map(|wal| wal.keep),
         density: density(keep),
     };
-    Some(JobReach { row, back, job, backup, keep, path, only })
+    JobReach { row, back, job, backup, keep, path, only }
 }
 
 fn runs<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, only: Option<TierKind>) -> Option<Runs<'p>> {
     let schedule = backup.schedule.as_ref()?;
-    Some(Runs { schedule, longest: figures.gap(job)?, shortest: schedule.shortest_gap(figures.now), only, now: figures.now })
+    Some(Runs { schedule, longest: figures.gap(job)?, only, now: figures.now, shortest: Default::default(), play: Default::default() })
 }
 
 /// `every one for 1d, then daily for 30 days, then yearly for 7 years`

@@ -138,6 +138,17 @@ pub(super) fn promotion(figures: &Figures<'_>) -> Sum {
 
 pub(super) fn external(figures: &Figures<'_>, name: &Name) -> Sum {
     let mut sum = begin(figures, false);
+    let takes = figures.job(name).and_then(|(_, backup)| match &backup.method {
+        Method::Provider(provider) => Some(("provider", provider.recovery_takes?)),
+        Method::Engine(engine) => Some(("engine", engine.recovery_takes?)),
+        _ => None,
+    });
+    if let Some((kind, takes)) = takes {
+        let figure = super::loss::declared("recovery_takes", takes, ["backups", name.as_str(), kind, "recovery_takes"].into());
+        sum.figure(PartKind::Elsewhere, format!("the recovery of `{name}` is said to take no longer"), &figure);
+        end(figures, &mut sum);
+        return sum;
+    }
     sum.lack(Lack { reason: format!("how long the restore of `{name}` takes is in other hands"), key: None });
     end(figures, &mut sum);
     sum

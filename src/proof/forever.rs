@@ -46,5 +46,7 @@ fn per_year(schedule: &Schedule, now: Instant) -> u64 {
         }
     }
     let counted_in = last.duration_since(now).as_secs().max(1);
-    u64::try_from(i128::from(count) * i128::from(YEAR_SECONDS) / i128::from(counted_in)).unwrap_or(u64::MAX)
+    let projected = u64::try_from(i128::from(count) * i128::from(YEAR_SECONDS) / i128::from(counted_in)).unwrap_or(u64::MAX);
+    // Not counted to the end, so not said to the last one either.
+    projected.saturating_add(50) / 100 * 100
 }

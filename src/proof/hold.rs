@@ -78,11 +78,11 @@ impl Removal<'_> {
         if until.is_some_and(|until| gone >= until) {
             return None;
         }
-        let what = if self.archives { "moves rows out of the database" } else { "drops rows" };
+        let (verb, away) = if self.archives { ("moves", " out of the database") } else { ("drops", "") };
         let when = match hold.from {
-            None => format!("{what} that have become {} old", self.after),
-            Some(from) if gone <= facts.now => format!("{what} of {} at once", from.0),
-            Some(from) => format!("{what} of {} on {}", from.0, zone.wall_clock(gone).date()),
+            None => format!("{verb} rows that have become {} old{away}", self.after),
+            Some(from) if gone <= facts.now => format!("{verb} rows of {}{away} at once", from.0),
+            Some(from) => format!("{verb} rows of {}{away} on {}", from.0, zone.wall_clock(gone).date()),
         };
         let until_when = hold.until.map_or("without an end".to_owned(), |until| format!("until {}", until.0));
         let finding = Finding::error(CUT_THROUGH, self.path.clone(), format!("{when}, and `holds.{name}` holds them {until_when}"))

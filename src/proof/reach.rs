@@ -57,15 +57,17 @@ fn longest_of(keep: &Keep, age: impl Fn(Rule) -> Option<Duration>) -> Option<Dur
     Some(rules.filter_map(age).max().unwrap_or_default())
 }
 
-/// About how long, in the largest unit that fits: `12 weeks`, `30 days`.
+/// About how long, in the unit in which people would say it: `12 weeks`, `30 days`.
 pub(super) fn about(time: Duration) -> String {
     const DAY: u64 = 86_400;
+    const WEEK: u64 = 7 * DAY;
+    const TWO_YEARS: u64 = 730 * DAY;
     let (unit, name) = match time.as_secs() {
         0..7_200 => (60, "minute"),
         7_200..172_800 => (3_600, "hour"),
-        172_800..5_184_000 => (DAY, "day"),
-        5_184_000..15_552_000 => (7 * DAY, "week"),
-        15_552_000..63_072_000 => (bucket(TierKind::Monthly).as_secs(), "month"),
+        whole @ 1_209_600..TWO_YEARS if whole % WEEK == 0 => (WEEK, "week"),
+        172_800..8_640_000 => (DAY, "day"),
+        8_640_000..TWO_YEARS => (bucket(TierKind::Monthly).as_secs(), "month"),
         _ => (bucket(TierKind::Yearly).as_secs(), "year"),
     };
     let count = (time.as_secs() + unit / 2) / unit;

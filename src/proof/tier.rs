@@ -3,7 +3,7 @@
 use super::facts::{Facts, Rule, job};
 use super::reach::{about, bucket, oldest};
 use crate::policy::finding::{Code, Finding};
-use crate::retention::Tier;
+use crate::retention::{Tier, TierKind};
 use crate::schedule::Schedule;
 
 const TOO_RARE: Code = Code(507);
@@ -26,12 +26,13 @@ fn too_rare<'p>(facts: &Facts<'p>, rule: &Rule<'p>, schedule: &'p Schedule, find
             continue;
         }
         let word = kind.bucket_word();
+        let article = if kind == TierKind::Hourly { "an" } else { "a" };
         findings.push(
             Finding::warning(
                 TOO_RARE,
                 rule.path().key(kind),
                 format!(
-                    "the job runs less than once a {word}, so `{kind}: {count}` keeps {} and not {}",
+                    "the job runs less than once {article} {word}, so `{kind}: {count}` keeps {} and not {}",
                     about(gap * u64::from(count)),
                     about(bucket(kind) * u64::from(count)),
                 ),

@@ -136,7 +136,7 @@ struct Walk {
     /// The first firing outside of the window.
     outside: Option<Instant>,
     tightest: Option<Tightest>,
-    /// The most room that any run has.
+    /// The most room that any run has, but for the day on which an hour comes twice.
     widest: Duration,
 }
 
@@ -163,7 +163,9 @@ impl Walk {
                 continue;
             };
             let last = schedule.previous_before(close).unwrap_or(firing);
-            walk.widest = walk.widest.max(Duration::between(firing, close));
+            // The day on which an hour comes twice makes no job fit.
+            let lengthened = Duration::between(open, close).saturating_sub(window.usual_length());
+            walk.widest = walk.widest.max(Duration::between(firing, close).saturating_sub(lengthened));
             let room = Duration::between(last, close);
             if walk.tightest.as_ref().is_none_or(|tightest| room < tightest.room) {
                 let shortened = Duration::between(open, close) < window.usual_length();

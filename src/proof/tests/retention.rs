@@ -1,0 +1,274 @@
+use super::*;
+
+fn held(rows: &str, until: &str, tables: &str) -> String {
+    format!("holds: {{ case: {{ reason: court{until}, rows: {{ {rows} }} }} }}\ntimescaledb: {{ shop: {{ {tables} }} }}\n")
+}
+
+#[test]
+fn retention_that_cuts_through_a_hold() {
+    let rows = "table: prices, from: 2024-01-01, to: 2024-06-30";
+    let retain = |age: &str| format!("hypertables: {{ prices: {{ retain: {age} }} }}");
+    let until = ", until: 2029-01-01";
+    let at = "timescaledb.shop.hypertables.prices.retain";
+    assert_with_main(
+        501,
+        &held(rows, until, &retain("4y")),
+        &[&format!("error {at}: drops rows of 2024-01-01 on 2028-01-01, and `holds.case` holds them until 2029-01-01")],
+    );
+    assert_with_main(
+        501,
+        &held(rows, until, &retain("2y")),
+        &[&format!("error {at}: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01")],
+    );
+    assert_with_main(
+        501,
+        &held(rows, "", &retain("7y")),
+        &[&format!("error {at}: drops rows of 2024-01-01 on 2031-01-01, and `holds.case` holds them without an end")],
+    );
+    assert_with_main(
+        501,
+        &held("table: prices", until, &retain("7y")),
+        &[&format!("error {at}: drops rows that have become 7y old, and `holds.case` holds them until 2029-01-01")],
+    );
+    // The hold has ended on the day on which the first row goes.
+    assert_with_main(501, &held(rows, until, &retain("5y")), &[]);
+    assert_with_main(501, &held(rows, ", until: 2026-11-21", &retain("2y")), &[]);
+    assert_with_main(501, &held("table: other, from: 2024-01-01", until, &retain("2y")), &[]);
+}
+
+#[test]
+fn a_table_is_the_same_with_its_schema_and_with_quotes() {
+    let tables = "hypertables: { public.prices: { retain: 2y } }";
+    let expected = "error timescaledb.shop.hypertables.\"public.prices\".retain: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01";
+    assert_with_main(501, &held("table: '\"prices\"', from: 2024-01-01", ", until: 2029-01-01", tables), &[expected]);
+    assert_with_main(501, &held("table: other.prices, from: 2024-01-01", ", until: 2029-01-01", tables), &[]);
+}
+
+#[test]
+fn archives_and_aggregates_cut_through_holds_too() {
+    let tables = "hypertables: { prices: { retain: 9y, archive: { after: 3y, store: main } } }, continuous_aggregates: { prices_daily: { retain: 1y } }";
+    let rows = |table: &str| format!("table: {table}, from: 2025-02-28");
+    assert_with_main(
+        501,
+        &held(&rows("prices"), ", until: 2030-01-01", tables),
+        &[
+            "error timescaledb.shop.hypertables.prices.archive.after: moves rows of 2025-02-28 out of the database on 2028-02-28, and `holds.case` holds them until 2030-01-01",
+        ],
+    );
+    assert_with_main(
+        501,
+        &held(&rows("prices_daily"), ", until: 2030-01-01", tables),
+        &[
+            "error timescaledb.shop.continuous_aggregates.prices_daily.retain: drops rows of 2025-02-28 at once, and `holds.case` holds them until 2030-01-01",
+        ],
+    );
+    let plain = "holds: { case: { reason: court, rows: { table: orders, from: 2025-01-01 } } }\narchive: { old: { table: orders, column: placed_at, after: 5y, store: main } }";
+    assert_with_main(
+        501,
+        plain,
+        &[
+            "error archive.old.after: moves rows of 2025-01-01 out of the database on 2030-01-01, and `holds.case` holds them without an end",
+        ],
+    );
+}
+
+#[test]
+fn the_hint_says_how_long_is_long_enough() {
+    let body = held("table: prices, from: 2024-01-01", ", until: 2029-01-02", "hypertables: { prices: { retain: 2y } }");
+    let hint = findings(&format!("{MAIN}{body}")).into_iter().find(|finding| finding.code.0 == 501).and_then(|finding| finding.hint);
+    assert_eq!(hint.as_deref(), Some("Write `6y` or longer until the hold has ended."));
+}
+
+#[test]
+fn a_hold_on_a_table_that_nobody_knows() {
+    let tables = "hypertables: { prices: { retain: 9y } }";
+    let expected = "note holds.case.rows.table: nothing else in the policy speaks of `price`";
+    assert_with_main(508, &held("table: price, from: 2026-01-01", ", until: 2029-01-01", tables), &[expected]);
+    assert_with_main(508, &held("table: prices, from: 2026-01-01", ", until: 2029-01-01", tables), &[]);
+    let dumped = "holds: { case: { reason: court, rows: { table: orders } } }\nbackups: { orders: { tables: { tables: [public.orders] }, keep: { last: 3 } } }";
+    assert_with_main(508, dumped, &[]);
+}
+
+#[test]
+fn a_store_that_deletes_by_itself_under_a_hold() {
+    let body = |store: &str, hold: &str| {
+        format!(
+            "stores: {{ main: {{ s3: {{ bucket: main-backups }}, {store} }} }}\nbackups: {{ full: {{ physical: {{}}, keep: {{ last: 3 }} }}, other: {{ logical: {{}}, keep: {{ last: 3 }} }} }}\nholds: {{ case: {{ reason: court{hold}, backups: {{ job: full }} }} }}"
+        )
+    };
+    let accepted = "posture: { lifecycle_deletes: accepted }";
+    let expected = "warning stores.main.posture.lifecycle_deletes: the store may delete by its own rules what `holds.case` holds";
+    assert_found(510, &body(accepted, ""), &[expected]);
+    assert_found(510, &body(accepted, ", until: 2026-01-01"), &[]);
+    assert_found(510, &body("posture: { lifecycle_deletes: none }", ""), &[]);
+    assert_found(510, &body("posture: { lifecycle_deletes: accepted }, immutable: { mode: compliance, for: 1y }", ""), &[]);
+}
+
+fn increments(increments: &str, base: &str) -> String {
+    format!("backups: {{ full: {{ physical: {{}}, {base} }}, often: {{ incremental: {increments} }} }}")
+}
+
+#[test]
+fn increments_that_outlive_their_base() {
+    let base = "schedule: { at: \"02:00\" }, keep: { daily: 30 }";
+    assert_with_main(
+        502,
+        &increments("{ of: full }, schedule: { every: 1h }, keep: { for: 1d, monthly: 12 }", base),
+        &["warning backups.often.keep: increments are kept for up to 12 months and `backups.full` for 30 days"],
+    );
+    assert_with_main(502, &increments("{ of: full }, schedule: { every: 1h }, keep: { for: 30d }", base), &[]);
+    assert_with_main(502, &increments("{ of: full }, schedule: { every: 1h }, keep: { for: 1y }", "schedule: { at: \"02:00\" }"), &[]);
+}
+
+#[test]
+fn a_chain_that_is_never_full() {
+    let base = "schedule: { at: \"02:00\" }, keep: { daily: 30 }";
+    assert_with_main(
+        516,
+        &increments("{ of: full, chain: 200 }, schedule: { every: 15m }, keep: { for: 1d }", base),
+        &["note backups.often.incremental.chain: never more than 96 increments follow one another before `backups.full` makes a new base"],
+    );
+    assert_with_main(516, &increments("{ of: full, chain: 96 }, schedule: { every: 15m }, keep: { for: 1d }", base), &[]);
+}
+
+#[test]
+fn increments_on_a_base_that_is_never_made_again() {
+    assert_with_main(
+        519,
+        &increments("{ of: full }, schedule: { every: 1h }, keep: { for: 1d }", "keep: { last: 2 }"),
+        &["warning backups.often.incremental.of: `backups.full` has no schedule: the increments never get a new base"],
+    );
+}
+
+#[test]
+fn a_log_that_is_kept_for_less_than_a_base_lasts() {
+    let body = |keep: &str, job: &str| format!("wal: {{ store: main, timeout: 60s, keep: {keep} }}\nbackups: {{ full: {job} }}");
+    let weekly = "{ physical: {}, schedule: { on: sunday, at: \"02:00\" }, keep: { last: 4 } }";
+    assert_with_main(
+        503,
+        &body("1d", weekly),
+        &["note wal.keep: the log is kept for longer than 1d: the physical backup before it can be 1w older"],
+    );
+    assert_with_main(503, &body("7d", weekly), &[]);
+}
+
+#[test]
+fn a_log_without_a_base() {
+    let body = |job: &str| format!("wal: {{ store: main, timeout: 60s, keep: 7d }}\nbackups: {{ job: {job} }}");
+    assert_with_main(
+        517,
+        &body("{ logical: {}, schedule: { at: \"02:00\" }, keep: { last: 4 } }"),
+        &["error wal: the log is archived and there is no physical backup to replay it onto"],
+    );
+    assert_with_main(
+        517,
+        &body("{ physical: {}, keep: { last: 4 } }"),
+        &["warning wal: the log is archived and no physical backup is taken by the clock"],
+    );
+    assert_with_main(517, &body("{ engine: { pgbackrest: { stanza: shop } } }"), &[]);
+    assert_with_main(517, &body("{ physical: {}, schedule: { at: \"02:00\" }, keep: { last: 4 } }"), &[]);
+}
+
+#[test]
+fn backups_that_stay_for_ever() {
+    let body = |job: &str| format!("objectives: {{ rpo: 1d, assume: {{ cluster_size: 500GB }} }}\nbackups: {{ job: {job} }}");
+    assert_with_main(
+        504,
+        &body("{ physical: {}, schedule: { at: \"02:00\" } }"),
+        &["warning backups.job: its backups are kept for ever: about 365 a year, 182 TB"],
+    );
+    // How large a dump becomes is not known, and every quarter of an hour is counted without counting to the end.
+    assert_with_main(
+        504,
+        &body("{ logical: {}, schedule: { every: 15m } }"),
+        &["warning backups.job: its backups are kept for ever: about 35100 a year"],
+    );
+    assert_with_main(
+        504,
+        &body("{ logical: {}, size: 2GB, schedule: { date: \"01-15\", at: \"02:00\" } }"),
+        &["warning backups.job: its backups are kept for ever: about 1 a year, 2 GB"],
+    );
+    assert_with_main(504, &body("{ physical: {} }"), &[]);
+    assert_with_main(504, &body("{ engine: { pgbackrest: { stanza: shop } }, schedule: { at: \"02:00\" } }"), &[]);
+    assert_with_main(
+        504,
+        &increments("{ of: full }, schedule: { on: sunday, at: \"02:00\" }", "schedule: { at: \"02:00\" }, keep: { daily: 7 }"),
+        &["warning backups.often: its backups are kept for ever, and with them those of `backups.full`: about 53 a year"],
+    );
+}
+
+#[test]
+fn a_lock_that_outlasts_the_rules() {
+    let body = |lock: &str, keep: &str| {
+        format!(
+            "stores: {{ main: {{ s3: {{ bucket: main-backups }}, immutable: {{ mode: governance, for: {lock} }} }} }}\nwal: {{ store: main, timeout: 60s, keep: 14d }}\nbackups: {{ full: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {keep} }} }}"
+        )
+    };
+    let at = "warning stores.main.immutable.for";
+    assert_found(
+        505,
+        &body("14d", "{ daily: 7 }"),
+        &[&format!("{at}: objects are locked for 14d and `backups.full` lets some go after 1w")],
+    );
+    // Only the first of each month stays for long.
+    assert_found(
+        505,
+        &body("14d", "{ last: 2, monthly: 12 }"),
+        &[&format!("{at}: objects are locked for 14d and `backups.full` lets some go after 2d")],
+    );
+    assert_found(505, &body("30d", "{ daily: 30 }"), &[&format!("{at}: objects are locked for 30d and `wal.keep` is 14d")]);
+    assert_found(505, &body("14d", "{ for: 2w, yearly: 7 }"), &[]);
+}
+
+#[test]
+fn a_tier_that_the_schedule_does_not_fill() {
+    let body = |schedule: &str, keep: &str| format!("backups: {{ full: {{ physical: {{}}, schedule: {schedule}, keep: {keep} }} }}");
+    let weekly = "{ on: sunday, at: \"02:00\" }";
+    assert_with_main(
+        507,
+        &body(weekly, "{ daily: 30, weekly: 12 }"),
+        &["warning backups.full.keep.daily: the job runs less than once a day, so `daily: 30` keeps 30 weeks and not 30 days"],
+    );
+    assert_with_main(
+        507,
+        &body("{ first: monday, of: quarter, at: \"02:00\" }", "{ monthly: 12, yearly: 3 }"),
+        &["warning backups.full.keep.monthly: the job runs less than once a month, so `monthly: 12` keeps 3 years and not 12 months"],
+    );
+    // An age means the same however often the job runs; Monday to Friday is daily enough.
+    assert_with_main(507, &body(weekly, "{ daily: 30d, weekly: 12 }"), &[]);
+    assert_with_main(
+        507,
+        &body("{ on: [monday, tuesday, wednesday, thursday, friday], at: \"02:00\" }", "{ daily: 30, monthly: 12 }"),
+        &[],
+    );
+    assert_with_main(
+        507,
+        &body("{ at: \"02:00\", timezone: Europe/Oslo }", "{ hourly: 24 }"),
+        &["warning backups.full.keep.hourly: the job runs less than once an hour, so `hourly: 24` keeps 24 days and not 24 hours"],
+    );
+}
+
+#[test]
+fn the_rule_of_a_copy_is_judged_where_it_stands() {
+    let body = "
+stores: { main: { s3: { bucket: main-backups } }, other: { gcs: { bucket: other-backups } } }
+backups: { full: { physical: {}, schedule: { on: sunday, at: \"02:00\" }, store: main, copies: { other: { keep: { daily: 7 } } }, keep: { weekly: 4 } } }
+";
+    assert_found(
+        507,
+        body,
+        &["warning backups.full.copies.other.keep.daily: the job runs less than once a day, so `daily: 7` keeps 7 weeks and not 7 days"],
+    );
+}
+
+#[test]
+fn backups_that_go_before_the_next_is_due() {
+    let body = |keep: &str| format!("backups: {{ full: {{ physical: {{}}, schedule: {{ on: sunday, at: \"02:00\" }}, keep: {keep} }} }}");
+    assert_with_main(
+        518,
+        &body("{ for: 24h }"),
+        &["warning backups.full.keep: backups are kept for 24 hours and the next can be 7 days away"],
+    );
+    assert_with_main(518, &body("{ for: 24h, monthly: 3 }"), &[]);
+    assert_with_main(518, &body("{ for: 7d }"), &[]);
+}
