@@ -17,6 +17,9 @@ use crate::units::{Instant, Name};
 /// More settings than these are counted, not named, when something starts or stops.
 const NAMED_SETTINGS: usize = 6;
 
+/// What runs, and when.
+type Run = (TimedKind, Schedule);
+
 pub struct Comparison<'p> {
     pub old: &'p Policy,
     pub new: &'p Policy,
@@ -33,12 +36,15 @@ pub struct Comparison<'p> {
 
 impl<'p> Comparison<'p> {
     pub fn of(old: &'p Policy, new: &'p Policy, inventory: Option<&'p ClusterInventory>, now: Instant) -> Self {
+        // The same text has the same meaning; most of a fleet does not change.
+        let same_text = old.digest == new.digest;
+        let meaning_of = |policy| if same_text { Meaning::new() } else { meaning(policy) };
         let mut comparison = Comparison {
             old,
             new,
             world: World { inventory, now },
-            was: meaning(old),
-            is: meaning(new),
+            was: meaning_of(old),
+            is: meaning_of(new),
             changes: Vec::new(),
             consequences: Vec::new(),
             changed_keeps: Vec::new(),
@@ -167,7 +173,7 @@ impl<'p> Comparison<'p> {
             }
             let timed = (before.get(&path), after.get(&path));
             match (&from, &to) {
-                _ if timed.0.is_some() || timed.1.is_some() => self.moves(&path, timed),
+                _ if timed.0.is_some() || timed.1.is_some() => self.moves(&path, timed.0, timed.1),
                 (Some(Leaf::Set(old)), Some(Leaf::Set(new))) => self.list(&path, old, new),
                 (Some(Leaf::Set(old)), None) if !absent_means_all(&path) => self.list(&path, old, &BTreeSet::new()),
                 (None, Some(Leaf::Set(new))) if !absent_means_all(&path) => self.list(&path, &BTreeSet::new(), new),
@@ -182,17 +188,17 @@ impl<'p> Comparison<'p> {
         self.was.get(path) == self.was.get(&above) && self.is.get(path) == self.is.get(&above)
     }
 
-    fn moves(&mut self, path: &PolicyPath, timed: (Option<&(TimedKind, Schedule)>, Option<&(TimedKind, Schedule)>)) {
+    fn moves(&mut self, path: &PolicyPath, before: Option<&Run>, after: Option<&Run>) {
         let job = parent(path);
-        let words = |timed: Option<&(TimedKind, Schedule)>| timed.map(|(_, schedule)| schedule.describe());
-        let change = Change::Moves { path: job.clone(), from: words(timed.0), to: words(timed.1) };
-        let kind = timed.0.or(timed.1).map(|(kind, _)| *kind);
+        let words = |timed: Option<&Run>| timed.map(|(_, schedule)| schedule.describe());
+        let change = Change::Moves { path: job.clone(), from: words(before), to: words(after) };
+        let kind = before.or(after).map(|(kind, _)| *kind);
         let code = match kind {
             Some(TimedKind::Drill | TimedKind::Verify) => 909,
             _ => 914,
         };
-        let gap = |timed: Option<&(TimedKind, Schedule)>| timed.map(|(_, schedule)| schedule.longest_gap(self.world.now).length);
-        match (gap(timed.0), gap(timed.1)) {
+        let gap = |timed: Option<&Run>| timed.map(|(_, schedule)| schedule.longest_gap(self.world.now).length);
+        match (gap(before), gap(after)) {
             (Some(before), Some(after)) if after > before => {
                 let message = format!("`{}` runs less often: up to {after} pass between two runs, instead of {before}", plain(&job));
                 self.warn(Consequence::warning(code, path.clone(), message));
@@ -316,7 +322,7 @@ pub fn parent(path: &PolicyPath) -> PolicyPath {
     })
 }
 
-fn schedules(policy: &Policy) -> BTreeMap<PolicyPath, (TimedKind, Schedule)> {
+fn schedules(policy: &Policy) -> BTreeMap<PolicyPath, Run> {
     policy.timed().into_iter().map(|timed| (timed.path.key("schedule"), (timed.kind, timed.schedule))).collect()
 }
 

@@ -29,14 +29,10 @@ impl Comparison<'_> {
     pub fn retention_of_existing(&mut self) {
         let mut by_hold: BTreeMap<Name, Vec<ExistingBackup>> = BTreeMap::new();
         let mut known = Vec::new();
-        for (name, store) in &self.old.stores {
-            // Elsewhere now: what lies at the old place is out of sight, which is another finding.
-            let same_place = self.new.stores.get(name).is_some_and(|other| other.kind.url() == store.kind.url());
+        let moved: Vec<&Name> = self.old.stores.keys().filter(|name| !self.is_same_place(name)).collect();
+        for name in self.old.stores.keys().filter(|name| !moved.contains(name)) {
             let Ok(there) = self.world.store(name) else { continue };
             known.push(name.clone());
-            if !same_place {
-                continue;
-            }
             let losses = self.losses(name, there);
             for (hold, backups) in losses.by_hold {
                 by_hold.entry(hold).or_default().extend(backups);
@@ -45,10 +41,17 @@ impl Comparison<'_> {
                 self.become_deletable(&job, name, Existing::known(backups));
             }
         }
-        for (job, store, path, direction) in std::mem::take(&mut self.changed_keeps) {
+        // What lies in a store that is pointed elsewhere is out of sight, which is another finding.
+        let keeps = std::mem::take(&mut self.changed_keeps).into_iter().filter(|(_, store, _, _)| !moved.contains(&store));
+        for (job, store, path, direction) in keeps {
             self.rule_alone(&job, &store, path, direction, known.contains(&store));
         }
         self.released_holds(by_hold);
+    }
+
+    fn is_same_place(&self, store: &Name) -> bool {
+        let place = |policy: &Policy| policy.stores.get(store).map(|store| store.kind.url());
+        place(self.old) == place(self.new)
     }
 
     /// What the rule alone says where nothing could be listed, or nothing is touched today.

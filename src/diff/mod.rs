@@ -98,7 +98,7 @@ impl PolicyDiff {
     }
 }
 
-/// Compares two versions of a policy. `None`: there is no such version.
+/// Compares two versions of a policy. `None`: there is no such version; without either there is nothing to say.
 pub fn compare(old: Option<&Policy>, new: Option<&Policy>, inventory: Option<&ClusterInventory>, now: Instant) -> Option<PolicyDiff> {
     match (old, new) {
         (None, None) => None,

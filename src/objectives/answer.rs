@@ -2,7 +2,7 @@
 
 use super::figures::{Figures, Sum};
 use super::loss;
-use super::outcome::{Answer, Margin, Objective, Row, SubjectKind, Way};
+use super::outcome::{Answer, Margin, Objective, Row, SubjectKind, Way, WorstCase};
 use super::question::Question;
 use super::time::{self, Run};
 use crate::policy::file::{self, HostRole, Procedure, Recover};
@@ -44,27 +44,26 @@ impl Found<'_> {
 }
 
 impl Case<'_> {
-    pub fn rows(&self) -> Vec<Row> {
-        let all: &[Objective] =
-            if self.question.subject.kind == SubjectKind::Tier { &[Objective::Rto] } else { &[Objective::Rpo, Objective::Rto] };
-        all.iter().map(|what| self.row(*what)).collect()
-    }
-
-    fn row(&self, what: Objective) -> Row {
-        let target = self.question.target(what).value;
-        let (worst, answer) = match &self.outcome {
-            Ok(found) => {
-                let (job, store) = (found.job.cloned(), found.store.cloned());
-                (found.sum(what).worst(), Some(Answer { way: found.way, job, store, why: found.why.clone() }))
+    /// The objectives a subject has, each against its worst case.
+    pub fn into_rows(self) -> Vec<Row> {
+        let Case { question, outcome } = self;
+        let (loss, time, answer) = match outcome {
+            Ok(Found { way, job, store, why, loss, time }) => {
+                (loss.into_worst(), time.into_worst(), Some(Answer { way, job: job.cloned(), store: store.cloned(), why }))
             }
-            Err(refusal) => {
-                let worst =
-                    super::outcome::WorstCase::Unknown { reason: refusal.reason.clone(), at_least: Duration::ZERO, parts: Vec::new() };
-                (worst, None)
+            Err(Refusal { reason, .. }) => {
+                let unknown = WorstCase::Unknown { reason, at_least: Duration::ZERO, parts: Vec::new() };
+                (unknown.clone(), unknown, None)
             }
         };
-        let margin = Margin::of(target, &worst);
-        Row { subject: self.question.subject.clone(), what, target, worst, margin, answer }
+        let row = |what: Objective, worst: WorstCase| {
+            let target = question.target(what).value;
+            let margin = Margin::of(target, &worst);
+            Row { subject: question.subject.clone(), what, target, worst, margin, answer: answer.clone() }
+        };
+        let rto = row(Objective::Rto, time);
+        // A tier of data only has a time.
+        if question.subject.kind == SubjectKind::Tier { vec![rto] } else { vec![row(Objective::Rpo, loss), rto] }
     }
 }
 

@@ -93,11 +93,12 @@ impl Sum {
         (!self.lacks.is_empty(), self.total())
     }
 
-    pub fn worst(&self) -> WorstCase {
-        let (total, parts) = (self.total(), self.parts.clone());
-        match self.lacks.first() {
+    pub fn into_worst(self) -> WorstCase {
+        let total = self.total();
+        let Sum { parts, lacks } = self;
+        match lacks.into_iter().next() {
             None => WorstCase::Known { total, parts },
-            Some(lack) => WorstCase::Unknown { reason: lack.reason.clone(), at_least: total, parts },
+            Some(lack) => WorstCase::Unknown { reason: lack.reason, at_least: total, parts },
         }
     }
 }
@@ -168,7 +169,7 @@ impl<'p> Figures<'p> {
     pub fn standby_lag(&self) -> Figure<Duration> {
         Self::pick(None, self.policy.objectives.assume.standby_lag, "standby_lag", Duration::from_mins(1))
     }
-    fn backup_rate(&self) -> Figure<Rate> {
+    pub fn backup_rate(&self) -> Figure<Rate> {
         Self::pick(None, self.policy.objectives.assume.backup, "backup", Rate::per_second(100 * MB))
     }
     pub fn load_rate(&self) -> Figure<Rate> {

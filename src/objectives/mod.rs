@@ -34,7 +34,7 @@ pub fn assess(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instan
     let mut findings = judge::judge(&figures, &cases);
     findings.extend(reach::judge(&figures, &reach));
     Assessment {
-        rows: cases.iter().flat_map(answer::Case::rows).collect(),
+        rows: cases.into_iter().flat_map(answer::Case::into_rows).collect(),
         reach: reach.into_iter().map(|job| job.row).collect(),
         findings,
     }

@@ -161,13 +161,44 @@ impl Runs<'_> {
         }
         if self.schedule.times().is_none() {
             // Every offset from Greenwich is a multiple of a quarter of an hour.
-            return (900 % step == 0 || (DAY % step == 0 && keep.zone == jiff::tz::TimeZone::UTC)).then_some(0);
+            let swing = if kind == TierKind::Hourly { self.swing(keep) } else { 0 };
+            return (900 % step == 0 || (DAY % step == 0 && keep.zone == jiff::tz::TimeZone::UTC)).then_some(swing);
         }
         if kind == TierKind::Hourly {
-            return (step == 3_600).then_some(0);
+            return (step == 3_600).then(|| self.swing(keep));
         }
         // Every day has a run, so the first one of a day is always at the same time: unless days are those of another zone.
-        if *self.schedule.zone().time_zone() == keep.zone { Some(0) } else { *self.play.get_or_init(|| self.play_between_zones(keep)) }
+        if *self.schedule.zone().time_zone() == keep.zone {
+            Some(self.skipped(Some(kind)))
+        } else {
+            *self.play.get_or_init(|| self.play_between_zones(keep))
+        }
+    }
+
+    /// By how much a run is late on a day on which its time is left out because the clocks go forward: of the first runs of
+    /// such buckets, or of all runs.
+    fn skipped(&self, kind: Option<TierKind>) -> i64 {
+        let zone = self.schedule.zone().time_zone();
+        let Some(usual) = self.schedule.times().and_then(|times| times.first().copied()) else { return 0 };
+        let late = |change: jiff::tz::TimeZoneTransition<'_>| {
+            let begin = first_of(kind.unwrap_or(TierKind::Daily), change.timestamp(), zone)?;
+            let first = self.schedule.next_after(begin - jiff::SignedDuration::from_nanos(1))?;
+            let minutes = (first.as_second() + i64::from(zone.to_offset(first).seconds())).rem_euclid(DAY) / 60;
+            Some((minutes - i64::from(usual.minute_of_day())).max(0) * 60)
+        };
+        // Some years of them: days on which a job does not run are passed by.
+        zone.following(self.now).take(12).filter_map(late).max().unwrap_or(0)
+    }
+
+    /// A day of the calendar on which periods are reckoned may be longer than 24 hours, by so much.
+    fn swing(&self, keep: &Keep) -> i64 {
+        let mut offset = keep.zone.to_offset(self.now);
+        let mut swing = 0;
+        for change in keep.zone.following(self.now).take(4) {
+            swing = swing.max(i64::from(offset.seconds() - change.offset().seconds()));
+            offset = change.offset();
+        }
+        swing
     }
 
     /// The clocks of one zone against those of another, in each half of the months of a year.
@@ -221,13 +252,13 @@ impl Runs<'_> {
     /// nothing from them. Elsewhere it takes its hour once, since the clocks go back again before they go forward again.
     fn runs_in_a_row(&self, gaps: u32, keep: &Keep) -> i64 {
         let (usual, length) = (self.shortest().usual.as_secs() as i64, self.shortest().length.as_secs() as i64);
-        let hour = if self.is_calendar(usual, keep) { 0 } else { (usual - length).max(0) };
+        let hour = if self.is_calendar(usual, keep) { self.skipped(None) } else { (usual - length).max(0) + self.swing(keep) };
         (usual.saturating_mul(i64::from(gaps)) - hour).max(0)
     }
 
     fn longest_days(&self, keep: &Keep) -> i64 {
         let (usual, length) = (self.longest.usual.as_secs() as i64, self.longest.length.as_secs() as i64);
-        if self.is_calendar(usual, keep) { usual } else { length.max(usual) }
+        if self.is_calendar(usual, keep) { usual + self.skipped(None) } else { length.max(usual) + self.swing(keep) }
     }
 
     fn is_calendar(&self, usual: i64, keep: &Keep) -> bool {
@@ -262,12 +293,19 @@ impl Runs<'_> {
     }
 }
 
-/// From one moment to a later one, in months and the rest.
+/// From one moment to a later one, in whole months and a rest of half a month at most, forward or back: so that the shorter
+/// of two that are nearly alike is found.
 fn between(from: Instant, to: Instant, zone: &jiff::tz::TimeZone) -> Back {
     let (start, end) = (from.to_zoned(zone.clone()), to.to_zoned(zone.clone()));
     let Ok(span) = start.until((jiff::Unit::Month, &end)) else { return Back::default() };
+    let months = span.get_months();
+    if span.get_days() >= 16
+        && let Ok(beyond) = start.checked_add(jiff::Span::new().months(months + 1))
+    {
+        return Back { months: i64::from(months) + 1, seconds: end.timestamp().as_second() - beyond.timestamp().as_second() };
+    }
     let time = i64::from(span.get_hours()) * 3_600 + span.get_minutes() * 60 + span.get_seconds();
-    Back { months: i64::from(span.get_months()), seconds: i64::from(span.get_days()) * DAY + time }
+    Back { months: i64::from(months), seconds: i64::from(span.get_days()) * DAY + time }
 }
 
 /// When the bucket of a moment began.

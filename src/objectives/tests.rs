@@ -340,6 +340,9 @@ fn what_is_guaranteed_is_what_retention_keeps() {
     let schedules = [
         "cron: '0 2 * * *'",
         "cron: '30 3 * * *', timezone: Europe/Oslo",
+        // At a time that is left out when the clocks go forward.
+        "cron: '0 2 * * *', timezone: Europe/Oslo",
+        "on: sunday, at: '02:00', timezone: Europe/Oslo",
         "every: 6h",
         "on: sunday, at: '03:00'",
         "cron: '0 2 * * 1-5'",
@@ -358,6 +361,12 @@ fn what_is_guaranteed_is_what_retention_keeps() {
         "monthly: 1y",
         "yearly: 3y",
         "quarterly: 5, timezone: America/New_York",
+        "daily: 7, timezone: Europe/Oslo",
+        "weekly: 5, timezone: Europe/Oslo",
+        "monthly: 6, timezone: Europe/Oslo",
+        "last: 10, timezone: Europe/Oslo",
+        "for: 40d, timezone: Europe/Oslo",
+        "daily: 30d, timezone: Europe/Oslo",
     ];
     for schedule in schedules {
         for keep in keeps {
@@ -433,11 +442,16 @@ fn speed() {
     );
     let policy = policy(&text);
     let now = NOW.parse().expect("a moment");
+    let typical = self::policy(&format!(
+        "{NIGHTLY}wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}\nobjectives:\n  rpo: 5m\n  rto: 4h\n  {ASSUME}\n  scenarios: \
+         {{ a: {{ recover: table }}, b: {{ recover: cluster, from: offsite }}, c: {{ recover: database }} }}\n"
+    ));
     let timed = |what: &str, work: &dyn Fn()| {
         let begin = std::time::Instant::now();
         (0..1_000).for_each(|_| work());
         println!("{what}: {:?} each", begin.elapsed() / 1_000);
     };
+    timed("a typical one", &|| drop(std::hint::black_box(assess(&typical, None, now))));
     timed("all of it", &|| {
         let _ = std::hint::black_box(assess(&policy, None, now));
     });
@@ -455,4 +469,32 @@ fn speed() {
             let _ = std::hint::black_box(runs().back(&backup.keep));
         });
     }
+}
+
+#[test]
+fn the_defaults_are_those_that_are_written_down() {
+    let policy = policy(
+        "  deep: { s3: { bucket: deep, storage_class: DEEP_ARCHIVE } }\n  cold: { s3: { bucket: cold, storage_class: GLACIER } }\n\
+         objectives: { rto: 1d }\n",
+    );
+    let figures = Figures::new(&policy, None, NOW.parse().expect("a moment"));
+    let store = |name: &str| name.parse::<crate::units::Name>().expect("a name");
+    let thaw = |name: &str| figures.thaw(&store(name)).expect("it has to thaw").value.to_string();
+    let used = [
+        figures.backup_rate().value.to_string(),
+        figures.restore_rate(&store("main")).value.to_string(),
+        figures.load_rate().value.to_string(),
+        figures.replay_rate().value.to_string(),
+        figures.push().value.to_string(),
+        figures.assess().value.to_string(),
+        figures.provision().value.to_string(),
+        thaw("cold"),
+        thaw("deep"),
+        figures.validate().value.to_string(),
+        figures.release().value.to_string(),
+        figures.promote().value.to_string(),
+        figures.standby_lag().value.to_string(),
+    ];
+    assert_eq!(used.as_slice(), DEFAULTS.map(|(_, value)| value));
+    assert!(figures.cluster_size().is_err() && figures.wal_per_hour().is_err(), "sizes are never invented");
 }

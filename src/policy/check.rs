@@ -563,9 +563,10 @@ fn meant<'m>(key: &str, map: &'m Map) -> Option<&'m str> {
     }
 }
 
-/// What all unknown keys of an element probably stand for.
+/// What the unknown keys of an element probably stand for. Of a great many the first are enough.
 fn meant_by<'m>(entries: &[Entry], map: &'m Map) -> Vec<&'m str> {
-    entries.iter().filter(|entry| !map.fields.contains_key(&entry.key)).filter_map(|entry| meant(&entry.key, map)).collect()
+    let unknown = entries.iter().filter(|entry| !map.fields.contains_key(&entry.key)).take(MANY_KEYS);
+    unknown.filter_map(|entry| meant(&entry.key, map)).collect()
 }
 
 type Reader = fn(&str) -> Result<(), QuantityError>;

@@ -40,6 +40,11 @@ impl Source {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
+    /// Where a line begins, counted from 1; behind the last one, where the text ends.
+    pub fn line_start(&self, line: usize) -> usize {
+        self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len())
+    }
+
     pub fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1);

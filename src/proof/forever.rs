@@ -22,13 +22,16 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         let count = per_year(schedule, facts.now);
         let growth =
             facts.size(backup).map_or(String::new(), |size| format!(", {}", Bytes::new(size.get().saturating_mul(count)).rounded()));
+        let many = match count {
+            0 => "less than one a year".to_owned(),
+            count => format!("about {count} a year{growth}"),
+        };
         let base = match &backup.method {
             Method::Incremental { of, .. } => format!(", and with them those of `backups.{of}`"),
             _ => String::new(),
         };
-        let many = if count == 1 { "about 1 a year".to_owned() } else { format!("about {count} a year") };
         findings.push(
-            Finding::warning(FOR_EVER, job(name), format!("its backups are kept for ever{base}: {many}{growth}"))
+            Finding::warning(FOR_EVER, job(name), format!("its backups are kept for ever{base}: {many}"))
                 .on_key()
                 .label("has no `keep`")
                 .hint("Say how long, for example `keep: { daily: 30, monthly: 12 }`."),

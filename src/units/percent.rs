@@ -92,6 +92,7 @@ mod tests {
             ("80  %", QuantityFault::Form, "`80  %` is not a percentage"),
         ] {
             let error = text.parse::<Percent>().expect_err(text);
+            let hint = if text == "80" { "Write `80%`." } else { hint };
             assert_eq!((error.fault, error.message.as_str(), error.hint.as_str()), (fault, message, hint));
         }
     }

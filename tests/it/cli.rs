@@ -86,13 +86,18 @@ pub fn sound(name: &str) -> String {
     format!(
         "version: 1
 policy: {name}
-cluster: {{ connection: service={name} }}
-objectives: {{ rpo: 24h, rto: 4h }}
-stores: {{ main: {{ s3: {{ bucket: {name}-backups, region: eu-central-1 }} }} }}
+cluster: {{ connection: service={name}, databases: [app] }}
+objectives: {{ rpo: 24h, rto: 4h, assume: {{ cluster_size: 1GB, wal_per_hour: 10MB }} }}
+stores: {{ main: {{ local: {{ path: /srv/backups/{name} }}, replicated: {{ to: elsewhere }} }} }}
 encryption: {{ none: {{ because: a sample for tests }} }}
 wal: {{ store: main, timeout: 60s, keep: 30d }}
 backups:
   nightly: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {{ daily: 30 }} }}
+drills:
+  weekly:
+    restore: {{ latest: nightly }}
+    schedule: {{ on: sunday, at: \"05:00\" }}
+    expect: {{ rows: {{ check: row-counts }} }}
 receivers: {{ dba: {{ email: {{ to: [dba@example.com] }} }} }}
 alerts: {{ routes: [{{ severity: critical, to: [dba] }}] }}
 smtp: {{ host: localhost, from: seawall@example.com }}

@@ -42,6 +42,10 @@ fn no_room_uses_one_above_it_and_the_core_never_acts() {
     let mut breaches = Vec::new();
     for path in files {
         let inside = path.strip_prefix(&folder).expect("it was found there");
+        // Unit tests read samples and measure time; what they test may not.
+        if inside.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs"))) {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         breaches.extend(rules::breaches(inside.to_str().expect("our file names are ASCII"), &text));
     }

@@ -1,10 +1,11 @@
 //! The piece of a line that a finding is about, fit to be printed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::secrets::{STARS, Secrets};
 use crate::cli::terminal::is_wild;
-use crate::policy::source::Place;
+use crate::policy::source::{Place, Source};
 
 /// Longer lines are cut around what they are shown for.
 const MAX_LINE: usize = 240;
@@ -23,6 +24,12 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
+    /// A whole line, or its beginning, counted from 1.
+    pub(super) fn of_line(source: &Arc<Source>, line: usize, secrets: &Secrets) -> String {
+        let start = source.line_start(line);
+        Excerpt::of(&Place::new(source, start, start), secrets).map(|excerpt| excerpt.text).unwrap_or_default()
+    }
+
     /// None when the text could not be read.
     pub(super) fn of(place: &Place, secrets: &Secrets) -> Option<Self> {
         let text = &place.source.text;
@@ -99,7 +106,6 @@ fn floor(text: &str, mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::source::Source;
 
     fn excerpt(text: &str, span: Range<usize>) -> Excerpt {
         let source = Source::new("x.yaml", "x.yaml", text.to_owned());

@@ -1,5 +1,7 @@
 //! Findings for people: the message, the line with what is meant underlined, what was expected, and the way out.
 
+use std::sync::Arc;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::excerpt::Excerpt;
@@ -79,13 +81,18 @@ fn printed(finding: &Finding, secrets: &Secrets, renderer: &Renderer) -> String 
         group: Group::with_title(level.primary_title(secrets.clean(&finding.message)).id(finding.code.to_string())),
         columns: Vec::new(),
     };
+    let mut marks: Vec<Mark<'_>> = Vec::new();
     if let Some(place) = &finding.place {
         let label = finding.label.as_deref().map(|label| secrets.clean(label));
-        places = places.with(place, AnnotationKind::Primary, label, secrets);
+        marks.push(Mark { place, kind: AnnotationKind::Primary, label });
     }
     for related in &finding.related {
         let Some(place) = &related.place else { continue };
-        places = places.with(place, AnnotationKind::Context, Some(secrets.clean(&related.message)), secrets);
+        marks.push(Mark { place, kind: AnnotationKind::Context, label: Some(secrets.clean(&related.message)) });
+    }
+    while !marks.is_empty() {
+        let together = near_the_first(&mut marks);
+        places = places.with(&together, secrets);
     }
     let Places { mut group, columns } = places;
     if !finding.path.is_top() {
@@ -110,19 +117,64 @@ struct Places<'a> {
     columns: Vec<(String, String)>,
 }
 
+/// A place that is underlined.
+struct Mark<'f> {
+    place: &'f Place,
+    kind: AnnotationKind,
+    label: Option<String>,
+}
+
+/// How many lines further away a place may be to be shown in the same piece of text.
+const MAX_AWAY: usize = 200;
+
+/// Takes out the first of the places and those that are shown with it: of the same text, and not far away.
+fn near_the_first<'f>(marks: &mut Vec<Mark<'f>>) -> Vec<Mark<'f>> {
+    let first = marks.remove(0);
+    let (source, line) = (&first.place.source, first.place.start_position().line);
+    let near = |mark: &mut Mark<'f>| Arc::ptr_eq(&mark.place.source, source) && mark.place.start_position().line.abs_diff(line) <= MAX_AWAY;
+    let others: Vec<Mark<'f>> = marks.extract_if(.., near).collect();
+    std::iter::once(first).chain(others).collect()
+}
+
 impl Places<'_> {
-    fn with(mut self, place: &Place, kind: AnnotationKind, label: Option<String>, secrets: &Secrets) -> Self {
-        let name = tame(&place.source.name).into_owned();
-        let Some(excerpt) = Excerpt::of(place, secrets) else {
+    /// Shows places of one text; all lines between them go to the renderer, which leaves out those that nothing is said of.
+    fn with(mut self, marks: &[Mark<'_>], secrets: &Secrets) -> Self {
+        let Some(first) = marks.first() else { return self };
+        let source = &first.place.source;
+        let name = tame(&source.name).into_owned();
+        let excerpts: Option<Vec<Excerpt>> = marks.iter().map(|mark| Excerpt::of(mark.place, secrets)).collect();
+        let Some(excerpts) = excerpts else {
             return Places { group: self.group.element(Origin::path(name)), ..self };
         };
-        let shown = excerpt.text[..excerpt.span.start].chars().count() + 1;
-        if shown != excerpt.column {
-            let header = |column: usize| format!("{name}:{}:{column}", excerpt.line);
-            self.columns.push((header(shown), header(excerpt.column)));
+        let lines = excerpts.iter().map(|excerpt| excerpt.line);
+        let (top, bottom) = (lines.clone().min().unwrap_or(1), lines.max().unwrap_or(1));
+        let one_window = excerpts.iter().all(|one| excerpts.iter().all(|other| one.line != other.line || one.text == other.text));
+        if !one_window {
+            // Two parts of one long line are shown apart.
+            return marks.chunks(1).fold(self, |places, mark| places.with(mark, secrets));
         }
-        let annotation = kind.span(excerpt.span).label(label);
-        let snippet = Snippet::source(excerpt.text).path(name).line_start(excerpt.line).annotation(annotation);
+        let mut text = String::new();
+        let mut starts = Vec::new();
+        for line in top..=bottom {
+            starts.push(text.len());
+            match excerpts.iter().find(|excerpt| excerpt.line == line) {
+                Some(excerpt) => text.push_str(&excerpt.text),
+                None => text.push_str(&Excerpt::of_line(source, line, secrets)),
+            }
+            text.push('\n');
+        }
+        if let Some(excerpt) = excerpts.first() {
+            let shown = excerpt.text[..excerpt.span.start].chars().count() + 1;
+            if shown != excerpt.column {
+                let header = |column: usize| format!("{name}:{}:{column}", excerpt.line);
+                self.columns.push((header(shown), header(excerpt.column)));
+            }
+        }
+        let mut snippet = Snippet::source(text).path(name).line_start(top);
+        for (excerpt, mark) in excerpts.iter().zip(marks) {
+            let start = starts[excerpt.line - top];
+            snippet = snippet.annotation(mark.kind.span(start + excerpt.span.start..start + excerpt.span.end).label(mark.label.clone()));
+        }
         Places { group: self.group.element(snippet), ..self }
     }
 }

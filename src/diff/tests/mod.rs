@@ -2,6 +2,7 @@
 
 mod mutation;
 mod sentences;
+mod speed;
 
 use std::path::Path;
 
@@ -54,7 +55,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
     let backups: Vec<Backup> = (0..count)
         .map(|ago| {
             let started = first - day * i32::try_from(ago).expect("few");
-            let position = 1_000_000 - ago as u64 * 100;
+            let position = 1_000_000_000 - ago as u64 * 100;
             Backup {
                 id: format!("n{ago:05}").parse().expect("an id"),
                 job: "nightly".parse().expect("a name"),
@@ -79,7 +80,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
         system_identifier: Some(cluster),
         timeline: Timeline(std::num::NonZeroU32::MIN),
         from_lsn: Lsn(0),
-        to_lsn: Lsn(2_000_000),
+        to_lsn: Lsn(2_000_000_000),
         from_time: first - day * i32::try_from(count).expect("few"),
         to_time: now(),
     }];

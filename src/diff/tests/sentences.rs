@@ -447,6 +447,8 @@ fn markdown_is_fit_for_a_comment() {
     assert!(text.contains("Destructive:\n  - SW0903 existing backups of `nightly`"), "{text}");
     let json = serde_json::to_value(&diff).expect("it has a form");
     assert_eq!(json["format_version"], 1);
+    let schema = schemars::schema_for!(FleetDiff).to_value();
+    assert!(jsonschema::validator_for(&schema).expect("a schema").is_valid(&json), "the JSON fits its schema");
     assert_eq!(json.pointer("/policies/0/consequences/1/existing/known/backups").and_then(|all| all.as_array()).map(Vec::len), Some(27));
     assert_eq!(fleet(&[policy(SHOP)], &[policy(SHOP)]).to_markdown(), "**no change in meaning**\n");
 }

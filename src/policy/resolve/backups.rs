@@ -123,14 +123,12 @@ impl Resolver<'_> {
         self.standby_for(logical.from, &path.key("from"));
         let known = self.file.cluster.as_ref().map(|cluster| cluster.databases.clone()).unwrap_or_default();
         match &logical.databases {
-            Some(databases) if databases.is_empty() => {
-                if !self.was_cut_within(&path.key("databases")) {
-                    self.push(
-                        Finding::error(NOTHING_TO_BACK_UP, path.key("databases"), "this dump would hold nothing")
-                            .on_key()
-                            .hint("Name a database, or take `databases` out to dump those of the cluster."),
-                    );
-                }
+            Some(databases) if databases.is_empty() && !self.was_cut_within(&path.key("databases")) => {
+                self.push(
+                    Finding::error(NOTHING_TO_BACK_UP, path.key("databases"), "this dump would hold nothing")
+                        .on_key()
+                        .hint("Name a database, or take `databases` out to dump those of the cluster."),
+                );
             }
             Some(databases) if !known.is_empty() => {
                 for (index, database) in databases.iter().enumerate() {

@@ -188,6 +188,11 @@ fn backups_that_stay_for_ever() {
         &body("{ logical: {}, size: 2GB, schedule: { date: \"01-15\", at: \"02:00\" } }"),
         &["warning backups.job: its backups are kept for ever: about 1 a year, 2 GB"],
     );
+    assert_with_main(
+        504,
+        &body("{ physical: {}, schedule: { date: 02-29, at: \"02:00\" } }"),
+        &["warning backups.job: its backups are kept for ever: less than one a year"],
+    );
     assert_with_main(504, &body("{ physical: {} }"), &[]);
     assert_with_main(504, &body("{ engine: { pgbackrest: { stanza: shop } }, schedule: { at: \"02:00\" } }"), &[]);
     assert_with_main(

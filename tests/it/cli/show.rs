@@ -17,7 +17,7 @@ contacts:
   oslo: { name: \"no\", role: \"says: \\\"yes\\\" # really\" }
 escalation: [{ contact: oslo }, { contact: oslo, after: 1h }]
 ";
-    let heir = sound("orders").replace("objectives: { rpo: 24h, rto: 4h }\n", "objectives: { rpo: 24h }\n").replace(
+    let heir = sound("orders").replace("rpo: 24h, rto: 4h, ", "rpo: 24h, ").replace(
         "backups:\n",
         "backups:\n  weekly: { physical: {}, schedule: { on: sunday, at: \"03:10\" }, window: weekly, keep: { weekly: 4 } }\n",
     );

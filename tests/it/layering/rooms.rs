@@ -34,6 +34,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("recovery", Kind::Core, &["units", "inventory"]),
     room("policy", Kind::Core, &["units", "inventory", "schedule", "retention"]),
     room("objectives", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy"]),
+    room("proof", Kind::Core, &["units", "inventory", "schedule", "retention", "policy"]),
     room("plan", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives"]),
     room("diff", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives", "plan"]),
     room("alert", Kind::Core, &["units", "policy"]),
