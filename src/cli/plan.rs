@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::diagnostics::{self, FindingRecord, Secrets, Shown, record};
 use super::examine::Examined;
 use super::exit::{Exit, Trouble};
-use super::fleet::{Fleet, Tally};
+use super::fleet::Fleet;
 use super::location::Location;
 use super::moment;
-use super::terminal::{Colour, Terminal, print};
+use super::terminal::{Colour, Terminal, print, tame};
 use super::validate::{SummaryRecord, json, summary_record};
 use crate::objectives::{Assessment, ReachRow, Row};
+use crate::plan::words::quoted;
 use crate::plan::{self, Plan, markdown};
 use crate::policy::finding::{Finding, Weight};
 use crate::units::Instant;
@@ -151,15 +152,24 @@ fn human(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding], terminal:
     let width = u16::try_from(terminal.width.min(120)).unwrap_or(120);
     let mut text = String::new();
     for each in planned {
-        let name = &each.plan.policy;
-        let heading = format!("Plan of {name} ({}), made for {}", each.examined.document.source.name, plan::minute(each.plan.made_at));
-        text.push_str(&format!("{heading}\n{}\n{}\n\n", "=".repeat(heading.chars().count().min(usize::from(width))), each.plan.digest));
+        let heading = format!("Plan of {} ({})", each.plan.policy, tame(&each.examined.document.source.name));
+        let line = "=".repeat(heading.chars().count().min(usize::from(width)));
+        text.push_str(&format!("{heading}\n{line}\n{}\n{}\n\n", made(&each.plan), each.plan.digest));
         text.push_str(&each.assessment.to_text(width));
         text.push_str(&each.plan.to_text(width));
     }
     text.push_str(&diagnostics::render(findings, terminal));
     text.push_str(&format!("{}\n", diagnostics::summary(fleet, findings)));
     text
+}
+
+/// What the plan was made from.
+fn made(plan: &Plan) -> String {
+    let inventory = match plan.observed_at {
+        Some(at) => format!("with the inventory of {}", plan::minute(at)),
+        None => "without an inventory".to_owned(),
+    };
+    format!("made for {}, {inventory}", plan::minute(plan.made_at))
 }
 
 fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
@@ -181,27 +191,23 @@ fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Resul
 }
 
 fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> String {
-    let mut text = format!("**seawall plan**: {}\n\n", markdown::escaped(&diagnostics::summary(fleet, findings)));
-    let tally = Tally::of(findings);
-    if tally.errors + tally.warnings > 0 {
-        let rows: Vec<Vec<String>> = findings
-            .iter()
-            .filter(|finding| finding.weight != Weight::Note && finding.acknowledged.is_none())
-            .map(|finding| {
-                let place = finding
-                    .place
-                    .as_ref()
-                    .map(|place| format!("{}:{}", place.source.name, place.start_position().line))
-                    .unwrap_or_default();
-                let weight = if finding.weight == Weight::Error { "error" } else { "warning" };
-                vec![weight.into(), finding.code.to_string(), place, finding.message.clone(), finding.hint.clone().unwrap_or_default()]
-            })
-            .collect();
-        text.push_str(&markdown::table(&["", "code", "where", "what", "how to mend it"], &rows));
-        text.push('\n');
-    }
+    let mut text = format!("**seawall plan**: {}\n\n", markdown::prose(&diagnostics::summary(fleet, findings)));
+    let (secrets, shown) = (Secrets::of(findings), Shown::of(findings));
+    let to_mend = shown.findings.iter().filter(|finding| finding.weight != Weight::Note && finding.acknowledged.is_none());
+    let rows: Vec<Vec<String>> = to_mend
+        .map(|finding| {
+            let found = record(finding, &secrets);
+            let place = found.place.map(|place| format!("`{}:{}`", place.file.replace('`', "'"), place.line)).unwrap_or_default();
+            let weight = if finding.weight == Weight::Error { "error" } else { "warning" };
+            vec![weight.into(), found.code, place, found.message, found.hint.unwrap_or_default()]
+        })
+        .collect();
+    text.push_str(&markdown::table(&["", "code", "where", "what", "how to mend it"], &rows));
+    text.push('\n');
     for each in planned {
-        text.push_str(&format!("### {}\n\n", markdown::escaped(each.plan.policy.as_str())));
+        text.push_str(&format!("### `{}`\n\n", each.plan.policy));
+        let file = quoted(&each.examined.document.source.name);
+        text.push_str(&format!("{}\n\n", markdown::prose(&format!("From {file}, {}; policy `{}`.", made(&each.plan), each.plan.digest))));
         text.push_str(&each.assessment.to_markdown());
         text.push_str(&each.plan.to_markdown());
         text.push('\n');

@@ -19,8 +19,10 @@ use crate::units::{Bytes, Instant, Name};
 
 /// The difference between two versions of a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Difference of two versions of policies, as seawall sees it")]
 pub struct FleetDiff {
     /// The version of this JSON's shape.
+    #[schemars(range(min = 1, max = 1))]
     pub format_version: u32,
     /// The policies that differ in meaning, by name.
     pub policies: Vec<PolicyDiff>,
