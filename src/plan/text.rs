@@ -169,7 +169,11 @@ pub(super) fn remarks(store: &StoreState) -> Vec<String> {
     remarks.extend(undecided.iter().map(|(reason, count)| format!("undecided, so kept: {}: {reason}", counted(*count, "backup"))));
     if let Some(wal) = store.wal.as_ref().filter(|wal| wal.deletable > 0) {
         let verb = if wal.deletable == 1 { "is" } else { "are" };
-        remarks.push(format!("log: {} of {} {verb} no longer needed", wal.deletable, counted(wal.ranges, "stretch").replace("stretchs", "stretches")));
+        remarks.push(format!(
+            "log: {} of {} {verb} no longer needed",
+            wal.deletable,
+            counted(wal.ranges, "stretch").replace("stretchs", "stretches")
+        ));
     }
     remarks
 }
