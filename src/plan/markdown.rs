@@ -173,7 +173,9 @@ fn store_markdown(text: &mut String, store: &StoreState) {
         let summary = format!("To be deleted: {}", counted(going.len(), "backup"));
         // Inside the list item, so that the list goes on behind it.
         text.push('\n');
-        text.extend(folded(&summary, &body).trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }));
+        text.extend(
+            folded(&summary, &body).trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }),
+        );
         text.push('\n');
     }
 }
@@ -207,7 +209,10 @@ mod tests {
 
     #[test]
     fn a_summary_is_html() {
-        assert!(folded("Steps of `a_b` </summary>", "x").starts_with("<details><summary>Steps of <code>a_b</code> &lt;/summary&gt;</summary>\n"));
+        assert!(
+            folded("Steps of `a_b` </summary>", "x")
+                .starts_with("<details><summary>Steps of <code>a_b</code> &lt;/summary&gt;</summary>\n")
+        );
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl fmt::Display for Action {
             Action::CheckRoom { store, at_least: None } => write!(f, "check that `{store}` has room for as much as last time"),
             Action::RefreshAggregate { database, view, timeout } => {
                 write!(f, "refresh {} in {}, for at most {timeout}", quoted(view), quoted(database))
-            },
+            }
             Action::BeginBackup { from } => write!(f, "begin a backup on {from} (pg_backup_start)"),
             Action::ReadDataDirectory { workers: Some(workers) } => {
                 let workers = counted(usize::from(*workers), "worker");

@@ -77,7 +77,10 @@ fn refreshes(policy: &Policy, name: &Name, steps: &mut Vec<Step>) {
                     view: view.clone(),
                     timeout: aggregate.refresh_timeout.unwrap_or(Duration::from_mins(10)),
                 },
-                format!("{} is refreshed before this backup", quoted(PolicyPath::from(["timescaledb", database, "continuous_aggregates", view]))),
+                format!(
+                    "{} is refreshed before this backup",
+                    quoted(PolicyPath::from(["timescaledb", database, "continuous_aggregates", view]))
+                ),
                 vec![Precondition::ServerIsUp],
             ));
         }
@@ -225,7 +228,11 @@ pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)
             Precondition::NothingNeedsThem,
             Precondition::ClockAgrees { within: Duration::from_mins(2) },
         ];
-        steps.push(Step::new(Action::MarkExpired { store: store.clone(), backups }, "the policy keeps only what a rule or a hold wants", needs));
+        steps.push(Step::new(
+            Action::MarkExpired { store: store.clone(), backups },
+            "the policy keeps only what a rule or a hold wants",
+            needs,
+        ));
         steps.push(Step::new(
             Action::DeleteMarked { store: store.clone(), after: policy.expire.grace },
             "what is deleted was listed twice, with time in between to object",
