@@ -166,7 +166,7 @@ fn a_branch_is_compared_with_what_it_extended_then() {
     for (old, new) in [("git:main:policies", "policies"), ("git:HEAD:policies/team/a.yaml", "policies/team/a.yaml")] {
         let run = room.run(&["diff", old, new]);
         assert_eq!(run.code, Some(3), "{run:?}");
-        assert!(run.stdout.contains("retention of `backups.weekly` in `main` is shortened: weekly 8 → 4"), "{run:?}");
+        assert!(run.stdout.contains("retention of `backups.weekly` is shortened: weekly 8 → 4"), "{run:?}");
     }
     assert_eq!(room.run(&["diff", "git:main:policies", "git:HEAD:policies"]).stdout, "no change in meaning\n");
     git(&room, &["commit", "-q", "-a", "-m", "second"]);
@@ -183,14 +183,15 @@ fn a_branch_is_compared_with_what_it_extended_then() {
 fn hostile_words_stay_words() {
     for (at, words) in HOSTILE.iter().enumerate() {
         let old = sound("a-one");
+        let sql = format!("\"\\\"{words}\\\"\"");
         let new = format!(
             "{}description: \"{words}\"
 owner: \"{words}\"
-holds: {{ case: {{ reason: \"{words}\", until: 2028-12-31, rows: {{ table: \"{words}\", where: \"{words}\" }} }} }}
-timescaledb: {{ app: {{ hypertables: {{ \"{words}\": {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
+holds: {{ case: {{ reason: \"{words}\", until: 2028-12-31, rows: {{ table: {sql}, where: \"{words}\" }} }} }}
+timescaledb: {{ app: {{ hypertables: {{ {sql}: {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
 acknowledge: [{{ finding: SW0903, reason: \"{words}\" }}]
 ",
-            old.replace("daily: 30", "daily: 7").replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [\"{words}\"] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
+            old.replace("daily: 30", "daily: 7").replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
         );
         let (first, second) = (format!("{at} old `<script>|.yaml"), format!("{at} new `<script>|.yaml"));
         let room = Room::new().with(&first, old).with(&second, new);

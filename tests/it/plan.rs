@@ -25,7 +25,10 @@ fn steady(text: &str) -> String {
 
 /// A policy whose jobs an inventory knows all about.
 fn plain(room: Room) -> Room {
-    room.with("a.yaml", sound("a-one"))
+    let text = sound("a-one");
+    let (before, drill) = text.split_once("drills:").expect("a drill");
+    let (_, after) = drill.split_once("receivers:").expect("receivers");
+    room.with("a.yaml", format!("{before}receivers:{after}"))
 }
 
 fn inventory(newest: &str, more: &str) -> String {
@@ -65,7 +68,11 @@ fn plans_read_as_they_did() {
             steady(&run.stdout)
         };
         let text = run("human");
-        assert!(text.lines().all(|line| line.chars().count() <= 120 || line.contains(" |")), "{name} is too wide");
+        // The findings quote lines as they are.
+        let plan =
+            text.lines().take_while(|line| !["error[", "warning[", "note[", "acknowledged["].iter().any(|word| line.starts_with(word)));
+        let wide: Vec<&str> = plan.filter(|line| line.chars().count() > 120).collect();
+        assert!(wide.is_empty(), "{name} is too wide: {wide:#?}");
         golden_at(&format!("tests/plan/{name}.txt"), &text);
         if in_full.contains(&name) || in_markdown.contains(&name) {
             golden_at(&format!("tests/plan/{name}.md"), &run("markdown"));
@@ -221,10 +228,10 @@ pub fn assert_harmless(name: &str, text: &str, is_markdown: bool) {
     let ours = ["<details>", "</details>", "<summary>", "</summary>", "<br>", "<code>", "</code>", "<!-- -->"];
     for line in text.lines() {
         // What stands between backticks is shown as it is; all other tags must be ours.
-        let outside: String = line.replace("\\`", "").split('`').step_by(2).collect();
+        let outside: String = line.replace("\\`", "").replace("\\]", "").split('`').step_by(2).collect();
         let rest = ours.iter().fold(outside.clone(), |rest, tag| rest.replace(tag, ""));
         assert!(!rest.contains('<'), "{name}: a tag in {line:?}");
-        assert!(!rest.contains("@e") && !rest.contains("](j"), "{name}: a call or a link in {line:?}");
+        assert!(!outside.contains("@e") && !outside.contains("](j"), "{name}: a call or a link in {line:?}");
         assert!(!line.starts_with("# heading"), "{name}: {line:?}");
     }
     let mut columns = None;
@@ -238,14 +245,15 @@ pub fn assert_harmless(name: &str, text: &str, is_markdown: bool) {
 #[test]
 fn hostile_words_stay_words() {
     for (at, words) in HOSTILE.iter().enumerate() {
+        let sql = format!("\"\\\"{words}\\\"\"");
         let policy = format!(
             "{}description: \"{words}\"
 owner: \"{words}\"
 hooks: {{ before_restore: {{ run: [\"{words}\"] }} }}
-timescaledb: {{ app: {{ continuous_aggregates: {{ \"{words}\": {{ refresh_before: [nightly] }} }}, hypertables: {{ \"{words}\": {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
+timescaledb: {{ app: {{ continuous_aggregates: {{ {sql}: {{ refresh_before: [nightly] }} }}, hypertables: {{ {sql}: {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
 ",
             sound("a-one")
-                .replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [\"{words}\"], database: \"{words}\" }}, before: {{ run: [\"{words}\", \"{words}\"] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
+                .replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}], database: app }}, before: {{ run: [\"{words}\", \"{words}\"] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
         );
         let file = format!("{at} <script> `a|b.yaml");
         let room = Room::new().with(&file, policy).with(
@@ -255,6 +263,7 @@ timescaledb: {{ app: {{ continuous_aggregates: {{ \"{words}\": {{ refresh_before
         for format in ["human", "markdown", "json"] {
             let run = room.run(&["plan", "--at", LATER, "--format", format, "--inventory", "state.json", &file]);
             assert!(run.code == Some(0) || run.code == Some(1), "{words}: {run:?}");
+            assert!(run.stdout.contains("backups.dumps"), "{words}: {run:?}");
             assert_harmless(&format!("{words} as {format}"), &run.stdout, format == "markdown");
         }
     }

@@ -107,7 +107,18 @@ fn the_output_about_shipped_policies_follows_its_schema() {
         ("plan", &["plan", "--format", "json", "tests/systems"]),
         ("plan", &["plan", "--format", "json", "--until", "2028-02-29", "--inventory", "tests/inventories/pricing-agent.json", "policies"]),
         ("plan", &["plan", "--format", "json", "--inventory", "tests/inventories/pricing-agent-unknown-store.json", "policies"]),
-        ("diff", &["diff", "--format", "json", "--inventory", "tests/inventories/pricing-agent.json", "tests/systems", "policies"]),
+        (
+            "diff",
+            &[
+                "diff",
+                "--format",
+                "json",
+                "--inventory",
+                "tests/inventories/pricing-agent.json",
+                "tests/systems/pricing-agent.yaml",
+                "policies/pricing-agent.yaml",
+            ],
+        ),
         ("validate-output", &["validate", "--format", "json", "policies", "tests/systems"]),
     ] {
         let run = in_repository(&[arguments, &at[..]].concat());
