@@ -226,7 +226,11 @@ mod tests {
     fn mistakes_in_rates_are_named() {
         assert_eq!(
             error::<Rate>("200MB"),
-            (QuantityFault::UnknownUnit, "`MB` is not a unit of a rate".into(), "A rate says how much in a second: write `200MB/s`.".into())
+            (
+                QuantityFault::UnknownUnit,
+                "`MB` is not a unit of a rate".into(),
+                "A rate says how much in a second: write `200MB/s`.".into()
+            )
         );
         assert_eq!(
             error::<Rate>("1GB/s 1MB/s"),

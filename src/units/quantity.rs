@@ -139,7 +139,12 @@ mod tests {
         ("2pt ", QuantityFault::Form, "`2pt ` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
         ("2  pt", QuantityFault::Form, "`2  pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
         ("2pt  3pt", QuantityFault::Form, "`2pt  3pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
-        ("2.5pt", QuantityFault::Form, "`2.5pt` is not a volume", "Only whole numbers are read: write it in a smaller unit (units: pt, gal)."),
+        (
+            "2.5pt",
+            QuantityFault::Form,
+            "`2.5pt` is not a volume",
+            "Only whole numbers are read: write it in a smaller unit (units: pt, gal).",
+        ),
         ("2pt 3", QuantityFault::Form, "`2pt 3` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
         ("٢pt", QuantityFault::Form, "`٢pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
         ("-pt", QuantityFault::Form, "`-pt` is not a volume", "Write a number and a unit, for example `2pt` (units: pt, gal)."),
