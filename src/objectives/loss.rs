@@ -15,7 +15,11 @@ pub(super) fn point_in_time(figures: &Figures<'_>, question: &Question<'_>, wal:
     let timeout = declared("wal.timeout", wal.timeout, ["wal", "timeout"].into());
     sum.figure(PartKind::WalTimeout, "written data waits for `wal.timeout` (an idle database loses nothing)", &timeout);
     let push = figures.push();
-    sum.figure(PartKind::Push, format!("the segment goes into `{}`", wal.store), &push);
+    let goes = match () {
+        () if lags || *log == wal.store => format!("the segment goes into `{}`", wal.store),
+        () => format!("the segment goes into `{}` and `{log}`, and both are waited for", wal.store),
+    };
+    sum.figure(PartKind::Push, goes, &push);
     if lags {
         sum.figure(PartKind::Copy, format!("it goes on to `{log}`, which acknowledges later"), &push);
     }

@@ -149,9 +149,9 @@ impl Resolver<'_> {
     }
 
     fn refer_to<'k>(&mut self, name: &str, declared: impl Iterator<Item = &'k str> + Clone, section: &str, path: &PolicyPath) -> bool {
-        if declared.clone().any(|known| known == name)
-            || self.was_cut(&PolicyPath::from(section.split('.').collect::<Vec<_>>().as_slice()).key(name))
-        {
+        let declared_at = PolicyPath::from(section.split('.').collect::<Vec<_>>().as_slice());
+        // What could not be read as a whole may well have declared it.
+        if declared.clone().any(|known| known == name) || self.was_cut(&declared_at) || self.was_cut(&declared_at.key(name)) {
             return true;
         }
         let known: Vec<&str> = declared.collect();
@@ -170,6 +170,9 @@ impl Resolver<'_> {
     /// The database meant where none is named: the only one there is.
     fn database(&mut self, named: Option<&String>, path: &PolicyPath) -> Option<String> {
         let known = self.file.cluster.as_ref().map(|cluster| cluster.databases.as_slice()).unwrap_or_default();
+        if named.is_none() && (self.was_cut(&["cluster"].into()) || self.was_cut(&["cluster", "databases"].into())) {
+            return None;
+        }
         match (named, known) {
             (Some(name), []) => Some(name.clone()),
             (Some(name), known) => {
