@@ -103,7 +103,7 @@ pub fn compare_fleet(old: &[Policy], new: &[Policy], inventory: Option<&Inventor
         }
     }
     for diff in &mut diffs {
-        acknowledge_removal(diff, new, now);
+        acknowledge_removal(diff, &before, new, now);
     }
     let compared = diffs.len();
     diffs.retain(|diff| !diff.is_empty());
@@ -176,13 +176,19 @@ fn policy_words(policy: &Policy) -> Vec<String> {
 
 // ---- acknowledgements ----------------------------------------------------------------------------------------------
 
-fn stands(acknowledgement: &Acknowledgement, policy: &Policy, now: Instant) -> bool {
+/// It was written for this change: it still holds, and the old version of the policy does not say the same already. What was
+/// accepted once says nothing of the next time.
+fn stands(acknowledgement: &Acknowledgement, old: Option<&Policy>, policy: &Policy, now: Instant) -> bool {
     let today = now.to_zoned(policy.zone.time_zone().clone()).date();
-    acknowledgement.until.is_none_or(|until| today < until.0)
+    let same = |other: &Acknowledgement| {
+        let parts = |each: &Acknowledgement| (each.finding.clone(), each.at.clone(), each.reason.clone(), each.until);
+        parts(other) == parts(acknowledgement)
+    };
+    acknowledgement.until.is_none_or(|until| today < until.0) && !old.is_some_and(|old| old.file.acknowledge.iter().any(same))
 }
 
-pub fn acknowledge(consequences: &mut [Consequence], policy: &Policy, now: Instant) {
-    let standing: Vec<&Acknowledgement> = policy.file.acknowledge.iter().filter(|each| stands(each, policy, now)).collect();
+pub fn acknowledge(consequences: &mut [Consequence], old: &Policy, new: &Policy, now: Instant) {
+    let standing: Vec<&Acknowledgement> = new.file.acknowledge.iter().filter(|each| stands(each, Some(old), new, now)).collect();
     for consequence in consequences.iter_mut().filter(|each| each.acknowledged.is_none()) {
         let (code, path) = (consequence.code.to_string(), consequence.path.clone());
         let fits = |each: &&&Acknowledgement| each.finding.0 == code && each.at.as_ref().is_none_or(|at| path.lies_in(at));
@@ -191,12 +197,15 @@ pub fn acknowledge(consequences: &mut [Consequence], policy: &Policy, now: Insta
 }
 
 /// Whoever is left may speak for one that is gone, by its name.
-fn acknowledge_removal(diff: &mut PolicyDiff, fleet: &[Policy], now: Instant) {
+fn acknowledge_removal(diff: &mut PolicyDiff, before: &BTreeMap<&Name, &Policy>, fleet: &[Policy], now: Instant) {
     let name = diff.policy.as_str();
     for consequence in diff.consequences.iter_mut().filter(|each| each.code.0 == 912 && each.acknowledged.is_none()) {
         let speaks = |policy: &Policy| {
-            let fits =
-                |each: &&Acknowledgement| each.finding.0 == "SW0912" && each.at.as_deref() == Some(name) && stands(each, policy, now);
+            let fits = |each: &&Acknowledgement| {
+                each.finding.0 == "SW0912"
+                    && each.at.as_deref() == Some(name)
+                    && stands(each, before.get(&policy.name).copied(), policy, now)
+            };
             policy.file.acknowledge.iter().find(fits).map(|each| each.reason.clone())
         };
         consequence.acknowledged = fleet.iter().find_map(speaks);

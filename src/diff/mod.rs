@@ -9,7 +9,7 @@
 //! # What it does
 //! Each [`Consequence`] has a code from SW0901 on. The destructive ones must be acknowledged by the *new* policy: an entry of
 //! `acknowledge` with the code, whose `at` (if any) is the consequence's path or one above it, and whose `until` (if any) has
-//! not come. A policy that is removed cannot speak any more: for SW0912, any policy of the new fleet may, with `at` set to the
+//! not come. An entry that the old policy has word for word was written for an earlier change and does not count. A policy that is removed cannot speak any more: for SW0912, any policy of the new fleet may, with `at` set to the
 //! removed policy's name.
 //!
 //! Existing backups are judged by the rules that expiry itself follows, once with the old policy and once with the new one.
@@ -117,7 +117,7 @@ pub fn compare(old: Option<&Policy>, new: Option<&Policy>, inventory: Option<&Cl
                 let change = Change::PolicyRenamed { from: old.name.clone(), to: new.name.clone() };
                 diff.changes.push(Changed { group: Group::Other, path: PolicyPath::from(["policy"]), says: change.to_string(), change });
             }
-            fleet::acknowledge(&mut diff.consequences, new, now);
+            fleet::acknowledge(&mut diff.consequences, old, new, now);
             Some(diff.ordered())
         }
     }

@@ -59,7 +59,7 @@ fn apply(written: &Acknowledgement, code: Code, path: &PolicyPath, findings: &mu
 
 /// The policy cannot be read as it is meant: there is nothing that could be accepted.
 fn is_structural(code: Code) -> bool {
-    code.0 < 310 || matches!(code.0, 406 | 506)
+    code.0 < 310 || matches!(code.0, 310 | 311 | 406 | 506)
 }
 
 fn is_of_difference(code: Code) -> bool {

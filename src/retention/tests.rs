@@ -189,6 +189,17 @@ fn the_window_for_any_moment_keeps_its_base_and_the_next() {
 }
 
 #[test]
+fn a_newer_base_of_another_cluster_does_not_stand_in_for_ours() {
+    let mut backups = vec![full("ours", "2026-11-10T02:00:00Z", 100), full("ours-newest", "2026-11-20T02:00:00Z", 300)];
+    backups.push(Backup { system_identifier: Some(SystemIdentifier(8)), ..full("theirs", "2026-11-13T02:00:00Z", 100) });
+    let keeps = rules(|keep| keep.last = Some(1));
+    let wal = WalKeep { period: Period::from_days(7), zone: TimeZone::UTC };
+    let with_window = RetentionInput { wal: Some(&wal), ..input(&backups, &keeps, &[]) };
+    let judged = verdicts(&with_window, at("2026-11-21T12:00:00Z"));
+    assert_eq!(kept(&judged), ["ours", "ours-newest", "theirs"]);
+}
+
+#[test]
 fn without_a_window_each_backup_keeps_its_own_log() {
     let backups = november(3);
     let keeps = rules(|keep| keep.last = Some(1));

@@ -235,7 +235,7 @@ impl<'a, 'i> Court<'a, 'i> {
         let good = |at: usize| self.standing[at] == Standing::Good && self.backups[at].kind.is_physical();
         let bases: Vec<(usize, &Backup)> = self.backups.iter().enumerate().filter(|(at, _)| good(*at)).collect();
         let window = window_bases(&bases, wal, self.now);
-        if let Some(at) = window.current {
+        for at in window.current {
             self.reasons[at].push(KeepReason::WindowBase { window_from: window.from });
         }
         for at in window.next {

@@ -140,20 +140,21 @@ fn need_of(backup: &Backup) -> Option<WalNeed> {
 /// The bases of the window for recovery to any moment, by the caller's positions.
 pub(super) struct WindowBases {
     pub from: Instant,
-    /// The newest base at or before the window's beginning.
-    pub current: Option<usize>,
+    /// For each cluster the newest base at or before the window's beginning. Each on its own: a base of another cluster, however
+    /// new, brings nothing of this one back.
+    pub current: Vec<usize>,
     /// For each cluster the oldest base inside the window. It stays until the window has moved past it; without it, bases that
     /// tiers delete inside the window would leave none to take over, and the present one would stay with all its log for ever.
     pub next: Vec<usize>,
 }
 
 impl WindowBases {
-    /// Where the log has to begin: with the current base, and for every other cluster with its oldest inside the window.
+    /// Where the log has to begin: for each cluster with its current base, and without one with its oldest inside the window.
     fn begins<'b>(&self, bases: &[(usize, &'b Backup)]) -> Vec<(usize, &'b Backup)> {
-        let find = |position: usize| bases.iter().find(|(at, _)| *at == position).copied();
-        let current = self.current.and_then(find);
-        let covered = current.map(|(_, base)| base.system_identifier);
-        let others = self.next.iter().copied().filter_map(find).filter(|(_, base)| Some(base.system_identifier) != covered);
+        let find = |position: &usize| bases.iter().find(|(at, _)| at == position).copied();
+        let current: Vec<_> = self.current.iter().filter_map(find).collect();
+        let is_covered = |base: &Backup| current.iter().any(|(_, known)| known.system_identifier == base.system_identifier);
+        let others: Vec<_> = self.next.iter().filter_map(find).filter(|(_, base)| !is_covered(base)).collect();
         current.into_iter().chain(others).collect()
     }
 }
@@ -161,7 +162,13 @@ impl WindowBases {
 pub(super) fn window_bases(bases: &[(usize, &Backup)], wal: &WalKeep, now: Instant) -> WindowBases {
     let from = window_start(wal.period, &wal.zone, now);
     let order = |entry: &&(usize, &Backup)| (entry.1.moment(), entry.1.started);
-    let current = bases.iter().filter(|(_, base)| base.moment() <= from).max_by_key(order).map(|(at, _)| *at);
+    let mut current: BTreeMap<Option<SystemIdentifier>, &(usize, &Backup)> = BTreeMap::new();
+    for entry in bases.iter().filter(|(_, base)| base.moment() <= from) {
+        let newest = current.entry(entry.1.system_identifier).or_insert(entry);
+        if order(&entry) >= order(&&**newest) {
+            *newest = entry;
+        }
+    }
     let mut next: BTreeMap<Option<SystemIdentifier>, &(usize, &Backup)> = BTreeMap::new();
     for entry in bases.iter().filter(|(_, base)| base.moment() > from) {
         let oldest = next.entry(entry.1.system_identifier).or_insert(entry);
@@ -169,7 +176,8 @@ pub(super) fn window_bases(bases: &[(usize, &Backup)], wal: &WalKeep, now: Insta
             *oldest = entry;
         }
     }
-    WindowBases { from, current, next: next.into_values().map(|(at, _)| *at).collect() }
+    let positions = |found: BTreeMap<_, &(usize, &Backup)>| found.into_values().map(|(at, _)| *at).collect();
+    WindowBases { from, current: positions(current), next: positions(next) }
 }
 
 /// The oldest moment of the last `period`.

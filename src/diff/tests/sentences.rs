@@ -418,6 +418,17 @@ fn an_acknowledgement_is_for_its_code_its_place_and_its_time() {
 }
 
 #[test]
+fn what_was_accepted_once_says_nothing_of_the_next_time() {
+    let entry = "acknowledge: [{ finding: SW0903, reason: agreed }]\n";
+    let before = policy(&format!("{SHOP}{entry}"));
+    let shorter = SHOP.replacen("keep: { daily: 30, yearly: 7 }", "keep: { daily: 3 }", 1);
+    let again = fleet(std::slice::from_ref(&before), &[policy(&format!("{shorter}{entry}"))]);
+    assert!(again.needs_acknowledgement());
+    let renewed = fleet(&[before], &[policy(&format!("{shorter}{}", entry.replace("agreed", "agreed again on 2026-11-20")))]);
+    assert!(!renewed.needs_acknowledgement());
+}
+
+#[test]
 fn markdown_is_fit_for_a_comment() {
     let new = policy(&format!(
         "{}acknowledge: [{{ finding: SW0903, at: backups.nightly.copies, reason: \"@legal said <i>yes</i> | no\" }}]\n",
