@@ -212,5 +212,9 @@ fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> 
         text.push_str(&each.plan.to_markdown());
         text.push('\n');
     }
-    text
+    while text.contains("\n\n\n") {
+        text = text.replace("\n\n\n", "\n\n");
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
 }

@@ -44,10 +44,10 @@ impl fmt::Display for Due {
     }
 }
 
-/// Of a backup job: by what lies in its first store.
-pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Option<&ClusterInventory>, now: Instant) -> Due {
+/// Of a backup job: by what lay in its first store when that was observed.
+pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Option<(&ClusterInventory, Instant)>, now: Instant) -> Due {
     let Some(schedule) = &backup.schedule else { return Due::OnDemand };
-    let Some(inventory) = inventory else { return Due::Unknown { reason: "no inventory was given".into() } };
+    let Some((inventory, observed_at)) = inventory else { return Due::Unknown { reason: "no inventory was given".into() } };
     let Some(store) = policy.store_of(name) else {
         return Due::Unknown { reason: "its backups are kept by another tool, which was not asked".into() };
     };
@@ -61,14 +61,18 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Optio
                 .filter(|backup| backup.job == *name && matches!(backup.state, BackupState::Complete | BackupState::Running))
                 .map(|backup| backup.started)
                 .max();
-            by_last_run(schedule, newest, now)
+            by_last_run(schedule, newest, observed_at, now)
         }
     }
 }
 
-fn by_last_run(schedule: &Schedule, newest: Option<Instant>, now: Instant) -> Due {
+fn by_last_run(schedule: &Schedule, newest: Option<Instant>, observed_at: Instant, now: Instant) -> Due {
     let last = if schedule.fires_at(now) { Some(now) } else { schedule.previous_before(now) };
     match (last, newest) {
+        // It may have run since, and nobody has looked.
+        (Some(firing), _) if observed_at < firing && newest.is_none_or(|newest| newest < firing) => {
+            Due::Unknown { reason: format!("the inventory is older than the run of {}", super::make::minute(firing)) }
+        }
         (Some(firing), newest) if newest.is_none_or(|newest| newest < firing) => Due::Now { since: firing },
         _ => match schedule.next_after(now) {
             Some(at) => Due::Later { at },
