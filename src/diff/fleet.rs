@@ -184,14 +184,10 @@ fn stands(acknowledgement: &Acknowledgement, policy: &Policy, now: Instant) -> b
 pub fn acknowledge(consequences: &mut [Consequence], policy: &Policy, now: Instant) {
     let standing: Vec<&Acknowledgement> = policy.file.acknowledge.iter().filter(|each| stands(each, policy, now)).collect();
     for consequence in consequences.iter_mut().filter(|each| each.acknowledged.is_none()) {
-        let (code, path) = (consequence.code.to_string(), consequence.path.to_string());
-        let fits = |each: &&&Acknowledgement| each.finding.0 == code && each.at.as_ref().is_none_or(|at| is_at_or_below(&path, at));
+        let (code, path) = (consequence.code.to_string(), consequence.path.clone());
+        let fits = |each: &&&Acknowledgement| each.finding.0 == code && each.at.as_ref().is_none_or(|at| path.lies_in(at));
         consequence.acknowledged = standing.iter().find(fits).map(|each| each.reason.clone());
     }
-}
-
-fn is_at_or_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Whoever is left may speak for one that is gone, by its name.

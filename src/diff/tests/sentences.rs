@@ -120,7 +120,7 @@ fn what_starts_stops_and_moves_is_said_in_words() {
     );
     assert_eq!(
         warns(&diff(&changed(r#"cron: "0 2 * * *""#, r#"on: sunday, at: "03:00""#), None)),
-        ["SW0914 `backups.nightly` runs less often: up to 1w pass between two runs, instead of 1d"]
+        ["SW0914 `backups.nightly` runs less often: up to 7d pass between two runs, instead of 24h"]
     );
     assert_eq!(
         says(", schedule: { at: \"04:00\" }", ""),
@@ -283,13 +283,13 @@ fn who_no_longer_hears_is_named() {
     );
     assert_eq!(
         hearing("backup_age: 25h", "backup_age: 3d"),
-        ["SW0915 the limit of `alerts.thresholds.backup_age` is loosened from 1d 1h to 3d"]
+        ["SW0915 the limit of `alerts.thresholds.backup_age` is loosened from 25h to 3d"]
     );
     assert_eq!(
         hearing("storage_used: 80%", "storage_used: 95%"),
         ["SW0915 the limit of `alerts.thresholds.storage_used` is loosened from 80% to 95%"]
     );
-    assert_eq!(hearing("backup_age: 25h, ", ""), ["SW0915 `alerts.thresholds.backup_age` stops: above 1d 1h, severity warning"]);
+    assert_eq!(hearing("backup_age: 25h, ", ""), ["SW0915 `alerts.thresholds.backup_age` stops: above 25h, severity warning"]);
 }
 
 #[test]
@@ -435,11 +435,12 @@ fn markdown_is_fit_for_a_comment() {
         ),
         "{markdown}"
     );
-    assert!(markdown.contains("  - acknowledged: @<!-- -->legal said &lt;i&gt;yes&lt;/i&gt; \\| no\n"), "{markdown}");
+    assert!(markdown.contains("  - acknowledged: @<!-- -->legal said &lt;i&gt;yes&lt;/i&gt; &#124; no\n"), "{markdown}");
     assert!(markdown.contains("and 7 more"), "{markdown}");
     assert!(
-        markdown
-            .contains("  | `n00002` | nightly | main | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"),
+        markdown.contains(
+            "  | `n00002` | `nightly` | `main` | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"
+        ),
         "{markdown}"
     );
     let text = diff.to_text(100);
@@ -451,4 +452,13 @@ fn markdown_is_fit_for_a_comment() {
     assert!(jsonschema::validator_for(&schema).expect("a schema").is_valid(&json), "the JSON fits its schema");
     assert_eq!(json.pointer("/policies/0/consequences/1/existing/known/backups").and_then(|all| all.as_array()).map(Vec::len), Some(27));
     assert_eq!(fleet(&[policy(SHOP)], &[policy(SHOP)]).to_markdown(), "**no change in meaning**\n");
+}
+
+#[test]
+fn another_time_zone_of_a_keep_makes_others_the_first_of_their_day() {
+    let with_zone = SHOP.replacen("keep: { daily: 30, yearly: 7 }", "keep: { daily: 30, yearly: 7, timezone: Asia/Tokyo }", 1);
+    assert_ne!(with_zone, SHOP);
+    let unknown = diff(&policy(&with_zone), None);
+    assert!(unknown.consequences.iter().any(|each| each.code.0 == 903), "{:?}", unknown.consequences);
+    assert!(unknown.needs_acknowledgement());
 }
