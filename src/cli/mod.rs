@@ -109,7 +109,9 @@ fn asked_or_wrong(error: &clap::Error) -> Exit {
 fn complain(trouble: &Trouble) -> Exit {
     let exit = trouble.exit();
     if exit != Exit::ClosedPipe {
-        eprintln!("error: {}", tame(&trouble.to_string()));
+        // Our own lists begin their lines with two spaces.
+        let lines: Vec<String> = trouble.to_string().split("\n  ").map(|line| tame(line).into_owned()).collect();
+        eprintln!("error: {}", lines.join("\n  "));
         if let Some(hint) = trouble.hint() {
             eprintln!("  help: {}", tame(hint));
         }

@@ -26,6 +26,7 @@ pub fn read_inventory(path: &Path) -> Result<Inventory, Trouble> {
     Inventory::from_json(&bytes).map_err(|error| {
         let hint = match &error {
             InventoryError::NewerFormat { .. } => "Use the seawall that wrote it, or a newer one.",
+            InventoryError::Inconsistent { .. } => "Export it again; in one that was written by hand, mend what is named.",
             _ => "`seawall schema inventory` describes its form.",
         };
         Trouble::failed(format!("`{name}`: {error}"), hint)

@@ -231,11 +231,10 @@ fn heading_in_markdown(fleet: &Fleet, findings: &[Finding]) -> String {
         })
         .collect();
     text.push_str(&markdown::table(&["", "code", "where", "what", "how to mend it"], &rows));
-    text.push('\n');
-    text
+    markdown::squeezed(&text) + "\n"
 }
 
 fn in_markdown(examined: &Examined, assessment: &Assessment, plan: &Plan) -> String {
     let from = markdown::prose(&format!("From {}, {}; policy `{}`.", quoted(&examined.document.source.name), made(plan), plan.digest));
-    format!("### `{}`\n\n{from}\n\n{}{}\n", plan.policy, assessment.to_markdown(), plan.to_markdown())
+    markdown::squeezed(&format!("### `{}`\n\n{from}\n\n{}{}", plan.policy, assessment.to_markdown(), plan.to_markdown())) + "\n"
 }

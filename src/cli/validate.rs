@@ -9,7 +9,7 @@ use super::exit::{Exit, Trouble};
 use super::fleet::{Fleet, Tally};
 use super::location::Location;
 use super::moment;
-use super::terminal::{Colour, Terminal, print, tame};
+use super::terminal::{Colour, Terminal, is_wild, print, tame};
 use crate::policy::finding::Finding;
 use crate::units::Instant;
 use crate::world::clock;
@@ -154,7 +154,20 @@ pub(super) fn summary_record(fleet: &Fleet, findings: &[Finding], shown: &Shown<
 
 /// Anything for programs, as text.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Trouble> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| {
+    serde_json::to_string_pretty(value).map(|text| escaped(&text) + "\n").map_err(|error| {
         Trouble::failed(format!("the output cannot be written as JSON: {error}"), "This is a fault of seawall; please report it.")
     })
+}
+
+/// Signs that act on a terminal or deceive the eye, written as JSON allows: for a program they are what they were.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_wild(c) {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }

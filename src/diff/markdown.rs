@@ -3,7 +3,7 @@
 use super::consequence::{Consequence, Existing};
 use super::words::plain;
 use super::{FleetDiff, PolicyDiff};
-use crate::plan::markdown::{folded, prose, table};
+use crate::plan::markdown::{folded, prose, squeezed, table};
 use crate::plan::minute;
 use crate::policy::finding::Weight;
 
@@ -19,10 +19,7 @@ impl FleetDiff {
         for policy in &self.policies {
             policy.write_markdown(&mut text);
         }
-        while text.contains("\n\n\n") {
-            text = text.replace("\n\n\n", "\n\n");
-        }
-        text
+        squeezed(&text)
     }
 }
 

@@ -1,4 +1,5 @@
 use serde::Deserialize;
+use serde_json::error::Category;
 use thiserror::Error;
 
 use super::check::{self, Problem};
@@ -18,6 +19,8 @@ pub enum InventoryError {
     NewerFormat { found: u64 },
     #[error("the inventory has format version {found}, which never existed; this seawall reads version {FORMAT_VERSION}")]
     NoSuchFormat { found: u64 },
+    #[error("the file is empty")]
+    Empty,
     #[error("line {line}, column {column}: {message}")]
     Unreadable { line: usize, column: usize, message: String },
     #[error("the inventory contradicts itself:{}", listed(.problems))]
@@ -45,6 +48,9 @@ impl Inventory {
             return Err(InventoryError::TooLarge { found: json.len() });
         }
         let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
+        if json.trim_ascii().is_empty() {
+            return Err(InventoryError::Empty);
+        }
         let inventory: Inventory = match serde_json::from_slice(json) {
             Ok(inventory) => inventory,
             // A newer file has keys that this program does not know: its version explains them better than the first such key.
@@ -77,7 +83,12 @@ fn wrong_version(found: u64) -> Option<InventoryError> {
 fn unreadable(error: &serde_json::Error) -> InventoryError {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    let message = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    let message = text.strip_suffix(&place).unwrap_or(&text);
+    let message = match error.classify() {
+        Category::Syntax => format!("this is not JSON: {message}"),
+        Category::Eof => format!("the JSON is cut off: {message}"),
+        Category::Data | Category::Io => message.to_owned(),
+    };
     InventoryError::Unreadable { line: error.line(), column: error.column(), message }
 }
 
@@ -159,7 +170,8 @@ mod tests {
     #[test]
     fn nothing_panics_on_rubbish() {
         let deep = "[".repeat(100_000);
-        for bytes in [&b""[..], b"\xff\xfe", b"null", b"{}", b"\xEF\xBB\xBF{}", deep.as_bytes()] {
+        assert_eq!(Inventory::from_json(b" \n"), Err(InventoryError::Empty));
+        for bytes in [&b"\xff\xfe"[..], b"null", b"{}", b"\xEF\xBB\xBF{}", deep.as_bytes()] {
             assert!(matches!(Inventory::from_json(bytes), Err(InventoryError::Unreadable { .. })));
         }
     }

@@ -44,10 +44,10 @@ impl fmt::Display for Due {
     }
 }
 
-/// Of a backup job: by what lies in its first store.
-pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Option<&ClusterInventory>, now: Instant) -> Due {
+/// Of a backup job: by what lay in its first store when that was observed.
+pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Option<(&ClusterInventory, Instant)>, now: Instant) -> Due {
     let Some(schedule) = &backup.schedule else { return Due::OnDemand };
-    let Some(inventory) = inventory else { return Due::Unknown { reason: "no inventory was given".into() } };
+    let Some((inventory, observed_at)) = inventory else { return Due::Unknown { reason: "no inventory was given".into() } };
     let Some(store) = policy.store_of(name) else {
         return Due::Unknown { reason: "its backups are kept by another tool, which was not asked".into() };
     };
@@ -63,7 +63,7 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Optio
                 .filter(|backup| backup.started <= now && !is_foreign(backup.system_identifier, inventory))
                 .map(|backup| backup.started)
                 .max();
-            by_last_run(schedule, newest, now)
+            by_last_run(schedule, newest, observed_at, now)
         }
     }
 }
@@ -72,9 +72,13 @@ fn is_foreign(of: Option<SystemIdentifier>, inventory: &ClusterInventory) -> boo
     of.zip(inventory.system_identifier.known().copied()).is_some_and(|(of, cluster)| of != cluster)
 }
 
-fn by_last_run(schedule: &Schedule, newest: Option<Instant>, now: Instant) -> Due {
+fn by_last_run(schedule: &Schedule, newest: Option<Instant>, observed_at: Instant, now: Instant) -> Due {
     let last = if schedule.fires_at(now) { Some(now) } else { schedule.previous_before(now) };
     match (last, newest) {
+        // It may have run since, and nobody has looked.
+        (Some(firing), _) if observed_at < firing && newest.is_none_or(|newest| newest < firing) => {
+            Due::Unknown { reason: format!("the inventory is older than the run of {}", super::make::minute(firing)) }
+        }
         (Some(firing), newest) if newest.is_none_or(|newest| newest < firing) => Due::Now { since: firing },
         _ => match schedule.next_after(now) {
             Some(at) => Due::Later { at },
@@ -90,6 +94,11 @@ mod tests {
 
     /// A run at 02:00 every day; it is four o'clock.
     fn due(change: impl FnOnce(&mut Backup)) -> Due {
+        due_by("2026-11-21T04:00:00Z", change)
+    }
+
+    /// The same by an inventory of this moment.
+    fn due_by(observed_at: &str, change: impl FnOnce(&mut Backup)) -> Due {
         let text = "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: { connection: service=t, databases: [app] }\n\
                     encryption: { none: { because: a test } }\nstores: { main: { local: { path: /srv/main } } }\n\
                     backups: { nightly: { physical: {}, schedule: { at: '02:00' } } }\n";
@@ -108,7 +117,8 @@ mod tests {
             }
         }
         let (name, backup) = policy.backups.iter().next().expect("a job");
-        of_backup(&policy, name, backup, Some(&inventory), "2026-11-21T04:00:00Z".parse().expect("a moment"))
+        let now = "2026-11-21T04:00:00Z".parse().expect("a moment");
+        of_backup(&policy, name, backup, Some((&inventory, observed_at.parse().expect("a moment"))), now)
     }
 
     #[test]
@@ -116,5 +126,12 @@ mod tests {
         assert!(matches!(due(|_| {}), Due::Later { .. }));
         assert!(matches!(due(|backup| backup.started = "2027-11-21T02:00:00Z".parse().expect("a moment")), Due::Now { .. }));
         assert!(matches!(due(|backup| backup.system_identifier = Some(SystemIdentifier(8))), Due::Now { .. }));
+    }
+
+    #[test]
+    fn an_inventory_older_than_the_run_does_not_know_of_it() {
+        let the_day_before = |backup: &mut Backup| backup.started = "2026-11-20T02:00:00Z".parse().expect("a moment");
+        assert!(matches!(due_by("2026-11-21T01:00:00Z", the_day_before), Due::Unknown { .. }));
+        assert!(matches!(due_by("2026-11-21T02:00:00Z", the_day_before), Due::Now { .. }));
     }
 }

@@ -29,11 +29,12 @@ pub fn make(
     now: Instant,
     until: Option<Instant>,
 ) -> Result<Plan, ForecastError> {
+    let observed = inventory;
     let (observed_at, inventory) = (inventory.map(|(_, at)| at), inventory.map(|(inventory, _)| inventory));
     let timed = policy.timed();
     let stores = existing::stores(policy, inventory, now);
     let expired = expired(&stores);
-    let jobs = jobs(policy, &timed, inventory, &expired, now);
+    let jobs = jobs(policy, &timed, observed, &expired, now);
     Ok(Plan {
         policy: policy.name.clone(),
         digest: policy.digest.clone(),
@@ -112,7 +113,7 @@ pub fn minute(at: Instant) -> String {
 fn jobs(
     policy: &Policy,
     timed: &[Timed<'_>],
-    inventory: Option<&ClusterInventory>,
+    observed: Option<(&ClusterInventory, Instant)>,
     expired: &[(Name, Vec<BackupId>)],
     now: Instant,
 ) -> Vec<Job> {
@@ -130,7 +131,7 @@ fn jobs(
             window: scheduled.and_then(|job| job.window).map(|(name, window)| format!("{name}: {}", window.window.describe())),
             longest_gap: backup.schedule.as_ref().map(&mut gap),
             next: next(backup.schedule.as_ref(), now),
-            due: due::of_backup(policy, name, backup, inventory, now),
+            due: due::of_backup(policy, name, backup, observed, now),
             runs_in_this_version: RUNS_IN_THIS_VERSION,
             steps: steps::of_backup(policy, name, backup),
         });

@@ -80,6 +80,20 @@ pub fn folded(summary: &str, body: &str) -> String {
     format!("<details><summary>{}</summary>\n\n{}\n\n</details>\n\n", html(summary), body.trim_end())
 }
 
+/// With one empty line at most between two blocks, and none at the end.
+pub fn squeezed(text: &str) -> String {
+    let mut squeezed = String::with_capacity(text.len());
+    let mut empty = false;
+    for line in text.trim_end().lines() {
+        if !(empty && line.is_empty()) {
+            squeezed.push_str(line);
+            squeezed.push('\n');
+        }
+        empty = line.is_empty();
+    }
+    squeezed
+}
+
 impl Plan {
     pub fn to_markdown(&self) -> String {
         let mut text = jobs(&self.jobs);

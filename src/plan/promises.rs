@@ -2,8 +2,8 @@
 
 use super::markdown;
 use super::text::{columns, section, wrapped};
-use super::words::joined;
-use crate::objectives::{Assessment, Objective, Oldest, ReachRow, Row, SubjectKind, Way, WorstCase};
+use super::words::{joined, quoted};
+use crate::objectives::{Assessment, Objective, Oldest, Origin, ReachRow, Row, SubjectKind, Way, WorstCase};
 
 const OBJECTIVES: [&str; 5] = ["what", "target", "worst case", "margin", "how it comes back"];
 const REACH: [&str; 5] = ["job", "store", "oldest backup", "any moment", "how dense"];
@@ -29,7 +29,7 @@ impl Assessment {
             let mut whose = subjects(&rows);
             for part in rows.iter().take(1).flat_map(|row| row.worst.parts()) {
                 // Said once, in the first of its lines.
-                parts.push(vec![std::mem::take(&mut whose), part.length.to_string(), part.label.clone(), part.origin.to_string()]);
+                parts.push(vec![std::mem::take(&mut whose), part.length.to_string(), part.label.clone(), origin(&part.origin)]);
             }
         }
         text.push_str(&markdown::folded("What the worst cases are made of", &markdown::table(&["what", "length", "why", "from"], &parts)));
@@ -112,10 +112,17 @@ fn made_of(rows: &[&Row], width: u16) -> String {
         text.push_str(&wrapped(&format!("unknown: {reason}"), "    ", "      ", width));
     }
     for part in row.worst.parts() {
-        let line = format!("{} [{}]", part.label, part.origin);
+        let line = format!("{} [{}]", part.label, origin(&part.origin));
         text.push_str(&wrapped(&line, &format!("    {:>10}  ", part.length), "                ", width));
     }
     text
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Declared(path) => format!("declared in {}", quoted(path)),
+        other => other.to_string(),
+    }
 }
 
 fn reach(row: &ReachRow, quotes: bool) -> Vec<String> {

@@ -92,7 +92,7 @@ impl fmt::Display for Action {
             Action::RefreshAggregate { database, view, timeout } => {
                 write!(f, "refresh {} in {}, for at most {timeout}", quoted(view), quoted(database))
             }
-            Action::BeginBackup { from } => write!(f, "begin a backup on {from} (pg_backup_start)"),
+            Action::BeginBackup { from } => write!(f, "begin a backup on {from} (`pg_backup_start`)"),
             Action::ReadDataDirectory { workers: Some(workers) } => {
                 let workers = counted(usize::from(*workers), "worker");
                 write!(f, "read the data directory with {workers}, check every page, compress, encrypt")
@@ -104,7 +104,7 @@ impl fmt::Display for Action {
             Action::ReadChangedPages { parent_job, chain: None } => {
                 write!(f, "read the pages changed since the newest backup of `{parent_job}`")
             }
-            Action::EndBackup => f.write_str("end the backup (pg_backup_stop)"),
+            Action::EndBackup => f.write_str("end the backup (`pg_backup_stop`)"),
             Action::WaitForLog { store } => write!(f, "wait until the last segment of the log it needs is seen in `{store}`"),
             Action::DumpDatabase { database, format, jobs: 1 } => write!(f, "dump {} in the {format} format", quoted(database)),
             Action::DumpDatabase { database, format, jobs } => {

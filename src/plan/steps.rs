@@ -1,5 +1,6 @@
 //! The steps of each kind of job, in the order in which a DBA would write them on a whiteboard.
 
+use super::existing::keeps_in;
 use super::step::{Action, Precondition, Step};
 use super::words::quoted;
 use crate::policy::file;
@@ -144,7 +145,7 @@ fn read(policy: &Policy, backup: &Backup, first: Vec<Precondition>, steps: &mut 
             let format = match tables.format {
                 Some(file::TableFormat::Csv) => "CSV",
                 Some(file::TableFormat::Parquet) => "Parquet",
-                _ => "pg_dump's custom format",
+                _ => "`pg_dump`'s custom format",
             };
             steps.push(Step::new(
                 Action::DumpTables { database, tables: tables.tables.clone(), format: format.into() },
@@ -222,6 +223,10 @@ pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)
     let mut steps = Vec::new();
     for store in policy.stores.keys() {
         let backups = expired.iter().find(|(name, _)| name == store).map(|(_, backups)| backups.clone()).unwrap_or_default();
+        if backups.is_empty() && keeps_in(policy, store).is_empty() {
+            // No job puts backups there: it holds archived rows.
+            continue;
+        }
         let needs = vec![
             Precondition::StoreAnswers { store: store.clone() },
             Precondition::NotHeld,

@@ -197,7 +197,9 @@ fn known(store: &StoreState, width: u16) -> String {
         .filter_map(|backup| if let Fate::Delete { reason } = &backup.fate { Some((backup, reason)) } else { None })
         .collect();
     if going.is_empty() {
-        text.push_str("    nothing is to be deleted\n");
+        if !store.existing.is_empty() {
+            text.push_str("    nothing is to be deleted\n");
+        }
         return text;
     }
     text.push_str(&format!("    to be deleted: {}\n", counted(going.len(), "backup")));

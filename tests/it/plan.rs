@@ -231,7 +231,10 @@ pub fn assert_harmless(name: &str, text: &str, is_markdown: bool) {
         let outside: String = line.replace("\\`", "").replace("\\]", "").split('`').step_by(2).collect();
         let rest = ours.iter().fold(outside.clone(), |rest, tag| rest.replace(tag, ""));
         assert!(!rest.contains('<'), "{name}: a tag in {line:?}");
-        assert!(!outside.contains("@e") && !outside.contains("](j"), "{name}: a call or a link in {line:?}");
+        assert!(
+            !outside.contains("@e") && (line.contains("<summary>") || !outside.contains("](j")),
+            "{name}: a call or a link in {line:?}"
+        );
         assert!(!line.starts_with("# heading"), "{name}: {line:?}");
     }
     let mut columns = None;
