@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use super::exit::{Exit, Trouble};
 use super::man::cannot_write;
+use super::plan::PlanOutput;
 use super::terminal::{print, tame};
 use super::validate::{ValidateOutput, json};
+use crate::diff::FleetDiff;
+use crate::inventory::Inventory;
 use crate::policy::schema;
 use crate::units::nearest;
 
@@ -36,10 +39,13 @@ pub struct Published {
 }
 
 /// Every schema that is published.
-pub const ALL: [Published; 4] = [
+pub const ALL: [Published; 7] = [
     Published { name: "policy", about: "a policy file", make: schema::policy },
     Published { name: "policy-fragment", about: "a policy file that extends another, or that others extend", make: schema::fragment },
     Published { name: "policy-output", about: "what `seawall policy show --format json` prints", make: of::<super::policy::PolicyOutput> },
+    Published { name: "plan", about: "what `seawall plan --format json` prints and `--out` saves", make: of::<PlanOutput<'static>> },
+    Published { name: "diff", about: "what `seawall diff --format json` prints", make: of::<FleetDiff> },
+    Published { name: "inventory", about: "the state of the world that `--inventory` reads", make: read_by::<Inventory> },
     Published { name: "validate-output", about: "what `seawall validate --format json` prints", make: of::<ValidateOutput> },
 ];
 
@@ -61,8 +67,14 @@ impl Schema {
     }
 }
 
+/// Of what this program writes: every key it always writes is required.
 fn of<T: schemars::JsonSchema>() -> Value {
     schemars::generate::SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Of what this program reads: what may be left out is not required.
+fn read_by<T: schemars::JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 fn list() -> String {

@@ -8,8 +8,10 @@ use super::diagnostics::{self, FindingRecord, Secrets, Shown, record};
 use super::exit::{Exit, Trouble};
 use super::fleet::{Fleet, Tally};
 use super::location::Location;
+use super::moment;
 use super::terminal::{Colour, Terminal, print, tame};
 use crate::policy::finding::Finding;
+use crate::units::Instant;
 use crate::world::clock;
 
 /// Check that policies are sound: their form, their meaning, and whether they can keep what they promise.
@@ -23,6 +25,7 @@ Examples:
   seawall validate git:main:policies                 the policies as they are on another branch
   envsubst < template.yaml | seawall validate -      standard input
   seawall validate --strict --format github          in a pull request: warnings fail as well
+  seawall validate --at 2027-06-30                   will it still be sound then?
   seawall validate --format json | jq .summary       for programs")]
 pub struct Validate {
     /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
@@ -36,6 +39,11 @@ pub struct Validate {
     /// Warnings fail as well.
     #[arg(long)]
     strict: bool,
+    /// Check as if it were this moment: reviews come due, acknowledgements and holds end.
+    ///
+    /// A day in UTC (2027-03-01) or a time with its zone (2027-03-01T04:00:00Z).
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +59,7 @@ enum Format {
 impl Validate {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let locations = Location::all(&self.paths)?;
-        let fleet = Fleet::load(&locations, clock::now(), None);
+        let fleet = Fleet::load(&locations, self.at.unwrap_or_else(clock::now), None);
         let findings = fleet.all_findings();
         let text = match self.format {
             Format::Human => {

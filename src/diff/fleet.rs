@@ -19,8 +19,10 @@ use crate::units::{Bytes, Instant, Name};
 
 /// The difference between two versions of a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Difference of two versions of policies, as seawall sees it")]
 pub struct FleetDiff {
     /// The version of this JSON's shape.
+    #[schemars(range(min = 1, max = 1))]
     pub format_version: u32,
     /// The policies that differ in meaning, by name.
     pub policies: Vec<PolicyDiff>,
@@ -182,14 +184,10 @@ fn stands(acknowledgement: &Acknowledgement, policy: &Policy, now: Instant) -> b
 pub fn acknowledge(consequences: &mut [Consequence], policy: &Policy, now: Instant) {
     let standing: Vec<&Acknowledgement> = policy.file.acknowledge.iter().filter(|each| stands(each, policy, now)).collect();
     for consequence in consequences.iter_mut().filter(|each| each.acknowledged.is_none()) {
-        let (code, path) = (consequence.code.to_string(), consequence.path.to_string());
-        let fits = |each: &&&Acknowledgement| each.finding.0 == code && each.at.as_ref().is_none_or(|at| is_at_or_below(&path, at));
+        let (code, path) = (consequence.code.to_string(), consequence.path.clone());
+        let fits = |each: &&&Acknowledgement| each.finding.0 == code && each.at.as_ref().is_none_or(|at| path.lies_in(at));
         consequence.acknowledged = standing.iter().find(fits).map(|each| each.reason.clone());
     }
-}
-
-fn is_at_or_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Whoever is left may speak for one that is gone, by its name.

@@ -3,32 +3,14 @@
 use super::consequence::{Consequence, Existing};
 use super::words::plain;
 use super::{FleetDiff, PolicyDiff};
-use crate::plan::{markdown, minute};
+use crate::plan::markdown::{folded, prose, table};
+use crate::plan::minute;
 use crate::policy::finding::Weight;
 
 /// How many backups of a list are named before the rest is counted; JSON has them all.
 pub const NAMED: usize = 20;
 /// A list of changes that is longer is folded away.
 const OPEN_CHANGES: usize = 15;
-
-/// A sentence: what stands between backticks stays as it is, all else is kept from acting as Markdown or HTML.
-fn prose(text: &str) -> String {
-    let mut safe = String::new();
-    for (at, part) in text.split('`').enumerate() {
-        if at % 2 == 1 {
-            safe.push_str(&format!("`{part}`"));
-        } else {
-            // A backslash does not keep `@name` from calling somebody; a comment in between does.
-            safe.push_str(&markdown::escaped(part).replace("\\@", "@<!-- -->"));
-        }
-    }
-    safe
-}
-
-/// A cell of a table, where a bar would end it even between backticks.
-fn cell(text: &str) -> String {
-    prose(text).replace("\\|", "|").replace('|', "\\|")
-}
 
 impl FleetDiff {
     /// The summary first, then what is destructive, then the rest; long lists folded away.
@@ -67,7 +49,7 @@ impl PolicyDiff {
         }
         if self.changes.len() > OPEN_CHANGES {
             text.push('\n');
-            text.push_str(&markdown::folded(&format!("All {} changes", self.changes.len()), changes.trim_start()));
+            text.push_str(&folded(&format!("All {} changes", self.changes.len()), changes.trim_start()));
         } else {
             text.push_str(&changes);
         }
@@ -88,27 +70,18 @@ fn write_consequence(text: &mut String, consequence: &Consequence) {
     if let Some(Existing::Known { backups, .. }) = &consequence.existing
         && !backups.is_empty()
     {
-        let rows: String = backups
+        let rows: Vec<Vec<String>> = backups
             .iter()
             .take(NAMED)
             .map(|backup| {
                 let size = backup.size.map(|size| size.bytes().rounded()).unwrap_or_else(|| "unknown".into());
-                let cells = [
-                    format!("`{}`", backup.id),
-                    backup.job.to_string(),
-                    backup.store.to_string(),
-                    minute(backup.moment),
-                    size,
-                    backup.before.clone(),
-                    backup.after.clone(),
-                ];
-                format!("| {} |\n", cells.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "))
+                let (id, job, store) = (format!("`{}`", backup.id), format!("`{}`", backup.job), format!("`{}`", backup.store));
+                vec![id, job, store, minute(backup.moment), size, backup.before.clone(), backup.after.clone()]
             })
             .collect();
         let more = if backups.len() > NAMED { format!("\nand {} more\n", backups.len() - NAMED) } else { String::new() };
-        let table =
-            format!("| backup | job | store | of | size | before | now |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}{more}");
-        let body: String = markdown::folded(&format!("The existing backups: {}", consequence.existing_summary()), &table);
+        let named = table(&["backup", "job", "store", "of", "size", "before", "now"], &rows);
+        let body = folded(&format!("The existing backups: {}", consequence.existing_summary()), &format!("{named}{more}"));
         // Inside the list item, so that the list goes on behind it.
         text.push('\n');
         text.extend(body.trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub use crate::plan::words::{counted, joined, plain, quoted};
 use crate::retention::{Keep, Tier};
 use crate::units::Period;
 
@@ -67,48 +68,4 @@ pub fn secret_words(value: &Value) -> Option<String> {
     }
     let said = |kind: &&str| map.get(*kind).and_then(Value::as_str).map(|place| format!("{kind} {place}"));
     Some(kinds.iter().filter_map(said).collect::<Vec<_>>().join(", "))
-}
-
-/// Somebody's own words between backticks: whatever they are, they stay there.
-pub fn quoted(text: impl fmt::Display) -> String {
-    let text = plain(text);
-    if text.is_empty() { "`\"\"`".into() } else { format!("`{text}`") }
-}
-
-/// Somebody's own words, on one line, without a sign that would act on a terminal or end a quotation.
-pub fn plain(text: impl fmt::Display) -> String {
-    const LIMIT: usize = 400;
-    let text = text.to_string();
-    let tame = |c: char| match c {
-        '`' => '\'',
-        '\n' | '\r' | '\t' => ' ',
-        c if c.is_control()
-            || ('\u{200b}'..='\u{200f}').contains(&c)
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c) =>
-        {
-            '\u{fffd}'
-        }
-        c => c,
-    };
-    let mut shown: String = text.chars().take(LIMIT).map(tame).collect();
-    if text.chars().nth(LIMIT).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// `a`, `a and b`, `a, b and c`
-pub fn joined(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
-    let mut words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();
-    match words.pop() {
-        Some(last) if !words.is_empty() => format!("{} and {last}", words.join(", ")),
-        Some(last) => last,
-        None => String::new(),
-    }
-}
-
-/// `1 backup`, `2 backups`
-pub fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }

@@ -9,8 +9,10 @@ use crate::units::{Instant, Name};
 /// The world as it was observed at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Inventory of seawall")]
 pub struct Inventory {
     /// The version of this file's shape. This program reads version 1.
+    #[schemars(range(min = 1, max = 1))]
     #[schemars(example = 1)]
     pub format_version: u32,
     /// When it was observed.

@@ -101,7 +101,7 @@ fn every_part_says_what_it_is_and_where_it_came_from() {
             "20m: a server to restore onto is made ready [declared in objectives.assume.provision]",
             "41m 40s: fetch and restore 500GB from `main` at 200MB/s [declared in objectives.assume.restore]",
             // 500 GB at the default of 100 MB/s is a backup of 1h 23m 20s; with the gap, 25.39 h at 4 GB an hour.
-            "21m 10s: replay of the longest run of the log: 1d 1h 23m 20s at 4GB an hour, 101 GB at 80MB/s [default]",
+            "21m 10s: replay of the longest run of the log: 25h 23m 20s at 4GB an hour, 101 GB at 80MB/s [default]",
             "10m: what came back is checked [default]",
             "5m: the applications are let in [default]",
         ]
@@ -140,7 +140,7 @@ drills: { weekly: { restore: { latest: nightly }, schedule: { on: sunday, at: '0
     assert_eq!(
         rows(&judged)[..4],
         [
-            "everything rpo: 1d 40m (40m short), newest backup from nightly in main",
+            "everything rpo: 24h 40m (40m short), newest backup from nightly in main",
             "everything rto: 1h 50m (50m short), newest backup from nightly in main",
             "corruption rpo: unknown (-), nothing",
             "corruption rto: unknown (-), nothing",
@@ -149,8 +149,8 @@ drills: { weekly: { restore: { latest: nightly }, schedule: { on: sunday, at: '0
     assert_eq!(
         findings(&judged),
         [
-            "SW0401 objectives.rpo: rpo of 1d cannot be kept: up to 1d 40m may be lost | 1d longest gap + 40m duration \
-             | Run `backups.nightly` at least every 23h, archive the log (`wal`, with a physical backup), or raise the objective to 1d 40m. \
+            "SW0401 objectives.rpo: rpo of 24h cannot be kept: up to 24h 40m may be lost | 24h longest gap + 40m duration \
+             | Run `backups.nightly` at least every 23h, archive the log (`wal`, with a physical backup), or raise the objective to 24h 40m. \
              + objectives.scenarios.whole",
             "SW0402 objectives.rto: rto of 1h cannot be kept: it may take up to 1h 50m \
              | 15m assessment + 30m provision + 50m load + 10m validation + 5m release \
@@ -169,12 +169,12 @@ fn an_unknown_duration_does_not_hide_that_the_gap_alone_is_too_long() {
 objectives: { rpo: 24h, rto: 30d }
 ",
     );
-    assert_eq!(rows(&judged)[0], "everything rpo: more than 1d (-), newest backup from nightly in main");
+    assert_eq!(rows(&judged)[0], "everything rpo: more than 24h (-), newest backup from nightly in main");
     assert_eq!(
         findings(&judged)[..2],
         [
-            "SW0401 objectives.rpo: rpo of 1d cannot be kept: more than 1d may be lost | 1d longest gap \
-             | Run `backups.nightly` more often, archive the log (`wal`, with a physical backup), or raise the objective well above 1d.",
+            "SW0401 objectives.rpo: rpo of 24h cannot be kept: more than 24h may be lost | 24h longest gap \
+             | Run `backups.nightly` more often, archive the log (`wal`, with a physical backup), or raise the objective well above 24h.",
             "SW0403 objectives.rto: whether the rto of 30d is kept is not known: nobody has said how large the cluster is \
              | Declare `objectives.assume.cluster_size`; it is used until a run or a drill has measured it.",
         ]
@@ -189,12 +189,12 @@ fn a_store_that_only_gets_copies() {
         (rows(&judged)[2].clone(), findings(&judged).into_iter().find(|line| line.starts_with("SW040") && !line.starts_with("SW0408")))
     };
     let (row, finding) = with("wal: { store: main, timeout: 5m, keep: 7d }\n");
-    assert_eq!(row, "region rpo: 1d 2h 23m 20s (1d 1h 23m 20s short), newest backup from nightly in offsite");
+    assert_eq!(row, "region rpo: 26h 23m 20s (25h 23m 20s short), newest backup from nightly in offsite");
     assert_eq!(
         finding.expect("it cannot be kept"),
-        "SW0401 objectives.scenarios.region.rpo: rpo of 1h cannot be kept: up to 1d 2h 23m 20s may be lost \
-         | 1d longest gap + 1h 23m 20s duration + 1h copy \
-         | No schedule is close enough: send the log to `offsite` as well (`wal.copies`), or raise the objective to 1d 2h 23m 20s."
+        "SW0401 objectives.scenarios.region.rpo: rpo of 1h cannot be kept: up to 26h 23m 20s may be lost \
+         | 24h longest gap + 1h 23m 20s duration + 1h copy \
+         | No schedule is close enough: send the log to `offsite` as well (`wal.copies`), or raise the objective to 26h 23m 20s."
     );
     let all = with("wal: { store: main, copies: [offsite], timeout: 5m, keep: 7d }\n");
     assert_eq!(all, ("region rpo: 5m 30s (54m 30s to spare), point in time from nightly in offsite".into(), None));
@@ -253,7 +253,7 @@ objectives:
             "everything rto: more than 30m (-), external from theirs",
             "files rpo: unknown (-), nothing",
             "files rto: unknown (-), nothing",
-            "loose rpo: 1d 2h (0s to spare), external from theirs",
+            "loose rpo: 26h (0s to spare), external from theirs",
             "loose rto: more than 30m (-), external from theirs",
             "promoted rpo: unknown (-), nothing",
             "promoted rto: unknown (-), nothing",

@@ -148,7 +148,7 @@ fn jobs(
             window: job.window.map(|(name, window)| format!("{name}: {}", window.window.describe())),
             longest_gap: Some(gap(&job.schedule)),
             next: next(Some(&job.schedule), now),
-            due: Due::Unknown { reason: "its past runs are recorded in the catalog, which an inventory does not hold".into() },
+            due: Due::Unknown { reason: "an inventory does not hold its past runs".into() },
             runs_in_this_version: RUNS_IN_THIS_VERSION,
             steps: steps_of(policy, job),
         });

@@ -14,6 +14,7 @@ mod promises;
 mod step;
 mod steps;
 pub mod text;
+pub mod words;
 
 pub use due::Due;
 pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
@@ -38,6 +39,7 @@ pub struct Plan {
     /// The policy's name.
     pub policy: Name,
     /// SHA-256 over the files the policy was read from: a plan is run only for exactly this policy.
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
     /// The moment it was made for.
     pub made_at: Instant,

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::words::{counted, joined, quoted};
 use crate::units::{BackupId, Bytes, Duration, Name};
 
 /// One thing that is done, why, and what must hold for it.
@@ -83,15 +84,18 @@ pub enum Precondition {
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |all: &[String]| all.join(", ");
+        let names = |all: &[String]| joined(all.iter().map(quoted));
         match self {
-            Action::RunHook { program, timeout } => write!(f, "run `{}`, for at most {timeout}", program.join(" ")),
+            Action::RunHook { program, timeout } => write!(f, "run {}, for at most {timeout}", quoted(program.join(" "))),
             Action::CheckRoom { store, at_least: Some(size) } => write!(f, "check that `{store}` has room for {}", size.rounded()),
             Action::CheckRoom { store, at_least: None } => write!(f, "check that `{store}` has room for as much as last time"),
-            Action::RefreshAggregate { database, view, timeout } => write!(f, "refresh `{view}` in `{database}`, for at most {timeout}"),
+            Action::RefreshAggregate { database, view, timeout } => {
+                write!(f, "refresh {} in {}, for at most {timeout}", quoted(view), quoted(database))
+            }
             Action::BeginBackup { from } => write!(f, "begin a backup on {from} (pg_backup_start)"),
             Action::ReadDataDirectory { workers: Some(workers) } => {
-                write!(f, "read the data directory with {workers} workers, check every page, compress, encrypt")
+                let workers = counted(usize::from(*workers), "worker");
+                write!(f, "read the data directory with {workers}, check every page, compress, encrypt")
             }
             Action::ReadDataDirectory { workers: None } => f.write_str("read the data directory, check every page, compress, encrypt"),
             Action::ReadChangedPages { parent_job, chain: Some(chain) } => {
@@ -102,9 +106,13 @@ impl fmt::Display for Action {
             }
             Action::EndBackup => f.write_str("end the backup (pg_backup_stop)"),
             Action::WaitForLog { store } => write!(f, "wait until the last segment of the log it needs is seen in `{store}`"),
-            Action::DumpDatabase { database, format, jobs: 1 } => write!(f, "dump `{database}` in the {format} format"),
-            Action::DumpDatabase { database, format, jobs } => write!(f, "dump `{database}` in the {format} format with {jobs} jobs"),
-            Action::DumpTables { database, tables, format } => write!(f, "dump {} of `{database}` as {format}", names(tables)),
+            Action::DumpDatabase { database, format, jobs: 1 } => write!(f, "dump {} in the {format} format", quoted(database)),
+            Action::DumpDatabase { database, format, jobs } => {
+                write!(f, "dump {} in the {format} format with {jobs} jobs", quoted(database))
+            }
+            Action::DumpTables { database, tables, format } => {
+                write!(f, "dump {} of {} as {format}", names(tables), quoted(database))
+            }
             Action::DumpGlobals => f.write_str("dump roles and tablespaces"),
             Action::ReadFiles { paths } => write!(f, "read {}", names(paths)),
             Action::RunEngine { tool } => write!(f, "run {tool}"),
@@ -113,7 +121,7 @@ impl fmt::Display for Action {
             Action::Commit { store } => write!(f, "write the descriptor to `{store}`: from here on the backup exists"),
             Action::Copy { from, to } => write!(f, "copy it from `{from}` to `{to}` and check it there"),
             Action::MarkExpired { store, backups } if backups.is_empty() => write!(f, "mark in `{store}` what no rule keeps any longer"),
-            Action::MarkExpired { store, backups } => write!(f, "mark {} backups in `{store}` as expired", backups.len()),
+            Action::MarkExpired { store, backups } => write!(f, "mark {} in `{store}` as expired", counted(backups.len(), "backup")),
             Action::DeleteMarked { store, after } => write!(f, "delete from `{store}` what has been marked for {after}, descriptor first"),
             Action::VerifyStore { store, deep: false } => write!(f, "check every object in `{store}` against its hash"),
             Action::VerifyStore { store, deep: true } => write!(f, "decrypt, decompress and check every page in `{store}`"),
@@ -121,15 +129,15 @@ impl fmt::Display for Action {
             Action::FetchBackup { store: None, job } => write!(f, "fetch a backup of `{job}`"),
             Action::StartThrowAwayServer => f.write_str("start a throw-away PostgreSQL, without archiving, network and background jobs"),
             Action::ReplayLog { to } => write!(f, "replay the log to {to}"),
-            Action::CheckExpectations { count } => write!(f, "check {count} expectations"),
+            Action::CheckExpectations { count } => write!(f, "check {}", counted(*count, "expectation")),
             Action::RemoveThrowAwayServer => f.write_str("remove the throw-away PostgreSQL, whatever happened"),
             Action::ExportRows { database, table, older_than } => {
-                write!(f, "export rows of `{table}` in `{database}` older than {older_than}")
+                write!(f, "export rows of {} in {} older than {older_than}", quoted(table), quoted(database))
             }
             Action::CompareExport { store } => write!(f, "read the export back from `{store}` and compare it"),
-            Action::DropArchivedRows { table } => write!(f, "drop from `{table}` what was compared"),
+            Action::DropArchivedRows { table } => write!(f, "drop from {} what was compared", quoted(table)),
             Action::SendReport { to } => {
-                write!(f, "make the report and send it to {}", to.iter().map(Name::to_string).collect::<Vec<_>>().join(", "))
+                write!(f, "make the report and send it to {}", joined(to.iter().map(quoted)))
             }
             Action::Remind { who } => write!(f, "remind `{who}` until it is acknowledged"),
         }
@@ -151,7 +159,7 @@ impl fmt::Display for Precondition {
             Precondition::ReadBackAgrees => f.write_str("what was read back agrees"),
             Precondition::CopyAgrees => f.write_str("the copy agrees with the original"),
             Precondition::StillExpired => f.write_str("the rules still say so on a new listing"),
-            Precondition::NothingNeedsThem => f.write_str("no kept backup builds on them"),
+            Precondition::NothingNeedsThem => f.write_str("no backup that stays builds on them"),
             Precondition::NotHeld => f.write_str("no hold covers them"),
             Precondition::ClockAgrees { within } => write!(f, "this host's clock agrees with the store's within {within}"),
             Precondition::IdentityThere => f.write_str("the identity that opens backups is on this host"),

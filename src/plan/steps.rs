@@ -1,6 +1,7 @@
 //! The steps of each kind of job, in the order in which a DBA would write them on a whiteboard.
 
 use super::step::{Action, Precondition, Step};
+use super::words::quoted;
 use crate::policy::file;
 use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Method, Policy, Report, Verify};
 use crate::policy::path::PolicyPath;
@@ -21,6 +22,8 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
             "a backup that runs out of room is none",
             needs,
         ));
+        // The lock stays taken; a window may close meanwhile.
+        first.retain(|need| !matches!(need, Precondition::NoOtherRun { .. }));
     }
     refreshes(policy, name, &mut steps);
     if let Some(before) = written.and_then(|written| written.before.as_ref()) {
@@ -74,7 +77,10 @@ fn refreshes(policy: &Policy, name: &Name, steps: &mut Vec<Step>) {
                     view: view.clone(),
                     timeout: aggregate.refresh_timeout.unwrap_or(Duration::from_mins(10)),
                 },
-                format!("`timescaledb.{database}.continuous_aggregates.{view}` is refreshed before this backup"),
+                format!(
+                    "{} is refreshed before this backup",
+                    quoted(PolicyPath::from(["timescaledb", database, "continuous_aggregates", view]))
+                ),
                 vec![Precondition::ServerIsUp],
             ));
         }
@@ -98,7 +104,6 @@ fn read(policy: &Policy, backup: &Backup, first: Vec<Precondition>, steps: &mut 
             end(policy, steps);
         }
         Method::Incremental { of, chain } => {
-            needs.push(Precondition::ParentExists { job: of.clone() });
             let from = match policy.backups.get(of).map(|base| &base.method) {
                 Some(Method::Physical(physical)) => physical.from,
                 _ => None,
@@ -223,7 +228,11 @@ pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)
             Precondition::NothingNeedsThem,
             Precondition::ClockAgrees { within: Duration::from_mins(2) },
         ];
-        steps.push(Step::new(Action::MarkExpired { store: store.clone(), backups }, "no rule of the policy keeps them", needs));
+        steps.push(Step::new(
+            Action::MarkExpired { store: store.clone(), backups },
+            "the policy keeps only what a rule or a hold wants",
+            needs,
+        ));
         steps.push(Step::new(
             Action::DeleteMarked { store: store.clone(), after: policy.expire.grace },
             "what is deleted was listed twice, with time in between to object",
@@ -285,7 +294,7 @@ pub fn of_archive(archive: &Archive) -> Vec<Step> {
     vec![
         Step::new(
             Action::ExportRows { database: archive.database.clone(), table: archive.table.clone(), older_than: archive.after.to_string() },
-            format!("`{}` moves them to `{store}`", archive.path),
+            format!("{} moves them to `{store}`", quoted(&archive.path)),
             vec![Precondition::ServerIsUp, Precondition::StoreAnswers { store: store.clone() }],
         ),
         Step::new(Action::CompareExport { store }, "only what was read back counts as stored", vec![Precondition::AllPartsStored]),
@@ -302,5 +311,5 @@ pub fn of_report(report: &Report) -> Vec<Step> {
 }
 
 pub fn of_duty(path: &PolicyPath, who: &Name) -> Vec<Step> {
-    vec![Step::new(Action::Remind { who: who.clone() }, format!("`{path}` is due"), Vec::new())]
+    vec![Step::new(Action::Remind { who: who.clone() }, format!("{} is due", quoted(path)), Vec::new())]
 }

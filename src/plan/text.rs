@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::make::minute;
+use super::words::{counted, joined, span, visible};
 use super::{Due, Fate, Horizon, Job, Plan, Run, StoreState};
 use crate::units::Bytes;
 
@@ -14,6 +15,11 @@ impl Plan {
     pub fn to_text(&self, width: u16) -> String {
         let mut text = String::new();
         section(&mut text, "Runs in the next 7 days", &calendar(&self.calendar, width));
+        let unable: Vec<&Job> = self.jobs.iter().filter(|job| !job.runs_in_this_version).collect();
+        if !unable.is_empty() {
+            text.push_str(&wrapped(&unable_words(&unable, self.jobs.len()), "", "", width));
+            text.push('\n');
+        }
         for job in &self.jobs {
             text.push_str(&job_text(job, width));
         }
@@ -46,7 +52,8 @@ pub fn columns(header: &[&str], rows: Vec<Vec<String>>, width: u16) -> String {
     if !header.is_empty() {
         table.set_header(header.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
     }
-    table.add_rows(rows);
+    let tame = |cell: String| cell.chars().map(|c| if c == '\n' { ' ' } else { visible(c) }).collect::<String>();
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(tame).collect::<Vec<_>>()));
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
 }
 
@@ -67,7 +74,7 @@ pub fn wrapped(words: &str, first: &str, other: &str, width: u16) -> String {
         if !empty {
             line.push(' ');
         }
-        line.push_str(word);
+        line.extend(word.chars().map(visible));
         empty = false;
     }
     text.push_str(line.trim_end());
@@ -86,27 +93,33 @@ fn calendar(runs: &[Run], width: u16) -> String {
     columns(&[], rows, width)
 }
 
-fn job_text(job: &Job, width: u16) -> String {
-    let mut words = vec![job.schedule.clone().unwrap_or_else(|| "only on demand".into())];
-    if let Some(method) = &job.method {
-        words.insert(0, method.clone());
+/// Which jobs this version plans and cannot run.
+pub(super) fn unable_words(unable: &[&Job], all: usize) -> String {
+    if unable.len() == all {
+        return "This version of seawall plans these jobs; it cannot run any of them yet.".into();
     }
+    let names = joined(unable.iter().map(|job| format!("`{}`", job.job)));
+    format!("This version of seawall plans these jobs; it cannot run {names} yet.")
+}
+
+fn job_text(job: &Job, width: u16) -> String {
+    let mut words: Vec<String> = job.method.iter().cloned().collect();
+    words.push(job.schedule.clone().unwrap_or_else(|| "only on demand".into()));
     words.extend(job.window.as_ref().map(|window| format!("inside {window}")));
-    words.extend(job.longest_gap.map(|gap| format!("at most {gap} apart")));
+    words.extend(job.longest_gap.map(|gap| format!("longest gap {}", span(gap))));
     match &job.due {
         Due::OnDemand => {}
+        Due::Unknown { reason } => words.push(format!("whether it is due is unknown: {reason}")),
         due => words.push(due.to_string()),
     }
-    let mut text = format!("Job {}\n{}", job.job, wrapped(&words.join("; "), "  ", "  ", width));
-    if !job.runs_in_this_version {
-        text.push_str("  planned; this version of seawall cannot run it yet\n");
-    }
+    let mut text = wrapped(&format!("Job {}", job.job), "", "  ", width);
+    text.push_str(&wrapped(&words.join("; "), "  ", "  ", width));
     for (index, step) in job.steps.iter().enumerate() {
-        let number = format!("{:>3}. ", index + 1);
-        text.push_str(&wrapped(&format!("{} ({})", step.says, step.reason), &number, "     ", width));
+        text.push_str(&wrapped(&step.says, &format!("{:>4}. ", index + 1), "      ", width));
+        text.push_str(&wrapped(&step.reason, "      why  ", "           ", width));
         if !step.needs.is_empty() {
             let needs = step.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            text.push_str(&wrapped(&format!("if {needs}"), "       ", "       ", width));
+            text.push_str(&wrapped(&needs, "      if   ", "           ", width));
         }
     }
     text.push('\n');
@@ -116,7 +129,7 @@ fn job_text(job: &Job, width: u16) -> String {
 fn stores(stores: &[StoreState], width: u16) -> String {
     let mut text = String::new();
     for store in stores {
-        text.push_str(&format!("  {} ({})\n", store.store, store.place));
+        text.push_str(&wrapped(&format!("{} ({})", store.store, store.place), "  ", "    ", width));
         match &store.unknown {
             Some(reason) => text.push_str(&wrapped(&format!("what lies there is unknown: {reason}"), "    ", "    ", width)),
             None => text.push_str(&known(store, width)),
@@ -125,20 +138,49 @@ fn stores(stores: &[StoreState], width: u16) -> String {
     text
 }
 
+/// What lies in a store and how far back it reaches, in one line.
+pub(super) fn known_words(store: &StoreState) -> String {
+    let sizes = store.existing.iter().filter_map(|backup| backup.size);
+    let size = sizes.fold(Bytes::ZERO, |sum, size| sum.saturating_add(size.bytes()));
+    let room = if size == Bytes::ZERO { String::new() } else { format!(", {}", size.rounded()) };
+    let reach = match (store.any_moment_since, store.oldest) {
+        _ if store.existing.is_empty() => String::new(),
+        (Some(since), Some(oldest)) if oldest < since => {
+            format!("; every moment since {} can be recovered, and single ones back to {}", minute(since), minute(oldest))
+        }
+        (Some(since), _) => format!("; every moment since {} can be recovered", minute(since)),
+        (None, Some(oldest)) => format!("; the cluster can be recovered to single moments, the oldest {}", minute(oldest)),
+        (None, None) => "; none from which the whole cluster can be recovered".into(),
+    };
+    let count = if store.existing.is_empty() { "no backup".to_owned() } else { counted(store.existing.len(), "backup") };
+    format!("{count}{room}{reach}")
+}
+
+/// What else there is to say of a store.
+pub(super) fn remarks(store: &StoreState) -> Vec<String> {
+    let mut remarks: Vec<String> =
+        store.gaps.iter().map(|(from, to)| format!("no moment between {} and {} can be recovered", minute(*from), minute(*to))).collect();
+    let mut undecided: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for backup in &store.existing {
+        if let Fate::Undecided { reason } = &backup.fate {
+            *undecided.entry(reason).or_default() += 1;
+        }
+    }
+    remarks.extend(undecided.iter().map(|(reason, count)| format!("undecided, so kept: {}: {reason}", counted(*count, "backup"))));
+    if let Some(wal) = store.wal.as_ref().filter(|wal| wal.deletable > 0) {
+        let verb = if wal.deletable == 1 { "is" } else { "are" };
+        remarks.push(format!(
+            "log: {} of {} {verb} no longer needed",
+            wal.deletable,
+            counted(wal.ranges, "stretch").replace("stretchs", "stretches")
+        ));
+    }
+    remarks
+}
+
 fn known(store: &StoreState, width: u16) -> String {
-    let mut text = String::new();
-    let size: Bytes =
-        store.existing.iter().filter_map(|backup| backup.size).fold(Bytes::ZERO, |sum, size| sum.saturating_add(size.bytes()));
-    text.push_str(&format!("    {} backups, {}", store.existing.len(), size.rounded()));
-    match (store.any_moment_since, store.oldest) {
-        (Some(since), _) => text.push_str(&format!("; every moment since {} can be recovered", minute(since))),
-        (None, Some(oldest)) => text.push_str(&format!("; the oldest is of {}", minute(oldest))),
-        (None, None) => text.push_str("; the cluster cannot be recovered from here"),
-    }
-    text.push('\n');
-    for (from, to) in &store.gaps {
-        text.push_str(&format!("    no moment between {} and {} can be recovered\n", minute(*from), minute(*to)));
-    }
+    let mut text = wrapped(&known_words(store), "    ", "    ", width);
+    text.extend(remarks(store).iter().map(|remark| wrapped(remark, "    ", "      ", width)));
     let going: Vec<_> = store
         .existing
         .iter()
@@ -146,28 +188,21 @@ fn known(store: &StoreState, width: u16) -> String {
         .collect();
     if going.is_empty() {
         text.push_str("    nothing is to be deleted\n");
-    } else {
-        text.push_str(&format!("    to be deleted: {}\n", going.len()));
-        let row = |(backup, reason): &(&super::Existing, &String)| {
-            vec![
-                format!("     {}", backup.id),
-                backup.job.to_string(),
-                minute(backup.moment),
-                backup.size.map(|size| size.bytes().rounded()).unwrap_or_default(),
-                (*reason).clone(),
-            ]
-        };
-        text.push_str(&columns(&[], going.iter().take(NAMED).map(row).collect(), width));
-        if going.len() > NAMED {
-            text.push_str(&format!("      and {} more; `--format json` names all\n", going.len() - NAMED));
-        }
+        return text;
     }
-    let undecided = store.existing.iter().filter(|backup| matches!(backup.fate, Fate::Undecided { .. })).count();
-    if undecided > 0 {
-        text.push_str(&format!("    undecided, so kept: {undecided}\n"));
-    }
-    if let Some(wal) = store.wal.as_ref().filter(|wal| wal.deletable > 0) {
-        text.push_str(&format!("    log: {} of {} stretches are no longer needed\n", wal.deletable, wal.ranges));
+    text.push_str(&format!("    to be deleted: {}\n", counted(going.len(), "backup")));
+    let row = |(backup, reason): &(&super::Existing, &String)| {
+        vec![
+            format!("     {}", backup.id),
+            backup.job.to_string(),
+            minute(backup.moment),
+            backup.size.map(|size| size.bytes().rounded()).unwrap_or_default(),
+            (*reason).clone(),
+        ]
+    };
+    text.push_str(&columns(&[], going.iter().take(NAMED).map(row).collect(), width));
+    if going.len() > NAMED {
+        text.push_str(&format!("      and {} more; `--format json` names all\n", going.len() - NAMED));
     }
     text
 }
@@ -177,7 +212,7 @@ fn forecast_text(forecast: &Horizon, width: u16) -> String {
     for store in &forecast.stores {
         let reach = match (store.any_moment_since, store.oldest) {
             (Some(since), _) => format!("every moment since {}", minute(since)),
-            (None, Some(oldest)) => format!("back to {}", minute(oldest)),
+            (None, Some(oldest)) => format!("single moments, the oldest {}", minute(oldest)),
             (None, None) => "nothing to recover from".into(),
         };
         let unknown = if store.without_existing { " (what lies there today is unknown and left out)" } else { "" };
@@ -192,7 +227,7 @@ fn forecast_text(forecast: &Horizon, width: u16) -> String {
                     (Some(only), _) => minute(*only),
                     _ => String::new(),
                 };
-                vec![format!("   {}", job.job), format!("{} backups", job.ended.len()), span]
+                vec![format!("   {}", job.job), counted(job.ended.len(), "backup"), span]
             })
             .collect();
         text.push_str(&columns(&[], rows, width));

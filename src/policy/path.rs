@@ -35,6 +35,12 @@ impl PolicyPath {
         longer.0.push(Step::Item(index));
         longer
     }
+    /// It is the place that `written` names, or lies below it; quotes around keys do not matter.
+    pub fn lies_in(&self, written: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| *c != '"').collect::<String>();
+        let (path, written) = (plain(&self.to_string()), plain(written.trim()));
+        path.strip_prefix(&written).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
     pub fn starts_with(&self, prefix: &PolicyPath) -> bool {
         self.0.starts_with(&prefix.0)
     }

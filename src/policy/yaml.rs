@@ -427,8 +427,14 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<String> {
-        let source = Arc::new(Source::new("tested.yaml", text));
-        let show = |finding: Finding| format!("{} {}", finding.place.map_or("", |place| text.get(place.start..place.end).unwrap_or_default()).to_owned(), finding.message);
+        let source = Source::new("tested.yaml", "tested.yaml", text.to_owned());
+        let show = |finding: Finding| {
+            format!(
+                "{} {}",
+                finding.place.map_or("", |place| text.get(place.start..place.end).unwrap_or_default()).to_owned(),
+                finding.message
+            )
+        };
         parse(&source).1.into_iter().map(show).collect()
     }
 

@@ -27,7 +27,8 @@ pub fn acknowledge(policy: &Policy, findings: Vec<Finding>, today: Date) -> Vec<
 fn apply(written: &Acknowledgement, code: Code, path: &PolicyPath, findings: &mut [Finding], today: Date) -> Option<Finding> {
     let over = written.until.filter(|until| until.0 <= today);
     let (mut matches, mut refused) = (false, code.0 < 200);
-    let meant = findings.iter_mut().filter(|finding| finding.code == code && lies_in(&finding.path, written.at.as_deref()));
+    let meant =
+        findings.iter_mut().filter(|finding| finding.code == code && written.at.as_deref().is_none_or(|at| finding.path.lies_in(at)));
     for finding in meant {
         if finding.weight == Weight::Error && is_structural(code) {
             refused = true;
@@ -63,12 +64,4 @@ fn is_structural(code: Code) -> bool {
 
 fn is_of_difference(code: Code) -> bool {
     (900..1000).contains(&code.0)
-}
-
-/// Whether a path begins with the one that is written; quotes around keys do not matter.
-fn lies_in(path: &PolicyPath, at: Option<&str>) -> bool {
-    let Some(at) = at else { return true };
-    let plain = |text: &str| text.chars().filter(|c| *c != '"').collect::<String>();
-    let (path, at) = (plain(&path.to_string()), plain(at.trim()));
-    path.strip_prefix(&at).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

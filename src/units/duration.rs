@@ -11,7 +11,7 @@ pub struct Duration {
 }
 
 const KIND: Kind = Kind { kind: "duration", like: "15m", units: "s, m, h, d, w" };
-const UNITS: [(u64, &str); 5] = [(604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
 
 impl Duration {
     pub const ZERO: Duration = Duration { seconds: 0 };
@@ -77,28 +77,21 @@ impl FromStr for Duration {
     }
 }
 
-/// The shortest exact spelling: `90m` is written `1h 30m`, and `0s` stands for nothing at all.
+/// The exact spelling that people use: `90m` is written `1h 30m`, up to two days stay hours (`25h`, not `1d 1h`), and `0s`
+/// stands for nothing at all.
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.seconds == 0 {
-            return f.pad("0s");
-        }
-        let mut text = String::new();
+        const DAY: u64 = 86_400;
+        let in_days = self.seconds >= 3 * DAY || (self.seconds >= 2 * DAY && self.seconds.is_multiple_of(DAY));
+        let mut parts = Vec::new();
         let mut rest = self.seconds;
-        for (size, unit) in UNITS {
-            // Weeks only when nothing else is left over: `8d` reads better than `1w 1d`.
-            if size == 604_800 && !rest.is_multiple_of(size) {
-                continue;
-            }
+        for (size, unit) in UNITS.into_iter().filter(|(size, _)| in_days || *size < DAY) {
             if rest >= size {
-                if !text.is_empty() {
-                    text.push(' ');
-                }
-                text.push_str(&format!("{}{unit}", rest / size));
+                parts.push(format!("{}{unit}", rest / size));
                 rest %= size;
             }
         }
-        f.pad(&text)
+        f.pad(&if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") })
     }
 }
 
@@ -218,10 +211,11 @@ mod tests {
             (59, "59s"),
             (60, "1m"),
             (5_400, "1h 30m"),
-            (90_061, "1d 1h 1m 1s"),
-            (604_800, "1w"),
+            (90_061, "25h 1m 1s"),
+            (172_800, "2d"),
+            (604_800, "7d"),
             (8 * 86_400, "8d"),
-            (14 * 86_400, "2w"),
+            (14 * 86_400, "14d"),
         ] {
             assert_eq!(Duration::from_secs(seconds).to_string(), written);
         }

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let hint = "Write a share with a percent sign, for example `80%` or `99.5%`.";
+        let form = "Write a share with a percent sign, for example `80%` or `99.5%`.";
         for (text, fault, message) in [
             ("80", QuantityFault::MissingUnit, "`80` has no percent sign"),
             ("0.8", QuantityFault::MissingUnit, "`0.8` has no percent sign"),
@@ -92,7 +92,7 @@ mod tests {
             ("80  %", QuantityFault::Form, "`80  %` is not a percentage"),
         ] {
             let error = text.parse::<Percent>().expect_err(text);
-            let hint = if text == "80" { "Write `80%`." } else { hint };
+            let hint = if text == "80" { "Write `80%`." } else { form };
             assert_eq!((error.fault, error.message.as_str(), error.hint.as_str()), (fault, message, hint));
         }
     }

@@ -125,6 +125,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| ReadFault::new("no file is named", "Name a file."))?;
     let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    // One that an interrupted run left behind; what is opened next must be new, not somebody's link to another file.
+    let _ = fs::remove_file(&beside);
     let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
     written.map_err(|error| {
         // What is left of it says nothing to anybody.
@@ -134,7 +136,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

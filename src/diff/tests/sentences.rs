@@ -120,7 +120,7 @@ fn what_starts_stops_and_moves_is_said_in_words() {
     );
     assert_eq!(
         warns(&diff(&changed(r#"cron: "0 2 * * *""#, r#"on: sunday, at: "03:00""#), None)),
-        ["SW0914 `backups.nightly` runs less often: up to 1w pass between two runs, instead of 1d"]
+        ["SW0914 `backups.nightly` runs less often: up to 7d pass between two runs, instead of 24h"]
     );
     assert_eq!(
         says(", schedule: { at: \"04:00\" }", ""),
@@ -283,13 +283,13 @@ fn who_no_longer_hears_is_named() {
     );
     assert_eq!(
         hearing("backup_age: 25h", "backup_age: 3d"),
-        ["SW0915 the limit of `alerts.thresholds.backup_age` is loosened from 1d 1h to 3d"]
+        ["SW0915 the limit of `alerts.thresholds.backup_age` is loosened from 25h to 3d"]
     );
     assert_eq!(
         hearing("storage_used: 80%", "storage_used: 95%"),
         ["SW0915 the limit of `alerts.thresholds.storage_used` is loosened from 80% to 95%"]
     );
-    assert_eq!(hearing("backup_age: 25h, ", ""), ["SW0915 `alerts.thresholds.backup_age` stops: above 1d 1h, severity warning"]);
+    assert_eq!(hearing("backup_age: 25h, ", ""), ["SW0915 `alerts.thresholds.backup_age` stops: above 25h, severity warning"]);
 }
 
 #[test]
@@ -435,11 +435,12 @@ fn markdown_is_fit_for_a_comment() {
         ),
         "{markdown}"
     );
-    assert!(markdown.contains("  - acknowledged: @<!-- -->legal said &lt;i&gt;yes&lt;/i&gt; \\| no\n"), "{markdown}");
+    assert!(markdown.contains("  - acknowledged: @<!-- -->legal said &lt;i&gt;yes&lt;/i&gt; &#124; no\n"), "{markdown}");
     assert!(markdown.contains("and 7 more"), "{markdown}");
     assert!(
-        markdown
-            .contains("  | `n00002` | nightly | main | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"),
+        markdown.contains(
+            "  | `n00002` | `nightly` | `main` | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"
+        ),
         "{markdown}"
     );
     let text = diff.to_text(100);

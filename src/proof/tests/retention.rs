@@ -147,7 +147,7 @@ fn a_log_that_is_kept_for_less_than_a_base_lasts() {
     assert_with_main(
         503,
         &body("1d", weekly),
-        &["note wal.keep: the log is kept for longer than 1d: the physical backup before it can be 1w older"],
+        &["note wal.keep: the log is kept for longer than 1d: the physical backup before it can be 7d older"],
     );
     assert_with_main(503, &body("7d", weekly), &[]);
 }
@@ -213,7 +213,7 @@ fn a_lock_that_outlasts_the_rules() {
     assert_found(
         505,
         &body("14d", "{ daily: 7 }"),
-        &[&format!("{at}: objects are locked for 14d and `backups.full` lets some go after 1w")],
+        &[&format!("{at}: objects are locked for 14d and `backups.full` lets some go after 7d")],
     );
     // Only the first of each month stays for long.
     assert_found(

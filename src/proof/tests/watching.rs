@@ -41,17 +41,17 @@ fn job(name: &str, schedule: &str, takes: &str) -> String {
 fn an_alert_that_fires_although_all_is_well() {
     let nightly = job("full", "{ at: \"02:00\" }", "takes: 50m,");
     let at = "alerts.thresholds.backup_age_of.full";
-    let expected = format!("warning {at}: the newest backup of `backups.full` becomes 1d 50m old with 1d between two runs that take 50m");
+    let expected = format!("warning {at}: the newest backup of `backups.full` becomes 24h 50m old with 24h between two runs that take 50m");
     assert_with_main(804, &limits(&nightly, "backup_age_of: { full: 24h }"), &[&expected]);
     assert_with_main(804, &limits(&nightly, "backup_age_of: { full: 25h }"), &[]);
     assert_with_main(804, &limits(&nightly, "backup_age_of: { full: { above: 24h, for: 1h } }"), &[]);
     let unknown = job("full", "{ at: \"02:00\" }", "");
     let expected =
-        format!("warning {at}: the newest backup of `backups.full` becomes 1d old with 1d between two runs, before the next is done");
+        format!("warning {at}: the newest backup of `backups.full` becomes 24h old with 24h between two runs, before the next is done");
     assert_with_main(804, &limits(&unknown, "backup_age_of: { full: 1d }"), &[&expected]);
     let oslo = job("full", "{ at: \"02:00\", timezone: Europe/Oslo }", "takes: 50m,");
     let expected = format!(
-        "note {at}: the newest backup of `backups.full` becomes 1d 1h 50m old after the run of 2027-10-31 02:00 Europe/Oslo, when clocks are changed"
+        "note {at}: the newest backup of `backups.full` becomes 25h 50m old after the run of 2027-10-31 02:00 Europe/Oslo, when clocks are changed"
     );
     assert_with_main(804, &limits(&oslo, "backup_age_of: { full: 25h }"), &[&expected]);
 }
@@ -59,7 +59,7 @@ fn an_alert_that_fires_although_all_is_well() {
 #[test]
 fn a_limit_for_all_jobs_is_judged_by_the_rarest() {
     let jobs = format!("{}, {}", job("full", "{ at: \"02:00\" }", ""), job("weekly", "{ on: sunday, at: \"04:00\" }", ""));
-    let expected = "warning alerts.thresholds.backup_age: the newest backup of `backups.weekly` becomes 1w old with 1w between two runs, before the next is done";
+    let expected = "warning alerts.thresholds.backup_age: the newest backup of `backups.weekly` becomes 7d old with 7d between two runs, before the next is done";
     assert_with_main(804, &limits(&jobs, "backup_age: 25h"), &[expected]);
     assert_with_main(804, &limits(&jobs, "backup_age: 25h, backup_age_of: { weekly: 8d }"), &[]);
 }
@@ -68,7 +68,7 @@ fn a_limit_for_all_jobs_is_judged_by_the_rarest() {
 fn the_age_of_drills_and_the_lag_of_the_log() {
     let drill = "drills: { d: { restore: { latest: full }, schedule: { first: monday, of: quarter, at: \"04:00\" } } }\n";
     let nightly = job("full", "{ at: \"02:00\" }", "");
-    let expected = "warning alerts.thresholds.drill_age: 14w can pass between one drill and the next";
+    let expected = "warning alerts.thresholds.drill_age: 98d can pass between one drill and the next";
     assert_with_main(804, &format!("{drill}{}", limits(&nightly, "drill_age: 92d")), &[expected]);
     assert_with_main(804, &format!("{drill}{}", limits(&nightly, "drill_age: 98d")), &[]);
     let wal = "wal: { store: main, timeout: 5m, keep: 7d }\nobjectives: { rpo: 15m, assume: { push: 10s } }\n";
