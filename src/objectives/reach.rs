@@ -70,7 +70,16 @@ fn in_one_store<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, st
 
 fn runs<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, only: Option<TierKind>) -> Option<Runs<'p>> {
     let schedule = backup.schedule.as_ref()?;
-    Some(Runs { schedule, longest: figures.gap(job)?, only, now: figures.now, shortest: Default::default(), play: Default::default() })
+    let longest = figures.gap(job)?;
+    Some(Runs {
+        schedule,
+        longest,
+        only,
+        now: figures.now,
+        windowed: backup.window.is_some() && longest.length > schedule.longest_gap(figures.now).length,
+        shortest: Default::default(),
+        play: Default::default(),
+    })
 }
 
 /// `every one for 1d, then daily for 30 days, then yearly for 7 years`

@@ -121,7 +121,7 @@ impl Resolver<'_> {
                     .label("must begin with `https://` or `http://`")
                     .hint("Write it with its scheme and host, for example `https://s3.example.com`."),
             );
-        } else if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.contains('@'))) {
+        } else if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.contains('@'))) || super::holds_password(address) {
             self.push(
                 Finding::error(Code(211), path.clone(), "a password must not stand in an address")
                     .masked()
