@@ -284,6 +284,8 @@ impl Checker {
                 "spec" => "Take it out, and move what stands in it to the top of the file.".to_owned(),
                 _ => "Take it out: `version: 1` and `policy: NAME` begin a policy.".to_owned(),
             }
+        } else if let Some((first, value)) = glued(key).filter(|(first, _)| meant == Some(*first)) {
+            format!("A space is missing behind `:`: write `{first}: {}`.", clipped(value))
         } else if let Some(meant) = meant.filter(|meant| SYNONYMS.contains(&(key, *meant))) {
             format!("Here it is called `{meant}`.")
         } else if let Some(near) = meant {
@@ -637,12 +639,21 @@ const CHOICES: [(&str, &str); 10] = [
 
 /// The key of this element that an unknown one probably stands for.
 fn meant<'m>(key: &str, map: &'m Map) -> Option<&'m str> {
+    // `{ store:main }`: to YAML all of it is the key.
+    if let Some((known, _)) = glued(key).and_then(|(first, _)| map.fields.get_key_value(first)) {
+        return Some(known);
+    }
     let synonym = SYNONYMS.iter().find(|(word, meant)| *word == key && map.fields.contains_key(*meant));
     let known = || map.fields.keys().map(String::as_str).filter(|near| !STRANGERS.contains(&(key, near)));
     match synonym {
         Some((_, meant)) => map.fields.get_key_value(*meant).map(|(meant, _)| meant.as_str()),
         None => nearest(key, known()),
     }
+}
+
+/// A key and its value without a space between them.
+fn glued(key: &str) -> Option<(&str, &str)> {
+    key.split_once(':').filter(|(_, value)| !value.is_empty())
 }
 
 /// What the unknown keys of an element probably stand for. Of a great many the first are enough.
