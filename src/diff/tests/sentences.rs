@@ -438,8 +438,9 @@ fn markdown_is_fit_for_a_comment() {
     assert!(markdown.contains("  - acknowledged: @<!-- -->legal said &lt;i&gt;yes&lt;/i&gt; &#124; no\n"), "{markdown}");
     assert!(markdown.contains("and 7 more"), "{markdown}");
     assert!(
-        markdown
-            .contains("  | `n00002` | `nightly` | `main` | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"),
+        markdown.contains(
+            "  | `n00002` | `nightly` | `main` | 2026-11-19 02:40 UTC | 100 GB | 3rd of 30 daily, day 2026-11-19 | in no tier |\n"
+        ),
         "{markdown}"
     );
     let text = diff.to_text(100);
