@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::examine::{Examined, examine};
 use super::location::Location;
+use super::parallel;
 use crate::inventory::Inventory;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
@@ -59,7 +58,7 @@ impl Fleet {
                 }
             }
         }
-        fleet.policies = read_all(&wanted, look);
+        fleet.policies = parallel::map(&wanted, &|file| look(file.read()));
         fleet.same_names();
         fleet
     }
@@ -238,28 +237,6 @@ impl Wanted {
         };
         Document::load(&self.name, &self.path, &|path| bytes(path).map_err(fault))
     }
-}
-
-/// Reads in parallel, answers in order.
-fn read_all(wanted: &[Wanted], look: &(dyn Fn(Document) -> Examined + Sync)) -> Vec<Examined> {
-    let done: Vec<OnceLock<Examined>> = wanted.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((file, slot)) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            wanted.get(at).zip(done.get(at))
-        } {
-            let _ = slot.set(look(file.read()));
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)).min(wanted.len());
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    done.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
 /// A place in a text that could not be read.

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod location;
 mod man;
 pub mod moment;
+mod parallel;
 mod plan;
 mod policy;
 mod schema;

@@ -10,7 +10,9 @@ use crate::world::files;
 
 /// A moment: a day in UTC (`2027-03-01`), or a time with its zone (`2027-03-01T04:00:00+02:00`).
 pub fn parse(text: &str) -> Result<Instant, String> {
-    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+    // The parser of days also takes a time without a zone, and forgets the time.
+    let is_day = text.len() == "2027-03-01".len();
+    if let (true, Ok(date)) = (is_day, text.parse::<jiff::civil::Date>()) {
         return date.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp()).map_err(|error| error.to_string());
     }
     text.parse::<Instant>().map_err(|_| "write a day as `2027-03-01`, or a time with its zone as `2027-03-01T04:00:00Z`".to_owned())

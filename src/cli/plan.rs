@@ -12,8 +12,10 @@ use super::exit::{Exit, Trouble};
 use super::fleet::Fleet;
 use super::location::Location;
 use super::moment;
+use super::parallel;
 use super::terminal::{Colour, Terminal, print, tame};
 use super::validate::{SummaryRecord, json, summary_record};
+use crate::inventory::Inventory;
 use crate::objectives::{Assessment, ReachRow, Row};
 use crate::plan::words::quoted;
 use crate::plan::{self, Plan, markdown};
@@ -103,10 +105,14 @@ pub struct PlanRecord<'p> {
     pub reach: &'p [ReachRow],
 }
 
+/// What comes of one policy. Plans are large and fleets are as well: a plan stays only where it is printed as data.
 struct Planned<'p> {
     examined: &'p Examined,
     assessment: &'p Assessment,
-    plan: Plan,
+    /// It, for people.
+    text: String,
+    plan: Option<Plan>,
+    has_something_to_do: bool,
 }
 
 impl PlanCommand {
@@ -114,27 +120,23 @@ impl PlanCommand {
         let now = self.at.unwrap_or_else(clock::now);
         let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
         let locations = Location::all(&self.paths)?;
+        let terminal = Terminal::of_stdout(colour);
         let fleet = Fleet::load(&locations, now, inventory.as_ref());
-        let mut planned = Vec::new();
-        for examined in &fleet.policies {
-            let (Some(policy), Some(assessment)) = (&examined.policy, &examined.assessment) else { continue };
-            let observed = inventory.as_ref().and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
-            let plan = plan::make(policy, observed, now, self.until).map_err(|error| {
-                Trouble::usage(format!("`{}` cannot be simulated: {error}", policy.name), "Choose another date for `--until`.")
-            })?;
-            // A second look with other eyes; what it finds is our fault, and nobody should act on such a plan.
-            if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
-                return Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name)));
-            }
-            planned.push(Planned { examined, assessment, plan });
-        }
+        let planned = parallel::map(&fleet.policies, &|examined| self.planned(examined, inventory.as_ref(), now, terminal));
+        let planned: Vec<Planned<'_>> = planned.into_iter().flatten().collect::<Result<_, _>>()?;
         let findings = fleet.all_findings();
-        let text = match self.format {
-            Format::Human => human(&planned, &fleet, &findings, Terminal::of_stdout(colour)),
-            Format::Json => output(&planned, &fleet, &findings)?,
-            Format::Markdown => in_markdown(&planned, &fleet, &findings),
-        };
-        print(&text)?;
+        match self.format {
+            Format::Human => {
+                planned.iter().try_for_each(|each| print(&each.text))?;
+                print(&diagnostics::render(&findings, terminal))?;
+                print(&format!("{}\n", diagnostics::summary(&fleet, &findings)))?;
+            }
+            Format::Json => print(&output(&planned, &fleet, &findings)?)?,
+            Format::Markdown => {
+                print(&heading_in_markdown(&fleet, &findings))?;
+                planned.iter().try_for_each(|each| print(&each.text))?;
+            }
+        }
         if let Some(file) = &self.out {
             let saved = output(&planned, &fleet, &findings)?;
             files::replace(file, saved.as_bytes())
@@ -142,25 +144,48 @@ impl PlanCommand {
         }
         Ok(match fleet.is_sound() {
             false => Exit::Failed,
-            true if self.detailed_exitcode && planned.iter().any(|planned| planned.plan.has_something_to_do()) => Exit::SomethingToDo,
+            true if self.detailed_exitcode && planned.iter().any(|planned| planned.has_something_to_do) => Exit::SomethingToDo,
             true => Exit::Done,
         })
     }
+
+    /// The plan of one policy; none when the policy is wrong in itself.
+    fn planned<'p>(
+        &self,
+        examined: &'p Examined,
+        inventory: Option<&Inventory>,
+        now: Instant,
+        terminal: Terminal,
+    ) -> Option<Result<Planned<'p>, Trouble>> {
+        let (policy, assessment) = examined.policy.as_ref().zip(examined.assessment.as_ref())?;
+        let observed = inventory.and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
+        let plan = match plan::make(policy, observed, now, self.until) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let message = format!("`{}` cannot be simulated: {error}", policy.name);
+                return Some(Err(Trouble::usage(message, "Choose another date for `--until`.")));
+            }
+        };
+        // A second look with other eyes; what it finds is our fault, and nobody should act on such a plan.
+        if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
+            return Some(Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name))));
+        }
+        let text = match self.format {
+            Format::Human => human(examined, assessment, &plan, terminal),
+            Format::Markdown => in_markdown(examined, assessment, &plan),
+            Format::Json => String::new(),
+        };
+        let has_something_to_do = plan.has_something_to_do();
+        let as_data = self.format == Format::Json || self.out.is_some();
+        Some(Ok(Planned { examined, assessment, text, plan: as_data.then_some(plan), has_something_to_do }))
+    }
 }
 
-fn human(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding], terminal: Terminal) -> String {
+fn human(examined: &Examined, assessment: &Assessment, plan: &Plan, terminal: Terminal) -> String {
     let width = u16::try_from(terminal.width.min(120)).unwrap_or(120);
-    let mut text = String::new();
-    for each in planned {
-        let heading = format!("Plan of {} ({})", each.plan.policy, tame(&each.examined.document.source.name));
-        let line = "=".repeat(heading.chars().count().min(usize::from(width)));
-        text.push_str(&format!("{heading}\n{line}\n{}\n{}\n\n", made(&each.plan), each.plan.digest));
-        text.push_str(&each.assessment.to_text(width));
-        text.push_str(&each.plan.to_text(width));
-    }
-    text.push_str(&diagnostics::render(findings, terminal));
-    text.push_str(&format!("{}\n", diagnostics::summary(fleet, findings)));
-    text
+    let heading = format!("Plan of {} ({})", plan.policy, tame(&examined.document.source.name));
+    let line = "=".repeat(heading.chars().count().min(usize::from(width)));
+    format!("{heading}\n{line}\n{}\n{}\n\n{}{}", made(plan), plan.digest, assessment.to_text(width), plan.to_text(width))
 }
 
 /// What the plan was made from.
@@ -175,11 +200,14 @@ fn made(plan: &Plan) -> String {
 fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Result<String, Trouble> {
     let secrets = Secrets::of(findings);
     let shown = Shown::of(findings);
-    let plans = planned.iter().map(|each| PlanRecord {
-        file: &each.examined.document.source.name,
-        plan: &each.plan,
-        objectives: &each.assessment.rows,
-        reach: &each.assessment.reach,
+    let plans = planned.iter().filter_map(|each| {
+        let plan = each.plan.as_ref()?;
+        Some(PlanRecord {
+            file: &each.examined.document.source.name,
+            plan,
+            objectives: &each.assessment.rows,
+            reach: &each.assessment.reach,
+        })
     });
     json(&PlanOutput {
         format_version: plan::FORMAT_VERSION,
@@ -190,7 +218,7 @@ fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Resul
     })
 }
 
-fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> String {
+fn heading_in_markdown(fleet: &Fleet, findings: &[Finding]) -> String {
     let mut text = format!("**seawall plan**: {}\n\n", markdown::prose(&diagnostics::summary(fleet, findings)));
     let (secrets, shown) = (Secrets::of(findings), Shown::of(findings));
     let to_mend = shown.findings.iter().filter(|finding| finding.weight != Weight::Note && finding.acknowledged.is_none());
@@ -204,13 +232,10 @@ fn in_markdown(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> 
         .collect();
     text.push_str(&markdown::table(&["", "code", "where", "what", "how to mend it"], &rows));
     text.push('\n');
-    for each in planned {
-        text.push_str(&format!("### `{}`\n\n", each.plan.policy));
-        let file = quoted(&each.examined.document.source.name);
-        text.push_str(&format!("{}\n\n", markdown::prose(&format!("From {file}, {}; policy `{}`.", made(&each.plan), each.plan.digest))));
-        text.push_str(&each.assessment.to_markdown());
-        text.push_str(&each.plan.to_markdown());
-        text.push('\n');
-    }
     text
+}
+
+fn in_markdown(examined: &Examined, assessment: &Assessment, plan: &Plan) -> String {
+    let from = markdown::prose(&format!("From {}, {}; policy `{}`.", quoted(&examined.document.source.name), made(plan), plan.digest));
+    format!("### `{}`\n\n{from}\n\n{}{}\n", plan.policy, assessment.to_markdown(), plan.to_markdown())
 }

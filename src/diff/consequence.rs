@@ -96,6 +96,13 @@ impl Existing {
         }
     }
 
+    /// What is made of them before and now, when that is the same for all of several.
+    pub fn alike(&self) -> Option<(&str, &str)> {
+        let [first, others @ ..] = self.backups() else { return None };
+        let same = |other: &ExistingBackup| other.before == first.before && other.after == first.after;
+        (!others.is_empty() && others.iter().all(same)).then_some((first.before.as_str(), first.after.as_str()))
+    }
+
     pub fn backups(&self) -> &[ExistingBackup] {
         match self {
             Existing::Known { backups, .. } => backups,

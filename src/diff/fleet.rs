@@ -76,7 +76,7 @@ impl FleetDiff {
         };
         let freed = match self.freed() {
             Bytes::ZERO => String::new(),
-            bytes => format!("; {} become free", bytes.rounded()),
+            bytes => format!("; frees {}", bytes.rounded()),
         };
         format!("{} in {policies}; {what}{freed}", counted(changes, "change"))
     }

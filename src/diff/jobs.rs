@@ -162,9 +162,13 @@ impl Comparison<'_> {
         let mut places: Vec<&Name> = before.store.iter().chain(before.copies.iter().map(|copy| &copy.store)).collect();
         places.retain(|store| place_of(after, name, store).is_some());
         for store in places {
-            if let (Some((old, old_path)), Some((new, new_path))) = (place_of(before, name, store), place_of(after, name, store))
-                && let Some((rules, direction)) = rule_changes(old, new)
-            {
+            let (Some((old, old_path)), Some((new, new_path))) = (place_of(before, name, store), place_of(after, name, store)) else {
+                continue;
+            };
+            if old.zone != new.zone && keep_rules(old) == keep_rules(new) && new.tiers().next().is_some() {
+                // Days and months begin at another hour, so that others are the first of theirs. It is said as a setting.
+                self.changed_keeps.push((name.clone(), store.clone(), new_path, Direction::Changed));
+            } else if let Some((rules, direction)) = rule_changes(old, new) {
                 for rule in &rules {
                     self.cover(old_path.key(&rule.rule));
                     self.cover(new_path.key(&rule.rule));

@@ -70,18 +70,28 @@ fn write_consequence(text: &mut String, consequence: &Consequence) {
     if let Some(Existing::Known { backups, .. }) = &consequence.existing
         && !backups.is_empty()
     {
+        let alike = consequence.existing.as_ref().and_then(Existing::alike);
         let rows: Vec<Vec<String>> = backups
             .iter()
             .take(NAMED)
             .map(|backup| {
                 let size = backup.size.map(|size| size.bytes().rounded()).unwrap_or_else(|| "unknown".into());
                 let (id, job, store) = (format!("`{}`", backup.id), format!("`{}`", backup.job), format!("`{}`", backup.store));
-                vec![id, job, store, minute(backup.moment), size, backup.before.clone(), backup.after.clone()]
+                let mut row = vec![id, job, store, minute(backup.moment), size];
+                if alike.is_none() {
+                    row.extend([backup.before.clone(), backup.after.clone()]);
+                }
+                row
             })
             .collect();
+        let header = ["backup", "job", "store", "of", "size", "before", "now"];
         let more = if backups.len() > NAMED { format!("\nand {} more\n", backups.len() - NAMED) } else { String::new() };
-        let named = table(&["backup", "job", "store", "of", "size", "before", "now"], &rows);
-        let body = folded(&format!("The existing backups: {}", consequence.existing_summary()), &format!("{named}{more}"));
+        let named = table(&header[..if alike.is_none() { 7 } else { 5 }], &rows);
+        let each = alike.map(|(before, after)| prose(&format!("Each of them now: {after}; before: {before}.")) + "\n\n");
+        let body = folded(
+            &format!("The existing backups: {}", consequence.existing_summary()),
+            &format!("{}{named}{more}", each.unwrap_or_default()),
+        );
         // Inside the list item, so that the list goes on behind it.
         text.push('\n');
         text.extend(body.trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }));

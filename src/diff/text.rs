@@ -1,6 +1,6 @@
 //! A difference for a person at a terminal.
 
-use super::consequence::{Consequence, Existing};
+use super::consequence::Consequence;
 use super::markdown::NAMED;
 use super::words::plain;
 use super::{FleetDiff, PolicyDiff};
@@ -50,24 +50,28 @@ fn write_consequence(text: &mut String, consequence: &Consequence, width: u16) {
         (None, None) => consequence.destructive.then(|| "not acknowledged".to_owned()),
     };
     text.extend(remark.map(|remark| wrapped(&remark, "    ", "    ", width)));
-    let backups = consequence.existing.as_ref().map(Existing::backups).unwrap_or_default();
+    let Some(existing) = &consequence.existing else { return };
+    let backups = existing.backups();
+    let alike = existing.alike();
+    if let Some((before, after)) = alike {
+        text.push_str(&wrapped(&format!("each of them now: {after}; before: {before}"), "    ", "    ", width));
+    }
     let rows: Vec<Vec<String>> = backups
         .iter()
         .take(NAMED)
         .map(|backup| {
             let size = backup.size.map(|size| size.bytes().rounded()).unwrap_or_else(|| "unknown".into());
             let place = format!("{} in {}", backup.job, backup.store);
-            vec![
-                backup.id.to_string(),
-                place,
-                minute(backup.moment),
-                size,
-                format!("{} (before: {})", plain(&backup.after), plain(&backup.before)),
-            ]
+            let mut row = vec![format!("   {}", backup.id), place, minute(backup.moment), size];
+            if alike.is_none() {
+                row.extend([backup.before.clone(), backup.after.clone()]);
+            }
+            row
         })
         .collect();
-    text.push_str(&columns(&["backup", "job", "of", "size", "now"], rows, width));
+    let header = ["   backup", "job", "of", "size", "before", "now"];
+    text.push_str(&columns(&header[..if alike.is_none() { 6 } else { 4 }], rows, width));
     if backups.len() > NAMED {
-        text.push_str(&format!("    and {} more\n", backups.len() - NAMED));
+        text.push_str(&format!("    and {} more; `--format json` names all\n", backups.len() - NAMED));
     }
 }

@@ -39,6 +39,7 @@ pub struct Measured {
 /// A figure, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Measurement_{T}")]
 pub struct Measurement<T> {
     /// The figure.
     pub value: T,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 /// A fact about the world: known, or unknown and why. Never "empty because we could not look".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[schemars(rename = "Observed_{T}")]
 pub enum Observed<T> {
     /// What was seen.
     Known(T),

@@ -1,5 +1,7 @@
 //! Which backups answer a question, and out of which store: of all that can, the one that loses least.
 
+use std::rc::Rc;
+
 use super::figures::{Figures, Sum};
 use super::loss;
 use super::outcome::{Answer, Margin, Objective, Row, SubjectKind, Way, WorstCase};
@@ -23,8 +25,9 @@ pub(super) struct Found<'p> {
     pub job: Option<&'p Name>,
     pub store: Option<&'p Name>,
     pub why: String,
-    pub loss: Sum,
-    pub time: Sum,
+    /// Shared: hundreds of scenarios rest on the same few backups.
+    pub loss: Rc<Sum>,
+    pub time: Rc<Sum>,
 }
 
 /// Why nothing does, and what would.
@@ -48,9 +51,11 @@ impl Case<'_> {
     pub fn into_rows(self) -> Vec<Row> {
         let Case { question, outcome } = self;
         let (loss, time, answer) = match outcome {
-            Ok(Found { way, job, store, why, loss, time }) => {
-                (loss.into_worst(), time.into_worst(), Some(Answer { way, job: job.cloned(), store: store.cloned(), why }))
-            }
+            Ok(Found { way, job, store, why, loss, time }) => (
+                Rc::unwrap_or_clone(loss).into_worst(),
+                Rc::unwrap_or_clone(time).into_worst(),
+                Some(Answer { way, job: job.cloned(), store: store.cloned(), why }),
+            ),
             Err(Refusal { reason, .. }) => {
                 let unknown = WorstCase::Unknown { reason, at_least: Duration::ZERO, parts: Vec::new() };
                 (unknown.clone(), unknown, None)
@@ -159,16 +164,16 @@ impl<'p> Search<'_, 'p> {
         }
         let Some((wal, log, lags)) = self.log() else { return Vec::new() };
         let mut found = Vec::new();
+        let loss = Rc::new(loss::point_in_time(self.figures, self.question, wal, log, lags));
         for (name, backup) in self.scheduled() {
             if !matches!(backup.method, Method::Physical(_)) || !self.uses_base(name) {
                 continue;
             }
             for base in self.stocks(name, backup) {
                 let mut add = |increments: Option<Stock<'p>>| {
-                    let loss = loss::point_in_time(self.figures, self.question, wal, log, lags);
-                    let last = increments.unwrap_or(base);
-                    let run = Run::Since { job: last };
-                    let time = time::physical(self.figures, self.question, &base, increments.as_ref(), Some(log), &run);
+                    let run = Run::Since { job: increments.unwrap_or(base) };
+                    let time = self.physical(&base, increments.as_ref(), Some(log), &run);
+                    let loss = Rc::clone(&loss);
                     let mut why = format!("the log is archived to `{log}`, so any moment can be had");
                     if let Some(increments) = increments {
                         why.push_str(&format!("; `{}` shortens the replay", increments.name));
@@ -177,7 +182,7 @@ impl<'p> Search<'_, 'p> {
                 };
                 add(None);
                 for (child, increment) in self.increments_of(name) {
-                    let there = self.stocks(child, increment).into_iter().find(|stock| stock.store == base.store);
+                    let there = self.stocks(child, increment).into_iter().find(|stock| stock.store == base.store && is_whole(stock, &base));
                     if there.is_some() {
                         add(there);
                     }
@@ -185,6 +190,21 @@ impl<'p> Search<'_, 'p> {
             }
         }
         found
+    }
+
+    /// What is restored from one store takes equally long whoever asks, but for a tier of data with a size of its own.
+    fn physical(&self, base: &Stock<'p>, increments: Option<&Stock<'p>>, log: Option<&'p Name>, run: &Run<'p>) -> Rc<Sum> {
+        let reckoned = || Rc::new(time::physical(self.figures, self.question, base, increments, log, run));
+        if self.question.tier.is_some() {
+            return reckoned();
+        }
+        let key = (base.name, base.store, increments.map(|stock| stock.name), log);
+        if let Some(known) = self.figures.restores.borrow().get(&key) {
+            return Rc::clone(known);
+        }
+        let sum = reckoned();
+        self.figures.restores.borrow_mut().insert(key, Rc::clone(&sum));
+        sum
     }
 
     fn increments_of(&self, base: &Name) -> impl Iterator<Item = (&'p Name, &'p Backup)> {
@@ -211,19 +231,18 @@ impl<'p> Search<'_, 'p> {
         let mut found = Vec::new();
         for stock in self.stocks(name, backup) {
             let time = match &backup.method {
-                Method::Physical(_) => time::physical(self.figures, self.question, &stock, None, None, &Run::During { job: stock }),
+                Method::Physical(_) => self.physical(&stock, None, None, &Run::During { job: stock }),
                 Method::Incremental { of, .. } => {
-                    let base = self
-                        .figures
-                        .job(of)
-                        .and_then(|(of, base)| self.stocks(of, base).into_iter().find(|base| base.store == stock.store));
+                    let base = self.figures.job(of).and_then(|(of, base)| {
+                        self.stocks(of, base).into_iter().find(|base| base.store == stock.store && is_whole(&stock, base))
+                    });
                     let Some(base) = base else { continue };
-                    time::physical(self.figures, self.question, &base, Some(&stock), None, &Run::During { job: stock })
+                    self.physical(&base, Some(&stock), None, &Run::During { job: stock })
                 }
-                Method::Files(_) => time::files(self.figures, self.question, &stock),
-                _ => time::load(self.figures, self.question, &[stock]),
+                Method::Files(_) => Rc::new(time::files(self.figures, self.question, &stock)),
+                _ => Rc::new(time::load(self.figures, self.question, &[stock])),
             };
-            let loss = loss::newest_backup(self.figures, self.question, &stock);
+            let loss = Rc::new(loss::newest_backup(self.figures, self.question, &stock));
             found.push(Found { way: Way::NewestBackup, job: Some(name), store: Some(stock.store), why: String::new(), loss, time });
         }
         found
@@ -244,10 +263,10 @@ impl<'p> Search<'_, 'p> {
         if known.is_empty() || !known.iter().all(covered) || !self.has_globals(dumps.iter().map(|dump| dump.backup)) {
             return None;
         }
-        let time = time::load(self.figures, self.question, &dumps);
+        let time = Rc::new(time::load(self.figures, self.question, &dumps));
         let worst = dumps
             .iter()
-            .map(|dump| (dump, loss::newest_backup(self.figures, self.question, dump)))
+            .map(|dump| (dump, Rc::new(loss::newest_backup(self.figures, self.question, dump))))
             .max_by_key(|(_, loss)| loss.weight())?;
         let why = "every database has a dump of its own; this one loses most".to_owned();
         let (dump, loss) = worst;
@@ -321,7 +340,7 @@ impl<'p> Search<'_, 'p> {
                 hint: "Declare it: `cluster.hosts.NAME: { role: standby }`.".into(),
             });
         }
-        let (loss, time) = (loss::promotion(self.figures), time::promotion(self.figures));
+        let (loss, time) = (Rc::new(loss::promotion(self.figures)), Rc::new(time::promotion(self.figures)));
         Ok(Found { way: Way::PromoteStandby, job: None, store: None, why: "the scenario says so".into(), loss, time })
     }
 
@@ -332,7 +351,7 @@ impl<'p> Search<'_, 'p> {
         let jobs = self.figures.policy.backups.iter().filter(|(name, _)| self.question.uses(name));
         let found = jobs.filter_map(|(name, backup)| {
             let (loss, who) = loss::external(name, backup, self.question.rpo.value)?;
-            let time = time::external(self.figures, name);
+            let (loss, time) = (Rc::new(loss), Rc::new(time::external(self.figures, name)));
             let why = format!("{who} keeps these backups and brings them back");
             Some(Found { way: Way::External, job: Some(name), store: None, why, loss, time })
         });
@@ -379,6 +398,9 @@ impl<'p> Search<'_, 'p> {
             match self.suits(name, backup) {
                 Err(reason) => reasons.push(reason),
                 Ok(()) if backup.schedule.is_none() => reasons.push(format!("`{name}` runs only on demand")),
+                Ok(()) if !self.stocks(name, backup).is_empty() => {
+                    reasons.push(format!("`{name}` goes to {from} without all that it builds on"));
+                }
                 Ok(()) => reasons.push(format!("`{name}` does not go to {from}")),
             }
         }
@@ -391,6 +413,12 @@ impl<'p> Search<'_, 'p> {
         let reason = if reasons.is_empty() { "there are no backups".to_owned() } else { reasons.join("; ") };
         Refusal { reason, hint: hint.into() }
     }
+}
+
+/// Every increment has beside it what it builds on: a copy of only some tiers leaves out bases, or links of a chain.
+fn is_whole(increments: &Stock<'_>, base: &Stock<'_>) -> bool {
+    let chained = matches!(&increments.backup.method, Method::Incremental { chain: Some(chain), .. } if *chain > 1);
+    base.only.is_empty() && (increments.only.is_empty() || !chained)
 }
 
 /// The job is a dump that leaves nothing out.

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::rc::Rc;
 
 use super::outcome::{Basis, Origin, Part, PartKind, WorstCase};
+use super::steady;
 use crate::inventory::{BackupState, ClusterInventory, Measured, Measurement, Observed};
-use crate::policy::file::S3Class;
+use crate::policy::file::{Copies, S3Class, Tier};
 use crate::policy::model::{Backup, Method, Policy, StoreKind};
 use crate::policy::path::PolicyPath;
 use crate::schedule::Gap;
@@ -111,7 +113,11 @@ pub(super) struct Figures<'p> {
     measured: Option<&'p Measured>,
     gaps: RefCell<BTreeMap<&'p Name, Option<Gap>>>,
     sizes: BTreeMap<&'p Name, (Instant, Bytes)>,
+    /// Base, store, increments, log.
+    pub restores: RefCell<BTreeMap<Restore<'p>, Rc<Sum>>>,
 }
+
+type Restore<'p> = (&'p Name, &'p Name, Option<&'p Name>, Option<&'p Name>);
 
 impl<'p> Figures<'p> {
     pub fn new(policy: &'p Policy, cluster: Option<&'p ClusterInventory>, now: Instant) -> Self {
@@ -121,6 +127,7 @@ impl<'p> Figures<'p> {
             now,
             measured: cluster.and_then(|cluster| cluster.measured.known()),
             gaps: RefCell::default(),
+            restores: RefCell::default(),
             sizes: cluster.map(newest_sizes).unwrap_or_default(),
         }
     }
@@ -131,11 +138,13 @@ impl<'p> Figures<'p> {
 
     /// The longest time between two runs; none when it runs only on demand.
     pub fn gap(&self, name: &'p Name) -> Option<Gap> {
-        *self
-            .gaps
-            .borrow_mut()
-            .entry(name)
-            .or_insert_with(|| self.policy.backups.get(name)?.schedule.as_ref().map(|schedule| schedule.longest_gap(self.now)))
+        *self.gaps.borrow_mut().entry(name).or_insert_with(|| {
+            let backup = self.policy.backups.get(name)?;
+            let schedule = backup.schedule.as_ref()?;
+            let gap = schedule.longest_gap(self.now);
+            let window = backup.window.as_ref().and_then(|window| self.policy.windows.get(window));
+            Some(window.map_or(gap, |window| steady::longest_in_window(schedule, &window.window, gap, self.now)))
+        })
     }
 
     fn pick<T: Copy>(measured: Option<&Measurement<T>>, declared: Option<T>, key: &str, default: T) -> Figure<T> {
@@ -201,6 +210,39 @@ impl<'p> Figures<'p> {
         let deep = matches!(kind, StoreKind::S3(s3) if s3.storage_class == Some(S3Class::DeepArchive));
         let default = Duration::from_hours(if deep { 48 } else { 12 });
         kind.needs_thaw().then(|| Self::pick(None, self.policy.objectives.assume.thaw, "thaw", default))
+    }
+
+    /// The wait for one job's newest backup in a store: it lies in an archive class from the beginning when the store has one,
+    /// or when the first rule that keeps it moves it there.
+    pub fn thaw_of<'s>(&self, job: &Name, store: &'s Name) -> Option<(&'s Name, Figure<Duration>)> {
+        if let Some(thaw) = self.thaw(store) {
+            return Some((store, thaw));
+        }
+        let class = self.first_class(job, store)?;
+        let hours = match class {
+            "DEEP_ARCHIVE" => 48,
+            "GLACIER" | "archive" => 12,
+            _ => return None,
+        };
+        Some((store, Self::pick(None, self.policy.objectives.assume.thaw, "thaw", Duration::from_hours(hours))))
+    }
+
+    /// The storage class of the shortest rule. Of a number of backups or an age nobody can say a class: these come first.
+    fn first_class(&self, job: &Name, store: &Name) -> Option<&'p str> {
+        let written = self.policy.file.backups.get(job)?;
+        let own = match &written.copies {
+            Some(Copies::Rules(rules)) => rules.get(store).and_then(|rule| rule.keep.as_ref()),
+            _ => None,
+        };
+        let keep = own.or(written.keep.as_ref())?;
+        if keep.last.is_some() || keep.r#for.is_some() {
+            return None;
+        }
+        let tiers = [&keep.hourly, &keep.daily, &keep.weekly, &keep.monthly, &keep.quarterly, &keep.yearly];
+        match tiers.into_iter().flatten().next()? {
+            Tier::Detailed(tier) => tier.storage_class.as_deref(),
+            _ => None,
+        }
     }
 
     pub fn cluster_size(&self) -> Result<Figure<Bytes>, Lack> {

@@ -15,7 +15,11 @@ pub(super) fn point_in_time(figures: &Figures<'_>, question: &Question<'_>, wal:
     let timeout = declared("wal.timeout", wal.timeout, ["wal", "timeout"].into());
     sum.figure(PartKind::WalTimeout, "written data waits for `wal.timeout` (an idle database loses nothing)", &timeout);
     let push = figures.push();
-    sum.figure(PartKind::Push, format!("the segment goes into `{}`", wal.store), &push);
+    let goes = match () {
+        () if lags || *log == wal.store => format!("the segment goes into `{}`", wal.store),
+        () => format!("the segment goes into `{}` and `{log}`, and both are waited for", wal.store),
+    };
+    sum.figure(PartKind::Push, goes, &push);
     if lags {
         sum.figure(PartKind::Copy, format!("it goes on to `{log}`, which acknowledges later"), &push);
     }
@@ -31,11 +35,8 @@ pub(super) fn point_in_time(figures: &Figures<'_>, question: &Question<'_>, wal:
 pub(super) fn newest_backup(figures: &Figures<'_>, question: &Question<'_>, stock: &Stock<'_>) -> Sum {
     let mut sum = Sum::default();
     let name = stock.name;
-    if let (Some(tier), Some(schedule)) = (finest(stock.only), &stock.backup.schedule) {
-        let gap = steady::longest_between_firsts(schedule, tier, &stock.backup.keep.zone, figures.now);
-        sum.add(PartKind::Gap, format!("longest gap of the {tier} backups of `{name}` in `{}`: {gap}", stock.store), gap, Vec::new());
-    } else if let Some(gap) = figures.job(name).and_then(|(name, _)| figures.gap(name)) {
-        sum.add(PartKind::Gap, format!("longest gap of backups.{name}: {gap}"), gap.length, Vec::new());
+    if let Some((gap, label)) = gap(figures, stock) {
+        sum.add(PartKind::Gap, label, gap, Vec::new());
     }
     match figures.takes(name) {
         Ok((takes, rests_on)) => sum.add(PartKind::Backup, format!("the next backup of `{name}` is not complete yet"), takes, rests_on),
@@ -47,6 +48,17 @@ pub(super) fn newest_backup(figures: &Figures<'_>, question: &Question<'_>, stoc
     }
     replication(figures, question, stock.store, &mut sum);
     sum
+}
+
+/// The longest time between two of a job's backups in one store, and how that is said.
+pub(super) fn gap(figures: &Figures<'_>, stock: &Stock<'_>) -> Option<(Duration, String)> {
+    let name = stock.name;
+    let of_all = figures.job(name).and_then(|(name, _)| figures.gap(name))?;
+    let (Some(tier), Some(schedule)) = (finest(stock.only), &stock.backup.schedule) else {
+        return Some((of_all.length, format!("longest gap of backups.{name}: {of_all}")));
+    };
+    let gap = steady::longest_between_firsts(schedule, tier, &stock.backup.keep.zone, figures.now).max(of_all.length);
+    Some((gap, format!("longest gap of the {tier} backups of `{name}` in `{}`: {gap}", stock.store)))
 }
 
 /// A scenario that names a store which replicates itself may be left with the replica.

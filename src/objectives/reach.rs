@@ -70,7 +70,16 @@ fn in_one_store<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, st
 
 fn runs<'p>(figures: &Figures<'p>, job: &'p Name, backup: &'p Backup, only: Option<TierKind>) -> Option<Runs<'p>> {
     let schedule = backup.schedule.as_ref()?;
-    Some(Runs { schedule, longest: figures.gap(job)?, only, now: figures.now, shortest: Default::default(), play: Default::default() })
+    let longest = figures.gap(job)?;
+    Some(Runs {
+        schedule,
+        longest,
+        only,
+        now: figures.now,
+        windowed: backup.window.is_some() && longest.length > schedule.longest_gap(figures.now).length,
+        shortest: Default::default(),
+        play: Default::default(),
+    })
 }
 
 /// `every one for 1d, then daily for 30 days, then yearly for 7 years`
@@ -165,9 +174,31 @@ fn some_backup<'p>(figures: &Figures<'p>, reach: &[JobReach<'p>], wanted: Period
     Some(Finding::error(NOT_REACHED, path, message).label(format!("`{}` {why}", best.path)).hint(hint).related(best.path.clone(), why))
 }
 
+/// So many more of a tier are a small change.
+const A_FEW: u32 = 3;
+
 /// The tier and the count that would do.
 fn mend<'p>(figures: &Figures<'p>, job: &JobReach<'p>, wanted: Period) -> Option<(TierKind, u32)> {
     let runs = runs(figures, job.job, job.backup, job.only)?;
+    let enough = |kind: TierKind, count: u32| {
+        let mut keep = Keep::everything(job.keep.zone.clone());
+        let tier = Some(Tier::Count(count));
+        match kind {
+            TierKind::Hourly => keep.hourly = tier,
+            TierKind::Daily => keep.daily = tier,
+            TierKind::Weekly => keep.weekly = tier,
+            TierKind::Monthly => keep.monthly = tier,
+            TierKind::Quarterly => keep.quarterly = tier,
+            TierKind::Yearly => keep.yearly = tier,
+        }
+        runs.back(&keep).is_some_and(|back| back.covers(wanted))
+    };
+    // Where little is missing, a few more of what is kept already.
+    if let Some((kind, Tier::Count(kept))) = job.keep.tiers().last()
+        && let Some(count) = (kept + 1..=kept + A_FEW).find(|count| enough(kind, *count))
+    {
+        return Some((kind, count));
+    }
     let days = wanted.approximate().as_secs() / 86_400;
     let fitting = match days {
         365.. => TierKind::Yearly,
@@ -178,19 +209,7 @@ fn mend<'p>(figures: &Figures<'p>, job: &JobReach<'p>, wanted: Period) -> Option
     let kind = job.keep.tiers().map(|(kind, _)| kind).filter(|kind| *kind >= fitting).last().unwrap_or(fitting);
     // The first that can do at all, and some more.
     let least = u32::try_from(wanted.approximate().as_secs() / longest_bucket(kind)).unwrap_or(u32::MAX).clamp(1, 10_000);
-    (least..least + 60).map(|count| (kind, count)).find(|(kind, count)| {
-        let mut keep = Keep::everything(job.keep.zone.clone());
-        let tier = Some(Tier::Count(*count));
-        match kind {
-            TierKind::Hourly => keep.hourly = tier,
-            TierKind::Daily => keep.daily = tier,
-            TierKind::Weekly => keep.weekly = tier,
-            TierKind::Monthly => keep.monthly = tier,
-            TierKind::Quarterly => keep.quarterly = tier,
-            TierKind::Yearly => keep.yearly = tier,
-        }
-        runs.back(&keep).is_some_and(|back| back.covers(wanted))
-    })
+    (least..least + 60).find(|count| enough(kind, *count)).map(|count| (kind, count))
 }
 
 fn longest_bucket(kind: TierKind) -> u64 {

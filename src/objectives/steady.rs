@@ -8,7 +8,7 @@
 use super::outcome::Oldest;
 use crate::policy::file::TierName;
 use crate::retention::{Firing, Keep, Tier, TierKind, lifetimes};
-use crate::schedule::{Gap, Schedule};
+use crate::schedule::{Gap, Schedule, Window};
 use crate::units::{Duration, Instant, Period};
 
 const DAY: i64 = 86_400;
@@ -121,6 +121,8 @@ pub(super) struct Runs<'s> {
     /// Only the first of each such bucket gets into the store.
     pub only: Option<TierKind>,
     pub now: Instant,
+    /// It does not run whenever its schedule fires.
+    pub windowed: bool,
     /// Between the zones of the schedule and of the one rule that is asked about.
     pub play: std::cell::OnceCell<Option<i64>>,
 }
@@ -132,6 +134,7 @@ impl Runs<'_> {
             return None;
         }
         if self.only.is_none()
+            && !self.windowed
             && self.longest.usual >= Duration::from_days(27)
             && let Some(back) = self.played(keep)
         {
@@ -156,7 +159,8 @@ impl Runs<'_> {
     /// By how much the place of the first run in each such bucket may vary, in seconds; `None` where nothing is certain.
     fn play(&self, kind: TierKind, keep: &Keep) -> Option<i64> {
         let step = self.longest.usual.as_secs() as i64;
-        if step > most_seconds(kind).min(DAY) {
+        // Which firing of a bucket is the first that runs is the window's affair.
+        if self.windowed || step > most_seconds(kind).min(DAY) {
             return None;
         }
         if self.schedule.times().is_none() {
@@ -326,6 +330,42 @@ fn first_of(kind: TierKind, moment: Instant, zone: &jiff::tz::TimeZone) -> Optio
         TierKind::Yearly => date.first_of_year(),
     };
     first.to_zoned(zone.clone()).ok().map(|start| start.timestamp())
+}
+
+/// The longest gap of a job that runs only inside its window: what fires outside of it does not run. Where it runs at most
+/// once in the time that is looked at, that time.
+pub(super) fn longest_in_window(schedule: &Schedule, window: &Window, every: Gap, now: Instant) -> Gap {
+    let mut longest = every;
+    let mut last = now;
+    let mut add = |from: Instant, to: Instant| {
+        let length = Duration::between(from, to);
+        if length > longest.length {
+            longest = Gap { length, from, to, usual: length, clocks: None, ..longest };
+        }
+    };
+    let just_before = |instant: Instant| instant.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(instant);
+    let horizon = now.checked_add(jiff::SignedDuration::from_hours(24 * 366 * 8)).unwrap_or(Instant::MAX);
+    let (mut at, mut runs) = (now, 0);
+    let mut outside = false;
+    for _ in 0..PLAYED * 8 {
+        let Some(firing) = schedule.next_after(at).filter(|firing| *firing < horizon) else { break };
+        let Some((_, close)) = window.opening_around(firing) else {
+            outside = true;
+            let Some((open, _)) = window.next_opening(firing).filter(|(open, _)| *open < horizon) else { break };
+            at = just_before(open);
+            continue;
+        };
+        if runs > 0 {
+            add(last, firing);
+        }
+        runs += 1;
+        last = schedule.previous_before(close).unwrap_or(firing);
+        at = just_before(close);
+    }
+    if outside && runs < 2 {
+        add(now, horizon);
+    }
+    longest
 }
 
 /// The longest time between the first runs of two buckets that follow each other, among the next 400 that have any.

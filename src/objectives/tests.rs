@@ -464,7 +464,8 @@ fn speed() {
             let _ = std::hint::black_box(schedule.shortest_gap(now));
         });
         let longest = schedule.longest_gap(now);
-        let runs = || steady::Runs { schedule, longest, only: None, now, shortest: Default::default(), play: Default::default() };
+        let runs =
+            || steady::Runs { schedule, longest, only: None, now, windowed: false, shortest: Default::default(), play: Default::default() };
         timed(&format!("{name}, reach"), &|| {
             let _ = std::hint::black_box(runs().back(&backup.keep));
         });
@@ -497,4 +498,95 @@ fn the_defaults_are_those_that_are_written_down() {
     ];
     assert_eq!(used.as_slice(), DEFAULTS.map(|(_, value)| value));
     assert!(figures.cluster_size().is_err() && figures.wal_per_hour().is_err(), "sizes are never invented");
+}
+
+const SIZES: &str = "assume: { cluster_size: 1GB, wal_per_hour: 4GB, restore: 50MB/s, replay: 20MB/s, provision: 5m }";
+
+/// The length of the part of a worst case whose label contains a text.
+fn part(assessment: &Assessment, row: &str, label: &str) -> String {
+    let row = assessment.rows.iter().find(|each| format!("{} {}", each.subject, each.what) == row).expect("a row");
+    let part = row.worst.parts().iter().find(|part| part.label.contains(label));
+    part.map_or_else(|| "none".into(), |part| part.length.to_string())
+}
+
+#[test]
+fn a_job_runs_only_inside_its_window() {
+    let text = |window: &str| {
+        format!(
+            "windows: {{ w: {{ on: sunday, from: '03:00', to: '04:30' }} }}
+backups: {{ hourly: {{ logical: {{}}, schedule: {{ every: 1h }}, store: main, takes: 5m, size: 1GB{window} }} }}
+objectives: {{ rpo: 2h, {SIZES} }}
+"
+        )
+    };
+    assert_eq!(part(&judged(&text("")), "everything rpo", "longest gap"), "1h");
+    let inside = judged(&text(", window: w"));
+    assert_eq!(part(&inside, "everything rpo", "longest gap"), "6d 23h");
+    assert!(findings(&inside)[0].starts_with("SW0401 objectives.rpo: rpo of 2h cannot be kept"), "{:?}", findings(&inside));
+    // Every run is inside: nothing is different.
+    let sundays = "windows: { w: { on: sunday, from: '03:00', to: '04:30' } }
+backups: { weekly: { physical: {}, schedule: { on: sunday, at: '03:00' }, store: main, keep: { weekly: 12 }WINDOW } }\n";
+    let reach = |text: &str| judged(text).reach[0].oldest;
+    assert_eq!(reach(&sundays.replace("WINDOW", ", window: w")), reach(&sundays.replace("WINDOW", "")));
+}
+
+#[test]
+fn a_copy_of_only_the_monthly_backups_has_a_month_of_log_to_replay() {
+    let judged = judged(&format!(
+        "backups: {{ nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ only: monthly }} }}, schedule: {{ at: '02:00' }}, takes: 5m }} }}
+wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}
+objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite, rpo: 1h, rto: 6h }} }} }}
+"
+    ));
+    assert_eq!(part(&judged, "everything rto", "replay"), "1h 20m 17s");
+    assert_eq!(part(&judged, "region rto", "replay"), "1d 17h 23m 37s");
+}
+
+#[test]
+fn increments_are_worth_nothing_beside_a_copy_that_leaves_out_their_bases() {
+    let text = |base: &str, increments: &str| {
+        format!(
+            "backups:
+  nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ {base} }} }}, schedule: {{ at: '02:00' }}, takes: 5m }}
+  inc: {{ incremental: {{ of: nightly, chain: 24 }}, store: main, copies: {{ offsite: {{ {increments} }} }}, schedule: {{ every: 1h }}, takes: 5m, size: 1MB }}
+objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite, using: [inc], rpo: 3h }} }} }}
+"
+        )
+    };
+    assert!(rows(&judged(&text("within: 1h", "within: 1h"))).iter().any(|row| row.contains("region rpo: 2h 5m")));
+    for broken in [text("only: monthly", "within: 1h"), text("within: 1h", "only: daily")] {
+        let judged = judged(&broken);
+        let said = findings(&judged);
+        assert!(
+            said.iter()
+                .any(|line| line.starts_with("SW0404 objectives.scenarios.region") && line.contains("without all that it builds on")),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_first_rule_moves_to_an_archive_class_has_to_thaw() {
+    let text = |keep: &str| {
+        format!(
+            "timezone: UTC
+backups: {{ nightly: {{ physical: {{}}, store: bucket, schedule: {{ at: '02:00' }}, takes: 5m, keep: {{ {keep} }} }} }}
+objectives: {{ {SIZES} }}
+"
+        )
+    };
+    let thaw = |keep: &str| {
+        let text = text(keep);
+        let text = format!(
+            "version: 1\npolicy: t\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
+             encryption: {{ none: {{ because: a test }} }}\nstores: {{ bucket: {{ s3: {{ bucket: b-main, region: eu-central-1 }} }} }}\n{text}"
+        );
+        let document = Document::load("t.yaml", Path::new("t.yaml"), &|_| Ok(text.clone().into_bytes()));
+        let policy = resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
+        part(&assess(&policy, None, NOW.parse().expect("a moment")), "everything rto", "archive class")
+    };
+    assert_eq!(thaw("daily: { count: 30, storage_class: DEEP_ARCHIVE }"), "2d");
+    assert_eq!(thaw("daily: { count: 30, storage_class: GLACIER_IR }"), "none");
+    // The newest is still kept by another rule, which does not move it.
+    assert_eq!(thaw("daily: 7, monthly: { count: 12, storage_class: GLACIER }"), "none");
 }

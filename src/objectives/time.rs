@@ -1,7 +1,7 @@
 //! How long a recovery takes at worst.
 
 use super::answer::Stock;
-use super::figures::{Figures, Lack, Sum};
+use super::figures::{Figure, Figures, Lack, Sum};
 use super::outcome::PartKind;
 use super::question::Question;
 use crate::policy::file::Recover;
@@ -26,7 +26,8 @@ pub(super) fn physical(
     run: &Run<'_>,
 ) -> Sum {
     let mut sum = begin(figures, true);
-    thaw(figures, &[base.store].into_iter().chain(log).collect::<Vec<_>>(), &mut sum);
+    let backups = std::iter::once(base).chain(increments).map(|stock| figures.thaw_of(stock.name, stock.store));
+    thaw(backups.chain(log.map(|log| figures.thaw(log).map(|thaw| (log, thaw)))), &mut sum);
     let rate = figures.restore_rate(base.store);
     let tier = question.tier.and_then(|tier| tier.size.map(|size| (size, tier)));
     match (tier, figures.size(base.name)) {
@@ -79,7 +80,7 @@ fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
         Ok(takes) => takes,
         Err(lack) => return sum.lack(lack),
     };
-    let gap = figures.job(job.name).and_then(|(name, _)| figures.gap(name)).map_or(Duration::ZERO, |gap| gap.length);
+    let gap = super::loss::gap(figures, job).map_or(Duration::ZERO, |(gap, _)| gap);
     // Just before the next backup is there, all since the start of the last one has to be replayed.
     let length = if since { gap + takes + job.within.unwrap_or(Duration::ZERO) } else { takes };
     let rate = figures.replay_rate();
@@ -95,7 +96,7 @@ fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
 pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stock<'_>]) -> Sum {
     let new_server = question.recover == Recover::Cluster || question.tier.is_some() || question.subject.name.is_none();
     let mut sum = begin(figures, new_server);
-    thaw(figures, &dumps.iter().map(|dump| dump.store).collect::<Vec<_>>(), &mut sum);
+    thaw(dumps.iter().map(|dump| figures.thaw_of(dump.name, dump.store)), &mut sum);
     let rate = figures.load_rate();
     for dump in dumps {
         let tier = question.tier.and_then(|tier| tier.size).filter(|_| question.is_small());
@@ -116,7 +117,7 @@ pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stoc
 
 pub(super) fn files(figures: &Figures<'_>, _: &Question<'_>, stock: &Stock<'_>) -> Sum {
     let mut sum = begin(figures, false);
-    thaw(figures, &[stock.store], &mut sum);
+    thaw(std::iter::once(figures.thaw_of(stock.name, stock.store)), &mut sum);
     let rate = figures.restore_rate(stock.store);
     match figures.size(stock.name) {
         Ok(size) => {
@@ -164,8 +165,8 @@ fn begin(figures: &Figures<'_>, new_server: bool) -> Sum {
 }
 
 /// Stores thaw at the same time.
-fn thaw(figures: &Figures<'_>, stores: &[&Name], sum: &mut Sum) {
-    let slowest = stores.iter().filter_map(|store| figures.thaw(store).map(|thaw| (store, thaw))).max_by_key(|(_, thaw)| thaw.value);
+fn thaw<'p>(stores: impl Iterator<Item = Option<(&'p Name, Figure<Duration>)>>, sum: &mut Sum) {
+    let slowest = stores.flatten().max_by_key(|(_, thaw)| thaw.value);
     if let Some((store, thaw)) = slowest {
         sum.figure(PartKind::Thaw, format!("the archive class of `{store}` gives its objects free"), &thaw);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::inventory::{BackupState, ClusterInventory, Observed};
+use crate::inventory::{BackupState, ClusterInventory, Observed, SystemIdentifier};
 use crate::policy::model::{Backup, Policy};
 use crate::schedule::Schedule;
 use crate::units::{Instant, Name};
@@ -59,11 +59,17 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, inventory: Optio
                 .backups
                 .iter()
                 .filter(|backup| backup.job == *name && matches!(backup.state, BackupState::Complete | BackupState::Running))
+                // One that a wrong clock has dated, or that another cluster has left there, is no run of this job.
+                .filter(|backup| backup.started <= now && !is_foreign(backup.system_identifier, inventory))
                 .map(|backup| backup.started)
                 .max();
             by_last_run(schedule, newest, now)
         }
     }
+}
+
+fn is_foreign(of: Option<SystemIdentifier>, inventory: &ClusterInventory) -> bool {
+    of.zip(inventory.system_identifier.known().copied()).is_some_and(|(of, cluster)| of != cluster)
 }
 
 fn by_last_run(schedule: &Schedule, newest: Option<Instant>, now: Instant) -> Due {
@@ -74,5 +80,41 @@ fn by_last_run(schedule: &Schedule, newest: Option<Instant>, now: Instant) -> Du
             Some(at) => Due::Later { at },
             None => Due::OnDemand,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Backup;
+
+    /// A run at 02:00 every day; it is four o'clock.
+    fn due(change: impl FnOnce(&mut Backup)) -> Due {
+        let text = "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: { connection: service=t, databases: [app] }\n\
+                    encryption: { none: { because: a test } }\nstores: { main: { local: { path: /srv/main } } }\n\
+                    backups: { nightly: { physical: {}, schedule: { at: '02:00' } } }\n";
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let policy = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
+        let inventory = r#"{ "system_identifier": { "known": "7" }, "postgres_version": { "known": "16.4" }, "cluster_size": { "known": "600GB" },
+            "holds": { "known": [] }, "measured": { "unknown": { "reason": "x" } }, "stores": { "main": { "known": {
+            "used": { "unknown": { "reason": "x" } }, "wal": [], "backups": [ { "id": "a", "job": "nightly", "kind": "full",
+            "state": "complete", "started": "2026-11-21T02:00:00Z", "stopped": "2026-11-21T02:30:00Z", "system_identifier": "7" } ] } } } }"#;
+        let mut inventory: ClusterInventory = serde_json::from_str(inventory).expect("an inventory");
+        let mut change = Some(change);
+        for store in inventory.stores.values_mut() {
+            if let (Observed::Known(store), Some(change)) = (store, change.take()) {
+                change(&mut store.backups[0]);
+            }
+        }
+        let (name, backup) = policy.backups.iter().next().expect("a job");
+        of_backup(&policy, name, backup, Some(&inventory), "2026-11-21T04:00:00Z".parse().expect("a moment"))
+    }
+
+    #[test]
+    fn only_a_run_of_this_cluster_that_has_begun_counts() {
+        assert!(matches!(due(|_| {}), Due::Later { .. }));
+        assert!(matches!(due(|backup| backup.started = "2027-11-21T02:00:00Z".parse().expect("a moment")), Due::Now { .. }));
+        assert!(matches!(due(|backup| backup.system_identifier = Some(SystemIdentifier(8))), Due::Now { .. }));
     }
 }

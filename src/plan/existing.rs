@@ -24,10 +24,14 @@ pub struct StoreState {
     pub existing: Vec<Existing>,
     /// From when on every moment can be recovered.
     pub any_moment_since: Option<Instant>,
+    /// Up to when: the log that lies there goes no further.
+    pub any_moment_until: Option<Instant>,
     /// The oldest moment that the cluster can be recovered to.
     pub oldest: Option<Instant>,
-    /// Stretches inside the window that cannot be recovered to.
+    /// Stretches inside the window for recovery to any moment (`wal.keep`) that cannot be recovered to.
     pub gaps: Vec<(Instant, Instant)>,
+    /// Physical backups that nothing can be made of: the log of their own making is not there.
+    pub unusable: Vec<BackupId>,
     /// The log in it.
     pub wal: Option<WalState>,
     /// How much room is taken.
@@ -108,8 +112,10 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
         unknown: None,
         existing: Vec::new(),
         any_moment_since: None,
+        any_moment_until: None,
         oldest: None,
         gaps: Vec::new(),
+        unusable: Vec::new(),
         wal: None,
         used: None,
     };
@@ -145,8 +151,13 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
     state.existing.sort_by(|one, other| other.moment.cmp(&one.moment).then_with(|| one.id.cmp(&other.id)));
     let reach = reach_back(observed, inventory.system_identifier.known().copied());
     state.any_moment_since = reach.any_moment_since();
+    state.any_moment_until = reach.windows.last().map(|window| window.to);
     state.oldest = reach.oldest();
-    state.gaps = reach.gaps.iter().map(|gap| (gap.from, gap.to)).collect();
+    // Older backups stand alone by design: between them nothing is missing.
+    if let Some(opens) = window.as_ref().map(|window| window.period.before(now, &window.zone)) {
+        state.gaps = reach.gaps.iter().filter(|gap| gap.to > opens).map(|gap| (gap.from.max(opens), gap.to)).collect();
+    }
+    state.unusable = reach.unusable;
     if window.is_some() || !observed.wal.is_empty() {
         let needed = wal_needed(&input, &judged, now);
         let because = match &needed {

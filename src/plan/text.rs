@@ -9,6 +9,8 @@ use crate::units::Bytes;
 
 /// How many backups of a list are named before the rest is counted.
 const NAMED: usize = 20;
+/// And how many in a sentence.
+const NAMED_UNUSABLE: usize = 5;
 
 impl Plan {
     /// The calendar, the jobs with their steps, the stores, and the look ahead.
@@ -143,12 +145,14 @@ pub(super) fn known_words(store: &StoreState) -> String {
     let sizes = store.existing.iter().filter_map(|backup| backup.size);
     let size = sizes.fold(Bytes::ZERO, |sum, size| sum.saturating_add(size.bytes()));
     let room = if size == Bytes::ZERO { String::new() } else { format!(", {}", size.rounded()) };
+    let whole = |since| match store.any_moment_until {
+        Some(until) => format!("; every moment from {} to {} can be recovered", minute(since), minute(until)),
+        None => format!("; every moment since {} can be recovered", minute(since)),
+    };
     let reach = match (store.any_moment_since, store.oldest) {
         _ if store.existing.is_empty() => String::new(),
-        (Some(since), Some(oldest)) if oldest < since => {
-            format!("; every moment since {} can be recovered, and single ones back to {}", minute(since), minute(oldest))
-        }
-        (Some(since), _) => format!("; every moment since {} can be recovered", minute(since)),
+        (Some(since), Some(oldest)) if oldest < since => format!("{}, and some before it, back to {}", whole(since), minute(oldest)),
+        (Some(since), _) => whole(since),
         (None, Some(oldest)) => format!("; the cluster can be recovered to single moments, the oldest {}", minute(oldest)),
         (None, None) => "; none from which the whole cluster can be recovered".into(),
     };
@@ -160,6 +164,12 @@ pub(super) fn known_words(store: &StoreState) -> String {
 pub(super) fn remarks(store: &StoreState) -> Vec<String> {
     let mut remarks: Vec<String> =
         store.gaps.iter().map(|(from, to)| format!("no moment between {} and {} can be recovered", minute(*from), minute(*to))).collect();
+    if !store.unusable.is_empty() {
+        let (named, more) = store.unusable.split_at(store.unusable.len().min(NAMED_UNUSABLE));
+        let more = (!more.is_empty()).then(|| format!("{} more", more.len()));
+        let names = joined(named.iter().map(|id| format!("`{id}`")).chain(more));
+        remarks.push(format!("cannot be restored, because the log of its own making is not there: {names}"));
+    }
     let mut undecided: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
     for backup in &store.existing {
         if let Fate::Undecided { reason } = &backup.fate {

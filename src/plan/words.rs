@@ -52,9 +52,9 @@ pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
         0 => length.to_string(),
-        _ if seconds % 86_400 == 0 => counted(usize::try_from(seconds / 86_400).unwrap_or(usize::MAX), "day"),
-        _ if seconds < 86_400 && seconds % 3_600 == 0 => counted(usize::try_from(seconds / 3_600).unwrap_or(usize::MAX), "hour"),
-        _ if seconds < 3_600 && seconds % 60 == 0 => counted(usize::try_from(seconds / 60).unwrap_or(usize::MAX), "minute"),
+        _ if seconds.is_multiple_of(86_400) => counted(usize::try_from(seconds / 86_400).unwrap_or(usize::MAX), "day"),
+        _ if seconds < 86_400 && seconds.is_multiple_of(3_600) => counted(usize::try_from(seconds / 3_600).unwrap_or(usize::MAX), "hour"),
+        _ if seconds < 3_600 && seconds.is_multiple_of(60) => counted(usize::try_from(seconds / 60).unwrap_or(usize::MAX), "minute"),
         _ => length.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use super::file::{ClockTime, FindingCode, MonthDay, ZoneName};
 use super::finding::{Code, Finding};
 use super::path::PolicyPath;
 use super::shape::{Map, Shape, ShapeId, Shapes, Text};
-use super::yaml::{Entry, Node, Resolved, Scalar, Value};
+use super::yaml::{Entry, Node, Resolved, Scalar, UNREADABLE_KEY, Value};
 use crate::units::{BackupId, Bytes, Duration, Name, Percent, Period, QuantityError, Rate, clipped, nearest};
 
 const OLD_BOOLEAN: Code = Code(9);
@@ -270,12 +270,36 @@ impl Checker {
             // It is there under another name: nobody complains of its absence.
             self.cut.push(path.key(meant));
         }
-        let hint = if let Some(meant) = meant.filter(|meant| SYNONYMS.contains(&(key, *meant))) {
+        let bare = key.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
+        let hint = if bare != key
+            && !key.trim_matches(' ').is_empty()
+            && key.contains(|c| !matches!(c, ' ' | '\t') && (c.is_whitespace() || INVISIBLE.contains(&c)))
+        {
+            "A space that is none (U+00A0 or the like) stands beside it, pasted from a page perhaps: write ordinary spaces.".to_owned()
+        } else if is_secret_key(key) && meant.is_none() {
+            "Take it out: a policy holds no secrets. Credentials come from the cloud's usual chain, a profile or `{ env: NAME }`. If this is a real one, replace it: it has been written down.".to_owned()
+        } else if path.is_top() && matches!(key, "apiVersion" | "kind" | "metadata" | "spec") {
+            match key {
+                "metadata" => "Take it out: `policy: NAME` at the top of the file says what it is called.".to_owned(),
+                "spec" => "Take it out, and move what stands in it to the top of the file.".to_owned(),
+                _ => "Take it out: `version: 1` and `policy: NAME` begin a policy.".to_owned(),
+            }
+        } else if let Some(meant) = meant.filter(|meant| SYNONYMS.contains(&(key, *meant))) {
             format!("Here it is called `{meant}`.")
         } else if let Some(near) = meant {
             format!("Did you mean `{near}`?")
         } else if !map.one_of.is_empty() && !chosen {
             format!("Write one of {}.", map.one_of.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+        } else if path.is_top() && key.starts_with("x-") {
+            "There are no keys of one's own: set the anchor (`&name`) where the value is first used, or share it with `extends`.".to_owned()
+        } else if map.fields.contains_key("cron") && matches!(key, "daily" | "hourly" | "weekly" | "monthly") {
+            let rule = match key {
+                "daily" => "at: \"02:00\"",
+                "hourly" => "every: 1h",
+                "weekly" => "on: sunday, at: \"02:00\"",
+                _ => "day: 1, of: month, at: \"02:00\"",
+            };
+            format!("Write for example `schedule: {{ {rule} }}`.")
         } else if let Some(first) = inside.first().filter(|_| !path.is_top() || inside.len() <= MANY_HOMES) {
             let homes = inside.iter().map(|home| format!("`{home}`")).collect::<Vec<_>>().join(" or ");
             format!("It belongs inside {homes}: `{first}: {{ {shown}: … }}`.")
@@ -315,12 +339,46 @@ impl Checker {
     }
 
     fn wrong_kind<T>(&mut self, node: Node, shape: &Shape, path: &PolicyPath) -> Option<T> {
-        let hint = self.example_hint(path, shape);
+        // The braces of a template are reported as such.
+        if let Value::Map(entries) = &node.value
+            && !shape.secret
+            && entries.iter().any(|entry| entry.key == UNREADABLE_KEY)
+        {
+            return None;
+        }
+        let hint = self.meant_hint(&node, shape, path).unwrap_or_else(|| self.example_hint(path, shape));
         let finding = Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
             .at(node.place)
             .label(format!("expected {}", expected(shape)))
             .hint(hint);
         self.findings.push(if shape.secret { finding.masked() } else { finding });
+        None
+    }
+
+    /// What somebody probably meant who wrote something of another kind here.
+    fn meant_hint(&self, node: &Node, shape: &Shape, path: &PolicyPath) -> Option<String> {
+        let Some(super::path::Step::Key(key)) = path.steps().last() else { return None };
+        let Value::Scalar(scalar) = &node.value else { return None };
+        let map = shape.map.as_ref()?;
+        if key == "keep" && map.fields.contains_key("for") && map.fields.contains_key("last") {
+            let count = scalar.text.bytes().all(|b| b.is_ascii_digit()) && !scalar.text.is_empty();
+            return match (count, scalar.text.parse::<Period>()) {
+                (true, _) => Some(format!(
+                    "Write `keep: {{ last: {0} }}` for the newest {0}, `keep: {{ daily: {0} }}` for one of each day.",
+                    clipped(&scalar.text)
+                )),
+                (false, Ok(_)) => Some(format!("Write `keep: {{ for: {} }}`.", clipped(&scalar.text))),
+                (false, Err(_)) => None,
+            };
+        }
+        if key == "schedule" && map.fields.contains_key("cron") {
+            if scalar.text.starts_with('@') || scalar.text.split_whitespace().count() == 5 {
+                return Some(format!("Write `schedule: {{ cron: \"{}\" }}`.", clipped(&scalar.text)));
+            }
+            if ClockTime::is_of_form(&scalar.text) {
+                return Some(format!("Write `schedule: {{ at: \"{}\" }}`.", clipped(&scalar.text)));
+            }
+        }
         None
     }
 
@@ -400,7 +458,9 @@ impl Checker {
             let quoted =
                 shape.number.is_some() && !scalar.plain && matches!(unquoted.resolved(), Resolved::Integer(_) | Resolved::Float(_));
             let none = self.wrong_kind(Node { value: Value::Scalar(scalar), place: place.clone() }, shape, path);
-            if let Some(finding) = self.findings.last_mut().filter(|_| quoted) {
+            let whole = shape.number.as_ref().is_some_and(|number| number.integer);
+            let fits = |resolved| matches!(resolved, Resolved::Integer(_)) || (!whole && matches!(resolved, Resolved::Float(_)));
+            if let Some(finding) = self.findings.last_mut().filter(|_| quoted && fits(unquoted.resolved())) {
                 finding.hint = Some(format!("Take the quotes off: `{}`.", clipped(&unquoted.text)));
             }
             return none;
@@ -449,11 +509,21 @@ impl Checker {
             } else {
                 BAD_QUANTITY
             };
+            let every = path.steps().last().is_some_and(|step| matches!(step, super::path::Step::Key(key) if key == "every"));
+            let hint = match scalar.text.to_ascii_lowercase().as_str() {
+                "day" if every => "Leave `every` out: `at: \"02:00\"` alone means every day.".to_owned(),
+                "hour" if every => "Write `every: 1h`.".to_owned(),
+                "minute" if every => "Write `every: 1m`.".to_owned(),
+                "week" | "month" | "quarter" | "year" if every => {
+                    "Name the day instead, for example `on: sunday` or `day: 1, of: month`.".to_owned()
+                }
+                _ => error.hint,
+            };
             self.findings.push(
                 Finding::error(code, path.clone(), error.message)
                     .at(place.clone())
                     .label(format!("expected {}", expected(shape)))
-                    .hint(error.hint),
+                    .hint(hint),
             );
             return false;
         }
@@ -537,11 +607,23 @@ const SYNONYMS: [(&str, &str); 13] = [
     ("full", "physical"),
 ];
 
+/// Signs that nobody sees.
+const INVISIBLE: [char; 4] = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
+
+/// Only a secret is called this.
+fn is_secret_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    ["password", "passwd", "secret", "secret_key", "secret_access_key", "access_key", "access_key_id", "account_key", "sas_token", "token"]
+        .iter()
+        .any(|word| key == *word || key.strip_prefix("aws_").is_some_and(|rest| rest == *word) || key.ends_with(&format!("_{word}")))
+}
+
 /// Keys that are written alike and mean something else.
 const STRANGERS: [(&str, &str); 2] = [("rpo", "rto"), ("rto", "rpo")];
 
 /// Words that other tools use for choices that have another name here.
-const CHOICES: [(&str, &str); 9] = [
+const CHOICES: [(&str, &str); 10] = [
+    ("warn", "warning"),
     ("master", "primary"),
     ("leader", "primary"),
     ("replica", "standby"),
@@ -605,7 +687,10 @@ fn form_fault(format: &str, text: &str) -> Option<(Code, String, String)> {
             (
                 BAD_FORM,
                 format!("`{shown}` is not a time of day"),
-                "Write hours and minutes from \"00:00\" to \"23:59\", for example \"03:00\".".into(),
+                meant_time(text).map_or_else(
+                    || "Write hours and minutes from \"00:00\" to \"23:59\", for example \"03:00\".".into(),
+                    |time| format!("Write \"{time}\"."),
+                ),
             )
         }),
         "month-and-day" => (!MonthDay::is_of_form(text))
@@ -622,6 +707,31 @@ fn form_fault(format: &str, text: &str) -> Option<(Code, String, String)> {
         }),
         _ => None,
     }
+}
+
+/// The time of day that is written otherwise: `6:00`, `2am`, `24:00`, `02:15:00`, or between quotes that only look like such.
+fn meant_time(text: &str) -> Option<String> {
+    let bare =
+        text.trim_matches(|c: char| c.is_whitespace() || "\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\"'".contains(c)).to_ascii_lowercase();
+    let (digits, later) = match (bare.strip_suffix("am"), bare.strip_suffix("pm")) {
+        (Some(digits), _) => (digits.trim_end(), Some(0)),
+        (_, Some(digits)) => (digits.trim_end(), Some(12)),
+        _ => (bare.as_str(), None),
+    };
+    let mut parts = digits.split([':', 'h']);
+    let (hour, minute) = (parts.next()?, parts.next().filter(|part| !part.is_empty()));
+    if minute.is_none() && later.is_none() && !digits.ends_with('h') || parts.any(|seconds| seconds != "00") {
+        return None;
+    }
+    let number = |part: &str| part.parse::<u8>().ok().filter(|_| part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit()));
+    let (hour, minute) = (number(hour)?, minute.map_or(Some(0), number)?);
+    let hour = match later {
+        Some(later) => (1..=12).contains(&hour).then_some(hour % 12 + later)?,
+        None if hour == 24 && minute == 0 => 0,
+        None => hour,
+    };
+    let time = format!("{hour:02}:{minute:02}");
+    ClockTime::is_of_form(&time).then_some(time)
 }
 
 fn padded(time: &str) -> String {
@@ -674,5 +784,36 @@ fn expected(shape: &Shape) -> String {
         None => "something else".into(),
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} or {last}", before.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_are_written_otherwise_are_understood() {
+        let meant = [
+            ("6:00", "06:00"),
+            ("2am", "02:00"),
+            ("12 am", "00:00"),
+            ("12pm", "12:00"),
+            ("24:00", "00:00"),
+            ("02:15:00", "02:15"),
+            ("02h15", "02:15"),
+            ("\u{201c}02:15\u{201d}", "02:15"),
+        ];
+        for (written, time) in meant {
+            assert_eq!(meant_time(written).as_deref(), Some(time), "{written}");
+        }
+        for strange in ["", "2", "13pm", "0am", "25:00", "02:60", "02:15:30", "noon", "\u{201c}\u{201d}", "1:2:3:4", "256:00", "+2:00"] {
+            assert_eq!(meant_time(strange), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn keys_of_secrets_are_told_from_others() {
+        assert!(["password", "aws_secret_access_key", "secret-key", "api_token", "access_key_id"].into_iter().all(is_secret_key));
+        assert!(!["passwords", "tokens", "keep", "keys", "secretary"].into_iter().any(is_secret_key));
     }
 }

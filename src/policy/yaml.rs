@@ -11,7 +11,7 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span};
 use super::finding::{Code, Finding};
 use super::path::PolicyPath;
 use super::source::{Place, Source};
-use super::yaml_fault::{is_open_quote, words};
+use super::yaml_fault::{is_open_quote, template_words, words};
 
 /// A value of a policy file, and where it stands.
 #[derive(Debug, Clone)]
@@ -126,6 +126,9 @@ impl Node {
         }
     }
 }
+
+/// Stands for a key that is a list or a map.
+pub(super) const UNREADABLE_KEY: &str = "?";
 
 /// Limits on one file.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -323,7 +326,7 @@ impl Reader<'_> {
                         .at(node.place.clone())
                         .hint("Check for braces around it: `{{ name }}` of a template must be replaced before this is read."),
                 );
-                ("?".into(), node.place)
+                (UNREADABLE_KEY.into(), node.place)
             }
         }
     }
@@ -387,6 +390,10 @@ impl Reader<'_> {
                 let opened = quote().map_or(place, |at| Place::new(self.source, at, at + 1));
                 (opened, words(error.kind()))
             }
+            None if let Some(colon) = colon_without_space(text, line_start) => {
+                (Place::new(self.source, colon, colon + 1), words(&ErrorKind::InvalidMappingValueWhitespace))
+            }
+            None if text[..place.start].ends_with('$') && text[place.start..].starts_with('{') => (place, template_words()),
             // A line that is indented too far goes on with the text above it.
             None if first_on_line && matches!(error.kind(), ErrorKind::MappingValueNotAllowed) => {
                 (Place::new(self.source, line_start + indent, offset), words(&ErrorKind::InvalidIndentation))
@@ -397,10 +404,49 @@ impl Reader<'_> {
     }
 }
 
+/// The colon of the line before this one, where that line is one word like `rpo:5m`: the parser objects only to what follows.
+fn colon_without_space(text: &str, line_start: usize) -> Option<usize> {
+    let before = text[..line_start].trim_end();
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let word = before[start..].trim_start().trim_start_matches("- ");
+    let (key, value) = word.split_once(':')?;
+    let name = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    (name && !value.is_empty() && !value.contains(char::is_whitespace)).then(|| before.len() - value.len() - 1)
+}
+
 /// A collection reaches from its first sign to the end of its last value, not into the next line.
 fn enclosing(start: &Place, last: Option<&Place>, end: &Place) -> Place {
     let flow = end.end > end.start;
     let stop =
         if flow { end.end } else { last.filter(|place| Arc::ptr_eq(&place.source, &start.source)).map_or(start.end, |place| place.end) };
     Place { source: start.source.clone(), start: start.start, end: stop.max(start.start) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        let source = Arc::new(Source::new("tested.yaml", text));
+        let show = |finding: Finding| {
+            format!(
+                "{} {}",
+                finding.place.map_or("", |place| text.get(place.start..place.end).unwrap_or_default()).to_owned(),
+                finding.message
+            )
+        };
+        parse(&source).1.into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn the_line_that_is_wrong_is_named_not_the_one_behind_it() {
+        assert_eq!(faults("a:\n  rpo:5m\n  rto: 3h\n"), [": a space is missing behind `:`"]);
+        assert_eq!(faults("a:\n  b: 1\n   c: 2\n"), ["c the indentation does not fit"]);
+    }
+
+    #[test]
+    fn templates_are_recognized() {
+        assert_eq!(faults("a: { b: ${NAME} }\n"), ["{ a bracket cannot stand inside a text without quotes"]);
+        assert_eq!(faults("a: {{ name }}\n"), ["{ name } a key must be a name, not a list or a map"]);
+    }
 }

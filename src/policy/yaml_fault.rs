@@ -7,6 +7,12 @@ pub(super) fn is_open_quote(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar | ErrorKind::InvalidQuotedScalarIndent)
 }
 
+/// `${NAME}` inside of `{ … }`.
+pub(super) fn template_words() -> (String, String) {
+    let hint = "What a template leaves open (`${NAME}`) must be filled in before this is read; a secret is named as `{ env: NAME }`.";
+    ("a bracket cannot stand inside a text without quotes".to_owned(), hint.to_owned())
+}
+
 /// What is wrong, and how to mend it.
 pub(super) fn words(kind: &ErrorKind) -> (String, String) {
     let (message, hint) = match kind {

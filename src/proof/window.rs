@@ -7,7 +7,7 @@ use crate::policy::file::Overrun;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::MaintenanceWindow;
 use crate::policy::path::PolicyPath;
-use crate::schedule::{Schedule, Window};
+use crate::schedule::{Schedule, Window, Zone};
 use crate::units::{Duration, Instant, Name};
 
 const TOO_SHORT: Code = Code(310);
@@ -59,7 +59,11 @@ impl Windowed<'_> {
     fn scheduled(&self, schedule: &Schedule, now: Instant, findings: &mut Vec<Finding>) {
         let walk = Walk::through(schedule, &self.window.window, now);
         if let Some(outside) = walk.outside {
-            let inside = walk.tightest.is_some() || ever_inside(schedule, &self.window.window, now);
+            let inside = match apart_from_clocks(schedule, &self.window.window) {
+                // What only a change of the clocks moves into the window does not run.
+                Some((schedule, window)) => ever_inside(&schedule, &window, now),
+                None => walk.tightest.is_some() || ever_inside(schedule, &self.window.window, now),
+            };
             findings.push(if inside { self.sometimes_outside(schedule, outside) } else { self.never_inside(schedule) });
         }
         if let (Some(length), Some(tightest)) = (self.length, &walk.tightest)
@@ -175,6 +179,12 @@ impl Walk {
         }
         walk
     }
+}
+
+/// Both as if clocks were never changed, where they are read on the same ones.
+fn apart_from_clocks(schedule: &Schedule, window: &Window) -> Option<(Schedule, Window)> {
+    let same = schedule.zone() == window.zone() && schedule.times().is_some();
+    same.then(|| (schedule.on_clocks_of(Zone::utc()), window.on_clocks_of(Zone::utc())))
 }
 
 /// Some opening contains a firing, however rare that is.

@@ -14,6 +14,10 @@ pub enum KeepReason {
         hold: Name,
         until: Option<Instant>,
     },
+    /// Under so many holds beside those that are named.
+    HeldByMore {
+        count: u32,
+    },
     Running,
     FutureDated {
         moment: Instant,
@@ -132,6 +136,7 @@ fn ordinal(place: u32) -> String {
 impl fmt::Display for KeepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            KeepReason::HeldByMore { count } => write!(f, "under {count} more holds"),
             KeepReason::Held { hold, until: None } => write!(f, "under hold `{hold}`"),
             KeepReason::Held { hold, until: Some(until) } => write!(f, "under hold `{hold}` until {}", second(*until)),
             KeepReason::Running => f.write_str("it is running"),

@@ -106,6 +106,22 @@ fn an_upgraded_cluster_begins_anew_and_the_old_one_keeps_its_own() {
 }
 
 #[test]
+fn thousands_of_holds_are_counted() {
+    let (backups, keeps) = (november(3), rules(|keep| keep.last = Some(1)));
+    let hold = |at: usize| Hold {
+        name: name(&format!("h{at}")),
+        reason: "r".into(),
+        until: None,
+        selects: crate::inventory::Selection::default(),
+    };
+    let holds: Vec<Hold> = (0..3_000).map(hold).collect();
+    let judged = verdicts(&input(&backups, &keeps, &holds), at("2026-11-04T00:00:00Z"));
+    let said = said(&judged, "n01");
+    assert!(said.starts_with("kept: under hold `h0`; under hold `h1`; "), "{said}");
+    assert!(said.ends_with("under hold `h9`; under 2990 more holds"), "{said}");
+}
+
+#[test]
 fn holds_chains_and_own_keeps() {
     let mut backups = november(10);
     backups[8].kind = BackupKind::Incremental;

@@ -95,6 +95,9 @@ enum Standing {
     FutureDated,
 }
 
+/// More holds on one backup than these are counted, not named: thousands of holds on thousands of backups are millions.
+const NAMED_HOLDS: usize = 10;
+
 /// The proceedings: reasons to stay are collected for each backup, and what has none may go.
 struct Court<'a, 'i> {
     input: &'i RetentionInput<'a>,
@@ -118,7 +121,13 @@ impl<'a, 'i> Court<'a, 'i> {
             let ids: HashSet<&str> = hold.selects.backups.iter().map(|id| id.as_str()).collect();
             for (backup, reasons) in self.backups.iter().zip(&mut self.reasons) {
                 if (ids.is_empty() || ids.contains(backup.id.as_str())) && hold.selects.matches_apart_from_ids(backup) {
-                    reasons.push(KeepReason::Held { hold: hold.name.clone(), until: hold.until });
+                    if let Some(KeepReason::HeldByMore { count }) = reasons.last_mut() {
+                        *count = count.saturating_add(1);
+                    } else if reasons.len() >= NAMED_HOLDS {
+                        reasons.push(KeepReason::HeldByMore { count: 1 });
+                    } else {
+                        reasons.push(KeepReason::Held { hold: hold.name.clone(), until: hold.until });
+                    }
                 }
             }
         }

@@ -152,6 +152,10 @@ fn expand(shortcut: Piece) -> Result<&'static str, CronError> {
 }
 
 fn wrong_count(whole: Piece, fields: &[Piece]) -> CronError {
+    if let Some(zone) = fields.first().filter(|first| ["TZ=", "CRON_TZ="].iter().any(|key| first.text.starts_with(key))) {
+        let hint = "Take it out and write `timezone:` beside `cron:`.";
+        return zone.error(CronFault::Unsupported, "a cron expression does not name its time zone", hint);
+    }
     let five = "Write minute, hour, day of the month, month and day of the week, for example `0 2 * * *`.";
     let at = match fields {
         // With seconds it is the first of six or seven that is too many, with years the last: nobody knows which is meant.

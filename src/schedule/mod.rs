@@ -124,6 +124,12 @@ impl Schedule {
         &self.zone
     }
 
+    /// The same rule, read on the clocks of another zone.
+    #[must_use]
+    pub fn on_clocks_of(&self, zone: Zone) -> Schedule {
+        Schedule { zone, ..self.clone() }
+    }
+
     /// The first firing strictly after `instant`.
     pub fn next_after(&self, instant: Instant) -> Option<Instant> {
         let second = whole_second_before(instant);

@@ -59,15 +59,39 @@ impl FromStr for Weekday {
         if let Some(day) = Weekday::named(text) {
             return Ok(day);
         }
-        let near = nearest(text, Weekday::ALL.map(Weekday::name)).or_else(|| text.get(..3));
+        let several = several(text);
+        let near = nearest(text, Weekday::ALL.map(Weekday::name)).or_else(|| text.get(..3)).filter(|_| several.is_none());
         let suggestion = near.and_then(Weekday::named);
         let hint = match suggestion {
+            None if let Some(days) = several => format!("Name each of them in a list: `[{}]`.", days.join(", ")),
             Some(day) => format!("Did you mean `{}`?", day.name().to_ascii_lowercase()),
             None => "Write the English name of a day, for example `sunday` or `sun`.".to_owned(),
         };
         let clipped = crate::units::clipped(text);
         Err(WeekdayError { message: format!("`{clipped}` is not a day of the week"), hint, suggestion })
     }
+}
+
+/// The days that other tools have one word for: `mon-fri`, `weekdays`.
+fn several(text: &str) -> Option<Vec<String>> {
+    let (first, last) = match text.to_ascii_lowercase().as_str() {
+        "weekday" | "weekdays" | "workdays" | "working-days" => (Weekday::Monday, Weekday::Friday),
+        "weekend" | "weekends" => (Weekday::Saturday, Weekday::Sunday),
+        _ => text.split_once("..").or_else(|| text.split_once('-')).and_then(|(first, last)| {
+            let named = |part: &str| Weekday::named(part.trim());
+            Some((named(first)?, named(last)?))
+        })?,
+    };
+    let short = |day: Weekday| day.name()[..3].to_ascii_lowercase();
+    let from = Weekday::ALL.into_iter().cycle().skip_while(move |day| *day != first).take(Weekday::ALL.len());
+    let mut days: Vec<String> = Vec::new();
+    for day in from {
+        days.push(short(day));
+        if day == last {
+            break;
+        }
+    }
+    Some(days)
 }
 
 impl fmt::Display for Weekday {
@@ -134,6 +158,15 @@ impl From<Weekday> for WeekdaySet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_for_several_days_are_written_out() {
+        let hint = |text: &str| text.parse::<Weekday>().unwrap_err().hint;
+        assert_eq!(hint("mon-fri"), "Name each of them in a list: `[mon, tue, wed, thu, fri]`.");
+        assert_eq!(hint("Sat..Mon"), "Name each of them in a list: `[sat, sun, mon]`.");
+        assert_eq!(hint("weekends"), "Name each of them in a list: `[sat, sun]`.");
+        assert_eq!(hint("thuesday"), "Did you mean `tuesday`?");
+    }
 
     #[test]
     fn full_and_short_names_in_any_case() {

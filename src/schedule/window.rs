@@ -47,6 +47,12 @@ impl Window {
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
+
+    /// The same days and times, read on the clocks of another zone.
+    #[must_use]
+    pub fn on_clocks_of(&self, zone: Zone) -> Window {
+        Window { zone, ..self.clone() }
+    }
     pub fn crosses_midnight(&self) -> bool {
         self.to <= self.from
     }

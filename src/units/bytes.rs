@@ -224,21 +224,12 @@ mod tests {
 
     #[test]
     fn mistakes_in_rates_are_named() {
-        const UNITS: &str = "B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s";
         assert_eq!(
             error::<Rate>("200MB"),
             (
                 QuantityFault::UnknownUnit,
                 "`MB` is not a unit of a rate".into(),
                 "A rate says how much in a second: write `200MB/s`.".into()
-            )
-        );
-        assert_eq!(
-            error::<Rate>("100Mbit/s"),
-            (
-                QuantityFault::UnknownUnit,
-                "`Mbit/s` is not a unit of a rate".into(),
-                format!("The units are {UNITS}, for example `200MB/s`.")
             )
         );
         assert_eq!(

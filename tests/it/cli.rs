@@ -81,6 +81,16 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Run {
     Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// The program in the root of the repository, where the files have the names that everybody knows them by.
+pub fn in_repository(arguments: &[&str]) -> Run {
+    in_repository_with_input(arguments, b"")
+}
+
+pub fn in_repository_with_input(arguments: &[&str], input: &[u8]) -> Run {
+    let mut command = hermetic(Command::new(env!("CARGO_BIN_EXE_seawall")), Path::new(env!("CARGO_MANIFEST_DIR")));
+    finish(command.env("COLUMNS", "120").args(arguments), input)
+}
+
 /// A policy in which nothing is wrong.
 pub fn sound(name: &str) -> String {
     format!(
@@ -107,7 +117,12 @@ smtp: {{ host: localhost, from: seawall@example.com }}
 
 /// Compares with what is kept in `tests/it/cli/golden`; `SEAWALL_BLESS=1` keeps the new one.
 pub fn golden(name: &str, actual: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli/golden").join(name);
+    golden_at(&format!("tests/it/cli/golden/{name}"), actual);
+}
+
+/// The same with a file anywhere in the repository.
+pub fn golden_at(name: &str, actual: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("SEAWALL_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
         std::fs::write(&path, actual).expect("the golden file is written");

@@ -2,8 +2,12 @@
 
 mod agreement;
 mod cli;
+mod diff;
 mod fuzz;
 mod invalid;
+mod inventories;
 mod layering;
+mod plan;
 mod retention;
 mod schedule;
+mod systems;

@@ -453,3 +453,12 @@ fn markdown_is_fit_for_a_comment() {
     assert_eq!(json.pointer("/policies/0/consequences/1/existing/known/backups").and_then(|all| all.as_array()).map(Vec::len), Some(27));
     assert_eq!(fleet(&[policy(SHOP)], &[policy(SHOP)]).to_markdown(), "**no change in meaning**\n");
 }
+
+#[test]
+fn another_time_zone_of_a_keep_makes_others_the_first_of_their_day() {
+    let with_zone = SHOP.replacen("keep: { daily: 30, yearly: 7 }", "keep: { daily: 30, yearly: 7, timezone: Asia/Tokyo }", 1);
+    assert_ne!(with_zone, SHOP);
+    let unknown = diff(&policy(&with_zone), None);
+    assert!(unknown.consequences.iter().any(|each| each.code.0 == 903), "{:?}", unknown.consequences);
+    assert!(unknown.needs_acknowledgement());
+}

@@ -81,6 +81,7 @@ impl Resolver<'_> {
         let duties = self.duties();
         let reports = self.reports();
         self.cluster();
+        self.commands();
         self.alerts();
         self.contacts();
         self.usage();
@@ -148,9 +149,9 @@ impl Resolver<'_> {
     }
 
     fn refer_to<'k>(&mut self, name: &str, declared: impl Iterator<Item = &'k str> + Clone, section: &str, path: &PolicyPath) -> bool {
-        if declared.clone().any(|known| known == name)
-            || self.was_cut(&PolicyPath::from(section.split('.').collect::<Vec<_>>().as_slice()).key(name))
-        {
+        let declared_at = PolicyPath::from(section.split('.').collect::<Vec<_>>().as_slice());
+        // What could not be read as a whole may well have declared it.
+        if declared.clone().any(|known| known == name) || self.was_cut(&declared_at) || self.was_cut(&declared_at.key(name)) {
             return true;
         }
         let known: Vec<&str> = declared.collect();
@@ -169,6 +170,9 @@ impl Resolver<'_> {
     /// The database meant where none is named: the only one there is.
     fn database(&mut self, named: Option<&String>, path: &PolicyPath) -> Option<String> {
         let known = self.file.cluster.as_ref().map(|cluster| cluster.databases.as_slice()).unwrap_or_default();
+        if named.is_none() && (self.was_cut(&["cluster"].into()) || self.was_cut(&["cluster", "databases"].into())) {
+            return None;
+        }
         match (named, known) {
             (Some(name), []) => Some(name.clone()),
             (Some(name), known) => {
@@ -230,19 +234,39 @@ impl Resolver<'_> {
         }
     }
 
+    /// The arguments of a command are seen by everyone on the host, and by everyone who reads the policy.
+    fn commands(&mut self) {
+        let file = self.file;
+        let hooks = file.hooks.iter().flat_map(|hooks| {
+            let all = [
+                ("before_restore", &hooks.before_restore),
+                ("after_restore", &hooks.after_restore),
+                ("before_promote", &hooks.before_promote),
+                ("after_promote", &hooks.after_promote),
+            ];
+            all.into_iter().filter_map(|(key, hook)| Some((PolicyPath::from(["hooks", key]), hook.as_ref()?)))
+        });
+        let drills =
+            file.drills.iter().filter_map(|(name, drill)| Some((PolicyPath::from(["drills", name.as_str(), "run"]), drill.run.as_ref()?)));
+        for (path, command) in hooks.chain(drills).collect::<Vec<_>>() {
+            for (index, argument) in command.run.iter().enumerate() {
+                if !holds_password(argument) {
+                    continue;
+                }
+                self.push(
+                    Finding::error(Code(211), path.key("run").item(index), "a password must not stand in a command")
+                        .masked()
+                        .label("holds a password")
+                        .hint(
+                            "Let the program read it from a file or from its environment. Change the password: it has been written down.",
+                        ),
+                );
+            }
+        }
+    }
+
     fn no_password(&mut self, connection: &str, path: &PolicyPath) {
-        let lower = connection.to_lowercase();
-        let in_words = lower
-            .split_whitespace()
-            .any(|word| word.split_once('=').is_some_and(|(key, value)| (key == "password" || key == "sslpassword") && !value.is_empty()))
-            || lower.contains("password =");
-        let in_address = lower
-            .split_once("://")
-            .and_then(|(_, rest)| rest.split_once('@'))
-            .is_some_and(|(user, _)| user.contains(':') && !user.ends_with(':'))
-            || lower.contains("?password=")
-            || lower.contains("&password=");
-        if in_words || in_address {
+        if holds_password(connection) {
             self.push(
                 Finding::error(Code(211), path.clone(), "a password must not stand in a connection")
                     .masked()
@@ -280,5 +304,76 @@ fn list<T: Display>(names: &[T]) -> String {
         None => String::new(),
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+/// In an address or in words, with blanks around the sign, as libpq takes it; the keys of an address may be encoded.
+fn holds_password(connection: &str) -> bool {
+    let lower = connection.to_lowercase();
+    let in_address = lower
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .is_some_and(|(user, _)| user.contains(':') && !user.ends_with(':'));
+    let plain = decoded(&lower);
+    let behind_key = plain.match_indices('=').any(|(at, _)| {
+        let before = plain[..at].trim_end_matches(|c: char| c.is_whitespace() || c == '\\');
+        let key = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
+        let value = plain[at + 1..].trim_start();
+        (key.ends_with("password") || key.ends_with("token") || key.ends_with("secret")) && !value.is_empty() && !value.starts_with('&')
+    });
+    in_address || behind_key
+}
+
+/// `%77` is `w`. What is not ASCII is no key, and stays.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(u8::is_ascii_graphic);
+        match code {
+            Some(code) => {
+                plain.push(char::from(code).to_ascii_lowercase());
+                plain.push_str(&part[2..]);
+            }
+            None => {
+                plain.push('%');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_password;
+
+    #[test]
+    fn a_password_is_found_however_libpq_would_read_it() {
+        for text in [
+            "host=db password=x",
+            "host=db password= 'x y'",
+            "host=db PASSWORD = 'x y'",
+            "host=db password\t=\tx",
+            "host=db sslpassword= x",
+            "postgres://me:x@db/app",
+            "postgres://db/app?password=x",
+            "postgres://db/app?user=me&pass%77ord=x",
+            "postgres://db/app?sslpassword=x",
+            "postgres://db/app?oauth_client_secret=x",
+            "--password=x",
+            "PGPASSWORD=x",
+            "--api-token=x",
+        ] {
+            assert!(holds_password(text), "{text}");
+        }
+        for text in [
+            "service=x",
+            "host=db user=me passfile=/x require_auth=password",
+            "postgres://me@db/app",
+            "postgres://db/app?password=&user=me",
+        ] {
+            assert!(!holds_password(text), "{text}");
+        }
     }
 }

@@ -41,7 +41,9 @@ impl Resolver<'_> {
             let at = path.key("scenarios").key(name);
             let from = self.stores_named(scenario.from.as_ref(), &at.key("from"));
             let using = self.jobs_named(scenario.using.as_ref(), &at.key("using"));
-            if scenario.rpo.is_none() && scenario.rto.is_none() && written.rpo.is_none() && written.rto.is_none() {
+            // What was promised may stand in the wrong place, or be written wrongly.
+            let unread = self.was_cut_within(&path) || self.was_cut(&["rpo"].into()) || self.was_cut(&["rto"].into());
+            if !unread && scenario.rpo.is_none() && scenario.rto.is_none() && written.rpo.is_none() && written.rto.is_none() {
                 self.push(
                     Finding::warning(NO_OBJECTIVES, at.clone(), "this scenario promises nothing").on_key().hint("Add `rpo` and `rto`."),
                 );

@@ -59,6 +59,7 @@ impl Resolver<'_> {
             return Some(StoreKind::S3(s3.clone()));
         }
         if let Some(azure) = &written.azure {
+            self.azure_names(azure, &path.key("azure"));
             self.address(azure.endpoint.as_deref(), &path.key("azure").key("endpoint"));
             return Some(StoreKind::Azure(azure.clone()));
         }
@@ -74,9 +75,39 @@ impl Resolver<'_> {
         if !good {
             self.push(
                 Finding::error(BAD_BUCKET, path.clone(), format!("`{}` cannot be the name of a bucket", crate::units::clipped(bucket)))
-                    .hint(
-                        "A bucket's name has at least 3 lower-case letters, digits, hyphens and dots; what follows a `/` is the `prefix`.",
-                    ),
+                    .hint(bucket_hint(bucket)),
+            );
+        }
+    }
+
+    fn azure_names(&mut self, azure: &file::AzureStore, path: &PolicyPath) {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        // A stand-in for Azure has its own accounts.
+        let account = &azure.account;
+        if azure.endpoint.is_none() && !((3..=24).contains(&account.len()) && account.bytes().all(plain)) {
+            self.push(
+                Finding::error(
+                    BAD_BUCKET,
+                    path.key("account"),
+                    format!("`{}` cannot be the name of an account", crate::units::clipped(account)),
+                )
+                .hint("A storage account's name has 3 to 24 lower-case letters and digits."),
+            );
+        }
+        let container = &azure.container;
+        let good = (3..=63).contains(&container.len())
+            && container.bytes().all(|b| plain(b) || b == b'-')
+            && !container.starts_with('-')
+            && !container.ends_with('-')
+            && !container.contains("--");
+        if !good && !container.starts_with('$') {
+            self.push(
+                Finding::error(
+                    BAD_BUCKET,
+                    path.key("container"),
+                    format!("`{}` cannot be the name of a container", crate::units::clipped(container)),
+                )
+                .hint("A container's name has 3 to 63 lower-case letters, digits and single hyphens; what follows a `/` is the `prefix`."),
             );
         }
     }
@@ -90,7 +121,7 @@ impl Resolver<'_> {
                     .label("must begin with `https://` or `http://`")
                     .hint("Write it with its scheme and host, for example `https://s3.example.com`."),
             );
-        } else if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.contains('@'))) {
+        } else if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.contains('@'))) || super::holds_password(address) {
             self.push(
                 Finding::error(Code(211), path.clone(), "a password must not stand in an address")
                     .masked()
@@ -120,6 +151,21 @@ impl Resolver<'_> {
             timeout: written.timeout,
             keep: written.keep,
         })
+    }
+}
+
+/// What was probably meant.
+fn bucket_hint(bucket: &str) -> String {
+    let address = bucket.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
+    match address.map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+        _ if bucket.contains(['$', '{', '<']) => {
+            "Write the name itself: what a template leaves open must be filled in before this is read.".into()
+        }
+        Some((name, "")) => format!("Write only the name: `bucket: {}`.", crate::units::clipped(name)),
+        Some((name, prefix)) => {
+            format!("Write `bucket: {}` and `prefix: {}`.", crate::units::clipped(name), crate::units::clipped(prefix))
+        }
+        None => "A bucket's name has at least 3 lower-case letters, digits, hyphens and dots; what follows a `/` is the `prefix`.".into(),
     }
 }
 

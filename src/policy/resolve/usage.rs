@@ -72,6 +72,11 @@ impl Resolver<'_> {
 
     fn unused<'k>(&mut self, section: &str, declared: impl Iterator<Item = &'k Name>, used: &BTreeSet<&Name>, hint: &str) {
         for name in declared.filter(|name| !used.contains(name)) {
+            // A name that was misspelt is reported where it is.
+            let meant = format!("Did you mean `{name}`?");
+            if self.findings.iter().any(|finding| finding.code == super::UNKNOWN_NAME && finding.hint.as_ref() == Some(&meant)) {
+                continue;
+            }
             self.push(
                 Finding::warning(
                     UNUSED,

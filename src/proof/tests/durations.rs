@@ -193,3 +193,14 @@ fn two_jobs_that_read_everything_at_the_same_minute() {
     assert_with_main(315, &jobs("{ at: \"02:00\" }", "{ at: \"03:00\" }"), &[]);
     assert_with_main(315, &jobs("{ on: monday, at: \"02:00\" }", "{ on: sunday, at: \"02:00\" }"), &[]);
 }
+
+#[test]
+fn what_only_a_change_of_the_clocks_moves_into_the_window_never_runs() {
+    let night = "{ from: \"03:00\", to: \"06:00\", timezone: Europe/Oslo }";
+    let job = "schedule: { at: \"02:15\", timezone: Europe/Oslo }";
+    let never = "error backups.full.window: never runs: every day at 02:15 Europe/Oslo is always outside `windows.w` (every day from 03:00 to 06:00 Europe/Oslo)";
+    assert_window(311, night, job, &[never]);
+    assert_window(312, night, job, &[]);
+    // On clocks that change at other times it runs for half of the year.
+    assert_window(311, night, "schedule: { at: \"01:30\", timezone: UTC }", &[]);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Room, sound};
+use super::{Room, in_repository, sound};
 
 fn schema(name: &str) -> Value {
     serde_json::from_str(&Room::new().run(&["schema", name]).stdout).expect("JSON")
@@ -71,10 +71,16 @@ fn walk<'s>(root: &'s Value, path: &str, at: &'s Value, bare: &mut Vec<String>, 
 
 #[test]
 fn what_is_printed_follows_its_schema() {
-    let room = Room::new().with("a.yaml", sound("a-one")).with("b.yaml", "version: 1\nfoo: 1\nstores: { a: { s3: {} , local: {} } }\n");
+    let room = Room::new()
+        .with("a.yaml", sound("a-one"))
+        .with("b.yaml", "version: 1\nfoo: 1\nstores: { a: { s3: {} , local: {} } }\n")
+        .with("new/a.yaml", sound("a-one").replace("daily: 30", "daily: 7"))
+        .with("old/a.yaml", sound("a-one"));
     for (name, arguments) in [
         ("validate-output", &["validate", "--format", "json", "a.yaml", "b.yaml", "missing.yaml"][..]),
         ("policy-output", &["policy", "show", "--format", "json", "a.yaml"]),
+        ("plan", &["plan", "--format", "json", "--until", "2200-01-01", "a.yaml", "b.yaml"]),
+        ("diff", &["diff", "--format", "json", "old", "new"]),
     ] {
         let printed: Value = serde_json::from_str(&room.run(arguments).stdout).expect("JSON");
         let validator = jsonschema::validator_for(&schema(name)).expect("a schema");
@@ -91,4 +97,34 @@ fn a_shown_policy_follows_the_policy_schema() {
     let validator = jsonschema::validator_for(&schema("policy")).expect("a schema");
     let faults: Vec<String> = validator.iter_errors(&printed["policy"]).map(|error| error.to_string()).collect();
     assert!(faults.is_empty(), "{faults:?}");
+}
+
+#[test]
+fn the_output_about_shipped_policies_follows_its_schema() {
+    let at = ["--at", "2026-11-21T12:00:00Z"];
+    for (name, arguments) in [
+        ("plan", &["plan", "--format", "json", "policies"][..]),
+        ("plan", &["plan", "--format", "json", "tests/systems"]),
+        ("plan", &["plan", "--format", "json", "--until", "2028-02-29", "--inventory", "tests/inventories/pricing-agent.json", "policies"]),
+        ("plan", &["plan", "--format", "json", "--inventory", "tests/inventories/pricing-agent-unknown-store.json", "policies"]),
+        (
+            "diff",
+            &[
+                "diff",
+                "--format",
+                "json",
+                "--inventory",
+                "tests/inventories/pricing-agent.json",
+                "tests/systems/pricing-agent.yaml",
+                "policies/pricing-agent.yaml",
+            ],
+        ),
+        ("validate-output", &["validate", "--format", "json", "policies", "tests/systems"]),
+    ] {
+        let run = in_repository(&[arguments, &at[..]].concat());
+        let printed: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", run.stderr));
+        let validator = jsonschema::validator_for(&schema(name)).expect("a schema");
+        let faults: Vec<String> = validator.iter_errors(&printed).map(|error| error.to_string()).collect();
+        assert!(faults.is_empty(), "{arguments:?}: {faults:?}");
+    }
 }

@@ -1,0 +1,30 @@
+//! The same work for many things, on all processors.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// More threads than this gain nothing for work of this size.
+const MAX_THREADS: usize = 8;
+
+/// Works in parallel, answers in order.
+pub fn map<'t, T: Sync, R: Send + Sync>(things: &'t [T], work: &(dyn Fn(&'t T) -> R + Sync)) -> Vec<R> {
+    let done: Vec<OnceLock<R>> = things.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let run = || {
+        while let Some((thing, slot)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            things.get(at).zip(done.get(at))
+        } {
+            // Each slot is handed out once.
+            let _ = slot.set(work(thing));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MAX_THREADS)).min(things.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(run);
+        }
+        run();
+    });
+    done.into_iter().filter_map(OnceLock::into_inner).collect()
+}
