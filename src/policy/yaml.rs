@@ -427,7 +427,7 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<String> {
-        let source = Arc::new(Source::new("tested.yaml", text));
+        let source = Source::new("tested.yaml", "tested.yaml", text.to_owned());
         let show = |finding: Finding| {
             format!(
                 "{} {}",
