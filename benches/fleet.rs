@@ -33,8 +33,10 @@ fn measure(folder: &Path, count: usize, runs: usize) -> std::io::Result<Vec<Outc
     policies::write_changed_fleet(&changed, count)?;
     println!("{count} policies of {} lines, {runs} runs in turn, medians\n", lines / count);
 
-    let quick = |millis| Goal { wall: Some(Duration::from_millis(millis)), memory_mb: None };
-    let large = Goal { wall: Some(Duration::from_secs(1)), memory_mb: Some(150) };
+    let quick = |millis| Goal { wall: Some(Duration::from_millis(millis)), ..Goal::default() };
+    let large = Goal { wall: Some(Duration::from_secs(1)), memory_mb: Some(150), exit: 0 };
+    // The changed fleet deletes backups, which is what `diff` has to say.
+    let destructive = Goal { exit: 3, ..large };
     let mut outcomes = vec![compare("--version", quick(5), &seawall(&["--version"]), None, runs * 5)];
 
     let one = fleet.join("service-0000.yaml");
@@ -52,12 +54,18 @@ fn measure(folder: &Path, count: usize, runs: usize) -> std::io::Result<Vec<Outc
     lint.args(["-d", "{extends: relaxed, rules: {line-length: disable}}"]).arg(&fleet);
     outcomes.push(compare("validate, the fleet", large, &validate, Some(&lint), runs));
 
-    if knows("plan") {
-        outcomes.push(compare("plan, the fleet", large, &with(seawall(&["plan"]), [&fleet]), None, runs));
-    }
-    if knows("diff") {
-        outcomes.push(compare("diff, the fleet", large, &with(seawall(&["diff"]), [&fleet, &changed]), None, runs));
-    }
+    outcomes.push(compare("plan, the fleet", large, &with(seawall(&["plan"]), [&fleet]), None, runs));
+    outcomes.push(compare("diff, the fleet", destructive, &with(seawall(&["diff"]), [&fleet, &changed]), None, runs));
+
+    // Retention: one policy and many backups.
+    let backups = count * 100;
+    let inventory = folder.join("inventory.json");
+    policies::write_inventory(&inventory, backups)?;
+    let known = |command| with(seawall(&[command, "--inventory"]), [&inventory]);
+    let name = |command| format!("{command}, {backups} backups");
+    outcomes.push(compare(&name("plan"), large, &with(known("plan"), [&one]), None, runs));
+    let changed = changed.join("service-0000.yaml");
+    outcomes.push(compare(&name("diff"), destructive, &with(known("diff"), [&one, &changed]), None, runs));
     Ok(outcomes)
 }
 
@@ -70,12 +78,6 @@ fn seawall(arguments: &[&str]) -> Command {
 fn with<const N: usize>(mut command: Command, paths: [&PathBuf; N]) -> Command {
     command.args(paths);
     command
-}
-
-/// Commands that do not exist yet are left out, not counted as fast failures.
-fn knows(command: &str) -> bool {
-    let asked = seawall(&[command, "--help"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    asked.is_ok_and(|status| status.success())
 }
 
 /// A program beside the Python of the tests, or on the path.

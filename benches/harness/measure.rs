@@ -24,19 +24,19 @@ struct Samples {
     failure: Option<String>,
 }
 
-pub(super) fn in_turn(commands: &[&Command], runs: usize) -> Vec<Result<Figures, String>> {
+pub(super) fn in_turn(commands: &[(&Command, i32)], runs: usize) -> Vec<Result<Figures, String>> {
     let mut all: Vec<Samples> = commands.iter().map(|_| Samples::default()).collect();
-    let mut each = |take: &dyn Fn(&Command, &mut Samples) -> Result<(), String>| {
-        for (command, samples) in commands.iter().zip(&mut all) {
+    let mut each = |take: &dyn Fn(&Command, i32, &mut Samples) -> Result<(), String>| {
+        for ((command, exit), samples) in commands.iter().zip(&mut all) {
             if samples.failure.is_none() {
-                samples.failure = take(command, samples).err();
+                samples.failure = take(command, *exit, samples).err();
             }
         }
     };
     // Once unmeasured: files come into the cache, and a command that does not work is found out.
-    each(&|command, _| run(again(command)).map(|_| ()));
+    each(&|command, exit, _| run(again(command), exit).map(|_| ()));
     for _ in 0..runs {
-        each(&|command, samples| run(again(command)).map(|wall| samples.wall.push(wall)));
+        each(&|command, exit, samples| run(again(command), exit).map(|wall| samples.wall.push(wall)));
     }
     if Path::new(TIME).exists() {
         for _ in 0..runs.div_ceil(3) {
@@ -65,20 +65,20 @@ fn copied(mut copy: Command, command: &Command) -> Command {
     copy
 }
 
-fn run(mut command: Command) -> Result<Duration, String> {
+fn run(mut command: Command, exit: i32) -> Result<Duration, String> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     let wall = began.elapsed();
-    if status.success() { Ok(wall) } else { Err(format!("it ended with {status}")) }
+    if status.code() == Some(exit) { Ok(wall) } else { Err(format!("it ended with {status}")) }
 }
 
-fn metered(command: &Command, samples: &mut Samples) -> Result<(), String> {
+fn metered(command: &Command, exit: i32, samples: &mut Samples) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     let report = folder.path().join("time");
     let mut timed = Command::new(TIME);
     timed.args(["--quiet", "-f", "%U %S %M", "-o"]).arg(&report).arg(command.get_program());
-    run(copied(timed, command))?;
+    run(copied(timed, command), exit)?;
     let text = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
     let mut words = text.split_whitespace();
     let mut next = || words.next().and_then(|word| word.parse::<f64>().ok()).ok_or_else(|| format!("{TIME} wrote {text:?}"));

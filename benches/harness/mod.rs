@@ -28,11 +28,13 @@ pub struct Outcome {
 pub struct Goal {
     pub wall: Option<Duration>,
     pub memory_mb: Option<u64>,
+    /// The exit code that is the right answer.
+    pub exit: i32,
 }
 
-/// Runs both commands `runs` times in turn. A command that fails is not measured; why is said instead.
+/// Runs both commands `runs` times in turn. A command that ends otherwise than it should is not measured; why is said instead.
 pub fn compare(name: &str, goal: Goal, ours: &Command, peer: Option<&Command>, runs: usize) -> Outcome {
-    let commands: Vec<&Command> = std::iter::once(ours).chain(peer).collect();
+    let commands: Vec<(&Command, i32)> = std::iter::once((ours, goal.exit)).chain(peer.map(|peer| (peer, 0))).collect();
     let mut measured = measure::in_turn(&commands, runs).into_iter();
     let ours = measured.next().unwrap_or_else(|| Err("it was not run".into()));
     let peer = peer.map(|command| (program(command), measured.next().unwrap_or_else(|| Err("it was not run".into()))));

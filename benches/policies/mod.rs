@@ -1,9 +1,13 @@
 //! A made-up fleet: policies of about a hundred lines, no two alike, the same for every run.
 
+mod inventory;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+pub use inventory::write_inventory;
 
 const ZONES: [&str; 8] =
     ["UTC", "Europe/Oslo", "America/New_York", "Asia/Kolkata", "Australia/Sydney", "America/Sao_Paulo", "Asia/Tokyo", "Africa/Nairobi"];
