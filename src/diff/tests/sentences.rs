@@ -442,7 +442,7 @@ fn markdown_is_fit_for_a_comment() {
     let markdown = diff.to_markdown();
     assert!(
         markdown.starts_with(
-            "**2 changes in 1 policy; 2 destructive, 1 of them not acknowledged; 2.7 TB become free**\n\n### `shop`\n\n**Destructive:**\n\n"
+            "**2 changes in 1 policy; 2 destructive, 1 of them not acknowledged; frees 2.7 TB**\n\n### `shop`\n\n**Destructive:**\n\n"
         ),
         "{markdown}"
     );

@@ -106,15 +106,15 @@ fn all_rules_of_many_times_a_day_in_twelve_years() {
 fn the_reasons_are_given() {
     let from = at("2027-01-01T00:00:00Z");
     let said = |expression: &str, zone: &str| cron(expression, zone).longest_gap(from).to_string();
-    assert_eq!(said("0 2 * * *", "UTC"), "1d");
-    assert_eq!(said("0 2 * * *", "Europe/Oslo"), "1d; 1h more when the clocks go back on 2027-10-31");
+    assert_eq!(said("0 2 * * *", "UTC"), "24h");
+    assert_eq!(said("0 2 * * *", "Europe/Oslo"), "24h; 1h more when the clocks go back on 2027-10-31");
     assert_eq!(said("0 2 1 * *", "UTC"), "31d (months differ in length)");
     assert_eq!(said("0 2 1 * *", "Europe/Oslo"), "31d (months differ in length); 1h more when the clocks go back on 2027-10-31");
     assert_eq!(said("0 2 * * 1-5", "UTC"), "3d (the firings lie unevenly)");
     assert_eq!(said("0 0 29 2 *", "UTC"), "2921d (leap years)");
     assert_eq!(said("0 0 1 1 *", "UTC"), "366d (leap years)");
     assert_eq!(said("*/15 * * * *", "Europe/Oslo"), "15m");
-    assert_eq!(cron("0 2 * * *", "Europe/Oslo").shortest_gap(from).to_string(), "1d; 1h less when the clocks go forward on 2027-03-28");
-    assert_eq!(cron("30 2 * * *", "Europe/Oslo").shortest_gap(from).to_string(), "1d; 1h less when the clocks go forward on 2027-03-28");
+    assert_eq!(cron("0 2 * * *", "Europe/Oslo").shortest_gap(from).to_string(), "24h; 1h less when the clocks go forward on 2027-03-28");
+    assert_eq!(cron("30 2 * * *", "Europe/Oslo").shortest_gap(from).to_string(), "24h; 1h less when the clocks go forward on 2027-03-28");
     assert_eq!(cron("0 0 29 2 *", "UTC").longest_gap(from).cause, GapCause::LeapYear);
 }
