@@ -23,7 +23,16 @@ fn samples() -> Vec<PathBuf> {
         }
     }
     found.sort();
+    // All of them take more than a minute in a debug build; one of each kind says most of it.
+    if !is_long() {
+        found.retain(|path| path.ends_with("policies/trading.yaml") || path.ends_with("fleet/billing.yaml"));
+    }
     found
+}
+
+/// `tests/run long` says so.
+fn is_long() -> bool {
+    std::env::var_os("SEAWALL_LONG").is_some()
 }
 
 /// The byte ranges of the values of single lines: `key: value`, and what stands inside braces and brackets.
@@ -206,7 +215,7 @@ fn every_value_that_is_changed_is_in_the_difference() {
             assert!(!shown.contains("  ") && diff.changes.iter().all(|changed| !changed.says.ends_with(": ")), "{shown}");
         }
     }
-    assert!(mutated > 400, "only {mutated} values could be changed");
+    assert!(mutated > if is_long() { 400 } else { 150 }, "only {mutated} values could be changed");
     // Names that refer to something cannot be changed by themselves; few other values may escape.
     assert!(untouched.len() * 3 < mutated, "{} of {}:\n{}", untouched.len(), mutated, untouched.join("\n"));
     eprintln!("{mutated} values changed, {} could not be", untouched.len());
