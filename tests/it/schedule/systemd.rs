@@ -88,7 +88,7 @@ proptest! {
     fn firings_agree_with_systemd(
         rule in rules::day_rule(),
         times in prop::collection::vec(rules::time(), 1..=1),
-        zone in prop::sample::select(vec!["UTC", "Europe/Oslo", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia"]),
+        zone in prop::sample::select(vec!["UTC", "Europe/Oslo", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Auckland"]),
         base in 1_262_304_000i64..2_100_000_000,
     ) {
         let Some(schedule) = (Rule::Calendar { days: rule, times: times.clone() }).schedule(zone) else { return Ok(()) };
