@@ -11,5 +11,6 @@ pub mod proof;
 pub mod recovery;
 pub mod retention;
 pub mod schedule;
+pub mod store;
 pub mod units;
 pub mod world;

@@ -1,0 +1,158 @@
+//! Object storage: a directory, S3, Azure Blob Storage, Google Cloud Storage, and one that misbehaves on purpose.
+//!
+//! One closed enum behind one face, and the face is synchronous: callers are threads that own their buffers. What needs
+//! an event loop (the clouds) keeps it to itself. Objects are immutable: they are put once under a name of their own and
+//! never overwritten. An object is visible whole or not at all, and what `put_new` or `finish` returned is durable.
+
+mod fault;
+mod key;
+mod local;
+mod reader;
+mod settings;
+mod upload;
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use fault::{Fault, FaultKind};
+pub use key::{BadKey, Key};
+pub use reader::Reader;
+pub use settings::{Place, Settings, Sse};
+pub use upload::Upload;
+
+use crate::units::Instant;
+use local::Local;
+
+/// The largest object that is put in one piece, and so the largest that can be put "only if it is absent".
+pub const MAX_SINGLE_PUT: usize = 32 << 20;
+
+/// A place for objects. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Local(Arc<Local>),
+}
+
+/// What a store says about an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    pub key: Key,
+    pub size: u64,
+    /// By the store's own clock.
+    pub modified: Instant,
+    /// It lies in an archive class and must be requested and waited for.
+    pub frozen: bool,
+}
+
+/// What became of a put-if-absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    Created,
+    /// Something has that name already; it was left as it is.
+    Exists,
+}
+
+impl Store {
+    /// Opens a place. Only what can be known without asking it is checked.
+    pub fn open(settings: &Settings) -> Result<Store, Fault> {
+        match &settings.place {
+            Place::Local { path } => Ok(Store { kind: Kind::Local(Arc::new(Local::open(path)?)) }),
+            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => {
+                Err(Fault::new(FaultKind::Config, "this kind of store cannot be opened yet", "Use a local store."))
+            }
+        }
+    }
+
+    /// Where it is, for messages: `s3://bucket/prefix`. Never with a secret in it.
+    pub fn url(&self) -> String {
+        match &self.kind {
+            Kind::Local(local) => local.url(),
+        }
+    }
+
+    /// Puts a small object in one piece, if nothing has that name. Durable when it returns.
+    pub fn put_new(&self, key: &Key, body: Bytes) -> Result<Put, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.put_new(key, &body),
+        }
+    }
+
+    /// Puts one of the few mutable things (pins, leases, hints), whatever was there before.
+    pub fn replace(&self, key: &Key, body: Bytes) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.replace(key, &body),
+        }
+    }
+
+    /// Begins an object of any size. Nothing is visible before `finish`.
+    pub fn upload(&self, key: &Key) -> Result<Upload, Fault> {
+        match &self.kind {
+            Kind::Local(local) => Ok(Upload::local(local.upload(key)?)),
+        }
+    }
+
+    /// What the store says about an object, or `None` when it is *known* to be absent.
+    pub fn head(&self, key: &Key) -> Result<Option<Meta>, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.head(key),
+        }
+    }
+
+    /// A whole object of at most `limit` bytes; a larger one is a fault.
+    pub fn get(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.get(key, limit),
+        }
+    }
+
+    /// A part of an object. Exactly these bytes, or a fault.
+    pub fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.get_range(key, range),
+        }
+    }
+
+    /// Reads an object from a position on, as a stream that goes on by itself after a cut connection.
+    pub fn reader(&self, key: &Key, range: Range<u64>) -> Result<Reader, Fault> {
+        match &self.kind {
+            Kind::Local(local) => Ok(Reader::local(local.file(key)?, key.clone(), range)),
+        }
+    }
+
+    /// Every object whose name begins with `prefix` (whole path segments), in the order of their names, in pages of bounded memory.
+    pub fn list_each(&self, prefix: &str, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.list_each(prefix, each),
+        }
+    }
+
+    /// Every object whose name begins with `prefix`, in the order of their names.
+    pub fn list(&self, prefix: &str) -> Result<Vec<Meta>, Fault> {
+        let mut all = Vec::new();
+        self.list_each(prefix, &mut |meta| {
+            all.push(meta);
+            ControlFlow::Continue(())
+        })?;
+        Ok(all)
+    }
+
+    /// The names directly below `prefix`, of "folders" only, in order.
+    pub fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.folders(prefix),
+        }
+    }
+
+    /// Deletes objects; those that are absent already are no fault.
+    pub fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.delete(keys),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+use bytes::Bytes;
+
+use super::{Fault, local};
+
+/// One object on its way, in pieces of equal size that may be put in any order. Dropped before `finish`, nothing stays of it.
+#[derive(Debug)]
+pub struct Upload {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Local(local::LocalUpload),
+}
+
+impl Upload {
+    pub(super) fn local(upload: local::LocalUpload) -> Upload {
+        Upload { kind: Kind::Local(upload) }
+    }
+
+    /// How large every piece but the last must be.
+    pub fn piece_size(&self) -> usize {
+        match &self.kind {
+            Kind::Local(_) => local::PIECE_SIZE,
+        }
+    }
+
+    /// Sends piece `index` (from 0). Waits while too many are on their way; a fault of an earlier piece may come out here.
+    pub fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
+        match &mut self.kind {
+            Kind::Local(upload) => upload.put(index, &piece),
+        }
+    }
+
+    /// Waits for all pieces and makes the object visible, whole. Durable when it returns.
+    pub fn finish(self) -> Result<(), Fault> {
+        match self.kind {
+            Kind::Local(upload) => upload.finish(),
+        }
+    }
+}
