@@ -3,8 +3,10 @@
 
 pub mod cli;
 pub mod diff;
+pub mod format;
 pub mod inventory;
 pub mod objectives;
+pub mod pipeline;
 pub mod plan;
 pub mod policy;
 pub mod proof;

@@ -5,7 +5,6 @@
 //! never overwritten. An object is visible whole or not at all, and what `put_new` or `finish` returned is durable.
 
 mod fault;
-mod key;
 mod local;
 mod reader;
 mod settings;
@@ -16,8 +15,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use crate::units::{BadKey, Key};
 pub use fault::{Fault, FaultKind};
-pub use key::{BadKey, Key};
 pub use reader::Reader;
 pub use settings::{Place, Settings, Sse};
 pub use upload::Upload;

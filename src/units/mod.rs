@@ -6,21 +6,25 @@
 mod bytes;
 mod duration;
 mod id;
+mod key;
 mod lsn;
 mod percent;
 mod period;
 mod quantity;
+mod segment;
 mod spelling;
 mod text_form;
 
 pub use bytes::{Bytes, Rate};
 pub use duration::Duration;
 pub use id::{BackupId, Name};
+pub use key::{BadKey, Key};
 pub use lsn::{Lsn, Timeline};
 pub use percent::Percent;
 pub use period::Period;
 pub(crate) use quantity::clipped;
 pub use quantity::{QuantityError, QuantityFault};
+pub use segment::{Segment, SegmentSize, WalFile};
 pub use spelling::nearest;
 pub(crate) use text_form::text_form;
 

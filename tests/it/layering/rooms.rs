@@ -38,7 +38,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("plan", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives"]),
     room("diff", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives", "plan"]),
     room("alert", Kind::Core, &["units", "policy"]),
-    room("format", Kind::Format, &["units"]),
+    room("format", Kind::Format, &["units", "inventory"]),
     room("world", Kind::Driver, &["units"]),
     room("store", Kind::Driver, &["units", "world"]),
     room("postgres", Kind::Driver, &["units", "world"]),

@@ -1,0 +1,152 @@
+//! How bytes are compressed, and by which ending of the name `zstd`, `lz4` and `age` know what to do.
+
+use std::io::{self, Read};
+
+/// How an object is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    Zstd { level: i32 },
+    Lz4,
+    None,
+}
+
+impl Codec {
+    pub const DEFAULT: Codec = Codec::Zstd { level: 1 };
+
+    /// The end of an object's name: `.zst.age`.
+    pub fn extension(self, encrypted: bool) -> &'static str {
+        match (self, encrypted) {
+            (Codec::Zstd { .. }, true) => ".zst.age",
+            (Codec::Zstd { .. }, false) => ".zst",
+            (Codec::Lz4, true) => ".lz4.age",
+            (Codec::Lz4, false) => ".lz4",
+            (Codec::None, true) => ".age",
+            (Codec::None, false) => "",
+        }
+    }
+
+    /// What the end of a name says: how it is compressed, whether it is encrypted, and the name without it.
+    pub fn of_name(name: &str) -> (&str, Codec, bool) {
+        let (name, encrypted) = name.strip_suffix(".age").map_or((name, false), |name| (name, true));
+        if let Some(name) = name.strip_suffix(".zst") {
+            (name, Codec::DEFAULT, encrypted)
+        } else if let Some(name) = name.strip_suffix(".lz4") {
+            (name, Codec::Lz4, encrypted)
+        } else {
+            (name, Codec::None, encrypted)
+        }
+    }
+
+    /// Reads what was compressed in frames, one after the other.
+    pub fn reader<'r>(self, from: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+        Ok(match self {
+            Codec::Zstd { .. } => Box::new(zstd::stream::read::Decoder::new(from)?),
+            Codec::Lz4 => Box::new(Lz4Frames { decoder: Some(lz4_flex::frame::FrameDecoder::new(io::BufReader::new(from))) }),
+            Codec::None => Box::new(from),
+        })
+    }
+}
+
+/// The crate's decoder stops after each frame; `lz4 -d` goes on, and so does this.
+struct Lz4Frames<R: Read> {
+    decoder: Option<lz4_flex::frame::FrameDecoder<io::BufReader<R>>>,
+}
+
+impl<R: Read> Read for Lz4Frames<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        use io::BufRead as _;
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(0) };
+            let got = decoder.read(into)?;
+            if got > 0 || into.is_empty() {
+                return Ok(got);
+            }
+            let mut rest = self.decoder.take().expect("it was there a line ago").into_inner();
+            if !rest.fill_buf()?.is_empty() {
+                self.decoder = Some(lz4_flex::frame::FrameDecoder::new(rest));
+            }
+        }
+    }
+}
+
+/// Compresses single frames with a state that is made once.
+pub struct Compressor {
+    codec: Codec,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Compressor({:?})", self.codec)
+    }
+}
+
+impl Compressor {
+    pub fn new(codec: Codec) -> io::Result<Compressor> {
+        let zstd = match codec {
+            Codec::Zstd { level } => Some(zstd::bulk::Compressor::new(level)?),
+            Codec::Lz4 | Codec::None => None,
+        };
+        Ok(Compressor { codec, zstd })
+    }
+
+    /// One frame that stands for `plain`, put in place of what `out` held.
+    pub fn frame(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
+        match &mut self.zstd {
+            Some(zstd) => {
+                out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+                zstd.compress_to_buffer(plain, out).map(|_| ())
+            }
+            None if self.codec == Codec::Lz4 => {
+                use io::Write as _;
+                let mut encoder = lz4_flex::frame::FrameEncoder::new(std::mem::take(out));
+                encoder.write_all(plain)?;
+                *out = encoder.finish().map_err(io::Error::other)?;
+                Ok(())
+            }
+            None => {
+                out.extend_from_slice(plain);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Expands single frames with a state that is made once.
+pub struct Expander {
+    codec: Codec,
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl std::fmt::Debug for Expander {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expander({:?})", self.codec)
+    }
+}
+
+impl Expander {
+    pub fn new(codec: Codec) -> io::Result<Expander> {
+        let zstd = matches!(codec, Codec::Zstd { .. }).then(zstd::bulk::Decompressor::new).transpose()?;
+        Ok(Expander { codec, zstd })
+    }
+
+    /// What a frame stands for, put in place of what `out` held: exactly `length` bytes, or an error.
+    pub fn expand(&mut self, frame: &[u8], length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
+        match &mut self.zstd {
+            Some(zstd) => {
+                out.reserve(length);
+                zstd.decompress_to_buffer(frame, out)?;
+            }
+            None => {
+                self.codec.reader(frame)?.take(length as u64 + 1).read_to_end(out)?;
+            }
+        }
+        if out.len() == length {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame holds {} bytes instead of {length}", out.len())))
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What a backup says of itself. Its descriptor is put last, by one put-if-absent: its presence is what makes the backup one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
+use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
+
+/// The version of the repository's format that this program writes; it reads all up to it.
+pub const FORMAT: u32 = 1;
+/// A descriptor of a backup with some ten thousand parts.
+pub const MAX_BYTES: usize = 16 << 20;
+
+/// What a backup says of itself to everybody who can read the store: numbers, times, hashes. Names of the customer's things are in
+/// [`Private`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    pub format: u32,
+    pub id: BackupId,
+    pub job: Name,
+    pub kind: BackupKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<BackupId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<OwnKeep>,
+    pub started: Instant,
+    pub stopped: Instant,
+    pub by: By,
+    pub cluster: Cluster,
+    pub position: Position,
+    /// Plain bytes of all files.
+    pub size: u64,
+    /// Bytes of all objects.
+    pub stored_size: u64,
+    pub files: u64,
+    /// Every object of the backup but this one; `sha256sum` checks them.
+    pub objects: Vec<Object>,
+    /// Pages whose checksum was wrong when they were read, if there were any.
+    #[serde(default, skip_serializing_if = "Damage::is_none")]
+    pub damage: Damage,
+    /// [`Private`] as JSON, encrypted with age (armoured) to the recovery recipients and to the host's own key; plain JSON text where
+    /// nothing is encrypted.
+    pub private: String,
+}
+
+/// Who took it, with what, by which policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    pub seawall: String,
+    pub host: String,
+    pub policy: String,
+    /// SHA-256 over the policy's files.
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// The cluster it was taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub system_identifier: SystemIdentifier,
+    /// `server_version_num`: 160004.
+    pub version: u32,
+    pub block_size: u32,
+    pub wal_segment_size: u64,
+    pub data_checksums: bool,
+    /// Taken from a standby.
+    pub standby: bool,
+}
+
+/// Where in the write-ahead log it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub timeline: Timeline,
+    pub start: Lsn,
+    pub stop: Lsn,
+}
+
+/// One object of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Below `data/<backup>/`.
+    pub name: String,
+    pub is: ObjectKind,
+    pub size: u64,
+    /// Of the object as it lies in the store, in hexadecimal.
+    pub sha256: String,
+    /// Of what it holds before compression.
+    pub plain_size: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectKind {
+    /// Files of the data directory and of tablespaces, as a tar.
+    Part,
+    /// What lies where in the part of the same number.
+    Index,
+    /// `backup_manifest`.
+    Manifest,
+    /// Configuration files from outside the data directory, as a tar.
+    Config,
+}
+
+/// Wrong page checksums.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    pub pages: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub blocks: Vec<DamagedBlock>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedBlock {
+    /// Within the data directory.
+    pub path: String,
+    /// Counted from the relation's beginning, over all its files.
+    pub block: u64,
+}
+
+impl Damage {
+    pub fn is_none(&self) -> bool {
+        self.pages == 0
+    }
+}
+
+/// What only those may read who can read the data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    pub data_directory: String,
+    pub tablespaces: Vec<Tablespace>,
+    /// Files that were saved in `config.tar`, by their absolute paths.
+    pub config_files: Vec<String>,
+    /// What a restored server must not have less of, by setting.
+    pub settings: BTreeMap<String, String>,
+    /// Versions of the extensions, by database.
+    pub extensions: BTreeMap<String, BTreeMap<String, String>>,
+    /// Versions of collations that indexes depend on: `libc`, `icu`, and each database's own.
+    pub collations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tablespace {
+    pub oid: u32,
+    pub path: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadDescriptor {
+    #[error("it was written by a newer seawall (format {0}; this one reads up to {FORMAT})")]
+    Newer(u32),
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Descriptor {
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("numbers, texts and lists");
+        json.push(b'\n');
+        json
+    }
+
+    pub fn from_json(json: &[u8]) -> Result<Descriptor, BadDescriptor> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let unreadable = |error: serde_json::Error| BadDescriptor::Unreadable(error.to_string());
+        match serde_json::from_slice::<Format>(json).map_err(unreadable)?.format {
+            newer if newer > FORMAT => Err(BadDescriptor::Newer(newer)),
+            _ => serde_json::from_slice(json).map_err(unreadable),
+        }
+    }
+
+    /// The same backup in the inventory's words.
+    pub fn to_backup(&self) -> Backup {
+        Backup {
+            id: self.id.clone(),
+            job: self.job.clone(),
+            kind: self.kind,
+            state: if self.damage.is_none() { BackupState::Complete } else { BackupState::Damaged },
+            parent: self.parent.clone(),
+            started: self.started,
+            stopped: Some(self.stopped),
+            size: Some(Size::new(self.size)),
+            stored_size: Some(Size::new(self.stored_size)),
+            label: self.label.clone(),
+            keep: self.keep,
+            system_identifier: Some(self.cluster.system_identifier),
+            timeline: Some(self.position.timeline),
+            start_lsn: Some(self.position.start),
+            stop_lsn: Some(self.position.stop),
+            verified_at: None,
+        }
+    }
+
+    pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &Object> {
+        self.objects.iter().filter(move |object| object.is == kind)
+    }
+}

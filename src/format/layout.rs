@@ -1,0 +1,147 @@
+//! Where things lie in a store. Names only; nothing here asks a store.
+//!
+//! ```text
+//! <repository>/repository.json                              what this is; written once
+//! <repository>/backups/<stop-time>-<backup>.json            a descriptor: its presence is the commit
+//! <repository>/backups/<stop-time>-<backup>.json.sig        its signature, put before it
+//! <repository>/data/<backup>/part-00001.tar.zst.age …       the files
+//! <repository>/data/<backup>/part-00001.index.zst.age …     what lies where in them
+//! <repository>/data/<backup>/backup_manifest.zst.age        PostgreSQL's own
+//! <repository>/data/<backup>/config.tar.zst.age             configuration that lies outside the data directory
+//! <repository>/wal/<system-id>/<timeline>/<log>/<segment>.zst.age
+//! <repository>/wal/<system-id>/history/<timeline>.history.zst.age
+//! <repository>/pins/… leases/… hints/…                      the few mutable things
+//! ```
+//!
+//! The log lies below the system identifier: after `pg_upgrade` the same names mean other bytes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::codec::Codec;
+use crate::inventory::SystemIdentifier;
+use crate::units::{BackupId, Instant, Key, Segment, Timeline, WalFile};
+
+/// A repository within a store: all that belongs to one cluster. Its id is made at first use and outlives renamed policies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repository(String);
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Repository {
+    type Err = crate::units::BadKey;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Key::new(text.replace('/', "\0")).map(|key| Repository(key.to_string()))
+    }
+}
+
+impl Repository {
+    /// The id that every host makes up alike: two that begin at once make the same one.
+    pub fn first(policy: &str, cluster: SystemIdentifier) -> Repository {
+        let hash = blake3::hash(format!("{policy}\n{cluster}").as_bytes());
+        Repository(format!("{policy}-{}", &hash.to_hex()[..8]))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn key(&self, rest: impl fmt::Display) -> Key {
+        Key::new(format!("{}/{rest}", self.0)).expect("made of names, numbers and ids")
+    }
+
+    pub fn about(&self) -> Key {
+        self.key("repository.json")
+    }
+
+    /// Everything in it.
+    pub fn prefix(&self, folder: &str) -> String {
+        format!("{}/{folder}", self.0)
+    }
+
+    pub fn descriptor(&self, stopped: Instant, id: &BackupId) -> Key {
+        self.key(format_args!("backups/{}-{id}.json", compact(stopped)))
+    }
+
+    pub fn data(&self, id: &BackupId, name: &str) -> Key {
+        self.key(format_args!("data/{id}/{name}"))
+    }
+
+    pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
+        let end = codec.extension(encrypted);
+        match file {
+            WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
+                self.key(format_args!("wal/{cluster}/{}/{:08X}/{file}{end}", timeline(segment.timeline), segment.log))
+            }
+            WalFile::History(_) => self.key(format_args!("wal/{cluster}/history/{file}{end}")),
+        }
+    }
+
+    /// All of one cluster's log.
+    pub fn wal_prefix(&self, cluster: SystemIdentifier) -> String {
+        self.prefix(&format!("wal/{cluster}"))
+    }
+
+    /// One timeline of it.
+    pub fn timeline_prefix(&self, cluster: SystemIdentifier, of: Timeline) -> String {
+        self.prefix(&format!("wal/{cluster}/{}", timeline(of)))
+    }
+
+    /// The folder that a segment lies in.
+    pub fn log_prefix(&self, cluster: SystemIdentifier, segment: Segment) -> String {
+        format!("{}/{:08X}", self.timeline_prefix(cluster, segment.timeline), segment.log)
+    }
+}
+
+/// The signature that belongs to a descriptor.
+pub fn signature_of(descriptor: &Key) -> Key {
+    Key::new(format!("{descriptor}.sig")).expect("a key with an ending")
+}
+
+/// The backup's id in a descriptor's name; `None` for its signature and for what is not ours.
+pub fn descriptor_id(key: &Key) -> Option<BackupId> {
+    let (_, id) = key.file_name().strip_suffix(".json")?.split_once('-')?;
+    id.parse().ok()
+}
+
+/// What file of the log an object is, with how it is stored.
+pub fn wal_file(key: &Key) -> Option<(WalFile, Codec, bool)> {
+    let (name, codec, encrypted) = Codec::of_name(key.file_name());
+    Some((name.parse().ok()?, codec, encrypted))
+}
+
+fn timeline(timeline: Timeline) -> String {
+    format!("{:08X}", timeline.0)
+}
+
+/// `20261121T020000Z`: sorts as it happened.
+pub fn compact(moment: Instant) -> String {
+    moment.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_has_its_place() {
+        let cluster = SystemIdentifier(7_301_234_567_890_123_456);
+        let repository = Repository::first("shop", cluster);
+        assert_eq!(repository, Repository::first("shop", cluster));
+        assert_ne!(repository, Repository::first("shop", SystemIdentifier(1)));
+        let id: BackupId = "20261121T020000Z-7f3c0011".parse().expect("an id");
+        let moment = "2026-11-21T02:41:07.9Z".parse().expect("a moment");
+        let key = repository.descriptor(moment, &id);
+        assert_eq!(key.file_name(), "20261121T024107Z-20261121T020000Z-7f3c0011.json");
+        assert_eq!((descriptor_id(&key), descriptor_id(&signature_of(&key))), (Some(id), None));
+        let file: WalFile = "000000010000000A000000FE".parse().expect("a segment");
+        let key = repository.wal(cluster, file, Codec::DEFAULT, true);
+        assert!(key.as_str().ends_with("/wal/7301234567890123456/00000001/0000000A/000000010000000A000000FE.zst.age"), "{key}");
+        assert_eq!(wal_file(&key), Some((file, Codec::DEFAULT, true)));
+        assert!("a/b".parse::<Repository>().is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! The repository's objects, bytes in and bytes out: nothing in them that `age`, `zstd`, `tar`, `jq` and PostgreSQL's own
+//! programs could not read.
+
+pub mod codec;
+pub mod descriptor;
+pub mod index;
+pub mod layout;
+pub mod seal;
+pub mod signature;
+pub mod stamp;

@@ -1,0 +1,10 @@
+//! From files to objects and back: read, check, hash, compress, encrypt, put; get, decrypt, check, expand, write. Bounded memory,
+//! as many threads as are asked for, one pass over the bytes.
+
+mod fault;
+mod object;
+mod reading;
+
+pub use fault::PipelineFault;
+pub use object::{Lock, ObjectWriter, Written};
+pub use reading::{RangedObject, ReadObject, open_object};

@@ -1,0 +1,79 @@
+//! One object on its way out of a store.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::PipelineFault;
+use crate::format::codec::Codec;
+use crate::format::seal::{BadHeader, Identities, MAX_HEADER, Opened, SealError, Unsealer};
+use crate::store::{Reader, Store};
+use crate::units::Key;
+
+/// A whole object as a stream, decrypted and expanded, as its name says it must be.
+pub type ReadObject = Box<dyn Read + Send>;
+
+/// Opens an object from end to end. What is wrong with it comes out while it is read ([`PipelineFault::of_stream`]).
+pub fn open_object(store: &Store, key: &Key, size: u64, identities: &Identities) -> Result<ReadObject, PipelineFault> {
+    let (_, codec, encrypted) = Codec::of_name(key.file_name());
+    let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
+    let reader = io::BufReader::with_capacity(256 << 10, store.reader(key, 0..size)?);
+    if encrypted {
+        let plain = Unsealer::new(reader, identities).map_err(stream)?;
+        expand(codec, plain).map_err(stream)
+    } else {
+        expand(codec, reader).map_err(stream)
+    }
+}
+
+fn expand(codec: Codec, from: impl Read + Send + 'static) -> io::Result<ReadObject> {
+    codec.reader(from)
+}
+
+/// An object of which parts are read, each alone.
+#[derive(Debug)]
+pub struct RangedObject {
+    store: Store,
+    key: Key,
+    size: u64,
+    opened: Option<Opened>,
+}
+
+impl RangedObject {
+    pub fn open(store: &Store, key: &Key, size: u64, identities: &Identities) -> Result<RangedObject, PipelineFault> {
+        let (_, _, encrypted) = Codec::of_name(key.file_name());
+        let opened = if encrypted { Some(open_header(store, key, size, identities)?) } else { None };
+        Ok(RangedObject { store: store.clone(), key: key.clone(), size, opened })
+    }
+
+    /// Bytes of the body (what `age -d` gives). `buffer` is only there to be used again.
+    pub fn read<'b>(&self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], PipelineFault> {
+        let sealed = match &self.opened {
+            Some(opened) => opened.sealed_range(range.clone(), self.size),
+            None => range.clone(),
+        };
+        buffer.clear();
+        let length = usize::try_from(sealed.end - sealed.start).unwrap_or(usize::MAX);
+        buffer.resize(length, 0);
+        let mut reader: Reader = self.store.reader(&self.key, sealed)?;
+        reader.read_exact(buffer).map_err(|error| PipelineFault::of_stream(self.key.as_str(), &error))?;
+        match &self.opened {
+            Some(opened) => opened
+                .open_range(range, self.size, buffer)
+                .map(|plain| &*plain)
+                .map_err(|error| PipelineFault::Sealed { key: self.key.to_string(), error }),
+            None => Ok(buffer),
+        }
+    }
+}
+
+fn open_header(store: &Store, key: &Key, size: u64, identities: &Identities) -> Result<Opened, PipelineFault> {
+    let mut length = 4096;
+    loop {
+        let bytes = store.get_range(key, 0..size.min(length))?;
+        match Opened::open(&bytes, identities) {
+            Err(SealError::Header(BadHeader::Short)) if length < size && length < MAX_HEADER as u64 => length *= 4,
+            Ok(opened) => return Ok(opened),
+            Err(error) => return Err(PipelineFault::Sealed { key: key.to_string(), error }),
+        }
+    }
+}
