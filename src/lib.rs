@@ -13,6 +13,7 @@ pub mod proof;
 pub mod recovery;
 pub mod retention;
 pub mod schedule;
+pub mod site;
 pub mod store;
 pub mod units;
 pub mod world;

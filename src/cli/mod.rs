@@ -7,6 +7,7 @@ pub mod examine;
 pub mod exit;
 mod explain;
 pub mod fleet;
+pub mod here;
 pub mod location;
 mod man;
 pub mod moment;

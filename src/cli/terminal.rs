@@ -24,7 +24,14 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn of_stdout(colour: Colour) -> Self {
-        let choice = anstream::AutoStream::choice(&io::stdout());
+        Self::of(colour, anstream::AutoStream::choice(&io::stdout()))
+    }
+
+    pub fn of_stderr(colour: Colour) -> Self {
+        Self::of(colour, anstream::AutoStream::choice(&io::stderr()))
+    }
+
+    fn of(colour: Colour, choice: anstream::ColorChoice) -> Self {
         let colours = match colour {
             Colour::Always => true,
             Colour::Never => false,

@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod files;
 pub mod git;
+pub mod host;
+pub mod secret;
 mod words;
 
 pub use words::ReadFault;

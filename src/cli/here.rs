@@ -1,0 +1,76 @@
+//! The one policy that a command puts to work on this host.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::diagnostics;
+use super::exit::Trouble;
+use super::terminal::{Colour, Terminal, tame};
+use crate::policy::document::{Document, ReadFault};
+use crate::policy::finding::sorted;
+use crate::policy::model::Policy;
+use crate::policy::resolve::resolve;
+use crate::policy::yaml::MAX_BYTES;
+use crate::site::{Site, SiteFault};
+use crate::units::Name;
+use crate::world::{clock, files};
+
+/// Where the policy is looked for when nobody says.
+const USUAL: &str = "/etc/seawall/policy.yaml";
+
+/// Which policy, and where on this host.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where")]
+pub struct Here {
+    /// The policy's file [default: $SEAWALL_POLICY, then /etc/seawall/policy.yaml].
+    #[arg(long, short = 'p', value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Where this host keeps its keys and markers [default: $STATE_DIRECTORY, then /var/lib/seawall or below the home directory].
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// This host's name in the policy [default: the host's own].
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<Name>,
+}
+
+impl Here {
+    /// The policy's file.
+    pub fn path(&self) -> PathBuf {
+        let given = self.policy.clone().or_else(|| std::env::var_os("SEAWALL_POLICY").map(PathBuf::from));
+        given.unwrap_or_else(|| PathBuf::from(USUAL))
+    }
+
+    /// Reads the policy. Only what is wrong with its form or its meaning stops it here: a backup is taken also where an objective
+    /// cannot be kept, and `validate` is the place to hear of that.
+    pub fn read(&self, colour: Colour) -> Result<Policy, Trouble> {
+        let path = self.path();
+        let name = path.to_string_lossy().into_owned();
+        let document = Document::load(&name, &path, &|path| {
+            files::read(path, MAX_BYTES).map_err(|fault| ReadFault { message: fault.message, hint: fault.hint, too_large: fault.too_large })
+        });
+        let today = clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let resolved = resolve(&document, today);
+        match resolved.policy {
+            Some(policy) if document.is_sound() => Ok(policy),
+            _ => {
+                let mut findings = document.findings.clone();
+                findings.extend(resolved.findings);
+                findings.retain(|finding| finding.is_blocking());
+                eprint!("{}", diagnostics::render(&sorted(findings), Terminal::of_stderr(colour)));
+                let hint = "Name it with `--policy FILE`; `seawall validate FILE` says all that is wrong with it.";
+                Err(Trouble::failed(format!("the policy `{}` cannot be used", tame(&name)), hint))
+            }
+        }
+    }
+
+    pub fn site<'p>(&self, policy: &'p Policy) -> Site<'p> {
+        Site::new(policy, self.state.as_deref(), self.host.as_ref())
+    }
+}
+
+impl From<SiteFault> for Trouble {
+    fn from(fault: SiteFault) -> Self {
+        Trouble::failed(fault.message, fault.hint)
+    }
+}

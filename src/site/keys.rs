@@ -1,0 +1,183 @@
+//! The keys on this host: its own two, made at first use, and the recovery identity where there is one.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use age::secrecy::ExposeSecret;
+
+use super::{Site, SiteFault};
+use crate::format::codec::Codec;
+use crate::format::seal::{Identities, KeyError, Recipients};
+use crate::format::signature::{SigningKey, Writers};
+use crate::pipeline::Lock;
+use crate::policy::file::{Compression, Secret};
+use crate::policy::model::Encryption;
+use crate::units::Name;
+use crate::world::files;
+use crate::world::secret::{SecretFault, SecretPlace, secret, secret_bytes};
+
+/// The host's own keys: one to sign with, one to read back what it must (indexes, manifests, private parts of descriptors).
+#[derive(Debug)]
+pub struct HostKeys {
+    pub signing: SigningKey,
+    pub metadata: Identities,
+    /// The public half of `metadata`.
+    pub recipient: String,
+}
+
+const KEY_LIMIT: usize = 64 << 10;
+
+impl Site<'_> {
+    fn key_file(&self, name: &str) -> PathBuf {
+        self.state().join("keys").join(name)
+    }
+
+    /// The host's keys; made when they are missing.
+    pub fn host_keys(&self) -> Result<HostKeys, SiteFault> {
+        let signing = self.key_file("signing");
+        if !signing.exists() {
+            let key = SigningKey::generate(self.host()).map_err(|error| SiteFault::new(error.to_string(), ""))?;
+            let text = key.to_openssh().map_err(|error| SiteFault::new(error.to_string(), ""))?;
+            write_new(&signing, text.as_bytes())?;
+            write_new(&self.key_file("signing.pub"), format!("{}\n", key.public()).as_bytes())?;
+        }
+        let metadata = self.key_file("metadata");
+        if !metadata.exists() {
+            let key = age::x25519::Identity::generate();
+            let text = zeroize::Zeroizing::new(format!("# public key: {}\n{}\n", key.to_public(), key.to_string().expose_secret()));
+            write_new(&metadata, text.as_bytes())?;
+        }
+        self.existing_host_keys()?.ok_or_else(|| SiteFault::new("the host's keys vanished while they were read", "Try again."))
+    }
+
+    /// The host's keys, if it has any: a machine that only restores needs none.
+    pub fn existing_host_keys(&self) -> Result<Option<HostKeys>, SiteFault> {
+        let (signing, metadata) = (self.key_file("signing"), self.key_file("metadata"));
+        if !signing.exists() || !metadata.exists() {
+            return Ok(None);
+        }
+        let read = |path: &Path| {
+            let bytes = files::read(path, KEY_LIMIT)
+                .map_err(|fault| SiteFault::new(format!("the host's key `{}`: {}", path.display(), fault.message), fault.hint))?;
+            Ok::<_, SiteFault>(zeroize::Zeroizing::new(bytes))
+        };
+        let hint = "Move it away to have a new one made; then put its public half into `encryption.writers`.";
+        let bad = |path: &Path, why: String| SiteFault::new(format!("the host's key `{}` cannot be used: {why}", path.display()), hint);
+        let text = read(&signing)?;
+        let key = std::str::from_utf8(&text)
+            .map_err(|error| bad(&signing, error.to_string()))
+            .and_then(|text| SigningKey::parse(text).map_err(|error| bad(&signing, error.to_string())))?;
+        let identities = Identities::parse(&read(&metadata)?, None).map_err(|error| bad(&metadata, error.to_string()))?;
+        let recipient = identities.public().pop().ok_or_else(|| bad(&metadata, "no identity is in it".into()))?;
+        Ok(Some(HostKeys { signing: key, metadata: identities, recipient }))
+    }
+
+    /// Who may open the data.
+    pub fn lock(&self) -> Result<Lock, SiteFault> {
+        self.lock_for(&[])
+    }
+
+    /// Who may open what this host must be able to read again.
+    pub fn lock_for_host(&self, keys: &HostKeys) -> Result<Lock, SiteFault> {
+        self.lock_for(&[&keys.recipient])
+    }
+
+    fn lock_for(&self, more: &[&str]) -> Result<Lock, SiteFault> {
+        match &self.policy.encryption {
+            Some(Encryption::Age(age)) => {
+                let lines = age.recipients.iter().map(String::as_str).chain(more.iter().copied());
+                let recipients = Recipients::parse(lines).map_err(|error| {
+                    SiteFault::new(format!("encryption.age.recipients: {error}"), "Copy it again from `age-keygen -y`.")
+                })?;
+                Ok(Lock::Age(Arc::new(recipients)))
+            }
+            Some(Encryption::None { .. }) => Ok(Lock::Open),
+            Some(Encryption::OpenPgp(_)) => Err(SiteFault::new(
+                "encryption.openpgp: physical backups and the write-ahead log are encrypted with age only",
+                "Use `encryption: { age: … }`.",
+            )),
+            None => Err(SiteFault::new("the policy does not say how backups are encrypted", "Add `encryption`.")),
+        }
+    }
+
+    /// The recovery identity that the policy names, or the file given in its place.
+    pub fn recovery_identities(&self, given: Option<&Path>) -> Result<Identities, SiteFault> {
+        let Some(Encryption::Age(age)) = &self.policy.encryption else { return Ok(Identities::default()) };
+        let place = match (given, &age.identity) {
+            (Some(file), _) => SecretPlace::File(file.to_owned()),
+            (None, Some(reference)) => place(reference),
+            (None, None) => return Ok(Identities::default()),
+        };
+        let fault = |error: SecretFault| SiteFault::new(format!("the recovery identity: {error}"), "Give it with `--identity FILE`.");
+        let text = zeroize::Zeroizing::new(secret_bytes(&place).map_err(fault)?);
+        let passphrase = age.passphrase.as_ref().map(|reference| secret(&self::place(reference))).transpose().map_err(fault)?;
+        Identities::parse(&text, passphrase.as_ref()).map_err(|error| {
+            let hint = match error {
+                KeyError::PassphraseMissing => "Name the passphrase in `encryption.age.passphrase`: `{ file: … }` or `{ credential: … }`.",
+                _ => "It is what `age-keygen` writes, or an OpenSSH private key.",
+            };
+            SiteFault::new(format!("the recovery identity: {error}"), hint)
+        })
+    }
+
+    /// All that this host can open objects with.
+    pub fn identities(&self, given: Option<&Path>) -> Result<Identities, SiteFault> {
+        let mut all = match self.recovery_identities(given) {
+            // On the host that only writes, the policy may name an identity that lies elsewhere.
+            Err(_) if given.is_none() => Identities::default(),
+            other => other?,
+        };
+        if let Some(keys) = self.existing_host_keys()? {
+            all.merge(keys.metadata);
+        }
+        Ok(all)
+    }
+
+    /// Whose signatures the policy accepts.
+    pub fn writers(&self) -> Result<Writers, SiteFault> {
+        let writers = self.policy.file.encryption.iter().flat_map(|encryption| &encryption.writers);
+        Writers::parse(writers.map(|(name, key)| (name.as_str(), key.as_str())))
+            .map_err(|error| SiteFault::new(format!("encryption.writers: {error}"), "Write the line of the host's `.pub` file."))
+    }
+
+    /// How a job's backups are compressed; without a job, everything else.
+    pub fn codec(&self, job: Option<&Name>) -> Codec {
+        let of_job = job.and_then(|job| self.policy.file.backups.get(job)).and_then(|backup| backup.compression.as_ref());
+        match of_job.or(self.policy.file.compression.as_ref()) {
+            Some(Compression { zstd: Some(zstd), .. }) => Codec::Zstd { level: zstd.level },
+            Some(Compression { lz4: Some(_), .. }) => Codec::Lz4,
+            Some(Compression { none: Some(_), .. }) => Codec::None,
+            _ => Codec::DEFAULT,
+        }
+    }
+}
+
+/// A reference of the policy in the words of the driver.
+pub fn place(reference: &Secret) -> SecretPlace {
+    match reference {
+        Secret { env: Some(name), .. } => SecretPlace::Env(name.clone()),
+        Secret { credential: Some(name), .. } => SecretPlace::Credential(name.clone()),
+        Secret { file, .. } => SecretPlace::File(file.clone().unwrap_or_default().into()),
+    }
+}
+
+/// A new file, 0600, in directories of 0700; one that is there already is left as it is.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
+    let write = || {
+        if let Some(parent) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    write().map_err(|error| {
+        let hint = "Run as the user that owns the state directory, or name another one with `--state`.";
+        SiteFault::new(format!("`{}` cannot be written: {error}", path.display()), hint)
+    })
+}

@@ -1,0 +1,70 @@
+//! A policy on this host: its stores opened, its keys read, its repository found. What the executor and the commands stand on.
+
+mod keys;
+mod places;
+mod repository;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use keys::HostKeys;
+pub use repository::About;
+
+use crate::policy::model::Policy;
+use crate::units::Name;
+
+/// Why the policy cannot be put to work here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct SiteFault {
+    /// Lower case, no full stop; names the policy's path.
+    pub message: String,
+    /// How to mend it, as a sentence.
+    pub hint: String,
+    pub transient: bool,
+}
+
+impl SiteFault {
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        SiteFault { message: message.into(), hint: hint.into(), transient: false }
+    }
+}
+
+impl From<crate::store::Fault> for SiteFault {
+    fn from(fault: crate::store::Fault) -> Self {
+        let transient = fault.is_transient();
+        SiteFault { message: fault.message, hint: fault.hint, transient }
+    }
+}
+
+/// A policy, and the place on this host where its state is kept.
+#[derive(Debug)]
+pub struct Site<'p> {
+    pub policy: &'p Policy,
+    state: PathBuf,
+    host: String,
+}
+
+impl<'p> Site<'p> {
+    /// `host` is the policy's name for this host, where it differs from the host's own.
+    pub fn new(policy: &'p Policy, state: Option<&Path>, host: Option<&Name>) -> Site<'p> {
+        let state = state.map_or_else(crate::world::host::state_directory, Path::to_owned);
+        let host = host.map_or_else(crate::world::host::name, Name::to_string);
+        Site { policy, state, host }
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where this host keeps what it must not forget: keys, markers.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Where what belongs to this policy alone is kept.
+    pub fn policy_state(&self) -> PathBuf {
+        self.state.join("policies").join(self.policy.name.as_str())
+    }
+}

@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use super::{Site, SiteFault};
+use crate::policy::file;
+use crate::policy::model::{self, StoreKind};
+use crate::store::{Place, Settings, Sse, Store};
+use crate::units::Name;
+
+impl Site<'_> {
+    /// Opens one of the policy's stores.
+    pub fn store(&self, name: &Name) -> Result<Store, SiteFault> {
+        let store = self.policy.stores.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.policy.stores.keys().map(Name::as_str).collect();
+            SiteFault::new(format!("the policy has no store `{name}`"), format!("It has: {}.", known.join(", ")))
+        })?;
+        Ok(Store::open(&settings(store))?)
+    }
+}
+
+/// A store of the policy in the words of the driver.
+pub fn settings(store: &model::Store) -> Settings {
+    let place = match &store.kind {
+        StoreKind::Local(local) => Place::Local { path: PathBuf::from(&local.path) },
+        StoreKind::S3(s3) => Place::S3 {
+            bucket: s3.bucket.clone(),
+            prefix: s3.prefix.clone(),
+            region: s3.region.clone(),
+            endpoint: s3.endpoint.clone(),
+            path_style: s3.path_style,
+            ca: s3.ca.as_ref().map(PathBuf::from),
+            profile: s3.profile.clone(),
+            storage_class: s3.storage_class.as_ref().map(spelled),
+            sse: s3.sse.as_ref().and_then(sse),
+        },
+        StoreKind::Azure(azure) => Place::Azure {
+            account: azure.account.clone(),
+            container: azure.container.clone(),
+            prefix: azure.prefix.clone(),
+            endpoint: azure.endpoint.clone(),
+            tier: azure.tier.map(|tier| {
+                match tier {
+                    file::AzureTier::Hot => "Hot",
+                    file::AzureTier::Cool => "Cool",
+                    file::AzureTier::Cold => "Cold",
+                    file::AzureTier::Archive => "Archive",
+                }
+                .to_owned()
+            }),
+        },
+        StoreKind::Gcs(gcs) => Place::Gcs {
+            bucket: gcs.bucket.clone(),
+            prefix: gcs.prefix.clone(),
+            endpoint: gcs.endpoint.clone(),
+            storage_class: gcs.storage_class.as_ref().map(spelled),
+        },
+    };
+    Settings { place, upload_limit: store.upload_limit }
+}
+
+/// A class as its cloud spells it, which is how the policy spells it.
+fn spelled(class: &impl serde::Serialize) -> String {
+    serde_json::to_value(class).ok().and_then(|value| value.as_str().map(str::to_owned)).expect("a class is a word")
+}
+
+fn sse(sse: &file::Sse) -> Option<Sse> {
+    match (&sse.kms, &sse.s3) {
+        (Some(key), _) => Some(Sse::Kms(key.clone())),
+        (None, Some(_)) => Some(Sse::S3),
+        (None, None) => None,
+    }
+}

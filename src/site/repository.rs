@@ -1,0 +1,102 @@
+//! Which repository of a store belongs to this policy.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Site, SiteFault};
+use crate::format::layout::Repository;
+use crate::inventory::SystemIdentifier;
+use crate::store::{Put, Store};
+use crate::units::{Instant, Key};
+
+/// The version of the layout.
+const FORMAT: u32 = 1;
+const LIMIT: usize = 64 << 10;
+
+/// `repository.json`: what a repository is. Written once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    pub format: u32,
+    pub repository: String,
+    /// The policy's name when it was made.
+    pub policy: String,
+    /// The cluster's number when it was made.
+    pub system_identifier: SystemIdentifier,
+    pub created: Instant,
+}
+
+impl Site<'_> {
+    /// The repository of this policy, if the store has one.
+    pub fn find_repository(&self, store: &Store) -> Result<Option<Repository>, SiteFault> {
+        let mut ours = Vec::new();
+        for about in repositories(store)? {
+            if about.policy == self.policy.name.as_str() {
+                ours.push(about);
+            }
+        }
+        ours.sort_by_key(|about| about.created);
+        match ours.pop() {
+            Some(newest) => Ok(Some(parsed(&newest.repository)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The repository of this policy; made when the store has none. A cluster that has one under another policy's name is not
+    /// silently begun anew.
+    pub fn repository(&self, store: &Store, cluster: SystemIdentifier, now: Instant) -> Result<Repository, SiteFault> {
+        if let Some(found) = self.find_repository(store)? {
+            return Ok(found);
+        }
+        let policy = self.policy.name.as_str();
+        if let Some(other) = repositories(store)?.into_iter().find(|about| about.system_identifier == cluster) {
+            return Err(SiteFault::new(
+                format!(
+                    "{} holds this cluster's backups already, as repository `{}` of the policy `{}`",
+                    store.url(),
+                    other.repository,
+                    other.policy
+                ),
+                "Was the policy renamed? Give it the old name, or another prefix or directory to begin anew.",
+            ));
+        }
+        let repository = Repository::first(policy, cluster);
+        let about = About {
+            format: FORMAT,
+            repository: repository.to_string(),
+            policy: policy.to_owned(),
+            system_identifier: cluster,
+            created: now,
+        };
+        let mut json = serde_json::to_vec_pretty(&about).expect("texts and numbers");
+        json.push(b'\n');
+        match store.put_new(&repository.about(), Bytes::from(json))? {
+            // Another host that began at the same time made the very same one.
+            Put::Created | Put::Exists => Ok(repository),
+        }
+    }
+}
+
+fn parsed(text: &str) -> Result<Repository, SiteFault> {
+    text.parse().map_err(|_| SiteFault::new(format!("`{text}` cannot be a repository"), "Its `repository.json` was changed."))
+}
+
+/// Every repository of a store.
+fn repositories(store: &Store) -> Result<Vec<About>, SiteFault> {
+    let mut all = Vec::new();
+    for folder in store.folders("")? {
+        let Ok(key) = Key::new(format!("{folder}/repository.json")) else { continue };
+        let json = match store.get(&key, LIMIT) {
+            Ok(json) => json,
+            Err(fault) if fault.is_absent() => continue,
+            Err(fault) => return Err(fault.into()),
+        };
+        let about: About = serde_json::from_slice(&json)
+            .map_err(|error| SiteFault::new(format!("{key} in {} cannot be read: {error}", store.url()), "Was it changed by hand?"))?;
+        if about.format > FORMAT {
+            let message = format!("the repository `{folder}` in {} was made by a newer seawall", store.url());
+            return Err(SiteFault::new(message, "Use that one, or a newer one."));
+        }
+        all.push(about);
+    }
+    Ok(all)
+}
