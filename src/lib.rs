@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod objectives;
 pub mod plan;
 pub mod policy;
+pub mod postgres;
 pub mod proof;
 pub mod recovery;
 pub mod retention;
