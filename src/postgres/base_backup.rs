@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use bytes::{Buf, Bytes};
-use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{CopyDataBody, Message};
 use postgres_protocol::message::frontend;
 
