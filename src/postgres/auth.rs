@@ -1,9 +1,9 @@
 //! Who we are, told to the server.
 
+use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::{md5_hash, sasl};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
-use fallible_iterator::FallibleIterator;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::conninfo::ChannelBinding;

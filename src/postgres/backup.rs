@@ -52,7 +52,8 @@ impl BackupSession {
         })?;
         let lsn = started.one()?.parse("lsn")?;
         // The label that comes at the end says it again; a copy wants to know now which timeline's log it needs.
-        let timeline = connection.query("select timeline_id::text as timeline from pg_control_checkpoint()", &[])?.one()?.parse("timeline")?;
+        let timeline =
+            connection.query("select timeline_id::text as timeline from pg_control_checkpoint()", &[])?.one()?.parse("timeline")?;
         let session = BackupSession { connection, start: StartPoint { lsn, timeline }, from_standby };
         Ok(session)
     }

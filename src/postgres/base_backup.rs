@@ -144,17 +144,12 @@ impl Connection {
         rows.iter().map(read).collect::<Option<_>>().ok_or_else(|| self.out_of_turn())
     }
 
-    /// The rows of one result, up to the message that ends it. Version 15 ends two results with one mark, so the beginning of
-    /// the next one ends this one too.
+    /// The rows of one result, up to the message that ends it.
     fn rows_of_text(&mut self, refused: &mut Option<Fault>) -> Result<Vec<Vec<Option<String>>>, Fault> {
         let mut rows = Vec::new();
         loop {
             match self.next(refused)? {
-                Message::RowDescription(body) if rows.is_empty() => drop(body),
-                Message::RowDescription(_) => {
-                    // Cannot be: see `expect_rows`.
-                    return Err(self.out_of_turn());
-                }
+                Message::RowDescription(_) if rows.is_empty() => {}
                 Message::DataRow(body) => {
                     let values = connection::values(&body).map_err(|error| self.garbled(&error))?;
                     rows.push(values.into_iter().map(|value| value.map(|v| String::from_utf8_lossy(&v).into_owned())).collect());
@@ -216,8 +211,7 @@ impl BaseBackup<'_> {
                 Message::RowDescription(_) | Message::CommandComplete(_) => {}
                 Message::DataRow(body) => {
                     let values = connection::values(&body).map_err(|error| self.connection.garbled(&error))?;
-                    let row: Vec<_> =
-                        values.into_iter().map(|value| value.map(|v| String::from_utf8_lossy(&v).into_owned())).collect();
+                    let row: Vec<_> = values.into_iter().map(|value| value.map(|v| String::from_utf8_lossy(&v).into_owned())).collect();
                     self.end = Some(read_position(&row).ok_or_else(|| self.connection.out_of_turn())?);
                 }
                 Message::ReadyForQuery(_) => {

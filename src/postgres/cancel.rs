@@ -33,7 +33,11 @@ impl Cancel {
         let peer = format!("{} as {}", self.target, self.settings.user);
         let deadline = Instant::now() + LIMIT.min(self.settings.connect_timeout);
         let failed = |error: &io::Error| {
-            Fault::new(FaultKind::Unreachable, format!("{peer}: the statement cannot be stopped: {error}"), "It ends when its connection does.")
+            Fault::new(
+                FaultKind::Unreachable,
+                format!("{peer}: the statement cannot be stopped: {error}"),
+                "It ends when its connection does.",
+            )
         };
         let mut socket = Socket::open(&self.target, deadline, None).map_err(|error| failed(&error))?;
         socket.set_silence(LIMIT).map_err(|error| failed(&error))?;

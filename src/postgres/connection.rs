@@ -179,7 +179,11 @@ impl Connection {
 
     /// Is the other side still there?
     pub fn ping(&mut self) -> Result<(), Fault> {
-        self.run("select 1").map(|_| ())
+        let question = match self.mode {
+            Mode::Sql => "select 1",
+            Mode::Replication => "IDENTIFY_SYSTEM",
+        };
+        self.run(question).map(|_| ())
     }
 
     /// Everything up to the server's next "ready". What it refuses is told after that, so that the session can go on.
@@ -285,7 +289,8 @@ impl Connection {
     }
 
     fn is_read_only(&mut self) -> Result<bool, Fault> {
-        let rows = self.run("show transaction_read_only")?;
+        // In capitals: the replication protocol has no others.
+        let rows = self.run("SHOW transaction_read_only")?;
         Ok(rows.first().map(Rows::one).transpose()?.and_then(|row| row.get("transaction_read_only")) == Some("on"))
     }
 
@@ -410,8 +415,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn open(&self) -> Result<Connection, Turned> {
         let final_ = |fault| Turned { fault, at_the_door: false };
-        let socket = Socket::open(self.target, self.deadline, self.settings.keepalive.as_ref())
-            .map_err(|error| final_(self.unreachable(&error)))?;
+        let socket =
+            Socket::open(self.target, self.deadline, self.settings.keepalive.as_ref()).map_err(|error| final_(self.unreachable(&error)))?;
         let (socket, encrypted) = self.protect(socket)?;
         let wire = Wire::new(socket, SILENCE, self.deadline, self.peer());
         let mut connection = Connection {
@@ -590,7 +595,9 @@ impl fmt::Debug for Connection {
 mod tests {
     #[test]
     fn versions_are_numbers() {
-        for (text, number) in [("15.20 (Debian 15.20-0+deb12u1)", 150_020), ("18beta1", 180_000), ("13.0", 130_000), ("", 0), ("9.6.24", 90_006)] {
+        for (text, number) in
+            [("15.20 (Debian 15.20-0+deb12u1)", 150_020), ("18beta1", 180_000), ("13.0", 130_000), ("", 0), ("9.6.24", 90_006)]
+        {
             assert_eq!(super::version(text), number, "{text}");
         }
     }

@@ -41,7 +41,11 @@ impl Fault {
     }
 
     pub(super) fn protocol(message: impl Into<String>) -> Self {
-        Fault::new(FaultKind::Protocol, message, "Check that a PostgreSQL server of version 13 or later listens there, not a pooler or a proxy.")
+        Fault::new(
+            FaultKind::Protocol,
+            message,
+            "Check that a PostgreSQL server of version 13 or later listens there, not a pooler or a proxy.",
+        )
     }
 
     /// Trying again later may help.
@@ -79,7 +83,9 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_transient() {
-        for (code, passes) in [("40001", true), ("53300", true), ("53100", false), ("57P03", true), ("57014", false), ("42601", false), ("", false)] {
+        for (code, passes) in
+            [("40001", true), ("53300", true), ("53100", false), ("57P03", true), ("57014", false), ("42601", false), ("", false)]
+        {
             assert_eq!(Fault::new(FaultKind::Sql { code: code.into() }, "", "").is_transient(), passes, "{code}");
         }
         assert!(Fault::new(FaultKind::Lost, "", "").is_transient());

@@ -72,7 +72,8 @@ impl Row {
 
     pub fn parse<T: FromStr>(&self, column: &str) -> Result<T, Fault> {
         let text = self.text(column)?;
-        text.parse().map_err(|_| Fault::protocol(format!("the server's answer for {column} cannot be read: `{}`", crate::units::clipped(text))))
+        text.parse()
+            .map_err(|_| Fault::protocol(format!("the server's answer for {column} cannot be read: `{}`", crate::units::clipped(text))))
     }
 
     /// Nothing if it is null.

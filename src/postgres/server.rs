@@ -153,11 +153,7 @@ impl Server {
         })
     }
 
-    fn everywhere<T>(
-        &self,
-        settings: &Settings,
-        ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>,
-    ) -> Result<Vec<T>, Fault> {
+    fn everywhere<T>(&self, settings: &Settings, ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>) -> Result<Vec<T>, Fault> {
         let mut all = Vec::new();
         for database in self.databases.iter().filter(|database| database.allows_connections) {
             let mut connection = Connection::connect(&settings.clone().with_dbname(&database.name))?;
@@ -187,7 +183,8 @@ fn read<T>(rows: &Rows, row: impl Fn(&super::Row) -> Result<T, Fault>) -> Result
 }
 
 fn tablespaces(connection: &mut Connection) -> Result<Vec<Tablespace>, Fault> {
-    let sql = "select oid::text as oid, pg_tablespace_location(oid) as path from pg_tablespace where spcname not like 'pg\\_%' order by oid";
+    let sql =
+        "select oid::text as oid, pg_tablespace_location(oid) as path from pg_tablespace where spcname not like 'pg\\_%' order by oid";
     read(&connection.query(sql, &[])?, |row| Ok(Tablespace { oid: row.parse("oid")?, path: row.text("path")?.to_owned() }))
 }
 

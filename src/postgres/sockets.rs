@@ -26,9 +26,7 @@ impl Socket {
             Host::Tcp { address: Some(address), .. } => {
                 open_tcp(&[SocketAddr::new(*address, target.port)], deadline, keepalive).map(Socket::Tcp)
             }
-            Host::Tcp { name, address: None } => {
-                open_tcp(&addresses(name, target.port, deadline)?, deadline, keepalive).map(Socket::Tcp)
-            }
+            Host::Tcp { name, address: None } => open_tcp(&addresses(name, target.port, deadline)?, deadline, keepalive).map(Socket::Tcp),
         }
     }
 

@@ -43,7 +43,9 @@ pub(super) fn config(tls: &Tls) -> Result<Arc<ClientConfig>, Fault> {
     let verifier = Arc::new(Verifier { verify, roots, pinned, provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
-        .map_err(|error| Fault::config(format!("TLS cannot be set up: {error}"), "Look at ssl_min_protocol_version and ssl_max_protocol_version."))?
+        .map_err(|error| {
+            Fault::config(format!("TLS cannot be set up: {error}"), "Look at ssl_min_protocol_version and ssl_max_protocol_version.")
+        })?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match (&tls.certificate, &tls.key) {
@@ -94,7 +96,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
 
 /// Shakes hands. The socket's own time limits hold.
 pub(super) fn shake_hands(config: &Arc<ClientConfig>, host: &str, mut socket: TcpStream) -> Result<TlsSocket, io::Error> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host's name cannot stand in a certificate"))?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host's name cannot stand in a certificate"))?;
     let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
     while session.is_handshaking() {
         session.complete_io(&mut socket)?;
@@ -108,9 +111,10 @@ pub(super) fn fault(error: &io::Error, peer: &str) -> Fault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<E>());
     let denied = |what: String, hint: &str| Fault::new(FaultKind::Denied, format!("{peer}: {what}"), hint);
     match inner {
-        Some(E::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            denied("the server's certificate is not signed by a root that is trusted here".into(), "Give the right root by `sslrootcert`; if that is the right one, somebody else answers there.")
-        }
+        Some(E::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => denied(
+            "the server's certificate is not signed by a root that is trusted here".into(),
+            "Give the right root by `sslrootcert`; if that is the right one, somebody else answers there.",
+        ),
         Some(E::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => denied(
             "the server's certificate is for another name".into(),
             "Connect by a name that stands in the certificate's subjectAltName, or use `sslmode=verify-ca`.",
@@ -119,9 +123,10 @@ pub(super) fn fault(error: &io::Error, peer: &str) -> Fault {
             format!("the server's certificate is not accepted: {error}"),
             "It must be valid today and an X.509 version 3 certificate with a subjectAltName.",
         ),
-        Some(E::AlertReceived(alert)) => {
-            denied(format!("the server breaks off the TLS handshake: {alert:?}"), "The server may want a client certificate (`sslcert`, `sslkey`) or another TLS version.")
-        }
+        Some(E::AlertReceived(alert)) => denied(
+            format!("the server breaks off the TLS handshake: {alert:?}"),
+            "The server may want a client certificate (`sslcert`, `sslkey`) or another TLS version.",
+        ),
         _ => super::wire::io_fault(error, peer),
     }
 }
@@ -175,7 +180,8 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         return None;
     }
     let (length, rest) = match length {
-        0..0x80 => (usize::from(length), rest),
+        0..=0x7f => (usize::from(length), rest),
+        // 0x80 would be a length that is found out at the end, which DER does not have.
         0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
             (digits.iter().fold(0usize, |sum, digit| sum << 8 | usize::from(*digit)), rest)

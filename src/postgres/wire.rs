@@ -139,9 +139,11 @@ impl Wire {
 pub(super) fn io_fault(error: &io::Error, peer: &str) -> Fault {
     const HINT: &str = "The server's log says whether it was stopped, crashed, or closed this connection; otherwise look at the network.";
     match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            Fault::new(FaultKind::Timeout, format!("{peer}: the server did not answer in time"), "Look whether the server or the way to it is overloaded.")
-        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Fault::new(
+            FaultKind::Timeout,
+            format!("{peer}: the server did not answer in time"),
+            "Look whether the server or the way to it is overloaded.",
+        ),
         io::ErrorKind::UnexpectedEof => Fault::new(FaultKind::Lost, format!("{peer}: the server closed the connection"), HINT),
         _ => Fault::new(FaultKind::Lost, format!("{peer}: the connection broke: {error}"), HINT),
     }

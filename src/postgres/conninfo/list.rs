@@ -60,7 +60,7 @@ pub(super) fn targets(host: &str, hostaddr: &str, port: &str, sockets: &str) -> 
         .map(|index| {
             let name = if host.is_empty() { String::new() } else { at(&hosts, index) };
             let address = if hostaddr.is_empty() { String::new() } else { at(&addresses, index) };
-            let port = self::port(&at(&ports, index))?;
+            let port = self::port(&at(&ports, index), index)?;
             let host = self::host(name, &address, sockets)?;
             Ok(Target { host, port, password: None, replication_password: None })
         })
@@ -81,12 +81,16 @@ fn host(name: String, address: &str, sockets: &str) -> Result<Host, Fault> {
     })
 }
 
-fn port(text: &str) -> Result<u16, Fault> {
+/// What is no port is not repeated: after a password with a `/` in it, a piece of it stands here.
+fn port(text: &str, index: usize) -> Result<u16, Fault> {
     const DEFAULT: u16 = 5432;
     if text.is_empty() {
         return Ok(DEFAULT);
     }
     text.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
-        Fault::config(format!("`{}` is no port", crate::units::clipped(text)), "A port is a number from 1 to 65535; PostgreSQL's is 5432.")
+        Fault::config(
+            format!("port {} of the connection string is none", index + 1),
+            "A port is a number from 1 to 65535; PostgreSQL's is 5432. In a URI a password's `/`, `@` and `:` are written %2F, %40 and %3A.",
+        )
     })
 }

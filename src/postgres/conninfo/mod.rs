@@ -8,6 +8,8 @@ pub mod outside;
 mod passfile;
 mod service;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod text;
 mod uri;
 

@@ -68,7 +68,8 @@ pub(super) fn check(name: &str, place: &str) -> Result<(), Fault> {
     }
     let hint = match nearest(name, OPTIONS.iter().map(|(known, ..)| *known)) {
         Some(near) => format!("Did you mean `{near}`?"),
-        None => "The words are those of psql: host, port, dbname, user, sslmode and so on; values with spaces stand in single quotes.".to_owned(),
+        None => "The words are those of psql: host, port, dbname, user, sslmode and so on; values with spaces stand in single quotes."
+            .to_owned(),
     };
     Err(Fault::config(format!("{place} is no option that psql knows"), hint))
 }

@@ -200,7 +200,10 @@ impl Said {
     fn refuse_missing(&self) -> Result<(), Fault> {
         let missing = OPTIONS.iter().find(|(name, _, usage)| *usage == Use::Missing && self.get(name).is_some());
         if let Some((name, ..)) = missing {
-            return Err(Fault::config(format!("`{name}` is not understood here"), "Seawall does not connect with less safety than was asked for."));
+            return Err(Fault::config(
+                format!("`{name}` is not understood here"),
+                "Seawall does not connect with less safety than was asked for.",
+            ));
         }
         if self.get("gssencmode") == Some("require") {
             return Err(Fault::config("`gssencmode=require` cannot be met", "Seawall speaks TLS only: use `sslmode=verify-full`."));
@@ -209,7 +212,8 @@ impl Said {
     }
 
     fn number(&self, name: &str) -> Result<Option<i64>, Fault> {
-        let wrong = |text: &str| Fault::config(format!("{name} `{}` is no whole number", crate::units::clipped(text)), "Write digits only.");
+        let wrong =
+            |text: &str| Fault::config(format!("{name} `{}` is no whole number", crate::units::clipped(text)), "Write digits only.");
         self.get(name).map(|text| text.trim().parse().map_err(|_| wrong(text))).transpose()
     }
 }

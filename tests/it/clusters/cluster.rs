@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use seawall::postgres::conninfo::Outside;
 use seawall::postgres::{BackupSession, Connection, Settings};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::account::{self, Account};
@@ -122,9 +123,8 @@ impl Cluster {
     /// As `psql -At`: rows in lines, columns with `|` between. Of several statements the last one's answer.
     pub fn sql(&self, statements: &str) -> String {
         let answers = self.connect().run(statements).unwrap_or_else(|fault| panic!("{statements}: {fault}\n{}", self.log_tail()));
-        let line = |row: &seawall::postgres::Row| {
-            row.values().iter().map(|value| value.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
-        };
+        let line =
+            |row: &seawall::postgres::Row| row.values().iter().map(|value| value.clone().unwrap_or_default()).collect::<Vec<_>>().join("|");
         answers.last().map(|rows| rows.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap_or_default()
     }
 
@@ -218,10 +218,31 @@ impl Cluster {
             assert!(Instant::now() < deadline, "killed processes are still there");
             thread::sleep(Duration::from_millis(5));
         }
+        // Where nobody collects the dead soon, PostgreSQL takes them for alive and does not start again.
+        if status(postmaster.as_raw_nonzero().get()).is_some() {
+            let lock = self.sockets().join(format!(".s.PGSQL.{}.lock", self.port));
+            for names_the_dead in [self.data().join("postmaster.pid"), lock] {
+                let _ = fs::remove_file(names_the_dead);
+            }
+        }
     }
 
     pub fn promote(&self) {
         account::run(self.pg_ctl().args(["-w", "promote"]));
+    }
+
+    /// Holds a copy of the data directory against its manifest with PostgreSQL's own program. Panics with what it says. WAL is
+    /// not looked at.
+    pub fn verify_backup(&self, copy: &Path) {
+        // The program of 18 reads the control file of its own version only, and looks at it when the manifest, as from 17 on,
+        // names the system. So it is given a manifest of the older form.
+        let manifest = copy.join("backup_manifest");
+        let whole = fs::read_to_string(&manifest).expect("a manifest");
+        let plain = self.folder().join("manifest");
+        fs::write(&plain, if self.version == Version::V17 { manifest_1(&whole) } else { whole }).expect("a manifest");
+        self.account.own(&plain);
+        let mut verify = self.account.command(Version::V18.programs().join("pg_verifybackup"));
+        account::run(verify.args(["-n", "-e", "-m"]).arg(&plain).arg(copy));
     }
 
     pub fn is_running(&self) -> bool {
@@ -271,6 +292,16 @@ pub fn settings(conninfo: &str) -> Settings {
 /// Nobody else listens there now. The number also names the socket.
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// The same manifest in version 1, without the system's identifier and under a checksum of its own.
+fn manifest_1(manifest: &str) -> String {
+    let (body, _) = manifest.split_once("\"Manifest-Checksum\"").expect("a manifest with its checksum");
+    let kept = body.lines().filter(|line| !line.starts_with("\"System-Identifier\""));
+    let body: String = kept.map(|line| format!("{line}\n")).collect();
+    let body = body.replacen("\"PostgreSQL-Backup-Manifest-Version\": 2", "\"PostgreSQL-Backup-Manifest-Version\": 1", 1);
+    let sum: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{body}\"Manifest-Checksum\": \"{sum}\"}}\n")
 }
 
 fn children(parent: Pid) -> Vec<Pid> {

@@ -58,9 +58,7 @@ fn archives_that_tar_reads_and_a_manifest_that_holds() {
         }
         fs::write(copy.join("backup_manifest"), manifest).expect("written");
         cluster.account().own(&copy);
-        let mut verify = cluster.account().command(Version::V18.programs().join("pg_verifybackup"));
-        let verified = verify.args(["-n", "-e"]).arg(&copy).output().expect("pg_verifybackup");
-        assert!(verified.status.success(), "{version}: {}", String::from_utf8_lossy(&verified.stderr));
+        cluster.verify_backup(&copy);
     }
 }
 

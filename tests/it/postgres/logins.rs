@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use secrecy::SecretString;
 use seawall::postgres::{Connection, Fault, FaultKind};
+use secrecy::SecretString;
 
 use super::super::clusters::{Cluster, Options, Version, settings};
 
@@ -53,16 +53,25 @@ impl Guarded {
 
     /// A certificate authority.
     fn root(&self, name: &str) {
-        openssl(self.cluster.folder(), &format!(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"
-        ));
+        openssl(
+            self.cluster.folder(),
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"
+            ),
+        );
     }
 
     fn signed(&self, name: &str, by: &str, extension: &str) {
         let folder = self.cluster.folder();
         fs::write(folder.join(format!("{name}.ext")), extension).expect("a file");
-        openssl(folder, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
-        openssl(folder, &format!("x509 -req -in {name}.csr -CA {by}.pem -CAkey {by}.key -CAcreateserial -days 2 -extfile {name}.ext -out {name}.pem"));
+        openssl(
+            folder,
+            &format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"),
+        );
+        openssl(
+            folder,
+            &format!("x509 -req -in {name}.csr -CA {by}.pem -CAkey {by}.key -CAcreateserial -days 2 -extfile {name}.ext -out {name}.pem"),
+        );
     }
 
     fn text(&self, user: &str, more: &str) -> String {
@@ -92,7 +101,8 @@ fn the_right_password_and_no_other() {
         ("old", "sslmode=require"),
         ("plain", "sslmode=require"),
     ] {
-        let mut connection = server.connect(user, &format!("password=right {more}")).unwrap_or_else(|fault| panic!("{user} {more}: {fault}"));
+        let mut connection =
+            server.connect(user, &format!("password=right {more}")).unwrap_or_else(|fault| panic!("{user} {more}: {fault}"));
         assert_eq!(connection.query("select current_user::text as me", &[]).expect("a row").one().expect("one").get("me"), Some(user));
         for password in ["wrong", "''"] {
             let fault = server.connect(user, &format!("password={password} {more}")).expect_err("a wrong password");
@@ -106,7 +116,11 @@ fn the_right_password_and_no_other() {
     assert!(!format!("{given:?}").contains("right") && !format!("{given:?}").contains("wrong"));
     // Through the socket of the machine too, in clear text even.
     for user in ["scram", "plain"] {
-        let text = format!("host={} port={} dbname=postgres user={user} password=right", server.cluster.sockets().display(), server.cluster.port());
+        let text = format!(
+            "host={} port={} dbname=postgres user={user} password=right",
+            server.cluster.sockets().display(),
+            server.cluster.port()
+        );
         Connection::connect(&settings(&text)).unwrap_or_else(|fault| panic!("{user}: {fault}"));
     }
 }
@@ -117,7 +131,9 @@ fn a_password_is_not_shouted_across_the_network() {
     let fault = server.connect("plain", "password=right sslmode=disable").expect_err("clear text");
     assert_eq!(fault.kind, FaultKind::Denied);
     assert!(fault.message.contains("clear text"), "{fault}");
-    for (user, more) in [("old", "sslmode=require"), ("plain", "sslmode=require"), ("scram", "sslmode=disable"), ("postgres", "sslmode=require")] {
+    for (user, more) in
+        [("old", "sslmode=require"), ("plain", "sslmode=require"), ("scram", "sslmode=disable"), ("postgres", "sslmode=require")]
+    {
         let fault = server.connect(user, &format!("password=right channel_binding=require {more}")).expect_err("nothing is bound");
         assert!(fault.kind == FaultKind::Denied && fault.message.contains("channel binding"), "{user}: {fault:?}");
     }
@@ -217,7 +233,10 @@ fn a_stop_request_is_encrypted_too() {
 
 #[test]
 fn a_full_server_refuses_and_may_not_tomorrow() {
-    let cluster = Cluster::start(Version::V15, Options::default().with("max_connections = 5\nsuperuser_reserved_connections = 0\nmax_wal_senders = 2"));
+    let cluster = Cluster::start(
+        Version::V15,
+        Options::default().with("max_connections = 5\nsuperuser_reserved_connections = 0\nmax_wal_senders = 2"),
+    );
     let mut held = Vec::new();
     let fault = loop {
         match Connection::connect(&cluster.settings()) {

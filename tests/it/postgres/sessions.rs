@@ -14,7 +14,8 @@ fn statements_and_parameters_on_every_version() {
         let cluster = Cluster::start(version, Options::default());
         let mut connection = cluster.connect();
         assert_eq!(connection.major(), version.major());
-        let answers = connection.run("select 1 as a, null as b; create table t (x text); insert into t values ('p'), ('q')").expect("answers");
+        let answers =
+            connection.run("select 1 as a, null as b; create table t (x text); insert into t values ('p'), ('q')").expect("answers");
         assert_eq!(answers.len(), 3);
         let row = answers[0].one().expect("one row");
         assert_eq!((row.get("a"), row.get("b"), row.get("c")), (Some("1"), None, None));
@@ -32,7 +33,10 @@ fn statements_and_parameters_on_every_version() {
         connection.run("do $$ begin raise notice 'hear me'; end $$").expect("a notice");
         let notices = connection.take_notices();
         assert!(notices.iter().any(|notice| notice.message == "hear me" && notice.severity == "NOTICE"), "{notices:?}");
-        assert_eq!(connection.query("show application_name", &[]).expect("a setting").one().expect("one").get("application_name"), Some("seawall"));
+        assert_eq!(
+            connection.query("show application_name", &[]).expect("a setting").one().expect("one").get("application_name"),
+            Some("seawall")
+        );
     }
 }
 
@@ -130,7 +134,8 @@ fn the_first_host_that_will_do() {
     let primary = Cluster::start(Version::V15, Options::default());
     let standby = Cluster::standby_of(&primary, Options::default());
     let hosts = format!("host={0},{1},{2}", primary.folder().display(), standby.sockets().display(), primary.sockets().display());
-    let text = |attributes: &str| format!("{hosts} port=1,{},{} user=postgres target_session_attrs={attributes}", standby.port(), primary.port());
+    let text =
+        |attributes: &str| format!("{hosts} port=1,{},{} user=postgres target_session_attrs={attributes}", standby.port(), primary.port());
     for (attributes, port) in [
         ("any", standby.port()),
         ("primary", primary.port()),
