@@ -50,13 +50,15 @@ fn killed_in_the_middle() {
     assert_eq!(rig.objects("backups").len(), 2);
 
     // When it is certain that nobody is, the remains go.
-    rig.shell("id=$(ls store/*/leases | sed 's/backup-//; s/.json//'); mkdir -p store/*/data/$id; d=$(echo store/*/data/$id); echo x > $d/part-00001.tar.zst.age; touch -d '2 hours ago' $d/* store/*/leases/*");
+    rig.shell(
+        "cd store/try-*; id=$(ls leases | sed 's/backup-//; s/.json//'); mkdir -p data/$id; echo x > data/$id/part-00001.tar.zst.age; \
+         touch -d '2 hours ago' data/$id/* leases/*",
+    );
     let next = rig.backup(&[]);
     let remarks = next.0["remarks"].to_string();
     assert!(remarks.contains("the remains of the broken-off backup"), "{remarks}");
     assert!(rig.objects("leases").is_empty());
-    let folders: Vec<String> = rig.shell("find store/*/data -type f | xargs -n1 dirname | xargs -n1 basename | sort -u").lines().map(str::to_owned).collect();
-    assert_eq!(folders.len(), 2, "{folders:?}");
+    assert_eq!(rig.shell("find store/*/data -type f | xargs -n1 dirname | sort -u | wc -l"), "2");
     rig.restore(&forced);
 }
 
