@@ -2,9 +2,14 @@
 //! programs could not read.
 
 pub mod codec;
+pub mod control;
 pub mod descriptor;
 pub mod index;
+pub mod label;
 pub mod layout;
+pub mod manifest;
+pub mod page;
 pub mod seal;
 pub mod signature;
 pub mod stamp;
+pub mod tarball;
