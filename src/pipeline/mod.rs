@@ -4,6 +4,7 @@
 mod fault;
 mod object;
 mod reading;
+pub mod restore;
 
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
