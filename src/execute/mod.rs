@@ -1,0 +1,3 @@
+//! Does the steps of a plan, one file for each kind.
+
+pub mod restore;
