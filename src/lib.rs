@@ -6,6 +6,7 @@ pub mod diff;
 pub mod format;
 pub mod inventory;
 pub mod objectives;
+pub mod observe;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;

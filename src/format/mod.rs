@@ -3,8 +3,10 @@
 
 pub mod codec;
 pub mod descriptor;
+pub mod history;
 pub mod index;
 pub mod layout;
+pub mod runs;
 pub mod seal;
 pub mod signature;
 pub mod stamp;
