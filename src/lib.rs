@@ -10,6 +10,7 @@ pub mod observe;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;
+pub mod postgres;
 pub mod proof;
 pub mod recovery;
 pub mod retention;
