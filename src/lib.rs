@@ -3,9 +3,11 @@
 
 pub mod cli;
 pub mod diff;
+pub mod execute;
 pub mod format;
 pub mod inventory;
 pub mod objectives;
+pub mod observe;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;

@@ -11,7 +11,6 @@ pub mod here;
 pub mod location;
 mod man;
 pub mod moment;
-mod parallel;
 mod plan;
 mod policy;
 mod schema;

@@ -77,7 +77,7 @@ impl<'p> Server<'p> {
         self.read = fs::metadata(&self.log).map_or(0, |about| about.len());
         let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
         // Its log comes to us and not to the collector, so that recovery can be followed before anybody can connect.
-        command.arg("-D").arg(data).arg("-l").arg(&self.log).args(["-W", "-o", "-c logging_collector=off -c log_destination=stderr", "start"]);
+        command.arg("-D").arg(data).arg("-l").arg(&self.log).args(["-W", "-o", "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning", "start"]);
         let started = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         match started {
             Ok(status) if status.success() => Ok(()),
@@ -104,7 +104,6 @@ impl<'p> Server<'p> {
 
     fn look(&mut self) -> Result<Option<Recovered>, RestoreFault> {
         let lines = self.postmaster();
-        let status = lines.get(7).map(|line| line.trim().to_owned());
         if self.consistent.is_none() && self.text.contains("consistent recovery state reached") {
             self.consistent = Some(self.began.elapsed().as_secs_f64());
         }
@@ -112,10 +111,8 @@ impl<'p> Server<'p> {
         if ended || (!lines.is_empty() && !is_alive(&lines)) {
             return self.ended();
         }
-        match status.as_deref() {
-            Some("ready" | "standby") => self.connected(&lines),
-            _ => Ok(None),
-        }
+        let Some(state) = self.state() else { return Ok(None) };
+        Ok(Some(self.recovered(state, Some(&lines))))
     }
 
     /// The server is gone: on purpose, or because recovery failed.
@@ -147,28 +144,20 @@ impl<'p> Server<'p> {
         fs::write(&path, settings::without(&conf, &unwanted)).map_err(fault)
     }
 
-    fn connected(&mut self, lines: &[String]) -> Result<Option<Recovered>, RestoreFault> {
-        let Some(mut connection) = connect(lines, self.plan.directory.owner.is_some()) else { return Ok(None) };
-        if self.consistent.is_none() {
-            self.consistent = Some(self.began.elapsed().as_secs_f64());
+    /// What the server says of itself, in its log; whom it lets in is its own affair.
+    fn state(&self) -> Option<State> {
+        let text = self.text.as_str();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if self.plan.request.standby.is_some() {
+            return has(&["ready to accept read-only connections", "ready to accept read only connections"]).then_some(State::Standby);
         }
-        let asked = connection.query("select pg_is_in_recovery() as recovering", &[]).and_then(|rows| rows.one()?.flag("recovering"));
-        let Ok(recovering) = asked else { return Ok(None) };
-        let state = match (recovering, self.plan.request.standby.is_some()) {
-            (false, _) => State::Promoted,
-            (true, true) => State::Standby,
-            (true, false) => {
-                let paused = connection.query("select pg_is_wal_replay_paused() as paused", &[]).and_then(|rows| rows.one()?.flag("paused"));
-                if !paused.unwrap_or(false) {
-                    return Ok(None);
-                }
-                State::Paused
-            }
-        };
-        Ok(Some(self.recovered(state, Some((connection, lines)))))
+        if text.contains("archive recovery complete") && text.contains("ready to accept connections") {
+            return Some(State::Promoted);
+        }
+        has(&["pausing at the end of recovery", "recovery has paused"]).then_some(State::Paused)
     }
 
-    fn recovered(&mut self, state: State, server: Option<(Connection, &[String])>) -> Recovered {
+    fn recovered(&mut self, state: State, server: Option<&[String]>) -> Recovered {
         self.read_log();
         let mut reached = Reached {
             state,
@@ -179,7 +168,10 @@ impl<'p> Server<'p> {
             socket: None,
             port: None,
         };
-        if let Some((mut connection, lines)) = server {
+        let Some(lines) = server else { return Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() } };
+        reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
+        reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
+        if let Some(mut connection) = connect(lines, self.plan.directory.owner.is_some()) {
             let lsn = if state == State::Promoted { "pg_current_wal_lsn()" } else { "pg_last_wal_replay_lsn()" };
             let sql = format!("select {lsn}::text as lsn, pg_last_xact_replay_timestamp()::text as at");
             if let Ok(rows) = connection.query(&sql, &[])
@@ -188,8 +180,6 @@ impl<'p> Server<'p> {
                 reached.lsn = row.get("lsn").and_then(|lsn| lsn.parse().ok());
                 reached.last_commit = reached.last_commit.or_else(|| row.get("at").map(str::to_owned));
             }
-            reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
-            reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
         }
         Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() }
     }
@@ -251,11 +241,6 @@ pub fn connect(lines: &[String], as_postgres: bool) -> Option<Connection> {
     let users: &[&str] = if as_postgres { &["user=postgres"] } else { &["", "user=postgres"] };
     users.iter().find_map(|user| {
         let text = format!("host={host} port={port} dbname=postgres connect_timeout=5 {user}");
-        Connection::connect(&settings_of(&text)?).ok()
+        Connection::connect(&Settings::read(&text).ok()?).ok()
     })
-}
-
-fn settings_of(text: &str) -> Option<Settings> {
-    let _ = text;
-    None
 }

@@ -119,12 +119,17 @@ fn restore_command(request: &Request, chosen: &Chosen) -> String {
     let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
     let fetch = &request.fetch;
     let mut command = format!("{} wal fetch %f %p --policy {}", path(&fetch.program), path(&fetch.policy));
-    command.push_str(&format!(" --store {}", chosen.store_name));
+    // What was found is what will be fetched, whatever becomes of the store meanwhile.
+    command.push_str(&format!(" --repository {} --system-identifier {}", chosen.repository, chosen.descriptor.cluster.system_identifier));
     if let Some(identity) = &request.identity {
         command.push_str(&format!(" --identity {}", path(identity)));
     }
     if let Some(state) = &fetch.state {
         command.push_str(&format!(" --state {}", path(state)));
+    }
+    if request.standby.is_some() {
+        // A blip of the store must not end a standby.
+        command.push_str(" --standby");
     }
     command
 }

@@ -23,7 +23,7 @@ mod work;
 
 pub use extras::{Extras, Names};
 pub use ground::{Ground, Owner, PG_CONTROL};
-pub use parts::{PartSource, Source};
+pub use parts::{Checked, PartSource, Source, object_key};
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
