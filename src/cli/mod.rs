@@ -13,6 +13,7 @@ mod man;
 pub mod moment;
 mod plan;
 mod policy;
+mod restore;
 mod schema;
 pub mod terminal;
 mod validate;
@@ -54,6 +55,7 @@ enum Command {
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
     Explain(explain::Explain),
+    Restore(Box<restore::Restore>),
     #[command(subcommand)]
     Policy(policy::Policy),
     Schema(schema::Schema),
@@ -88,6 +90,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
+        Command::Restore(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
