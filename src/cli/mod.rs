@@ -13,6 +13,7 @@ mod man;
 pub mod moment;
 mod plan;
 mod policy;
+mod release;
 mod restore;
 mod schema;
 pub mod terminal;
@@ -56,6 +57,8 @@ enum Command {
     Diff(diff::Diff),
     Explain(explain::Explain),
     Restore(Box<restore::Restore>),
+    #[command(name = "release")]
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
     Policy(policy::Policy),
     Schema(schema::Schema),
@@ -91,6 +94,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
+        Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,3 +1,4 @@
 //! Does the steps of a plan, one file for each kind.
 
+pub mod release;
 pub mod restore;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant as Clock;
@@ -109,8 +109,6 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     // Before the first file changes, nothing there may look like a cluster that only needs to be started; after the machine's end too.
     let about = serde_json::json!({ "backup": plan.chosen.descriptor.id, "pid": std::process::id(), "since": clock::now() });
     marker.set_len(0).and_then(|()| (&marker).write_all(about.to_string().as_bytes())).and_then(|()| marker.sync_all()).map_err(failed)?;
-    let mut folders = fs::DirBuilder::new();
-    folders.recursive(true).mode(0o700);
     for place in plan.tablespaces.values() {
         ground.make_directory(place)?;
         ground.give(place)?;

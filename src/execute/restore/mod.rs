@@ -23,6 +23,7 @@ mod tablespaces;
 pub use act::{carry_out, hook};
 pub use choose::Chosen;
 pub use fault::RestoreFault;
+pub use hooks::run as run_hook;
 pub use plan::{Estimate, Frozen, RestorePlan, plan};
 pub use private::open_private;
 pub use report::{Phases, Reached, Report, State};
