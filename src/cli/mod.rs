@@ -1,5 +1,6 @@
 //! The command line: one file per command, words in, words out.
 
+mod backup;
 mod completions;
 pub mod diagnostics;
 mod diff;
@@ -34,6 +35,7 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall backup nightly                 take a backup now
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -55,6 +57,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    Backup(backup::Backup),
     Explain(explain::Explain),
     Restore(Box<restore::Restore>),
     #[command(name = "release")]
@@ -92,6 +95,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::Backup(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),
