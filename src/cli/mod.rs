@@ -17,6 +17,7 @@ mod policy;
 mod schema;
 pub mod terminal;
 mod validate;
+mod wal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Wal(wal::Wal),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -90,6 +93,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Policy(command) => command.run(arguments.color),
+        Command::Wal(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -5,6 +5,7 @@ pub mod files;
 pub mod git;
 pub mod host;
 pub mod secret;
+pub mod signals;
 mod words;
 
 pub use words::ReadFault;
