@@ -74,12 +74,21 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    std::panic::catch_unwind(|| run(std::env::args_os()))
-        .unwrap_or_else(|_| {
-            eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
-            Exit::Fault
-        })
-        .into()
+    let exit = std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+        eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
+        Exit::Fault
+    });
+    // What PostgreSQL takes for "the log ends here" must not be said by mistake: it would begin a new timeline.
+    match exit {
+        Exit::Usage | Exit::Fault if answers_recovery() => Exit::Unfetched.into(),
+        exit => exit.into(),
+    }
+}
+
+/// This is a `restore_command`.
+fn answers_recovery() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    words.windows(2).any(|two| two[0] == "wal" && two[1] == "fetch")
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Exit {

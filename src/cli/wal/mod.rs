@@ -1,7 +1,9 @@
 //! `seawall wal`: PostgreSQL's archive and restore commands, and how far the archive reaches.
 
+mod fetch;
 mod push;
 mod settings;
+mod source;
 
 use clap::Subcommand;
 
@@ -11,12 +13,14 @@ use super::exit::{Exit, Trouble};
 #[derive(Debug, Subcommand)]
 pub enum Wal {
     Push(push::Push),
+    Fetch(fetch::Fetch),
 }
 
 impl Wal {
     pub fn run(&self) -> Result<Exit, Trouble> {
         match self {
             Wal::Push(command) => command.run(),
+            Wal::Fetch(command) => command.run(),
         }
     }
 }

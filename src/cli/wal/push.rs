@@ -44,7 +44,7 @@ impl Push {
         if markers.acknowledge(&self.file) {
             return Ok(Exit::Done);
         }
-        crate::world::signals::on_termination(|| std::process::exit(1));
+        crate::world::signals::on_termination(|_| std::process::exit(1));
         let pushed = settings::for_push(&site, &self.file, markers).and_then(|settings| wal::push(settings, &self.file));
         match pushed {
             Ok(_) => Ok(Exit::Done),

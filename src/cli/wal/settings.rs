@@ -13,13 +13,13 @@ use crate::units::Name;
 use crate::wal::{Destination, Markers, Place, Settings, WalFault, WalFaultKind, data_directory, destinations_digest, system_identifier};
 use crate::world::{clock, files};
 
-fn wal<'p>(site: &Site<'p>) -> Result<&'p model::Wal, SiteFault> {
+pub(super) fn wal<'p>(site: &Site<'p>) -> Result<&'p model::Wal, SiteFault> {
     let hint = "Add `wal: { store: …, timeout: 60s, keep: 30d }`.";
     site.policy.wal.as_ref().ok_or_else(|| SiteFault::new("the policy does not say where the write-ahead log goes", hint))
 }
 
 /// The stores that get the log, the policy's own first.
-fn stores(wal: &model::Wal) -> impl Iterator<Item = &Name> {
+pub(super) fn stores(wal: &model::Wal) -> impl Iterator<Item = &Name> {
     std::iter::once(&wal.store).chain(&wal.copies)
 }
 
