@@ -9,6 +9,7 @@ pub mod objectives;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;
+pub mod postgres;
 pub mod proof;
 pub mod recovery;
 pub mod retention;

@@ -2,12 +2,14 @@
 
 mod agreement;
 mod cli;
+mod clusters;
 mod diff;
 mod fuzz;
 mod invalid;
 mod inventories;
 mod layering;
 mod plan;
+mod postgres;
 mod retention;
 mod schedule;
 mod systems;

@@ -1,0 +1,30 @@
+//! A PostgreSQL server as a client sees it: connections, settings, backup mode, replication.
+//!
+//! Synchronous and small: one socket, PostgreSQL's protocol 3.0, plain SQL and the replication commands. There is no pool and
+//! nothing is retried here; a [`Fault`] says whether trying again may help.
+
+mod auth;
+mod backup;
+mod base_backup;
+mod cancel;
+mod connection;
+pub mod conninfo;
+mod fault;
+mod opening;
+mod replication;
+mod rows;
+mod said;
+mod server;
+mod sockets;
+mod tls;
+mod wire;
+
+pub use backup::{BackupSession, StartPoint, StopPoint};
+pub use base_backup::{Archive, BaseBackup, BaseBackupOptions, EndPoint, Piece};
+pub use cancel::Cancel;
+pub use connection::{Connection, Mode, Notice};
+pub use conninfo::Settings;
+pub use fault::{Fault, FaultKind};
+pub use replication::{SystemIdentity, TimelineHistory};
+pub use rows::{Row, Rows};
+pub use server::{Collation, Database, Extension, Server, Tablespace};
