@@ -19,4 +19,5 @@ pub mod schedule;
 pub mod site;
 pub mod store;
 pub mod units;
+pub mod wal;
 pub mod world;

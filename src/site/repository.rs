@@ -7,7 +7,7 @@ use super::{Site, SiteFault};
 use crate::format::layout::Repository;
 use crate::format::signature::{REPOSITORY, SignatureError, SigningKey, Writers};
 use crate::inventory::SystemIdentifier;
-use crate::store::{Put, Store};
+use crate::store::{FaultKind, Put, Store};
 use crate::units::{Instant, Key};
 
 /// The version of the layout.
@@ -95,11 +95,14 @@ impl Site<'_> {
     /// The repository of this policy; made when the store has none. A cluster that has one under another policy's name is not
     /// silently begun anew.
     pub fn repository(&self, store: &Store, cluster: SystemIdentifier, now: Instant) -> Result<Repository, SiteFault> {
-        if let Some(found) = self.find_repository(store)? {
+        // A directory is made by the first object that is put there; a bucket is not, and the put says so.
+        let unmade = matches!(store.folders(""), Err(fault) if fault.kind == FaultKind::NoStore);
+        if !unmade && let Some(found) = self.find_repository(store)? {
             return Ok(found);
         }
         let policy = self.policy.name.as_str();
-        if let Some(other) = repositories(store)?.into_iter().find(|about| about.system_identifier == cluster) {
+        let all = if unmade { Vec::new() } else { repositories(store)? };
+        if let Some(other) = all.into_iter().find(|about| about.system_identifier == cluster) {
             return Err(SiteFault::new(
                 format!(
                     "{} holds this cluster's backups already, as repository `{}` of the policy `{}`",

@@ -17,6 +17,7 @@ use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::{BackupId, Lsn, Name};
 use crate::world::clock;
+use crate::world::signals::{self, Ending};
 
 /// Bring a cluster back as it was at a moment: files from a backup, then the write-ahead log up to the target.
 ///
@@ -165,11 +166,19 @@ impl Restore {
         if let Some(exit) = self.agree(&plan)? {
             return Ok(exit);
         }
-        let mut report = self.copy(&site, &plan)?;
+        // Until the server is started, an interrupted restore leaves what cannot be started.
+        let ending = signals::ending()?;
+        let mut report = match self.copy(&site, &plan, &ending) {
+            Err(trouble) if ending.code().is_some() => {
+                eprintln!("error: {trouble}");
+                return Ok(Exit::Interrupted);
+            }
+            other => other?,
+        };
         if let Some(server) = &mut server {
             // Its files are whole: from here on it is the server's own affair whether this goes on.
             self.keep(&site, &report);
-            self.recover(&site, &plan, server, &mut report)?;
+            self.recover(&plan, server, &mut report, &ending)?;
         }
         self.keep(&site, &report);
         print(&match self.way.format {
@@ -240,19 +249,19 @@ impl Restore {
         if answer.trim().eq_ignore_ascii_case("yes") { Ok(None) } else { Err(Trouble::failed("nothing was done", "")) }
     }
 
-    fn copy(&self, site: &Site<'_>, plan: &RestorePlan) -> Result<Report, Trouble> {
-        let watch = progress::Watch::start(plan.chosen.descriptor.size, self.way.format == Format::Json);
+    fn copy(&self, site: &Site<'_>, plan: &RestorePlan, ending: &Ending) -> Result<Report, Trouble> {
+        let watch = progress::Watch::start(plan.chosen.descriptor.size, self.way.format == Format::Json, ending.clone());
         let result = restore::carry_out(site, plan, watch.progress());
         watch.end();
         Ok(result?)
     }
 
-    fn recover(&self, site: &Site<'_>, plan: &RestorePlan, server: &mut Server<'_>, report: &mut Report) -> Result<(), Trouble> {
+    fn recover(&self, plan: &RestorePlan, server: &mut Server<'_>, report: &mut Report, ending: &Ending) -> Result<(), Trouble> {
         let mut line = progress::Line::new(self.way.format == Format::Json);
         server.start()?;
         let recovered = server.follow(&mut |following: &Following| {
             line.say(&text::following(plan, following));
-            true
+            ending.code().is_none()
         });
         line.end();
         let recovered = recovered?;
@@ -262,7 +271,6 @@ impl Restore {
         report.seconds.ready = matches!(recovered.reached.state, State::Promoted | State::Standby).then_some(report.seconds.total);
         report.reached = Some(recovered.reached);
         report.ended = clock::now();
-        let _ = site;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::pipeline::restore::Progress;
 use crate::units::Bytes;
+use crate::world::signals::Ending;
 
 /// One line that is written again and again on a terminal, and now and then elsewhere.
 #[derive(Debug)]
@@ -60,12 +61,15 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(size: u64, to_stderr: bool) -> Watch {
+    pub(super) fn start(size: u64, to_stderr: bool, ending: Ending) -> Watch {
         let (progress, over) = (Arc::new(Progress::default()), Arc::new(AtomicBool::new(false)));
         let (seen, ended) = (progress.clone(), over.clone());
         let thread = std::thread::spawn(move || {
             let (began, mut line) = (Instant::now(), Line::new(to_stderr));
             while !ended.load(Ordering::Relaxed) {
+                if ending.code().is_some() {
+                    seen.cancelled.store(true, Ordering::Relaxed);
+                }
                 line.say(&copied(seen.done.load(Ordering::Relaxed), size, began.elapsed()));
                 std::thread::park_timeout(Duration::from_millis(100));
             }

@@ -13,8 +13,7 @@ pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progre
     let mut worker = Worker { files: Files::new(ground, how), progress, fetched: Vec::new(), expanded: Vec::new(), expander: None };
     while let Some(batch) = feed.next()? {
         if progress.cancelled.load(Ordering::Relaxed) {
-            let error = std::io::Error::new(std::io::ErrorKind::Interrupted, "it was interrupted");
-            return Err(PipelineFault::file("the restore", error));
+            return Err(PipelineFault::Interrupted);
         }
         Progress::add(&progress.frames, batch.frames.len() as u64);
         for run in worker.wanted(&batch, how)? {
