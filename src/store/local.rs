@@ -160,7 +160,7 @@ impl Local {
         Ok(bytes.into())
     }
 
-    pub(super) fn list_each(&self, prefix: &str, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
+    pub(super) fn list_after(&self, prefix: &str, after: Option<&Key>, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
         let start = self.root.join(prefix);
         match fs::metadata(&start) {
             Ok(_) => {}

@@ -4,9 +4,13 @@
 //! an event loop (the clouds) keeps it to itself. Objects are immutable: they are put once under a name of their own and
 //! never overwritten. An object is visible whole or not at all, and what `put_new` or `finish` returned is durable.
 
+mod cloud;
 mod fault;
 mod key;
 mod local;
+mod pace;
+mod patience;
+mod probe;
 mod reader;
 mod settings;
 mod upload;
@@ -23,6 +27,7 @@ pub use settings::{Place, Settings, Sse};
 pub use upload::Upload;
 
 use crate::units::Instant;
+use cloud::{Cloud, CloudReader, CloudUpload};
 use local::Local;
 
 /// The largest object that is put in one piece, and so the largest that can be put "only if it is absent".
@@ -37,6 +42,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 enum Kind {
     Local(Arc<Local>),
+    Cloud(Arc<Cloud>),
 }
 
 /// What a store says about an object.
@@ -48,6 +54,17 @@ pub struct Meta {
     pub modified: Instant,
     /// It lies in an archive class and must be requested and waited for.
     pub frozen: bool,
+}
+
+/// How an object of an archive class stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thaw {
+    /// It can be read now.
+    Readable,
+    /// It has been asked for and will come.
+    Underway,
+    /// Nobody has asked for it.
+    Frozen,
 }
 
 /// What became of a put-if-absent.
@@ -63,9 +80,7 @@ impl Store {
     pub fn open(settings: &Settings) -> Result<Store, Fault> {
         match &settings.place {
             Place::Local { path } => Ok(Store { kind: Kind::Local(Arc::new(Local::open(path)?)) }),
-            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => {
-                Err(Fault::new(FaultKind::Config, "this kind of store cannot be opened yet", "Use a local store."))
-            }
+            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Ok(Store { kind: Kind::Cloud(Arc::new(Cloud::open(settings)?)) }),
         }
     }
 
@@ -73,6 +88,7 @@ impl Store {
     pub fn url(&self) -> String {
         match &self.kind {
             Kind::Local(local) => local.url(),
+            Kind::Cloud(cloud) => cloud.url(),
         }
     }
 
@@ -80,6 +96,7 @@ impl Store {
     pub fn put_new(&self, key: &Key, body: Bytes) -> Result<Put, Fault> {
         match &self.kind {
             Kind::Local(local) => local.put_new(key, &body),
+            Kind::Cloud(cloud) => cloud.put_new(key, body),
         }
     }
 
@@ -87,6 +104,7 @@ impl Store {
     pub fn replace(&self, key: &Key, body: Bytes) -> Result<(), Fault> {
         match &self.kind {
             Kind::Local(local) => local.replace(key, &body),
+            Kind::Cloud(cloud) => cloud.replace(key, body),
         }
     }
 
@@ -94,6 +112,7 @@ impl Store {
     pub fn upload(&self, key: &Key) -> Result<Upload, Fault> {
         match &self.kind {
             Kind::Local(local) => Ok(Upload::local(local.upload(key)?)),
+            Kind::Cloud(cloud) => Ok(Upload::cloud(CloudUpload::begin(cloud, key)?)),
         }
     }
 
@@ -101,6 +120,7 @@ impl Store {
     pub fn head(&self, key: &Key) -> Result<Option<Meta>, Fault> {
         match &self.kind {
             Kind::Local(local) => local.head(key),
+            Kind::Cloud(cloud) => cloud.head(key),
         }
     }
 
@@ -108,6 +128,7 @@ impl Store {
     pub fn get(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
         match &self.kind {
             Kind::Local(local) => local.get(key, limit),
+            Kind::Cloud(cloud) => cloud.get(key, limit),
         }
     }
 
@@ -115,6 +136,7 @@ impl Store {
     pub fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, Fault> {
         match &self.kind {
             Kind::Local(local) => local.get_range(key, range),
+            Kind::Cloud(cloud) => cloud.get_range(key, range),
         }
     }
 
@@ -122,13 +144,22 @@ impl Store {
     pub fn reader(&self, key: &Key, range: Range<u64>) -> Result<Reader, Fault> {
         match &self.kind {
             Kind::Local(local) => Ok(Reader::local(local.file(key)?, key.clone(), range)),
+            Kind::Cloud(cloud) => Ok(Reader::cloud(CloudReader::open(cloud, key, range.clone())?, key.clone(), range)),
         }
     }
 
-    /// Every object whose name begins with `prefix` (whole path segments), in the order of their names, in pages of bounded memory.
+    /// Every object below `prefix` (whole path segments; all objects when it is empty), in pages of bounded memory.
+    ///
+    /// The order is that of the bytes of whole names, in every store: `a-b` comes before `a/b`, because `-` is before `/`.
     pub fn list_each(&self, prefix: &str, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
+        self.list_after(prefix, None, each)
+    }
+
+    /// The same from the first name after `after` on.
+    pub fn list_after(&self, prefix: &str, after: Option<&Key>, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
         match &self.kind {
-            Kind::Local(local) => local.list_each(prefix, each),
+            Kind::Local(local) => local.list_after(prefix, after, each),
+            Kind::Cloud(cloud) => cloud.list_after(prefix, after, each),
         }
     }
 
@@ -146,6 +177,7 @@ impl Store {
     pub fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
         match &self.kind {
             Kind::Local(local) => local.folders(prefix),
+            Kind::Cloud(cloud) => cloud.folders(prefix),
         }
     }
 
@@ -153,6 +185,29 @@ impl Store {
     pub fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
         match &self.kind {
             Kind::Local(local) => local.delete(keys),
+            Kind::Cloud(cloud) => cloud.delete(keys),
         }
+    }
+
+    /// How an object of an archive class stands, or `None` when there is no such object.
+    pub fn thaw_state(&self, key: &Key) -> Result<Option<Thaw>, Fault> {
+        match &self.kind {
+            Kind::Local(local) => Ok(local.head(key)?.map(|_| Thaw::Readable)),
+            Kind::Cloud(cloud) => cloud.thaw_state(key),
+        }
+    }
+
+    /// Asks for an object of an archive class, to be readable for some days. It takes hours: see [`Store::thaw_state`].
+    pub fn thaw(&self, key: &Key, days: u32) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.file(key).map(drop),
+            Kind::Cloud(cloud) => cloud.thaw(key, days),
+        }
+    }
+
+    /// Whether the store really refuses to put what is there already: some say they do and do not. Everything that must
+    /// not be overwritten rests on it, so it is asked at the first use.
+    pub fn check_conditional_put(&self, below: &str) -> Result<(), Fault> {
+        probe::conditional_put(self, below)
     }
 }

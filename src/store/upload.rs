@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::cloud::{self, CloudUpload};
 use super::{Fault, local};
 
 /// One object on its way, in pieces of equal size that may be put in any order. Dropped before `finish`, nothing stays of it.
@@ -11,6 +12,7 @@ pub struct Upload {
 #[derive(Debug)]
 enum Kind {
     Local(local::LocalUpload),
+    Cloud(Box<CloudUpload>),
 }
 
 impl Upload {
@@ -18,10 +20,15 @@ impl Upload {
         Upload { kind: Kind::Local(upload) }
     }
 
+    pub(super) fn cloud(upload: CloudUpload) -> Upload {
+        Upload { kind: Kind::Cloud(Box::new(upload)) }
+    }
+
     /// How large every piece but the last must be.
     pub fn piece_size(&self) -> usize {
         match &self.kind {
             Kind::Local(_) => local::PIECE_SIZE,
+            Kind::Cloud(_) => cloud::PIECE_SIZE,
         }
     }
 
@@ -29,6 +36,7 @@ impl Upload {
     pub fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         match &mut self.kind {
             Kind::Local(upload) => upload.put(index, &piece),
+            Kind::Cloud(upload) => upload.put(index, piece),
         }
     }
 
@@ -36,6 +44,7 @@ impl Upload {
     pub fn finish(self) -> Result<(), Fault> {
         match self.kind {
             Kind::Local(upload) => upload.finish(),
+            Kind::Cloud(upload) => upload.finish(),
         }
     }
 }
