@@ -6,6 +6,7 @@
 
 mod cloud;
 mod fault;
+mod faulty;
 mod key;
 mod local;
 mod pace;
@@ -16,11 +17,12 @@ mod settings;
 mod upload;
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 pub use fault::{Fault, FaultKind};
+pub use faulty::{Call, Effect, Faults, Tally};
 pub use key::{BadKey, Key};
 pub use reader::Reader;
 pub use settings::{Place, Settings, Sse};
@@ -28,6 +30,7 @@ pub use upload::Upload;
 
 use crate::units::Instant;
 use cloud::{Cloud, CloudReader, CloudUpload};
+use faulty::{Faulty, FaultyReader, FaultyUpload};
 use local::Local;
 
 /// The largest object that is put in one piece, and so the largest that can be put "only if it is absent".
@@ -43,6 +46,7 @@ pub struct Store {
 enum Kind {
     Local(Arc<Local>),
     Cloud(Arc<Cloud>),
+    Faulty(Arc<Faulty>),
 }
 
 /// What a store says about an object.
@@ -77,11 +81,24 @@ pub enum Put {
 
 impl Store {
     /// Opens a place. Only what can be known without asking it is checked.
+    ///
+    /// In builds with debug assertions, and only there, `SEAWALL_TEST_FAULTS` makes every store that the process opens a
+    /// faulty one (see [`Faults`] for how it is written); calls are then counted over all stores of the process.
     pub fn open(settings: &Settings) -> Result<Store, Fault> {
-        match &settings.place {
-            Place::Local { path } => Ok(Store { kind: Kind::Local(Arc::new(Local::open(path)?)) }),
-            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Ok(Store { kind: Kind::Cloud(Arc::new(Cloud::open(settings)?)) }),
+        let kind = match &settings.place {
+            Place::Local { path } => Kind::Local(Arc::new(Local::open(path, settings.upload_limit)?)),
+            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Kind::Cloud(Arc::new(Cloud::open(settings)?)),
+        };
+        let store = Store { kind };
+        match faults_of_test()? {
+            Some(faults) => Ok(Store::faulty(store, faults)),
+            None => Ok(store),
         }
+    }
+
+    /// A store that misbehaves on schedule. For tests: see [`Faults`].
+    pub fn faulty(inner: Store, faults: Faults) -> Store {
+        Store { kind: Kind::Faulty(Arc::new(Faulty::new(inner, faults))) }
     }
 
     /// Where it is, for messages: `s3://bucket/prefix`. Never with a secret in it.
@@ -89,6 +106,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.url(),
             Kind::Cloud(cloud) => cloud.url(),
+            Kind::Faulty(faulty) => faulty.inner.url(),
         }
     }
 
@@ -97,6 +115,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.put_new(key, &body),
             Kind::Cloud(cloud) => cloud.put_new(key, body),
+            Kind::Faulty(faulty) => faulty.put_new(key, &body),
         }
     }
 
@@ -105,6 +124,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.replace(key, &body),
             Kind::Cloud(cloud) => cloud.replace(key, body),
+            Kind::Faulty(faulty) => faulty.replace(key, &body),
         }
     }
 
@@ -113,6 +133,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(Upload::local(local.upload(key)?)),
             Kind::Cloud(cloud) => Ok(Upload::cloud(CloudUpload::begin(cloud, key)?)),
+            Kind::Faulty(faulty) => Ok(Upload::faulty(FaultyUpload::begin(faulty, key)?)),
         }
     }
 
@@ -121,6 +142,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.head(key),
             Kind::Cloud(cloud) => cloud.head(key),
+            Kind::Faulty(faulty) => faulty.head(key),
         }
     }
 
@@ -129,6 +151,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.get(key, limit),
             Kind::Cloud(cloud) => cloud.get(key, limit),
+            Kind::Faulty(faulty) => faulty.get(key, limit),
         }
     }
 
@@ -137,6 +160,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.get_range(key, range),
             Kind::Cloud(cloud) => cloud.get_range(key, range),
+            Kind::Faulty(faulty) => faulty.get_range(key, range),
         }
     }
 
@@ -145,6 +169,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(Reader::local(local.file(key)?, key.clone(), range)),
             Kind::Cloud(cloud) => Ok(Reader::cloud(CloudReader::open(cloud, key, range.clone())?, key.clone(), range)),
+            Kind::Faulty(faulty) => Ok(Reader::faulty(FaultyReader::open(faulty, key, range.clone())?, key.clone(), range)),
         }
     }
 
@@ -160,6 +185,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.list_after(prefix, after, each),
             Kind::Cloud(cloud) => cloud.list_after(prefix, after, each),
+            Kind::Faulty(faulty) => faulty.list_after(prefix, after, each),
         }
     }
 
@@ -178,6 +204,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.folders(prefix),
             Kind::Cloud(cloud) => cloud.folders(prefix),
+            Kind::Faulty(faulty) => faulty.folders(prefix),
         }
     }
 
@@ -186,6 +213,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.delete(keys),
             Kind::Cloud(cloud) => cloud.delete(keys),
+            Kind::Faulty(faulty) => faulty.delete(keys),
         }
     }
 
@@ -194,6 +222,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(local.head(key)?.map(|_| Thaw::Readable)),
             Kind::Cloud(cloud) => cloud.thaw_state(key),
+            Kind::Faulty(faulty) => faulty.thaw_state(key),
         }
     }
 
@@ -202,6 +231,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => local.file(key).map(drop),
             Kind::Cloud(cloud) => cloud.thaw(key, days),
+            Kind::Faulty(faulty) => faulty.thaw(key, days),
         }
     }
 
@@ -210,4 +240,13 @@ impl Store {
     pub fn check_conditional_put(&self, below: &str) -> Result<(), Fault> {
         probe::conditional_put(self, below)
     }
+}
+
+/// One schedule for the whole process.
+fn faults_of_test() -> Result<Option<Faults>, Fault> {
+    static FAULTS: OnceLock<Result<Option<Faults>, Fault>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return Ok(None);
+    }
+    FAULTS.get_or_init(|| std::env::var("SEAWALL_TEST_FAULTS").ok().map(|text| text.parse()).transpose()).clone()
 }

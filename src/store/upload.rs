@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::cloud::{self, CloudUpload};
+use super::faulty::FaultyUpload;
 use super::{Fault, local};
 
 /// One object on its way, in pieces of equal size that may be put in any order. Dropped before `finish`, nothing stays of it.
@@ -13,6 +14,7 @@ pub struct Upload {
 enum Kind {
     Local(local::LocalUpload),
     Cloud(Box<CloudUpload>),
+    Faulty(Box<FaultyUpload>),
 }
 
 impl Upload {
@@ -24,11 +26,16 @@ impl Upload {
         Upload { kind: Kind::Cloud(Box::new(upload)) }
     }
 
+    pub(super) fn faulty(upload: FaultyUpload) -> Upload {
+        Upload { kind: Kind::Faulty(Box::new(upload)) }
+    }
+
     /// How large every piece but the last must be.
     pub fn piece_size(&self) -> usize {
         match &self.kind {
             Kind::Local(_) => local::PIECE_SIZE,
             Kind::Cloud(_) => cloud::PIECE_SIZE,
+            Kind::Faulty(upload) => upload.inner.piece_size(),
         }
     }
 
@@ -37,6 +44,7 @@ impl Upload {
         match &mut self.kind {
             Kind::Local(upload) => upload.put(index, &piece),
             Kind::Cloud(upload) => upload.put(index, piece),
+            Kind::Faulty(upload) => upload.put(index, &piece),
         }
     }
 
@@ -45,6 +53,7 @@ impl Upload {
         match self.kind {
             Kind::Local(upload) => upload.finish(),
             Kind::Cloud(upload) => upload.finish(),
+            Kind::Faulty(upload) => upload.finish(),
         }
     }
 }

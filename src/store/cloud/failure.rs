@@ -82,7 +82,8 @@ const KEY_HINT: &str = "Check which credentials are used: environment, profile, 
 const REGION_HINT: &str = "Write the bucket's own region into the store.";
 
 fn kind_of(answer: &Answer) -> (FaultKind, &'static str) {
-    let locked = |text: &str| ["object lock", "retention", "worm", "legal hold"].iter().any(|word| text.to_ascii_lowercase().contains(word));
+    let locked =
+        |text: &str| ["object lock", "retention", "worm", "legal hold"].iter().any(|word| text.to_ascii_lowercase().contains(word));
     match (answer.status, answer.code.as_str()) {
         (_, "NoSuchBucket" | "ContainerNotFound" | "BucketNotFound" | "ContainerBeingDeleted") => {
             (FaultKind::NoStore, "Seawall makes no buckets: make it, or mend its name.")
@@ -94,12 +95,17 @@ fn kind_of(answer: &Answer) -> (FaultKind, &'static str) {
         }
         (_, "RequestTimeTooSkewed") => (FaultKind::Denied, CLOCK_HINT),
         (_, "ExpiredToken" | "TokenRefreshRequired") => (FaultKind::Denied, "The credentials have run out."),
-        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AuthenticationFailed") | (401, _) => (FaultKind::Denied, KEY_HINT),
-        (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => (FaultKind::Config, REGION_HINT),
-        // Damaged on the way, so worth another try.
-        (400, "RequestTimeout" | "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "Md5Mismatch") => {
-            (FaultKind::Transient, "")
+        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AuthenticationFailed") | (401, _) => {
+            (FaultKind::Denied, KEY_HINT)
         }
+        (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
+            (FaultKind::Config, REGION_HINT)
+        }
+        // Damaged on the way, so worth another try.
+        (
+            400,
+            "RequestTimeout" | "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "Md5Mismatch",
+        ) => (FaultKind::Transient, ""),
         (409, "ConditionalRequestConflict" | "OperationAborted") => (FaultKind::Transient, ""),
         (403, _) if locked(&answer.message) => (FaultKind::Locked, ""),
         (403, _) => (FaultKind::Denied, ""),
@@ -130,7 +136,8 @@ fn unreachable(error: &HttpError) -> String {
 }
 
 fn certificate_refused(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let wrapped = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let wrapped =
+        error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match error.downcast_ref::<rustls::Error>().or(wrapped)? {
         rustls::Error::InvalidCertificate(why) => Some(format!("the server's certificate is not accepted: {why}")),
         rustls::Error::NoCertificatesPresented => Some("the server shows no certificate".to_owned()),
@@ -144,9 +151,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_from_what_stays() {
-        let kind = |status, code: &str, message: &str| {
-            kind_of(&Answer { status, code: code.to_owned(), message: message.to_owned() }).0
-        };
+        let kind = |status, code: &str, message: &str| kind_of(&Answer { status, code: code.to_owned(), message: message.to_owned() }).0;
         assert_eq!(kind(404, "NoSuchBucket", ""), FaultKind::NoStore);
         assert_eq!(kind(404, "NoSuchKey", ""), FaultKind::Absent);
         assert_eq!(kind(403, "AccessDenied", "Access Denied"), FaultKind::Denied);

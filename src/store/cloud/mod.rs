@@ -360,7 +360,7 @@ impl Cloud {
         if size > limit as u64 {
             return Ok(None);
         }
-        let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(limit));
+        let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(usize::MAX).min(2 * PIECE_SIZE));
         drain(found, size, &mut bytes).await?;
         Ok(Some(bytes.freeze()))
     }
@@ -379,7 +379,7 @@ impl Cloud {
     async fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, Fault> {
         let path = self.path(key)?;
         let wanted = range.end.saturating_sub(range.start);
-        let mut bytes = BytesMut::with_capacity(usize::try_from(wanted).unwrap_or(0));
+        let mut bytes = BytesMut::with_capacity(usize::try_from(wanted).unwrap_or(usize::MAX).min(2 * PIECE_SIZE));
         if wanted == 0 {
             return Ok(bytes.freeze());
         }

@@ -11,10 +11,10 @@ use object_store::client::HttpConnector;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, HeaderValue, RetryConfig, StaticCredentialProvider};
 
+use super::Client;
 use super::credentials::Watched;
 use super::profile::{FromProfile, Profile};
 use super::wire::{Dial, Dialect};
-use super::Client;
 use crate::store::{Fault, FaultKind, Sse};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +44,8 @@ fn options(http: bool, ca: Option<&Path>) -> Result<ClientOptions, Fault> {
         .with_http1_only()
         .with_user_agent(HeaderValue::from_static(concat!("seawall/", env!("CARGO_PKG_VERSION"))));
     if let Some(path) = ca {
-        let unread = |why: String| config(format!("the certificates in {} cannot be read: {why}", path.display()), "It should be a PEM file.");
+        let unread =
+            |why: String| config(format!("the certificates in {} cannot be read: {why}", path.display()), "It should be a PEM file.");
         let pem = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
         let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| unread("it is no PEM file".to_owned()))?;
         if certificates.is_empty() {
@@ -85,7 +86,8 @@ pub(super) fn s3(settings: &S3<'_>) -> Result<Client, Fault> {
     let of_profile = |setting: &str| profile.as_ref().and_then(|profile| profile.get(setting)).map(str::to_owned);
     let region = settings.region.map(str::to_owned).or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
     let region = region.or_else(|| of_profile("region")).unwrap_or_else(|| "us-east-1".to_owned());
-    let endpoint = settings.endpoint.map(str::to_owned).or_else(|| variable("AWS_ENDPOINT_URL_S3")).or_else(|| variable("AWS_ENDPOINT_URL"));
+    let endpoint =
+        settings.endpoint.map(str::to_owned).or_else(|| variable("AWS_ENDPOINT_URL_S3")).or_else(|| variable("AWS_ENDPOINT_URL"));
     let endpoint = endpoint.or_else(|| of_profile("endpoint_url"));
     let bundle = variable("AWS_CA_BUNDLE").or_else(|| of_profile("ca_bundle"));
     let ca = settings.ca.or(bundle.as_deref().map(Path::new));
@@ -142,11 +144,7 @@ fn s3_profile(named: Option<&str>) -> Result<Option<Profile>, Fault> {
 }
 
 /// A profile the policy names, environment, web identity, shared files, container, machine: the first that is there.
-fn s3_credentials(
-    builder: &AmazonS3Builder,
-    profile: Option<&Profile>,
-    named: bool,
-) -> Result<(AwsCredentialProvider, bool), Fault> {
+fn s3_credentials(builder: &AmazonS3Builder, profile: Option<&Profile>, named: bool) -> Result<(AwsCredentialProvider, bool), Fault> {
     let from_profile = profile.filter(|profile| profile.has_credentials());
     if let Some(profile) = from_profile
         && named
@@ -206,9 +204,10 @@ pub(super) fn azure(settings: &Azure<'_>) -> Result<Client, Fault> {
     if let Some(endpoint) = settings.endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
-    let given = ["KEY", "ACCESS_KEY"].iter().any(|end| {
-        variable(&format!("AZURE_STORAGE_{end}")).is_some() || variable(&format!("AZURE_STORAGE_ACCOUNT_{end}")).is_some()
-    }) || variable("AZURE_CLIENT_ID").is_some()
+    let given = ["KEY", "ACCESS_KEY"]
+        .iter()
+        .any(|end| variable(&format!("AZURE_STORAGE_{end}")).is_some() || variable(&format!("AZURE_STORAGE_ACCOUNT_{end}")).is_some())
+        || variable("AZURE_CLIENT_ID").is_some()
         || variable("AZURE_STORAGE_SAS_TOKEN").is_some()
         || variable("AZURE_STORAGE_SAS_KEY").is_some();
     let from = builder.clone().build().map_err(unbuilt)?.credentials().clone();

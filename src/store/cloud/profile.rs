@@ -59,7 +59,9 @@ impl Profile {
     }
 
     pub(super) fn has_credentials(&self) -> bool {
-        ["aws_access_key_id", "credential_process", "role_arn", "sso_session", "sso_start_url"].iter().any(|known| self.get(known).is_some())
+        ["aws_access_key_id", "credential_process", "role_arn", "sso_session", "sso_start_url"]
+            .iter()
+            .any(|known| self.get(known).is_some())
     }
 
     fn credential(&self) -> Result<(AwsCredential, Option<Duration>), NoCredentials> {
@@ -162,7 +164,12 @@ fn words(command: &str) -> Vec<String> {
 /// Hands out a profile's credentials, and reads them again when they may have changed.
 pub(super) struct FromProfile {
     name: String,
-    cached: Arc<Mutex<Option<(Arc<AwsCredential>, Instant)>>>,
+    cached: Arc<Mutex<Option<Kept>>>,
+}
+
+struct Kept {
+    credential: Arc<AwsCredential>,
+    until: Instant,
 }
 
 impl FromProfile {
@@ -175,15 +182,15 @@ impl FromProfile {
         // Files and a program: not on the event loop's own threads.
         let read = tokio::task::spawn_blocking(move || {
             let mut cached = cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some((credential, until)) = &*cached
-                && Instant::now() < *until
+            if let Some(kept) = &*cached
+                && Instant::now() < kept.until
             {
-                return Ok(credential.clone());
+                return Ok(kept.credential.clone());
             }
             let profile = Profile::read(&name).ok_or_else(|| NoCredentials::new(format!("there is no profile `{name}` any more")))?;
             let (credential, left) = profile.credential()?;
             let credential = Arc::new(credential);
-            *cached = Some((credential.clone(), Instant::now() + left.unwrap_or(READ_AGAIN)));
+            *cached = Some(Kept { credential: credential.clone(), until: Instant::now() + left.unwrap_or(READ_AGAIN) });
             Ok(credential)
         });
         match read.await {
@@ -202,7 +209,9 @@ impl fmt::Debug for FromProfile {
 impl CredentialProvider for FromProfile {
     type Credential = AwsCredential;
 
-    fn get_credential<'life, 'future>(&'life self) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'future>>
+    fn get_credential<'life, 'future>(
+        &'life self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'future>>
     where
         'life: 'future,
         Self: 'future,
@@ -220,7 +229,8 @@ mod tests {
         let credentials = "[default]\naws_access_key_id = A\n[backup] # ours\naws_access_key_id=B\naws_secret_access_key = S+/=\n";
         let found = section(credentials, "backup", false).expect("it is there");
         assert_eq!(found["aws_secret_access_key"], "S+/=");
-        let config = "[default]\nregion = us-east-1\n\n[profile backup]\nregion=eu-central-1 # home\ns3 =\n  region = wrong\n[other]\nregion = x\n";
+        let config =
+            "[default]\nregion = us-east-1\n\n[profile backup]\nregion=eu-central-1 # home\ns3 =\n  region = wrong\n[other]\nregion = x\n";
         assert_eq!(section(config, "backup", true).expect("it is there")["region"], "eu-central-1");
         assert_eq!(section(config, "default", true).expect("it is there")["region"], "us-east-1");
         assert_eq!(section(config, "other", true), None);
@@ -238,6 +248,8 @@ mod tests {
         assert!(left.expect("they end") > Duration::from_secs(3600));
         let refused = ask("false", "p").expect_err("it fails").to_string();
         assert!(refused.contains("the `credential_process` of profile `p` failed"), "{refused}");
-        assert!(!format!("{:?}", Profile { name: "p".into(), settings: Section::from([("k".into(), "secret".into())]) }).contains("secret"));
+        assert!(
+            !format!("{:?}", Profile { name: "p".into(), settings: Section::from([("k".into(), "secret".into())]) }).contains("secret")
+        );
     }
 }

@@ -30,8 +30,14 @@ pub(in crate::store) struct CloudReader {
 impl CloudReader {
     /// Waits for the first bytes, so that an absent object is known here and not somewhere in the middle of a stream.
     pub(in crate::store) fn open(cloud: &Arc<Cloud>, key: &Key, range: Range<u64>) -> Result<CloudReader, Fault> {
-        let mut reader =
-            CloudReader { cloud: cloud.clone(), key: key.clone(), now: Bytes::new(), coming: VecDeque::new(), rest: range, next_size: FIRST };
+        let mut reader = CloudReader {
+            cloud: cloud.clone(),
+            key: key.clone(),
+            now: Bytes::new(),
+            coming: VecDeque::new(),
+            rest: range,
+            next_size: FIRST,
+        };
         reader.advance()?;
         Ok(reader)
     }

@@ -20,7 +20,11 @@ fn runtime() -> Result<&'static Runtime, Fault> {
         built.map_err(|error| error.to_string())
     };
     RUNTIME.get_or_init(start).as_ref().map_err(|error| {
-        Fault::new(FaultKind::Other, format!("the threads for object storage cannot be started: {error}"), "Look at the limit of processes.")
+        Fault::new(
+            FaultKind::Other,
+            format!("the threads for object storage cannot be started: {error}"),
+            "Look at the limit of processes.",
+        )
     })
 }
 

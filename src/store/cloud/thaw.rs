@@ -42,7 +42,9 @@ impl Cloud {
                 return Err(Fault::new(FaultKind::Config, message, "Move it to a warm tier by the service's own means."));
             };
             let path = this.path(&key)?;
-            let body = format!("<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>");
+            let body = format!(
+                "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
+            );
             let asked = this.patiently(SILENCE, || async {
                 let options = SignedUrlOptions::default().with_query([("restore", "")]);
                 let method = "POST".parse().map_err(|_| odd())?;

@@ -72,7 +72,8 @@ impl CloudUpload {
         }
         if index >= MOST_PIECES {
             let most = (u64::from(MOST_PIECES) * PIECE_SIZE as u64) >> 30;
-            return Err(self.refuse(format_args!("it is larger than {most} GiB, the most that one object can have"), "Cut it into several objects."));
+            return Err(self
+                .refuse(format_args!("it is larger than {most} GiB, the most that one object can have"), "Cut it into several objects."));
         }
         if piece.len() > PIECE_SIZE || self.sizes.insert(index, piece.len()).is_some() {
             return Err(self.refuse(format_args!("piece {index} came twice or is too long"), "This is a bug in Seawall: please report it."));
