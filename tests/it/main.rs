@@ -10,4 +10,6 @@ mod layering;
 mod plan;
 mod retention;
 mod schedule;
+mod servers;
+mod stores;
 mod systems;
