@@ -199,7 +199,8 @@ impl Store {
         Ok(all)
     }
 
-    /// The names directly below `prefix`, of "folders" only, in order.
+    /// The names directly below `prefix`, of "folders" only, in order. A folder may still be named for a while after its last
+    /// object was deleted.
     pub fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
         match &self.kind {
             Kind::Local(local) => local.folders(prefix),

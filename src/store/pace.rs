@@ -17,7 +17,8 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(rate: Rate) -> Pace {
-        Pace { rate, paid: Mutex::new(Instant::now()) }
+        let now = Instant::now();
+        Pace { rate, paid: Mutex::new(now.checked_sub(BURST).unwrap_or(now)) }
     }
 
     /// Lets `bytes` through: how long to wait before they are sent.

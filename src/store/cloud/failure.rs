@@ -17,6 +17,8 @@ pub(super) struct Failure {
     pub(super) exists: bool,
     /// An earlier attempt at the same thing failed without our knowing whether it had its effect.
     pub(super) unclear: bool,
+    /// There was an answer, and it could not be understood.
+    pub(super) senseless: bool,
     /// As the service spells it; empty when it gave none.
     pub(super) code: String,
     pub(super) said: String,
@@ -25,7 +27,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: FaultKind, said: impl Into<String>, hint: &'static str) -> Failure {
-        Failure { kind, exists: false, unclear: false, code: String::new(), said: said.into(), hint }
+        Failure { kind, exists: false, unclear: false, senseless: false, code: String::new(), said: said.into(), hint }
     }
 
     pub(super) fn slow(limit: Duration) -> Failure {
@@ -59,7 +61,10 @@ impl Failure {
             }
             object_store::Error::InvalidPath { .. } => Failure::new(FaultKind::Config, "the name is not possible there", ""),
             // What is left is an answer that made no sense: cut short, or not from the store.
-            _ => Failure::new(FaultKind::Transient, connection.map_or_else(|| "the answer made no sense".to_owned(), unreachable), ""),
+            _ => match connection {
+                Some(connection) => Failure::new(FaultKind::Transient, unreachable(connection), ""),
+                None => Failure { senseless: true, ..Failure::new(FaultKind::Transient, "the answer made no sense", "") },
+            },
         }
     }
 
@@ -68,7 +73,7 @@ impl Failure {
         let said = [answer.status.to_string(), answer.code.clone(), answer.message.clone()];
         let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
         let exists = answer.status == 412 || (answer.status == 409 && answer.code.ends_with("AlreadyExists"));
-        Failure { kind, exists, unclear: false, code: answer.code.clone(), said, hint }
+        Failure { kind, exists, unclear: false, senseless: false, code: answer.code.clone(), said, hint }
     }
 
     pub(super) fn is_transient(&self) -> bool {
@@ -136,9 +141,11 @@ fn unreachable(error: &HttpError) -> String {
 }
 
 fn certificate_refused(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let wrapped =
-        error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match error.downcast_ref::<rustls::Error>().or(wrapped)? {
+    // An error wrapped into one of input and output is not among its sources.
+    if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        return certificate_refused(inner);
+    }
+    match error.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(why) => Some(format!("the server's certificate is not accepted: {why}")),
         rustls::Error::NoCertificatesPresented => Some("the server shows no certificate".to_owned()),
         _ => None,

@@ -7,7 +7,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListResult};
 
 use super::failure::Failure;
 use super::wire::Heard;
-use super::{Cloud, Doing, SILENCE, meta, runtime};
+use super::{Cloud, Doing, meta, runtime};
 use crate::store::{Fault, Key, Meta};
 
 const PAGE: usize = 1_000;
@@ -32,7 +32,7 @@ impl Cloud {
             };
             self.client.pages().list_paginated(Some(prefix).filter(|prefix| !prefix.is_empty()), options)
         };
-        self.patiently(SILENCE, attempt).await
+        self.patiently(self.silence(), attempt).await
     }
 
     fn below(&self, prefix: &str) -> String {
@@ -62,29 +62,91 @@ impl Cloud {
         each: &mut dyn FnMut(Meta) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
         let below = self.below(prefix);
+        // Servers that imitate a service may keep their names in folders, and list them in the folders' order.
+        let listed = if self.client.is_custom() { self.by_folders(&below, after, each) } else { self.by_pages(&below, after, each) };
+        listed.map(drop)
+    }
+
+    /// Hands over one page. Other people's names in our bucket are none of our objects.
+    fn objects<'p>(&'p self, page: &'p PaginatedListResult) -> impl Iterator<Item = Meta> + 'p {
+        let listed = page.result.extensions.get::<Heard>().and_then(|heard| heard.listed.clone()).unwrap_or_default();
+        page.result.objects.iter().filter_map(move |object| {
+            let name = object.location.as_ref();
+            if object.size == 0 && listed.folders.contains(name) {
+                return None;
+            }
+            let key = Key::new(name.strip_prefix(&self.prefix)?).ok()?;
+            let frozen = listed.frozen.contains(name);
+            Some(Meta { frozen, ..meta(key, object) })
+        })
+    }
+
+    fn by_pages(
+        self: &Arc<Self>,
+        below: &str,
+        after: Option<&Key>,
+        each: &mut dyn FnMut(Meta) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Fault> {
         let mut token = None;
         loop {
             let from = after.map(|key| format!("{}{key}", self.prefix));
-            let page = self.one_page(&below, token.take(), from, false)?;
-            let frozen = page.result.extensions.get::<Heard>().and_then(|heard| heard.frozen.clone());
-            for object in &page.result.objects {
-                let name = object.location.as_ref();
-                // Other people's names in our bucket are none of our objects.
-                let Some(key) = name.strip_prefix(&self.prefix).and_then(|rest| Key::new(rest).ok()) else { continue };
-                // Not every server starts where it was told to.
-                if after.is_some_and(|after| key <= *after) {
-                    continue;
-                }
-                let frozen = frozen.as_ref().is_some_and(|frozen| frozen.contains(name));
-                if each(Meta { frozen, ..meta(key, object) }).is_break() {
-                    return Ok(());
+            let page = self.one_page(below, token.take(), from, false)?;
+            // Azure begins with the one it was told to begin after.
+            for meta in self.objects(&page).filter(|meta| after.is_none_or(|after| meta.key > *after)) {
+                if each(meta).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             match page.page_token {
                 Some(next) => token = Some(next),
-                None => return Ok(()),
+                None => return Ok(ControlFlow::Continue(())),
             }
         }
+    }
+
+    /// Folder by folder, one level in memory at a time, as in a directory.
+    fn by_folders(
+        self: &Arc<Self>,
+        below: &str,
+        after: Option<&Key>,
+        each: &mut dyn FnMut(Meta) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Fault> {
+        for entry in self.level(below, after)? {
+            let flow = match entry {
+                Entry::Object(meta) => each(meta),
+                Entry::Folder(name) => self.by_folders(&name, after, each)?,
+            };
+            if flow.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What lies directly in a folder, in the order of the whole names below it.
+    fn level(self: &Arc<Self>, below: &str, after: Option<&Key>) -> Result<Vec<Entry>, Fault> {
+        let mut entries = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self.one_page(below, token.take(), None, true)?;
+            let objects = self.objects(&page).filter(|meta| after.is_none_or(|after| meta.key > *after));
+            entries.extend(objects.map(Entry::Object));
+            let folders = page.result.common_prefixes.iter().map(|path| format!("{path}/"));
+            entries.extend(folders.filter(|folder| self.may_lie_after(folder, after)).map(Entry::Folder));
+            match page.page_token {
+                Some(next) => token = Some(next),
+                None => break,
+            }
+        }
+        entries.sort_unstable_by(|one, other| one.name(&self.prefix).cmp(other.name(&self.prefix)));
+        entries.dedup_by(|one, other| one.name(&self.prefix) == other.name(&self.prefix));
+        Ok(entries)
+    }
+
+    /// A folder that lies before the start as a whole need not be read.
+    fn may_lie_after(&self, folder: &str, after: Option<&Key>) -> bool {
+        let name = folder.strip_prefix(&self.prefix).unwrap_or(folder);
+        after.is_none_or(|after| name > after.as_str() || after.as_str().starts_with(name))
     }
 
     pub(in crate::store) fn folders(self: &Arc<Self>, prefix: &str) -> Result<Vec<String>, Fault> {
@@ -103,5 +165,20 @@ impl Cloud {
         names.sort_unstable();
         names.dedup();
         Ok(names)
+    }
+}
+
+enum Entry {
+    Object(Meta),
+    /// The whole name, with the store's prefix, and a `/` at its end.
+    Folder(String),
+}
+
+impl Entry {
+    fn name<'e>(&'e self, prefix: &str) -> &'e str {
+        match self {
+            Entry::Object(meta) => meta.key.as_str(),
+            Entry::Folder(name) => name.strip_prefix(prefix).unwrap_or(name),
+        }
     }
 }

@@ -47,6 +47,7 @@ pub(super) const PIECE_SIZE: usize = 8 << 20;
 const IN_FLIGHT: usize = 4;
 /// How long a server may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 /// The slowest link that is worth waiting for, bytes a second.
 const SLOWEST: u64 = 128 << 10;
 
@@ -200,6 +201,16 @@ impl Cloud {
         format!("The credentials need {action} here.")
     }
 
+    /// How long a server may say nothing. Whoever has little patience does not wait for one answer longer than for all.
+    fn silence(&self) -> Duration {
+        SILENCE.min(self.patience.max(SHORTEST_SILENCE))
+    }
+
+    /// How long an answer to a body of that size may take.
+    fn time_for(&self, bytes: usize) -> Duration {
+        self.silence() + Duration::from_secs(bytes as u64 / SLOWEST)
+    }
+
     /// Tries until it works, fails for good, or patience is at its end. No attempt lasts longer than `limit`.
     async fn patiently<T, F>(&self, limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
     where
@@ -238,7 +249,7 @@ impl Cloud {
             let options = PutOptions { mode: mode.clone(), attributes: self.attributes(bulk), ..PutOptions::default() };
             CARGO.scope(cargo, self.client.objects().put_opts(path, body.clone().into(), options))
         };
-        self.patiently(time_for(body.len()), attempt).await.map(drop)
+        self.patiently(self.time_for(body.len()), attempt).await.map(drop)
     }
 
     async fn create(&self, key: &Key, body: Bytes, bulk: bool) -> Result<Put, Fault> {
@@ -286,10 +297,10 @@ impl Cloud {
             let (path, options) = (path.clone(), GetOptions { head, ..GetOptions::default() });
             async move { self.client.objects().get_opts(&path, options).await }
         };
-        let mut answer = self.patiently(SILENCE, || asked(true)).await;
+        let mut answer = self.patiently(self.silence(), || asked(true)).await;
         if matches!(&answer, Err(failure) if failure.kind == FaultKind::Absent) {
             // The answer to HEAD has no words. GET's say what it is that is not there: the object or the whole bucket.
-            answer = self.patiently(SILENCE, || asked(false)).await;
+            answer = self.patiently(self.silence(), || asked(false)).await;
         }
         match answer {
             Ok(found) => {
@@ -308,14 +319,16 @@ impl Cloud {
         if !self.client.is_custom() && !failure.code.is_empty() {
             return Ok(absent);
         }
+        self.is_there().await.map(|()| absent).map_err(|failure| self.fault(&failure, Doing::Reading, key.as_str()))
+    }
+
+    async fn is_there(&self) -> Result<(), Failure> {
         match self.page(self.prefix.as_str(), None, None, Some(1), false).await {
-            Ok(_) => Ok(absent),
+            Ok(_) => Ok(()),
             // Whoever may read but not list is believed when the server names the object.
-            Err(failure) if failure.kind == FaultKind::Denied => Ok(absent),
-            Err(failure) if failure.kind == FaultKind::Absent => {
-                Err(self.fault(&Failure { kind: FaultKind::NoStore, ..failure }, Doing::Reading, key.as_str()))
-            }
-            Err(failure) => Err(self.fault(&failure, Doing::Reading, key.as_str())),
+            Err(failure) if failure.kind == FaultKind::Denied => Ok(()),
+            Err(failure) if failure.kind == FaultKind::Absent => Err(Failure { kind: FaultKind::NoStore, ..failure }),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -354,14 +367,14 @@ impl Cloud {
 
     /// `None` when it is longer than `limit`.
     async fn whole_once(&self, path: &Path, limit: usize) -> Result<Option<Bytes>, Failure> {
-        let answer = timeout(SILENCE, self.client.objects().get_opts(path, GetOptions::default())).await;
-        let found = answer.map_err(|_| Failure::slow(SILENCE))?.map_err(|error| Failure::of(&error))?;
+        let answer = timeout(self.silence(), self.client.objects().get_opts(path, GetOptions::default())).await;
+        let found = answer.map_err(|_| Failure::slow(self.silence()))?.map_err(|error| Failure::of(&error))?;
         let size = found.meta.size;
         if size > limit as u64 {
             return Ok(None);
         }
         let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(usize::MAX).min(2 * PIECE_SIZE));
-        drain(found, size, &mut bytes).await?;
+        drain(found, size, self.silence(), &mut bytes).await?;
         Ok(Some(bytes.freeze()))
     }
 
@@ -395,6 +408,13 @@ impl Cloud {
                 attempts.progressed();
             }
             failure.unclear = attempts.unclear();
+            if failure.senseless {
+                // Some servers answer oddly when asked for what is beyond the end.
+                match self.look(key).await? {
+                    Some((meta, _)) if meta.size < range.end => failure.kind = FaultKind::Damaged,
+                    _ => {}
+                }
+            }
             if failure.kind == FaultKind::Damaged {
                 let message = format!("{key} in {} ends before byte {}: {}", self.url, range.end, failure.said);
                 return Err(Fault::new(FaultKind::Damaged, message, "The object is cut short."));
@@ -408,12 +428,12 @@ impl Cloud {
 
     async fn range_once(&self, path: &Path, range: Range<u64>, into: &mut BytesMut) -> Result<(), Failure> {
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
-        let answer = timeout(SILENCE, self.client.objects().get_opts(path, options)).await;
-        let found = answer.map_err(|_| Failure::slow(SILENCE))?.map_err(|error| Failure::of(&error))?;
+        let answer = timeout(self.silence(), self.client.objects().get_opts(path, options)).await;
+        let found = answer.map_err(|_| Failure::slow(self.silence()))?.map_err(|error| Failure::of(&error))?;
         if found.meta.size < range.end {
             return Err(Failure::new(FaultKind::Damaged, format!("it has {} bytes", found.meta.size), ""));
         }
-        drain(found, range.end - range.start, into).await
+        drain(found, range.end - range.start, self.silence(), into).await
     }
 
     pub(super) fn delete(self: &Arc<Self>, keys: &[Key]) -> Result<(), Fault> {
@@ -433,21 +453,26 @@ impl Cloud {
             let all = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
             let mut results = self.client.objects().delete_stream(all);
             let mut failed: Option<Failure> = None;
+            // Some servers delete without a word what cannot be there.
+            let mut absent = self.client.is_custom();
             loop {
-                match timeout(SILENCE, results.next()).await {
+                match timeout(self.silence(), results.next()).await {
                     Ok(None) => break,
                     Ok(Some(Ok(done))) => paths.retain(|path| *path != done),
                     Ok(Some(Err(error))) => match Failure::of(&error) {
-                        failure if failure.kind == FaultKind::Absent => {}
+                        failure if failure.kind == FaultKind::Absent => absent = true,
                         failure => failed = Some(failure),
                     },
                     Err(_) => {
-                        failed = Some(Failure::slow(SILENCE));
+                        failed = Some(Failure::slow(self.silence()));
                         break;
                     }
                 }
             }
-            let Some(mut failure) = failed else { return Ok(()) };
+            let Some(mut failure) = failed else {
+                // Deleted already, or is it the bucket that is gone?
+                return if absent { self.is_there().await } else { Ok(()) };
+            };
             failure.unclear = attempts.unclear();
             match attempts.again() {
                 Some(delay) if failure.is_transient() => sleep(delay).await,
@@ -457,16 +482,11 @@ impl Cloud {
     }
 }
 
-/// How long an answer to a body of that size may take.
-fn time_for(bytes: usize) -> Duration {
-    SILENCE + Duration::from_secs(bytes as u64 / SLOWEST)
-}
-
 /// Reads what was promised, and notices when less or more comes.
-async fn drain(found: object_store::GetResult, wanted: u64, into: &mut BytesMut) -> Result<(), Failure> {
+async fn drain(found: object_store::GetResult, wanted: u64, silence: Duration, into: &mut BytesMut) -> Result<(), Failure> {
     let mut stream = found.into_stream();
     let mut left = wanted;
-    while let Some(chunk) = timeout(SILENCE, stream.next()).await.map_err(|_| Failure::slow(SILENCE))? {
+    while let Some(chunk) = timeout(silence, stream.next()).await.map_err(|_| Failure::slow(silence))? {
         let chunk = chunk.map_err(|error| Failure::of(&error))?;
         let fits = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
         into.extend_from_slice(&chunk[..fits]);

@@ -7,7 +7,7 @@ use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::signer::{SignedUrlOptions, Signer};
 
 use super::failure::Failure;
-use super::{Client, Cloud, Doing, SILENCE, runtime};
+use super::{Client, Cloud, Doing, runtime};
 use crate::store::{Fault, FaultKind, Key, Thaw};
 
 const SIGNED_FOR: Duration = Duration::from_secs(300);
@@ -45,7 +45,7 @@ impl Cloud {
             let body = format!(
                 "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
             );
-            let asked = this.patiently(SILENCE, || async {
+            let asked = this.patiently(this.silence(), || async {
                 let options = SignedUrlOptions::default().with_query([("restore", "")]);
                 let method = "POST".parse().map_err(|_| odd())?;
                 let url = client.signed_url_opts(method, &path, SIGNED_FOR, &options).await?;

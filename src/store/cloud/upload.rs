@@ -11,7 +11,7 @@ use object_store::{MultipartId, PutMultipartOptions};
 use tokio::task::JoinHandle;
 
 use super::wire::{CARGO, Cargo};
-use super::{Client, Cloud, Doing, PIECE_SIZE, SILENCE, crc32c, runtime, time_for};
+use super::{Client, Cloud, Doing, PIECE_SIZE, crc32c, runtime};
 use crate::store::{Fault, FaultKind, Key, Put};
 
 /// S3's limit, and so everybody's here.
@@ -104,7 +104,7 @@ impl CloudUpload {
         let (cloud, path, key) = (self.cloud.clone(), self.path.clone(), self.key.clone());
         runtime::wait(async move {
             let begun = cloud
-                .patiently(SILENCE, || {
+                .patiently(cloud.silence(), || {
                     // Azure is told with the last request (see `wire`).
                     let attributes = if matches!(cloud.client, Client::Azure { .. }) { Default::default() } else { cloud.attributes(true) };
                     cloud.client.parts().create_multipart_opts(&path, PutMultipartOptions { attributes, ..Default::default() })
@@ -125,7 +125,7 @@ impl CloudUpload {
         self.tasks.push(runtime::spawn(async move {
             let cargo = Cargo { crc32c: cloud.client.is_gcs().then(|| crc32c(&piece)) };
             let attempt = || CARGO.scope(cargo, cloud.client.parts().put_part(&path, &id, index as usize, piece.clone().into()));
-            let done = cloud.patiently(time_for(piece.len()), attempt).await;
+            let done = cloud.patiently(cloud.time_for(piece.len()), attempt).await;
             let mut sent = sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             match done {
                 Ok(part) => {
@@ -191,7 +191,7 @@ impl CloudUpload {
             if cloud.client.is_custom() && cloud.look(&key).await?.is_some() {
                 return Ok(Outcome::Taken);
             }
-            match cloud.patiently(4 * SILENCE, || cloud.client.parts().complete_multipart(&path, &id, parts.clone())).await {
+            match cloud.patiently(4 * cloud.silence(), || cloud.client.parts().complete_multipart(&path, &id, parts.clone())).await {
                 Ok(_) => Ok(Outcome::Done),
                 Err(failure) if failure.unclear && (failure.exists || gone(&failure.code)) => Ok(Outcome::Unclear),
                 Err(failure) if failure.exists => Ok(Outcome::Taken),

@@ -47,8 +47,17 @@ pub(super) struct Heard {
     pub(super) class: Option<String>,
     /// Of one object: how far its thawing is, as the service says it.
     pub(super) restore: Option<String>,
-    /// Of a page of a listing: the full names of those in an archive class.
-    pub(super) frozen: Option<Arc<HashSet<String>>>,
+    /// Of a page of a listing, by full names.
+    pub(super) listed: Option<Arc<Listed>>,
+}
+
+/// What a page of a listing says of its entries that the library does not hand on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Those in an archive class.
+    pub(super) frozen: HashSet<String>,
+    /// Objects that stand for a folder, as consoles make them: `folder/`. The library drops the slash.
+    pub(super) folders: HashSet<String>,
 }
 
 /// What a connection of this store is made with.
@@ -200,9 +209,9 @@ impl Wire {
         let (mut parts, body) = response.into_parts();
         let body = collect(body, LARGEST_LISTING).await?;
         if let Ok(text) = std::str::from_utf8(&body) {
-            let frozen = frozen_in(self.dial.dialect, text);
-            if !frozen.is_empty() {
-                parts.extensions.insert(Heard { frozen: Some(Arc::new(frozen)), ..Heard::default() });
+            let listed = heard_in(self.dial.dialect, text);
+            if listed != Listed::default() {
+                parts.extensions.insert(Heard { listed: Some(Arc::new(listed)), ..Heard::default() });
             }
         }
         Ok(HttpResponse::from_parts(parts, bytes::Bytes::from(body).into()))
@@ -214,16 +223,25 @@ pub(super) fn is_frozen(class: &str) -> bool {
     matches!(class, "GLACIER" | "DEEP_ARCHIVE" | "Archive")
 }
 
-fn frozen_in(dialect: Dialect, xml: &str) -> HashSet<String> {
+fn heard_in(dialect: Dialect, xml: &str) -> Listed {
     let (each, name, class) = match dialect {
         Dialect::S3 | Dialect::Gcs => ("<Contents>", "Key", "StorageClass"),
         Dialect::Azure => ("<Blob>", "Name", "AccessTier"),
     };
-    if dialect == Dialect::Gcs || !["GLACIER<", "DEEP_ARCHIVE<", "Archive<"].iter().any(|class| xml.contains(class)) {
-        return HashSet::new();
+    let mut listed = Listed::default();
+    // Nearly always there is nothing to hear, and a page is long.
+    if !["GLACIER<", "DEEP_ARCHIVE<", "Archive<", "/</"].iter().any(|sign| xml.contains(sign)) {
+        return listed;
     }
-    let entries = xml.split(each).skip(1);
-    entries.filter(|entry| element(entry, class).is_some_and(|class| is_frozen(&class))).filter_map(|entry| element(entry, name)).collect()
+    for entry in xml.split(each).skip(1) {
+        let Some(called) = element(entry, name) else { continue };
+        match called.strip_suffix('/') {
+            Some(folder) => drop(listed.folders.insert(folder.to_owned())),
+            None if element(entry, class).is_some_and(|class| is_frozen(&class)) => drop(listed.frozen.insert(called)),
+            None => {}
+        }
+    }
+    listed
 }
 
 fn with_class(mut response: HttpResponse) -> HttpResponse {
@@ -231,7 +249,7 @@ fn with_class(mut response: HttpResponse) -> HttpResponse {
     let class = header("x-amz-storage-class").or_else(|| header("x-ms-access-tier"));
     let restore = header("x-amz-restore").or_else(|| header("x-ms-archive-status"));
     if class.is_some() || restore.is_some() {
-        response.extensions_mut().insert(Heard { class, restore, frozen: None });
+        response.extensions_mut().insert(Heard { class, restore, listed: None });
     }
     response
 }
@@ -274,9 +292,11 @@ mod tests {
         let s3 = "<R><Contents><Key>a</Key><StorageClass>STANDARD</StorageClass></Contents>\
                   <Contents><Key>p/b</Key><StorageClass>GLACIER</StorageClass></Contents>\
                   <Contents><Key>c</Key><StorageClass>GLACIER_IR</StorageClass></Contents></R>";
-        assert_eq!(frozen_in(Dialect::S3, s3), HashSet::from(["p/b".to_owned()]));
+        assert_eq!(heard_in(Dialect::S3, s3).frozen, HashSet::from(["p/b".to_owned()]));
+        let folder = "<Contents><Key>p/</Key><Size>0</Size></Contents><Contents><Key>p</Key></Contents>";
+        assert_eq!(heard_in(Dialect::S3, folder).folders, HashSet::from(["p".to_owned()]));
         let azure = "<Blobs><Blob><Name>x</Name><Properties><AccessTier>Archive</AccessTier></Properties></Blob>\
                      <Blob><Name>y</Name><Properties><AccessTier>Hot</AccessTier></Properties></Blob></Blobs>";
-        assert_eq!(frozen_in(Dialect::Azure, azure), HashSet::from(["x".to_owned()]));
+        assert_eq!(heard_in(Dialect::Azure, azure).frozen, HashSet::from(["x".to_owned()]));
     }
 }

@@ -96,15 +96,12 @@ impl S3 {
 
 const SSE_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
+/// Nobody is an administrator: for one, SeaweedFS makes every bucket that is written to.
 fn identities() -> String {
     let identity = |name: &str, actions: &str| {
         format!(r#"{{"name":"{name}","credentials":[{{"accessKey":"{name}","secretKey":"{SECRET}"}}],"actions":[{actions}]}}"#)
     };
-    format!(
-        r#"{{"identities":[{},{}]}}"#,
-        identity(KEY, r#""Admin","Read","Write","List","Tagging""#),
-        identity(READER, r#""Read","List""#)
-    )
+    format!(r#"{{"identities":[{},{}]}}"#, identity(KEY, r#""Read","Write","List","Tagging""#), identity(READER, r#""Read","List""#))
 }
 
 /// An authority, a certificate of it for 127.0.0.1, and another authority.

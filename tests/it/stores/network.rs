@@ -1,7 +1,7 @@
 //! The contract, kept by real servers; and what happens when the line to them is bad.
 
 use super::child::Errand;
-use crate::servers::{azure, gcs, s3};
+use crate::servers::{azure, gcs, proxy, s3};
 
 fn s3_errand(what: &str, server: &s3::S3) -> Errand {
     Errand::new(what)
@@ -20,7 +20,8 @@ fn s3() {
     let plain = |what: &str| s3_errand(what, &server);
     over_tls("contract").with("STORE_CA", server.ca().display()).with("STORE_PREFIX", "tls/below").run();
     plain("contract").with("STORE_SSE", "s3").with("STORE_CLASS", "STANDARD_IA").run();
-    plain("no-store").with("STORE_BUCKET", "nobucket").run();
+    // Whether one may write to a bucket that is not there is a question that SeaweedFS does not answer.
+    plain("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
     plain("denied").with("STORE_PROFILE", "wrong").run();
     plain("read-only").with("STORE_PROFILE", "reader").run();
     over_tls("config").with("STORE_CA", server.wrong_ca().display()).run();
@@ -60,6 +61,31 @@ fn gcs() {
             .with("STORE_BUCKET", "bucket")
             .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
     };
-    errand("contract").with("STORE_PREFIX", "below").run();
-    errand("no-store").with("STORE_BUCKET", "nobucket").run();
+    errand("contract").with("STORE_PREFIX", "below").with("STORE_CLASS", "STANDARD").run();
+    errand("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
+    // Its own credentials lie in a file that this one is not.
+    let file = server.s3.credentials_file();
+    errand("unopened").with("GOOGLE_APPLICATION_CREDENTIALS", file.display()).run();
+}
+
+/// Every answer that can be lost, and every connection that can be cut, without anybody noticing but the clock.
+#[test]
+fn a_bad_line() {
+    let server = s3::S3::start();
+    let far = proxy::Proxy::to(server.http);
+    let errand = |what: &str| s3_errand(what, &server).with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", far.port));
+    errand("write").run();
+    far.cut(3 << 20, 6);
+    errand("read").run();
+    assert_eq!(far.cuts_made(), 6);
+    far.cut(0, 0);
+    far.lose_answers(2);
+    errand("put-new-again").run();
+    assert_eq!(far.cuts_made(), 8);
+    for answers in [1, 2, 3, 5] {
+        far.lose_answers(answers);
+        errand("upload-again").with("STORE_PREFIX", format!("lost-{answers}")).run();
+    }
+    far.hang(100);
+    errand("transient-soon").with("STORE_PATIENCE", 2).run();
 }
