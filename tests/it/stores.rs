@@ -2,6 +2,7 @@
 
 mod child;
 mod contract;
+mod faults;
 mod local;
 mod network;
 
