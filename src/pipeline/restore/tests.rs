@@ -62,7 +62,12 @@ fn frames_of(files: &[(&str, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<Piece>)> {
 
 fn make(codec: Codec, encrypted: bool) -> Made {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&Settings { place: Place::Local { path: folder.path().join("store") }, upload_limit: None }).expect("a store");
+    let store = Store::open(&Settings {
+        place: Place::Local { path: folder.path().join("store") },
+        upload_limit: None,
+        patience: Settings::PATIENCE,
+    })
+    .expect("a store");
     let key = age::x25519::Identity::generate();
     let identities = Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
     let recipients = Recipients::parse([key.to_public().to_string().as_str()]).expect("a recipient");
@@ -112,9 +117,9 @@ impl Made {
 
     fn check(&self) {
         for (path, content) in files() {
-            let at = path.strip_prefix("pg_tblspc/16385").map_or(self.root.join("data").join(path), |rest| {
-                self.root.join("space").join(rest.trim_start_matches('/'))
-            });
+            let at = path
+                .strip_prefix("pg_tblspc/16385")
+                .map_or(self.root.join("data").join(path), |rest| self.root.join("space").join(rest.trim_start_matches('/')));
             assert!(fs::read(&at).unwrap_or_else(|error| panic!("{path}: {error}")) == content, "{path}");
             let about = fs::metadata(&at).expect("it is there");
             assert_eq!((about.mode() & 0o777, about.mtime()), (0o600, 1_700_000_000), "{path}");
