@@ -12,12 +12,14 @@ pub mod here;
 pub mod location;
 mod man;
 pub mod moment;
-mod parallel;
 mod plan;
 mod policy;
+mod release;
+mod restore;
 mod schema;
 pub mod terminal;
 mod validate;
+mod wal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,8 +60,13 @@ enum Command {
     Diff(diff::Diff),
     Backup(backup::Backup),
     Explain(explain::Explain),
+    Restore(Box<restore::Restore>),
+    #[command(name = "release")]
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Wal(wal::Wal),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -74,12 +81,21 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    std::panic::catch_unwind(|| run(std::env::args_os()))
-        .unwrap_or_else(|_| {
-            eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
-            Exit::Fault
-        })
-        .into()
+    let exit = std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+        eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
+        Exit::Fault
+    });
+    // What PostgreSQL takes for "the log ends here" must not be said by mistake: it would begin a new timeline.
+    match exit {
+        Exit::Usage | Exit::Fault if answers_recovery() => Exit::Unfetched.into(),
+        exit => exit.into(),
+    }
+}
+
+/// This is a `restore_command`.
+fn answers_recovery() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    words.windows(2).any(|two| two[0] == "wal" && two[1] == "fetch")
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
@@ -93,7 +109,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
+        Command::Restore(command) => command.run(arguments.color),
+        Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
+        Command::Wal(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

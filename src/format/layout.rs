@@ -50,6 +50,11 @@ impl Repository {
         &self.0
     }
 
+    /// Its objects, by a name that was found in a store. `None` when the name lies elsewhere.
+    pub fn rest_of<'k>(&self, key: &'k Key) -> Option<&'k str> {
+        key.as_str().strip_prefix(self.as_str())?.strip_prefix('/')
+    }
+
     fn key(&self, rest: impl fmt::Display) -> Key {
         Key::new(format!("{}/{rest}", self.0)).expect("made of names, numbers and ids")
     }
@@ -71,7 +76,7 @@ impl Repository {
         self.key(format_args!("data/{id}/{name}"))
     }
 
-    /// Renewed while a backup is taken.
+    /// What a host that takes a backup renews for as long as it does.
     pub fn backup_lease(&self, id: &BackupId) -> Key {
         self.key(format_args!("leases/backup-{id}.json"))
     }
@@ -89,6 +94,13 @@ impl Repository {
             }
             WalFile::History(_) => self.key(format_args!("wal/{cluster}/history/{file}{end}")),
         }
+    }
+
+    /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.
+    pub fn wal_object(&self, key: &Key) -> Option<(SystemIdentifier, WalFile)> {
+        let cluster: SystemIdentifier = self.rest_of(key)?.strip_prefix("wal/")?.split('/').next()?.parse().ok()?;
+        let (file, codec, encrypted) = wal_file(key)?;
+        (self.wal(cluster, file, codec, encrypted) == *key).then_some((cluster, file))
     }
 
     /// All of one cluster's log.

@@ -5,7 +5,10 @@ pub mod backup;
 mod fault;
 mod object;
 mod reading;
+pub mod restore;
+mod stamp;
 
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
 pub use reading::{RangedObject, ReadObject, open_object};
+pub use stamp::{BadStamp, Stamped, read_stamp, stamp_of};

@@ -13,4 +13,6 @@ mod plan;
 mod postgres;
 mod retention;
 mod schedule;
+mod servers;
+mod stores;
 mod systems;

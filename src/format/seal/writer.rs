@@ -35,7 +35,8 @@ impl Sealer {
     /// What stands before the body, `more` after the recipients' stanzas: programs that do not know them pass over them.
     /// Its length depends on theirs alone.
     pub fn header(&self, more: &[Stanza]) -> Vec<u8> {
-        let stanzas: Vec<&Stanza> = self.stanzas.iter().chain(more).collect();
+        let check = header::check_stanza(self.file_key.expose_secret());
+        let stanzas: Vec<&Stanza> = self.stanzas.iter().chain(more).chain([&check]).collect();
         let mut out = header::write(&stanzas, self.file_key.expose_secret());
         out.extend_from_slice(&self.nonce);
         out
@@ -62,6 +63,11 @@ impl Sealer {
 
     /// Appends the last chunk.
     pub fn finish(mut self, out: &mut Vec<u8>) {
+        self.end(out);
+    }
+
+    /// Appends the last chunk where the header is made afterwards, because it says what the body is. Nothing may be pushed after it.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
         self.seal(true, &[], out);
     }
 
