@@ -15,6 +15,7 @@ pub mod moment;
 mod plan;
 mod policy;
 mod release;
+mod repository;
 mod restore;
 mod schema;
 pub mod terminal;
@@ -37,6 +38,7 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall backup nightly                 take a backup now
+  seawall list                           the backups in the stores, and how far each can be rolled forward
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -59,6 +61,10 @@ enum Command {
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
     Backup(backup::Backup),
+    List(repository::List),
+    Show(repository::Show),
+    #[command(subcommand)]
+    Inventory(repository::InventoryCommand),
     Explain(explain::Explain),
     Restore(Box<restore::Restore>),
     #[command(name = "release")]
@@ -108,6 +114,9 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
+        Command::List(command) => command.run(arguments.color),
+        Command::Show(command) => command.run(arguments.color),
+        Command::Inventory(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),
