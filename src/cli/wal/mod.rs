@@ -1,6 +1,7 @@
 //! `seawall wal`: PostgreSQL's archive and restore commands, and how far the archive reaches.
 
 mod fetch;
+mod prefetch;
 mod push;
 mod settings;
 mod source;
@@ -14,6 +15,8 @@ use super::exit::{Exit, Trouble};
 pub enum Wal {
     Push(push::Push),
     Fetch(fetch::Fetch),
+    #[command(hide = true)]
+    Prefetch(prefetch::Prefetch),
 }
 
 impl Wal {
@@ -21,6 +24,7 @@ impl Wal {
         match self {
             Wal::Push(command) => command.run(),
             Wal::Fetch(command) => command.run(),
+            Wal::Prefetch(command) => command.run(),
         }
     }
 }
