@@ -7,6 +7,7 @@ mod describe;
 mod fault;
 mod lease;
 mod order;
+mod protocol;
 mod server;
 mod watch;
 
@@ -160,8 +161,8 @@ struct Run<'r> {
     remarks: Vec<String>,
 }
 
-/// What the copy came to, before it is described.
-struct Copy1 {
+/// A whole copy, before it is described.
+struct Whole {
     copied: Copied,
     position: Position,
     segment: SegmentSize,
@@ -176,10 +177,7 @@ impl Run<'_> {
         let index_lock = self.site.lock_for_host(self.keys)?;
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.from_files(connection, &root, &control, &data_lock, &index_lock)?,
-            Source::Protocol => {
-                let hint = "Set `cluster.data_directory` and run it on the host that has the files.";
-                return Err(BackupFault::refused("the data directory is not on this host", hint));
-            }
+            Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
         };
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
             return Err(damaged(&copy.copied));
@@ -200,7 +198,7 @@ impl Run<'_> {
         control: &control::Control,
         data_lock: &Lock,
         index_lock: &Lock,
-    ) -> Result<(Copy1, Connection), BackupFault> {
+    ) -> Result<(Whole, Connection), BackupFault> {
         (self.onlooker.stage)(Stage::Checkpoint);
         let mut session = BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.id), true, CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Copying);
@@ -252,11 +250,11 @@ impl Run<'_> {
             copied.objects.push(object);
             files
         });
-        Ok((Copy1 { copied, position, segment: control.wal_segment_size, config_files: config_files.unwrap_or_default() }, connection))
+        Ok((Whole { copied, position, segment: control.wal_segment_size, config_files: config_files.unwrap_or_default() }, connection))
     }
 
     /// A backup is complete only when its last segment is seen in the store.
-    fn wait_for_log(&mut self, copy: &Copy1, connection: &mut Connection, encrypted: bool) -> Result<(), BackupFault> {
+    fn wait_for_log(&mut self, copy: &Whole, connection: &mut Connection, encrypted: bool) -> Result<(), BackupFault> {
         let needed = Needed {
             cluster: SystemIdentifier(self.server.system),
             timeline: copy.position.timeline,
@@ -270,7 +268,8 @@ impl Run<'_> {
         let store = self.site.store(&self.order.wal_store)?;
         let repository = self.site.repository(&store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
-        archived::wait(archive, &needed, ARCHIVE_PATIENCE, self.onlooker.stop, connection)
+        let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
+        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
     }
 
     /// A standby cannot end a segment; without this an idle primary would keep it for a long time.
@@ -289,7 +288,7 @@ impl Run<'_> {
         }
     }
 
-    fn describe(&mut self, copy: Copy1, index_lock: &Lock) -> Result<Descriptor, BackupFault> {
+    fn describe(&mut self, copy: Whole, index_lock: &Lock) -> Result<Descriptor, BackupFault> {
         let private = describe::private(self.server, &self.site.connection()?, copy.config_files, &mut self.remarks);
         let recipients = match index_lock {
             Lock::Age(recipients) => Some(recipients.as_ref()),

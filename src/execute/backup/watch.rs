@@ -79,6 +79,11 @@ impl Watch<'_> {
             session.ping()?;
             *pinged = Instant::now();
         }
+        self.renew(renewed)
+    }
+
+    /// Renews the lease when it is time.
+    pub(super) fn renew(&self, renewed: &mut Instant) -> Result<(), BackupFault> {
         if renewed.elapsed() > Duration::from_secs(RENEW_SECONDS) {
             self.lease.renew()?;
             *renewed = Instant::now();

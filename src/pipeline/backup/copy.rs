@@ -6,8 +6,9 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::cut::{Cutter, Task, Work};
+use super::cut::{Cutter, Given, Task, Work};
 use super::fill::{Filler, Ground};
+use super::intake::Intake;
 use super::lane::{Done, Lane};
 use super::listing::{Listed, Listing};
 use super::pace::Pace;
@@ -89,12 +90,38 @@ impl<'j> Copy<'j> {
     pub fn small(&self, files: Vec<SmallFile>) -> Result<(), PipelineFault> {
         let works = files.into_iter().map(|file| {
             let listed = Listed { path: file.path, size: file.bytes.len() as u64, mtime: file.mtime, mode: file.mode, is_directory: false };
-            Work::Given { listed: Arc::new(listed), from: 0, bytes: file.bytes }
+            Work::Given(vec![Given { listed: Arc::new(listed), from: 0, bytes: file.bytes }])
         });
         let tasks = works.chain([Work::EndOfPart]).enumerate().map(|(number, work)| Task { number: number as u64, work });
         let tasks = Mutex::new(tasks.collect::<Vec<_>>().into_iter());
         let listing = Listing::of(self.job.owner);
         self.run(Path::new(""), &listing, 1, &|_| Ok(tasks.lock().unwrap_or_else(PoisonError::into_inner).next().map(|task| (0, task))))
+    }
+
+    /// Copies what a tar brings that somebody else makes. `feed` is called in this thread and hands over what comes.
+    pub fn archive<E: From<PipelineFault>>(&self, feed: impl FnOnce(&mut Intake) -> Result<(), E>) -> Result<(), E> {
+        let listing = Listing::of(self.job.owner);
+        let (sender, tasks) = mpsc::sync_channel(2 * self.job.workers);
+        let tasks = Mutex::new(tasks);
+        thread::scope(|scope| {
+            let (listing, tasks) = (&listing, &tasks);
+            let workers = scope.spawn(move || {
+                let taken = self.run(Path::new(""), listing, 1, &|_| {
+                    // Whoever waits for the next task holds the lock; all others have nothing to do either.
+                    Ok(tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok().map(|task| (0, task)))
+                });
+                // What is still sent has nobody to take it: the sender must not wait.
+                drop(std::mem::replace(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner), mpsc::sync_channel(0).1));
+                taken
+            });
+            let mut intake = Intake::new(sender);
+            let fed = feed(&mut intake).and_then(|()| intake.finish().map_err(E::from));
+            // The workers end when nothing more can come.
+            drop(intake);
+            let worked = workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            // A worker's fault is why the feeding ended, if both failed.
+            worked.map_err(E::from).and(fed)
+        })
     }
 
     /// Ends the manifest and says what was put.

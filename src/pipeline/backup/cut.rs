@@ -34,10 +34,18 @@ pub(super) enum Work {
     Together(Range<usize>),
     /// A piece of a large file, into a frame of its own.
     Piece { of: Arc<OpenFile>, from: u64, len: u32 },
-    /// Bytes that are in memory already: a piece of a file, or all of it.
-    Given { listed: Arc<Listed>, from: u64, bytes: Vec<u8> },
+    /// Bytes that are in memory already: small files, or a piece of a large one.
+    Given(Vec<Given>),
     /// The part is complete.
     EndOfPart,
+}
+
+/// A piece of a file that is in memory, or all of it; a directory.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub listed: Arc<Listed>,
+    pub from: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// Work with its place in the order of its lane.

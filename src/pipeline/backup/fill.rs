@@ -64,7 +64,7 @@ impl<'g> Filler<'g> {
                 }
             }
             Work::Piece { of, from, len } => pieces.push(self.piece(&of.listed, &of.file, *from, *len as usize)?),
-            Work::Given { listed, from, bytes } => pieces.push(self.given(listed, *from, bytes)),
+            Work::Given(all) => pieces.extend(all.iter().map(|given| self.given(&given.listed, given.from, &given.bytes))),
             Work::EndOfPart => {}
         }
         let mut filled = Filled { frame, raw: u32::try_from(self.tar.len()).expect("a chunk is small"), pieces };

@@ -4,6 +4,7 @@
 mod copy;
 mod cut;
 mod fill;
+mod intake;
 mod lane;
 mod leave_out;
 mod listing;
@@ -16,6 +17,7 @@ mod text;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use copy::{Copied, Copy, SmallFile};
+pub use intake::Intake;
 pub use leave_out::pages_of;
 pub use listing::{Listed, Listing};
 pub use pages::Pages;
