@@ -23,11 +23,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use object_store::client::HttpClient;
 use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, GetOptions, GetRange, ObjectStore, PutMode, PutOptions};
+use object_store::{Attribute, Attributes, ClientOptions, GetOptions, GetRange, ObjectStore, PutMode, PutOptions};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -52,7 +51,7 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 128 << 10;
 
 enum Client {
-    S3 { client: object_store::aws::AmazonS3, http: HttpClient, custom: bool },
+    S3 { client: object_store::aws::AmazonS3, options: Box<ClientOptions>, custom: bool },
     Azure { client: object_store::azure::MicrosoftAzure, custom: bool },
     Gcs { client: object_store::gcp::GoogleCloudStorage, custom: bool },
 }
