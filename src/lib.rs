@@ -18,4 +18,5 @@ pub mod schedule;
 pub mod site;
 pub mod store;
 pub mod units;
+pub mod verify;
 pub mod world;

@@ -34,6 +34,7 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -57,6 +58,7 @@ enum Command {
     Diff(diff::Diff),
     List(repository::List),
     Show(repository::Show),
+    Verify(repository::Verify),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
     Explain(explain::Explain),
@@ -95,6 +97,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
+        Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Policy(command) => command.run(arguments.color),

@@ -63,6 +63,11 @@ impl Sealer {
 
     /// Appends the last chunk.
     pub fn finish(mut self, out: &mut Vec<u8>) {
+        self.end(out);
+    }
+
+    /// Appends the last chunk where the header is made afterwards, because it says what the body is. Nothing may be pushed after it.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
         self.seal(true, &[], out);
     }
 
