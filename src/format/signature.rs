@@ -116,10 +116,8 @@ impl Writers {
         self.check_signature(namespace, message, &signature)
     }
 
-    pub fn check(&self, namespace: &str, message: &[u8], mut signature: &[u8]) -> Result<&str, SignatureError> {
-        use ssh_encoding::Decode as _;
-        let signature = SshSig::decode(&mut signature).map_err(|_| SignatureError::Unreadable)?;
-        self.check_signature(namespace, message, &signature)
+    pub fn check(&self, namespace: &str, message: &[u8], signature: &[u8]) -> Result<&str, SignatureError> {
+        self.check_signature(namespace, message, &decoded(signature)?)
     }
 
     /// Whether the signature belongs to the message, whoever made it: what can be told where the policy names no writers. Gives
@@ -130,10 +128,8 @@ impl Writers {
     }
 
     /// The same for a signature as it lies in a stamp.
-    pub fn check_whole(namespace: &str, message: &[u8], mut signature: &[u8]) -> Result<String, SignatureError> {
-        use ssh_encoding::Decode as _;
-        let signature = SshSig::decode(&mut signature).map_err(|_| SignatureError::Unreadable)?;
-        whole(namespace, message, &signature)
+    pub fn check_whole(namespace: &str, message: &[u8], signature: &[u8]) -> Result<String, SignatureError> {
+        whole(namespace, message, &decoded(signature)?)
     }
 
     fn check_signature(&self, namespace: &str, message: &[u8], signature: &SshSig) -> Result<&str, SignatureError> {
@@ -142,6 +138,17 @@ impl Writers {
         };
         key.verify(namespace, message, signature).map_err(|_| SignatureError::Wrong { claimed: name.clone() })?;
         Ok(name)
+    }
+}
+
+/// The one spelling that is written; the decoder alone would read some others as the same.
+fn decoded(bytes: &[u8]) -> Result<SshSig, SignatureError> {
+    use ssh_encoding::{Decode as _, Encode as _};
+    let signature = SshSig::decode(&mut &bytes[..]).map_err(|_| SignatureError::Unreadable)?;
+    let mut again = Vec::with_capacity(bytes.len());
+    match signature.encode(&mut again) {
+        Ok(()) if again == bytes => Ok(signature),
+        _ => Err(SignatureError::Unreadable),
     }
 }
 

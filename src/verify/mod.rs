@@ -184,14 +184,13 @@ fn about(store: &Store, repository: &Repository, policy: &str, found: &Findings)
     let spelled = about.signature.as_deref().is_none_or(crate::format::signature::is_spelled_as_written);
     match about.check() {
         Err(error) => found.fault(FaultKind::Damaged, &key, &error.to_string(), None),
-        Ok(None) => found.unchecked(format!("{key}: it is not signed")),
-        Ok(Some(_)) if about.to_json() != json || !spelled => {
+        Ok(_) if about.to_json() != json || !spelled => {
             found.fault(FaultKind::Damaged, &key, "it is not spelled as it was written", None);
         }
-        Ok(Some(_)) if about.repository != repository.as_str() || about.policy != policy => {
+        Ok(_) if about.repository != repository.as_str() || about.policy != policy => {
             found.fault(FaultKind::Rejected, &key, "it belongs to another repository", None);
         }
-        Ok(Some(_)) => {}
+        Ok(_) => {}
     }
     Ok(())
 }
