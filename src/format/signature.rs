@@ -146,10 +146,15 @@ fn decoded(bytes: &[u8]) -> Result<SshSig, SignatureError> {
     use ssh_encoding::{Decode as _, Encode as _};
     let signature = SshSig::decode(&mut &bytes[..]).map_err(|_| SignatureError::Unreadable)?;
     let mut again = Vec::with_capacity(bytes.len());
-    match signature.encode(&mut again) {
+    match rebuilt(&signature).and_then(|signature| Ok(signature.encode(&mut again)?)) {
         Ok(()) if again == bytes => Ok(signature),
         _ => Err(SignatureError::Unreadable),
     }
+}
+
+/// What does not belong to what was signed (the version, for one) as it is always written.
+fn rebuilt(signature: &SshSig) -> ssh_key::Result<SshSig> {
+    SshSig::new(signature.public_key().clone(), signature.namespace(), signature.hash_alg(), signature.signature().clone())
 }
 
 fn whole(namespace: &str, message: &[u8], signature: &SshSig) -> Result<String, SignatureError> {
@@ -164,7 +169,7 @@ fn whole(namespace: &str, message: &[u8], signature: &SshSig) -> Result<String, 
 /// Whether an armoured signature is spelled exactly as it was written: what only a reader of armour would overlook is a flipped
 /// bit all the same.
 pub fn is_spelled_as_written(armored: &str) -> bool {
-    SshSig::from_pem(armored).and_then(|signature| signature.to_pem(LineEnding::LF)).is_ok_and(|again| again == armored)
+    SshSig::from_pem(armored).and_then(|signature| rebuilt(&signature)?.to_pem(LineEnding::LF)).is_ok_and(|again| again == armored)
 }
 
 #[cfg(test)]
