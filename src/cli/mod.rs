@@ -39,6 +39,7 @@ Examples:
   seawall diff git:main:policies policies  what a change of policies means
   seawall backup nightly                 take a backup now
   seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -63,6 +64,7 @@ enum Command {
     Backup(backup::Backup),
     List(repository::List),
     Show(repository::Show),
+    Verify(repository::Verify),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
     Explain(explain::Explain),
@@ -116,6 +118,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Backup(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
+        Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),

@@ -4,10 +4,12 @@ mod inventory;
 mod list;
 mod moments;
 mod show;
+mod verify;
 
 pub use inventory::InventoryCommand;
 pub use list::List;
 pub use show::Show;
+pub use verify::Verify;
 
 use clap::ValueEnum;
 

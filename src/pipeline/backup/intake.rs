@@ -29,7 +29,10 @@ pub struct Intake {
 enum Expected {
     Header,
     /// The file's content from here on.
-    Content { listed: Arc<Listed>, from: u64 },
+    Content {
+        listed: Arc<Listed>,
+        from: u64,
+    },
     Padding(usize),
 }
 

@@ -197,7 +197,9 @@ impl Rig {
     /// All that was written until now is in the archive.
     pub fn archive_all(&self) {
         let last = self.cluster.sql("select pg_walfile_name(pg_current_wal_insert_lsn()) from pg_switch_wal()");
-        self.cluster.wait_until(&format!("(select last_archived_wal >= '{last}' or not pg_walfile_name(pg_current_wal_insert_lsn()) > '{last}' from pg_stat_archiver)"));
+        self.cluster.wait_until(&format!(
+            "(select last_archived_wal >= '{last}' or not pg_walfile_name(pg_current_wal_insert_lsn()) > '{last}' from pg_stat_archiver)"
+        ));
     }
 }
 
@@ -218,5 +220,4 @@ impl Backup {
     pub fn text(&self, field: &str) -> &str {
         self.0[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.0))
     }
-
 }

@@ -31,7 +31,8 @@ fn comes_back(version: Version, options: Options) {
             while !done.load(Ordering::Relaxed) {
                 round += 1;
                 rig.cluster.sql("update pairs set x = x - 1, y = y + 1 where a % 7 = 3; insert into log default values");
-                rig.cluster.sql(&format!("create table t{round} as select g from generate_series(1, 3000) g; truncate bulk; drop table t{round}"));
+                rig.cluster
+                    .sql(&format!("create table t{round} as select g from generate_series(1, 3000) g; truncate bulk; drop table t{round}"));
                 if round % 5 == 1 {
                     rig.cluster.sql(&format!("create database d{round}"));
                     rig.cluster.sql("checkpoint");
