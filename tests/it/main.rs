@@ -13,3 +13,4 @@ mod postgres;
 mod retention;
 mod schedule;
 mod systems;
+mod wal;
