@@ -125,7 +125,7 @@ impl Room {
         let run = self.run(data, policy, &words);
         let got = fs::read(data.join("pg_wal/got")).ok();
         let _ = fs::remove_file(data.join("pg_wal/got"));
-        let left: Vec<String> = names(&data.join("pg_wal")).into_iter().filter(|name| name.contains("part")).collect();
+        let left: Vec<String> = names(&data.join("pg_wal")).into_iter().filter(|name| name.contains(".seawall-")).collect();
         assert!(left.is_empty(), "{left:?}");
         (run, got)
     }
