@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{Examined, examine};
 use super::location::Location;
-use super::parallel;
 use crate::inventory::Inventory;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
@@ -14,7 +13,7 @@ use crate::policy::source::{Place, Source};
 use crate::policy::yaml::MAX_BYTES;
 use crate::units::Instant;
 use crate::world::git::Revision;
-use crate::world::{self, files};
+use crate::world::{self, files, parallel};
 
 const UNREADABLE: Code = Code(1);
 const NO_POLICY: Code = Code(13);

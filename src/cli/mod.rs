@@ -11,9 +11,9 @@ pub mod here;
 pub mod location;
 mod man;
 pub mod moment;
-mod parallel;
 mod plan;
 mod policy;
+mod repository;
 mod schema;
 pub mod terminal;
 mod validate;
@@ -34,6 +34,8 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -55,6 +57,11 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    List(repository::List),
+    Show(repository::Show),
+    Verify(repository::Verify),
+    #[command(subcommand)]
+    Inventory(repository::InventoryCommand),
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -100,6 +107,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::List(command) => command.run(arguments.color),
+        Command::Show(command) => command.run(arguments.color),
+        Command::Verify(command) => command.run(arguments.color),
+        Command::Inventory(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Policy(command) => command.run(arguments.color),
         Command::Wal(command) => command.run(),

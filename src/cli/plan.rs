@@ -12,7 +12,6 @@ use super::exit::{Exit, Trouble};
 use super::fleet::Fleet;
 use super::location::Location;
 use super::moment;
-use super::parallel;
 use super::terminal::{Colour, Terminal, print, tame};
 use super::validate::{SummaryRecord, json, summary_record};
 use crate::inventory::Inventory;
@@ -21,7 +20,7 @@ use crate::plan::words::quoted;
 use crate::plan::{self, Plan, markdown};
 use crate::policy::finding::{Finding, Weight};
 use crate::units::Instant;
-use crate::world::{clock, files};
+use crate::world::{clock, files, parallel};
 
 /// Show what policies will do: the next runs, the steps of each job, whether the objectives can be kept, what is kept for how
 /// long, and what would be deleted.

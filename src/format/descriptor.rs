@@ -1,10 +1,12 @@
 //! What a backup says of itself. Its descriptor is put last, by one put-if-absent: its presence is what makes the backup one.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::seal::{Identities, Unsealer};
 use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
@@ -199,7 +201,24 @@ impl Descriptor {
         }
     }
 
+    /// What only the keys' owners may read of it. What is wrong comes out as the stream says it ([`super::seal::SealError`]).
+    pub fn open_private(&self, identities: &Identities) -> std::io::Result<Private> {
+        let text = self.private.as_bytes();
+        let json = match text.trim_ascii_start().starts_with(b"{") {
+            true => text.to_vec(),
+            false => unsealed(text, identities)?,
+        };
+        serde_json::from_slice(&json).map_err(std::io::Error::from)
+    }
+
     pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |object| object.is == kind)
     }
+}
+
+fn unsealed(armored: &[u8], identities: &Identities) -> std::io::Result<Vec<u8>> {
+    let (mut sealed, mut json) = (Vec::new(), Vec::new());
+    age::armor::ArmoredReader::new(armored).take(MAX_BYTES as u64).read_to_end(&mut sealed)?;
+    Unsealer::new(&sealed[..], identities)?.take(MAX_BYTES as u64).read_to_end(&mut json)?;
+    Ok(json)
 }

@@ -51,6 +51,11 @@ impl Repository {
         &self.0
     }
 
+    /// Its objects, by a name that was found in a store. `None` when the name lies elsewhere.
+    pub fn rest_of<'k>(&self, key: &'k Key) -> Option<&'k str> {
+        key.as_str().strip_prefix(self.as_str())?.strip_prefix('/')
+    }
+
     fn key(&self, rest: impl fmt::Display) -> Key {
         Key::new(format!("{}/{rest}", self.0)).expect("made of names, numbers and ids")
     }
@@ -72,6 +77,11 @@ impl Repository {
         self.key(format_args!("data/{id}/{name}"))
     }
 
+    /// What a host that takes a backup renews for as long as it does.
+    pub fn backup_lease(&self, id: &BackupId) -> Key {
+        self.key(format_args!("leases/backup-{id}.json"))
+    }
+
     pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
         let end = codec.extension(encrypted);
         match file {
@@ -85,6 +95,13 @@ impl Repository {
     /// Who may upload a file of the log that is too large to be put in one piece.
     pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
         self.key(format_args!("claims/{cluster}/{file}.claim"))
+    }
+
+    /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.
+    pub fn wal_object(&self, key: &Key) -> Option<(SystemIdentifier, WalFile)> {
+        let cluster: SystemIdentifier = self.rest_of(key)?.strip_prefix("wal/")?.split('/').next()?.parse().ok()?;
+        let (file, codec, encrypted) = wal_file(key)?;
+        (self.wal(cluster, file, codec, encrypted) == *key).then_some((cluster, file))
     }
 
     /// All of one cluster's log.

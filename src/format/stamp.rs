@@ -104,6 +104,14 @@ impl Signed {
         }
     }
 
+    /// Whether the signature belongs to the stamp, whoever made it. Gives the fingerprint of its key.
+    pub fn check_whole(&self) -> Result<String, SignatureError> {
+        match self.signature.as_slice() {
+            [] => Err(SignatureError::Missing),
+            signature => Writers::check_whole(WAL, &self.stamp.message(), signature),
+        }
+    }
+
     /// Whose stamp it is; refused when it is nobody's that the policy names.
     pub fn check<'w>(&self, writers: &'w Writers) -> Result<&'w str, SignatureError> {
         if self.signature.is_empty() {

@@ -4,7 +4,9 @@
 mod fault;
 mod object;
 mod reading;
+mod stamp;
 
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
 pub use reading::{RangedObject, ReadObject, open_object};
+pub use stamp::{BadStamp, Stamped, read_stamp, stamp_of};

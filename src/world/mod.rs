@@ -4,6 +4,7 @@ pub mod clock;
 pub mod files;
 pub mod git;
 pub mod host;
+pub mod parallel;
 pub mod secret;
 pub mod signals;
 mod words;

@@ -10,6 +10,7 @@ mod inventories;
 mod layering;
 mod plan;
 mod postgres;
+mod repository;
 mod retention;
 mod schedule;
 mod systems;

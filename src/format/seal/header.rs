@@ -7,6 +7,11 @@ use thiserror::Error;
 
 const VERSION_LINE: &[u8] = b"age-encryption.org/v1\n";
 const COLUMNS: usize = 64;
+/// The stanza with which anybody can tell a damaged header from a whole one. It holds the key of the header's MAC, which age
+/// derives from the file key apart from the key of the body and one way only: it opens nothing. Who wrote an object is said by
+/// signatures, not by the MAC, so nothing is lost by showing it; without it, one flipped bit in a header would be found only by
+/// those who hold an identity.
+const CHECK: &str = "seawall-check";
 /// More than this is not read in search of a header's end: some hundred recipients.
 pub const MAX_HEADER: usize = 64 << 10;
 
@@ -52,6 +57,17 @@ impl Header {
             let args: Vec<String> = words.map(str::to_owned).collect();
             stanzas.push(Stanza { tag, args, body: lines.body()? });
         }
+    }
+
+    /// Whether the header is as it was written, as far as that can be told without an identity: by the key that it carries for
+    /// this. `None` when it carries none, as those of other programs do not. Says nothing about who wrote it.
+    pub fn is_whole(&self) -> Option<bool> {
+        let stanza = self.stanzas.iter().find(|stanza| stanza.tag == CHECK)?;
+        let key: Option<[u8; 32]> = match stanza.args.as_slice() {
+            [key] => BASE64.decode(key).ok().and_then(|key| key.try_into().ok()),
+            _ => None,
+        };
+        Some(key.is_some_and(|key| hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &self.covered, &self.mac).is_ok()))
     }
 
     pub(super) fn is_sealed_with(&self, file_key: &[u8; 16]) -> bool {
@@ -123,9 +139,17 @@ pub(super) fn write(stanzas: &[&Stanza], file_key: &[u8; 16]) -> Vec<u8> {
 }
 
 fn mac_key(file_key: &[u8; 16]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, &mac_key_bytes(file_key))
+}
+
+fn mac_key_bytes(file_key: &[u8; 16]) -> [u8; 32] {
     let mut key = [0; 32];
     derive(file_key, &[], b"header", &mut key);
-    hmac::Key::new(hmac::HMAC_SHA256, &key)
+    key
+}
+
+pub(super) fn check_stanza(file_key: &[u8; 16]) -> Stanza {
+    Stanza { tag: CHECK.into(), args: vec![BASE64.encode(mac_key_bytes(file_key))], body: Vec::new() }
 }
 
 struct Length(usize);

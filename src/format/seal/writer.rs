@@ -35,7 +35,8 @@ impl Sealer {
     /// What stands before the body, `more` after the recipients' stanzas: programs that do not know them pass over them.
     /// Its length depends on theirs alone.
     pub fn header(&self, more: &[Stanza]) -> Vec<u8> {
-        let stanzas: Vec<&Stanza> = self.stanzas.iter().chain(more).collect();
+        let check = header::check_stanza(self.file_key.expose_secret());
+        let stanzas: Vec<&Stanza> = self.stanzas.iter().chain(more).chain([&check]).collect();
         let mut out = header::write(&stanzas, self.file_key.expose_secret());
         out.extend_from_slice(&self.nonce);
         out

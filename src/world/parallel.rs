@@ -8,6 +8,16 @@ const MAX_THREADS: usize = 8;
 
 /// Works in parallel, answers in order.
 pub fn map<'t, T: Sync, R: Send + Sync>(things: &'t [T], work: &(dyn Fn(&'t T) -> R + Sync)) -> Vec<R> {
+    map_with(processors().min(MAX_THREADS), things, work)
+}
+
+/// How many processors there are for us.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The same with so many threads: more than processors, where most of the work is waiting.
+pub fn map_with<'t, T: Sync, R: Send + Sync>(threads: usize, things: &'t [T], work: &(dyn Fn(&'t T) -> R + Sync)) -> Vec<R> {
     let done: Vec<OnceLock<R>> = things.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let run = || {
@@ -19,7 +29,7 @@ pub fn map<'t, T: Sync, R: Send + Sync>(things: &'t [T], work: &(dyn Fn(&'t T) -
             let _ = slot.set(work(thing));
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MAX_THREADS)).min(things.len());
+    let threads = threads.min(things.len());
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(run);

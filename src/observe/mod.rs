@@ -1,0 +1,121 @@
+//! Looking, and only looking: what lies in the stores of a policy, from the stores alone.
+//!
+//! **Unknown is not empty.** What could not be looked at is [`Observed::Unknown`] with the reason, and a backup that nobody
+//! accepted by the policy has signed is named and not counted.
+
+mod cluster;
+mod descriptors;
+mod leftovers;
+mod wal;
+
+pub use cluster::{SeenCluster, cluster, spelled};
+pub use descriptors::{Listed, Read, find_descriptor, read_descriptor};
+pub use wal::{WalSeen, accept_stamp, signer};
+
+use crate::format::layout::Repository;
+use crate::format::seal::Identities;
+use crate::format::signature::Writers;
+use crate::inventory::{Observed, Size, StoreInventory};
+use crate::site::{Site, SiteFault};
+use crate::store::Store;
+use crate::units::{Instant, Key};
+use crate::world::parallel;
+
+/// What was seen in one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// None when it is known that the store has nothing of this policy.
+    pub repository: Option<Repository>,
+    pub inventory: StoreInventory,
+    /// More of each backup that has a descriptor, in the order of their names.
+    pub listed: Vec<Listed>,
+    /// What lies there and is not counted.
+    pub rejected: Vec<Rejected>,
+    /// What could not be told of it, as sentences without a full stop.
+    pub doubts: Vec<String>,
+    /// A newer seawall wrote here, so there are backups that this one cannot read.
+    pub newer: Option<Key>,
+}
+
+/// An object that is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Rejected {
+    #[serde(serialize_with = "as_text")]
+    pub key: Key,
+    pub why: String,
+}
+
+fn as_text<S: serde::Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(key)
+}
+
+/// What looking needs to know.
+#[derive(Debug)]
+pub struct Eyes<'a> {
+    pub policy: &'a str,
+    pub writers: &'a Writers,
+    /// For the histories of timelines; may be empty.
+    pub identities: &'a Identities,
+    pub now: Instant,
+}
+
+/// What lies in a store, as the inventory says it.
+pub fn store(site: &Site<'_>, store: &Store, now: Instant) -> Observed<StoreInventory> {
+    match look(site, store, now) {
+        Ok(seen) => seen.observed(),
+        Err(fault) => Observed::unknown(fault.message),
+    }
+}
+
+/// What lies in a store, with what was not believed and what could not be told.
+pub fn look(site: &Site<'_>, store: &Store, now: Instant) -> Result<Seen, SiteFault> {
+    let writers = site.writers()?;
+    // Without any identity the histories of timelines stay closed, which is said and is no reason to see nothing.
+    let identities = site.identities(None).unwrap_or_default();
+    let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
+    match site.find_repository(store)? {
+        Some(repository) => look_into(store, repository, &eyes),
+        None => Ok(Seen::nothing()),
+    }
+}
+
+/// What lies in one repository.
+pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
+    // The folders come first: what has no descriptor afterwards had none when its folder was seen.
+    let folders = store.folders(&repository.prefix("data"))?;
+    let read = descriptors::read_all(store, &repository, eyes)?;
+    let sizes = read.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
+    let leftovers = leftovers::look(store, &repository, &folders, &read, eyes.now)?;
+    let wal = wal::look(store, &repository, &sizes, eyes)?;
+    let mut backups = read.backups;
+    backups.extend(leftovers.backups);
+    let used = read.stored_bytes + leftovers.bytes + wal.bytes;
+    Ok(Seen {
+        repository: Some(repository),
+        inventory: StoreInventory { backups, wal: wal.ranges, forks: wal.forks, used: Observed::Known(Size::new(used)) },
+        listed: read.listed,
+        rejected: read.rejected.into_iter().chain(wal.rejected).collect(),
+        doubts: wal.doubts,
+        newer: read.newer,
+    })
+}
+
+impl Seen {
+    fn nothing() -> Seen {
+        let inventory = StoreInventory { backups: vec![], wal: vec![], forks: vec![], used: Observed::Known(Size::default()) };
+        Seen { repository: None, inventory, listed: vec![], rejected: vec![], doubts: vec![], newer: None }
+    }
+
+    /// For decisions: with backups that cannot be read, nobody may act as if the others were all.
+    pub fn observed(self) -> Observed<StoreInventory> {
+        match self.newer {
+            Some(key) => Observed::unknown(format!("{key} was written by a newer seawall")),
+            None => Observed::Known(self.inventory),
+        }
+    }
+}
+
+/// How many objects are read at once: a disk wants processors, a network wants patience.
+pub fn width(store: &Store) -> usize {
+    if store.url().starts_with("file:") { parallel::processors().clamp(2, 8) } else { 24 }
+}

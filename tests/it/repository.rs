@@ -1,0 +1,5 @@
+//! What lies in a store, looked at and proved from the store alone.
+
+mod fixture;
+mod look;
+mod prove;
