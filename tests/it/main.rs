@@ -17,3 +17,4 @@ mod schedule;
 mod servers;
 mod stores;
 mod systems;
+mod wal;
