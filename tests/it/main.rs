@@ -10,6 +10,7 @@ mod inventories;
 mod layering;
 mod plan;
 mod postgres;
+mod restore;
 mod retention;
 mod schedule;
 mod systems;
