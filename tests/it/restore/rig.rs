@@ -221,8 +221,9 @@ impl Restored {
         }
     }
 
-    pub fn conninfo(&self) -> String {
-        format!("host={} port={} user=postgres dbname=postgres", self.sockets.display(), self.port)
+    /// For `-h` of PostgreSQL's programs, with the port after it.
+    pub fn address(&self) -> [String; 3] {
+        [self.sockets.display().to_string(), "-p".to_owned(), self.port.to_string()]
     }
 
     pub fn stop(mut self) -> PathBuf {

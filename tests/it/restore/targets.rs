@@ -47,7 +47,7 @@ fn every_kind_of_target(version: Version) {
         assert_eq!(restored.sql("select current_setting('archive_command') || current_setting('archive_mode')"), "on", "{name}");
         if name == "latest" {
             let mut check = rig.cluster.program("pg_amcheck");
-            let output = check.args(["--install-missing", "-d", &restored.conninfo()]).output().expect("it runs");
+            let output = check.args(["--install-missing", "-U", "postgres", "-d", "postgres", "-h"]).args(restored.address()).output().expect("it runs");
             assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         }
         let data = restored.stop();
