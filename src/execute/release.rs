@@ -88,7 +88,8 @@ impl<'r> Running<'r> {
 
     fn control(&self) -> Result<Control, RestoreFault> {
         let path = self.release.directory.join(crate::format::control::PATH);
-        let fault = |why: String| RestoreFault::new(format!("`{}` cannot be read: {why}", path.display()), "Run as the server's user, or as root.");
+        let fault =
+            |why: String| RestoreFault::new(format!("`{}` cannot be read: {why}", path.display()), "Run as the server's user, or as root.");
         let bytes = files::read(&path, 64 << 10).map_err(|fault_| fault(fault_.message))?;
         Control::parse(&bytes).map_err(|error| fault(error.to_string()))
     }
@@ -183,8 +184,9 @@ impl<'r> Running<'r> {
     fn reload(&self) -> Result<(), RestoreFault> {
         let pid = self.lines().first().and_then(|line| line.trim().parse().ok()).and_then(rustix::process::Pid::from_raw);
         let Some(pid) = pid else { return Err(RestoreFault::new("the server stopped", "Start it, and run this again.")) };
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP)
-            .map_err(|error| RestoreFault::new(format!("the server cannot be told to read its settings again: {error}"), "Run as its user, or as root."))
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).map_err(|error| {
+            RestoreFault::new(format!("the server cannot be told to read its settings again: {error}"), "Run as its user, or as root.")
+        })
     }
 
     /// So that nobody has to wait for a whole segment to fill. Where nobody lets us in, that is what is waited for.
@@ -253,7 +255,8 @@ impl<'r> Running<'r> {
         let major = fs::read_to_string(directory.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let programs = programs::find(self.release.programs.as_deref(), major)?;
         let mut command = programs::as_owner(&programs.join("pg_ctl"), self.owner);
-        let output = command.arg("-D").arg(directory).args(["-m", "fast", "-w", "-l"]).arg(directory.join("seawall-recovery.log")).arg("restart");
+        let output =
+            command.arg("-D").arg(directory).args(["-m", "fast", "-w", "-l"]).arg(directory.join("seawall-recovery.log")).arg("restart");
         let status = output.stdout(std::process::Stdio::null()).status();
         match status {
             Ok(status) if status.success() => Ok(()),
@@ -265,7 +268,8 @@ impl<'r> Running<'r> {
 /// Those that must have the log before PostgreSQL may forget it.
 fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
     let wal = site.policy.wal.as_ref();
-    let wal = wal.ok_or_else(|| RestoreFault::new("the policy archives no write-ahead log", "Add `wal`, or leave the server in quarantine."))?;
+    let wal =
+        wal.ok_or_else(|| RestoreFault::new("the policy archives no write-ahead log", "Add `wal`, or leave the server in quarantine."))?;
     let copies = wal.copies.iter().filter(|_| wal.acknowledged_by_all);
     Ok(std::iter::once(&wal.store).chain(copies).cloned().collect())
 }

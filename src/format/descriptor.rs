@@ -249,7 +249,8 @@ mod tests {
         let private = Private { data_directory: "/var/lib/postgresql/15/main".into(), ..Private::default() };
         let (one, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
         let recipients = Recipients::parse([one.to_public().to_string().as_str()]).expect("a recipient");
-        let identities = |key: &age::x25519::Identity| Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
+        let identities =
+            |key: &age::x25519::Identity| Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
         let text = private.seal(Some(&recipients)).expect("sealed");
         assert!(text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && !text.contains("postgresql"));
         assert_eq!(Private::open(&text, &identities(&one)).expect("opened"), private);

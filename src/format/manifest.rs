@@ -65,7 +65,8 @@ impl Manifest {
         for (number, range) in wal.iter().enumerate() {
             let comma = if number == 0 { "" } else { ",\n" };
             let WalNeeded { timeline, start, end } = range;
-            write!(text, "{comma}{{ \"Timeline\": {}, \"Start-LSN\": \"{start}\", \"End-LSN\": \"{end}\" }}", timeline.0).expect("into memory");
+            write!(text, "{comma}{{ \"Timeline\": {}, \"Start-LSN\": \"{start}\", \"End-LSN\": \"{end}\" }}", timeline.0)
+                .expect("into memory");
         }
         text.push_str("\n],\n");
         self.put(text.as_bytes(), out);

@@ -55,10 +55,15 @@ pub(super) fn claim(run: &Run, place: &Place, key: &Key, known: &Stamp) -> Resul
     if !run.settings.writers.is_empty() {
         signed.check(&run.settings.writers).map_err(|error| {
             let message = format!("{claim} in {} is refused: {error}", place.store.url());
-            WalFault::new(WalFaultKind::Forged, message, "Find out who wrote it; a host that should be trusted belongs into `encryption.writers`.")
+            WalFault::new(
+                WalFaultKind::Forged,
+                message,
+                "Find out who wrote it; a host that should be trusted belongs into `encryption.writers`.",
+            )
         })?;
     }
-    let same = (signed.stamp.system_identifier, signed.stamp.file) == (known.system_identifier, known.file) && signed.stamp.content == known.content;
+    let same = (signed.stamp.system_identifier, signed.stamp.file) == (known.system_identifier, known.file)
+        && signed.stamp.content == known.content;
     if same { Ok(()) } else { Err(conflict(place, &claim, known.file, &signed.stamp, &known.content)) }
 }
 

@@ -41,15 +41,8 @@ impl<'k> Packer<'k> {
             Lock::Age(recipients) => Some(Sealer::new(recipients).map_err(cannot)?),
             Lock::Open => None,
         };
-        let mut packer = Packer {
-            compressor,
-            sealer,
-            signing,
-            frame: Vec::new(),
-            plain: blake3::Hasher::new(),
-            body: Context::new(&SHA256),
-            header: 0,
-        };
+        let mut packer =
+            Packer { compressor, sealer, signing, frame: Vec::new(), plain: blake3::Hasher::new(), body: Context::new(&SHA256), header: 0 };
         let beginning = packer.beginning(like)?;
         packer.header = beginning.len() - if lock.is_encrypted() { NONCE } else { 0 };
         packer.body.update(&beginning[packer.header..]);

@@ -121,6 +121,8 @@ fn listen(heard: &mpsc::Receiver<Said>, until: Instant) -> Result<Pushed, WalFau
     }
     match own {
         Some(done) => done.map(|()| Pushed { ahead }),
-        None => Err(WalFault::new(WalFaultKind::Local, "a worker ended without an answer", "This is a fault of seawall; please report it.")),
+        None => {
+            Err(WalFault::new(WalFaultKind::Local, "a worker ended without an answer", "This is a fault of seawall; please report it."))
+        }
     }
 }

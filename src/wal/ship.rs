@@ -55,7 +55,8 @@ impl Run {
     /// Success only when the file is durable wherever it must be.
     pub(super) fn ship(&self, plain: &Plain) -> Result<(), WalFault> {
         let (seen, done) = self.put_everywhere(plain)?;
-        let failed: Vec<(usize, WalFault)> = done.into_iter().enumerate().filter_map(|(at, done)| done.err().map(|fault| (at, fault))).collect();
+        let failed: Vec<(usize, WalFault)> =
+            done.into_iter().enumerate().filter_map(|(at, done)| done.err().map(|fault| (at, fault))).collect();
         let must = |at: usize| self.settings.acknowledged_by_all || at == 0;
         if failed.iter().any(|(at, _)| must(*at)) {
             return Err(self.summary(&failed));

@@ -6,4 +6,4 @@ mod refusals;
 mod rig;
 mod targets;
 mod timelines;
-
+mod without_us;

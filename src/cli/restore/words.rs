@@ -26,7 +26,10 @@ pub(super) fn tablespace(text: &str) -> Result<Remapped, String> {
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let good = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    Some(name.trim()).filter(good).map(|name| (name.to_owned(), value.trim().to_owned())).ok_or_else(|| format!("`{name}` is not a setting"))
+    Some(name.trim())
+        .filter(good)
+        .map(|name| (name.to_owned(), value.trim().to_owned()))
+        .ok_or_else(|| format!("`{name}` is not a setting"))
 }
 
 impl Goal {

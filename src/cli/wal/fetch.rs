@@ -83,7 +83,11 @@ impl Fetch {
 
     fn stop(&self, fault: &WalFault) -> Exit {
         let hint = if fault.hint.is_empty() { String::new() } else { format!(" -- {}", fault.hint) };
-        let then = if self.standby { "the standby asks again" } else { "recovery stops here; nothing is lost, start it again when this is mended" };
+        let then = if self.standby {
+            "the standby asks again"
+        } else {
+            "recovery stops here; nothing is lost, start it again when this is mended"
+        };
         say(&format!("{} could not be fetched: {}; {then}{hint}", self.name, fault.message));
         if self.standby { Exit::Failed } else { Exit::Unfetched }
     }

@@ -41,7 +41,10 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
     let keys = site.host_keys().map_err(of_site)?;
     let writers = site.writers().map_err(of_site)?;
     if !writers.is_empty() && !writers.accepts(&keys.signing) {
-        let message = format!("this host's key ({}) is not among the policy's `encryption.writers`, so nobody would accept what it writes", keys.signing.fingerprint());
+        let message = format!(
+            "this host's key ({}) is not among the policy's `encryption.writers`, so nobody would accept what it writes",
+            keys.signing.fingerprint()
+        );
         let hint = format!("Add the line `{}: {}` there, if this host should write.", site.host(), keys.signing.public());
         return Err(WalFault::new(WalFaultKind::Key, message, hint));
     }

@@ -48,9 +48,10 @@ impl LogSource {
 
     /// All that fetching needs. No store is asked yet.
     pub fn archive(&self, to: &Path) -> Result<Archive, WalFault> {
-        let policy = self.here.read(Colour::Never).map_err(|trouble| {
-            WalFault::new(WalFaultKind::Local, trouble.to_string(), trouble.hint().unwrap_or_default())
-        })?;
+        let policy = self
+            .here
+            .read(Colour::Never)
+            .map_err(|trouble| WalFault::new(WalFaultKind::Local, trouble.to_string(), trouble.hint().unwrap_or_default()))?;
         let cluster = self.cluster(to)?;
         let site = self.here.site(&policy);
         let names = settings::stores(settings::wal(&site).map_err(of_site)?);

@@ -95,7 +95,13 @@ impl Archive<'_> {
         for segment in rest() {
             let folder = self.repository.log_prefix(needed.cluster, segment);
             if listed.as_ref() != Some(&folder) {
-                there = self.store.list(&folder)?.iter().filter_map(|meta| crate::format::layout::wal_file(&meta.key)).map(|(file, ..)| file).collect();
+                there = self
+                    .store
+                    .list(&folder)?
+                    .iter()
+                    .filter_map(|meta| crate::format::layout::wal_file(&meta.key))
+                    .map(|(file, ..)| file)
+                    .collect();
                 listed = Some(folder);
             }
             if !there.contains(&WalFile::Segment(segment)) {
@@ -129,7 +135,11 @@ fn never_came(segment: Segment, waited: Duration, store: &Store, server: &mut Co
     let said = server.query("select last_failed_wal, last_failed_time::text from pg_stat_archiver where last_failed_wal is not null", &[]);
     let failed = said.ok().and_then(|rows| {
         let row = rows.iter().next()?;
-        Some(format!("`pg_stat_archiver` says that {} failed at {}; the server's log says why. ", row.get("last_failed_wal")?, row.get("last_failed_time")?))
+        Some(format!(
+            "`pg_stat_archiver` says that {} failed at {}; the server's log says why. ",
+            row.get("last_failed_wal")?,
+            row.get("last_failed_time")?
+        ))
     });
     let hint = format!("{}Look at `archive_command`, `pg_stat_archiver` and the server's log.", failed.unwrap_or_default());
     BackupFault::refused(message, hint)

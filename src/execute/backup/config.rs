@@ -20,7 +20,8 @@ const MAX_ALL: usize = 32 << 20;
 
 /// The files that the server reads, if they lie elsewhere. What this role may not see is not among them.
 pub(super) fn outside(server: &Server, connection: &mut Connection, root: &Path) -> Vec<PathBuf> {
-    let mut paths: BTreeSet<PathBuf> = ["config_file", "hba_file", "ident_file"].iter().filter_map(|name| server.setting(name)).map(PathBuf::from).collect();
+    let mut paths: BTreeSet<PathBuf> =
+        ["config_file", "hba_file", "ident_file"].iter().filter_map(|name| server.setting(name)).map(PathBuf::from).collect();
     let mut ask = |sql: &str| {
         let rows = connection.query(sql, &[]);
         paths.extend(rows.iter().flatten().filter_map(|row| row.get("path")).map(PathBuf::from));

@@ -50,7 +50,10 @@ impl Lease {
         lease.renew()?;
         if !force && let Some((other, at)) = lease.other(repository)? {
             lease.release();
-            let message = format!("a backup of this cluster is running: {} of `{}` on {}, begun {}", other.backup, other.job, other.host, other.started);
+            let message = format!(
+                "a backup of this cluster is running: {} of `{}` on {}, begun {}",
+                other.backup, other.job, other.host, other.started
+            );
             let hint = format!(
                 "It was last heard of at {at}; when it is dead, wait {} minutes, or say `--force`: two at once do no harm.",
                 STALE_SECONDS / 60

@@ -24,11 +24,11 @@ use order::Order;
 use server::Source;
 use watch::Watch;
 
+use crate::format::control;
 use crate::format::descriptor::{By, Cluster, Descriptor, FORMAT, Position};
 use crate::format::label::{self, BackupLabel};
 use crate::format::layout::{Repository, compact};
 use crate::format::manifest::WalNeeded;
-use crate::format::control;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
@@ -133,7 +133,8 @@ fn check_writer(site: &Site<'_>, keys: &HostKeys) -> Result<(), BackupFault> {
     if writers.is_empty() || writers.accepts(&keys.signing) {
         return Ok(());
     }
-    let message = format!("the policy accepts no backups of this host: its key {} is not among `encryption.writers`", keys.signing.fingerprint());
+    let message =
+        format!("the policy accepts no backups of this host: its key {} is not among `encryption.writers`", keys.signing.fingerprint());
     Err(BackupFault::refused(message, format!("Add this line: `{}: {}`.", site.host(), keys.signing.public())))
 }
 
@@ -283,7 +284,8 @@ impl Run<'_> {
             Ok(primary.switch_wal()?)
         });
         if let Err(fault) = switched {
-            self.remarks.push(format!("the primary could not be asked to end its segment of the log, so its own time was waited for: {fault}"));
+            self.remarks
+                .push(format!("the primary could not be asked to end its segment of the log, so its own time was waited for: {fault}"));
         }
     }
 
@@ -353,7 +355,11 @@ fn last_files(stop: &StopPoint, control: Vec<u8>) -> Vec<SmallFile> {
 }
 
 fn damaged(copied: &Copied) -> BackupFault {
-    let blocks: Vec<String> = copied.damage.blocks.iter().take(5).map(|damaged| format!("block {} of {}", damaged.block, damaged.path)).collect();
+    let blocks: Vec<String> =
+        copied.damage.blocks.iter().take(5).map(|damaged| format!("block {} of {}", damaged.block, damaged.path)).collect();
     let message = format!("{} pages have wrong checksums: {}", copied.damage.pages, blocks.join(", "));
-    BackupFault::refused(message, "Find out which relations they belong to with `pg_filenode_relation`; `damaged_pages: mark` keeps such a backup.")
+    BackupFault::refused(
+        message,
+        "Find out which relations they belong to with `pg_filenode_relation`; `damaged_pages: mark` keeps such a backup.",
+    )
 }

@@ -57,9 +57,10 @@ impl Order {
                 return Err(BackupFault::refused(message, "Physical backups can."));
             }
         };
-        let store = backup.store.clone().ok_or_else(|| {
-            BackupFault::refused(format!("backups.{job} names no store"), format!("Add `backups.{job}.store`."))
-        })?;
+        let store = backup
+            .store
+            .clone()
+            .ok_or_else(|| BackupFault::refused(format!("backups.{job} names no store"), format!("Add `backups.{job}.store`.")))?;
         let wal = policy.wal.as_ref().ok_or_else(|| {
             let hint = "Add `wal: { store: … }`: a copy of the files becomes a cluster only with the log that was written meanwhile.";
             BackupFault::refused("the policy does not archive the write-ahead log", hint)

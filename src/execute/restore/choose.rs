@@ -1,8 +1,8 @@
 //! Which store, which base backup, which stretch of the log: found by `recovery::find_path` in what was observed, never guessed.
 
+use super::RestoreFault;
 use super::private::open_private;
 use super::request::{Request, TimelineChoice};
-use super::RestoreFault;
 use crate::format::descriptor::{Descriptor, Private};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
@@ -113,9 +113,9 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
 fn narrowed(inventory: &StoreInventory, request: &Request) -> Result<StoreInventory, RestoreFault> {
     let Some(id) = &request.backup else { return Ok(inventory.clone()) };
     let chains = Chains::of(&inventory.backups);
-    let at = chains.position(id).ok_or_else(|| {
-        RestoreFault::new(format!("backup {id} is not in this store"), "`seawall list` shows what is there.")
-    })?;
+    let at = chains
+        .position(id)
+        .ok_or_else(|| RestoreFault::new(format!("backup {id} is not in this store"), "`seawall list` shows what is there."))?;
     let links = chains.links(at).ok_or_else(|| {
         let why = chains.broken(at).map_or_else(|| "it is not complete".to_owned(), |broken| broken.to_string());
         RestoreFault::new(format!("backup {id} cannot be restored: {why}"), "`seawall list` shows which can.")

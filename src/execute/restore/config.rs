@@ -31,7 +31,10 @@ pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFaul
         let mut bytes = Vec::new();
         (&mut entry).take(MAX_FILE).read_to_end(&mut bytes).map_err(stream)?;
         if path.exists() && fs::read(&path).is_ok_and(|there| there != bytes) {
-            return Err(RestoreFault::new(format!("`{}` is there already and differs", path.display()), "Give `--config-to` an empty directory."));
+            return Err(RestoreFault::new(
+                format!("`{}` is there already and differs", path.display()),
+                "Give `--config-to` an empty directory.",
+            ));
         }
         if let Some(parent) = path.parent() {
             ground.make_directory(parent)?;

@@ -114,10 +114,15 @@ fn refuse_other(path: &Path, descriptor: &Descriptor) -> Result<(), RestoreFault
             "Give an empty directory.",
         ));
     }
-    let identifiers = [PG_CONTROL, "global/pg_control.seawall", "global/pg_control.before-restore"].map(|name| identifier(&path.join(name)));
+    let identifiers =
+        [PG_CONTROL, "global/pg_control.seawall", "global/pg_control.before-restore"].map(|name| identifier(&path.join(name)));
     match identifiers.into_iter().flatten().find(|there| *there != descriptor.cluster.system_identifier) {
         Some(other) => Err(RestoreFault::new(
-            format!("`{}` holds another cluster (system identifier {other}; the backup's is {})", path.display(), descriptor.cluster.system_identifier),
+            format!(
+                "`{}` holds another cluster (system identifier {other}; the backup's is {})",
+                path.display(),
+                descriptor.cluster.system_identifier
+            ),
             "Give an empty directory.",
         )),
         None => Ok(()),
@@ -164,7 +169,10 @@ fn owner(request: &Request, path: &Path) -> Result<(Option<Owner>, String), Rest
         return Ok((Some(Owner { uid: about.uid(), gid: about.gid() }), name_of(about.uid())));
     }
     account(&|name, _| name == "postgres").map(|(name, owner)| (Some(owner), name)).ok_or_else(|| {
-        RestoreFault::new("PostgreSQL does not start as root, and there is no account `postgres` here", "Say with `--owner NAME` whose it shall be.")
+        RestoreFault::new(
+            "PostgreSQL does not start as root, and there is no account `postgres` here",
+            "Say with `--owner NAME` whose it shall be.",
+        )
     })
 }
 

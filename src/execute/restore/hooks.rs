@@ -11,7 +11,8 @@ const USUAL: Duration = Duration::from_secs(300);
 /// Runs a hook to its end. What it prints goes to the log, not among our results.
 pub fn run(name: &str, hook: &file::Command, about: &[(&str, String)]) -> Result<(), RestoreFault> {
     let Some((program, arguments)) = hook.run.split_first() else { return Ok(()) };
-    let fault = |what: String| RestoreFault::new(format!("the hook `hooks.{name}` {what}"), "Mend what it says, or the policy; then run it again.");
+    let fault =
+        |what: String| RestoreFault::new(format!("the hook `hooks.{name}` {what}"), "Mend what it says, or the policy; then run it again.");
     let mut child = Command::new(program)
         .args(arguments)
         .envs(about.iter().map(|(name, value)| (format!("SEAWALL_{name}"), value)))

@@ -113,7 +113,12 @@ fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
     for object in &chosen.descriptor.objects {
         let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, object)?;
         match there.get(key.as_str()) {
-            None => return Err(RestoreFault::new(format!("{key} is not in the store"), "Restore from another copy: `--store NAME`, or another `--backup`.")),
+            None => {
+                return Err(RestoreFault::new(
+                    format!("{key} is not in the store"),
+                    "Restore from another copy: `--store NAME`, or another `--backup`.",
+                ));
+            }
             Some(meta) if meta.size != object.size => {
                 let message = format!("{key} is damaged: it has {} bytes instead of {}", meta.size, object.size);
                 return Err(RestoreFault::new(message, "Restore from another copy: `--store NAME`, or another `--backup`."));
@@ -138,7 +143,9 @@ fn can_open(site: &Site<'_>, chosen: &Chosen, identities: &Identities) -> Result
                 Some(Encryption::Age(age)) => age.recipients.join(", "),
                 _ => String::new(),
             };
-            let hint = format!("Give the identity that belongs to a recipient of that time with `--identity FILE`; the policy names now: {recipients}.");
+            let hint = format!(
+                "Give the identity that belongs to a recipient of that time with `--identity FILE`; the policy names now: {recipients}."
+            );
             Err(RestoreFault::new(fault.to_string(), hint))
         }
         other => Ok(other.map(|_| ())?),
@@ -183,7 +190,10 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     warnings.extend(unreadable(site, plan));
     warnings.extend(super::collations::compare(&plan.chosen.private));
     if let Some(files) = Some(&plan.chosen.private.config_files).filter(|files| !files.is_empty() && plan.request.config_to.is_none()) {
-        warnings.push(format!("configuration lay outside the data directory ({}): have it put somewhere with `--config-to DIR`", files.join(", ")));
+        warnings.push(format!(
+            "configuration lay outside the data directory ({}): have it put somewhere with `--config-to DIR`",
+            files.join(", ")
+        ));
     }
     Ok(warnings)
 }

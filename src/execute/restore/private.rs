@@ -14,7 +14,10 @@ pub fn open_private(descriptor: &Descriptor, identities: &Identities) -> Result<
     } else {
         opened(text, identities).map_err(|error| {
             let message = format!("backup {} cannot be opened: {error}", descriptor.id);
-            RestoreFault::new(message, "Give the identity of one of its recipients with `--identity FILE`; old backups need old identities.")
+            RestoreFault::new(
+                message,
+                "Give the identity of one of its recipients with `--identity FILE`; old backups need old identities.",
+            )
         })?
     };
     serde_json::from_slice(&json).map_err(|error| {

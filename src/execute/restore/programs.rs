@@ -15,7 +15,10 @@ pub fn find(given: Option<&Path>, major: u32) -> Result<PathBuf, RestoreFault> {
                 format!("`{}` has PostgreSQL {found}, the backup is of {major}", folder.display()),
                 "A data directory starts with its own major version only.",
             )),
-            None => Err(RestoreFault::new(format!("`{}` has no `postgres` that runs", folder.display()), "Give the folder that holds `pg_ctl`.")),
+            None => Err(RestoreFault::new(
+                format!("`{}` has no `postgres` that runs", folder.display()),
+                "Give the folder that holds `pg_ctl`.",
+            )),
         };
     }
     let usual = [

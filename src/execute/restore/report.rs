@@ -91,7 +91,10 @@ impl Report {
     /// Kept for later estimates and reports. That it could not be kept is no reason to fail a recovery.
     pub fn keep(&self, state: &Path) -> Result<(), RestoreFault> {
         let fault = |error: std::io::Error| {
-            RestoreFault::new(format!("the report cannot be written to `{}`: {error}", state.display()), "Name another directory with `--state`.")
+            RestoreFault::new(
+                format!("the report cannot be written to `{}`: {error}", state.display()),
+                "Name another directory with `--state`.",
+            )
         };
         std::fs::create_dir_all(state).map_err(fault)?;
         let part = state.join(format!("{NAME}.part"));

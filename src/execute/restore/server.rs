@@ -82,7 +82,12 @@ impl<'p> Server<'p> {
         self.read = fs::metadata(&self.log).map_or(0, |about| about.len());
         let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
         // Its log comes to us and not to the collector, so that recovery can be followed before anybody can connect.
-        command.arg("-D").arg(data).arg("-l").arg(&self.log).args(["-W", "-o", "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning", "start"]);
+        command.arg("-D").arg(data).arg("-l").arg(&self.log).args([
+            "-W",
+            "-o",
+            "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning",
+            "start",
+        ]);
         let started = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         match started {
             Ok(status) if status.success() => Ok(()),
@@ -174,7 +179,9 @@ impl<'p> Server<'p> {
             socket: None,
             port: None,
         };
-        let Some(lines) = server else { return Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() } };
+        let Some(lines) = server else {
+            return Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() };
+        };
         reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
         reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
         if let Some(mut connection) = connect(lines, self.plan.directory.owner.is_some()) {
@@ -219,13 +226,20 @@ impl<'p> Server<'p> {
     /// What the server said last, when it says why.
     fn failed(&mut self, what: &str) -> RestoreFault {
         self.read_log();
-        let said: Vec<&str> = self.text.lines().filter(|line| ["FATAL:", "PANIC:", "HINT:", "seawall", "error:"].iter().any(|word| line.contains(word))).collect();
+        let said: Vec<&str> = self
+            .text
+            .lines()
+            .filter(|line| ["FATAL:", "PANIC:", "HINT:", "seawall", "error:"].iter().any(|word| line.contains(word)))
+            .collect();
         let from = said.len().saturating_sub(6);
         let mut message = what.to_owned();
         for line in &said[from..] {
             message.push_str(&format!("\n  {line}"));
         }
-        RestoreFault::new(message, format!("The whole log is `{}`. The files are restored; mend what it says and start the server again.", self.log.display()))
+        RestoreFault::new(
+            message,
+            format!("The whole log is `{}`. The files are restored; mend what it says and start the server again.", self.log.display()),
+        )
     }
 }
 

@@ -179,8 +179,7 @@ pub fn without_block(conf: &str) -> String {
 pub fn auto_conf(former: &str, lines: &[(String, String)]) -> String {
     let mut conf = String::new();
     for former in without_block(former).lines() {
-        let leads_elsewhere =
-            setting_of(former).is_some_and(|name| name.starts_with("recovery_target") || FORMER.contains(&name.as_str()));
+        let leads_elsewhere = setting_of(former).is_some_and(|name| name.starts_with("recovery_target") || FORMER.contains(&name.as_str()));
         conf.push_str(if leads_elsewhere { WAS } else { "" });
         conf.push_str(former);
         conf.push('\n');

@@ -45,9 +45,12 @@ fn check(request: &Request, oid: u32, place: &Path) -> Result<(), RestoreFault> 
         let hint = format!("Make it, mount it, or send the tablespace elsewhere with `--tablespace {oid}=DIR`.");
         return Err(RestoreFault::new(format!("tablespace {oid}: the parent of `{shown}` is not there"), hint));
     }
-    let anything = fs::read_dir(place).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found")));
+    let anything =
+        fs::read_dir(place).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found")));
     if anything && !request.delta {
-        let hint = format!("It may be in use by the cluster that the backup was taken of. Send it elsewhere with `--tablespace {oid}=DIR`, or say `--delta`.");
+        let hint = format!(
+            "It may be in use by the cluster that the backup was taken of. Send it elsewhere with `--tablespace {oid}=DIR`, or say `--delta`."
+        );
         return Err(RestoreFault::new(format!("tablespace {oid}: `{shown}` is not empty"), hint));
     }
     Ok(())

@@ -111,8 +111,15 @@ impl<'j> Copy<'j> {
 
     fn run(&self, root: &Path, listing: &Listing, lanes: usize, take: &Take<'_>) -> Result<(), PipelineFault> {
         let pace = Pace::new(self.job.read_limit);
-        let ground =
-            Ground { root, listing, owner: self.job.owner, pages: self.job.pages, found: &self.found, pace: &pace, progress: self.job.progress };
+        let ground = Ground {
+            root,
+            listing,
+            owner: self.job.owner,
+            pages: self.job.pages,
+            found: &self.found,
+            pace: &pace,
+            progress: self.job.progress,
+        };
         let lanes: Vec<Lane> = (0..lanes).map(|_| Lane::default()).collect();
         let (finisher, complete) = mpsc::sync_channel(lanes.len());
         let shared = Shared {

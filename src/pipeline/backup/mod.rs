@@ -54,7 +54,11 @@ pub struct Job<'j> {
 
 impl std::fmt::Debug for Job<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("store", &self.store).field("codec", &self.codec).field("workers", &self.workers).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("store", &self.store)
+            .field("codec", &self.codec)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -147,6 +147,5 @@ fn is_expected_link(path: &str, target: FileType) -> bool {
 /// Gone after a crash, so no part of a copy: temporary relations, and all but the beginnings of those that are not logged.
 fn is_of_the_moment(directory: &str, name: &str, unlogged: &HashSet<&str>) -> bool {
     is_database(directory)
-        && (is_temporary(name)
-            || relation_file(name).is_some_and(|file| file.fork != Some("init") && unlogged.contains(file.number)))
+        && (is_temporary(name) || relation_file(name).is_some_and(|file| file.fork != Some("init") && unlogged.contains(file.number)))
 }

@@ -8,7 +8,7 @@ use crate::format::codec::Codec;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
 use crate::format::layout::Repository;
 use crate::format::seal::{Identities, Unsealer};
-use crate::pipeline::{ReadObject, RangedObject};
+use crate::pipeline::{RangedObject, ReadObject};
 use crate::store::Store;
 use crate::units::Key;
 
@@ -43,9 +43,10 @@ impl<'s> Source<'s> {
         let stem = |object: &Object| object.name.split('.').next().unwrap_or_default().to_owned();
         let mut parts = Vec::new();
         for part in descriptor.objects_of(ObjectKind::Part) {
-            let index = descriptor.objects_of(ObjectKind::Index).find(|index| stem(index) == stem(part)).ok_or_else(|| {
-                PipelineFault::Damaged { key: part.name.clone(), what: "the descriptor names no index for it".into() }
-            })?;
+            let index = descriptor
+                .objects_of(ObjectKind::Index)
+                .find(|index| stem(index) == stem(part))
+                .ok_or_else(|| PipelineFault::Damaged { key: part.name.clone(), what: "the descriptor names no index for it".into() })?;
             parts.push(PartSource {
                 part: key(part)?,
                 part_size: part.size,

@@ -112,9 +112,9 @@ impl Made {
 
     fn check(&self) {
         for (path, content) in files() {
-            let at = path.strip_prefix("pg_tblspc/16385").map_or(self.root.join("data").join(path), |rest| {
-                self.root.join("space").join(rest.trim_start_matches('/'))
-            });
+            let at = path
+                .strip_prefix("pg_tblspc/16385")
+                .map_or(self.root.join("data").join(path), |rest| self.root.join("space").join(rest.trim_start_matches('/')));
             assert!(fs::read(&at).unwrap_or_else(|error| panic!("{path}: {error}")) == content, "{path}");
             let about = fs::metadata(&at).expect("it is there");
             assert_eq!((about.mode() & 0o777, about.mtime()), (0o600, 1_700_000_000), "{path}");

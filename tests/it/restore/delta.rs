@@ -32,7 +32,8 @@ fn only_what_differs_is_fetched() {
     assert!(said.code == 1 && said.err.contains("--delta"), "{}", said.err);
     let restored = rig.bring_back("r", &["--delta"]);
     assert_eq!((restored.hash(), restored.sql("select count(*) from much")), (rows, "100000".into()));
-    let (fetched, frames) = (restored.report["frames_fetched"].as_u64().expect("a number"), restored.report["frames"].as_u64().expect("a number"));
+    let (fetched, frames) =
+        (restored.report["frames_fetched"].as_u64().expect("a number"), restored.report["frames"].as_u64().expect("a number"));
     assert!(fetched < frames && fetched <= 6, "{fetched} of {frames}");
     assert!(!data.join("base/stranger").exists());
     // It runs now.
@@ -116,7 +117,10 @@ fn the_report_says_what_was_done() {
     rig.archive();
     let said = rig.restore("r", &["--format", "json"]);
     let report: Value = serde_json::from_str(&said.out).expect("JSON");
-    assert_eq!((report["format_version"].as_u64(), report["backup"].as_str(), report["signed_by"].as_str()), (Some(1), Some(id.as_str()), Some("db")));
+    assert_eq!(
+        (report["format_version"].as_u64(), report["backup"].as_str(), report["signed_by"].as_str()),
+        (Some(1), Some(id.as_str()), Some("db"))
+    );
     assert_eq!(report["written"], report["size"]);
     let kept: Value = serde_json::from_slice(&fs::read(rig.path("state/policies/shop/restore-report.json")).expect("kept")).expect("JSON");
     assert_eq!(kept, report);

@@ -36,7 +36,10 @@ fn databases_come_and_go() {
     let after = rig.after_row(3);
     rig.archive();
     let restored = rig.bring_back("before", &["--to", &before]);
-    assert_eq!(restored.sql("select string_agg(datname, ' ' order by datname) from pg_database where datname in ('doomed', 'young')"), "doomed young");
+    assert_eq!(
+        restored.sql("select string_agg(datname, ' ' order by datname) from pg_database where datname in ('doomed', 'young')"),
+        "doomed young"
+    );
     assert_eq!(restored.sql("select count(*) from emptied"), "100");
     assert_eq!(restored.sql_in("doomed", "select 1"), "1");
     restored.stop();

@@ -32,8 +32,11 @@ pub struct Restored {
     pub report: Value,
     port: u16,
     sockets: PathBuf,
-    stop: Command,
+    _running: Running,
 }
+
+/// Stops when it goes.
+struct Running(Command);
 
 impl Rig {
     pub fn start(version: Version, options: Options) -> Rig {
@@ -138,9 +141,15 @@ backups:
         let log = fs::read_to_string(data.join("seawall-recovery.log")).unwrap_or_default();
         assert_eq!(said.code, 0, "{}{}\n{log}", said.out, said.err);
         let report = serde_json::from_str(&said.out).expect("JSON");
-        let mut stop = self.cluster.account().command(programs.join("pg_ctl"));
+        Restored { report, ..self.running(name, port) }
+    }
+
+    /// A server that runs in one of our folders.
+    pub fn running(&self, name: &str, port: u16) -> Restored {
+        let data = self.path(name);
+        let mut stop = self.cluster.account().command(self.cluster.version().programs().join("pg_ctl"));
         stop.arg("-D").arg(&data).args(["-m", "immediate", "-w", "stop"]);
-        Restored { data, report, port, sockets: self.cluster.sockets(), stop }
+        Restored { data, report: Value::Null, port, sockets: self.cluster.sockets(), _running: Running(stop) }
     }
 
     /// Rows with a number and a text, each committed on its own, until told to stop.
@@ -153,7 +162,8 @@ backups:
     }
 
     pub fn series(&self) {
-        self.cluster.sql("create table series (id bigserial primary key, at timestamptz not null default clock_timestamp(), v text not null)");
+        self.cluster
+            .sql("create table series (id bigserial primary key, at timestamptz not null default clock_timestamp(), v text not null)");
     }
 
     /// A moment between this row's commit and the next one's.
@@ -187,7 +197,11 @@ pub fn said(output: Output) -> Said {
 
 fn find_id(value: &Value) -> Option<String> {
     match value {
-        Value::Object(map) => ["id", "backup"].iter().find_map(|key| map.get(*key).and_then(Value::as_str)).map(str::to_owned).or_else(|| map.values().find_map(find_id)),
+        Value::Object(map) => ["id", "backup"]
+            .iter()
+            .find_map(|key| map.get(*key).and_then(Value::as_str))
+            .map(str::to_owned)
+            .or_else(|| map.values().find_map(find_id)),
         _ => None,
     }
 }
@@ -226,15 +240,14 @@ impl Restored {
         [self.sockets.display().to_string(), "-p".to_owned(), self.port.to_string()]
     }
 
-    pub fn stop(mut self) -> PathBuf {
-        let _ = self.stop.output();
-        std::mem::take(&mut self.data)
+    pub fn stop(self) -> PathBuf {
+        self.data
     }
 }
 
-impl Drop for Restored {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.stop.output();
+        let _ = self.0.output();
     }
 }
 
