@@ -12,6 +12,7 @@ mod layering;
 mod plan;
 mod postgres;
 mod repository;
+mod restore;
 mod retention;
 mod schedule;
 mod servers;
