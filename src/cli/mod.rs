@@ -8,6 +8,7 @@ pub mod exit;
 mod explain;
 pub mod fleet;
 pub mod here;
+mod key;
 pub mod location;
 mod man;
 pub mod moment;
@@ -33,7 +34,7 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
-  seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
@@ -61,6 +62,8 @@ enum Command {
     Verify(repository::Verify),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
+    #[command(subcommand)]
+    Key(key::Key),
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -99,6 +102,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
+        Command::Key(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Policy(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
