@@ -9,6 +9,7 @@ pub mod exit;
 mod explain;
 pub mod fleet;
 pub mod here;
+mod key;
 pub mod location;
 mod man;
 pub mod moment;
@@ -67,6 +68,8 @@ enum Command {
     Verify(repository::Verify),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
+    #[command(subcommand)]
+    Key(key::Key),
     Explain(explain::Explain),
     Restore(Box<restore::Restore>),
     #[command(name = "release")]
@@ -120,6 +123,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
+        Command::Key(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),
