@@ -19,5 +19,6 @@ pub mod schedule;
 pub mod site;
 pub mod store;
 pub mod units;
+pub mod verify;
 pub mod wal;
 pub mod world;

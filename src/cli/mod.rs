@@ -9,12 +9,14 @@ pub mod exit;
 mod explain;
 pub mod fleet;
 pub mod here;
+mod key;
 pub mod location;
 mod man;
 pub mod moment;
 mod plan;
 mod policy;
 mod release;
+mod repository;
 mod restore;
 mod schema;
 pub mod terminal;
@@ -37,6 +39,8 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall backup nightly                 take a backup now
+  seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -59,6 +63,13 @@ enum Command {
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
     Backup(backup::Backup),
+    List(repository::List),
+    Show(repository::Show),
+    Verify(repository::Verify),
+    #[command(subcommand)]
+    Inventory(repository::InventoryCommand),
+    #[command(subcommand)]
+    Key(key::Key),
     Explain(explain::Explain),
     Restore(Box<restore::Restore>),
     #[command(name = "release")]
@@ -108,11 +119,16 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
+        Command::List(command) => command.run(arguments.color),
+        Command::Show(command) => command.run(arguments.color),
+        Command::Verify(command) => command.run(arguments.color),
+        Command::Inventory(command) => command.run(arguments.color),
+        Command::Key(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
-        Command::Wal(command) => command.run(),
+        Command::Wal(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -233,6 +233,11 @@ impl Descriptor {
         }
     }
 
+    /// What only the keys' owners may read of it. What is wrong comes out as the stream says it ([`super::seal::SealError`]).
+    pub fn open_private(&self, identities: &Identities) -> std::io::Result<Private> {
+        Private::open(&self.private, identities)
+    }
+
     pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |object| object.is == kind)
     }

@@ -10,6 +10,7 @@
 //! <repository>/data/<backup>/config.tar.zst.age             configuration that lies outside the data directory
 //! <repository>/wal/<system-id>/<timeline>/<log>/<segment>.zst.age
 //! <repository>/wal/<system-id>/history/<timeline>.history.zst.age
+//! <repository>/claims/<system-id>/<segment>.claim           who uploads a segment too large to be put in one piece; never deleted before it
 //! <repository>/pins/… leases/… hints/…                      the few mutable things
 //! ```
 //!
@@ -94,6 +95,11 @@ impl Repository {
             }
             WalFile::History(_) => self.key(format_args!("wal/{cluster}/history/{file}{end}")),
         }
+    }
+
+    /// Who may upload a file of the log that is too large to be put in one piece.
+    pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
+        self.key(format_args!("claims/{cluster}/{file}.claim"))
     }
 
     /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.

@@ -116,10 +116,8 @@ impl Writers {
         self.check_signature(namespace, message, &signature)
     }
 
-    pub fn check(&self, namespace: &str, message: &[u8], mut signature: &[u8]) -> Result<&str, SignatureError> {
-        use ssh_encoding::Decode as _;
-        let signature = SshSig::decode(&mut signature).map_err(|_| SignatureError::Unreadable)?;
-        self.check_signature(namespace, message, &signature)
+    pub fn check(&self, namespace: &str, message: &[u8], signature: &[u8]) -> Result<&str, SignatureError> {
+        self.check_signature(namespace, message, &decoded(signature)?)
     }
 
     /// Whether the signature belongs to the message, whoever made it: what can be told where the policy names no writers. Gives
@@ -130,10 +128,8 @@ impl Writers {
     }
 
     /// The same for a signature as it lies in a stamp.
-    pub fn check_whole(namespace: &str, message: &[u8], mut signature: &[u8]) -> Result<String, SignatureError> {
-        use ssh_encoding::Decode as _;
-        let signature = SshSig::decode(&mut signature).map_err(|_| SignatureError::Unreadable)?;
-        whole(namespace, message, &signature)
+    pub fn check_whole(namespace: &str, message: &[u8], signature: &[u8]) -> Result<String, SignatureError> {
+        whole(namespace, message, &decoded(signature)?)
     }
 
     fn check_signature(&self, namespace: &str, message: &[u8], signature: &SshSig) -> Result<&str, SignatureError> {
@@ -143,6 +139,22 @@ impl Writers {
         key.verify(namespace, message, signature).map_err(|_| SignatureError::Wrong { claimed: name.clone() })?;
         Ok(name)
     }
+}
+
+/// The one spelling that is written; the decoder alone would read some others as the same.
+fn decoded(bytes: &[u8]) -> Result<SshSig, SignatureError> {
+    use ssh_encoding::{Decode as _, Encode as _};
+    let signature = SshSig::decode(&mut &bytes[..]).map_err(|_| SignatureError::Unreadable)?;
+    let mut again = Vec::with_capacity(bytes.len());
+    match rebuilt(&signature).and_then(|signature| Ok(signature.encode(&mut again)?)) {
+        Ok(()) if again == bytes => Ok(signature),
+        _ => Err(SignatureError::Unreadable),
+    }
+}
+
+/// What does not belong to what was signed (the version, for one) as it is always written.
+fn rebuilt(signature: &SshSig) -> ssh_key::Result<SshSig> {
+    SshSig::new(signature.public_key().clone(), signature.namespace(), signature.hash_alg(), signature.signature().clone())
 }
 
 fn whole(namespace: &str, message: &[u8], signature: &SshSig) -> Result<String, SignatureError> {
@@ -157,7 +169,7 @@ fn whole(namespace: &str, message: &[u8], signature: &SshSig) -> Result<String, 
 /// Whether an armoured signature is spelled exactly as it was written: what only a reader of armour would overlook is a flipped
 /// bit all the same.
 pub fn is_spelled_as_written(armored: &str) -> bool {
-    SshSig::from_pem(armored).and_then(|signature| signature.to_pem(LineEnding::LF)).is_ok_and(|again| again == armored)
+    SshSig::from_pem(armored).and_then(|signature| rebuilt(&signature)?.to_pem(LineEnding::LF)).is_ok_and(|again| again == armored)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ const MAX_TRIMMED: usize = 256;
 #[derive(Debug, Default)]
 pub struct WalSeen {
     pub ranges: Vec<WalRange>,
+    /// Where it is known.
+    pub sizes: BTreeMap<SystemIdentifier, SegmentSize>,
     pub forks: Vec<Fork>,
     pub rejected: Vec<Rejected>,
     pub doubts: Vec<String>,
@@ -60,6 +62,7 @@ pub(super) fn look(
             None => log.segment_size()?,
         };
         let listing = log.list(size, &mut seen)?;
+        seen.sizes.extend(size.map(|size| (cluster, size)));
         if let Some(size) = size {
             let ranges = parallel::map_with(width(store), &listing.runs, &|run| log.range(run, size));
             for range in ranges {
@@ -223,6 +226,7 @@ impl Log<'_> {
         }
         for mut fork in known.into_values() {
             fork.at_time = self.time_before(&fork, size)?;
+            seen.ranges.extend(up_to_fork(&seen.ranges, &fork, size));
             seen.forks.push(fork);
         }
         Ok(())
@@ -251,6 +255,20 @@ impl Log<'_> {
         let Some(object) = self.find(whole)? else { return Ok(None) };
         Ok(self.stamp(&object, WalFile::Segment(whole), Some(size))?.and_then(Result::ok).map(|stamp| stamp.written))
     }
+}
+
+/// The parent's log from its last whole segment up to the fork. A server that fails never archives that segment under its own
+/// timeline; but its successor's first segment begins with the very same bytes, and PostgreSQL reads them there.
+fn up_to_fork(ranges: &[WalRange], fork: &Fork, size: SegmentSize) -> Option<WalRange> {
+    let shared = Segment::of(fork.timeline, fork.at_lsn, size);
+    let (from, to) = (shared.start(size), fork.at_lsn);
+    let of = |timeline: Timeline| {
+        ranges.iter().filter(move |range| range.system_identifier == fork.system_identifier && range.timeline == timeline)
+    };
+    let before = of(fork.parent).find(|range| range.to_lsn == from)?;
+    of(fork.timeline).find(|range| range.from_lsn <= from && from < range.to_lsn)?;
+    // What was committed in between and when is not known, so the time stays where it was.
+    (from < to).then(|| WalRange { from_lsn: from, to_lsn: to, from_time: before.to_time, ..before.clone() })
 }
 
 /// Whether a stamp is what the object's name and the policy say it must be.

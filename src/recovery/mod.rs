@@ -20,5 +20,5 @@ mod tests;
 pub use base::{BaseReason, Skipped, Why};
 pub use missing::Missing;
 pub use path::{Path, WalStretch, find_path};
-pub use reach::{Gap, Point, Reach, Window, reach_back};
+pub use reach::{Forward, Gap, Point, Reach, Until, Window, forward, reach_back};
 pub use target::{Aim, Target};

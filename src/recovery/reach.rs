@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
+
 use super::base::{Base, bases, newest_cluster};
 use super::coverage::Coverage;
 use super::history::History;
+use super::missing::Missing;
 use super::path::{end_timeline, replay};
 use super::target::{Aim, Target};
-use crate::inventory::{BackupKind, Chains, StoreInventory, SystemIdentifier};
-use crate::units::{BackupId, Instant};
+use crate::inventory::{Backup, BackupKind, BackupState, Chains, StoreInventory, SystemIdentifier};
+use crate::units::{BackupId, Instant, Timeline};
 
 /// What can be recovered from one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,74 @@ pub fn reach_back(store: &StoreInventory, cluster: Option<SystemIdentifier>) -> 
     reach.points.sort_by(|one, other| (one.at, one.backup.as_str()).cmp(&(other.at, other.backup.as_str())));
     reach.gaps = reach.windows.windows(2).map(|pair| Gap { from: pair[0].to, to: pair[1].from }).collect();
     reach
+}
+
+/// How far each usable base backup can be rolled forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    pub backup: BackupId,
+    pub until: Result<Until, Missing>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To any moment up to this one, along this timeline's history.
+    Moment { at: Instant, timeline: Timeline },
+    /// To its own end and no further.
+    ItsEnd { at: Instant, timeline: Timeline },
+}
+
+/// How far every physical backup of a store can be rolled forward: along the newest timeline of its cluster where it lies on that
+/// one's history, else along its own. In the order of the inventory.
+pub fn forward(store: &StoreInventory) -> Vec<Forward> {
+    let chains = Chains::of(&store.backups);
+    let mut clusters: BTreeMap<Option<SystemIdentifier>, Lineage> = BTreeMap::new();
+    let physical =
+        store.backups.iter().enumerate().filter(|(_, backup)| backup.kind.is_physical() && backup.state == BackupState::Complete);
+    physical
+        .map(|(at, backup)| {
+            let lineage = clusters.entry(backup.system_identifier).or_insert_with(|| Lineage::of(store, backup.system_identifier));
+            Forward { backup: backup.id.clone(), until: lineage.until(store, &chains, at, backup) }
+        })
+        .collect()
+}
+
+/// What all backups of one cluster share.
+struct Lineage {
+    coverage: Coverage,
+    newest: Option<Timeline>,
+}
+
+impl Lineage {
+    fn of(store: &StoreInventory, cluster: Option<SystemIdentifier>) -> Lineage {
+        let coverage = Coverage::of(&store.wal, cluster);
+        let bases = store.backups.iter().filter(|backup| backup.system_identifier == cluster).filter_map(|backup| backup.timeline);
+        let newest = bases.chain(coverage.newest_timeline()).max();
+        Lineage { coverage, newest }
+    }
+
+    fn until(&self, store: &StoreInventory, chains: &Chains<'_>, at: usize, backup: &Backup) -> Result<Until, Missing> {
+        let id = || backup.id.clone();
+        if let Some(broken) = chains.broken(at) {
+            return Err(Missing::Chain { id: id(), broken });
+        }
+        let (Some(timeline), Some(start), Some(stop)) = (backup.timeline, backup.start_lsn, backup.stop_lsn) else {
+            return Err(Missing::Position(id()));
+        };
+        let base = Base { at, backup, timeline, start, stop };
+        replay(&base, &Target::Immediate(None), &self.coverage, &History::of(timeline, &[], None))?;
+        for end in self.newest.into_iter().chain([timeline]) {
+            let history = History::of(end, &store.forks, backup.system_identifier);
+            if history.contains(timeline, stop) {
+                let until = reaches_until(&base, &self.coverage, &history);
+                return Ok(match until {
+                    Some(at) => Until::Moment { at, timeline: end },
+                    None => Until::ItsEnd { at: base.moment(), timeline },
+                });
+            }
+        }
+        Ok(Until::ItsEnd { at: base.moment(), timeline })
+    }
 }
 
 impl Reach {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use keys::HostKeys;
-pub use repository::{About, repositories};
+pub use repository::About;
 
 use crate::policy::model::Policy;
 use crate::units::Name;

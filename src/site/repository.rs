@@ -44,11 +44,11 @@ impl About {
         Ok(())
     }
 
-    /// Whether it is as somebody signed it: gives the fingerprint of the key, or nothing when it is not signed.
-    pub fn check(&self) -> Result<Option<String>, SignatureError> {
-        let Some(signature) = &self.signature else { return Ok(None) };
+    /// Whether it is as somebody signed it: gives the fingerprint of the key.
+    pub fn check(&self) -> Result<String, SignatureError> {
+        let signature = self.signature.as_ref().ok_or(SignatureError::Missing)?;
         let unsigned = About { signature: None, ..self.clone() };
-        Writers::check_whole_armored(REPOSITORY, &unsigned.to_json(), signature).map(Some)
+        Writers::check_whole_armored(REPOSITORY, &unsigned.to_json(), signature)
     }
 }
 
@@ -56,40 +56,40 @@ impl Site<'_> {
     /// The repository of this policy, if the store has one.
     pub fn find_repository(&self, store: &Store) -> Result<Option<Repository>, SiteFault> {
         let mut ours = Vec::new();
-        for about in repositories(store)? {
-            if about.policy != self.policy.name.as_str() {
-                continue;
+        for folder in store.folders("")? {
+            let named_ours = self.is_named_ours(&folder);
+            match read(store, &folder) {
+                Ok(Some(about)) if named_ours || about.policy == self.policy.name.as_str() => {
+                    self.believe(&about, &folder, store)?;
+                    ours.push(about);
+                }
+                // What becomes of the repositories of others is for them to say.
+                Ok(Some(_)) => {}
+                Err(_) if !named_ours => {}
+                Err(fault) => return Err(fault),
+                Ok(None) if named_ours => not_orphaned(store, &folder)?,
+                Ok(None) => {}
             }
-            if let Err(error) = about.check() {
-                return Err(SiteFault::new(
-                    format!("{}/repository.json in {} was changed after it was written: {error}", about.repository, store.url()),
-                    "Put it back from a copy of the store.",
-                ));
-            }
-            ours.push(about);
         }
         ours.sort_by_key(|about| about.created);
-        match ours.pop() {
-            Some(newest) => Ok(Some(parsed(&newest.repository)?)),
-            None => self.orphaned(store),
-        }
+        ours.pop().map(|newest| parsed(&newest.repository)).transpose()
     }
 
-    /// A folder that can only be ours and does not say what it is: no store without backups, but one that was damaged.
-    fn orphaned(&self, store: &Store) -> Result<Option<Repository>, SiteFault> {
-        let ours = |folder: &&String| {
-            let number = folder.strip_prefix(self.policy.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
-            number.is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_hexdigit()))
+    /// `shop-4cdaeb91`: a name that only our own repository has.
+    fn is_named_ours(&self, folder: &str) -> bool {
+        let number = folder.strip_prefix(self.policy.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
+    fn believe(&self, about: &About, folder: &str, store: &Store) -> Result<(), SiteFault> {
+        let why = match about.check() {
+            Err(error) => error.to_string(),
+            Ok(_) if about.repository != folder => format!("it belongs to `{}`", about.repository),
+            Ok(_) if about.policy != self.policy.name.as_str() => format!("it belongs to the policy `{}`", about.policy),
+            Ok(_) => return Ok(()),
         };
-        for folder in store.folders("")?.iter().filter(ours) {
-            if store.folders(folder)?.iter().any(|inner| matches!(inner.as_str(), "backups" | "wal")) {
-                return Err(SiteFault::new(
-                    format!("the repository `{folder}` in {} has lost its repository.json", store.url()),
-                    "Put it back from a copy of the store; the backups beside it are still there.",
-                ));
-            }
-        }
-        Ok(None)
+        let message = format!("{folder}/repository.json in {} is not what was written: {why}", store.url());
+        Err(SiteFault::new(message, "Put it back from a copy of the store."))
     }
 
     /// The repository of this policy; made when the store has none. A cluster that has one under another policy's name is not
@@ -101,8 +101,9 @@ impl Site<'_> {
             return Ok(found);
         }
         let policy = self.policy.name.as_str();
-        let all = if unmade { Vec::new() } else { repositories(store)? };
-        if let Some(other) = all.into_iter().find(|about| about.system_identifier == cluster) {
+        let folders = if unmade { Vec::new() } else { store.folders("")? };
+        let mut all = folders.into_iter().filter_map(|folder| read(store, &folder).ok().flatten());
+        if let Some(other) = all.find(|about| about.system_identifier == cluster) {
             return Err(SiteFault::new(
                 format!(
                     "{} holds this cluster's backups already, as repository `{}` of the policy `{}`",
@@ -134,23 +135,30 @@ fn parsed(text: &str) -> Result<Repository, SiteFault> {
     text.parse().map_err(|_| SiteFault::new(format!("`{text}` cannot be a repository"), "Its `repository.json` was changed."))
 }
 
-/// Every repository of a store.
-pub fn repositories(store: &Store) -> Result<Vec<About>, SiteFault> {
-    let mut all = Vec::new();
-    for folder in store.folders("")? {
-        let Ok(key) = Key::new(format!("{folder}/repository.json")) else { continue };
-        let json = match store.get(&key, LIMIT) {
-            Ok(json) => json,
-            Err(fault) if fault.is_absent() => continue,
-            Err(fault) => return Err(fault.into()),
-        };
-        let about: About = serde_json::from_slice(&json)
-            .map_err(|error| SiteFault::new(format!("{key} in {} cannot be read: {error}", store.url()), "Was it changed by hand?"))?;
-        if about.format > FORMAT {
-            let message = format!("the repository `{folder}` in {} was made by a newer seawall", store.url());
-            return Err(SiteFault::new(message, "Use that one, or a newer one."));
-        }
-        all.push(about);
+/// What a folder says of itself; `None` when it does not.
+fn read(store: &Store, folder: &str) -> Result<Option<About>, SiteFault> {
+    let Ok(key) = Key::new(format!("{folder}/repository.json")) else { return Ok(None) };
+    let json = match store.get(&key, LIMIT) {
+        Ok(json) => json,
+        Err(fault) if fault.is_absent() => return Ok(None),
+        Err(fault) => return Err(fault.into()),
+    };
+    let about: About = serde_json::from_slice(&json)
+        .map_err(|error| SiteFault::new(format!("{key} in {} cannot be read: {error}", store.url()), "Was it changed by hand?"))?;
+    if about.format > FORMAT {
+        let message = format!("the repository `{folder}` in {} was made by a newer seawall ({key} says so)", store.url());
+        return Err(SiteFault::new(message, "Use that one, or a newer one."));
     }
-    Ok(all)
+    Ok(Some(about))
+}
+
+/// A folder that can only be ours and does not say what it is: no store without backups, but one that was damaged.
+fn not_orphaned(store: &Store, folder: &str) -> Result<(), SiteFault> {
+    match store.folders(folder)?.iter().any(|inner| matches!(inner.as_str(), "backups" | "wal")) {
+        false => Ok(()),
+        true => Err(SiteFault::new(
+            format!("the repository `{folder}` in {} has lost its repository.json", store.url()),
+            "Put it back from a copy of the store; the backups beside it are still there.",
+        )),
+    }
 }

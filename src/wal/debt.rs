@@ -100,7 +100,7 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
             true => must_be_same(to, (&target, size), writers, of, &stamp.content),
         };
     }
-    large::claim(run, to, &target, &crate::format::stamp::Stamp { body: [0; 32], ..stamp.clone() })?;
+    large::claim(run, to, &crate::format::stamp::Stamp { body: [0; 32], ..stamp.clone() })?;
     let mut upload = to.store.upload(&target)?;
     let piece = upload.piece_size() as u64;
     for index in 0..size.div_ceil(piece) {

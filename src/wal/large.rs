@@ -25,7 +25,7 @@ const MAX_CLAIM: usize = 16 << 10;
 /// `known` has the content's hash already.
 pub(super) fn put(run: &Run, place: &Place, plain: &Plain, known: &Stamp) -> Result<(), WalFault> {
     let key = run.settings.key(&place.repository, run.cluster, plain.file);
-    claim(run, place, &key, known)?;
+    claim(run, place, known)?;
     if place.store.head(&key)?.is_some() {
         return run.same_as_there(place, &key, known);
     }
@@ -37,14 +37,8 @@ pub(super) fn put(run: &Run, place: &Place, plain: &Plain, known: &Stamp) -> Res
     }
 }
 
-/// Where the claim for an object lies. It has no ending of a file of the log, so listings pass over it.
-fn claim_key(key: &Key, known: &Stamp) -> Key {
-    let folder = key.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
-    Key::new(format!("{folder}/{}.claim", known.file)).expect("made of a key")
-}
-
-pub(super) fn claim(run: &Run, place: &Place, key: &Key, known: &Stamp) -> Result<(), WalFault> {
-    let claim = claim_key(key, known);
+pub(super) fn claim(run: &Run, place: &Place, known: &Stamp) -> Result<(), WalFault> {
+    let claim = place.repository.wal_claim(run.cluster, known.file);
     // Without a body's hash it can never pass for an object.
     let bytes = known.skippable(Some(&run.settings.signing)).map_err(cannot)?;
     if place.store.put_new(&claim, bytes.into())? == Put::Created {

@@ -64,7 +64,7 @@ impl Room {
     }
 }
 
-fn hermetic(mut command: Command, directory: &Path) -> Command {
+pub fn hermetic(mut command: Command, directory: &Path) -> Command {
     command.current_dir(directory).env("NO_COLOR", "1").env("COLUMNS", "140").env("LC_ALL", "C.UTF-8").env_remove("CLICOLOR_FORCE");
     command
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod azure;
 pub(crate) mod gcs;
+pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 

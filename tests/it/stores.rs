@@ -4,6 +4,7 @@ mod child;
 mod contract;
 mod faults;
 mod local;
+mod measure;
 mod network;
 
 use std::path::Path;

@@ -47,22 +47,22 @@ pub struct Restore {
 #[command(next_help_heading = "To which moment")]
 struct Goal {
     /// A time, with its zone (`2026-11-21T10:14:59+01:00`); without one it is read in the policy's zone.
-    #[arg(long, value_name = "TIME", group = "target")]
+    #[arg(long, value_name = "TIME", group = "moment")]
     to: Option<String>,
     /// A position in the write-ahead log.
-    #[arg(long, value_name = "LSN", group = "target")]
+    #[arg(long, value_name = "LSN", group = "moment")]
     to_lsn: Option<Lsn>,
     /// A transaction.
-    #[arg(long, value_name = "XID", group = "target")]
+    #[arg(long, value_name = "XID", group = "moment")]
     to_xid: Option<u32>,
     /// A restore point (`pg_create_restore_point`).
-    #[arg(long, value_name = "NAME", group = "target")]
+    #[arg(long, value_name = "NAME", group = "moment")]
     to_name: Option<String>,
     /// As soon as the backup is consistent.
-    #[arg(long, group = "target")]
+    #[arg(long, group = "moment")]
     immediate: bool,
     /// To the end of the write-ahead log [default].
-    #[arg(long, group = "target")]
+    #[arg(long, group = "moment")]
     latest: bool,
     /// Stop just before the target instead of just after it.
     #[arg(long)]

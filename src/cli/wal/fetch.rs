@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::prefetch::Ahead;
 use super::source::LogSource;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::terminal::tame;
@@ -73,12 +74,22 @@ impl Fetch {
         let file: WalFile = self.name.parse().map_err(|error: crate::units::NotAWalFile| {
             WalFault::new(crate::wal::WalFaultKind::Local, error.to_string(), "`restore_command` is `seawall wal fetch %f %p`.")
         })?;
-        let archive = self.from.archive(&self.to)?;
-        if archive.trust.writers.is_empty() {
-            say("the policy names no `encryption.writers`: whoever can write to the store can plant log that PostgreSQL will replay");
-        }
         let patience = Duration::try_from(self.patience.to_signed()).unwrap_or_default();
-        archive.fetch_patiently(file, &self.to, patience)
+        let ahead = if self.no_prefetch { None } else { Ahead::of(&self.from, &self.to) };
+        if ahead.as_ref().is_some_and(|ahead| ahead.take(file, patience)) {
+            return Ok(Fetched::Done { despite: Vec::new() });
+        }
+        let archive = self.from.archive(&self.to)?;
+        let fetched = archive.fetch_patiently(file, &self.to, patience)?;
+        if let (Fetched::Done { .. }, WalFile::Segment(segment)) = (&fetched, file) {
+            if archive.trust.writers.is_empty() {
+                say("the policy names no `encryption.writers`: whoever can write to the store can plant log that PostgreSQL replays");
+            }
+            if let Some(ahead) = &ahead {
+                ahead.go_on(segment);
+            }
+        }
+        Ok(fetched)
     }
 
     fn stop(&self, fault: &WalFault) -> Exit {

@@ -1,5 +1,6 @@
 //! From where the log is fetched, as words of a command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -44,6 +45,21 @@ impl LogSource {
     /// Whose log is fetched.
     pub fn cluster(&self, to: &Path) -> Result<SystemIdentifier, WalFault> {
         self.system_identifier.map_or_else(|| system_identifier(&data_directory(to)), Ok)
+    }
+
+    /// The same as words of a command line.
+    pub fn words(&self) -> Vec<OsString> {
+        let here = &self.here;
+        let text = |value: Option<String>| value.map(OsString::from);
+        let words = [
+            ("--policy", Some(here.path().into_os_string())),
+            ("--state", here.state.clone().map(PathBuf::into_os_string)),
+            ("--host", text(here.host.as_ref().map(ToString::to_string))),
+            ("--repository", text(self.repository.as_ref().map(ToString::to_string))),
+            ("--system-identifier", text(self.system_identifier.map(|number| number.to_string()))),
+            ("--identity", self.identity.clone().map(PathBuf::into_os_string)),
+        ];
+        words.into_iter().filter_map(|(name, value)| Some([OsString::from(name), value?])).flatten().collect()
     }
 
     /// All that fetching needs. No store is asked yet.

@@ -29,6 +29,7 @@ pub struct Server<'p> {
     programs: PathBuf,
     log: PathBuf,
     began: Clock,
+    last_alive: Clock,
     /// What was read of the log.
     read: u64,
     text: String,
@@ -46,6 +47,8 @@ pub struct Recovered {
 
 /// How much of the log's end is kept for what it said.
 const KEPT: usize = 256 << 10;
+/// So long a server may take from its start to its first sign.
+const ABSENT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl<'p> Server<'p> {
@@ -53,7 +56,17 @@ impl<'p> Server<'p> {
     pub fn prepare(plan: &'p RestorePlan, given: Option<&Path>) -> Result<Server<'p>, RestoreFault> {
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
         let log = plan.request.directory.join("seawall-recovery.log");
-        Ok(Server { plan, programs, log, began: Clock::now(), read: 0, text: String::new(), consistent: None, ended_at_end_of_log: false })
+        Ok(Server {
+            plan,
+            programs,
+            log,
+            began: Clock::now(),
+            last_alive: Clock::now(),
+            read: 0,
+            text: String::new(),
+            consistent: None,
+            ended_at_end_of_log: false,
+        })
     }
 
     pub fn start(&mut self) -> Result<(), RestoreFault> {
@@ -65,6 +78,7 @@ impl<'p> Server<'p> {
             ));
         }
         self.began = Clock::now();
+        self.last_alive = self.began;
         self.read = fs::metadata(&self.log).map_or(0, |about| about.len());
         let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
         // Its log comes to us and not to the collector, so that recovery can be followed before anybody can connect.
@@ -103,8 +117,9 @@ impl<'p> Server<'p> {
         if self.consistent.is_none() && self.text.contains("consistent recovery state reached") {
             self.consistent = Some(self.began.elapsed().as_secs_f64());
         }
-        let ended = lines.is_empty() && (self.text.contains("database system is shut down") || self.text.contains("startup process"));
-        if ended || (!lines.is_empty() && !is_alive(&lines)) {
+        if is_alive(&lines) {
+            self.last_alive = Clock::now();
+        } else if self.text.contains("FATAL:") || self.text.contains("database system is shut down") || self.last_alive.elapsed() > ABSENT {
             return self.ended();
         }
         let Some(state) = self.state() else { return Ok(None) };

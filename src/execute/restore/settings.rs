@@ -26,6 +26,10 @@ const FORMER: &[&str] = &[
     "archive_library",
 ];
 
+/// What recovery compares with the log.
+const NOT_LESS: &[&str] =
+    &["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+
 /// The file whose presence begins a recovery.
 pub fn signal(request: &Request) -> &'static str {
     if request.standby.is_some() { "standby.signal" } else { "recovery.signal" }
@@ -59,7 +63,7 @@ pub fn lines(request: &Request, chosen: &Chosen) -> Vec<(String, String)> {
     }
     // Recovery stops when these are lower than where the log was written.
     for (name, value) in &chosen.private.settings {
-        if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        if NOT_LESS.contains(&name.as_str()) && !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
             set(name, value.clone());
         }
     }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider, Checksum};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider, Checksum};
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::client::HttpConnector;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, HeaderValue, RetryConfig, StaticCredentialProvider};
 
@@ -93,15 +92,13 @@ pub(super) fn s3(settings: &S3<'_>) -> Result<Client, Fault> {
     let ca = settings.ca.or(bundle.as_deref().map(Path::new));
 
     let options = options(allows_http(endpoint.as_deref())?, ca)?;
-    let dial = Dial::new(Dialect::S3);
-    let http = dial.connect(&options).map_err(unbuilt)?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(settings.bucket)
         .with_region(region)
         .with_retry(once())
-        .with_client_options(options)
+        .with_client_options(options.clone())
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_http_connector(dial)
+        .with_http_connector(Dial::new(Dialect::S3))
         .with_virtual_hosted_style_request(!settings.path_style);
     if let Some(endpoint) = &endpoint {
         let place = if settings.path_style { endpoint.clone() } else { with_bucket(endpoint, settings.bucket) };
@@ -115,9 +112,9 @@ pub(super) fn s3(settings: &S3<'_>) -> Result<Client, Fault> {
         Some(Sse::Kms(key)) => builder = builder.with_sse_kms_encryption(key),
         None => {}
     }
-    let (from, last_resort) = s3_credentials(&builder, profile.as_ref(), settings.profile.is_some())?;
-    let client = builder.with_credentials(Arc::new(Watched::new(from, last_resort))).build().map_err(unbuilt)?;
-    Ok(Client::S3 { client, http, custom: endpoint.is_some() })
+    let credentials = s3_credentials(&builder, profile.as_ref(), settings.profile.is_some())?;
+    let client = builder.with_credentials(credentials).build().map_err(unbuilt)?;
+    Ok(Client::S3 { client, options: Box::new(options), custom: endpoint.is_some() })
 }
 
 /// `https://host` becomes `https://bucket.host`.
@@ -144,30 +141,30 @@ fn s3_profile(named: Option<&str>) -> Result<Option<Profile>, Fault> {
 }
 
 /// A profile the policy names, environment, web identity, shared files, container, machine: the first that is there.
-fn s3_credentials(builder: &AmazonS3Builder, profile: Option<&Profile>, named: bool) -> Result<(AwsCredentialProvider, bool), Fault> {
-    let from_profile = profile.filter(|profile| profile.has_credentials());
-    if let Some(profile) = from_profile
-        && named
-    {
-        return Ok((Arc::new(FromProfile::new(profile)), false));
-    }
-    let keys = variable("AWS_ACCESS_KEY_ID").is_some();
+fn s3_credentials(builder: &AmazonS3Builder, profile: Option<&Profile>, named: bool) -> Result<AwsCredentialProvider, Fault> {
+    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
     let identity = variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() && variable("AWS_ROLE_ARN").is_some();
-    if let Some(profile) = from_profile
-        && !keys
-        && !identity
-    {
-        return Ok((Arc::new(FromProfile::new(profile)), false));
+    let from_profile = profile.filter(|profile| profile.has_credentials() && (named || (keys.is_none() && !identity)));
+    match (from_profile, keys) {
+        (Some(profile), _) => Ok(Arc::new(Watched::new(Arc::new(FromProfile::new(profile)), false))),
+        (None, Some((key_id, secret_key))) => {
+            let credential = AwsCredential { key_id, secret_key, token: variable("AWS_SESSION_TOKEN") };
+            Ok(Arc::new(StaticCredentialProvider::new(credential)))
+        }
+        (None, None) => s3_identity(builder, identity),
     }
-    let names: &[&str] = match (keys, identity) {
-        (true, _) => &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-        (false, true) => &["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL_STS"],
-        (false, false) => &[
+}
+
+fn s3_identity(builder: &AmazonS3Builder, web: bool) -> Result<AwsCredentialProvider, Fault> {
+    let names: &[&str] = if web {
+        &["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL_STS"]
+    } else {
+        &[
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
             "AWS_METADATA_ENDPOINT",
-        ],
+        ]
     };
     let mut chain = builder.clone();
     for name in names {
@@ -176,8 +173,8 @@ fn s3_credentials(builder: &AmazonS3Builder, profile: Option<&Profile>, named: b
         }
     }
     let container = variable(names[0]).is_some() || variable(names[1]).is_some();
-    let client = chain.build().map_err(unbuilt)?;
-    Ok((client.credentials().clone(), !keys && !identity && !container))
+    let from = chain.build().map_err(unbuilt)?.credentials().clone();
+    Ok(Arc::new(Watched::new(from, !web && !container)))
 }
 
 #[derive(Debug)]
@@ -210,10 +207,11 @@ pub(super) fn azure(settings: &Azure<'_>) -> Result<Client, Fault> {
         || variable("AZURE_CLIENT_ID").is_some()
         || variable("AZURE_STORAGE_SAS_TOKEN").is_some()
         || variable("AZURE_STORAGE_SAS_KEY").is_some();
-    let from = builder.clone().build().map_err(unbuilt)?.credentials().clone();
-    let watched = Arc::new(Watched::new(from, !given));
-    dial.signs(watched.clone());
-    let client = builder.with_credentials(watched).build().map_err(unbuilt)?;
+    let mut client = builder.clone().build().map_err(unbuilt)?;
+    if !given {
+        client = builder.with_credentials(Arc::new(Watched::new(client.credentials().clone(), true))).build().map_err(unbuilt)?;
+    }
+    dial.signs(client.credentials().clone());
     Ok(Client::Azure { client, custom: settings.endpoint.is_some() })
 }
 

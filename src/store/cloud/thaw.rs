@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use object_store::signer::{SignedUrlOptions, Signer};
 
 use super::failure::Failure;
+use super::wire::{Dial, Dialect};
 use super::{Client, Cloud, Doing, runtime};
 use crate::store::{Fault, FaultKind, Key, Thaw};
 
@@ -37,11 +38,15 @@ impl Cloud {
     pub(in crate::store) fn thaw(self: &Arc<Self>, key: &Key, days: u32) -> Result<(), Fault> {
         let (this, key) = (self.clone(), key.clone());
         runtime::wait(async move {
-            let Client::S3 { client, http, .. } = &this.client else {
+            let Client::S3 { client, options, .. } = &this.client else {
                 let message = format!("{key} in {} cannot be thawed from here", this.url);
                 return Err(Fault::new(FaultKind::Config, message, "Move it to a warm tier by the service's own means."));
             };
             let path = this.path(&key)?;
+            let http = Dial::new(Dialect::S3).connect(options).map_err(|error| {
+                let failure = Failure::of(&error);
+                this.fault(&failure, Doing::Thawing, key.as_str())
+            })?;
             let body = format!(
                 "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
             );

@@ -49,13 +49,19 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "site", kind: Kind::Shell, rooms: &[], kinds: &[Kind::Core, Kind::Format, Kind::Driver] },
     room("wal", Kind::Shell, &["units", "inventory", "format", "pipeline", "store", "world"]),
     Room { name: "observe", kind: Kind::Shell, rooms: &["site"], kinds: &[Kind::Core, Kind::Format, Kind::Driver] },
-    Room { name: "execute", kind: Kind::Shell, rooms: &["site", "observe", "wal"], kinds: &[Kind::Core, Kind::Format, Kind::Driver] },
+    Room { name: "verify", kind: Kind::Shell, rooms: &["site", "observe"], kinds: &[Kind::Core, Kind::Format, Kind::Driver] },
+    Room {
+        name: "execute",
+        kind: Kind::Shell,
+        rooms: &["site", "observe", "verify", "wal"],
+        kinds: &[Kind::Core, Kind::Format, Kind::Driver],
+    },
     Room { name: "emit", kind: Kind::Shell, rooms: &[], kinds: &[Kind::Core] },
     Room { name: "report", kind: Kind::Shell, rooms: &["catalog"], kinds: &[Kind::Core] },
     Room {
         name: "cli",
         kind: Kind::Shell,
-        rooms: &["site", "observe", "execute", "wal", "emit", "report"],
+        rooms: &["site", "observe", "verify", "execute", "wal", "emit", "report"],
         kinds: &[Kind::Core, Kind::Format, Kind::Driver],
     },
 ];

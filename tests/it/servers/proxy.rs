@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ struct Orders {
     /// Deliver the request, then cut before its answer: so many times.
     deaf_left: AtomicI64,
     cuts_made: AtomicU64,
+    /// Make `If-None-Match` a header that nobody knows.
+    forget_conditions: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,10 @@ impl Proxy {
         self.orders.silent_left.store(times, Ordering::SeqCst);
     }
 
+    pub(crate) fn forget_conditions(&self) {
+        self.orders.forget_conditions.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn cuts_made(&self) -> u64 {
         self.orders.cuts_made.load(Ordering::SeqCst)
     }
@@ -63,13 +69,25 @@ fn take(left: &AtomicI64) -> bool {
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1)).is_ok()
 }
 
+fn requests(mut client: TcpStream, mut upstream: TcpStream, forget: bool) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = client.read(&mut buffer) {
+        let known = b"if-none-match";
+        if forget && let Some(at) = buffer[..count].windows(known.len()).position(|window| window.eq_ignore_ascii_case(known)) {
+            buffer[at] = b'x';
+        }
+        if upstream.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = upstream.shutdown(Shutdown::Write);
+}
+
 fn carry(client: TcpStream, server: u16, orders: &Orders) {
     let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)) else { return };
-    let (Ok(mut from_client), Ok(mut to_server)) = (client.try_clone(), upstream.try_clone()) else { return };
-    thread::spawn(move || {
-        let _ = std::io::copy(&mut from_client, &mut to_server);
-        let _ = to_server.shutdown(Shutdown::Write);
-    });
+    let (Ok(from_client), Ok(to_server)) = (client.try_clone(), upstream.try_clone()) else { return };
+    let forget = orders.forget_conditions.load(Ordering::SeqCst);
+    thread::spawn(move || requests(from_client, to_server, forget));
     answers(client, upstream, orders);
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use seawall::store::{Fault, FaultKind, Place, Put, Settings, Sse, Store};
+use seawall::store::{Fault, FaultKind, Place, Put, Settings, Sse, Store, Thaw};
 
 use super::contract::{self, key, noise};
 
@@ -28,7 +28,8 @@ impl Errand {
         self
     }
 
-    pub(super) fn run(&self) {
+    /// What it printed.
+    pub(super) fn run(&self) -> String {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "stores::child::errand", "--nocapture", "--test-threads=1"]);
         for (name, _) in std::env::vars().filter(|(name, _)| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|cloud| name.starts_with(cloud))) {
@@ -45,6 +46,7 @@ impl Errand {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 
@@ -101,6 +103,12 @@ fn errand() {
             assert!(fault.hint.contains("s3:PutObject"), "{fault:?}");
             assert_eq!(store.head(&key("x")), Ok(None));
         }
+        "measure" => {
+            let since = Instant::now();
+            drop(self::store());
+            println!("a second client opens in {:?}", since.elapsed());
+            super::measure::speed_of(&store);
+        }
         "write" => put(&store, "far/large", LARGE),
         "read" => {
             let (body, mut read) = (noise(LARGE, 1), Vec::new());
@@ -117,6 +125,14 @@ fn errand() {
             put(&store, "again", LARGE);
             assert_eq!(store.get(&key("again"), LARGE), Ok(noise(LARGE, 1)));
         }
+        "strong" => store.check_conditional_put("").expect("it keeps what is there"),
+        "weak" => {
+            let fault = store.check_conditional_put("below").expect_err("it does not");
+            assert_eq!(fault.kind, FaultKind::Config, "{fault:?}");
+            assert!(fault.message.contains("overwrites what must not be overwritten"), "{fault}");
+            assert_eq!(store.list(""), Ok(vec![]));
+        }
+        "frozen" => frozen(&store),
         "transient-soon" => {
             let since = Instant::now();
             let fault = store.get(&key("far/new"), 100).expect_err("nobody answers");
@@ -137,6 +153,39 @@ fn put(store: &Store, name: &str, size: usize) {
         upload.put(index as u32, body.slice(start..size.min(start + piece))).expect("put");
     }
     upload.finish().expect("finished");
+}
+
+/// What is uploaded goes to the archive; what everything else is found by does not.
+fn frozen(store: &Store) {
+    assert_eq!(store.put_new(&key("descriptor"), noise(9, 1)), Ok(Put::Created));
+    put(store, "one-piece", 1_000);
+    put(store, "pieces", 9_000_000);
+    let listed: Vec<_> = store.list("").expect("listed").into_iter().map(|meta| (meta.key.to_string(), meta.frozen)).collect();
+    assert_eq!(listed, [("descriptor".to_owned(), false), ("one-piece".to_owned(), true), ("pieces".to_owned(), true)]);
+    assert_eq!(store.thaw_state(&key("descriptor")), Ok(Some(Thaw::Readable)));
+    assert_eq!(store.thaw_state(&key("nothing")), Ok(None));
+    for name in ["one-piece", "pieces"] {
+        assert!(store.head(&key(name)).expect("it answers").expect("it is there").frozen);
+        assert_eq!(store.thaw_state(&key(name)), Ok(Some(Thaw::Frozen)));
+        for fault in [
+            store.get(&key(name), 1 << 30).map(drop).expect_err("frozen"),
+            store.get_range(&key(name), 0..9).map(drop).expect_err("frozen"),
+            store.reader(&key(name), 0..9).map(drop).expect_err("frozen"),
+        ] {
+            assert_eq!(fault.kind, FaultKind::Frozen, "{fault:?}");
+        }
+        store.thaw(&key(name), 3).expect("asked for");
+        store.thaw(&key(name), 3).expect("asked for again");
+        // This server thaws while one asks how far it is.
+        let states: Vec<_> = (0..3).map(|_| store.thaw_state(&key(name)).expect("it answers")).collect();
+        assert!(states.contains(&Some(Thaw::Underway)) || states.contains(&Some(Thaw::Readable)), "{states:?}");
+        assert_eq!(states.last(), Some(&Some(Thaw::Readable)), "{states:?}");
+        assert_eq!(
+            store.get(&key(name), 1 << 30).expect("thawed").len() as u64,
+            store.head(&key(name)).expect("it answers").expect("there").size
+        );
+    }
+    assert!(store.thaw(&key("nothing"), 3).expect_err("it is not there").is_absent());
 }
 
 fn every_call_says(store: &Store, kind: FaultKind) {

@@ -1,7 +1,7 @@
 //! The contract, kept by real servers; and what happens when the line to them is bad.
 
 use super::child::Errand;
-use crate::servers::{azure, gcs, proxy, s3};
+use crate::servers::{azure, gcs, moto, proxy, s3};
 
 fn s3_errand(what: &str, server: &s3::S3) -> Errand {
     Errand::new(what)
@@ -88,4 +88,35 @@ fn a_bad_line() {
     }
     far.hang(100);
     errand("transient-soon").with("STORE_PATIENCE", 2).run();
+}
+
+#[test]
+fn what_lies_in_an_archive_is_asked_for_first() {
+    let server = moto::Moto::start();
+    let errand = Errand::new("frozen")
+        .with("STORE_KIND", "s3")
+        .with("STORE_BUCKET", "bucket")
+        .with("STORE_PREFIX", "deep")
+        .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+        .with("STORE_CLASS", "GLACIER")
+        .with("AWS_ACCESS_KEY_ID", "any")
+        .with("AWS_SECRET_ACCESS_KEY", "any");
+    errand.run();
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_found_out() {
+    let server = moto::Moto::start();
+    let weak = proxy::Proxy::to(server.port);
+    weak.forget_conditions();
+    let errand = |port: u16, what: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "s3")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{port}"))
+            .with("AWS_ACCESS_KEY_ID", "any")
+            .with("AWS_SECRET_ACCESS_KEY", "any")
+    };
+    errand(server.port, "strong").run();
+    errand(weak.port, "weak").run();
 }

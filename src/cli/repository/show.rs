@@ -1,0 +1,358 @@
+//! `seawall show BACKUP`: everything about one backup.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::list::state;
+use super::moments::{ago, local, span, with_zone};
+use super::{Format, stores, unguarded};
+use crate::cli::exit::{Exit, Trouble};
+use crate::cli::here::Here;
+use crate::cli::terminal::{Colour, Terminal, print};
+use crate::cli::validate::json;
+use crate::format::descriptor::{Descriptor, Private};
+use crate::inventory::{Backup, BackupState, Chains, StoreInventory};
+use crate::observe::{self, Read};
+use crate::plan::text::{columns, wrapped};
+use crate::plan::words::{counted, quoted};
+use crate::policy::model::Policy;
+use crate::recovery::{Until, forward};
+use crate::site::Site;
+use crate::units::{BackupId, Bytes, Instant, Name, Segment, SegmentSize, WalFile};
+use crate::world::clock;
+
+/// Show everything about one backup: what it holds, what it builds on, which write-ahead log it needs, how to restore it.
+#[derive(Debug, Args)]
+#[command(
+    name = "show",
+    after_help = "\
+Examples:
+  seawall show 20261121T020000Z-7f3c0011
+  seawall show latest --job nightly
+  seawall show latest --identity recovery.txt      with what only the holder of a key may read"
+)]
+pub struct Show {
+    /// Its id, or `latest`.
+    #[arg(value_name = "BACKUP")]
+    backup: BackupId,
+    #[command(flatten)]
+    here: Here,
+    /// Only in this store (may be given again).
+    #[arg(long, value_name = "NAME")]
+    store: Vec<Name>,
+    /// `latest` of this job.
+    #[arg(long, value_name = "NAME")]
+    job: Option<Name>,
+    /// The file of an identity that opens its private part.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+/// What `seawall show --format json` prints.
+#[derive(Debug, Serialize)]
+struct ShowOutput<'a> {
+    format_version: u32,
+    store: &'a Name,
+    place: String,
+    key: String,
+    signer: Option<&'a str>,
+    state: BackupState,
+    descriptor: &'a Descriptor,
+    /// What only the holder of a key may read; absent where no key opened it.
+    private: Option<&'a Private>,
+    /// All it builds on, the full one first; absent where the chain is broken.
+    chain: Option<Vec<&'a BackupId>>,
+    wal: WalRecord,
+    /// Any moment from the backup's end to this one can be had.
+    recoverable_until: Option<Instant>,
+    /// Why it cannot be restored at all.
+    unusable: Option<&'a str>,
+    restore: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct WalRecord {
+    first: String,
+    last: String,
+    segments: u64,
+    complete: bool,
+}
+
+/// One backup, as it was found.
+struct Found<'p> {
+    store: &'p Name,
+    place: String,
+    key: String,
+    descriptor: Descriptor,
+    signer: Option<String>,
+    inventory: StoreInventory,
+}
+
+impl Show {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let policy = self.here.read(colour)?;
+        let site = self.here.site(&policy);
+        let now = clock::now();
+        let found = self.find(&site, now)?;
+        let identities = site.identities(self.identity.as_deref())?;
+        let private = found.descriptor.open_private(&identities).map_err(|error| error.to_string());
+        let text = match self.format {
+            Format::Json => output(&found, &policy, private.as_ref().ok())?,
+            Format::Human => {
+                let width = u16::try_from(Terminal::of_stdout(colour).width.min(140)).unwrap_or(140);
+                let mut text = human(&found, &policy, private.as_ref(), now, width);
+                if let Some(warning) = unguarded(&site)? {
+                    text.push_str(&wrapped(&format!("Note: {warning}"), "\n", "  ", width));
+                }
+                text
+            }
+        };
+        print(&text)?;
+        Ok(Exit::Done)
+    }
+
+    /// In the first store that has it; a store that could not be looked at is named when no other has it.
+    fn find<'p>(&self, site: &Site<'p>, now: Instant) -> Result<Found<'p>, Trouble> {
+        let mut passed = Vec::new();
+        for name in stores(site.policy, &self.store)? {
+            let looked = site.store(name).and_then(|store| Ok((store.clone(), observe::look(site, &store, now)?)));
+            let (store, seen) = match looked {
+                Ok(looked) => looked,
+                Err(fault) => {
+                    passed.push(format!("{name}: {}", fault.message));
+                    continue;
+                }
+            };
+            if let Some(rejected) =
+                seen.rejected.iter().find(|one| crate::format::layout::descriptor_id(&one.key).as_ref() == Some(&self.backup))
+            {
+                passed.push(format!("{name}: {} is rejected: {}", rejected.key, rejected.why));
+            }
+            let Some(id) = self.choose(&seen.inventory) else { continue };
+            let (Some(repository), Some(listed)) = (&seen.repository, seen.listed.iter().find(|listed| listed.id == id)) else {
+                passed.push(format!("{name}: {id} has no descriptor: it runs still, or was interrupted"));
+                continue;
+            };
+            let writers = site.writers()?;
+            let is_signed = listed.signer.is_some() || writers.is_empty();
+            let read = observe::read_descriptor(&store, repository, &listed.key, is_signed, site.policy.name.as_str(), &writers);
+            match read.map_err(crate::site::SiteFault::from)? {
+                Read::Good(descriptor, signer) => {
+                    let (place, key) = (store.url(), listed.key.to_string());
+                    return Ok(Found { store: name, place, key, descriptor: *descriptor, signer, inventory: seen.inventory });
+                }
+                Read::Rejected(why) | Read::Newer(why) => passed.push(format!("{name}: {id}: {why}")),
+                Read::Gone => passed.push(format!("{name}: {id} was deleted a moment ago")),
+            }
+        }
+        let passed = if passed.is_empty() { String::new() } else { format!(" ({})", passed.join("; ")) };
+        Err(Trouble::failed(format!("there is no backup `{}`{passed}", self.backup), "`seawall list` shows what there is."))
+    }
+
+    fn choose(&self, inventory: &StoreInventory) -> Option<BackupId> {
+        if self.backup.as_str() != "latest" {
+            return inventory.backups.iter().find(|backup| backup.id == self.backup).map(|backup| backup.id.clone());
+        }
+        let wanted = |backup: &&Backup| backup.state == BackupState::Complete && self.job.as_ref().is_none_or(|job| backup.job == *job);
+        inventory.backups.iter().filter(wanted).max_by_key(|backup| backup.moment()).map(|backup| backup.id.clone())
+    }
+}
+
+/// Which segments make it consistent, and whether they are there.
+fn wal(found: &Found<'_>) -> WalRecord {
+    let (cluster, position) = (&found.descriptor.cluster, found.descriptor.position);
+    let size = SegmentSize::new(cluster.wal_segment_size).expect("checked when it was read");
+    let first = Segment::of(position.timeline, position.start, size);
+    let last = Segment::before(position.timeline, position.stop, size);
+    let covers = |range: &crate::inventory::WalRange| {
+        range.system_identifier == Some(cluster.system_identifier)
+            && range.timeline == position.timeline
+            && range.from_lsn <= position.start
+            && range.to_lsn >= position.stop
+    };
+    WalRecord {
+        first: WalFile::Segment(first).to_string(),
+        last: WalFile::Segment(last).to_string(),
+        segments: last.number(size).saturating_sub(first.number(size)) + 1,
+        complete: found.inventory.wal.iter().any(covers),
+    }
+}
+
+fn chain(found: &Found<'_>) -> Result<Vec<BackupId>, String> {
+    let chains = Chains::of(&found.inventory.backups);
+    let at = chains.position(&found.descriptor.id).ok_or("it is not in the list any more")?;
+    match chains.links(at) {
+        Some(links) => Ok(links.into_iter().map(|backup| backup.id.clone()).collect()),
+        None => Err(chains.broken(at).map_or_else(|| "it is not complete".into(), |broken| broken.to_string())),
+    }
+}
+
+fn until(found: &Found<'_>) -> Result<Until, String> {
+    let all = forward(&found.inventory);
+    let this = all.into_iter().find(|forward| forward.backup == found.descriptor.id);
+    this.map_or_else(|| Err("it is not a complete physical backup".into()), |forward| forward.until.map_err(|missing| missing.to_string()))
+}
+
+/// The command that restores it to the newest moment it leads to.
+fn restore(found: &Found<'_>, policy: &Policy, until: &Result<Until, String>) -> String {
+    let from = format!("seawall restore --store {} --backup {}", found.store, found.descriptor.id);
+    match until {
+        Ok(Until::Moment { at, .. }) => format!("{from} --to '{}'", with_zone(*at, &policy.zone)),
+        Ok(Until::ItsEnd { .. }) | Err(_) => format!("{from} --to immediate"),
+    }
+}
+
+fn output(found: &Found<'_>, policy: &Policy, private: Option<&Private>) -> Result<String, Trouble> {
+    let (until, chain) = (until(found), chain(found));
+    json(&ShowOutput {
+        format_version: 1,
+        store: found.store,
+        place: found.place.clone(),
+        key: found.key.clone(),
+        signer: found.signer.as_deref(),
+        state: found.descriptor.to_backup().state,
+        descriptor: &found.descriptor,
+        private,
+        chain: chain.as_ref().ok().map(|chain| chain.iter().collect()),
+        wal: wal(found),
+        recoverable_until: match until {
+            Ok(Until::Moment { at, .. } | Until::ItsEnd { at, .. }) => Some(at),
+            Err(_) => None,
+        },
+        unusable: until.as_ref().err().map(String::as_str),
+        restore: &restore(found, policy, &until),
+    })
+}
+
+fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>, now: Instant, width: u16) -> String {
+    let descriptor = &found.descriptor;
+    let backup = descriptor.to_backup();
+    let mut text = format!("Backup {}\n", descriptor.id);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |what: &str, words: String| rows.push(vec![what.into(), words]);
+    row("state", state(&backup).into());
+    row("job", format!("{} ({})", descriptor.job, super::list::kind(&backup)));
+    if let Some(label) = &descriptor.label {
+        row("label", quoted(label));
+    }
+    let took = span(descriptor.stopped.as_second() - descriptor.started.as_second());
+    row(
+        "taken",
+        format!(
+            "{} to {} ({took}), {}",
+            local(descriptor.started, &policy.zone),
+            local(descriptor.stopped, &policy.zone),
+            ago(descriptor.stopped, now)
+        ),
+    );
+    let commit = descriptor.by.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
+    row(
+        "by",
+        format!(
+            "host {}, seawall {}, policy {} {}{commit}",
+            descriptor.by.host, descriptor.by.seawall, descriptor.by.policy, descriptor.by.digest
+        ),
+    );
+    row(
+        "signed",
+        found.signer.as_ref().map_or_else(
+            || "checked for damage only: the policy names no writers".into(),
+            |name| format!("by {name}, whom the policy accepts"),
+        ),
+    );
+    let cluster = &descriptor.cluster;
+    let checksums = if cluster.data_checksums { "with page checksums" } else { "without page checksums" };
+    let standby = if cluster.standby { ", a standby" } else { "" };
+    row("cluster", format!("{}, PostgreSQL {}, {checksums}{standby}", cluster.system_identifier, observe::spelled(cluster.version)));
+    row(
+        "size",
+        format!(
+            "{} in {}; {} stored",
+            Bytes::new(descriptor.size).rounded(),
+            counted(usize::try_from(descriptor.files).unwrap_or(usize::MAX), "file"),
+            Bytes::new(descriptor.stored_size).rounded()
+        ),
+    );
+    if !descriptor.damage.is_none() {
+        let blocks: Vec<String> = descriptor.damage.blocks.iter().take(5).map(|bad| format!("{} block {}", bad.path, bad.block)).collect();
+        row(
+            "DAMAGED",
+            format!(
+                "{} with wrong checksums: {}",
+                counted(usize::try_from(descriptor.damage.pages).unwrap_or(usize::MAX), "page"),
+                blocks.join(", ")
+            ),
+        );
+    }
+    row(
+        "chain",
+        match chain(found) {
+            Ok(chain) => chain.iter().map(BackupId::as_str).collect::<Vec<_>>().join(", then "),
+            Err(why) => format!("BROKEN: {why}"),
+        },
+    );
+    let wal = wal(found);
+    let there = if wal.complete { "all there" } else { "NOT all there" };
+    row(
+        "needs log",
+        format!(
+            "timeline {}, {} to {}: {} to {} ({there})",
+            descriptor.position.timeline, descriptor.position.start, descriptor.position.stop, wal.first, wal.last
+        ),
+    );
+    let until = until(found);
+    row(
+        "restores to",
+        match &until {
+            Ok(Until::Moment { at, timeline }) => format!("any moment from its end to {} on timeline {timeline}", local(*at, &policy.zone)),
+            Ok(Until::ItsEnd { .. }) => "its own end only".into(),
+            Err(why) => format!("NOTHING: {why}"),
+        },
+    );
+    row("lies in", format!("store {} ({}), {}", found.store, found.place, found.key));
+    secret(&mut row, private);
+    text.push_str(&columns(&[], rows, width));
+    text.push_str("\nObjects\n");
+    text.push_str(&objects(descriptor, width));
+    text + &format!("\nRestore it with\n  {}\n", restore(found, policy, &until))
+}
+
+/// What only the holder of a key may read.
+fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>) {
+    let private = match private {
+        Ok(private) => private,
+        Err(why) => return row("private part", format!("closed: {why} (give `--identity FILE`)")),
+    };
+    row("directory", quoted(&private.data_directory));
+    for tablespace in &private.tablespaces {
+        row("tablespace", format!("{} at {}", tablespace.oid, quoted(&tablespace.path)));
+    }
+    for file in &private.config_files {
+        row("configuration", quoted(file));
+    }
+    let settings: Vec<String> = private.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    row("settings", settings.join(", "));
+    for (database, extensions) in &private.extensions {
+        let words: Vec<String> = extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        row("extensions", format!("{}: {}", quoted(database), words.join(", ")));
+    }
+    let collations: Vec<String> = private.collations.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    row("collations", collations.join(", "));
+}
+
+fn objects(descriptor: &Descriptor, width: u16) -> String {
+    const NAMED: usize = 20;
+    let rows = descriptor.objects.iter().take(NAMED).map(|object| {
+        vec![object.name.clone(), Bytes::new(object.size).rounded(), Bytes::new(object.plain_size).rounded(), object.sha256.clone()]
+    });
+    let mut text = columns(&["name", "stored", "plain", "sha-256"], rows.collect(), width);
+    if descriptor.objects.len() > NAMED {
+        text.push_str(&format!("  and {} more (`--format json` shows all)\n", descriptor.objects.len() - NAMED));
+    }
+    text
+}

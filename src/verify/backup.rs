@@ -1,0 +1,162 @@
+//! One backup's objects against its descriptor.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::deep::{self, Deep};
+use super::report::FaultKind;
+use super::{Ground, wal};
+use crate::format::descriptor::{Descriptor, Object};
+use crate::format::layout::signature_of;
+use crate::format::signature::is_spelled_as_written;
+use crate::observe::{Listed, Read, read_descriptor};
+use crate::pipeline::PipelineFault;
+use crate::store::{Fault, Meta};
+use crate::units::{BackupId, Key};
+
+/// Something that one thread does alone.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Read a descriptor, and compare the list of its objects with what lies there.
+    Backup(Arc<Listed>),
+    /// Hash one object.
+    Object {
+        of: Arc<Descriptor>,
+        number: usize,
+    },
+    /// Open one object and look at all that is in it.
+    Open {
+        of: Arc<Deep>,
+        number: usize,
+    },
+    /// List a folder of the log.
+    WalFolder(String),
+    Wal(Meta),
+}
+
+pub(super) fn step(ground: &Ground<'_>, work: Work, more: &mut Vec<Work>) {
+    match work {
+        Work::Backup(listed) => backup(ground, &listed, more),
+        Work::Object { of, number } => object(ground, &of, &of.objects[number]),
+        Work::Open { of, number } => deep::open(ground, &of, number),
+        Work::WalFolder(prefix) => wal::folder(ground, &prefix, more),
+        Work::Wal(meta) => wal::object(ground, &meta),
+    }
+}
+
+/// How much is read at once.
+const BUFFER: usize = 1 << 20;
+
+fn backup(ground: &Ground<'_>, listed: &Listed, more: &mut Vec<Work>) {
+    let (found, id) = (ground.found, &listed.id);
+    let read = read_descriptor(ground.store, ground.repository, &listed.key, true, ground.policy, ground.writers);
+    let descriptor = match read {
+        Ok(Read::Good(descriptor, _)) => *descriptor,
+        Ok(Read::Rejected(why) | Read::Newer(why)) => return found.fault(FaultKind::Rejected, &listed.key, &why, Some(id)),
+        Ok(Read::Gone) => return found.note(format!("backup {id} was deleted while the store was checked")),
+        Err(fault) => return found.fault(FaultKind::Unread, &listed.key, &fault.message, Some(id)),
+    };
+    signature(ground, listed);
+    if let Err(fault) = objects(ground, &descriptor) {
+        return found.fault(FaultKind::Unread, ground.repository.prefix(&format!("data/{id}")), &fault.message, Some(id));
+    }
+    if !descriptor.damage.is_none() {
+        let what = format!("{} pages had wrong checksums in the database when it was taken", descriptor.damage.pages);
+        found.fault(FaultKind::Damaged, &listed.key, &what, Some(id));
+    }
+    let descriptor = Arc::new(descriptor);
+    more.extend((0..descriptor.objects.len()).map(|number| Work::Object { of: descriptor.clone(), number }));
+    if ground.wanted.deep {
+        more.extend(deep::begin(ground, &descriptor));
+    }
+}
+
+/// That it belongs to the descriptor was checked with it; here, that each of its bytes is as it was written.
+fn signature(ground: &Ground<'_>, listed: &Listed) {
+    let key = signature_of(&listed.key);
+    let fault = |kind, what: &str| ground.found.fault(kind, &key, what, Some(&listed.id));
+    match ground.store.get(&key, 64 << 10) {
+        Ok(bytes) if std::str::from_utf8(&bytes).is_ok_and(is_spelled_as_written) => ground.found.object(bytes.len() as u64, false),
+        Ok(_) => fault(FaultKind::Damaged, "it is not spelled as it was written"),
+        Err(error) if error.is_absent() => fault(FaultKind::Missing, "the descriptor's signature is not there"),
+        Err(error) => fault(FaultKind::Unread, &error.message),
+    }
+}
+
+/// Which objects lie there, and how large.
+fn objects(ground: &Ground<'_>, descriptor: &Descriptor) -> Result<(), Fault> {
+    let id = &descriptor.id;
+    let there = ground.store.list(&ground.repository.prefix(&format!("data/{id}")))?;
+    let mut there: HashMap<&Key, u64> = there.iter().map(|meta| (&meta.key, meta.size)).collect();
+    for object in &descriptor.objects {
+        let key = ground.repository.data(id, &object.name);
+        match there.remove(&key) {
+            None => ground.found.fault(FaultKind::Missing, &key, "it is not there", Some(id)),
+            Some(size) if size != object.size => {
+                let what = format!("it has {size} bytes instead of {}", object.size);
+                ground.found.fault(FaultKind::Damaged, &key, &what, Some(id));
+            }
+            Some(_) => {}
+        }
+    }
+    for key in there.into_keys() {
+        ground.found.fault(FaultKind::Extra, key, "the backup's descriptor does not know it", Some(id));
+    }
+    Ok(())
+}
+
+fn object(ground: &Ground<'_>, descriptor: &Descriptor, object: &Object) {
+    let key = ground.repository.data(&descriptor.id, &object.name);
+    let id = Some(&descriptor.id);
+    match sha256(ground, &key, object.size) {
+        Ok(sum) if sum == object.sha256 => ground.found.object(object.size, false),
+        Ok(sum) => ground.found.fault(FaultKind::Damaged, &key, &format!("its SHA-256 is {sum} instead of {}", object.sha256), id),
+        Err(fault) => unread(ground, &key, &fault, id),
+    }
+    ground.progress.object();
+}
+
+/// What kept an object from being read to its end.
+pub(super) fn unread(ground: &Ground<'_>, key: &Key, fault: &PipelineFault, id: Option<&BackupId>) {
+    use crate::store::FaultKind as Why;
+    let (kind, what) = match fault {
+        PipelineFault::Store(fault) if fault.is_absent() => (FaultKind::Missing, "it is not there".to_owned()),
+        PipelineFault::Store(fault) if fault.kind == Why::Damaged => (FaultKind::Damaged, fault.message.clone()),
+        PipelineFault::Store(fault) => (FaultKind::Unread, fault.message.clone()),
+        PipelineFault::Sealed { error: crate::format::seal::SealError::NoKey, .. } => {
+            return ground.found.fault(FaultKind::Unread, key, "none of the identities opens it", id);
+        }
+        PipelineFault::Sealed { error, .. } => (FaultKind::Damaged, error.to_string()),
+        PipelineFault::Damaged { what, .. } => (FaultKind::Damaged, what.clone()),
+        other => (FaultKind::Unread, other.to_string()),
+    };
+    ground.found.fault(kind, key, &what, id);
+}
+
+fn sha256(ground: &Ground<'_>, key: &Key, size: u64) -> Result<String, PipelineFault> {
+    let stream = |error: std::io::Error| PipelineFault::of_stream(key.as_str(), &error);
+    let mut reader = ground.store.reader(key, 0..size)?;
+    let mut digest = Context::new(&SHA256);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer).map_err(stream)? {
+            0 => break,
+            got => {
+                digest.update(&buffer[..got]);
+                ground.progress.read(got);
+            }
+        }
+    }
+    Ok(hex(digest.finish().as_ref()))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

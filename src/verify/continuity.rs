@@ -1,0 +1,63 @@
+//! Chains of backups, and the log between its pieces.
+
+use std::collections::HashMap;
+
+use super::Wanted;
+use super::report::{FaultKind, Findings};
+use crate::format::layout::Repository;
+use crate::inventory::{Chains, WalRange};
+use crate::observe::{Listed, Seen};
+use crate::recovery::{Missing, forward};
+use crate::units::{BackupId, Instant, Lsn, Timeline};
+
+/// Purely from what was seen.
+pub(super) fn check(
+    seen: &Seen,
+    chosen: &[&Listed],
+    kept_since: Option<Instant>,
+    wanted: &Wanted,
+    repository: &Repository,
+    found: &Findings,
+) {
+    let chains = Chains::of(&seen.inventory.backups);
+    let unusable: HashMap<BackupId, Missing> =
+        forward(&seen.inventory).into_iter().filter_map(|forward| Some((forward.backup, forward.until.err()?))).collect();
+    for listed in chosen {
+        if let Some(broken) = chains.position(&listed.id).and_then(|at| chains.broken(at)) {
+            found.fault(FaultKind::Broken, &listed.key, &broken.to_string(), Some(&listed.id));
+        } else if let Some(missing) = unusable.get(&listed.id) {
+            let folder = repository.wal_prefix(listed.system_identifier);
+            found.fault(FaultKind::Missing, folder, &missing.to_string(), Some(&listed.id));
+        }
+    }
+    if wanted.backups.is_empty() && wanted.jobs.is_empty() {
+        gaps(seen, kept_since, repository, found);
+    }
+}
+
+/// Between two stretches of one timeline, and between a timeline's fork and its beginning.
+fn gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
+    let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
+    ranges.sort_by_key(|range| (range.system_identifier, range.timeline, range.from_lsn));
+    let gap = |after: &WalRange, timeline: Timeline, from: Lsn| {
+        let what = format!("timeline {timeline} has a gap: {from} to {} is not there", after.from_lsn);
+        let folder = after.system_identifier.map_or_else(|| repository.prefix("wal"), |cluster| repository.wal_prefix(cluster));
+        // Older log may have been let go on purpose: backups that are kept long keep only what makes them consistent.
+        match kept_since {
+            Some(since) if after.from_time < since => found.note(format!("{folder}: {what}; it is older than the log that is kept")),
+            _ => found.fault(FaultKind::Missing, folder, &what, None),
+        }
+    };
+    for pair in ranges.windows(2) {
+        let same = (pair[0].system_identifier, pair[0].timeline) == (pair[1].system_identifier, pair[1].timeline);
+        if same && pair[0].to_lsn < pair[1].from_lsn {
+            gap(pair[1], pair[1].timeline, pair[0].to_lsn);
+        }
+    }
+    for fork in &seen.inventory.forks {
+        let first = ranges.iter().find(|range| range.system_identifier == fork.system_identifier && range.timeline == fork.timeline);
+        if let Some(first) = first.filter(|first| first.from_lsn > fork.at_lsn) {
+            gap(first, fork.timeline, fork.at_lsn);
+        }
+    }
+}
