@@ -47,7 +47,10 @@ impl Push {
         crate::world::signals::on_termination(|_| std::process::exit(1));
         let pushed = settings::for_push(&site, &self.file, markers).and_then(|settings| wal::push(settings, &self.file));
         match pushed {
-            Ok(_) => Ok(Exit::Done),
+            Ok(_) => {
+                settings::forget_failure(&site);
+                Ok(Exit::Done)
+            }
             Err(fault) => {
                 settings::note_failure(&site, &self.file, &fault);
                 Ok(self.refuse(&fault.message, &fault.hint))
