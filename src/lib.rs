@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diff;
+pub mod execute;
 pub mod format;
 pub mod inventory;
 pub mod objectives;

@@ -1,5 +1,6 @@
 //! The command line: one file per command, words in, words out.
 
+mod backup;
 mod completions;
 pub mod diagnostics;
 mod diff;
@@ -8,12 +9,15 @@ pub mod exit;
 mod explain;
 pub mod fleet;
 pub mod here;
+mod key;
 pub mod location;
 mod man;
 pub mod moment;
 mod plan;
 mod policy;
+mod release;
 mod repository;
+mod restore;
 mod schema;
 pub mod terminal;
 mod validate;
@@ -34,6 +38,7 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall backup nightly                 take a backup now
   seawall list                           the backups in the stores, and how far each can be rolled forward
   seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
@@ -57,12 +62,18 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    Backup(backup::Backup),
     List(repository::List),
     Show(repository::Show),
     Verify(repository::Verify),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
+    #[command(subcommand)]
+    Key(key::Key),
     Explain(explain::Explain),
+    Restore(Box<restore::Restore>),
+    #[command(name = "release")]
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
@@ -107,11 +118,15 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::Backup(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
+        Command::Key(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
+        Command::Restore(command) => command.run(arguments.color),
+        Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Wal(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),

@@ -82,6 +82,11 @@ impl Repository {
         self.key(format_args!("leases/backup-{id}.json"))
     }
 
+    /// Which backup was the last one; only a hint, the descriptors are the truth.
+    pub fn latest(&self) -> Key {
+        self.key("hints/latest.json")
+    }
+
     pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
         let end = codec.extension(encrypted);
         match file {

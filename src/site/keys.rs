@@ -35,6 +35,11 @@ impl Site<'_> {
         self.state().join("keys").join(name)
     }
 
+    /// Where this host's own keys lie.
+    pub fn keys_directory(&self) -> PathBuf {
+        self.state().join("keys")
+    }
+
     /// The host's keys; made when they are missing.
     pub fn host_keys(&self) -> Result<HostKeys, SiteFault> {
         let signing = self.key_file("signing");

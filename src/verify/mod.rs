@@ -196,15 +196,18 @@ fn about(store: &Store, repository: &Repository, policy: &str, found: &Findings)
 }
 
 fn chosen<'s>(seen: &'s Seen, wanted: &Wanted) -> Result<Vec<&'s Listed>, SiteFault> {
+    // Descriptors are named by the time at which their backups ended.
+    let newest = seen.listed.last().map(|listed| &listed.id);
+    let named: Vec<&BackupId> = wanted.backups.iter().map(|id| newest.filter(|_| id.as_str() == "latest").unwrap_or(id)).collect();
     let known = |id: &BackupId| seen.listed.iter().any(|listed| listed.id == *id);
-    if let Some(id) = wanted.backups.iter().find(|id| !known(id)) {
-        let rejected = seen.rejected.iter().find(|one| crate::format::layout::descriptor_id(&one.key).as_ref() == Some(id));
+    if let Some(id) = named.iter().find(|id| !known(id)) {
+        let rejected = seen.rejected.iter().find(|one| crate::format::layout::descriptor_id(&one.key).as_ref() == Some(*id));
         let why = rejected.map_or_else(|| "it has no descriptor".to_owned(), |one| format!("{} is rejected: {}", one.key, one.why));
         return Err(SiteFault::new(format!("backup {id} cannot be checked: {why}"), "`seawall list` shows what there is."));
     }
     let of = |id: &BackupId| seen.inventory.backups.iter().find(|backup| backup.id == *id);
     let is_wanted = |listed: &&Listed| {
-        let named = wanted.backups.is_empty() || wanted.backups.contains(&listed.id);
+        let named = named.is_empty() || named.contains(&&listed.id);
         let of_job = wanted.jobs.is_empty() || of(&listed.id).is_some_and(|backup| wanted.jobs.contains(&backup.job));
         let recent = wanted.since.is_none_or(|since| of(&listed.id).is_some_and(|backup| backup.moment() >= since));
         named && of_job && recent

@@ -79,7 +79,7 @@ impl From<PipelineFault> for WalFault {
             PipelineFault::Sealed { error: crate::format::seal::SealError::NoKey, .. } | PipelineFault::Key(_) => {
                 WalFault::new(WalFaultKind::Key, fault.to_string(), hint)
             }
-            PipelineFault::File { .. } => WalFault::new(WalFaultKind::Local, fault.to_string(), hint),
+            PipelineFault::File { .. } | PipelineFault::Interrupted => WalFault::new(WalFaultKind::Local, fault.to_string(), hint),
             PipelineFault::Sealed { .. } | PipelineFault::Damaged { .. } => WalFault::new(WalFaultKind::Damaged, fault.to_string(), hint),
         }
     }

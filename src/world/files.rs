@@ -135,6 +135,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     })
 }
 
+/// Puts a new file in place, readable by its owner only. What is there already is left as it is, and that is a fault.
+///
+/// The order: write, sync, sync the directory; what could not be written to its end is removed.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(ReadFault::new(format!("`{}` is there already, and is not overwritten", path.display()), "Name another file."));
+        }
+        Err(error) => return Err(ReadFault::of(&error, path)),
+    };
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| File::open(directory)?.sync_all());
+    written.map_err(|error| {
+        // Half a key is none.
+        let _ = fs::remove_file(path);
+        ReadFault::of(&error, path)
+    })
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;

@@ -1,6 +1,7 @@
 //! One binary for all tests that look at Seawall from outside.
 
 mod agreement;
+mod backup;
 mod cli;
 mod clusters;
 mod diff;
@@ -11,7 +12,10 @@ mod layering;
 mod plan;
 mod postgres;
 mod repository;
+mod restore;
 mod retention;
 mod schedule;
+mod servers;
+mod stores;
 mod systems;
 mod wal;

@@ -2,7 +2,7 @@
 
 mod inventory;
 mod list;
-mod moments;
+pub(super) mod moments;
 mod show;
 mod verify;
 
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 /// The stores of the policy that were asked for, or all.
-fn stores<'p>(policy: &'p Policy, asked: &[Name]) -> Result<Vec<&'p Name>, Trouble> {
+pub(super) fn stores<'p>(policy: &'p Policy, asked: &[Name]) -> Result<Vec<&'p Name>, Trouble> {
     for name in asked {
         if !policy.stores.contains_key(name) {
             let known: Vec<&str> = policy.stores.keys().map(Name::as_str).collect();

@@ -41,7 +41,7 @@ Examples:
   seawall verify 20261121T020000Z-7f3c0011                one backup and the log that it needs"
 )]
 pub struct Verify {
-    /// Only these backups, and the write-ahead log that makes them consistent.
+    /// Only these backups (or `latest`), and the write-ahead log that makes them consistent.
     #[arg(value_name = "BACKUP")]
     backups: Vec<BackupId>,
     #[command(flatten)]

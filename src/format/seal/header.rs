@@ -26,6 +26,20 @@ pub struct Header {
     pub length: usize,
 }
 
+/// One of those that a header lets in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockedFor {
+    Age,
+    Ssh { tag: String },
+}
+
+/// By which four bytes a header names a public key of SSH (`ssh-ed25519 AAAA…`).
+pub fn ssh_tag(line: &str) -> Option<String> {
+    use sha2::{Digest as _, Sha256};
+    let blob = base64::prelude::BASE64_STANDARD.decode(line.split_whitespace().nth(1)?).ok()?;
+    Some(BASE64.encode(&Sha256::digest(blob)[..4]))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadHeader {
     #[error("it does not begin like a file of age")]
@@ -68,6 +82,16 @@ impl Header {
             _ => None,
         };
         Some(key.is_some_and(|key| hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &self.covered, &self.mac).is_ok()))
+    }
+
+    /// For whom it is locked, as far as the header tells: keys of age stay anonymous, those of SSH show four bytes of a hash.
+    pub fn locked_for(&self) -> Vec<LockedFor> {
+        let locked = |stanza: &Stanza| match (stanza.tag.as_str(), stanza.args.first()) {
+            ("X25519", _) => Some(LockedFor::Age),
+            ("ssh-ed25519" | "ssh-rsa", Some(tag)) => Some(LockedFor::Ssh { tag: tag.clone() }),
+            _ => None,
+        };
+        self.stanzas.iter().filter_map(locked).collect()
     }
 
     pub(super) fn is_sealed_with(&self, file_key: &[u8; 16]) -> bool {

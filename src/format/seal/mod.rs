@@ -10,7 +10,7 @@ mod stream;
 mod tests;
 mod writer;
 
-pub use header::{BadHeader, Header, MAX_HEADER};
+pub use header::{BadHeader, Header, LockedFor, MAX_HEADER, ssh_tag};
 pub use keys::{Identities, KeyError, Recipients};
 pub use reader::{Opened, Unsealer};
 pub use stream::{CHUNK, SEALED_CHUNK, SealError};

@@ -1,0 +1,305 @@
+//! `seawall key list`: who the policy lets in, and which keys on this host open what.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::exit::{Exit, Trouble};
+use crate::cli::here::Here;
+use crate::cli::repository::{Format, stores};
+use crate::cli::terminal::{Colour, Terminal, print, tame};
+use crate::cli::validate::json;
+use crate::format::descriptor::ObjectKind;
+use crate::format::layout::Repository;
+use crate::format::seal::{BadHeader, Header, Identities, LockedFor, MAX_HEADER, Opened, SealError, ssh_tag};
+use crate::inventory::BackupState;
+use crate::observe::{self, Listed, Read};
+use crate::plan::text::{columns, wrapped};
+use crate::plan::words::counted;
+use crate::policy::model::Encryption;
+use crate::site::{Site, SiteFault};
+use crate::store::{Fault, Store};
+use crate::units::{Instant, Key, Name};
+use crate::world::{clock, parallel};
+
+/// Show which public keys the policy names, and which of the keys on this host open which backups.
+///
+/// An object does not say for which keys of age it was made, so each identity is tried; keys of SSH are named.
+#[derive(Debug, Args)]
+#[command(
+    name = "list",
+    after_help = "\
+Examples:
+  seawall key list
+  seawall key list --identity old.txt --identity new.txt     what each of them opens"
+)]
+pub struct List {
+    #[command(flatten)]
+    here: Here,
+    /// Try the identity in this file too (may be given again).
+    #[arg(long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
+    /// Only this store (may be given again).
+    #[arg(long, value_name = "NAME")]
+    store: Vec<Name>,
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+/// What `seawall key list --format json` prints.
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    format_version: u32,
+    policy: &'a Name,
+    recipients: Vec<RecipientRecord>,
+    writers: Vec<WriterRecord>,
+    /// On this host.
+    identities: Vec<&'a str>,
+    stores: Vec<StoreRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecipientRecord {
+    recipient: String,
+    /// Which identity on this host belongs to it.
+    identity: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct WriterRecord {
+    host: String,
+    key: String,
+    /// It is this host's own.
+    ours: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreRecord {
+    store: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+    locked: Vec<Locked>,
+}
+
+/// Backups, one after the other, that are locked for the same.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Locked {
+    backups: usize,
+    from: Instant,
+    to: Instant,
+    /// How many keys of age, whoever has them.
+    age: usize,
+    /// Keys of SSH: as the policy has them, or by their tags.
+    ssh: Vec<String>,
+    /// Identities on this host.
+    opened_by: Vec<String>,
+    encrypted: bool,
+}
+
+/// An identity on this host, and what it is called.
+#[derive(Debug)]
+pub struct Known {
+    pub name: String,
+    pub identities: Identities,
+}
+
+impl List {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let policy = self.here.read(colour)?;
+        let site = self.here.site(&policy);
+        let known = known(&site, &self.identity)?;
+        let recipients = recipients(&site, &known);
+        let looked: Vec<StoreRecord> = stores(&policy, &self.store)?.into_iter().map(|name| look(&site, name, &known)).collect();
+        let all_known = looked.iter().all(|store| store.unknown.is_none());
+        let writers = writers(&site)?;
+        match self.format {
+            Format::Json => {
+                let identities = known.iter().map(|known| known.name.as_str()).collect();
+                print(&json(&Output { format_version: 1, policy: &policy.name, recipients, writers, identities, stores: looked })?)?;
+            }
+            Format::Human => {
+                let width = u16::try_from(Terminal::of_stdout(colour).width.min(160)).unwrap_or(140);
+                print(&human(&recipients, &writers, &looked, width))?;
+            }
+        }
+        Ok(if all_known { Exit::Done } else { Exit::Failed })
+    }
+}
+
+/// Every identity that can be tried here.
+pub fn known(site: &Site<'_>, files: &[PathBuf]) -> Result<Vec<Known>, Trouble> {
+    let mut all = Vec::new();
+    if let Ok(identities) = site.recovery_identities(None)
+        && !identities.is_empty()
+    {
+        all.push(Known { name: "the policy's identity".into(), identities });
+    }
+    for file in files {
+        let identities = site.recovery_identities(Some(file))?;
+        all.push(Known { name: tame(&file.to_string_lossy()).into_owned(), identities });
+    }
+    if let Some(keys) = site.existing_host_keys()? {
+        all.push(Known { name: "this host's metadata key".into(), identities: keys.metadata });
+    }
+    Ok(all)
+}
+
+fn recipients(site: &Site<'_>, known: &[Known]) -> Vec<RecipientRecord> {
+    let Some(Encryption::Age(age)) = &site.policy.encryption else { return Vec::new() };
+    let owner =
+        |recipient: &String| known.iter().find(|known| known.identities.public().contains(recipient)).map(|known| known.name.clone());
+    age.recipients.iter().map(|recipient| RecipientRecord { recipient: recipient.clone(), identity: owner(recipient) }).collect()
+}
+
+fn writers(site: &Site<'_>) -> Result<Vec<WriterRecord>, Trouble> {
+    let ours = site.existing_host_keys()?.map(|keys| keys.signing.public());
+    // A comment at the end of the line is no part of the key.
+    let key = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let is_ours = |line: &str| ours.as_deref().is_some_and(|ours| key(ours) == key(line));
+    let writers = site.policy.file.encryption.iter().flat_map(|encryption| &encryption.writers);
+    Ok(writers.map(|(host, line)| WriterRecord { host: host.to_string(), key: line.clone(), ours: is_ours(line) }).collect())
+}
+
+fn look(site: &Site<'_>, name: &Name, known: &[Known]) -> StoreRecord {
+    let locked = site.store(name).and_then(|store| locked(site, &store, known));
+    match locked {
+        Ok(locked) => StoreRecord { store: name.clone(), unknown: None, locked },
+        Err(fault) => StoreRecord { store: name.clone(), unknown: Some(fault.message), locked: Vec::new() },
+    }
+}
+
+fn locked(site: &Site<'_>, store: &Store, known: &[Known]) -> Result<Vec<Locked>, SiteFault> {
+    let seen = observe::look(site, store, clock::now())?;
+    let Some(repository) = &seen.repository else { return Ok(Vec::new()) };
+    let names: Vec<(String, String)> = match &site.policy.encryption {
+        Some(Encryption::Age(age)) => age.recipients.iter().filter_map(|line| Some((ssh_tag(line)?, line.clone()))).collect(),
+        _ => Vec::new(),
+    };
+    let each = parallel::map_with(observe::width(store), &seen.listed, &|listed| {
+        let first = first_object(site, store, repository, listed)?;
+        first.map(|(key, size)| lock_of(store, &key, size, known, &names)).transpose()
+    });
+    let mut all: Vec<Locked> = Vec::new();
+    for (listed, lock) in seen.listed.iter().zip(each) {
+        let complete = |backup: &&crate::inventory::Backup| backup.id == listed.id && backup.state != BackupState::Running;
+        let (Some(lock), Some(backup)) = (lock?, seen.inventory.backups.iter().find(complete)) else { continue };
+        let lock = Locked { from: backup.moment(), to: backup.moment(), ..lock };
+        match all.last_mut() {
+            Some(last) if last.is_like(&lock) => {
+                last.backups += 1;
+                last.to = lock.to;
+            }
+            _ => all.push(lock),
+        }
+    }
+    Ok(all)
+}
+
+impl Locked {
+    fn is_like(&self, other: &Locked) -> bool {
+        (self.age, &self.ssh, &self.opened_by, self.encrypted) == (other.age, &other.ssh, &other.opened_by, other.encrypted)
+    }
+}
+
+/// A part: what only recovery identities open.
+fn first_object(site: &Site<'_>, store: &Store, repository: &Repository, listed: &Listed) -> Result<Option<(Key, u64)>, SiteFault> {
+    let writers = site.writers()?;
+    match observe::read_descriptor(store, repository, &listed.key, true, site.policy.name.as_str(), &writers)? {
+        Read::Good(descriptor, _) => {
+            let part = descriptor.objects_of(ObjectKind::Part).next();
+            Ok(part.map(|part| (repository.data(&descriptor.id, &part.name), part.size)))
+        }
+        Read::Rejected(_) | Read::Newer(_) | Read::Gone => Ok(None),
+    }
+}
+
+fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(String, String)]) -> Result<Locked, SiteFault> {
+    let mut locked = Locked {
+        backups: 1,
+        from: Instant::MIN,
+        to: Instant::MIN,
+        age: 0,
+        ssh: Vec::new(),
+        opened_by: Vec::new(),
+        encrypted: key.as_str().ends_with(".age"),
+    };
+    if !locked.encrypted {
+        return Ok(locked);
+    }
+    let (bytes, header) = header(store, key, size)?;
+    let header = header.map_err(|error| SiteFault::new(format!("{key}: {error}"), "`seawall verify` says what else is damaged."))?;
+    for one in header.locked_for() {
+        match one {
+            LockedFor::Age => locked.age += 1,
+            LockedFor::Ssh { tag } => {
+                let name = names
+                    .iter()
+                    .find(|(of, _)| *of == tag)
+                    .map_or_else(|| format!("a key of SSH with the tag {tag}"), |(_, line)| line.clone());
+                locked.ssh.push(name);
+            }
+        }
+    }
+    let opens = |known: &&Known| !matches!(Opened::open(&bytes, &known.identities), Err(SealError::NoKey | SealError::Identity(_)));
+    locked.opened_by = known.iter().filter(opens).map(|known| known.name.clone()).collect();
+    Ok(locked)
+}
+
+type Looked = (Vec<u8>, Result<Header, BadHeader>);
+
+fn header(store: &Store, key: &Key, size: u64) -> Result<Looked, Fault> {
+    let mut length = 4096;
+    loop {
+        let bytes = store.get_range(key, 0..size.min(length))?;
+        match Header::parse(&bytes) {
+            Err(BadHeader::Short) if length < size && length < MAX_HEADER as u64 => length *= 4,
+            parsed => return Ok((bytes.to_vec(), parsed)),
+        }
+    }
+}
+
+fn human(recipients: &[RecipientRecord], writers: &[WriterRecord], stores: &[StoreRecord], width: u16) -> String {
+    let mut text = String::from("Recipients: who can open what is written from now on\n");
+    let rows = recipients.iter().map(|one| {
+        vec![
+            one.recipient.clone(),
+            one.identity.as_ref().map_or_else(|| "its identity is not on this host".into(), |name| format!("opened by {name}")),
+        ]
+    });
+    text.push_str(&columns(&[], rows.collect(), width));
+    if recipients.is_empty() {
+        text.push_str("  none: nothing is encrypted with age\n");
+    }
+    text.push_str("\nWriters: whose backups are accepted\n");
+    let rows = writers.iter().map(|one| vec![one.host.clone(), one.key.clone(), if one.ours { "this host".into() } else { String::new() }]);
+    text.push_str(&columns(&[], rows.collect(), width));
+    if writers.is_empty() {
+        text.push_str("  none: nobody can be refused (`seawall key host` prints this host's line)\n");
+    }
+    for store in stores {
+        text.push_str(&format!("\nStore {}\n", store.store));
+        if let Some(why) = &store.unknown {
+            text.push_str(&wrapped(&format!("what lies there is unknown: {why}"), "  ", "    ", width));
+        }
+        let rows = store.locked.iter().map(locked_row);
+        text.push_str(&columns(&["backups", "from", "to", "locked for", "opened here by"], rows.collect(), width));
+    }
+    text
+}
+
+fn locked_row(locked: &Locked) -> Vec<String> {
+    let day = |at: Instant| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let mut whom: Vec<String> = Vec::new();
+    if locked.age > 0 {
+        whom.push(counted(locked.age, "key") + " of age");
+    }
+    whom.extend(locked.ssh.iter().cloned());
+    let (whom, by) = match (locked.encrypted, locked.opened_by.is_empty()) {
+        (false, _) => ("nobody: not encrypted".into(), "anybody".into()),
+        (true, true) => (whom.join(", "), "NOTHING".into()),
+        (true, false) => (whom.join(", "), locked.opened_by.join(", ")),
+    };
+    vec![locked.backups.to_string(), day(locked.from), day(locked.to), whom, by]
+}
