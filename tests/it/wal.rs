@@ -8,4 +8,5 @@ mod large;
 mod recovering;
 mod room;
 mod same_name;
+mod status;
 mod stores;

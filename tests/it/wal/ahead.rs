@@ -90,3 +90,41 @@ fn a_file_that_was_just_written_is_believed_by_its_content_alone() {
         assert_eq!(room.push(&data, "one", &name(2)).code, Some(1), "{torn:?}");
     }
 }
+
+/// What was remembered of a policy must not outlive it.
+#[test]
+fn a_policy_that_changed_is_read_again() {
+    let room = Room::new();
+    let data = room.data("data");
+    let hour_ago = |file: &str| {
+        let time = SystemTime::now() - Duration::from_secs(3600);
+        fs::File::options().append(true).open(room.path(file)).and_then(|file| file.set_modified(time)).expect("a time");
+    };
+    for number in 1..=4 {
+        ready(&data, &name(number), &segment(number, 1, 7));
+    }
+    room.policy("base", &["one"], "");
+    let base = fs::read_to_string(room.path("base.yaml")).expect("a policy");
+    fs::write(room.path("base.yaml"), base.replace("policy: shop\n", "abstract: true\n")).expect("a policy");
+    fs::write(room.path("child.yaml"), "version: 1\npolicy: shop\nextends: base.yaml\n").expect("a policy");
+    for file in ["base.yaml", "child.yaml"] {
+        hour_ago(file);
+    }
+    // The change of the times of a file is itself a change, which must have settled.
+    std::thread::sleep(Duration::from_millis(2_200));
+    for number in 1..=2 {
+        let run = room.push(&data, "child", &name(number));
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    assert_eq!(names(&room.path("state/wal-passes")).len(), 1);
+    // Nothing but the base says that there is another store now, and it has the length and the time that it had.
+    let text = fs::read_to_string(room.path("base.yaml")).expect("a policy");
+    let moved = text.replace(&format!("{}", room.path("one").display()), &format!("{}", room.path("two").display()));
+    assert_eq!(moved.len(), text.len());
+    fs::write(room.path("base.yaml"), moved).expect("a policy");
+    hour_ago("base.yaml");
+    assert_eq!(room.push(&data, "child", &name(3)).code, Some(0));
+    assert!(room.object("two", &name(3)).is_some(), "it was acknowledged, and the store that the policy names now has not got it");
+    fs::remove_file(room.path("base.yaml")).expect("removed");
+    assert_eq!(room.push(&data, "child", &name(4)).code, Some(1));
+}
