@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diff;
+pub mod execute;
 pub mod format;
 pub mod inventory;
 pub mod objectives;
@@ -19,4 +20,5 @@ pub mod site;
 pub mod store;
 pub mod units;
 pub mod verify;
+pub mod wal;
 pub mod world;

@@ -13,10 +13,12 @@ pub enum Exit {
     Fault,
     Interrupted,
     ClosedPipe,
+    Terminated,
+    Unfetched,
 }
 
 /// Every exit code, and what it means.
-pub const TABLE: [(Exit, u8, &str); 8] = [
+pub const TABLE: [(Exit, u8, &str); 10] = [
     (Exit::Done, 0, "done; the policies are sound"),
     (Exit::Failed, 1, "a policy has errors, or the command failed"),
     (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode`: there is something to do"),
@@ -25,6 +27,9 @@ pub const TABLE: [(Exit, u8, &str); 8] = [
     (Exit::Fault, 70, "a fault of seawall itself; please report it"),
     (Exit::Interrupted, 130, "interrupted from the keyboard"),
     (Exit::ClosedPipe, 141, "the reader of the output went away (`seawall … | head`)"),
+    (Exit::Terminated, 143, "asked to end by SIGTERM"),
+    // Above 125 for PostgreSQL, and neither a shell's nor a signal's number.
+    (Exit::Unfetched, 200, "only `wal fetch`: not fetched and not known to be absent; recovery must stop"),
 ];
 
 impl Exit {

@@ -1,5 +1,6 @@
 //! The command line: one file per command, words in, words out.
 
+mod backup;
 mod completions;
 pub mod diagnostics;
 mod diff;
@@ -14,10 +15,13 @@ mod man;
 pub mod moment;
 mod plan;
 mod policy;
+mod release;
 mod repository;
+mod restore;
 mod schema;
 pub mod terminal;
 mod validate;
+mod wal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,6 +38,7 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall backup nightly                 take a backup now
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall explain SW0101                 what a finding means and how to mend it
@@ -57,6 +62,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    Backup(backup::Backup),
     List(repository::List),
     Show(repository::Show),
     Verify(repository::Verify),
@@ -65,8 +71,13 @@ enum Command {
     #[command(subcommand)]
     Key(key::Key),
     Explain(explain::Explain),
+    Restore(Box<restore::Restore>),
+    #[command(name = "release")]
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Wal(wal::Wal),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -81,12 +92,21 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    std::panic::catch_unwind(|| run(std::env::args_os()))
-        .unwrap_or_else(|_| {
-            eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
-            Exit::Fault
-        })
-        .into()
+    let exit = std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+        eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
+        Exit::Fault
+    });
+    // What PostgreSQL takes for "the log ends here" must not be said by mistake: it would begin a new timeline.
+    match exit {
+        Exit::Usage | Exit::Fault if answers_recovery() => Exit::Unfetched.into(),
+        exit => exit.into(),
+    }
+}
+
+/// This is a `restore_command`.
+fn answers_recovery() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    words.windows(2).any(|two| two[0] == "wal" && two[1] == "fetch")
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
@@ -98,13 +118,17 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::Backup(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
         Command::Key(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
+        Command::Restore(command) => command.run(arguments.color),
+        Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
+        Command::Wal(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -1,12 +1,11 @@
 //! What a backup says of itself. Its descriptor is put last, by one put-if-absent: its presence is what makes the backup one.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::seal::{Identities, Unsealer};
+use super::seal::{Identities, Recipients, SealError, Sealer, Unsealer};
 use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
@@ -152,6 +151,39 @@ pub struct Tablespace {
     pub path: String,
 }
 
+impl Private {
+    /// The text for [`Descriptor::private`]: armoured age, or plain JSON where nothing is encrypted.
+    pub fn seal(&self, recipients: Option<&Recipients>) -> Result<String, SealError> {
+        let json = serde_json::to_vec(self).expect("texts");
+        let Some(recipients) = recipients else { return Ok(String::from_utf8(json).expect("JSON is text")) };
+        let mut sealer = Sealer::new(recipients)?;
+        let mut sealed = sealer.header(&[]);
+        sealer.push(&json, &mut sealed);
+        sealer.finish(&mut sealed);
+        Ok(armor(&sealed))
+    }
+
+    /// What [`Private::seal`] made of it.
+    pub fn open(text: &str, identities: &Identities) -> std::io::Result<Private> {
+        use std::io::Read as _;
+        let mut json = Vec::new();
+        if text.starts_with('{') {
+            json.extend_from_slice(text.as_bytes());
+        } else {
+            let armored = age::armor::ArmoredReader::new(text.as_bytes());
+            Unsealer::new(armored, identities)?.take(MAX_BYTES as u64).read_to_end(&mut json)?;
+        }
+        serde_json::from_slice(&json).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    }
+}
+
+fn armor(sealed: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut armored = age::armor::ArmoredWriter::wrap_output(Vec::new(), age::armor::Format::AsciiArmor).expect("memory takes all");
+    armored.write_all(sealed).expect("memory takes all");
+    String::from_utf8(armored.finish().expect("memory takes all")).expect("armour is text")
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadDescriptor {
     #[error("it was written by a newer seawall (format {0}; this one reads up to {FORMAT})")]
@@ -203,12 +235,7 @@ impl Descriptor {
 
     /// What only the keys' owners may read of it. What is wrong comes out as the stream says it ([`super::seal::SealError`]).
     pub fn open_private(&self, identities: &Identities) -> std::io::Result<Private> {
-        let text = self.private.as_bytes();
-        let json = match text.trim_ascii_start().starts_with(b"{") {
-            true => text.to_vec(),
-            false => unsealed(text, identities)?,
-        };
-        serde_json::from_slice(&json).map_err(std::io::Error::from)
+        Private::open(&self.private, identities)
     }
 
     pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &Object> {
@@ -216,9 +243,23 @@ impl Descriptor {
     }
 }
 
-fn unsealed(armored: &[u8], identities: &Identities) -> std::io::Result<Vec<u8>> {
-    let (mut sealed, mut json) = (Vec::new(), Vec::new());
-    age::armor::ArmoredReader::new(armored).take(MAX_BYTES as u64).read_to_end(&mut sealed)?;
-    Unsealer::new(&sealed[..], identities)?.take(MAX_BYTES as u64).read_to_end(&mut json)?;
-    Ok(json)
+#[cfg(test)]
+mod tests {
+    use age::secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_private_can_be_opened_by_its_recipients_only() {
+        let private = Private { data_directory: "/var/lib/postgresql/15/main".into(), ..Private::default() };
+        let (one, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+        let recipients = Recipients::parse([one.to_public().to_string().as_str()]).expect("a recipient");
+        let identities =
+            |key: &age::x25519::Identity| Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
+        let text = private.seal(Some(&recipients)).expect("sealed");
+        assert!(text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && !text.contains("postgresql"));
+        assert_eq!(Private::open(&text, &identities(&one)).expect("opened"), private);
+        Private::open(&text, &identities(&other)).expect_err("another key");
+        assert_eq!(Private::open(&private.seal(None).expect("plain"), &Identities::default()).expect("plain"), private);
+    }
 }

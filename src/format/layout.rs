@@ -10,6 +10,7 @@
 //! <repository>/data/<backup>/config.tar.zst.age             configuration that lies outside the data directory
 //! <repository>/wal/<system-id>/<timeline>/<log>/<segment>.zst.age
 //! <repository>/wal/<system-id>/history/<timeline>.history.zst.age
+//! <repository>/claims/<system-id>/<segment>.claim           who uploads a segment too large to be put in one piece; never deleted before it
 //! <repository>/pins/… leases/… hints/…                      the few mutable things
 //! ```
 //!
@@ -81,6 +82,11 @@ impl Repository {
         self.key(format_args!("leases/backup-{id}.json"))
     }
 
+    /// Which backup was the last one; only a hint, the descriptors are the truth.
+    pub fn latest(&self) -> Key {
+        self.key("hints/latest.json")
+    }
+
     pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
         let end = codec.extension(encrypted);
         match file {
@@ -96,6 +102,11 @@ impl Repository {
         let cluster: SystemIdentifier = self.rest_of(key)?.strip_prefix("wal/")?.split('/').next()?.parse().ok()?;
         let (file, codec, encrypted) = wal_file(key)?;
         (self.wal(cluster, file, codec, encrypted) == *key).then_some((cluster, file))
+    }
+
+    /// Who may upload a file of the log that is too large to be put in one piece.
+    pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
+        self.key(format_args!("claims/{cluster}/{file}.claim"))
     }
 
     /// All of one cluster's log.

@@ -21,6 +21,8 @@ pub enum PipelineFault {
     /// A file of this host.
     #[error("{what}: {error}")]
     File { what: String, error: io::Error },
+    #[error("it was interrupted")]
+    Interrupted,
 }
 
 impl PipelineFault {
@@ -53,7 +55,7 @@ impl PipelineFault {
                 "`seawall verify` says what else is damaged; restore from another copy."
             }
             PipelineFault::Key(_) => "Check the identity that the policy names.",
-            PipelineFault::File { .. } => "",
+            PipelineFault::File { .. } | PipelineFault::Interrupted => "",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! From files to objects and back: read, check, hash, compress, encrypt, put; get, decrypt, check, expand, write. Bounded memory,
 //! as many threads as are asked for, one pass over the bytes.
 
+pub mod backup;
 mod fault;
 mod object;
 mod reading;
+pub mod restore;
 mod stamp;
 
 pub use fault::PipelineFault;

@@ -55,7 +55,7 @@ impl Cancel {
     /// The key must not be readable on the way if the session is not.
     fn protect(&self, mut socket: Socket) -> io::Result<Socket> {
         let config = tls::config(&self.settings.tls).map_err(io::Error::other)?;
-        if !self.settings.tls.direct && super::connection::ask_for_tls(&mut socket)? != b'S' {
+        if !self.settings.tls.direct && super::opening::ask_for_tls(&mut socket)? != b'S' {
             return Err(io::Error::other("the server does not speak TLS any more"));
         }
         match (socket, &self.target.host) {

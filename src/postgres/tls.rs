@@ -1,7 +1,9 @@
 //! TLS as libpq's `sslmode` means it.
 
+use std::fs;
 use std::io;
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +89,14 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     if chain.is_empty() { Err(wrong(&"there are none")) } else { Ok(chain) }
 }
 
+/// As libpq: a key that others can read is not used. One that belongs to root may be read by a group.
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    if let Ok(about) = fs::metadata(path)
+        && about.mode() & if about.uid() == 0 { 0o037 } else { 0o077 } != 0
+    {
+        let message = format!("the key in `{}` can be read by others", path.display());
+        return Err(Fault::config(message, format!("`chmod 0600 {}` mends it.", path.display())));
+    }
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
         let message = format!("the key in `{}` cannot be read: {error}", path.display());
         Fault::config(message, "Give an unencrypted key in PEM that this user may read.")

@@ -1,5 +1,6 @@
 //! A policy on this host: its stores opened, its keys read, its repository found. What the executor and the commands stand on.
 
+mod connection;
 mod keys;
 mod places;
 mod repository;

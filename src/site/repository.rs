@@ -7,7 +7,7 @@ use super::{Site, SiteFault};
 use crate::format::layout::Repository;
 use crate::format::signature::{REPOSITORY, SignatureError, SigningKey, Writers};
 use crate::inventory::SystemIdentifier;
-use crate::store::{Put, Store};
+use crate::store::{FaultKind, Put, Store};
 use crate::units::{Instant, Key};
 
 /// The version of the layout.
@@ -95,12 +95,15 @@ impl Site<'_> {
     /// The repository of this policy; made when the store has none. A cluster that has one under another policy's name is not
     /// silently begun anew.
     pub fn repository(&self, store: &Store, cluster: SystemIdentifier, now: Instant) -> Result<Repository, SiteFault> {
-        if let Some(found) = self.find_repository(store)? {
+        // A directory is made by the first object that is put there; a bucket is not, and the put says so.
+        let unmade = matches!(store.folders(""), Err(fault) if fault.kind == FaultKind::NoStore);
+        if !unmade && let Some(found) = self.find_repository(store)? {
             return Ok(found);
         }
         let policy = self.policy.name.as_str();
-        let mut all = store.folders("")?.into_iter().filter_map(|folder| read(store, &folder).ok().flatten());
-        if let Some(other) = all.find(|about| about.system_identifier == cluster) {
+        let others = if unmade { Vec::new() } else { store.folders("")? };
+        let mut others = others.into_iter().filter_map(|folder| read(store, &folder).ok().flatten());
+        if let Some(other) = others.find(|about| about.system_identifier == cluster) {
             return Err(SiteFault::new(
                 format!(
                     "{} holds this cluster's backups already, as repository `{}` of the policy `{}`",

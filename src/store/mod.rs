@@ -4,24 +4,32 @@
 //! an event loop (the clouds) keeps it to itself. Objects are immutable: they are put once under a name of their own and
 //! never overwritten. An object is visible whole or not at all, and what `put_new` or `finish` returned is durable.
 
+mod cloud;
 mod fault;
+mod faulty;
 mod local;
+mod pace;
+mod patience;
+mod probe;
 mod reader;
 mod settings;
 mod upload;
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 pub use crate::units::{BadKey, Key};
 pub use fault::{Fault, FaultKind};
+pub use faulty::{Call, Effect, Faults, Tally};
 pub use reader::Reader;
 pub use settings::{Place, Settings, Sse};
 pub use upload::Upload;
 
 use crate::units::Instant;
+use cloud::{Cloud, CloudReader, CloudUpload};
+use faulty::{Faulty, FaultyReader, FaultyUpload};
 use local::Local;
 
 /// The largest object that is put in one piece, and so the largest that can be put "only if it is absent".
@@ -36,6 +44,8 @@ pub struct Store {
 #[derive(Debug, Clone)]
 enum Kind {
     Local(Arc<Local>),
+    Cloud(Arc<Cloud>),
+    Faulty(Arc<Faulty>),
 }
 
 /// What a store says about an object.
@@ -49,6 +59,17 @@ pub struct Meta {
     pub frozen: bool,
 }
 
+/// How an object of an archive class stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thaw {
+    /// It can be read now.
+    Readable,
+    /// It has been asked for and will come.
+    Underway,
+    /// Nobody has asked for it.
+    Frozen,
+}
+
 /// What became of a put-if-absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -59,19 +80,32 @@ pub enum Put {
 
 impl Store {
     /// Opens a place. Only what can be known without asking it is checked.
+    ///
+    /// In builds with debug assertions, and only there, `SEAWALL_TEST_FAULTS` makes every store that the process opens a
+    /// faulty one (see [`Faults`] for how it is written); calls are then counted over all stores of the process.
     pub fn open(settings: &Settings) -> Result<Store, Fault> {
-        match &settings.place {
-            Place::Local { path } => Ok(Store { kind: Kind::Local(Arc::new(Local::open(path)?)) }),
-            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => {
-                Err(Fault::new(FaultKind::Config, "this kind of store cannot be opened yet", "Use a local store."))
-            }
+        let kind = match &settings.place {
+            Place::Local { path } => Kind::Local(Arc::new(Local::open(path, settings.upload_limit)?)),
+            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Kind::Cloud(Arc::new(Cloud::open(settings)?)),
+        };
+        let store = Store { kind };
+        match faults_of_test()? {
+            Some(faults) => Ok(Store::faulty(store, faults)),
+            None => Ok(store),
         }
+    }
+
+    /// A store that misbehaves on schedule. For tests: see [`Faults`].
+    pub fn faulty(inner: Store, faults: Faults) -> Store {
+        Store { kind: Kind::Faulty(Arc::new(Faulty::new(inner, faults))) }
     }
 
     /// Where it is, for messages: `s3://bucket/prefix`. Never with a secret in it.
     pub fn url(&self) -> String {
         match &self.kind {
             Kind::Local(local) => local.url(),
+            Kind::Cloud(cloud) => cloud.url(),
+            Kind::Faulty(faulty) => faulty.inner.url(),
         }
     }
 
@@ -79,6 +113,8 @@ impl Store {
     pub fn put_new(&self, key: &Key, body: Bytes) -> Result<Put, Fault> {
         match &self.kind {
             Kind::Local(local) => local.put_new(key, &body),
+            Kind::Cloud(cloud) => cloud.put_new(key, body),
+            Kind::Faulty(faulty) => faulty.put_new(key, &body),
         }
     }
 
@@ -86,6 +122,8 @@ impl Store {
     pub fn replace(&self, key: &Key, body: Bytes) -> Result<(), Fault> {
         match &self.kind {
             Kind::Local(local) => local.replace(key, &body),
+            Kind::Cloud(cloud) => cloud.replace(key, body),
+            Kind::Faulty(faulty) => faulty.replace(key, &body),
         }
     }
 
@@ -93,6 +131,8 @@ impl Store {
     pub fn upload(&self, key: &Key) -> Result<Upload, Fault> {
         match &self.kind {
             Kind::Local(local) => Ok(Upload::local(local.upload(key)?)),
+            Kind::Cloud(cloud) => Ok(Upload::cloud(CloudUpload::begin(cloud, key)?)),
+            Kind::Faulty(faulty) => Ok(Upload::faulty(FaultyUpload::begin(faulty, key)?)),
         }
     }
 
@@ -100,6 +140,8 @@ impl Store {
     pub fn head(&self, key: &Key) -> Result<Option<Meta>, Fault> {
         match &self.kind {
             Kind::Local(local) => local.head(key),
+            Kind::Cloud(cloud) => cloud.head(key),
+            Kind::Faulty(faulty) => faulty.head(key),
         }
     }
 
@@ -107,6 +149,8 @@ impl Store {
     pub fn get(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
         match &self.kind {
             Kind::Local(local) => local.get(key, limit),
+            Kind::Cloud(cloud) => cloud.get(key, limit),
+            Kind::Faulty(faulty) => faulty.get(key, limit),
         }
     }
 
@@ -114,6 +158,8 @@ impl Store {
     pub fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, Fault> {
         match &self.kind {
             Kind::Local(local) => local.get_range(key, range),
+            Kind::Cloud(cloud) => cloud.get_range(key, range),
+            Kind::Faulty(faulty) => faulty.get_range(key, range),
         }
     }
 
@@ -121,13 +167,24 @@ impl Store {
     pub fn reader(&self, key: &Key, range: Range<u64>) -> Result<Reader, Fault> {
         match &self.kind {
             Kind::Local(local) => Ok(Reader::local(local.file(key)?, key.clone(), range)),
+            Kind::Cloud(cloud) => Ok(Reader::cloud(CloudReader::open(cloud, key, range.clone())?, key.clone(), range)),
+            Kind::Faulty(faulty) => Ok(Reader::faulty(FaultyReader::open(faulty, key, range.clone())?, key.clone(), range)),
         }
     }
 
-    /// Every object whose name begins with `prefix` (whole path segments), in the order of their names, in pages of bounded memory.
+    /// Every object below `prefix` (whole path segments; all objects when it is empty), in pages of bounded memory.
+    ///
+    /// The order is that of the bytes of whole names, in every store: `a-b` comes before `a/b`, because `-` is before `/`.
     pub fn list_each(&self, prefix: &str, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
+        self.list_after(prefix, None, each)
+    }
+
+    /// The same from the first name after `after` on.
+    pub fn list_after(&self, prefix: &str, after: Option<&Key>, each: &mut dyn FnMut(Meta) -> ControlFlow<()>) -> Result<(), Fault> {
         match &self.kind {
-            Kind::Local(local) => local.list_each(prefix, each),
+            Kind::Local(local) => local.list_after(prefix, after, each),
+            Kind::Cloud(cloud) => cloud.list_after(prefix, after, each),
+            Kind::Faulty(faulty) => faulty.list_after(prefix, after, each),
         }
     }
 
@@ -141,10 +198,13 @@ impl Store {
         Ok(all)
     }
 
-    /// The names directly below `prefix`, of "folders" only, in order.
+    /// The names directly below `prefix`, of "folders" only, in order. A folder may still be named for a while after its last
+    /// object was deleted.
     pub fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
         match &self.kind {
             Kind::Local(local) => local.folders(prefix),
+            Kind::Cloud(cloud) => cloud.folders(prefix),
+            Kind::Faulty(faulty) => faulty.folders(prefix),
         }
     }
 
@@ -152,6 +212,41 @@ impl Store {
     pub fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
         match &self.kind {
             Kind::Local(local) => local.delete(keys),
+            Kind::Cloud(cloud) => cloud.delete(keys),
+            Kind::Faulty(faulty) => faulty.delete(keys),
         }
     }
+
+    /// How an object of an archive class stands, or `None` when there is no such object.
+    pub fn thaw_state(&self, key: &Key) -> Result<Option<Thaw>, Fault> {
+        match &self.kind {
+            Kind::Local(local) => Ok(local.head(key)?.map(|_| Thaw::Readable)),
+            Kind::Cloud(cloud) => cloud.thaw_state(key),
+            Kind::Faulty(faulty) => faulty.thaw_state(key),
+        }
+    }
+
+    /// Asks for an object of an archive class, to be readable for some days. It takes hours: see [`Store::thaw_state`].
+    pub fn thaw(&self, key: &Key, days: u32) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.file(key).map(drop),
+            Kind::Cloud(cloud) => cloud.thaw(key, days),
+            Kind::Faulty(faulty) => faulty.thaw(key, days),
+        }
+    }
+
+    /// Whether the store really refuses to put what is there already: some say they do and do not. Everything that must
+    /// not be overwritten rests on it, so it is asked at the first use.
+    pub fn check_conditional_put(&self, below: &str) -> Result<(), Fault> {
+        probe::conditional_put(self, below)
+    }
+}
+
+/// One schedule for the whole process.
+fn faults_of_test() -> Result<Option<Faults>, Fault> {
+    static FAULTS: OnceLock<Result<Option<Faults>, Fault>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return Ok(None);
+    }
+    FAULTS.get_or_init(|| std::env::var("SEAWALL_TEST_FAULTS").ok().map(|text| text.parse()).transpose()).clone()
 }

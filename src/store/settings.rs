@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::units::Rate;
 
@@ -8,6 +9,18 @@ pub struct Settings {
     pub place: Place,
     /// The fastest that anything is sent there.
     pub upload_limit: Option<Rate>,
+    /// How long what fails for a moment is tried again before it is given up. Nothing new is tried after it; an attempt that
+    /// is under way may still end.
+    pub patience: Duration,
+}
+
+impl Settings {
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A place with everything else as usual.
+    pub fn new(place: Place) -> Settings {
+        Settings { place, upload_limit: None, patience: Self::PATIENCE }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

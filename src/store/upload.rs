@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use super::cloud::{self, CloudUpload};
+use super::faulty::FaultyUpload;
 use super::{Fault, local};
 
 /// One object on its way, in pieces of equal size that may be put in any order. Dropped before `finish`, nothing stays of it.
@@ -11,6 +13,8 @@ pub struct Upload {
 #[derive(Debug)]
 enum Kind {
     Local(local::LocalUpload),
+    Cloud(Box<CloudUpload>),
+    Faulty(Box<FaultyUpload>),
 }
 
 impl Upload {
@@ -18,10 +22,20 @@ impl Upload {
         Upload { kind: Kind::Local(upload) }
     }
 
+    pub(super) fn cloud(upload: CloudUpload) -> Upload {
+        Upload { kind: Kind::Cloud(Box::new(upload)) }
+    }
+
+    pub(super) fn faulty(upload: FaultyUpload) -> Upload {
+        Upload { kind: Kind::Faulty(Box::new(upload)) }
+    }
+
     /// How large every piece but the last must be.
     pub fn piece_size(&self) -> usize {
         match &self.kind {
             Kind::Local(_) => local::PIECE_SIZE,
+            Kind::Cloud(_) => cloud::PIECE_SIZE,
+            Kind::Faulty(upload) => upload.inner.piece_size(),
         }
     }
 
@@ -29,6 +43,8 @@ impl Upload {
     pub fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         match &mut self.kind {
             Kind::Local(upload) => upload.put(index, &piece),
+            Kind::Cloud(upload) => upload.put(index, piece),
+            Kind::Faulty(upload) => upload.put(index, &piece),
         }
     }
 
@@ -36,6 +52,8 @@ impl Upload {
     pub fn finish(self) -> Result<(), Fault> {
         match self.kind {
             Kind::Local(upload) => upload.finish(),
+            Kind::Cloud(upload) => upload.finish(),
+            Kind::Faulty(upload) => upload.finish(),
         }
     }
 }

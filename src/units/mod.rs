@@ -24,7 +24,7 @@ pub use percent::Percent;
 pub use period::Period;
 pub(crate) use quantity::clipped;
 pub use quantity::{QuantityError, QuantityFault};
-pub use segment::{Segment, SegmentSize, WalFile};
+pub use segment::{NotAWalFile, Segment, SegmentSize, WalFile};
 pub use spelling::nearest;
 pub(crate) use text_form::text_form;
 

@@ -6,6 +6,7 @@ pub mod git;
 pub mod host;
 pub mod parallel;
 pub mod secret;
+pub mod signals;
 mod words;
 
 pub use words::ReadFault;

@@ -1,6 +1,7 @@
 //! One binary for all tests that look at Seawall from outside.
 
 mod agreement;
+mod backup;
 mod cli;
 mod clusters;
 mod diff;
@@ -13,4 +14,6 @@ mod postgres;
 mod repository;
 mod retention;
 mod schedule;
+mod servers;
+mod stores;
 mod systems;

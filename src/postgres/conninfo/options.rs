@@ -46,7 +46,7 @@ pub(super) const OPTIONS: &[(&str, Option<&str>, Use)] = &[
     ("client_encoding", Some("PGCLIENTENCODING"), Use::Idle),
     ("replication", None, Use::Idle),
     ("sslcompression", Some("PGSSLCOMPRESSION"), Use::Idle),
-    ("sslcertmode", Some("PGSSLCERTMODE"), Use::Idle),
+    ("sslcertmode", Some("PGSSLCERTMODE"), Use::Taken),
     ("gssencmode", Some("PGGSSENCMODE"), Use::Taken),
     ("gssdelegation", Some("PGGSSDELEGATION"), Use::Idle),
     ("krbsrvname", Some("PGKRBSRVNAME"), Use::Idle),

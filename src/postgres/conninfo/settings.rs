@@ -274,7 +274,8 @@ fn tls(said: &Said, outside: &Outside<'_>) -> Result<Tls, Fault> {
     if at_least > at_most {
         return Err(Fault::config("ssl_min_protocol_version is above ssl_max_protocol_version", "Leave out one of them."));
     }
-    let certificate = said.get("sslcert").map(PathBuf::from).or_else(|| own("postgresql.crt"));
+    let shown = choose(said, "sslcertmode", true, &[("allow", true), ("disable", false)])?;
+    let certificate = said.get("sslcert").map(PathBuf::from).or_else(|| own("postgresql.crt")).filter(|_| shown);
     let key = said.get("sslkey").map(PathBuf::from).or_else(|| own("postgresql.key"));
     let sni = said.get("sslsni") != Some("0");
     Ok(Tls { mode, direct, roots, certificate, key, sni, at_least, at_most })

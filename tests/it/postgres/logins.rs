@@ -1,6 +1,7 @@
 //! Who we are and who the server is: passwords of every kind, with and without TLS.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -215,7 +216,24 @@ fn a_client_certificate() {
     server.cluster.restart();
     let certificate = format!("sslcert={} sslkey={}", server.file("scram.pem").display(), server.file("scram.key").display());
     server.connect("scram", &format!("sslmode=require {certificate}")).expect("it is who it says");
-    assert_eq!(server.connect("scram", "sslmode=require").expect_err("no certificate").kind, FaultKind::Denied);
+    for none in ["", "sslcertmode=disable"] {
+        let fault = server.connect(
+            "scram",
+            &format!("sslmode=require {}", if none.is_empty() { none.to_owned() } else { format!("{none} {certificate}") }),
+        );
+        assert_eq!(fault.expect_err("no certificate").kind, FaultKind::Denied);
+    }
+    fs::set_permissions(server.file("scram.key"), fs::Permissions::from_mode(0o644)).expect("a mode");
+    assert_eq!(server.connect("scram", &certificate).expect_err("an open key").kind, FaultKind::Config);
+}
+
+#[test]
+fn tls_from_the_first_byte() {
+    let server = Guarded::start(Version::V17);
+    let direct = "password=right sslnegotiation=direct sslmode=verify-full channel_binding=require";
+    let text = format!("{direct} sslrootcert={}", server.file("ca.pem").display());
+    assert!(server.connect("scram", &text).expect("17 can do it").is_encrypted());
+    assert!(server.connect("scram", &text.replace("sslnegotiation=direct", "")).expect("and the other way").is_encrypted());
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! `seawall backup`: takes one, now.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant as Stopwatch};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::exit::{Exit, Trouble};
+use super::here::Here;
+use super::terminal::{Colour, print, tame};
+use crate::execute::backup::{self, BackupFault, Onlooker, Stage, Taken, Wishes};
+use crate::format::descriptor::{Damage, Descriptor};
+use crate::inventory::OwnKeep;
+use crate::pipeline::backup::Progress;
+use crate::units::{Bytes, Instant, Lsn, Name, Period};
+use crate::world::signals;
+
+/// Takes a backup now, by a job of the policy.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seawall backup nightly                                  what the timer does
+  seawall backup nightly --label before-42 --keep 90d     one that is kept on its own account")]
+pub struct Backup {
+    /// The backup of the policy: `nightly`.
+    job: Name,
+    /// A word for people, kept with the backup.
+    #[arg(long, value_name = "TEXT", value_parser = label)]
+    label: Option<String>,
+    /// Keeps this one for so long (`90d`) or until then (`2027-03-31`), instead of by its job's `keep`.
+    #[arg(long, value_name = "TIME", value_parser = keep)]
+    keep: Option<OwnKeep>,
+    /// Begins although another backup of this cluster seems to be running.
+    #[arg(long)]
+    force: bool,
+    /// How the result is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    #[command(flatten)]
+    here: Here,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.len() <= 200 && !text.chars().any(super::terminal::is_wild);
+    good.then(|| text.to_owned()).ok_or_else(|| "a label is one line of at most 200 bytes".to_owned())
+}
+
+fn keep(text: &str) -> Result<OwnKeep, String> {
+    if let Ok(period) = text.parse::<Period>() {
+        return Ok(OwnKeep::For(period));
+    }
+    if let Ok(moment) = text.parse::<Instant>() {
+        return Ok(OwnKeep::Until(moment));
+    }
+    let date: jiff::civil::Date = text.parse().map_err(|_| "write for how long (`90d`) or until when (`2027-03-31`)".to_owned())?;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
+    Ok(OwnKeep::Until(midnight.timestamp()))
+}
+
+impl Backup {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let policy = self.here.read(colour)?;
+        let site = self.here.site(&policy);
+        let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
+        let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force };
+        let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checkpoint));
+        let taken = watched(&progress, &stage, || {
+            let tell = |now: Stage| *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
+            backup::take(&site, &self.job, &wishes, Onlooker { progress: &progress, stage: &tell, stop: &ending.asked })
+        });
+        match taken {
+            Ok(taken) => {
+                for remark in &taken.remarks {
+                    eprintln!("note: {}", tame(remark));
+                }
+                let text = match self.format {
+                    Format::Human => summary(&taken),
+                    Format::Json => json(&taken),
+                };
+                print(&text)?;
+                Ok(Exit::Done)
+            }
+            Err(BackupFault::Interrupted) => {
+                eprintln!("error: {}", BackupFault::Interrupted);
+                Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted })
+            }
+            Err(fault) => Err(Trouble::failed(fault.to_string(), fault.hint())),
+        }
+    }
+}
+
+/// Does the work and shows how far it is: a line that changes on a terminal, a line every ten seconds elsewhere.
+fn watched<T: Send>(progress: &Progress, stage: &Mutex<Stage>, work: impl FnOnce() -> T + Send) -> T {
+    let began = Stopwatch::now();
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = indicatif::ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    });
+    let pause = if bar.is_some() { Duration::from_millis(200) } else { Duration::from_secs(10) };
+    thread::scope(|scope| {
+        let (done, ended) = mpsc::sync_channel::<()>(0);
+        let bar = &bar;
+        scope.spawn(move || {
+            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                let now = *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let line = line(now, progress, began.elapsed());
+                match bar {
+                    Some(bar) => bar.set_message(line),
+                    None => eprintln!("{line}"),
+                }
+            }
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
+    match stage {
+        Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
+        Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
+        Stage::Committing => "committing".to_owned(),
+        Stage::Copying => {
+            let (read, total) = (progress.read.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
+            let stored = progress.stored.load(Ordering::Relaxed);
+            let percent = (read.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100);
+            let rate = (read as f64 / since.as_secs_f64().max(0.001)) as u64;
+            let left = total.saturating_sub(read).checked_div(rate).map_or_else(|| "?".to_owned(), seconds);
+            format!("{percent:>3} %  {} of {}, {} stored, {}/s, {left} left", size(read), size(total), size(stored), size(rate))
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    Bytes::new(bytes).rounded()
+}
+
+fn seconds(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+fn summary(taken: &Taken) -> String {
+    let Descriptor { id, position, size: bytes, stored_size, files, stopped, damage, .. } = &taken.descriptor;
+    let rate = (*bytes as f64 / taken.took.as_secs_f64().max(0.001)) as u64;
+    let mut out = String::new();
+    let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{value}").expect("a string takes all");
+    row("backup", id.to_string());
+    row("in", taken.store.clone());
+    row("size", format!("{} in {files} files, {} stored", size(*bytes), size(*stored_size)));
+    row("took", format!("{:.1} s, {}/s", taken.took.as_secs_f64(), size(rate)));
+    row("log", format!("{} to {} on timeline {}", position.start, position.stop, position.timeline.0));
+    row("recover to", format!("any moment from {} on", stopped.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    if damage.pages > 0 {
+        row("DAMAGED", format!("{} pages have wrong checksums; the backup is marked", damage.pages));
+        for block in damage.blocks.iter().take(10) {
+            row("", format!("block {} of {}", block.block, tame(&block.path)));
+        }
+    }
+    out
+}
+
+/// What a script reads.
+#[derive(Debug, Serialize)]
+struct Output<'t> {
+    format_version: u32,
+    id: &'t str,
+    job: &'t str,
+    store: &'t str,
+    descriptor: &'t str,
+    label: Option<&'t str>,
+    started: Instant,
+    stopped: Instant,
+    seconds: f64,
+    size: u64,
+    stored_size: u64,
+    files: u64,
+    timeline: u32,
+    start_lsn: Lsn,
+    stop_lsn: Lsn,
+    damage: &'t Damage,
+    remarks: &'t [String],
+}
+
+fn json(taken: &Taken) -> String {
+    let descriptor = &taken.descriptor;
+    let output = Output {
+        format_version: 1,
+        id: descriptor.id.as_str(),
+        job: descriptor.job.as_str(),
+        store: &taken.store,
+        descriptor: taken.key.as_str(),
+        label: descriptor.label.as_deref(),
+        started: descriptor.started,
+        stopped: descriptor.stopped,
+        seconds: taken.took.as_secs_f64(),
+        size: descriptor.size,
+        stored_size: descriptor.stored_size,
+        files: descriptor.files,
+        timeline: descriptor.position.timeline.0.get(),
+        start_lsn: descriptor.position.start,
+        stop_lsn: descriptor.position.stop,
+        damage: &descriptor.damage,
+        remarks: &taken.remarks,
+    };
+    let mut text = serde_json::to_string_pretty(&output).expect("numbers and texts");
+    text.push('\n');
+    text
+}

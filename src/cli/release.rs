@@ -1,0 +1,74 @@
+//! `seawall release`: the end of a restored server's quarantine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{Exit, Trouble};
+use super::here::Here;
+use super::terminal::{Colour, print};
+use crate::execute::release::{self, Release};
+use crate::execute::restore::FetchCommand;
+use crate::units::Duration;
+
+/// End the quarantine of a restored server, step by step.
+///
+/// Waits until it is promoted, turns archiving on, waits until the new timeline's history and first segment lie in the store, and
+/// then (with `--restart`) lets extensions' background jobs run again. Each step is printed. It can be run again at any time.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seawall release --target /var/lib/postgresql/16/main
+  seawall release --target /var/lib/postgresql/16/main --restart   also wake background jobs, which needs a restart")]
+pub struct ReleaseCommand {
+    /// The restored data directory.
+    #[arg(long, value_name = "DIR")]
+    target: PathBuf,
+    /// Restart the server where a setting needs it.
+    #[arg(long)]
+    restart: bool,
+    /// Where `pg_ctl` is [default: where it usually is].
+    #[arg(long, value_name = "DIR")]
+    pg_bin: Option<PathBuf>,
+    /// How long a promotion and the store are waited for.
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    wait: Duration,
+    /// Write one JSON value at the end; the steps go to standard error.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    here: Here,
+}
+
+impl ReleaseCommand {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let policy = self.here.read(colour)?;
+        let site = self.here.site(&policy);
+        let push = FetchCommand {
+            program: std::env::current_exe()?,
+            policy: std::path::absolute(self.here.path())?,
+            state: self.here.state.as_ref().map(std::path::absolute).transpose()?,
+        };
+        let wanted = Release {
+            directory: std::path::absolute(&self.target)?,
+            push,
+            restart: self.restart,
+            programs: self.pg_bin.clone(),
+            patience: std::time::Duration::from_secs(self.wait.as_secs()),
+        };
+        let released = release::release(&site, &wanted, &mut |step| {
+            if self.json {
+                eprintln!("{step}");
+            } else {
+                // That nobody reads it is no reason to stop half-way.
+                let _ = print(&format!("{step}\n"));
+            }
+        })?;
+        if self.json {
+            print(&(serde_json::to_string_pretty(&released).expect("texts and numbers") + "\n"))?;
+        } else if released.still_quiet.is_empty() {
+            print("released\n")?;
+        }
+        Ok(Exit::Done)
+    }
+}

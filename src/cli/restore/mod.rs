@@ -1,0 +1,282 @@
+//! `seawall restore`: a whole cluster, as it was at a moment.
+
+mod progress;
+mod text;
+mod words;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Trouble};
+use super::here::Here;
+use super::terminal::{Colour, print};
+use crate::execute::restore::{self, Action, Following, Report, Request, RestoreFault, RestorePlan, Server, State};
+use crate::policy::model::Policy;
+use crate::site::Site;
+use crate::units::{BackupId, Lsn, Name};
+use crate::world::clock;
+use crate::world::signals::{self, Ending};
+
+/// Bring a cluster back as it was at a moment: files from a backup, then the write-ahead log up to the target.
+///
+/// Chooses the base backup itself and says why. Shows what it will do and asks. Never falls back to another moment than the one asked
+/// for. What is restored is quarantined until `seawall release`: it archives nothing, and extensions' background jobs do not run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seawall restore --target /var/lib/postgresql/16/main                                the newest state, into an empty directory
+  seawall restore --to '2026-11-21 10:14:59+01:00' --target /srv/rescue --start       just before the accident, and start it
+  seawall restore --to-name before-migration --target /srv/rescue --yes
+  seawall restore --delta --target /var/lib/postgresql/16/main                        fetch only what differs from what is there
+  seawall restore --as-standby --primary-conninfo 'host=db-1 user=repl' --target DIR  a new standby
+  seawall restore --immediate --backup 20261121T020000Z-7f3c0011 --target DIR         as soon as that backup is consistent")]
+pub struct Restore {
+    #[command(flatten)]
+    goal: Goal,
+    #[command(flatten)]
+    place: PlaceWords,
+    #[command(flatten)]
+    way: Way,
+    #[command(flatten)]
+    here: Here,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "To which moment")]
+struct Goal {
+    /// A time, with its zone (`2026-11-21T10:14:59+01:00`); without one it is read in the policy's zone.
+    #[arg(long, value_name = "TIME", group = "moment")]
+    to: Option<String>,
+    /// A position in the write-ahead log.
+    #[arg(long, value_name = "LSN", group = "moment")]
+    to_lsn: Option<Lsn>,
+    /// A transaction.
+    #[arg(long, value_name = "XID", group = "moment")]
+    to_xid: Option<u32>,
+    /// A restore point (`pg_create_restore_point`).
+    #[arg(long, value_name = "NAME", group = "moment")]
+    to_name: Option<String>,
+    /// As soon as the backup is consistent.
+    #[arg(long, group = "moment")]
+    immediate: bool,
+    /// To the end of the write-ahead log [default].
+    #[arg(long, group = "moment")]
+    latest: bool,
+    /// Stop just before the target instead of just after it.
+    #[arg(long)]
+    exclusive: bool,
+    /// The timeline: `latest`, `current` (the backup's own), or a number.
+    #[arg(long, value_name = "TIMELINE", default_value = "latest", value_parser = words::timeline)]
+    timeline: restore::TimelineChoice,
+    /// This base backup, and no other.
+    #[arg(long, value_name = "ID")]
+    backup: Option<BackupId>,
+    /// From this store [default: the first of the policy's that leads there].
+    #[arg(long, value_name = "NAME")]
+    store: Option<Name>,
+    /// What the server does at the target.
+    #[arg(long, value_name = "WHAT", default_value = "promote")]
+    at_target: AtTarget,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "To which place")]
+struct PlaceWords {
+    /// The data directory: empty, or with `--delta` the one that shall become so again.
+    #[arg(long, value_name = "DIR")]
+    target: PathBuf,
+    /// A tablespace's new place, by its number or its old place.
+    #[arg(long, value_name = "OID=DIR|OLD=NEW", value_parser = words::tablespace)]
+    tablespace: Vec<restore::Remapped>,
+    /// Overwrite what differs in a directory that is not empty, and remove what the backup does not have.
+    #[arg(long)]
+    delta: bool,
+    /// The account that all of it will belong to, when root restores [default: the directory's owner, else postgres].
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Put configuration files that lay outside the data directory below this one.
+    #[arg(long, value_name = "DIR")]
+    config_to: Option<PathBuf>,
+    /// As a standby.
+    #[arg(long)]
+    as_standby: bool,
+    /// The primary that the standby follows.
+    #[arg(long, value_name = "CONNINFO", requires = "as_standby")]
+    primary_conninfo: Option<String>,
+    /// A setting for the restored server; can be given again.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = words::setting)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How")]
+struct Way {
+    /// The recovery identity [default: the policy's `encryption.age.identity`].
+    #[arg(long, short = 'i', value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Start the server and follow recovery to its end.
+    #[arg(long)]
+    start: bool,
+    /// The same, with the programs in this directory.
+    #[arg(long, value_name = "DIR")]
+    start_with: Option<PathBuf>,
+    /// How many files are worked on at once [default: as many as there are processors, at most 8].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+    /// How the result is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON value.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AtTarget {
+    /// Becomes a server that can be written to.
+    Promote,
+    /// Waits, to be looked at.
+    Pause,
+    Shutdown,
+}
+
+impl From<RestoreFault> for Trouble {
+    fn from(fault: RestoreFault) -> Self {
+        Trouble::failed(fault.message, fault.hint)
+    }
+}
+
+impl Restore {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let policy = self.here.read(colour)?;
+        let site = self.here.site(&policy);
+        let request = self.request(&policy)?;
+        let plan = restore::plan(&site, request, clock::now())?;
+        let mut server = self.server(&plan)?;
+        if let Some(exit) = self.agree(&plan)? {
+            return Ok(exit);
+        }
+        // Until the server is started, an interrupted restore leaves what cannot be started.
+        let ending = signals::ending()?;
+        let mut report = match self.copy(&site, &plan, &ending) {
+            Err(trouble) if ending.code().is_some() => {
+                eprintln!("error: {trouble}");
+                return Ok(Exit::Interrupted);
+            }
+            other => other?,
+        };
+        if let Some(server) = &mut server {
+            // Its files are whole: from here on it is the server's own affair whether this goes on.
+            self.keep(&site, &report);
+            self.recover(&plan, server, &mut report, &ending)?;
+        }
+        self.keep(&site, &report);
+        print(&match self.way.format {
+            Format::Human => text::report(&plan, &report),
+            Format::Json => report.to_json(),
+        })?;
+        Ok(Exit::Done)
+    }
+
+    fn request(&self, policy: &Policy) -> Result<Request, Trouble> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).map_err(|error| Trouble::usage(format!("`{}`: {error}", path.display()), "Give an absolute path."))
+        };
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Request {
+            target: self.goal.target(policy)?,
+            exclusive: self.goal.exclusive,
+            timeline: self.goal.timeline,
+            backup: self.goal.backup.clone(),
+            store: self.goal.store.clone(),
+            directory: absolute(&self.place.target)?,
+            tablespaces: self.place.tablespace.clone(),
+            delta: self.place.delta,
+            standby: self.place.as_standby.then(|| restore::Standby { primary_conninfo: self.place.primary_conninfo.clone() }),
+            identity: self.way.identity.as_ref().map(absolute).transpose()?,
+            owner: self.place.owner.clone(),
+            workers: self.way.workers.map_or_else(|| processors.min(8), usize::from),
+            action: match self.goal.at_target {
+                AtTarget::Promote => Action::Promote,
+                AtTarget::Pause => Action::Pause,
+                AtTarget::Shutdown => Action::Shutdown,
+            },
+            config_to: self.place.config_to.as_ref().map(absolute).transpose()?,
+            set: self.place.set.clone(),
+            fetch: restore::FetchCommand {
+                program: std::env::current_exe()?,
+                policy: absolute(&self.here.path())?,
+                state: self.here.state.as_ref().map(absolute).transpose()?,
+            },
+        })
+    }
+
+    fn server<'p>(&self, plan: &'p RestorePlan) -> Result<Option<Server<'p>>, Trouble> {
+        let wanted = self.way.start || self.way.start_with.is_some();
+        Ok(wanted.then(|| Server::prepare(plan, self.way.start_with.as_deref())).transpose()?)
+    }
+
+    /// Shows the plan and asks. Something else than "go on" ends the run.
+    fn agree(&self, plan: &RestorePlan) -> Result<Option<Exit>, Trouble> {
+        let shown = text::plan(plan);
+        match self.way.format {
+            Format::Human => print(&shown)?,
+            Format::Json => eprint!("{shown}"),
+        }
+        if !plan.frozen.keys.is_empty() {
+            return Err(text::frozen(plan));
+        }
+        if self.way.yes {
+            return Ok(None);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Trouble::failed("nothing was done: nobody can be asked here", "Say `--yes` when the plan above is what you want."));
+        }
+        eprint!("Type yes to go on: ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if answer.trim().eq_ignore_ascii_case("yes") { Ok(None) } else { Err(Trouble::failed("nothing was done", "")) }
+    }
+
+    fn copy(&self, site: &Site<'_>, plan: &RestorePlan, ending: &Ending) -> Result<Report, Trouble> {
+        let watch = progress::Watch::start(plan.chosen.descriptor.size, self.way.format == Format::Json, ending.clone());
+        let result = restore::carry_out(site, plan, watch.progress());
+        watch.end();
+        Ok(result?)
+    }
+
+    fn recover(&self, plan: &RestorePlan, server: &mut Server<'_>, report: &mut Report, ending: &Ending) -> Result<(), Trouble> {
+        let mut line = progress::Line::new(self.way.format == Format::Json);
+        server.start()?;
+        let recovered = server.follow(&mut |following: &Following| {
+            line.say(&text::following(plan, following));
+            ending.code().is_none()
+        });
+        line.end();
+        let recovered = recovered?;
+        report.seconds.consistent = recovered.consistent;
+        report.seconds.replay = Some(recovered.replay);
+        report.seconds.total += recovered.replay;
+        report.seconds.ready = matches!(recovered.reached.state, State::Promoted | State::Standby).then_some(report.seconds.total);
+        report.reached = Some(recovered.reached);
+        report.ended = clock::now();
+        Ok(())
+    }
+
+    fn keep(&self, site: &Site<'_>, report: &Report) {
+        if let Err(fault) = report.keep(&site.policy_state()) {
+            eprintln!("warning: {fault}");
+        }
+    }
+}

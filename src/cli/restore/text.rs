@@ -1,0 +1,161 @@
+//! A plan and its outcome, for people.
+
+use std::fmt::Write;
+
+use crate::cli::exit::Trouble;
+use crate::cli::terminal::tame;
+use crate::execute::restore::directory::Standing;
+use crate::execute::restore::{Following, Report, RestorePlan, State};
+use crate::units::Bytes;
+
+/// `3 min 20 s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.1} s"),
+        10..=119 => format!("{whole} s"),
+        120..=7_199 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    Bytes::new(bytes).rounded()
+}
+
+pub(super) fn plan(plan: &RestorePlan) -> String {
+    let (chosen, request) = (&plan.chosen, &plan.request);
+    let descriptor = &chosen.descriptor;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<11} {}", tame(&value));
+    };
+    let exclusive = if request.exclusive { ", just before it" } else { "" };
+    line("target", format!("{}{exclusive}, on timeline {}", request.target, chosen.timeline));
+    line("from", format!("store `{}` ({}), repository {}", chosen.store_name, chosen.store.url(), chosen.repository));
+    let signer = chosen.signer.as_ref().map_or_else(|| "nobody's signature is asked for".to_owned(), |name| format!("signed by {name}"));
+    line("backup", format!("{}, ended {}, {signer}: {}", descriptor.id, descriptor.stopped, chosen.reason));
+    line("files", format!("{} files, {} ({} in the store)", descriptor.files, size(descriptor.size), size(descriptor.stored_size)));
+    for stretch in &chosen.wal {
+        line("log", format!("timeline {}: {} to {}", stretch.timeline, stretch.from, stretch.to));
+    }
+    line("", format!("{} segments, {} at most", plan.estimate.segments, size(plan.estimate.wal_bytes)));
+    line("into", format!("`{}`, {}", request.directory.display(), overwrites(plan)));
+    line("", format!("owned by {}, PostgreSQL {}", plan.directory.account, descriptor.cluster.version / 10_000));
+    for (oid, place) in &plan.tablespaces {
+        line("tablespace", format!("{oid} into `{}`", place.display()));
+    }
+    line("takes", duration(plan));
+    line("signal", plan.signal.to_owned());
+    for (name, value) in &plan.settings {
+        // The empty ones only take back what an earlier life of the cluster may have said.
+        if !value.is_empty() || name.starts_with("archive") {
+            line("setting", format!("{name} = '{}'", if name == "primary_conninfo" { "…" } else { value }));
+        }
+    }
+    if request.standby.is_none() {
+        line("quarantine", "it archives nothing and background jobs stay quiet until `seawall release`".to_owned());
+    }
+    let mut all = format!("Restore of `{}`\n{text}", tame(&descriptor.by.policy));
+    if let Some(extras) = plan.extras.as_ref().filter(|extras| extras.files > 0) {
+        let _ = writeln!(all, "  Will be removed, because the backup does not have them: {} files, {}", extras.files, size(extras.bytes));
+        for path in &extras.first {
+            let _ = writeln!(all, "    {}", tame(&path.to_string_lossy()));
+        }
+        if extras.files > extras.first.len() as u64 {
+            let _ = writeln!(all, "    and {} more", extras.files - extras.first.len() as u64);
+        }
+    }
+    for warning in &plan.warnings {
+        let _ = writeln!(all, "  warning: {}", tame(warning));
+    }
+    all
+}
+
+fn overwrites(plan: &RestorePlan) -> String {
+    match plan.directory.standing {
+        Standing::Empty => "which is empty".to_owned(),
+        Standing::Cluster => "where a stopped cluster lies: what differs is OVERWRITTEN".to_owned(),
+        Standing::Interrupted => "where an interrupted restore lies: it goes on".to_owned(),
+    }
+}
+
+fn duration(plan: &RestorePlan) -> String {
+    let estimate = &plan.estimate;
+    let copy = estimate.copy_seconds.map_or_else(
+        || format!("files: not known ({})", estimate.copy_from),
+        |copy| format!("files: about {}, {}", seconds(copy), estimate.copy_from),
+    );
+    let replay = estimate.replay_seconds.map_or_else(
+        || "log: not known".to_owned(),
+        |replay| format!("log: at most {}, as `objectives.assume.replay` says", seconds(replay)),
+    );
+    format!("{copy}; {replay}")
+}
+
+/// What must be requested before anything can be read.
+pub(super) fn frozen(plan: &RestorePlan) -> Trouble {
+    let frozen = &plan.frozen;
+    let thaw = "Request them from the store (S3: `restore-object`; Azure: change the tier) and run this again when they are there, or restore from another store.";
+    Trouble::failed(format!("{} objects ({}) lie in an archive class and cannot be read now", frozen.keys.len(), size(frozen.bytes)), thaw)
+}
+
+pub(super) fn following(plan: &RestorePlan, following: &Following) -> String {
+    let state = if following.consistent { "consistent, replaying" } else { "replaying" };
+    let Some(lsn) = following.lsn else { return format!("{state}: waiting for the server, {}", seconds(following.seconds)) };
+    let (done, all) = replayed(plan, lsn.0);
+    let left = if done > 0 { seconds(following.seconds * (all.saturating_sub(done)) as f64 / done as f64) } else { "?".to_owned() };
+    format!("{state}: {lsn}, {} of at most {}, {left} left at most", size(done), size(all))
+}
+
+fn replayed(plan: &RestorePlan, lsn: u64) -> (u64, u64) {
+    let (from, to) = (plan.chosen.wal.first().map_or(0, |first| first.from.0), plan.chosen.wal.last().map_or(0, |last| last.to.0));
+    (lsn.saturating_sub(from), to.saturating_sub(from).max(1))
+}
+
+pub(super) fn report(plan: &RestorePlan, report: &Report) -> String {
+    let mut text = String::from("Restored\n");
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<11} {}", tame(&value));
+    };
+    let took = &report.seconds;
+    let rate = report.rate().map(|rate| format!(", {}/s", size(rate as u64))).unwrap_or_default();
+    let fetched = format!("{} of {} written, {} read from the store", size(report.written), size(report.size), size(report.fetched));
+    line("files", format!("{fetched}, in {}{rate}", seconds(took.files + took.sync)));
+    if report.removed > 0 {
+        line("removed", format!("{} files that the backup does not have", report.removed));
+    }
+    let directory = report.directory.display();
+    let Some(reached) = &report.reached else {
+        line("next", format!("start PostgreSQL on `{directory}`; it replays the log up to {}", report.target));
+        if plan.request.standby.is_none() {
+            line("then", format!("look at the data; `seawall release --target {directory}` ends the quarantine"));
+        }
+        return text;
+    };
+    if let (Some(consistent), Some(replay)) = (took.consistent, took.replay) {
+        line("replay", format!("consistent after {}, at the target after {}", seconds(consistent), seconds(replay)));
+    }
+    line("total", seconds(took.total));
+    let state = match reached.state {
+        State::Promoted => "a server of its own",
+        State::Paused => "paused at the target: `select pg_wal_replay_resume()` promotes it",
+        State::ShutDown => "shut down at the target",
+        State::Standby => "a standby",
+    };
+    let lsn = reached.lsn.map(|lsn| format!(", at {lsn}")).unwrap_or_default();
+    line("state", format!("{state}{lsn}"));
+    if let Some(last) = &reached.last_commit {
+        line("holds", format!("every transaction up to {last}"));
+    }
+    if reached.ended_at_end_of_log {
+        line("", "nothing was committed between that and the target: the archived log is whole up to it".to_owned());
+    }
+    if let (Some(socket), Some(port)) = (&reached.socket, reached.port) {
+        line("connect", format!("psql -h {socket} -p {port}"));
+    }
+    if plan.request.standby.is_none() {
+        line("then", format!("look at the data; `seawall release --target {directory}` ends the quarantine"));
+    }
+    text
+}

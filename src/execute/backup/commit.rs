@@ -1,0 +1,66 @@
+//! Makes a backup one.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::BackupFault;
+use crate::format::descriptor::Descriptor;
+use crate::format::layout::{Repository, signature_of};
+use crate::format::signature::{BACKUP, SigningKey};
+use crate::site::SiteFault;
+use crate::store::{Put, Store};
+use crate::units::{BackupId, Instant, Key};
+
+const LIMIT: usize = 64 << 10;
+
+/// `hints/latest.json`: spares a look at all descriptors; nothing is decided by it that could not be looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    pub id: BackupId,
+    pub descriptor: String,
+    pub stopped: Instant,
+    pub size: u64,
+    pub stored_size: u64,
+}
+
+/// Puts the signature, then the descriptor: with it, and not before, the backup is there. Everything it names is durable by now.
+pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descriptor, key: &SigningKey) -> Result<Key, BackupFault> {
+    check_sizes(store, repository, descriptor)?;
+    let json = descriptor.to_json();
+    let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
+    let place = repository.descriptor(descriptor.stopped, &descriptor.id);
+    let put = |key: &Key, body: Vec<u8>| match store.put_new(key, Bytes::from(body))? {
+        Put::Created => Ok(()),
+        Put::Exists => Err(BackupFault::refused(format!("{key} is there already"), "Two runs chose the same name; run it again.")),
+    };
+    put(&signature_of(&place), signature.into_bytes())?;
+    put(&place, json)?;
+    let latest = Latest {
+        id: descriptor.id.clone(),
+        descriptor: place.to_string(),
+        stopped: descriptor.stopped,
+        size: descriptor.size,
+        stored_size: descriptor.stored_size,
+    };
+    // A hint that is missing or old costs a listing, nothing else.
+    let _ = store.replace(&repository.latest(), Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
+    Ok(place)
+}
+
+/// Every object is there, and as long as what was sent: what a store can be asked without reading it all back.
+fn check_sizes(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<(), BackupFault> {
+    for object in &descriptor.objects {
+        let key = repository.data(&descriptor.id, &object.name);
+        let found = store.head(&key)?.map(|meta| meta.size);
+        if found != Some(object.size) {
+            let what = found.map_or("it is not there".to_owned(), |size| format!("it has {size} bytes"));
+            let message = format!("{key} was written with {} bytes, and now {what}", object.size);
+            return Err(BackupFault::refused(message, "Something else writes into this store, or the store loses what it was given."));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn latest(store: &Store, repository: &Repository) -> Option<Latest> {
+    serde_json::from_slice(&store.get(&repository.latest(), LIMIT).ok()?).ok()
+}

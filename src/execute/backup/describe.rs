@@ -1,0 +1,41 @@
+//! What is said of a cluster to those who may read its data.
+
+use crate::format::descriptor::{Private, Tablespace};
+use crate::postgres::{Server, Settings};
+
+/// Settings beside those that a restored server must not have less of.
+const ALSO: [&str; 5] = ["wal_level", "full_page_writes", "data_directory_mode", "server_encoding", "archive_mode"];
+
+pub(super) fn private(server: &Server, settings: &Settings, config_files: Vec<String>, remarks: &mut Vec<String>) -> Private {
+    let mut private = Private {
+        data_directory: server.setting("data_directory").unwrap_or_default().to_owned(),
+        tablespaces: server.tablespaces.iter().map(|space| Tablespace { oid: space.oid, path: space.path.clone() }).collect(),
+        config_files,
+        ..Private::default()
+    };
+    private.settings = server.at_least().into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+    for name in ALSO {
+        private.settings.extend(server.setting(name).map(|value| (name.to_owned(), value.to_owned())));
+    }
+    match server.extensions(settings) {
+        Ok(extensions) => {
+            for extension in extensions {
+                private.extensions.entry(extension.database).or_default().insert(extension.name, extension.version);
+            }
+        }
+        Err(fault) => remarks.push(format!("the versions of extensions are not recorded: {fault}")),
+    }
+    for database in &server.databases {
+        let version = database.actual_collation_version.clone().or_else(|| database.collation_version.clone());
+        private.collations.extend(version.map(|version| (format!("database {}", database.name), version)));
+    }
+    match server.collations(settings) {
+        Ok(collations) => {
+            for collation in collations {
+                private.collations.extend(collation.actual.map(|version| (collation.provider, version)));
+            }
+        }
+        Err(fault) => remarks.push(format!("the versions of collations are not recorded: {fault}")),
+    }
+    private
+}

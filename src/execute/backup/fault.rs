@@ -1,0 +1,43 @@
+use thiserror::Error;
+
+use crate::pipeline::PipelineFault;
+use crate::site::SiteFault;
+use crate::{postgres, store};
+
+/// Why there is no backup.
+#[derive(Debug, Error)]
+pub enum BackupFault {
+    #[error("{0}")]
+    Site(#[from] SiteFault),
+    #[error("{0}")]
+    Postgres(#[from] postgres::Fault),
+    #[error("{0}")]
+    Pipeline(#[from] PipelineFault),
+    /// Something is not as it must be; lower case, no full stop.
+    #[error("{message}")]
+    Refused { message: String, hint: String },
+    #[error("it was interrupted; what was written of the backup has been removed")]
+    Interrupted,
+}
+
+impl BackupFault {
+    pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        BackupFault::Refused { message: message.into(), hint: hint.into() }
+    }
+
+    pub fn hint(&self) -> &str {
+        match self {
+            BackupFault::Site(fault) => &fault.hint,
+            BackupFault::Postgres(fault) => &fault.hint,
+            BackupFault::Pipeline(fault) => fault.hint(),
+            BackupFault::Refused { hint, .. } => hint,
+            BackupFault::Interrupted => "",
+        }
+    }
+}
+
+impl From<store::Fault> for BackupFault {
+    fn from(fault: store::Fault) -> Self {
+        BackupFault::Pipeline(fault.into())
+    }
+}

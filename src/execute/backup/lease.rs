@@ -1,0 +1,152 @@
+//! Tells others that a backup is running. Not what makes two of them safe (unique names do): it only makes them rare, and lets
+//! leftovers be told from what is still growing. Timed by the store's clock, never by ours.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::BackupFault;
+use crate::format::layout::Repository;
+use crate::store::{Meta, Store};
+use crate::units::{BackupId, Instant, Key, Name};
+
+/// Renewed so often.
+pub(super) const RENEW_SECONDS: u64 = 30;
+/// A lease that was not renewed for so long is nobody's.
+const STALE_SECONDS: i64 = 300;
+/// Objects without a lease and without a descriptor are leftovers after so long.
+const ORPHAN_SECONDS: i64 = 3600;
+const LIMIT: usize = 64 << 10;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Content {
+    backup: BackupId,
+    job: Name,
+    host: String,
+    started: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Lease {
+    store: Store,
+    key: Key,
+    content: Content,
+}
+
+impl Lease {
+    /// Takes a lease; refused while another one is alive, unless that is wished.
+    pub(super) fn take(
+        store: &Store,
+        repository: &Repository,
+        backup: &BackupId,
+        job: &Name,
+        host: &str,
+        started: Instant,
+        force: bool,
+    ) -> Result<Lease, BackupFault> {
+        let content = Content { backup: backup.clone(), job: job.clone(), host: host.to_owned(), started };
+        let lease = Lease { store: store.clone(), key: repository.backup_lease(backup), content };
+        lease.renew()?;
+        if !force && let Some((other, at)) = lease.other(repository)? {
+            lease.release();
+            let message = format!(
+                "a backup of this cluster is running: {} of `{}` on {}, begun {}",
+                other.backup, other.job, other.host, other.started
+            );
+            let hint = format!(
+                "It was last heard of at {at}; when it is dead, wait {} minutes, or say `--force`: two at once do no harm.",
+                STALE_SECONDS / 60
+            );
+            return Err(BackupFault::refused(message, hint));
+        }
+        Ok(lease)
+    }
+
+    pub(super) fn renew(&self) -> Result<(), BackupFault> {
+        let json = serde_json::to_vec_pretty(&self.content).expect("texts");
+        Ok(self.store.replace(&self.key, Bytes::from(json))?)
+    }
+
+    /// The store's own time.
+    pub(super) fn now(&self) -> Result<Instant, BackupFault> {
+        let meta = self.store.head(&self.key)?;
+        meta.map(|meta| meta.modified).ok_or_else(|| BackupFault::refused("the lease vanished", "Did somebody delete it? Run it again."))
+    }
+
+    /// Somebody else's that is alive, and when it was last renewed.
+    fn other(&self, repository: &Repository) -> Result<Option<(Content, Instant)>, BackupFault> {
+        let now = self.now()?;
+        for meta in leases(&self.store, repository)? {
+            if meta.key == self.key || seconds(meta.modified, now) > STALE_SECONDS {
+                continue;
+            }
+            match self.store.get(&meta.key, LIMIT) {
+                Ok(json) => {
+                    if let Ok(content) = serde_json::from_slice(&json) {
+                        return Ok(Some((content, meta.modified)));
+                    }
+                }
+                // It ended just now.
+                Err(fault) if fault.is_absent() => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nobody waits for this: a lease that stays behind grows stale.
+    pub(super) fn release(&self) {
+        let _ = self.store.delete(std::slice::from_ref(&self.key));
+    }
+}
+
+fn seconds(from: Instant, to: Instant) -> i64 {
+    to.duration_since(from).as_secs()
+}
+
+fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFault> {
+    let all = store.list(&repository.prefix("leases"))?;
+    Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
+}
+
+/// Removes what broken-off backups left: objects without a descriptor that nobody is adding to. Says which backups they were.
+pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
+    let now = own.now()?;
+    let folders = store.folders(&repository.prefix("data"))?;
+    if folders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let leases = leases(store, repository)?;
+    // Listed after the folders and the leases: whoever committed in between is seen here.
+    let mut complete = std::collections::HashSet::new();
+    store.list_each(&repository.prefix("backups"), &mut |meta| {
+        complete.extend(crate::format::layout::descriptor_id(&meta.key));
+        ControlFlow::Continue(())
+    })?;
+    let mut cleared = Vec::new();
+    for folder in folders {
+        let Ok(id) = folder.parse::<BackupId>() else { continue };
+        let key = repository.backup_lease(&id);
+        if complete.contains(&id) || key == own.key {
+            continue;
+        }
+        let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
+        let newest = objects.iter().map(|meta| meta.modified).max();
+        let abandoned = match leases.iter().find(|lease| lease.key == key) {
+            Some(lease) => seconds(lease.modified, now) > STALE_SECONDS,
+            None => newest.is_none_or(|newest| seconds(newest, now) > ORPHAN_SECONDS),
+        };
+        if !abandoned {
+            continue;
+        }
+        let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
+        let were = keys.len();
+        keys.push(key);
+        store.delete(&keys)?;
+        if were > 0 {
+            cleared.push(id.to_string());
+        }
+    }
+    Ok(cleared)
+}

@@ -1,0 +1,364 @@
+//! Takes a physical backup.
+
+mod archived;
+mod commit;
+mod config;
+mod describe;
+mod fault;
+mod lease;
+mod order;
+mod protocol;
+mod server;
+mod watch;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant as Stopwatch};
+
+pub use commit::Latest;
+pub use fault::BackupFault;
+pub use order::Wishes;
+
+use archived::{Archive, Needed};
+use lease::Lease;
+use order::Order;
+use server::Source;
+use watch::Watch;
+
+use crate::format::control;
+use crate::format::descriptor::{By, Cluster, Descriptor, FORMAT, Position};
+use crate::format::label::{self, BackupLabel};
+use crate::format::layout::{Repository, compact};
+use crate::format::manifest::WalNeeded;
+use crate::inventory::{BackupKind, SystemIdentifier};
+use crate::pipeline::Lock;
+use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
+use crate::policy::file::DamagedPages;
+use crate::postgres::{BackupSession, Connection, Server, StopPoint};
+use crate::site::{HostKeys, Site};
+use crate::store::Store;
+use crate::units::{BackupId, Instant, Key, Name, SegmentSize};
+use crate::world::clock;
+
+/// How long a checkpoint may take.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3600);
+/// How long the log may take to come to the store.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(900);
+
+/// A backup that is complete.
+#[derive(Debug)]
+pub struct Taken {
+    pub descriptor: Descriptor,
+    /// Where its descriptor lies.
+    pub key: Key,
+    pub store: String,
+    /// What people should know: sentences without a full stop.
+    pub remarks: Vec<String>,
+    pub took: Duration,
+}
+
+/// What a backup is doing, for those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The server writes a checkpoint.
+    Checkpoint,
+    Copying,
+    /// Everything is copied; the log that belongs to it is on its way.
+    WaitingForLog,
+    Committing,
+}
+
+/// Those who watch, and those who may stop it.
+#[derive(Clone, Copy)]
+pub struct Onlooker<'o> {
+    pub progress: &'o Progress,
+    pub stage: &'o (dyn Fn(Stage) + Sync),
+    pub stop: &'o AtomicBool,
+}
+
+impl std::fmt::Debug for Onlooker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Onlooker").field("progress", self.progress).finish_non_exhaustive()
+    }
+}
+
+/// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
+pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, BackupFault> {
+    let began = Stopwatch::now();
+    let order = Order::of(site, job)?;
+    let keys = site.host_keys()?;
+    check_writer(site, &keys)?;
+    let mut connection = Connection::connect(&site.connection()?)?;
+    let server = Server::observe(&mut connection)?;
+    server::check(&order, &server)?;
+    let source = server::source(&order, &server)?;
+    let store = site.store(&order.store)?;
+    let cluster = SystemIdentifier(server.system);
+    let started = clock::now();
+    let repository = site.repository(&store, cluster, started)?;
+    let root = match &source {
+        Source::Files { root, .. } => Some(root.as_path()),
+        Source::Protocol => None,
+    };
+    server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
+
+    let id = new_id(started)?;
+    let lease = Lease::take(&store, &repository, &id, &order.job, site.host(), started, wishes.force)?;
+    let mut run = Run {
+        site,
+        order: &order,
+        wishes,
+        keys: &keys,
+        server: &server,
+        store: &store,
+        repository: &repository,
+        id: &id,
+        started,
+        began,
+        lease: &lease,
+        onlooker,
+        remarks: Vec::new(),
+    };
+    let taken = run.whole(connection, source);
+    if taken.is_err() {
+        run.clean_up();
+    }
+    lease.release();
+    let (descriptor, key) = taken?;
+    Ok(Taken { descriptor, key, store: store.url(), remarks: run.remarks, took: began.elapsed() })
+}
+
+/// Whoever reads the policy elsewhere would refuse what this host signs.
+fn check_writer(site: &Site<'_>, keys: &HostKeys) -> Result<(), BackupFault> {
+    let writers = site.writers()?;
+    if writers.is_empty() || writers.accepts(&keys.signing) {
+        return Ok(());
+    }
+    let message =
+        format!("the policy accepts no backups of this host: its key {} is not among `encryption.writers`", keys.signing.fingerprint());
+    Err(BackupFault::refused(message, format!("Add this line: `{}: {}`.", site.host(), keys.signing.public())))
+}
+
+fn new_id(now: Instant) -> Result<BackupId, BackupFault> {
+    let random = getrandom::u32().map_err(|error| BackupFault::refused(format!("there is no randomness: {error}"), ""))?;
+    Ok(format!("{}-{random:08x}", compact(now)).parse().expect("digits, letters and a hyphen"))
+}
+
+/// One backup on its way.
+struct Run<'r> {
+    site: &'r Site<'r>,
+    order: &'r Order,
+    wishes: &'r Wishes,
+    keys: &'r HostKeys,
+    server: &'r Server,
+    store: &'r Store,
+    repository: &'r Repository,
+    id: &'r BackupId,
+    started: Instant,
+    began: Stopwatch,
+    lease: &'r Lease,
+    onlooker: Onlooker<'r>,
+    remarks: Vec<String>,
+}
+
+/// A whole copy, before it is described.
+struct Whole {
+    copied: Copied,
+    position: Position,
+    segment: SegmentSize,
+    config_files: Vec<String>,
+}
+
+impl Run<'_> {
+    fn whole(&mut self, connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
+        let cleared = lease::clear_leftovers(self.store, self.repository, self.lease)?;
+        self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
+        let data_lock = self.site.lock()?;
+        let index_lock = self.site.lock_for_host(self.keys)?;
+        let (copy, mut connection) = match source {
+            Source::Files { root, control } => self.from_files(connection, &root, &control, &data_lock, &index_lock)?,
+            Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
+        };
+        if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
+            return Err(damaged(&copy.copied));
+        }
+        (self.onlooker.stage)(Stage::WaitingForLog);
+        self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
+        (self.onlooker.stage)(Stage::Committing);
+        let descriptor = self.describe(copy, &index_lock)?;
+        let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
+        Ok((descriptor, key))
+    }
+
+    /// Backup mode on, copy, `pg_control` last, backup mode off, then what only the server knows.
+    fn from_files(
+        &mut self,
+        connection: Connection,
+        root: &Path,
+        control: &control::Control,
+        data_lock: &Lock,
+        index_lock: &Lock,
+    ) -> Result<(Whole, Connection), BackupFault> {
+        (self.onlooker.stage)(Stage::Checkpoint);
+        let mut session = BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.id), true, CHECKPOINT_PATIENCE)?;
+        (self.onlooker.stage)(Stage::Copying);
+        let abort = AtomicBool::new(false);
+        let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, lease: self.lease };
+        let listing = watch.over(&mut session, || scan(root))?;
+        self.remarks.extend(listing.remarks.iter().cloned());
+        self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
+        let start = session.start_point();
+        let (repository, id) = (self.repository, self.id);
+        let key = move |name: &str| repository.data(id, name);
+        let pages = Pages { block_size: control.block_size, blocks_per_file: control.blocks_per_file, start: start.lsn };
+        let job = Job {
+            store: self.store,
+            key: &key,
+            codec: self.order.codec,
+            data_lock,
+            index_lock,
+            workers: self.order.workers,
+            pages: control.data_checksums.then_some(pages),
+            read_limit: self.order.read_limit.map(|limit| limit.get()),
+            owner: listing.owner,
+            major: self.server.major(),
+            cluster: control.system_identifier,
+            progress: self.onlooker.progress,
+            stop: &abort,
+        };
+        let paths = config::outside(self.server, session.connection(), root);
+        let config = config::put(&job, &paths, &mut self.remarks)?;
+        let copy = Copy::begin(job)?;
+        watch.over(&mut session, || copy.files(root, &listing))?;
+        drop(listing);
+
+        // On a standby this tells recovery how far it must come, so nothing may be copied after it.
+        let (bytes, control) = server::read_control(root)?;
+        let timeline = control.min_recovery_timeline.filter(|_| session.is_from_standby()).unwrap_or(start.timeline);
+        let (stop, connection) = session.stop(false, CHECKPOINT_PATIENCE)?;
+        let label = BackupLabel::parse(&stop.backup_label).map_err(|bad| BackupFault::refused(bad.to_string(), ""))?;
+        if label.timeline != timeline {
+            let message = format!("the server went from timeline {} to {timeline} while it was backed up", label.timeline.0);
+            return Err(BackupFault::refused(message, "Take a new backup."));
+        }
+        let position = Position { timeline: label.timeline, start: label.start, stop: stop.lsn };
+        copy.small(last_files(&stop, bytes))?;
+        let wal = WalNeeded { timeline: position.timeline, start: position.start, end: position.stop };
+        let mut copied = copy.finish(&[wal], stop.lsn)?;
+        let config_files = config.map(|(object, files)| {
+            copied.objects.push(object);
+            files
+        });
+        Ok((Whole { copied, position, segment: control.wal_segment_size, config_files: config_files.unwrap_or_default() }, connection))
+    }
+
+    /// A backup is complete only when its last segment is seen in the store.
+    fn wait_for_log(&mut self, copy: &Whole, connection: &mut Connection, encrypted: bool) -> Result<(), BackupFault> {
+        let needed = Needed {
+            cluster: SystemIdentifier(self.server.system),
+            timeline: copy.position.timeline,
+            start: copy.position.start,
+            stop: copy.position.stop,
+            segment: copy.segment,
+        };
+        if self.server.in_recovery {
+            self.switch_on_primary();
+        }
+        let store = self.site.store(&self.order.wal_store)?;
+        let repository = self.site.repository(&store, needed.cluster, self.started)?;
+        let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
+        let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
+        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
+    }
+
+    /// A standby cannot end a segment; without this an idle primary would keep it for a long time.
+    fn switch_on_primary(&mut self) {
+        let switched = self.site.cluster_connection().map_err(BackupFault::from).and_then(|settings| {
+            let mut primary = Connection::connect(&settings)?;
+            let recovery = primary.query("select pg_is_in_recovery() as standby", &[])?.one()?.flag("standby")?;
+            if recovery {
+                return Err(BackupFault::refused("`cluster.connection` leads to a standby", ""));
+            }
+            Ok(primary.switch_wal()?)
+        });
+        if let Err(fault) = switched {
+            self.remarks
+                .push(format!("the primary could not be asked to end its segment of the log, so its own time was waited for: {fault}"));
+        }
+    }
+
+    fn describe(&mut self, copy: Whole, index_lock: &Lock) -> Result<Descriptor, BackupFault> {
+        let private = describe::private(self.server, &self.site.connection()?, copy.config_files, &mut self.remarks);
+        let recipients = match index_lock {
+            Lock::Age(recipients) => Some(recipients.as_ref()),
+            Lock::Open => None,
+        };
+        let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
+        let policy = self.site.policy;
+        Ok(Descriptor {
+            format: FORMAT,
+            id: self.id.clone(),
+            job: self.order.job.clone(),
+            kind: BackupKind::Full,
+            parent: None,
+            label: self.wishes.label.clone(),
+            keep: self.wishes.keep,
+            started: self.started,
+            stopped: clock::now(),
+            by: By {
+                seawall: env!("CARGO_PKG_VERSION").to_owned(),
+                host: self.site.host().to_owned(),
+                policy: policy.name.to_string(),
+                digest: policy.digest.clone(),
+                commit: None,
+            },
+            cluster: Cluster {
+                system_identifier: SystemIdentifier(self.server.system),
+                version: self.server.version,
+                block_size: self.server.block_bytes,
+                wal_segment_size: self.server.segment_bytes,
+                data_checksums: self.server.data_checksums,
+                standby: self.server.in_recovery,
+            },
+            position: copy.position,
+            size: copy.copied.bytes,
+            stored_size: copy.copied.objects.iter().map(|object| object.size).sum(),
+            files: copy.copied.files,
+            objects: copy.copied.objects,
+            damage: copy.copied.damage,
+            private,
+        })
+    }
+
+    /// Removes what was put. What cannot be removed now is recognised and removed by the next backup.
+    fn clean_up(&self) {
+        if let Ok(objects) = self.store.list(&self.repository.prefix(&format!("data/{}", self.id))) {
+            let keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
+            let _ = self.store.delete(&keys);
+        }
+    }
+}
+
+/// What belongs to the copy and is known only at its end. `pg_control` comes last of all: a restore that breaks off before it
+/// leaves nothing that starts.
+fn last_files(stop: &StopPoint, control: Vec<u8>) -> Vec<SmallFile> {
+    let mtime = clock::now().as_second();
+    let file = |path: &str, bytes: Vec<u8>| SmallFile { path: path.to_owned(), mode: 0o600, mtime, bytes };
+    let mut files = vec![file(label::LABEL, stop.backup_label.clone().into_bytes())];
+    if !stop.tablespace_map.is_empty() {
+        files.push(file(label::MAP, stop.tablespace_map.clone().into_bytes()));
+    }
+    files.push(file(control::PATH, control));
+    files
+}
+
+fn damaged(copied: &Copied) -> BackupFault {
+    let blocks: Vec<String> =
+        copied.damage.blocks.iter().take(5).map(|damaged| format!("block {} of {}", damaged.block, damaged.path)).collect();
+    let message = format!("{} pages have wrong checksums: {}", copied.damage.pages, blocks.join(", "));
+    BackupFault::refused(
+        message,
+        "Find out which relations they belong to with `pg_filenode_relation`; `damaged_pages: mark` keeps such a backup.",
+    )
+}

@@ -1,0 +1,5 @@
+//! Does what a plan says, one file for each kind of action. Makes no choice of its own.
+
+pub mod backup;
+pub mod release;
+pub mod restore;

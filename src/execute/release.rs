@@ -1,0 +1,291 @@
+//! Ends a restored server's quarantine, step by step. Each step looks first whether it is done: it can be interrupted and run again.
+//!
+//! The order matters: the new timeline's history and its first segment lie safely in the store *before* anything else may change
+//! data, because a second recovery would otherwise give the same timeline number to another history.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant as Clock};
+
+use super::restore::directory;
+use super::restore::settings::{self, CRON_JOBS, TIMESCALE_WORKERS};
+use super::restore::{FetchCommand, RestoreFault, connect, programs};
+use crate::format::control::Control;
+use crate::format::layout::{Repository, wal_file};
+use crate::inventory::SystemIdentifier;
+use crate::pipeline::restore::Owner;
+use crate::site::Site;
+use crate::store::Store;
+use crate::units::{Name, Timeline, WalFile};
+use crate::world::files;
+
+/// What is released, and how.
+#[derive(Debug, Clone)]
+pub struct Release {
+    pub directory: PathBuf,
+    /// How `archive_command` calls this program.
+    pub push: FetchCommand,
+    /// Restarts the server where that is needed.
+    pub restart: bool,
+    pub programs: Option<PathBuf>,
+    /// How long a promotion and the store are waited for.
+    pub patience: Duration,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Released {
+    pub format_version: u32,
+    pub timeline: Timeline,
+    /// Settings that still hold and need a restart to end.
+    pub still_quiet: Vec<String>,
+    pub restarted: bool,
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
+    let server = Running::find(release)?;
+    let control = server.control()?;
+    server.wait_until_promoted(say)?;
+    let timeline = server.timeline()?;
+    say(&format!("it is a server of its own, on timeline {timeline}"));
+    server.archive(say)?;
+    server.switch_wal(say);
+    server.wait_until_archived(site, control.system_identifier, timeline, say)?;
+    let (still_quiet, restarted) = server.wake(say)?;
+    if let Some(hook) = site.policy.file.hooks.as_ref().and_then(|hooks| hooks.after_restore.as_ref()).filter(|_| still_quiet.is_empty()) {
+        let about = [("POLICY", site.policy.name.to_string()), ("DIRECTORY", release.directory.display().to_string())];
+        super::restore::run_hook("after_restore", hook, &about)?;
+        say("the hook `hooks.after_restore` ran");
+    }
+    Ok(Released { format_version: 1, timeline, still_quiet, restarted })
+}
+
+/// The server in the directory.
+struct Running<'r> {
+    release: &'r Release,
+    owner: Option<Owner>,
+}
+
+impl<'r> Running<'r> {
+    fn find(release: &'r Release) -> Result<Running<'r>, RestoreFault> {
+        let directory = &release.directory;
+        if directory.join(directory::MARKER).exists() {
+            let hint = "Finish it first: `seawall restore --delta`.";
+            return Err(RestoreFault::new(format!("`{}` holds a restore that was interrupted", directory.display()), hint));
+        }
+        if directory::refuse_running(directory).is_ok() {
+            let message = format!("no server runs in `{}`", directory.display());
+            return Err(RestoreFault::new(message, "Start it: it has to recover before it can be released."));
+        }
+        let about = fs::metadata(directory).map_err(|error| RestoreFault::new(format!("`{}`: {error}", directory.display()), ""))?;
+        let owner = rustix::process::geteuid().is_root().then_some(Owner { uid: about.uid(), gid: about.gid() });
+        Ok(Running { release, owner })
+    }
+
+    fn control(&self) -> Result<Control, RestoreFault> {
+        let path = self.release.directory.join(crate::format::control::PATH);
+        let fault =
+            |why: String| RestoreFault::new(format!("`{}` cannot be read: {why}", path.display()), "Run as the server's user, or as root.");
+        let bytes = files::read(&path, 64 << 10).map_err(|fault_| fault(fault_.message))?;
+        Control::parse(&bytes).map_err(|error| fault(error.to_string()))
+    }
+
+    fn in_recovery(&self) -> bool {
+        ["recovery.signal", "standby.signal"].iter().any(|signal| self.release.directory.join(signal).exists())
+    }
+
+    fn wait_until_promoted(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
+        let began = Clock::now();
+        if self.in_recovery() {
+            say("waiting until recovery ends and the server is promoted");
+        }
+        while self.in_recovery() {
+            if began.elapsed() > self.release.patience {
+                let hint = "If it is paused at its target, `select pg_wal_replay_resume()` promotes it; then run this again.";
+                return Err(RestoreFault::new("the server is still recovering", hint));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// The newest one that this server knows of: its history is written when it is promoted.
+    fn timeline(&self) -> Result<Timeline, RestoreFault> {
+        let entries = fs::read_dir(self.release.directory.join("pg_wal")).into_iter().flatten().flatten();
+        let newest = entries.filter_map(|entry| match entry.file_name().to_string_lossy().parse() {
+            Ok(WalFile::History(timeline)) => Some(timeline),
+            _ => None,
+        });
+        match newest.max() {
+            Some(timeline) => Ok(timeline),
+            None => Ok(self.control()?.timeline),
+        }
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.release.directory.join("postgresql.auto.conf")
+    }
+
+    fn read_conf(&self) -> Result<String, RestoreFault> {
+        let path = self.conf();
+        fs::read_to_string(&path).map_err(|error| RestoreFault::new(format!("`{}` cannot be read: {error}", path.display()), ""))
+    }
+
+    /// A new file in the old one's place, with the same owner; whole at any moment.
+    fn write_conf(&self, text: &str) -> Result<(), RestoreFault> {
+        let (path, part) = (self.conf(), self.conf().with_extension("conf.seawall"));
+        let write = || {
+            use std::io::Write;
+            use std::os::unix::fs::OpenOptionsExt;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            file.write_all(text.as_bytes())?;
+            if let Some(Owner { uid, gid }) = self.owner {
+                std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+            }
+            file.sync_all()?;
+            fs::rename(&part, &path)
+        };
+        write().map_err(|error| RestoreFault::new(format!("`{}` cannot be written: {error}", path.display()), ""))
+    }
+
+    /// Archiving by the policy, from now on.
+    fn archive(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
+        let conf = self.read_conf()?;
+        let push = &self.release.push;
+        let quoted = |path: &Path| settings::quoted(&path.to_string_lossy());
+        let mut command = format!("{} wal push %p --policy {}", quoted(&push.program), quoted(&push.policy));
+        if let Some(state) = &push.state {
+            command.push_str(&format!(" --state {}", quoted(state)));
+        }
+        let wanted = settings::line("archive_command", &command);
+        if conf.contains(&wanted) {
+            say("archiving is on already");
+            return Ok(());
+        }
+        // What recovery needed is over; what keeps jobs quiet ends last.
+        let over = |name: &str| !matches!(name, TIMESCALE_WORKERS | CRON_JOBS | "archive_mode");
+        let mut kept = settings::without(&conf, &over);
+        kept.push_str(&wanted);
+        self.write_conf(&kept)?;
+        self.reload()?;
+        say("archiving is on: `archive_command` calls `seawall wal push`");
+        Ok(())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.release.directory.join("postmaster.pid")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn reload(&self) -> Result<(), RestoreFault> {
+        let pid = self.lines().first().and_then(|line| line.trim().parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let Some(pid) = pid else { return Err(RestoreFault::new("the server stopped", "Start it, and run this again.")) };
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).map_err(|error| {
+            RestoreFault::new(format!("the server cannot be told to read its settings again: {error}"), "Run as its user, or as root.")
+        })
+    }
+
+    /// So that nobody has to wait for a whole segment to fill. Where nobody lets us in, that is what is waited for.
+    fn switch_wal(&self, say: &mut dyn FnMut(&str)) {
+        let switched = connect(&self.lines(), self.owner.is_some()).map(|mut connection| connection.query("select pg_switch_wal()", &[]));
+        if !matches!(switched, Some(Ok(_))) {
+            say("the server lets nobody in from here: run `select pg_switch_wal()` in it, so that its first segment is archived");
+        }
+    }
+
+    fn wait_until_archived(
+        &self,
+        site: &Site<'_>,
+        cluster: SystemIdentifier,
+        timeline: Timeline,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), RestoreFault> {
+        let began = Clock::now();
+        for name in stores(site)? {
+            let store = site.store(&name)?;
+            let repository = site
+                .find_repository(&store)?
+                .ok_or_else(|| RestoreFault::new(format!("store `{name}` has nothing of this policy"), "Is it the right one?"))?;
+            loop {
+                let seen = archived(&store, &repository, cluster, timeline)?;
+                if seen == (true, true) {
+                    say(&format!("store `{name}` has the history of timeline {timeline} and its first segment"));
+                    break;
+                }
+                if began.elapsed() > self.release.patience {
+                    let what = if seen.0 { "a segment" } else { "the history" };
+                    let hint = "Look into the server's log for what `archive_command` says; then run this again.";
+                    return Err(RestoreFault::new(format!("{what} of timeline {timeline} did not come into store `{name}`"), hint));
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    /// Background jobs of extensions: those settings end with a restart only.
+    fn wake(&self, say: &mut dyn FnMut(&str)) -> Result<(Vec<String>, bool), RestoreFault> {
+        let conf = self.read_conf()?;
+        let quiet: Vec<String> =
+            [TIMESCALE_WORKERS, CRON_JOBS].into_iter().filter(|name| conf.contains(&format!("\n{name} = "))).map(str::to_owned).collect();
+        if quiet.is_empty() {
+            // Of our block only `archive_mode` may be left, which has to hold.
+            return Ok((quiet, false));
+        }
+        if !self.release.restart {
+            say(&format!(
+                "background jobs stay quiet ({}): when the data was looked at, run this again with `--restart`",
+                quiet.join(", ")
+            ));
+            return Ok((quiet, false));
+        }
+        let jobs = |name: &str| matches!(name, TIMESCALE_WORKERS | CRON_JOBS);
+        self.write_conf(&settings::without(&conf, &jobs))?;
+        self.restart()?;
+        say("the server was restarted; background jobs run again");
+        Ok((Vec::new(), true))
+    }
+
+    fn restart(&self) -> Result<(), RestoreFault> {
+        let directory = &self.release.directory;
+        let major = fs::read_to_string(directory.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let programs = programs::find(self.release.programs.as_deref(), major)?;
+        let mut command = programs::as_owner(&programs.join("pg_ctl"), self.owner);
+        let output =
+            command.arg("-D").arg(directory).args(["-m", "fast", "-w", "-l"]).arg(directory.join("seawall-recovery.log")).arg("restart");
+        let status = output.stdout(std::process::Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(RestoreFault::new("the server could not be restarted", "Its log says why; its settings are as they should be now.")),
+        }
+    }
+}
+
+/// Those that must have the log before PostgreSQL may forget it.
+fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
+    let wal = site.policy.wal.as_ref();
+    let wal =
+        wal.ok_or_else(|| RestoreFault::new("the policy archives no write-ahead log", "Add `wal`, or leave the server in quarantine."))?;
+    let copies = wal.copies.iter().filter(|_| wal.acknowledged_by_all);
+    Ok(std::iter::once(&wal.store).chain(copies).cloned().collect())
+}
+
+/// Whether the timeline's history is there, and any segment of it. The first timeline has no history.
+fn archived(store: &Store, repository: &Repository, cluster: SystemIdentifier, timeline: Timeline) -> Result<(bool, bool), RestoreFault> {
+    let (mut history, mut segment) = (timeline == Timeline::FIRST, false);
+    if !history {
+        store.list_each(&format!("{}/history", repository.wal_prefix(cluster)), &mut |meta| {
+            history |= wal_file(&meta.key).is_some_and(|(file, ..)| file == WalFile::History(timeline));
+            if history { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+    }
+    store.list_each(&repository.timeline_prefix(cluster, timeline), &mut |meta| {
+        segment |= wal_file(&meta.key).is_some_and(|(file, ..)| matches!(file, WalFile::Segment(_)));
+        if segment { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok((history, segment))
+}

@@ -1,0 +1,217 @@
+//! Does what the plan says.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant as Clock;
+
+use super::directory::{self, MARKER, Standing};
+use super::pin::Pin;
+use super::plan::RestorePlan;
+use super::report::{Phases, Report};
+use super::{RestoreFault, config, hooks, settings, tablespaces};
+use crate::format::descriptor::ObjectKind;
+use crate::pipeline::PipelineFault;
+use crate::pipeline::restore::{Checked, Extras, Ground, How, Progress, Source, commit, object_key, restore};
+use crate::site::Site;
+use crate::world::clock;
+
+/// The most a manifest may have: one line for each of some ten million files.
+const MAX_MANIFEST: u64 = 4 << 30;
+
+/// What PostgreSQL needs to find, empty, and what a backup may have left out.
+const DIRECTORIES: &[&str] = &[
+    "base",
+    "global",
+    "pg_commit_ts",
+    "pg_dynshmem",
+    "pg_logical/mappings",
+    "pg_logical/snapshots",
+    "pg_multixact/members",
+    "pg_multixact/offsets",
+    "pg_notify",
+    "pg_replslot",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_stat",
+    "pg_stat_tmp",
+    "pg_subtrans",
+    "pg_tblspc",
+    "pg_twophase",
+    "pg_wal/archive_status",
+    "pg_xact",
+];
+
+/// Carries a plan out. What is in the directory can be started when this returns well, and not before.
+pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Result<Report, RestoreFault> {
+    let began = Clock::now();
+    let mut seconds = Phases { plan: plan.seconds, ..Phases::default() };
+    // The world may have moved since somebody was asked.
+    let now = directory::examine(&plan.request, &plan.chosen.descriptor)?;
+    if now.standing != plan.directory.standing {
+        let message = format!("`{}` changed since the plan was made", plan.request.directory.display());
+        return Err(RestoreFault::new(message, "Look what happened there, and run it again."));
+    }
+    hook(site, plan, "before_restore")?;
+    seconds.hooks = began.elapsed().as_secs_f64();
+    let _pin = Pin::put(plan, site.host(), clock::now());
+    let ground = Ground { root: plan.request.directory.clone(), tablespaces: plan.tablespaces.clone(), owner: plan.directory.owner };
+    let marker = prepare(plan, &ground)?;
+
+    let copying = Clock::now();
+    let source = Source::of(&plan.chosen.store, &plan.chosen.repository, &plan.chosen.descriptor, &plan.identities)?;
+    let how = How { workers: plan.request.workers, delta: plan.directory.standing != Standing::Empty };
+    let restored = restore(&source, &ground, how, progress)?;
+    let removed = if how.delta { Extras::remove(&ground, restored.names)?.files } else { 0 };
+    complete(plan, &ground)?;
+    seconds.files = copying.elapsed().as_secs_f64();
+
+    let syncing = Clock::now();
+    commit(&ground)?;
+    fs::remove_file(plan.request.directory.join(MARKER)).ok();
+    drop(marker);
+    seconds.sync = syncing.elapsed().as_secs_f64();
+    seconds.total = plan.seconds + began.elapsed().as_secs_f64();
+    Ok(report(site, plan, progress, seconds, removed))
+}
+
+/// One of the policy's hooks, if it has it.
+pub fn hook(site: &Site<'_>, plan: &RestorePlan, name: &str) -> Result<(), RestoreFault> {
+    let Some(all) = &site.policy.file.hooks else { return Ok(()) };
+    let hook = match name {
+        "before_restore" => &all.before_restore,
+        "after_restore" => &all.after_restore,
+        "before_promote" => &all.before_promote,
+        _ => &all.after_promote,
+    };
+    let Some(hook) = hook else { return Ok(()) };
+    let about = [
+        ("POLICY", site.policy.name.to_string()),
+        ("DIRECTORY", plan.request.directory.display().to_string()),
+        ("BACKUP", plan.chosen.descriptor.id.to_string()),
+        ("STORE", plan.chosen.store_name.to_string()),
+        ("TARGET", plan.request.target.to_string()),
+    ];
+    hooks::run(name, hook, &about)
+}
+
+/// The directory, and a mark in it that says what is going on and keeps a second restore out.
+fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
+    let root = &plan.request.directory;
+    ground.make_directory(root)?;
+    let failed = |error: std::io::Error| PipelineFault::file(format!("`{}` cannot be written", root.join(MARKER).display()), error);
+    let marker = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(root.join(MARKER)).map_err(failed)?;
+    if marker.try_lock().is_err() {
+        return Err(RestoreFault::new(format!("another restore into `{}` is going on", root.display()), "Wait for it, or end it."));
+    }
+    // Before the first file changes, nothing there may look like a cluster that only needs to be started; after the machine's end too.
+    let about = serde_json::json!({ "backup": plan.chosen.descriptor.id, "pid": std::process::id(), "since": clock::now() });
+    marker.set_len(0).and_then(|()| (&marker).write_all(about.to_string().as_bytes())).and_then(|()| marker.sync_all()).map_err(failed)?;
+    for place in plan.tablespaces.values() {
+        ground.make_directory(place)?;
+        ground.give(place)?;
+    }
+    Ok(marker)
+}
+
+/// All that is not in the parts: directories, links, settings, the manifest.
+fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
+    let root = &ground.root;
+    for directory in DIRECTORIES {
+        ground.make_directory(&root.join(directory))?;
+    }
+    for (oid, place) in &plan.tablespaces {
+        ground.make_link(&root.join(format!("pg_tblspc/{oid}")), place)?;
+    }
+    if !root.join("backup_label").is_file() {
+        // Without it the server would take the copy for a crashed cluster and begin replay at the wrong place: silent corruption.
+        return Err(RestoreFault::new(
+            format!("backup {} has no `backup_label`", plan.chosen.descriptor.id),
+            "It cannot be recovered from; use another one with `--backup ID`.",
+        ));
+    }
+    if let Ok(map) = fs::read_to_string(root.join("tablespace_map"))
+        && let Some(rewritten) = tablespaces::rewritten(&map, &plan.tablespaces)
+    {
+        put(ground, &root.join("tablespace_map"), rewritten.as_bytes())?;
+    }
+    manifest(plan, ground)?;
+    config::put(plan, ground)?;
+    let former = fs::read_to_string(root.join("postgresql.auto.conf")).unwrap_or_default();
+    put(ground, &root.join("postgresql.auto.conf"), settings::auto_conf(&former, &plan.settings).as_bytes())?;
+    for signal in ["recovery.signal", "standby.signal"] {
+        if signal == plan.signal {
+            put(ground, &root.join(signal), b"")?;
+        } else {
+            fs::remove_file(root.join(signal)).ok();
+        }
+    }
+    group_access(root)
+}
+
+/// Where the cluster let its group read, the directory itself has to as well, or the server refuses to start.
+fn group_access(root: &Path) -> Result<(), RestoreFault> {
+    let group = fs::metadata(root.join("PG_VERSION")).is_ok_and(|about| about.permissions().mode() & 0o040 != 0);
+    let mode = if group { 0o750 } else { 0o700 };
+    let failed = |error| PipelineFault::file(format!("`{}` cannot be given its mode", root.display()), error);
+    Ok(fs::set_permissions(root, fs::Permissions::from_mode(mode)).map_err(failed)?)
+}
+
+pub(super) fn put(ground: &Ground, path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
+    let failed = |error| PipelineFault::file(format!("`{}` cannot be written", path.display()), error);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    Ok(ground.give(path)?)
+}
+
+/// PostgreSQL's own list of what must be there: `pg_verifybackup` holds the directory against it.
+fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
+    let path: PathBuf = ground.root.join("backup_manifest");
+    let Some(object) = plan.chosen.descriptor.objects_of(ObjectKind::Manifest).next() else {
+        fs::remove_file(&path).ok();
+        return Ok(());
+    };
+    let key = object_key(&plan.chosen.repository, &plan.chosen.descriptor, object)?;
+    let from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
+    let failed = |error: std::io::Error| {
+        if crate::store::Fault::from_io(&error).is_some() || error.kind() == std::io::ErrorKind::InvalidData {
+            PipelineFault::of_stream(key.as_str(), &error)
+        } else {
+            PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
+        }
+    };
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+    std::io::copy(&mut from.take(MAX_MANIFEST), &mut file).map_err(failed)?;
+    Ok(ground.give(&path)?)
+}
+
+fn report(site: &Site<'_>, plan: &RestorePlan, progress: &Progress, seconds: Phases, removed: u64) -> Report {
+    let descriptor = &plan.chosen.descriptor;
+    Report {
+        format_version: 1,
+        policy: site.policy.name.to_string(),
+        host: site.host().to_owned(),
+        started: plan.made,
+        ended: clock::now(),
+        store: plan.chosen.store_name.to_string(),
+        backup: descriptor.id.clone(),
+        signed_by: plan.chosen.signer.clone(),
+        target: plan.request.target.to_string(),
+        timeline: plan.chosen.timeline,
+        directory: plan.request.directory.clone(),
+        delta: plan.directory.standing != Standing::Empty,
+        workers: plan.request.workers,
+        files: descriptor.files,
+        size: descriptor.size,
+        written: progress.written.load(Ordering::Relaxed),
+        fetched: progress.fetched.load(Ordering::Relaxed),
+        frames: progress.frames.load(Ordering::Relaxed),
+        frames_fetched: progress.frames_fetched.load(Ordering::Relaxed),
+        removed,
+        seconds,
+        reached: None,
+        warnings: plan.warnings.clone(),
+    }
+}

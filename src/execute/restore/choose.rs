@@ -1,0 +1,194 @@
+//! Which store, which base backup, which stretch of the log: found by `recovery::find_path` in what was observed, never guessed.
+
+use super::RestoreFault;
+use super::private::open_private;
+use super::request::{Request, TimelineChoice};
+use crate::format::descriptor::{Descriptor, Private};
+use crate::format::layout::Repository;
+use crate::format::seal::Identities;
+use crate::format::signature::Writers;
+use crate::inventory::{Chains, StoreInventory};
+use crate::observe::{self, Eyes, Read, Rejected, Seen};
+use crate::policy::model::Policy;
+use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
+use crate::site::Site;
+use crate::store::Store;
+use crate::units::{Instant, Name, Timeline};
+
+/// The way back that was found.
+#[derive(Debug)]
+pub struct Chosen {
+    pub store_name: Name,
+    pub store: Store,
+    pub repository: Repository,
+    pub descriptor: Descriptor,
+    pub private: Private,
+    /// Who signed the backup, by the policy's name for the host.
+    pub signer: Option<String>,
+    pub wal: Vec<WalStretch>,
+    pub timeline: Timeline,
+    /// Why this base.
+    pub reason: String,
+    /// The target is a moment up to which the log is known to be whole. If replay then ends before it meets anything later, there is
+    /// nothing later: the end of the log *is* the state at that moment.
+    pub whole_until_target: bool,
+    /// Stores that were looked at first and do not lead there, each with the reason.
+    pub passed_over: Vec<String>,
+    /// What lies in the store and was not believed.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The stores that could have it, those of the log first: only there recovery to any moment is possible.
+pub fn candidates(policy: &Policy, request: &Request) -> Vec<Name> {
+    if let Some(store) = &request.store {
+        return vec![store.clone()];
+    }
+    let of_wal = policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies));
+    let jobs = policy.backups.iter().filter(|(_, backup)| backup.method.is_physical()).map(|(name, _)| name);
+    let mut names: Vec<Name> = Vec::new();
+    for name in of_wal.chain(jobs.flat_map(|job| policy.stores_of(job))) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: Instant) -> Result<Chosen, RestoreFault> {
+    let writers = site.writers()?;
+    let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
+    let mut passed_over: Vec<(Name, RestoreFault)> = Vec::new();
+    for name in candidates(site.policy, request) {
+        match from_store(site, &name, request, &eyes) {
+            Ok(chosen) => {
+                let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
+                return Ok(Chosen { passed_over, ..chosen });
+            }
+            Err(fault) => passed_over.push((name, fault)),
+        }
+    }
+    match passed_over.as_slice() {
+        [] => Err(RestoreFault::new("no store of the policy gets physical backups", "Add a job with `physical: {}`.")),
+        [(name, fault)] => Err(RestoreFault::new(format!("store `{name}`: {fault}"), fault.hint.clone())),
+        [(_, first), ..] => {
+            let lines: Vec<String> = passed_over.iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
+            Err(RestoreFault::new(format!("no store leads there\n  {}", lines.join("\n  ")), first.hint.clone()))
+        }
+    }
+}
+
+fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) -> Result<Chosen, RestoreFault> {
+    let store = site.store(name)?;
+    let Some(repository) = site.find_repository(&store)? else {
+        let message = format!("{} has nothing of the policy `{}`", store.url(), eyes.policy);
+        return Err(RestoreFault::new(message, "Check that this is the place where its backups are."));
+    };
+    let seen = observe::look_into(&store, repository.clone(), eyes)?;
+    let inventory = narrowed(&seen.inventory, request)?;
+    let path = find(&inventory, request).map_err(|missing| explain(&missing, request, &seen, eyes.now))?;
+    if path.chain.len() > 1 {
+        let message = format!("backup {} is an increment, which cannot be restored yet", path.chain[path.chain.len() - 1].id);
+        return Err(RestoreFault::new(message, "Name a full backup with `--backup ID`; `seawall list` shows them."));
+    }
+    let (descriptor, signer) = read(&store, &repository, &path, eyes)?;
+    let private = open_private(&descriptor, eyes.identities)?;
+    let reason = if request.backup.is_some() { "the backup that was asked for".to_owned() } else { path.reason.to_string() };
+    Ok(Chosen {
+        store_name: name.clone(),
+        repository,
+        private,
+        signer,
+        wal: path.wal.clone(),
+        timeline: path.timeline,
+        reason,
+        whole_until_target: matches!(request.target, Target::Time(_)),
+        passed_over: Vec::new(),
+        rejected: seen.rejected,
+        descriptor,
+        store,
+    })
+}
+
+/// With a backup named, only that one and what it builds on can be the base.
+fn narrowed(inventory: &StoreInventory, request: &Request) -> Result<StoreInventory, RestoreFault> {
+    let Some(id) = &request.backup else { return Ok(inventory.clone()) };
+    let chains = Chains::of(&inventory.backups);
+    let at = chains
+        .position(id)
+        .ok_or_else(|| RestoreFault::new(format!("backup {id} is not in this store"), "`seawall list` shows what is there."))?;
+    let links = chains.links(at).ok_or_else(|| {
+        let why = chains.broken(at).map_or_else(|| "it is not complete".to_owned(), |broken| broken.to_string());
+        RestoreFault::new(format!("backup {id} cannot be restored: {why}"), "`seawall list` shows which can.")
+    })?;
+    let backups = links.into_iter().cloned().collect();
+    Ok(StoreInventory { backups, ..inventory.clone() })
+}
+
+fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Result<Path<'i>, Missing> {
+    let aim = |timeline| Aim { target: request.target.clone(), system_identifier: None, timeline };
+    match request.timeline {
+        TimelineChoice::Latest => find_path(inventory, &aim(None)),
+        TimelineChoice::Number(timeline) => find_path(inventory, &aim(Some(timeline))),
+        TimelineChoice::Current => {
+            // That of the newest backup that leads there without leaving its timeline.
+            let mut bases: Vec<_> = inventory.backups.iter().filter_map(|backup| Some((backup.moment(), backup.timeline?))).collect();
+            bases.sort();
+            let mut last = Err(Missing::NoBase);
+            for (_, timeline) in bases.into_iter().rev() {
+                match find_path(inventory, &aim(Some(timeline))) {
+                    Ok(path) if path.chain.last().is_some_and(|base| base.timeline == Some(timeline)) => return Ok(path),
+                    other => last = other,
+                }
+            }
+            last.and(Err(Missing::NoBase))
+        }
+    }
+}
+
+/// What is missing, and what can be done instead. Nothing is done instead by itself.
+fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> RestoreFault {
+    let mut message = missing.to_string();
+    for rejected in seen.rejected.iter().take(10) {
+        message.push_str(&format!("\n  not believed: {}: {}", rejected.key, rejected.why));
+    }
+    for doubt in seen.doubts.iter().take(10) {
+        message.push_str(&format!("\n  not known: {doubt}"));
+    }
+    let hint = match (missing, &request.target) {
+        (Missing::WalEndsBefore { end_time: Some(end), .. }, Target::Time(time)) if *time <= now => format!(
+            "The log is whole up to {end}. If the server still runs, `select pg_switch_wal()` there archives the rest. \
+             Otherwise choose: `--to {end}` for a moment that is proven, or `--latest` for everything that was archived."
+        ),
+        (Missing::WalEndsBefore { .. }, Target::Time(_)) => "The target is in the future, or nothing was archived since: choose a moment that has been.".into(),
+        (Missing::WalEndsBefore { .. }, _) => "Choose an earlier target, or `--latest`.".into(),
+        (Missing::Wal { .. }, _) => {
+            "Copy the missing segments into the store with `seawall wal push` if they still exist, try another `--store`, or choose a target before the gap.".into()
+        }
+        (Missing::BaseBefore { .. }, _) => "Choose a later target; nothing older is in this store.".into(),
+        (Missing::NoSuchTimeline(_), _) => "Leave `--timeline` away for the newest.".into(),
+        _ => "`seawall list` shows what is there.".into(),
+    };
+    RestoreFault::new(message, hint)
+}
+
+fn read(store: &Store, repository: &Repository, path: &Path<'_>, eyes: &Eyes<'_>) -> Result<(Descriptor, Option<String>), RestoreFault> {
+    let base = path.chain.last().expect("a path has a base");
+    let gone = || RestoreFault::new(format!("backup {} was deleted while this was looking", base.id), "Run it again.");
+    let (key, is_signed) = observe::find_descriptor(store, repository, &base.id)?.ok_or_else(gone)?;
+    match observe::read_descriptor(store, repository, &key, is_signed, eyes.policy, eyes.writers)? {
+        Read::Good(descriptor, signer) => Ok((*descriptor, signer)),
+        Read::Gone => Err(gone()),
+        Read::Rejected(why) | Read::Newer(why) => {
+            Err(RestoreFault::new(format!("{key}: {why}"), "It was changed since it was looked at; do not trust this store."))
+        }
+    }
+}
+
+/// Said once where nothing can be refused.
+pub fn unsigned_warning(writers: &Writers) -> Option<String> {
+    writers.is_empty().then(|| {
+        "the policy names no writers: a backup that somebody else planted in the store would be restored and its code run; \
+         add the hosts' keys to `encryption.writers`"
+            .to_owned()
+    })
+}

@@ -1,0 +1,45 @@
+use thiserror::Error;
+
+use crate::pipeline::PipelineFault;
+use crate::site::SiteFault;
+use crate::store;
+
+/// Why a restore cannot be done, or did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct RestoreFault {
+    pub message: String,
+    /// What to do, as a sentence.
+    pub hint: String,
+}
+
+impl RestoreFault {
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        RestoreFault { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl From<SiteFault> for RestoreFault {
+    fn from(fault: SiteFault) -> Self {
+        RestoreFault::new(fault.message, fault.hint)
+    }
+}
+
+impl From<store::Fault> for RestoreFault {
+    fn from(fault: store::Fault) -> Self {
+        RestoreFault::new(fault.message, fault.hint)
+    }
+}
+
+impl From<PipelineFault> for RestoreFault {
+    fn from(fault: PipelineFault) -> Self {
+        let hint = match &fault {
+            PipelineFault::File { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
+                "The disk is full; nothing in the directory can be started. Make room and run it again with `--delta`, which goes on where it stopped."
+            }
+            PipelineFault::File { .. } => "Nothing in the directory can be started. Mend what is named and run it again with `--delta`.",
+            other => other.hint(),
+        };
+        RestoreFault::new(fault.to_string(), hint)
+    }
+}

@@ -1,0 +1,216 @@
+//! What would be done, in full, before anything is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use super::choose::{Chosen, choose, unsigned_warning};
+use super::directory::{self, Directory, Standing};
+use super::report::Report;
+use super::request::Request;
+use super::{RestoreFault, settings, tablespaces};
+use crate::format::descriptor::ObjectKind;
+use crate::format::seal::Identities;
+use crate::pipeline::restore::{Extras, Ground, Names, Source};
+use crate::pipeline::{PipelineFault, RangedObject};
+use crate::policy::model::Encryption;
+use crate::site::Site;
+use crate::store::Meta;
+use crate::units::{Instant, SegmentSize};
+
+/// A restore that is known to be possible as far as can be known without doing it.
+#[derive(Debug)]
+pub struct RestorePlan {
+    pub request: Request,
+    pub chosen: Chosen,
+    pub directory: Directory,
+    pub tablespaces: BTreeMap<u32, PathBuf>,
+    pub signal: &'static str,
+    pub settings: Vec<(String, String)>,
+    /// With `--delta`: what will be removed.
+    pub extras: Option<Extras>,
+    pub estimate: Estimate,
+    pub frozen: Frozen,
+    pub warnings: Vec<String>,
+    pub identities: Identities,
+    pub made: Instant,
+    /// How long making it took.
+    pub seconds: f64,
+}
+
+/// How long it should take, and what says so.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Estimate {
+    pub copy_seconds: Option<f64>,
+    pub copy_from: &'static str,
+    /// At most: how much of the log the target needs is known only when it is reached.
+    pub replay_seconds: Option<f64>,
+    pub wal_bytes: u64,
+    pub segments: u64,
+}
+
+/// Objects that must be requested and waited for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frozen {
+    pub keys: Vec<crate::units::Key>,
+    pub bytes: u64,
+}
+
+pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePlan, RestoreFault> {
+    let began = std::time::Instant::now();
+    let identities = identities(site, &request)?;
+    let chosen = choose(site, &request, &identities, now)?;
+    let frozen = inspect_objects(&chosen)?;
+    if frozen.keys.is_empty() {
+        can_open(site, &chosen, &identities)?;
+    }
+    let directory = directory::examine(&request, &chosen.descriptor)?;
+    let tablespaces = tablespaces::places(&request, &chosen.private.tablespaces)?;
+    let ground = Ground { root: request.directory.clone(), tablespaces: tablespaces.clone(), owner: directory.owner };
+    let extras = if directory.standing == Standing::Empty || !frozen.keys.is_empty() {
+        None
+    } else {
+        let source = Source::of(&chosen.store, &chosen.repository, &chosen.descriptor, &identities)?;
+        Some(Extras::find(&ground, Names::read(&source)?)?)
+    };
+    let mut plan = RestorePlan {
+        signal: settings::signal(&request),
+        settings: settings::lines(&request, &chosen),
+        estimate: estimate(site, &chosen),
+        warnings: Vec::new(),
+        seconds: 0.0,
+        made: now,
+        request,
+        chosen,
+        directory,
+        tablespaces,
+        extras,
+        frozen,
+        identities,
+    };
+    plan.warnings = warnings(site, &plan)?;
+    plan.seconds = began.elapsed().as_secs_f64();
+    Ok(plan)
+}
+
+/// What opens the data: the recovery identity, not the host's own key.
+fn identities(site: &Site<'_>, request: &Request) -> Result<Identities, RestoreFault> {
+    let recovery = site.recovery_identities(request.identity.as_deref())?;
+    if let (Some(Encryption::Age(age)), true) = (&site.policy.encryption, recovery.is_empty()) {
+        return Err(RestoreFault::new(
+            "the backups are encrypted and no identity is given that opens them",
+            format!("Give it with `--identity FILE`. It belongs to one of: {}.", age.recipients.join(", ")),
+        ));
+    }
+    Ok(site.identities(request.identity.as_deref())?)
+}
+
+/// Every object is there, in its size, and can be read now.
+fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
+    let id = &chosen.descriptor.id;
+    let there: HashMap<String, Meta> =
+        chosen.store.list(&chosen.repository.prefix(&format!("data/{id}")))?.into_iter().map(|meta| (meta.key.to_string(), meta)).collect();
+    let mut frozen = Frozen::default();
+    for object in &chosen.descriptor.objects {
+        let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, object)?;
+        match there.get(key.as_str()) {
+            None => {
+                return Err(RestoreFault::new(
+                    format!("{key} is not in the store"),
+                    "Restore from another copy: `--store NAME`, or another `--backup`.",
+                ));
+            }
+            Some(meta) if meta.size != object.size => {
+                let message = format!("{key} is damaged: it has {} bytes instead of {}", meta.size, object.size);
+                return Err(RestoreFault::new(message, "Restore from another copy: `--store NAME`, or another `--backup`."));
+            }
+            Some(meta) if meta.frozen => {
+                frozen.bytes += meta.size;
+                frozen.keys.push(key);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(frozen)
+}
+
+/// Whether the identity opens the data: known before anything is overwritten.
+fn can_open(site: &Site<'_>, chosen: &Chosen, identities: &Identities) -> Result<(), RestoreFault> {
+    let Some(part) = chosen.descriptor.objects_of(ObjectKind::Part).next() else { return Ok(()) };
+    let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, part)?;
+    match RangedObject::open(&chosen.store, &key, part.size, identities) {
+        Err(fault @ PipelineFault::Sealed { .. }) => {
+            let recipients = match &site.policy.encryption {
+                Some(Encryption::Age(age)) => age.recipients.join(", "),
+                _ => String::new(),
+            };
+            let hint = format!(
+                "Give the identity that belongs to a recipient of that time with `--identity FILE`; the policy names now: {recipients}."
+            );
+            Err(RestoreFault::new(fault.to_string(), hint))
+        }
+        other => Ok(other.map(|_| ())?),
+    }
+}
+
+fn estimate(site: &Site<'_>, chosen: &Chosen) -> Estimate {
+    let size = SegmentSize::new(chosen.descriptor.cluster.wal_segment_size);
+    let wal_bytes: u64 = chosen.wal.iter().map(|stretch| stretch.to.0.saturating_sub(stretch.from.0)).sum();
+    let assume = &site.policy.objectives.assume;
+    let measured = Report::last(&site.policy_state()).and_then(|report| report.rate());
+    let (rate, copy_from) = match (measured, assume.restore) {
+        (Some(rate), _) => (Some(rate), "as the last restore on this host"),
+        (None, Some(rate)) => (Some(rate.get() as f64), "as `objectives.assume.restore` says"),
+        (None, None) => (None, "no rate was measured or assumed"),
+    };
+    Estimate {
+        copy_seconds: rate.filter(|rate| *rate > 0.0).map(|rate| chosen.descriptor.size as f64 / rate),
+        copy_from,
+        replay_seconds: assume.replay.filter(|rate| rate.get() > 0).map(|rate| wal_bytes as f64 / rate.get() as f64),
+        wal_bytes,
+        segments: size.map_or(0, |size| wal_bytes.div_ceil(size.bytes())),
+    }
+}
+
+fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreFault> {
+    let mut warnings: Vec<String> = unsigned_warning(&site.writers()?).into_iter().collect();
+    warnings.extend(plan.chosen.passed_over.iter().map(|why| format!("not from {why}")));
+    for rejected in plan.chosen.rejected.iter().take(10) {
+        warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
+    }
+    let damaged = plan.chosen.descriptor.damage.pages;
+    if damaged > 0 {
+        let first = plan.chosen.descriptor.damage.blocks.first().map(|block| format!(", first in {} block {}", block.path, block.block));
+        warnings.push(format!("{damaged} pages had wrong checksums when they were backed up{}", first.unwrap_or_default()));
+    }
+    if let Some(extras) = plan.extras.as_ref().filter(|extras| !extras.unarchived.is_empty()) {
+        let names = extras.unarchived.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let count = extras.unarchived.len();
+        warnings.push(format!("{count} files of the write-ahead log in the directory were never archived and will be lost: {names}"));
+    }
+    warnings.extend(unreadable(site, plan));
+    warnings.extend(super::collations::compare(&plan.chosen.private));
+    if let Some(files) = Some(&plan.chosen.private.config_files).filter(|files| !files.is_empty() && plan.request.config_to.is_none()) {
+        warnings.push(format!(
+            "configuration lay outside the data directory ({}): have it put somewhere with `--config-to DIR`",
+            files.join(", ")
+        ));
+    }
+    Ok(warnings)
+}
+
+/// The server itself fetches its log: as its own user, it must be able to read what that needs.
+fn unreadable(site: &Site<'_>, plan: &RestorePlan) -> Vec<String> {
+    let fetch = &plan.request.fetch;
+    let mut files = vec![fetch.program.clone(), fetch.policy.clone()];
+    files.extend(plan.request.identity.clone().or_else(|| match &site.policy.encryption {
+        Some(Encryption::Age(age)) => age.identity.as_ref().and_then(|secret| secret.file.as_ref()).map(PathBuf::from),
+        _ => None,
+    }));
+    let unreadable = files.into_iter().filter(|file| !directory::can_read(file, plan.directory.owner));
+    unreadable
+        .map(|file| {
+            let (account, file) = (&plan.directory.account, file.display());
+            format!("`{account}` cannot read `{file}`, which the server needs to fetch its log: recovery will stop")
+        })
+        .collect()
+}

@@ -1,0 +1,113 @@
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::RestoreFault;
+use crate::units::{BackupId, Instant, Lsn, Timeline};
+use crate::world::files;
+
+/// What a restore did and how long each part of it took: evidence, and the rate for the next estimate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub format_version: u32,
+    pub policy: String,
+    pub host: String,
+    pub started: Instant,
+    pub ended: Instant,
+    pub store: String,
+    pub backup: BackupId,
+    pub signed_by: Option<String>,
+    pub target: String,
+    pub timeline: Timeline,
+    pub directory: PathBuf,
+    pub delta: bool,
+    pub workers: usize,
+    pub files: u64,
+    /// Plain bytes of the backup.
+    pub size: u64,
+    /// Plain bytes that were written.
+    pub written: u64,
+    /// Bytes of the backup that were read from the store.
+    pub fetched: u64,
+    pub frames: u64,
+    pub frames_fetched: u64,
+    /// Files that the backup does not have.
+    pub removed: u64,
+    pub seconds: Phases,
+    pub reached: Option<Reached>,
+    pub warnings: Vec<String>,
+}
+
+/// How long each part took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Looking at the store and the directory.
+    pub plan: f64,
+    pub hooks: f64,
+    /// Fetching, opening, checking, expanding and writing files.
+    pub files: f64,
+    /// Making them durable.
+    pub sync: f64,
+    /// From the server's start to a consistent state.
+    pub consistent: Option<f64>,
+    /// From the server's start to the target.
+    pub replay: Option<f64>,
+    /// From the beginning of all to a server that can be used.
+    pub ready: Option<f64>,
+    pub total: f64,
+}
+
+/// Where recovery ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    pub state: State,
+    pub lsn: Option<Lsn>,
+    /// The last transaction that is in it.
+    pub last_commit: Option<String>,
+    pub timeline: Option<u32>,
+    /// Recovery met nothing later than the target; that nothing is missing was proven by the log itself.
+    pub ended_at_end_of_log: bool,
+    /// Where the server can be reached.
+    pub socket: Option<String>,
+    pub port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    Promoted,
+    Paused,
+    ShutDown,
+    Standby,
+}
+
+pub const NAME: &str = "restore-report.json";
+
+impl Report {
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("texts and numbers") + "\n"
+    }
+
+    /// Kept for later estimates and reports. That it could not be kept is no reason to fail a recovery.
+    pub fn keep(&self, state: &Path) -> Result<(), RestoreFault> {
+        let fault = |error: std::io::Error| {
+            RestoreFault::new(
+                format!("the report cannot be written to `{}`: {error}", state.display()),
+                "Name another directory with `--state`.",
+            )
+        };
+        std::fs::create_dir_all(state).map_err(fault)?;
+        let part = state.join(format!("{NAME}.part"));
+        std::fs::write(&part, self.to_json()).and_then(|()| std::fs::rename(&part, state.join(NAME))).map_err(fault)
+    }
+
+    pub fn last(state: &Path) -> Option<Report> {
+        serde_json::from_slice(&files::read(&state.join(NAME), 1 << 20).ok()?).ok()
+    }
+
+    /// Plain bytes in a second, of the whole copying.
+    pub fn rate(&self) -> Option<f64> {
+        let seconds = self.seconds.files + self.seconds.sync;
+        (!self.delta && seconds > 0.05).then(|| self.written as f64 / seconds)
+    }
+}

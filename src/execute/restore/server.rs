@@ -1,0 +1,266 @@
+//! Starts the restored server and watches it recover.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant as Clock};
+
+use super::plan::RestorePlan;
+use super::report::{Reached, State};
+use super::request::Action;
+use super::{RestoreFault, programs, settings};
+use crate::postgres::{Connection, Settings};
+use crate::units::{Lsn, Segment, SegmentSize};
+
+/// Where recovery is, for whoever watches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Following {
+    /// Replayed up to here.
+    pub lsn: Option<Lsn>,
+    pub consistent: bool,
+    pub seconds: f64,
+}
+
+/// A server that was started here.
+#[derive(Debug)]
+pub struct Server<'p> {
+    plan: &'p RestorePlan,
+    programs: PathBuf,
+    log: PathBuf,
+    began: Clock,
+    last_alive: Clock,
+    /// What was read of the log.
+    read: u64,
+    text: String,
+    consistent: Option<f64>,
+    ended_at_end_of_log: bool,
+}
+
+/// How recovery ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    pub reached: Reached,
+    pub consistent: Option<f64>,
+    pub replay: f64,
+}
+
+/// How much of the log's end is kept for what it said.
+const KEPT: usize = 256 << 10;
+/// So long a server may take from its start to its first sign.
+const ABSENT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl<'p> Server<'p> {
+    /// Whether it could be started: known before anything is restored.
+    pub fn prepare(plan: &'p RestorePlan, given: Option<&Path>) -> Result<Server<'p>, RestoreFault> {
+        let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
+        let log = plan.request.directory.join("seawall-recovery.log");
+        Ok(Server {
+            plan,
+            programs,
+            log,
+            began: Clock::now(),
+            last_alive: Clock::now(),
+            read: 0,
+            text: String::new(),
+            consistent: None,
+            ended_at_end_of_log: false,
+        })
+    }
+
+    pub fn start(&mut self) -> Result<(), RestoreFault> {
+        let data = &self.plan.request.directory;
+        if !data.join("postgresql.conf").is_file() {
+            return Err(RestoreFault::new(
+                format!("`{}` has no postgresql.conf: the cluster's configuration lay elsewhere", data.display()),
+                "The files are restored. Start it the way the system does, for example with `pg_ctlcluster`; `--config-to DIR` has the configuration put somewhere.",
+            ));
+        }
+        self.began = Clock::now();
+        self.last_alive = self.began;
+        self.read = fs::metadata(&self.log).map_or(0, |about| about.len());
+        let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
+        // Its log comes to us and not to the collector, so that recovery can be followed before anybody can connect.
+        command.arg("-D").arg(data).arg("-l").arg(&self.log).args([
+            "-W",
+            "-o",
+            "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning",
+            "start",
+        ]);
+        let started = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match started {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(self.failed("the server could not be started")),
+            Err(error) => Err(RestoreFault::new(format!("`pg_ctl` cannot be run: {error}"), "Check the installation.")),
+        }
+    }
+
+    /// Waits until recovery is where it should be. `watch` is told ten times a second, and gives false to stop watching.
+    pub fn follow(&mut self, watch: &mut dyn FnMut(&Following) -> bool) -> Result<Recovered, RestoreFault> {
+        loop {
+            self.read_log();
+            if let Some(recovered) = self.look()? {
+                return Ok(recovered);
+            }
+            let following =
+                Following { lsn: self.replayed(), consistent: self.consistent.is_some(), seconds: self.began.elapsed().as_secs_f64() };
+            if !watch(&following) {
+                return Err(RestoreFault::new("the server goes on recovering by itself", "Its log is in the data directory."));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn look(&mut self) -> Result<Option<Recovered>, RestoreFault> {
+        let lines = self.postmaster();
+        if self.consistent.is_none() && self.text.contains("consistent recovery state reached") {
+            self.consistent = Some(self.began.elapsed().as_secs_f64());
+        }
+        if is_alive(&lines) {
+            self.last_alive = Clock::now();
+        } else if self.text.contains("FATAL:") || self.text.contains("database system is shut down") || self.last_alive.elapsed() > ABSENT {
+            return self.ended();
+        }
+        let Some(state) = self.state() else { return Ok(None) };
+        Ok(Some(self.recovered(state, Some(&lines))))
+    }
+
+    /// The server is gone: on purpose, or because recovery failed.
+    fn ended(&mut self) -> Result<Option<Recovered>, RestoreFault> {
+        self.read_log();
+        if self.plan.request.action == Action::Shutdown && self.text.contains("shutdown at recovery target") {
+            return Ok(Some(self.recovered(State::ShutDown, None)));
+        }
+        // Replay met nothing later than the target, and the log is known to be whole up to it: then there is nothing later, and the
+        // log's end is the state at the target. PostgreSQL cannot know that and refuses; this knows it, and only then goes on.
+        let ended_before = self.text.contains("recovery ended before configured recovery target was reached");
+        if ended_before && self.plan.chosen.whole_until_target && !self.ended_at_end_of_log {
+            self.ended_at_end_of_log = true;
+            self.drop_target()?;
+            self.text.clear();
+            self.start()?;
+            return Ok(None);
+        }
+        Err(self.failed(if ended_before { "recovery ended before the target was reached" } else { "recovery stopped" }))
+    }
+
+    /// Lets recovery end with the log.
+    fn drop_target(&self) -> Result<(), RestoreFault> {
+        let path = self.plan.request.directory.join("postgresql.auto.conf");
+        let fault = |error: std::io::Error| RestoreFault::new(format!("`{}`: {error}", path.display()), "");
+        let conf = fs::read_to_string(&path).map_err(fault)?;
+        let unwanted = |name: &str| name.starts_with("recovery_target") && name != "recovery_target_timeline";
+        // In place: the file keeps its owner, and the server does not run.
+        fs::write(&path, settings::without(&conf, &unwanted)).map_err(fault)
+    }
+
+    /// What the server says of itself, in its log; whom it lets in is its own affair.
+    fn state(&self) -> Option<State> {
+        let text = self.text.as_str();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if self.plan.request.standby.is_some() {
+            return has(&["ready to accept read-only connections", "ready to accept read only connections"]).then_some(State::Standby);
+        }
+        if text.contains("archive recovery complete") && text.contains("ready to accept connections") {
+            return Some(State::Promoted);
+        }
+        has(&["pausing at the end of recovery", "recovery has paused"]).then_some(State::Paused)
+    }
+
+    fn recovered(&mut self, state: State, server: Option<&[String]>) -> Recovered {
+        self.read_log();
+        let mut reached = Reached {
+            state,
+            lsn: self.replayed(),
+            last_commit: said(&self.text, "last completed transaction was at log time ").map(str::to_owned),
+            timeline: said(&self.text, "selected new timeline ID: ").and_then(|number| number.parse().ok()),
+            ended_at_end_of_log: self.ended_at_end_of_log,
+            socket: None,
+            port: None,
+        };
+        let Some(lines) = server else {
+            return Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() };
+        };
+        reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
+        reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
+        if let Some(mut connection) = connect(lines, self.plan.directory.owner.is_some()) {
+            let lsn = if state == State::Promoted { "pg_current_wal_lsn()" } else { "pg_last_wal_replay_lsn()" };
+            let sql = format!("select {lsn}::text as lsn, pg_last_xact_replay_timestamp()::text as at");
+            if let Ok(rows) = connection.query(&sql, &[])
+                && let Ok(row) = rows.one()
+            {
+                reached.lsn = row.get("lsn").and_then(|lsn| lsn.parse().ok());
+                reached.last_commit = reached.last_commit.or_else(|| row.get("at").map(str::to_owned));
+            }
+        }
+        Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() }
+    }
+
+    fn read_log(&mut self) {
+        let Ok(mut file) = fs::File::open(&self.log) else { return };
+        let mut bytes = Vec::new();
+        if file.seek(SeekFrom::Start(self.read)).is_ok() && file.take(16 << 20).read_to_end(&mut bytes).is_ok() {
+            self.read += bytes.len() as u64;
+            self.text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        if self.text.len() > 2 * KEPT {
+            let from = (self.text.len() - KEPT..self.text.len()).find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+            self.text.drain(..from);
+        }
+    }
+
+    /// The last segment that was fetched.
+    fn replayed(&self) -> Option<Lsn> {
+        let at = self.text.rfind("restored log file \"")?;
+        let name = self.text[at..].split('"').nth(1)?;
+        let size = SegmentSize::new(self.plan.chosen.descriptor.cluster.wal_segment_size)?;
+        Some(name.parse::<Segment>().ok()?.start(size))
+    }
+
+    fn postmaster(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.plan.request.directory.join("postmaster.pid")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What the server said last, when it says why.
+    fn failed(&mut self, what: &str) -> RestoreFault {
+        self.read_log();
+        let said: Vec<&str> = self
+            .text
+            .lines()
+            .filter(|line| ["FATAL:", "PANIC:", "HINT:", "seawall", "error:"].iter().any(|word| line.contains(word)))
+            .collect();
+        let from = said.len().saturating_sub(6);
+        let mut message = what.to_owned();
+        for line in &said[from..] {
+            message.push_str(&format!("\n  {line}"));
+        }
+        RestoreFault::new(
+            message,
+            format!("The whole log is `{}`. The files are restored; mend what it says and start the server again.", self.log.display()),
+        )
+    }
+}
+
+fn said<'t>(text: &'t str, words: &str) -> Option<&'t str> {
+    let at = text.rfind(words)? + words.len();
+    text[at..].lines().next()
+}
+
+fn is_alive(lines: &[String]) -> bool {
+    let pid = lines.first().and_then(|line| line.trim().parse().ok()).and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// Through the socket that `postmaster.pid` names, or its address, as the superuser of that name.
+pub fn connect(lines: &[String], as_postgres: bool) -> Option<Connection> {
+    let port = lines.get(3)?.trim();
+    let host = [lines.get(4)?, lines.get(5)?].into_iter().map(|text| text.trim()).find(|text| !text.is_empty())?;
+    let host = if host == "*" { "127.0.0.1" } else { host };
+    let users: &[&str] = if as_postgres { &["user=postgres"] } else { &["", "user=postgres"] };
+    users.iter().find_map(|user| {
+        let text = format!("host={host} port={port} dbname=postgres connect_timeout=5 {user}");
+        Connection::connect(&Settings::read(&text).ok()?).ok()
+    })
+}

@@ -1,0 +1,240 @@
+//! What a restored server is told: where recovery ends, where its log comes from, and what keeps it quiet until it is released.
+
+use super::choose::Chosen;
+use super::request::{Request, TimelineChoice};
+use crate::format::descriptor::Private;
+use crate::recovery::Target;
+
+pub const BEGIN: &str = "# seawall restore: begin; `seawall release` takes these lines out";
+pub const END: &str = "# seawall restore: end";
+const WAS: &str = "# seawall: was in effect when the backup was taken: ";
+/// What keeps TimescaleDB's jobs from running. A restored copy otherwise deletes, at its first query, what somebody came to rescue.
+pub const TIMESCALE_WORKERS: &str = "timescaledb.max_background_workers";
+pub const CRON_JOBS: &str = "cron.launch_active_jobs";
+
+/// Settings of an earlier life that would lead recovery elsewhere, or the restored server into other people's archives.
+const FORMER: &[&str] = &[
+    "restore_command",
+    "recovery_end_command",
+    "archive_cleanup_command",
+    "recovery_min_apply_delay",
+    "promote_trigger_file",
+    "primary_conninfo",
+    "primary_slot_name",
+    "archive_mode",
+    "archive_command",
+    "archive_library",
+];
+
+/// What recovery compares with the log.
+const NOT_LESS: &[&str] =
+    &["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+
+/// The file whose presence begins a recovery.
+pub fn signal(request: &Request) -> &'static str {
+    if request.standby.is_some() { "standby.signal" } else { "recovery.signal" }
+}
+
+/// The settings, in the order in which they are written.
+pub fn lines(request: &Request, chosen: &Chosen) -> Vec<(String, String)> {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: String| lines.push((name.to_owned(), value));
+    set("restore_command", restore_command(request, chosen));
+    if let Some(standby) = &request.standby {
+        set("recovery_target_timeline", "latest".into());
+        if let Some(conninfo) = &standby.primary_conninfo {
+            set("primary_conninfo", conninfo.clone());
+        }
+    } else {
+        target(request, chosen, &mut set);
+        set("recovery_end_command", String::new());
+        set("primary_conninfo", String::new());
+        set("primary_slot_name", String::new());
+        // `off` would lose the new timeline's history file, and the next recovery would use its number again. Without a command the
+        // log waits in pg_wal until `seawall release`.
+        set("archive_mode", "on".into());
+        set("archive_command", String::new());
+        if chosen.descriptor.cluster.version >= 150_000 {
+            set("archive_library", String::new());
+        }
+        for (name, value) in quiet(&chosen.private) {
+            set(name, value.to_owned());
+        }
+    }
+    // Recovery stops when these are lower than where the log was written.
+    for (name, value) in &chosen.private.settings {
+        if NOT_LESS.contains(&name.as_str()) && !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+            set(name, value.clone());
+        }
+    }
+    for (name, value) in &request.set {
+        set(name, value.clone());
+    }
+    lines
+}
+
+/// Background jobs of extensions that change data by themselves.
+pub fn quiet(private: &Private) -> Vec<(&'static str, &'static str)> {
+    let has = |extension: &str| private.extensions.values().any(|versions| versions.contains_key(extension));
+    let mut quiet = Vec::new();
+    if has("timescaledb") {
+        quiet.push((TIMESCALE_WORKERS, "0"));
+    }
+    if has("pg_cron") {
+        quiet.push((CRON_JOBS, "off"));
+    }
+    quiet
+}
+
+fn target(request: &Request, chosen: &Chosen, set: &mut impl FnMut(&str, String)) {
+    let named: Option<(&str, String)> = match &request.target {
+        Target::Latest => None,
+        Target::Immediate(_) => Some(("recovery_target", "immediate".into())),
+        Target::Time(time) => Some(("recovery_target_time", time.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string())),
+        Target::Lsn(lsn) => Some(("recovery_target_lsn", lsn.to_string())),
+        Target::Xid(xid) => Some(("recovery_target_xid", xid.to_string())),
+        Target::Named(name) => Some(("recovery_target_name", name.clone())),
+    };
+    // A target of another kind in postgresql.conf would be a second one, which PostgreSQL refuses. The empty ones come first: after
+    // ours they would take it back.
+    for other in ["recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn"] {
+        if named.as_ref().is_none_or(|(name, _)| *name != other) {
+            set(other, String::new());
+        }
+    }
+    let timeline = match request.timeline {
+        // The path that was found and shown, not whatever was archived since.
+        _ if chosen.timeline == chosen.descriptor.position.timeline => "current".to_owned(),
+        TimelineChoice::Current => "current".to_owned(),
+        TimelineChoice::Latest | TimelineChoice::Number(_) => chosen.timeline.to_string(),
+    };
+    set("recovery_target_timeline", timeline);
+    if let Some((name, value)) = named {
+        set(name, value);
+        if matches!(request.target, Target::Time(_) | Target::Lsn(_) | Target::Xid(_)) {
+            set("recovery_target_inclusive", if request.exclusive { "off" } else { "on" }.into());
+        }
+        set("recovery_target_action", request.action.as_str().into());
+    }
+}
+
+/// The call of this program, for a shell and with PostgreSQL's `%` in mind.
+fn restore_command(request: &Request, chosen: &Chosen) -> String {
+    let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    let fetch = &request.fetch;
+    let mut command = format!("{} wal fetch %f %p --policy {}", path(&fetch.program), path(&fetch.policy));
+    // What was found is what will be fetched, whatever becomes of the store meanwhile.
+    command.push_str(&format!(" --repository {} --system-identifier {}", chosen.repository, chosen.descriptor.cluster.system_identifier));
+    if let Some(identity) = &request.identity {
+        command.push_str(&format!(" --identity {}", path(identity)));
+    }
+    if let Some(state) = &fetch.state {
+        command.push_str(&format!(" --state {}", path(state)));
+    }
+    if request.standby.is_some() {
+        // A blip of the store must not end a standby.
+        command.push_str(" --standby");
+    }
+    command
+}
+
+/// For a shell, where anything in it would mean something there; and `%` twice, which PostgreSQL would replace.
+pub fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.,:=@+-".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''").replace('%', "%%")) }
+}
+
+/// One line of a configuration file.
+pub fn line(name: &str, value: &str) -> String {
+    // A backslash begins an escape in PostgreSQL's files, and a line end ends the setting.
+    let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
+    format!("{name} = '{value}'\n")
+}
+
+/// The setting that a line of a configuration file gives.
+fn setting_of(line: &str) -> Option<String> {
+    let name: String = line.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).collect();
+    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
+/// A configuration without what an earlier restore put into it.
+pub fn without_block(conf: &str) -> String {
+    let mut inside = false;
+    let mut kept = String::new();
+    for line in conf.lines() {
+        match line.trim() {
+            BEGIN => inside = true,
+            END => inside = false,
+            _ if !inside => {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// `postgresql.auto.conf` for the restored server: what would lead elsewhere is a comment now, what recovery needs comes last.
+pub fn auto_conf(former: &str, lines: &[(String, String)]) -> String {
+    let mut conf = String::new();
+    for former in without_block(former).lines() {
+        let leads_elsewhere = setting_of(former).is_some_and(|name| name.starts_with("recovery_target") || FORMER.contains(&name.as_str()));
+        conf.push_str(if leads_elsewhere { WAS } else { "" });
+        conf.push_str(former);
+        conf.push('\n');
+    }
+    conf.push_str(BEGIN);
+    conf.push('\n');
+    for (name, value) in lines {
+        conf.push_str(&line(name, value));
+    }
+    conf.push_str(END);
+    conf.push('\n');
+    conf
+}
+
+/// The same without some of our settings.
+pub fn without(conf: &str, unwanted: &dyn Fn(&str) -> bool) -> String {
+    let mut inside = false;
+    let mut kept = String::new();
+    for line in conf.lines() {
+        inside = match line.trim() {
+            BEGIN => true,
+            END => false,
+            _ => inside,
+        };
+        if !(inside && setting_of(line).is_some_and(|name| unwanted(&name))) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_life_is_a_comment() {
+        let former = "work_mem = '8MB'\nrestore_command = 'cp'\nRECOVERY_TARGET_XID = '7'\n";
+        let once = auto_conf(former, &[("recovery_target_time".into(), "it's".into())]);
+        assert_eq!(
+            once,
+            format!(
+                "work_mem = '8MB'\n{WAS}restore_command = 'cp'\n{WAS}RECOVERY_TARGET_XID = '7'\n{BEGIN}\nrecovery_target_time = 'it''s'\n{END}\n"
+            )
+        );
+        // A backup of a restored server that was never released.
+        assert_eq!(auto_conf(&once, &[]).matches(BEGIN).count(), 1);
+        assert!(!without(&once, &|name| name == "recovery_target_time").contains("recovery_target_time = "));
+        assert_eq!(without_block(&once).lines().count(), 3);
+    }
+
+    #[test]
+    fn what_a_shell_reads_is_quoted() {
+        assert_eq!(quoted("/usr/bin/seawall"), "/usr/bin/seawall");
+        assert_eq!(quoted("/a b/100%'"), "'/a b/100%%'\\'''");
+    }
+}

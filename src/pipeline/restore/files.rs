@@ -1,0 +1,160 @@
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::ground::{Ground, Spot};
+use super::{How, Owner, PipelineFault};
+use crate::format::index::{Hash, Kind, Piece};
+
+/// Files that a worker keeps open: a large file's pieces come one after the other, small files come once.
+const OPEN_FILES: usize = 8;
+/// From this size on the kernel is asked to begin writing at once, so that the sync at the end finds little left to do.
+const WRITE_BACK: usize = 256 << 10;
+const MODES: u32 = 0o7777;
+
+/// The files that one worker has open.
+#[derive(Debug)]
+pub(super) struct Files<'g> {
+    ground: &'g Ground,
+    how: How,
+    /// The one used last is the last.
+    open: Vec<(String, File)>,
+    local: Vec<u8>,
+}
+
+impl<'g> Files<'g> {
+    pub(super) fn new(ground: &'g Ground, how: How) -> Files<'g> {
+        Files { ground, how, open: Vec::with_capacity(OPEN_FILES), local: Vec::new() }
+    }
+
+    /// Whether this piece is there already, byte for byte. What is not content (length, mode, times) is put right on the way.
+    pub(super) fn has(&mut self, piece: &Piece) -> Result<bool, PipelineFault> {
+        if piece.kind != Kind::File {
+            return Ok(piece.kind == Kind::Link);
+        }
+        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(true) };
+        if !self.open.iter().any(|(open, _)| *open == piece.path) && !path.is_file() {
+            return Ok(false);
+        }
+        let mut local = std::mem::take(&mut self.local);
+        let file = self.file(piece)?;
+        local.resize(piece.len as usize, 0);
+        let same = match file.read_exact_at(&mut local, piece.from) {
+            Ok(()) => piece.hash.is_none_or(|hash| hash == hash_of(&local)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+            Err(error) => return Err(fault(&path, error)),
+        };
+        self.local = local;
+        Ok(same)
+    }
+
+    /// Puts a piece in its place. Its hash was found right.
+    pub(super) fn put(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), PipelineFault> {
+        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(()) };
+        match piece.kind {
+            // Made when all files are written.
+            Kind::Link => Ok(()),
+            Kind::Directory => self.directory(piece, &path),
+            Kind::File => {
+                let file = self.file(piece)?;
+                let written = file.write_all_at(bytes, piece.from).and_then(|()| {
+                    if bytes.len() >= WRITE_BACK {
+                        begin_write_back(file, piece.from, bytes.len());
+                    }
+                    // Whoever writes last sets it last.
+                    set_mtime(file, piece.mtime)
+                });
+                written.map_err(|error| fault(&path, error))
+            }
+        }
+    }
+
+    fn directory(&self, piece: &Piece, path: &Path) -> Result<(), PipelineFault> {
+        self.ground.make_directory(path)?;
+        let about = path.metadata().map_err(|error| fault(path, error))?;
+        if about.mode() & MODES != piece.mode & MODES {
+            rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(piece.mode & MODES)).map_err(|error| fault(path, error.into()))?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, piece: &Piece) -> Result<&File, PipelineFault> {
+        if let Some(at) = self.open.iter().position(|(path, _)| *path == piece.path) {
+            let used = self.open.remove(at);
+            self.open.push(used);
+        } else {
+            let Spot::At(path) = self.ground.spot(&piece.path) else { unreachable!("asked for by the caller") };
+            let file = self.opened(&path, piece)?;
+            if self.open.len() == OPEN_FILES {
+                self.open.remove(0);
+            }
+            self.open.push((piece.path.clone(), file));
+        }
+        Ok(&self.open.last().expect("one was just put there").1)
+    }
+
+    fn opened(&self, path: &Path, piece: &Piece) -> Result<File, PipelineFault> {
+        let open = || {
+            let mut options = OpenOptions::new();
+            // Never through a link: what is written is what lies here.
+            options.read(self.how.delta).write(true).create(true).truncate(false).mode(piece.mode & MODES);
+            options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+        };
+        let file = match open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.ground.make_directory(path.parent().unwrap_or(Path::new("/")))?;
+                open()
+            }
+            Err(error) if path.is_symlink() => {
+                std::fs::remove_file(path).map_err(|_| fault(path, error))?;
+                open()
+            }
+            other => other,
+        };
+        let file = file.map_err(|error| fault(path, error))?;
+        self.set_right(&file, piece).map_err(|error| fault(path, error))?;
+        Ok(file)
+    }
+
+    /// Length, mode, owner and time, where they differ.
+    fn set_right(&self, file: &File, piece: &Piece) -> io::Result<()> {
+        let about = file.metadata()?;
+        if about.len() > piece.size {
+            file.set_len(piece.size)?;
+        }
+        if about.mode() & MODES != piece.mode & MODES {
+            rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(piece.mode & MODES))?;
+        }
+        if let Some(Owner { uid, gid }) = self.ground.owner.filter(|owner| (owner.uid, owner.gid) != (about.uid(), about.gid())) {
+            std::os::unix::fs::fchown(file, Some(uid), Some(gid))?;
+        }
+        if self.how.delta && about.mtime() != piece.mtime {
+            set_mtime(file, piece.mtime)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn hash_of(bytes: &[u8]) -> Hash {
+    Hash(*blake3::hash(bytes).as_bytes())
+}
+
+/// Not to forget the pages but to begin with writing them: that is what the kernel does first when it is told that they are not
+/// needed. Those that are still being written stay in memory. A file system that does not know it loses nothing.
+fn begin_write_back(file: &File, from: u64, length: usize) {
+    let length = std::num::NonZeroU64::new(length as u64);
+    let _ = rustix::fs::fadvise(file, from, length, rustix::fs::Advice::DontNeed);
+}
+
+fn set_mtime(file: &File, seconds: i64) -> io::Result<()> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds >= 0 { SystemTime::UNIX_EPOCH.checked_add(distance) } else { SystemTime::UNIX_EPOCH.checked_sub(distance) };
+    time.map_or(Ok(()), |time| file.set_modified(time))
+}
+
+fn fault(path: &Path, error: io::Error) -> PipelineFault {
+    let path: PathBuf = path.to_owned();
+    PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
+}

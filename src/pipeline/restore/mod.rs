@@ -1,0 +1,99 @@
+//! From a backup's parts to files. Workers share frames, not parts or files, so that all of them are busy to the end; each owns its
+//! buffers. Memory does not grow with the number of files: indexes are read as streams, directories are made when a file needs
+//! them, and few files are open at a time.
+//!
+//! **What is trusted, and why that is enough.** The descriptor is signed by a writer whom the policy names. It holds the SHA-256 of
+//! every index as it lies in the store, and an index holds the BLAKE3 of every piece of every file. So each byte that is written was
+//! vouched for by that writer, and the SHA-256 of the parts themselves need not be computed again: a part that was exchanged gives
+//! pieces with other hashes. An index is believed while it is being read, because its hash is known only at its end; until that is
+//! found right nothing in the directory can be started, since `pg_control` is still missing.
+//!
+//! **The order in which things become durable**: the old `pg_control` goes away and that is synced; then files are written; then what
+//! the backup does not have is removed; then every file system is synced once; only then does `pg_control` get its name, and the
+//! directory that holds it is synced. Whatever ends a restore before that leaves a directory that PostgreSQL does not start.
+
+mod extras;
+mod feed;
+mod files;
+mod ground;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use extras::{Extras, Names};
+pub use ground::{Ground, Owner, PG_CONTROL};
+pub use parts::{Checked, PartSource, Source, object_key};
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::PipelineFault;
+use feed::Feed;
+
+/// How the files are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    pub workers: usize,
+    /// What is there already and is right is left alone.
+    pub delta: bool,
+}
+
+/// How far it is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Plain bytes that are in their place, written now or right before.
+    pub done: AtomicU64,
+    /// Plain bytes that were written.
+    pub written: AtomicU64,
+    /// Bytes of frames that were read from the store.
+    pub fetched: AtomicU64,
+    pub frames_fetched: AtomicU64,
+    pub frames: AtomicU64,
+    /// Set from outside to end it early.
+    pub cancelled: AtomicBool,
+}
+
+impl Progress {
+    fn add(counter: &AtomicU64, much: u64) {
+        counter.fetch_add(much, Ordering::Relaxed);
+    }
+}
+
+/// The files are in their places, but for `pg_control`, which has another name until [`commit`].
+#[derive(Debug)]
+pub struct Restored {
+    pub names: Names,
+}
+
+/// Puts every file of the backup in its place, all but `pg_control`.
+pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<Restored, PipelineFault> {
+    ground.disarm()?;
+    let feed = Feed::new(source, how.delta);
+    let fault: Mutex<Option<PipelineFault>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..how.workers.max(1) {
+            scope.spawn(|| {
+                if let Err(error) = work::work(&feed, ground, how, progress) {
+                    feed.stop();
+                    fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+                }
+            });
+        }
+    });
+    if let Some(fault) = fault.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(fault);
+    }
+    let (names, links) = feed.finish()?;
+    // Links come last: nothing is ever written through one that the backup brought along.
+    for (path, target) in links {
+        ground.link(&path, &target)?;
+    }
+    Ok(Restored { names })
+}
+
+/// Makes everything durable and then gives `pg_control` its name: from here on the directory starts.
+pub fn commit(ground: &Ground) -> Result<(), PipelineFault> {
+    ground.sync()?;
+    ground.arm()
+}

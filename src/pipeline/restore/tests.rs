@@ -1,0 +1,200 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use age::secrecy::ExposeSecret;
+
+use super::*;
+use crate::format::codec::{Codec, Compressor};
+use crate::format::index::{Frame, Hash, Kind, Piece};
+use crate::format::seal::{Identities, Recipients};
+use crate::pipeline::{Lock, ObjectWriter};
+use crate::store::{Place, Settings, Store};
+use crate::units::Key;
+
+/// A backup as the writer makes it, in small: frames of at most `FRAME` bytes.
+const FRAME: usize = 64 << 10;
+
+struct Made {
+    _folder: tempfile::TempDir,
+    root: std::path::PathBuf,
+    store: Store,
+    identities: Identities,
+    parts: Vec<PartSource>,
+}
+
+fn bytes(seed: u8, length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at as u8).wrapping_mul(seed) ^ (at / 977) as u8).collect()
+}
+
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("PG_VERSION", b"15\n".to_vec()),
+        ("base/5/1259", bytes(3, 300_000)),
+        ("base/5/empty", Vec::new()),
+        ("global/pg_control", bytes(9, 8192)),
+        ("pg_tblspc/16385/PG_15_202209061/5/2", bytes(5, 100_000)),
+        ("base/5/big", bytes(7, 1_500_000)),
+    ]
+}
+
+fn piece(path: &str, kind: Kind) -> Piece {
+    let mode = if kind == Kind::Directory { 0o700 } else { 0o600 };
+    Piece { path: path.into(), kind, skip: 0, from: 0, len: 0, hash: None, size: 0, mode, mtime: 1_700_000_000, crc: None, link: None }
+}
+
+fn frames_of(files: &[(&str, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<Piece>)> {
+    let mut first = vec![piece("base", Kind::Directory), piece("pg_wal", Kind::Directory), piece("pg_tblspc/16385", Kind::Link)];
+    first[2].link = Some("/elsewhere".into());
+    let mut frames = vec![(vec![0; 512], first)];
+    for (path, content) in files {
+        let chunks: Vec<&[u8]> = if content.is_empty() { vec![&[]] } else { content.chunks(FRAME).collect() };
+        for (at, chunk) in chunks.into_iter().enumerate() {
+            let mut tar = vec![0; 512];
+            tar.extend_from_slice(chunk);
+            let hash = Some(Hash(*blake3::hash(chunk).as_bytes()));
+            let (from, len, size) = ((at * FRAME) as u64, chunk.len() as u32, content.len() as u64);
+            frames.push((tar, vec![Piece { skip: 512, from, len, hash, size, ..piece(path, Kind::File) }]));
+        }
+    }
+    frames
+}
+
+fn make(codec: Codec, encrypted: bool) -> Made {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&Settings {
+        place: Place::Local { path: folder.path().join("store") },
+        upload_limit: None,
+        patience: Settings::PATIENCE,
+    })
+    .expect("a store");
+    let key = age::x25519::Identity::generate();
+    let identities = Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
+    let recipients = Recipients::parse([key.to_public().to_string().as_str()]).expect("a recipient");
+    let lock = if encrypted { Lock::Age(Arc::new(recipients)) } else { Lock::Open };
+    let end = codec.extension(encrypted);
+    let (part, index) = (Key::new(format!("r/data/b/part-00001.tar{end}")), Key::new(format!("r/data/b/part-00001.index{end}")));
+    let (part, index) = (part.expect("a key"), index.expect("a key"));
+    let mut writer = ObjectWriter::new(&store, &part, &lock).expect("a part");
+    let mut compressor = Compressor::new(codec).expect("a codec");
+    let (mut lines, mut out) = (Vec::new(), Vec::new());
+    for (tar, pieces) in frames_of(&files()) {
+        compressor.frame(&tar, &mut out).expect("it compresses");
+        Frame { at: writer.position(), len: out.len() as u32, raw: tar.len() as u32, pieces }.write(&mut lines);
+        writer.write(&out).expect("it is written");
+    }
+    let part_size = writer.finish().expect("durable").size;
+    let mut writer = ObjectWriter::new(&store, &index, &lock).expect("an index");
+    compressor.frame(&lines, &mut out).expect("it compresses");
+    writer.write(&out).expect("it is written");
+    let written = writer.finish().expect("durable");
+    let index_sha256 = written.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = vec![PartSource { part, part_size, index, index_size: written.size, index_sha256 }];
+    Made { root: folder.path().to_owned(), _folder: folder, store, identities, parts }
+}
+
+impl Made {
+    fn ground(&self) -> Ground {
+        let tablespace = self.root.join("space");
+        fs::create_dir_all(&tablespace).expect("a tablespace");
+        Ground { root: self.root.join("data"), tablespaces: [(16385, tablespace)].into(), owner: None }
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { store: &self.store, identities: &self.identities, parts: self.parts.clone() }
+    }
+
+    fn restore(&self, delta: bool) -> Result<Progress, PipelineFault> {
+        let progress = Progress::default();
+        let restored = restore(&self.source(), &self.ground(), How { workers: 2, delta }, &progress)?;
+        assert!(!self.root.join("data/global/pg_control").exists(), "it cannot be started before it is durable");
+        if delta {
+            Extras::remove(&self.ground(), restored.names)?;
+        }
+        commit(&self.ground())?;
+        Ok(progress)
+    }
+
+    fn check(&self) {
+        for (path, content) in files() {
+            let at = path
+                .strip_prefix("pg_tblspc/16385")
+                .map_or(self.root.join("data").join(path), |rest| self.root.join("space").join(rest.trim_start_matches('/')));
+            assert!(fs::read(&at).unwrap_or_else(|error| panic!("{path}: {error}")) == content, "{path}");
+            let about = fs::metadata(&at).expect("it is there");
+            assert_eq!((about.mode() & 0o777, about.mtime()), (0o600, 1_700_000_000), "{path}");
+        }
+        assert!(self.root.join("data/pg_wal").is_dir());
+        assert!(!self.root.join("data/pg_tblspc/16385").exists(), "the link is made from where the tablespace is now");
+    }
+
+    /// Changes one byte of an object.
+    fn flip(&self, key: &Key, at: u64) {
+        use std::os::unix::fs::FileExt;
+        let path = self.root.join("store").join(key.as_str());
+        let mut permissions = fs::metadata(&path).expect("an object").permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        fs::set_permissions(&path, permissions).expect("ours");
+        let file = fs::File::options().read(true).write(true).open(path).expect("an object");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).expect("a byte");
+        file.write_all_at(&[byte[0] ^ 1], at).expect("a byte");
+    }
+}
+
+#[test]
+fn what_was_packed_comes_out() {
+    for (codec, encrypted) in [(Codec::DEFAULT, true), (Codec::DEFAULT, false), (Codec::Lz4, true), (Codec::None, false)] {
+        let made = make(codec, encrypted);
+        let progress = made.restore(false).expect("it restores");
+        let size: usize = files().iter().map(|(_, content)| content.len()).sum();
+        assert_eq!(progress.written.into_inner(), size as u64);
+        made.check();
+    }
+}
+
+#[test]
+fn a_delta_fetches_what_differs() {
+    let made = make(Codec::DEFAULT, true);
+    made.restore(false).expect("it restores");
+    let data = made.root.join("data");
+    // The control file is always written anew.
+    let untouched = made.restore(true).expect("nothing to do");
+    assert_eq!(untouched.frames_fetched.into_inner(), 1);
+    fs::write(data.join("base/5/1259"), bytes(3, 200_000)).expect("shortened");
+    fs::remove_file(data.join("base/5/empty")).expect("gone");
+    fs::write(data.join("base/5/extra"), "x").expect("extra");
+    fs::create_dir(data.join("base/6")).expect("an extra directory");
+    fs::write(data.join("base/6/7"), "x").expect("extra");
+    let mut longer = files().remove(5).1;
+    longer.extend_from_slice(b"more");
+    fs::write(data.join("base/5/big"), longer).expect("lengthened");
+    fs::write(data.join("pg_wal/000000010000000000000001"), "x").expect("a segment");
+    let extras = Extras::find(&made.ground(), Names::read(&made.source()).expect("names")).expect("it is looked at");
+    assert_eq!(extras.files, 3, "{extras:?}");
+    let progress = made.restore(true).expect("it mends");
+    // Of 300,000 bytes the last 100,000 are missing: the frames from 196,608 on.
+    assert_eq!(progress.frames_fetched.into_inner(), 4);
+    made.check();
+    assert!(!data.join("base/6").exists() && !data.join("base/5/extra").exists());
+}
+
+#[test]
+fn damage_is_named_and_leaves_nothing_that_starts() {
+    for (which, at, word) in [(0, 50_000, "part-00001.tar"), (1, 300, "part-00001.index")] {
+        for encrypted in [true, false] {
+            let made = make(Codec::DEFAULT, encrypted);
+            let key = if which == 0 { &made.parts[0].part } else { &made.parts[0].index };
+            made.flip(key, at);
+            let fault = made.restore(false).expect_err("it is damaged").to_string();
+            assert!(fault.contains(word), "{fault}");
+            assert!(!made.root.join("data/global/pg_control").exists());
+        }
+    }
+    let mut made = make(Codec::DEFAULT, true);
+    made.parts[0].index_sha256 = "00".repeat(32);
+    let fault = made.restore(false).expect_err("another index").to_string();
+    assert!(fault.contains("SHA-256"), "{fault}");
+    made.identities = Identities::default();
+    assert!(matches!(made.restore(false), Err(PipelineFault::Sealed { .. })));
+}

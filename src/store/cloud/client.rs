@@ -1,0 +1,48 @@
+//! The three services behind the client library's faces.
+
+use object_store::list::PaginatedListStore;
+use object_store::multipart::MultipartStore;
+use object_store::{ClientOptions, ObjectStore};
+
+pub(super) enum Client {
+    S3 { client: object_store::aws::AmazonS3, options: Box<ClientOptions>, custom: bool },
+    Azure { client: object_store::azure::MicrosoftAzure, custom: bool },
+    Gcs { client: object_store::gcp::GoogleCloudStorage, custom: bool },
+}
+
+impl Client {
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        match self {
+            Client::S3 { client, .. } => client,
+            Client::Azure { client, .. } => client,
+            Client::Gcs { client, .. } => client,
+        }
+    }
+
+    pub(super) fn parts(&self) -> &dyn MultipartStore {
+        match self {
+            Client::S3 { client, .. } => client,
+            Client::Azure { client, .. } => client,
+            Client::Gcs { client, .. } => client,
+        }
+    }
+
+    pub(super) fn pages(&self) -> &dyn PaginatedListStore {
+        match self {
+            Client::S3 { client, .. } => client,
+            Client::Azure { client, .. } => client,
+            Client::Gcs { client, .. } => client,
+        }
+    }
+
+    /// An endpoint of somebody's own: it may be less exact than the service it imitates.
+    pub(super) fn is_custom(&self) -> bool {
+        match self {
+            Client::S3 { custom, .. } | Client::Azure { custom, .. } | Client::Gcs { custom, .. } => *custom,
+        }
+    }
+
+    pub(super) fn is_gcs(&self) -> bool {
+        matches!(self, Client::Gcs { .. })
+    }
+}

@@ -1,0 +1,91 @@
+//! Archive classes: an object must be asked for, and comes hours later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
+use object_store::signer::{SignedUrlOptions, Signer};
+
+use super::failure::Failure;
+use super::wire::{Dial, Dialect};
+use super::{Client, Cloud, Doing, runtime};
+use crate::store::{Fault, FaultKind, Key, Thaw};
+
+const SIGNED_FOR: Duration = Duration::from_secs(300);
+
+/// Whether what a service says of the thawing means that the object can be read now.
+pub(super) fn is_thawed(restore: Option<&str>) -> bool {
+    restore.is_some_and(|restore| restore.contains("ongoing-request=\"false\""))
+}
+
+fn is_thawing(restore: Option<&str>) -> bool {
+    restore.is_some_and(|restore| restore.contains("ongoing-request=\"true\"") || restore.starts_with("rehydrate-pending"))
+}
+
+impl Cloud {
+    pub(in crate::store) fn thaw_state(self: &Arc<Self>, key: &Key) -> Result<Option<Thaw>, Fault> {
+        let (this, key) = (self.clone(), key.clone());
+        runtime::wait(async move {
+            Ok(this.look(&key).await?.map(|(meta, heard)| match heard.restore.as_deref() {
+                restore if is_thawing(restore) => Thaw::Underway,
+                _ if meta.frozen => Thaw::Frozen,
+                _ => Thaw::Readable,
+            }))
+        })
+    }
+
+    /// S3 makes a copy that can be read for some days.
+    pub(in crate::store) fn thaw(self: &Arc<Self>, key: &Key, days: u32) -> Result<(), Fault> {
+        let (this, key) = (self.clone(), key.clone());
+        runtime::wait(async move {
+            let Client::S3 { client, options, .. } = &this.client else {
+                let message = format!("{key} in {} cannot be thawed from here", this.url);
+                return Err(Fault::new(FaultKind::Config, message, "Move it to a warm tier by the service's own means."));
+            };
+            let path = this.path(&key)?;
+            let http = Dial::new(Dialect::S3).connect(options).map_err(|error| {
+                let failure = Failure::of(&error);
+                this.fault(&failure, Doing::Thawing, key.as_str())
+            })?;
+            let body = format!(
+                "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
+            );
+            let asked = this.patiently(this.silence(), || async {
+                let options = SignedUrlOptions::default().with_query([("restore", "")]);
+                let method = "POST".parse().map_err(|_| odd())?;
+                let url = client.signed_url_opts(method, &path, SIGNED_FOR, &options).await?;
+                let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
+                *request.method_mut() = "POST".parse().map_err(|_| odd())?;
+                *request.uri_mut() = url.as_str().parse().map_err(|_| odd())?;
+                let sent = http.execute(request).await;
+                sent.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })
+            });
+            match asked.await {
+                Ok(_) => Ok(()),
+                Err(failure) if failure.code == "RestoreAlreadyInProgress" => Ok(()),
+                Err(failure) => Err(this.thaw_fault(failure, &key).await),
+            }
+        })
+    }
+
+    async fn thaw_fault(&self, failure: Failure, key: &Key) -> Fault {
+        if failure.kind == FaultKind::Absent { self.unread(failure, key).await } else { self.fault(&failure, Doing::Thawing, key.as_str()) }
+    }
+}
+
+fn odd() -> object_store::Error {
+    object_store::Error::NotSupported { source: "the request cannot be written".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_of_thawing_are_told_apart() {
+        assert!(is_thawing(Some("ongoing-request=\"true\"")));
+        assert!(is_thawing(Some("rehydrate-pending-to-hot")));
+        assert!(is_thawed(Some("ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\"")));
+        assert!(!is_thawed(None) && !is_thawing(None));
+    }
+}

@@ -1,0 +1,93 @@
+//! What a store has already: which name a file lies under, and what its stamp says.
+
+use super::fault::WalFaultKind;
+use super::{Place, WalFault};
+use crate::format::codec::Codec;
+use crate::format::seal::{BadHeader, Header, MAX_HEADER};
+use crate::format::signature::Writers;
+use crate::format::stamp::{Signed, Stamp};
+use crate::inventory::SystemIdentifier;
+use crate::units::{Key, WalFile};
+
+/// All the ways in which a file of the log may be stored; the usual one first.
+const FORMS: [(Codec, bool); 6] =
+    [(Codec::DEFAULT, true), (Codec::DEFAULT, false), (Codec::Lz4, true), (Codec::Lz4, false), (Codec::None, true), (Codec::None, false)];
+
+/// Where a file of the log lies and how large the object is; `None` when it is known to be absent, in whatever form.
+pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<Option<(Key, u64)>, WalFault> {
+    for (codec, encrypted) in FORMS {
+        let key = place.repository.wal(cluster, file, codec, encrypted);
+        if let Some(meta) = place.store.head(&key)? {
+            return Ok(Some((meta.key, meta.size)));
+        }
+    }
+    Ok(None)
+}
+
+/// The stamp of an object, and how many bytes its header has. Readable without any key; one small ranged get.
+pub fn read_stamp(place: &Place, key: &Key, size: u64) -> Result<(Signed, u64), WalFault> {
+    let (_, _, encrypted) = Codec::of_name(key.file_name());
+    let unreadable = |what: &dyn std::fmt::Display| WalFault::damaged(key, what);
+    let mut length = 4096;
+    loop {
+        let bytes = place.store.get_range(key, 0..size.min(length))?;
+        if !encrypted {
+            let (signed, header) = Signed::skippable(&bytes).map_err(|error| unreadable(&error))?;
+            return Ok((signed, header as u64));
+        }
+        match Header::parse(&bytes) {
+            Ok(header) => return Ok((Signed::among(&header.stanzas).map_err(|error| unreadable(&error))?, header.length as u64)),
+            Err(BadHeader::Short) if length < size && length < MAX_HEADER as u64 => length *= 4,
+            Err(error) => return Err(unreadable(&error)),
+        }
+    }
+}
+
+/// The stamp, once it is known that an accepted writer made it for this very file.
+pub(super) fn trusted_stamp(
+    place: &Place,
+    (key, size): (&Key, u64),
+    writers: &Writers,
+    (cluster, file): (SystemIdentifier, WalFile),
+) -> Result<(Stamp, u64), WalFault> {
+    let (signed, header) = read_stamp(place, key, size)?;
+    let forged = |what: String| {
+        let hint = "Whoever can write to the store may have planted it. Keep it for an inquiry, and find out who wrote it; \
+                    a host that should be trusted belongs into `encryption.writers`.";
+        WalFault::new(WalFaultKind::Forged, format!("{key} in {} is refused: {what}", place.store.url()), hint)
+    };
+    if !writers.is_empty() {
+        signed.check(writers).map_err(|error| forged(error.to_string()))?;
+    }
+    let stamp = signed.stamp;
+    if (stamp.system_identifier, stamp.file) != (cluster, file) {
+        return Err(forged(format!("it is {} of the cluster {}", stamp.file, stamp.system_identifier)));
+    }
+    Ok((stamp, header))
+}
+
+/// The object that has the name already holds the same content, from an accepted writer; anything else is refused, and nothing is
+/// overwritten.
+pub(super) fn must_be_same(
+    place: &Place,
+    found: (&Key, u64),
+    writers: &Writers,
+    of: (SystemIdentifier, WalFile),
+    content: &[u8; 32],
+) -> Result<(), WalFault> {
+    let (stamp, _) = trusted_stamp(place, found, writers, of)?;
+    if stamp.content == *content { Ok(()) } else { Err(conflict(place, found.0, of.1, &stamp, content)) }
+}
+
+pub(super) fn conflict(place: &Place, key: &Key, file: WalFile, there: &Stamp, content: &[u8; 32]) -> WalFault {
+    let short = |hash: &[u8; 32]| blake3::Hash::from_bytes(*hash).to_hex()[..16].to_owned();
+    let message = format!(
+        "{file} is in {} already with other content: {key} has {} (last written {}), this host's file has {}; nothing was overwritten",
+        place.store.url(),
+        short(&there.content),
+        there.written,
+        short(content),
+    );
+    let hint = "Two servers write the same timeline: find out which one is right and stop the other; a copy that was restored must be promoted to a timeline of its own.";
+    WalFault::new(WalFaultKind::Conflict, message, hint)
+}

@@ -1,0 +1,33 @@
+//! PostgreSQL's archive and restore commands, and nothing they do not need.
+//!
+//! `push` answers `archive_command`: success means that the file is durable in the stores that must have it, never less. It looks
+//! ahead: what else is ready is shipped in the same call, and the calls that follow find a marker and return at once.
+//! `fetch` answers `restore_command`: what it puts in place was signed by an accepted writer and is whole; "absent" is said only of
+//! what is known to be absent.
+
+mod cluster;
+mod debt;
+mod existing;
+mod fault;
+mod fetch;
+mod large;
+mod marker;
+mod packer;
+mod prefetch;
+mod push;
+mod ready;
+mod settings;
+mod ship;
+mod spool;
+mod take;
+
+pub use cluster::{data_directory, system_identifier};
+pub use existing::{find, read_stamp};
+pub use fault::{WalFault, WalFaultKind};
+pub use fetch::{Archive, Fetched, Open, Source};
+pub use marker::Markers;
+pub use prefetch::{prefetch, server};
+pub use push::{Pushed, push};
+pub use settings::{Destination, Place, Settings, destinations_digest};
+pub use spool::Spool;
+pub use take::Trust;

@@ -1,0 +1,69 @@
+//! Pages that are wrong on the disk.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+
+use seawall::format::control::{self, Control};
+use seawall::format::page;
+
+use super::rig::{Policy, Rig};
+use crate::clusters::{Cluster, Options, StopMode, Version};
+
+fn spoil(rig: &Rig, block: u64) -> String {
+    rig.cluster.sql("create table victim as select g, md5(g::text) from generate_series(1, 20000) g; checkpoint");
+    let path = rig.cluster.sql("select pg_relation_filepath('victim')");
+    rig.cluster.stop(StopMode::Fast);
+    let file = OpenOptions::new().write(true).open(rig.cluster.data().join(&path)).expect("the relation");
+    file.write_all_at(b"\xA5", block * 8192 + 5000).expect("one byte");
+    drop(file);
+    rig.cluster.resume();
+    path
+}
+
+#[test]
+fn a_damaged_page_is_named_and_the_backup_marked() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    let path = spoil(&rig, 7);
+    let backup = rig.backup(&[]);
+    assert_eq!(backup.0["damage"]["pages"], 1);
+    assert_eq!(backup.0["damage"]["blocks"][0], serde_json::json!({ "path": path, "block": 7 }));
+}
+
+#[test]
+fn a_damaged_page_ends_the_backup_where_the_policy_says_so() {
+    let policy = Policy { physical: "damaged_pages: fail".into(), ..Policy::default() };
+    let rig = Rig::new(Version::V15, &policy);
+    let path = spoil(&rig, 2);
+    let said = rig.refused(&[]);
+    assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{said}");
+    assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+}
+
+#[test]
+fn without_checksums_nothing_is_said_of_pages() {
+    let rig = Rig::with(Version::V15, Options { checksums: false, ..Options::default() }, &Policy::default());
+    spoil(&rig, 2);
+    assert_eq!(rig.backup(&[]).0["damage"]["pages"], 0);
+}
+
+#[test]
+fn every_version_s_control_file_and_pages_are_understood() {
+    for version in Version::ALL {
+        let cluster = Cluster::start(version, Options { segment_mb: 4, ..Options::default() });
+        cluster.sql("checkpoint");
+        let system = cluster.sql("select system_identifier from pg_control_system()");
+        let path = cluster.sql("select pg_relation_filepath('pg_class')");
+        cluster.stop(StopMode::Fast);
+        let mut bytes = std::fs::read(cluster.data().join(control::PATH)).expect("pg_control");
+        let control = Control::parse(&bytes).unwrap_or_else(|error| panic!("{version}: {error}"));
+        assert_eq!(control.system_identifier.0.to_string(), system);
+        assert_eq!((control.wal_segment_size.bytes(), control.block_size, control.data_checksums), (4 << 20, 8192, true), "{version}");
+        assert_eq!(control.state, control::State::ShutDown);
+        bytes[40] ^= 1;
+        Control::parse(&bytes).expect_err("a flipped bit");
+        let relation = std::fs::read(cluster.data().join(path)).expect("the relation");
+        for (block, page) in relation.chunks(8192).enumerate() {
+            assert_eq!(page::look(page, u32::try_from(block).expect("small")), page::Look::Sound, "{version}: block {block}");
+        }
+    }
+}

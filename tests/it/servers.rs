@@ -1,0 +1,93 @@
+//! Object storage servers for tests: the real programs, on free ports of this machine, gone when their test is.
+
+pub(crate) mod azure;
+pub(crate) mod gcs;
+pub(crate) mod moto;
+pub(crate) mod proxy;
+pub(crate) mod s3;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A program that was started by a test. It ends with the test, also when the test is killed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// Where it keeps its things; removed after it.
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(program: &Path, arguments: &[String], environment: &[(&str, &str)], directory: tempfile::TempDir) -> Server {
+        let log = File::create(directory.path().join("server.log")).expect("a log");
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+        Server { child, directory }
+    }
+
+    /// Asks until the answer is good, or tells what the server said.
+    fn wait_until(&mut self, what: &str, mut good: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !good() {
+            let ended = self.child.try_wait().expect("its state is known");
+            if ended.is_some() || since.elapsed() > STARTS_WITHIN {
+                let log = std::fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
+                panic!("{what} is not ready ({ended:?}); it said:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ports that nobody listens on now.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("its address").port())
+}
+
+/// One request in clear text, and the status of its answer. None when nobody answers.
+fn request(port: u16, head: &str, body: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
+
+/// The folder with the programs of the Python environment that `tests/run` makes.
+fn python_bin() -> PathBuf {
+    let python = std::env::var("SEAWALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let found = Command::new(&python).args(["-c", "import sys; print(sys.prefix)"]).output();
+    let output = found.unwrap_or_else(|error| {
+        panic!("`{python}` does not start ({error}): set SEAWALL_TEST_PYTHON to a Python with tests/requirements.txt")
+    });
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("bin")
+}
+
+fn must_exist(path: PathBuf, how: &str) -> PathBuf {
+    assert!(path.exists(), "{} is not there: {how}", path.display());
+    path
+}

@@ -1,0 +1,122 @@
+//! The contract, kept by real servers; and what happens when the line to them is bad.
+
+use super::child::Errand;
+use crate::servers::{azure, gcs, moto, proxy, s3};
+
+fn s3_errand(what: &str, server: &s3::S3) -> Errand {
+    Errand::new(what)
+        .with("STORE_KIND", "s3")
+        .with("STORE_BUCKET", "bucket")
+        .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.http))
+        .with("AWS_SHARED_CREDENTIALS_FILE", server.credentials_file().display())
+        .with("STORE_PROFILE", "seawall")
+}
+
+#[test]
+fn s3() {
+    let server = s3::S3::start();
+    let tls = format!("https://127.0.0.1:{}", server.https);
+    let over_tls = |what: &str| s3_errand(what, &server).with("STORE_ENDPOINT", &tls);
+    let plain = |what: &str| s3_errand(what, &server);
+    over_tls("contract").with("STORE_CA", server.ca().display()).with("STORE_PREFIX", "tls/below").run();
+    plain("contract").with("STORE_SSE", "s3").with("STORE_CLASS", "STANDARD_IA").run();
+    // Whether one may write to a bucket that is not there is a question that SeaweedFS does not answer.
+    plain("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
+    plain("denied").with("STORE_PROFILE", "wrong").run();
+    plain("read-only").with("STORE_PROFILE", "reader").run();
+    over_tls("config").with("STORE_CA", server.wrong_ca().display()).run();
+    over_tls("config").run();
+    let by_environment = Errand::new("denied")
+        .with("STORE_KIND", "s3")
+        .with("STORE_BUCKET", "bucket")
+        .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.http));
+    by_environment.run();
+    by_environment.with("AWS_ACCESS_KEY_ID", s3::KEY).with("AWS_SECRET_ACCESS_KEY", "not-the-secret").run();
+    let [nobody] = crate::servers::free_ports();
+    plain("transient").with("STORE_ENDPOINT", format!("http://127.0.0.1:{nobody}")).with("STORE_PATIENCE", 0).run();
+}
+
+#[test]
+fn azure() {
+    let server = azure::Azure::start();
+    let errand = |what: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "azure")
+            .with("STORE_ACCOUNT", azure::ACCOUNT)
+            .with("STORE_BUCKET", "container")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}/{}", server.port, azure::ACCOUNT))
+            .with("AZURE_STORAGE_ACCOUNT_KEY", azure::KEY)
+    };
+    errand("contract").with("STORE_PREFIX", "below").with("STORE_CLASS", "Cool").run();
+    errand("no-store").with("STORE_BUCKET", "nocontainer").run();
+    errand("denied").with("AZURE_STORAGE_ACCOUNT_KEY", "bm90LXRoZS1zZWNyZXQ=").run();
+}
+
+#[test]
+fn gcs() {
+    let server = gcs::Gcs::start();
+    let errand = |what: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "gcs")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+    };
+    errand("contract").with("STORE_PREFIX", "below").with("STORE_CLASS", "STANDARD").run();
+    errand("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
+    // Its own credentials lie in a file that this one is not.
+    let file = server.s3.credentials_file();
+    errand("unopened").with("GOOGLE_APPLICATION_CREDENTIALS", file.display()).run();
+}
+
+/// Every answer that can be lost, and every connection that can be cut, without anybody noticing but the clock.
+#[test]
+fn a_bad_line() {
+    let server = s3::S3::start();
+    let far = proxy::Proxy::to(server.http);
+    let errand = |what: &str| s3_errand(what, &server).with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", far.port));
+    errand("write").run();
+    far.cut(3 << 20, 6);
+    errand("read").run();
+    assert_eq!(far.cuts_made(), 6);
+    far.cut(0, 0);
+    far.lose_answers(2);
+    errand("put-new-again").run();
+    assert_eq!(far.cuts_made(), 8);
+    for answers in [1, 2, 3, 5] {
+        far.lose_answers(answers);
+        errand("upload-again").with("STORE_PREFIX", format!("lost-{answers}")).run();
+    }
+    far.hang(100);
+    errand("transient-soon").with("STORE_PATIENCE", 2).run();
+}
+
+#[test]
+fn what_lies_in_an_archive_is_asked_for_first() {
+    let server = moto::Moto::start();
+    let errand = Errand::new("frozen")
+        .with("STORE_KIND", "s3")
+        .with("STORE_BUCKET", "bucket")
+        .with("STORE_PREFIX", "deep")
+        .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+        .with("STORE_CLASS", "GLACIER")
+        .with("AWS_ACCESS_KEY_ID", "any")
+        .with("AWS_SECRET_ACCESS_KEY", "any");
+    errand.run();
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_found_out() {
+    let server = moto::Moto::start();
+    let weak = proxy::Proxy::to(server.port);
+    weak.forget_conditions();
+    let errand = |port: u16, what: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "s3")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{port}"))
+            .with("AWS_ACCESS_KEY_ID", "any")
+            .with("AWS_SECRET_ACCESS_KEY", "any")
+    };
+    errand(server.port, "strong").run();
+    errand(weak.port, "weak").run();
+}
