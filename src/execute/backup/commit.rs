@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::BackupFault;
-use crate::format::descriptor::Descriptor;
+use crate::format::descriptor::{Descriptor, MAX_BYTES};
 use crate::format::layout::{Repository, signature_of};
 use crate::format::signature::{BACKUP, SigningKey};
 use crate::site::SiteFault;
@@ -29,12 +29,8 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
     let json = descriptor.to_json();
     let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
     let place = repository.descriptor(descriptor.stopped, &descriptor.id);
-    let put = |key: &Key, body: Vec<u8>| match store.put_new(key, Bytes::from(body))? {
-        Put::Created => Ok(()),
-        Put::Exists => Err(BackupFault::refused(format!("{key} is there already"), "Two runs chose the same name; run it again.")),
-    };
-    put(&signature_of(&place), signature.into_bytes())?;
-    put(&place, json)?;
+    put(store, &signature_of(&place), signature.into_bytes(), &descriptor.id)?;
+    put(store, &place, json, &descriptor.id)?;
     let latest = Latest {
         id: descriptor.id.clone(),
         descriptor: place.to_string(),
@@ -45,6 +41,21 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
     // A hint that is missing or old costs a listing, nothing else.
     let _ = store.replace(&repository.latest(), Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
     Ok(place)
+}
+
+/// Puts one of the two. A store may have done what it then failed to confirm: so it is asked before anything is believed.
+fn put(store: &Store, key: &Key, body: Vec<u8>, id: &BackupId) -> Result<(), BackupFault> {
+    let body = Bytes::from(body);
+    let put = match store.put_new(key, body.clone()) {
+        Ok(Put::Created) => return Ok(()),
+        other => other,
+    };
+    match (store.get(key, MAX_BYTES), put) {
+        (Ok(found), _) if found == body => Ok(()),
+        (Ok(_), _) => Err(BackupFault::refused(format!("{key} is there already"), "Two runs chose the same name; run it again.")),
+        (Err(now), Err(fault)) if now.is_absent() => Err(fault.into()),
+        (Err(fault), _) => Err(BackupFault::Unknown { backup: id.to_string(), fault }),
+    }
 }
 
 /// Every object is there, and as long as what was sent: what a store can be asked without reading it all back.

@@ -16,6 +16,9 @@ pub enum BackupFault {
     /// Something is not as it must be; lower case, no full stop.
     #[error("{message}")]
     Refused { message: String, hint: String },
+    /// The store did not say whether it has the descriptor.
+    #[error("it is not known whether the backup {backup} was committed: {fault}")]
+    Unknown { backup: String, fault: store::Fault },
     #[error("it was interrupted; what was written of the backup has been removed")]
     Interrupted,
 }
@@ -31,6 +34,9 @@ impl BackupFault {
             BackupFault::Postgres(fault) => &fault.hint,
             BackupFault::Pipeline(fault) => fault.hint(),
             BackupFault::Refused { hint, .. } => hint,
+            BackupFault::Unknown { .. } => {
+                "When the store answers again, `seawall list` tells; what is not committed is removed by a later backup."
+            }
             BackupFault::Interrupted => "",
         }
     }

@@ -2,6 +2,9 @@
 //! leftovers be told from what is still growing. Timed by the store's clock, never by ours.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,9 +15,9 @@ use crate::store::{Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
 
 /// Renewed so often.
-pub(super) const RENEW_SECONDS: u64 = 30;
+const RENEW: Duration = Duration::from_secs(30);
 /// A lease that was not renewed for so long is nobody's.
-const STALE_SECONDS: i64 = 300;
+const STALE_SECONDS: i64 = 15 * 60;
 /// Objects without a lease and without a descriptor are leftovers after so long.
 const ORPHAN_SECONDS: i64 = 3600;
 const LIMIT: usize = 64 << 10;
@@ -31,7 +34,8 @@ struct Content {
 pub(super) struct Lease {
     store: Store,
     key: Key,
-    content: Content,
+    json: Bytes,
+    renewer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Lease {
@@ -46,10 +50,11 @@ impl Lease {
         force: bool,
     ) -> Result<Lease, BackupFault> {
         let content = Content { backup: backup.clone(), job: job.clone(), host: host.to_owned(), started };
-        let lease = Lease { store: store.clone(), key: repository.backup_lease(backup), content };
-        lease.renew()?;
+        let json = Bytes::from(serde_json::to_vec_pretty(&content).expect("texts"));
+        let mut lease = Lease { store: store.clone(), key: repository.backup_lease(backup), json, renewer: None };
+        lease.store.replace(&lease.key, lease.json.clone())?;
         if !force && let Some((other, at)) = lease.other(repository)? {
-            lease.release();
+            drop(lease);
             let message = format!(
                 "a backup of this cluster is running: {} of `{}` on {}, begun {}",
                 other.backup, other.job, other.host, other.started
@@ -60,12 +65,24 @@ impl Lease {
             );
             return Err(BackupFault::refused(message, hint));
         }
+        lease.keep_alive()?;
         Ok(lease)
     }
 
-    pub(super) fn renew(&self) -> Result<(), BackupFault> {
-        let json = serde_json::to_vec_pretty(&self.content).expect("texts");
-        Ok(self.store.replace(&self.key, Bytes::from(json))?)
+    /// Renews it as long as it lives, whatever else this run waits for. A store that cannot be reached for a while is no reason to
+    /// stop: what counts is checked again before the backup is committed.
+    fn keep_alive(&mut self) -> Result<(), BackupFault> {
+        let (store, key, json) = (self.store.clone(), self.key.clone(), self.json.clone());
+        let (ended, end) = mpsc::channel();
+        let renew = move || {
+            while end.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+                let _ = store.replace(&key, json.clone());
+            }
+        };
+        let thread = thread::Builder::new().name("lease".into()).spawn(renew);
+        let thread = thread.map_err(|error| BackupFault::refused(format!("no thread can be started: {error}"), ""))?;
+        self.renewer = Some((ended, thread));
+        Ok(())
     }
 
     /// The store's own time.
@@ -94,9 +111,15 @@ impl Lease {
         }
         Ok(None)
     }
+}
 
-    /// Nobody waits for this: a lease that stays behind grows stale.
-    pub(super) fn release(&self) {
+impl Drop for Lease {
+    /// A lease that cannot be removed grows stale.
+    fn drop(&mut self) {
+        if let Some((ended, thread)) = self.renewer.take() {
+            drop(ended);
+            let _ = thread.join();
+        }
         let _ = self.store.delete(std::slice::from_ref(&self.key));
     }
 }

@@ -11,6 +11,7 @@ mod protocol;
 mod server;
 mod watch;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
@@ -120,12 +121,14 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         remarks: Vec::new(),
     };
     let taken = run.whole(connection, source);
-    if taken.is_err() {
+    // What may have been committed must keep its objects.
+    if matches!(&taken, Err(fault) if !matches!(fault, BackupFault::Unknown { .. })) {
         run.clean_up();
     }
-    lease.release();
+    let remarks = std::mem::take(&mut run.remarks);
+    drop(lease);
     let (descriptor, key) = taken?;
-    Ok(Taken { descriptor, key, store: store.url(), remarks: run.remarks, took: began.elapsed() })
+    Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() })
 }
 
 /// Whoever reads the policy elsewhere would refuse what this host signs.
@@ -176,7 +179,7 @@ impl Run<'_> {
         let data_lock = self.site.lock()?;
         let index_lock = self.site.lock_for_host(self.keys)?;
         let (copy, mut connection) = match source {
-            Source::Files { root, control } => self.from_files(connection, &root, &control, &data_lock, &index_lock)?,
+            Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
             Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
         };
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
@@ -191,7 +194,7 @@ impl Run<'_> {
     }
 
     /// Backup mode on, copy, `pg_control` last, backup mode off, then what only the server knows.
-    fn from_files(
+    fn of_files(
         &mut self,
         connection: Connection,
         root: &Path,
@@ -204,7 +207,7 @@ impl Run<'_> {
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, lease: self.lease };
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
         let listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
@@ -243,7 +246,7 @@ impl Run<'_> {
             return Err(BackupFault::refused(message, "Take a new backup."));
         }
         let position = Position { timeline: label.timeline, start: label.start, stop: stop.lsn };
-        copy.small(last_files(&stop, bytes))?;
+        copy.small(last_files(&stop, bytes, mode_of_files(root)))?;
         let wal = WalNeeded { timeline: position.timeline, start: position.start, end: position.stop };
         let mut copied = copy.finish(&[wal], stop.lsn)?;
         let config_files = config.map(|(object, files)| {
@@ -342,15 +345,21 @@ impl Run<'_> {
 
 /// What belongs to the copy and is known only at its end. `pg_control` comes last of all: a restore that breaks off before it
 /// leaves nothing that starts.
-fn last_files(stop: &StopPoint, control: Vec<u8>) -> Vec<SmallFile> {
+fn last_files(stop: &StopPoint, control: Vec<u8>, mode: u32) -> Vec<SmallFile> {
     let mtime = clock::now().as_second();
-    let file = |path: &str, bytes: Vec<u8>| SmallFile { path: path.to_owned(), mode: 0o600, mtime, bytes };
+    let file = |path: &str, bytes: Vec<u8>| SmallFile { path: path.to_owned(), mode, mtime, bytes };
     let mut files = vec![file(label::LABEL, stop.backup_label.clone().into_bytes())];
     if !stop.tablespace_map.is_empty() {
         files.push(file(label::MAP, stop.tablespace_map.clone().into_bytes()));
     }
     files.push(file(control::PATH, control));
     files
+}
+
+/// A cluster whose group may read it has files that the group may read.
+fn mode_of_files(root: &Path) -> u32 {
+    let group = std::fs::metadata(root).is_ok_and(|about| about.mode() & 0o050 != 0);
+    if group { 0o640 } else { 0o600 }
 }
 
 fn damaged(copied: &Copied) -> BackupFault {

@@ -1,7 +1,6 @@
 //! A backup of a server whose files are not on this host: it sends them itself.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Instant as Stopwatch;
 
 use super::watch::Watch;
 use super::{BackupFault, CHECKPOINT_PATIENCE, Run, Stage, Whole};
@@ -31,7 +30,7 @@ impl Run<'_> {
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, lease: self.lease };
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
         let (repository, id) = (self.repository, self.id);
         let key = move |name: &str| repository.data(id, name);
         let cluster = SystemIdentifier(self.server.system);
@@ -67,10 +66,8 @@ impl Run<'_> {
 }
 
 fn feed(base: &mut BaseBackup<'_>, watch: &Watch<'_>, intake: &mut crate::pipeline::backup::Intake) -> Result<(), BackupFault> {
-    let mut renewed = Stopwatch::now();
     while let Some(piece) = base.next()? {
         watch.check()?;
-        watch.renew(&mut renewed)?;
         match piece {
             Piece::Archive(archive) => intake.begin(archive.tablespace.map(|tablespace| tablespace.oid))?,
             Piece::Data(bytes) => intake.data(&bytes)?,

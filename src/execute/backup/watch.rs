@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BackupFault;
-use super::lease::{Lease, RENEW_SECONDS};
 use crate::pipeline::PipelineFault;
 use crate::postgres::BackupSession;
 
@@ -21,7 +20,6 @@ pub(super) struct Watch<'w> {
     /// Tells the workers.
     pub abort: &'w AtomicBool,
     pub deadline: Option<Instant>,
-    pub lease: &'w Lease,
 }
 
 impl Watch<'_> {
@@ -37,8 +35,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Does the work in a thread of its own. A server that is gone or was promoted, a lease that cannot be renewed, a signal and
-    /// a deadline all end it.
+    /// Does the work in a thread of its own. A server that is gone or was promoted, a signal and a deadline all end it.
     pub(super) fn over<T: Send>(
         &self,
         session: &mut BackupSession,
@@ -48,14 +45,14 @@ impl Watch<'_> {
             let (done, result) = mpsc::sync_channel(1);
             let worker = scope.spawn(move || drop(done.send(work())));
             let mut wrong = None;
-            let (mut pinged, mut renewed) = (Instant::now(), Instant::now());
+            let mut pinged = Instant::now();
             let result = loop {
                 match result.recv_timeout(LOOK) {
                     Ok(result) => break Some(result),
                     Err(RecvTimeoutError::Disconnected) => break None,
                     Err(RecvTimeoutError::Timeout) if wrong.is_some() => {}
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Err(fault) = self.look(session, &mut pinged, &mut renewed) {
+                        if let Err(fault) = self.look(session, &mut pinged) {
                             wrong = Some(fault);
                             self.abort.store(true, Ordering::Relaxed);
                         }
@@ -73,20 +70,11 @@ impl Watch<'_> {
         })
     }
 
-    fn look(&self, session: &mut BackupSession, pinged: &mut Instant, renewed: &mut Instant) -> Result<(), BackupFault> {
+    fn look(&self, session: &mut BackupSession, pinged: &mut Instant) -> Result<(), BackupFault> {
         self.check()?;
         if pinged.elapsed() > PING {
             session.ping()?;
             *pinged = Instant::now();
-        }
-        self.renew(renewed)
-    }
-
-    /// Renews the lease when it is time.
-    pub(super) fn renew(&self, renewed: &mut Instant) -> Result<(), BackupFault> {
-        if renewed.elapsed() > Duration::from_secs(RENEW_SECONDS) {
-            self.lease.renew()?;
-            *renewed = Instant::now();
         }
         Ok(())
     }

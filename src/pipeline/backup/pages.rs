@@ -78,7 +78,7 @@ impl Inside {
 pub(super) fn look(pages: &Pages, found: &Found, path: &str, file: Option<&File>, from: u64, bytes: &mut [u8]) {
     let Some(part) = pages_of(path) else { return };
     let size = u64::from(pages.block_size);
-    if from % size != 0 {
+    if !from.is_multiple_of(size) {
         return;
     }
     let first = u64::from(part) * u64::from(pages.blocks_per_file) + from / size;

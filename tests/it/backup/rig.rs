@@ -35,8 +35,7 @@ impl Rig {
     }
 
     pub fn with(version: Version, options: Options, policy: &Policy) -> Rig {
-        let script = "archive %p %f";
-        let cluster = Cluster::start(version, options.archiving(format!("exec ../{script}")));
+        let cluster = Cluster::start(version, options.archiving("exec ../archive %p"));
         let rig = Rig::over(cluster, policy);
         rig.archive_into_store();
         rig
@@ -80,18 +79,13 @@ impl Rig {
         self.cluster.account().own(self.cluster.folder());
     }
 
-    /// The archiver puts the log where backups look for it: as it is, whole or not at all.
-    pub fn archive_into_store(&self) {
+    /// Archives as a policy's owner would; a script, so that a test can break it.
+    fn archive_into_store(&self) {
+        let folder = self.cluster.folder().display();
         let text = format!(
-            "#!/bin/sh\nset -e\ncd {}/store/{}\ncase $2 in\n*.history) into=wal/{system}/history ;;\n\
-             *) into=wal/{system}/$(echo $2 | cut -c1-8)/$(echo $2 | cut -c9-16) ;;\nesac\n\
-             mkdir -p $into\ncp {}/$1 $into/.$2\nmv $into/.$2 $into/$2\n",
-            self.cluster.folder().display(),
-            self.repository,
-            self.cluster.data().display(),
-            system = self.system(),
+            "#!/bin/sh\nexec {} wal push $1 --policy {folder}/policy.yaml --state {folder}/state --host db-1\n",
+            env!("CARGO_BIN_EXE_seawall")
         );
-        fs::create_dir_all(self.path("store").join(self.repository.as_str())).expect("the repository's folder");
         fs::write(self.path("archive"), text).expect("a script");
         self.shell_as_root("chmod 755 archive");
         self.cluster.account().own(self.cluster.folder());
@@ -186,8 +180,9 @@ impl Rig {
         copy.configure();
         let log = self.path("store").join(self.repository.as_str()).join("wal").join(self.system());
         copy.add_conf(&format!(
-            "restore_command = 'cp $(find {} -name %f | grep .) %p'\nrecovery_target_timeline = 'latest'",
-            log.display()
+            "restore_command = 'f=$(find {} -name %f.zst.age | grep .) && age -d -i {} $f | zstd -dc > %p'",
+            log.display(),
+            self.path("identity.txt").display()
         ));
         copy.resume();
         copy.wait_until("not pg_is_in_recovery()");
