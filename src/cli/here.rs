@@ -1,6 +1,7 @@
 //! The one policy that a command puts to work on this host.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -14,7 +15,7 @@ use crate::policy::resolve::resolve;
 use crate::policy::yaml::MAX_BYTES;
 use crate::site::{Site, SiteFault};
 use crate::units::Name;
-use crate::world::{clock, files};
+use crate::world::{clock, files, host};
 
 /// Where the policy is looked for when nobody says.
 const USUAL: &str = "/etc/seawall/policy.yaml";
@@ -44,15 +45,22 @@ impl Here {
     /// Reads the policy. Only what is wrong with its form or its meaning stops it here: a backup is taken also where an objective
     /// cannot be kept, and `validate` is the place to hear of that.
     pub fn read(&self, colour: Colour) -> Result<Policy, Trouble> {
+        self.read_with_files(colour).map(|(policy, _)| policy)
+    }
+
+    /// The same, and every file that it was made from.
+    pub fn read_with_files(&self, colour: Colour) -> Result<(Policy, Vec<PathBuf>), Trouble> {
         let path = self.path();
+        let read = RefCell::new(Vec::new());
         let name = path.to_string_lossy().into_owned();
         let document = Document::load(&name, &path, &|path| {
+            read.borrow_mut().push(path.to_owned());
             files::read(path, MAX_BYTES).map_err(|fault| ReadFault { message: fault.message, hint: fault.hint, too_large: fault.too_large })
         });
         let today = clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let resolved = resolve(&document, today);
         match resolved.policy {
-            Some(policy) if document.is_sound() => Ok(policy),
+            Some(policy) if document.is_sound() => Ok((policy, read.into_inner())),
             _ => {
                 let mut findings = document.findings.clone();
                 findings.extend(resolved.findings);
@@ -62,6 +70,11 @@ impl Here {
                 Err(Trouble::failed(format!("the policy `{}` cannot be used", tame(&name)), hint))
             }
         }
+    }
+
+    /// Where this host keeps what it must not forget.
+    pub fn state(&self) -> PathBuf {
+        self.state.as_deref().map_or_else(host::state_directory, Path::to_owned)
     }
 
     pub fn site<'p>(&self, policy: &'p Policy) -> Site<'p> {

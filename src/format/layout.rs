@@ -97,16 +97,16 @@ impl Repository {
         }
     }
 
+    /// Who may upload a file of the log that is too large to be put in one piece.
+    pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
+        self.key(format_args!("claims/{cluster}/{file}.claim"))
+    }
+
     /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.
     pub fn wal_object(&self, key: &Key) -> Option<(SystemIdentifier, WalFile)> {
         let cluster: SystemIdentifier = self.rest_of(key)?.strip_prefix("wal/")?.split('/').next()?.parse().ok()?;
         let (file, codec, encrypted) = wal_file(key)?;
         (self.wal(cluster, file, codec, encrypted) == *key).then_some((cluster, file))
-    }
-
-    /// Who may upload a file of the log that is too large to be put in one piece.
-    pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
-        self.key(format_args!("claims/{cluster}/{file}.claim"))
     }
 
     /// All of one cluster's log.

@@ -12,6 +12,8 @@ pub use cluster::{SeenCluster, cluster, spelled};
 pub use descriptors::{Listed, Read, find_descriptor, read_descriptor};
 pub use wal::{WalSeen, accept_stamp, signer};
 
+use std::collections::BTreeMap;
+
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
@@ -77,6 +79,15 @@ pub fn look(site: &Site<'_>, store: &Store, now: Instant) -> Result<Seen, SiteFa
         Some(repository) => look_into(store, repository, &eyes),
         None => Ok(Seen::nothing()),
     }
+}
+
+/// The write-ahead log alone; nothing where the store holds no repository of the policy.
+pub fn look_at_log(site: &Site<'_>, store: &Store, now: Instant) -> Result<Option<WalSeen>, SiteFault> {
+    let writers = site.writers()?;
+    let identities = site.identities(None).unwrap_or_default();
+    let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
+    let Some(repository) = site.find_repository(store)? else { return Ok(None) };
+    Ok(Some(wal::look(store, &repository, &BTreeMap::new(), &eyes)?))
 }
 
 /// What lies in one repository.

@@ -21,6 +21,8 @@ const MAX_TRIMMED: usize = 256;
 #[derive(Debug, Default)]
 pub struct WalSeen {
     pub ranges: Vec<WalRange>,
+    /// Where it is known.
+    pub sizes: BTreeMap<SystemIdentifier, SegmentSize>,
     pub forks: Vec<Fork>,
     pub rejected: Vec<Rejected>,
     pub doubts: Vec<String>,
@@ -60,6 +62,7 @@ pub(super) fn look(
             None => log.segment_size()?,
         };
         let listing = log.list(size, &mut seen)?;
+        seen.sizes.extend(size.map(|size| (cluster, size)));
         if let Some(size) = size {
             let ranges = parallel::map_with(width(store), &listing.runs, &|run| log.range(run, size));
             for range in ranges {

@@ -101,9 +101,9 @@ impl Site<'_> {
             return Ok(found);
         }
         let policy = self.policy.name.as_str();
-        let others = if unmade { Vec::new() } else { store.folders("")? };
-        let mut others = others.into_iter().filter_map(|folder| read(store, &folder).ok().flatten());
-        if let Some(other) = others.find(|about| about.system_identifier == cluster) {
+        let folders = if unmade { Vec::new() } else { store.folders("")? };
+        let mut all = folders.into_iter().filter_map(|folder| read(store, &folder).ok().flatten());
+        if let Some(other) = all.find(|about| about.system_identifier == cluster) {
             return Err(SiteFault::new(
                 format!(
                     "{} holds this cluster's backups already, as repository `{}` of the policy `{}`",

@@ -3,10 +3,10 @@
 use super::fault::WalFaultKind;
 use super::{Place, WalFault};
 use crate::format::codec::Codec;
-use crate::format::seal::{BadHeader, Header, MAX_HEADER};
 use crate::format::signature::Writers;
 use crate::format::stamp::{Signed, Stamp};
 use crate::inventory::SystemIdentifier;
+use crate::pipeline;
 use crate::units::{Key, WalFile};
 
 /// All the ways in which a file of the log may be stored; the usual one first.
@@ -26,21 +26,8 @@ pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<O
 
 /// The stamp of an object, and how many bytes its header has. Readable without any key; one small ranged get.
 pub fn read_stamp(place: &Place, key: &Key, size: u64) -> Result<(Signed, u64), WalFault> {
-    let (_, _, encrypted) = Codec::of_name(key.file_name());
-    let unreadable = |what: &dyn std::fmt::Display| WalFault::damaged(key, what);
-    let mut length = 4096;
-    loop {
-        let bytes = place.store.get_range(key, 0..size.min(length))?;
-        if !encrypted {
-            let (signed, header) = Signed::skippable(&bytes).map_err(|error| unreadable(&error))?;
-            return Ok((signed, header as u64));
-        }
-        match Header::parse(&bytes) {
-            Ok(header) => return Ok((Signed::among(&header.stanzas).map_err(|error| unreadable(&error))?, header.length as u64)),
-            Err(BadHeader::Short) if length < size && length < MAX_HEADER as u64 => length *= 4,
-            Err(error) => return Err(unreadable(&error)),
-        }
-    }
+    let stamped = pipeline::read_stamp(&place.store, key, size)?;
+    Ok((stamped.signed, stamped.body_at as u64))
 }
 
 /// The stamp, once it is known that an accepted writer made it for this very file.

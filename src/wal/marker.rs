@@ -59,9 +59,26 @@ pub(super) struct Seen {
 
 impl Seen {
     /// The file still has this content, as far as its times can tell.
-    fn is_certainly(&self, now: &Identity) -> bool {
+    pub(super) fn is_certainly(&self, now: &Identity) -> bool {
         let settled = self.identity.modified_ns.max(self.identity.changed_ns) + SETTLED_NS < self.read_ns;
         settled && self.identity == *now
+    }
+
+    /// As it lies in a marker or a pass.
+    pub(super) fn words(&self) -> String {
+        let Identity { device, inode, size, modified_ns, changed_ns } = self.identity;
+        format!("{} {device} {inode} {size} {modified_ns} {changed_ns} {}", hex(&self.content), self.read_ns)
+    }
+
+    /// What [`Self::words`] wrote, and what follows it on the line.
+    pub(super) fn parse(line: &str) -> Option<(Seen, &str)> {
+        let mut words = line.splitn(8, ' ');
+        let mut word = || words.next();
+        let content = blake3::Hash::from_hex(word()?).ok()?.into();
+        let (device, inode, size) = (word()?.parse().ok()?, word()?.parse().ok()?, word()?.parse().ok()?);
+        let (modified_ns, changed_ns, read_ns) = (word()?.parse().ok()?, word()?.parse().ok()?, word()?.parse().ok()?);
+        let seen = Seen { identity: Identity { device, inode, size, modified_ns, changed_ns }, read_ns, content };
+        Some((seen, word().unwrap_or_default()))
     }
 }
 
@@ -81,6 +98,10 @@ impl Markers {
     /// `destinations` is [`super::destinations_digest`] of the policy as it is now.
     pub fn new(state: &Path, destinations: [u8; 32]) -> Markers {
         Markers { root: state.to_owned(), destinations }
+    }
+
+    pub(super) fn parts(&self) -> (&Path, &[u8; 32]) {
+        (&self.root, &self.destinations)
     }
 
     fn folder(&self, cluster: SystemIdentifier) -> PathBuf {
@@ -107,22 +128,17 @@ impl Markers {
     fn read(&self, cluster: SystemIdentifier, file: WalFile) -> Option<Seen> {
         let mut text = String::new();
         File::open(self.folder(cluster).join(file.to_string())).ok()?.take(MAX_MARKER).read_to_string(&mut text).ok()?;
-        let mut words = text.strip_suffix('\n')?.split(' ');
-        let mut word = || words.next();
-        if word()? != FIRST_WORD || word()? != hex(&self.destinations) {
+        let (first, rest) = text.strip_suffix('\n')?.split_once(' ')?;
+        let (destinations, seen) = rest.split_once(' ')?;
+        if first != FIRST_WORD || destinations != hex(&self.destinations) {
             return None;
         }
-        let content = blake3::Hash::from_hex(word()?).ok()?.into();
-        let (device, inode, size) = (word()?.parse().ok()?, word()?.parse().ok()?, word()?.parse().ok()?);
-        let (modified_ns, changed_ns, read_ns) = (word()?.parse().ok()?, word()?.parse().ok()?, word()?.parse().ok()?);
-        Some(Seen { identity: Identity { device, inode, size, modified_ns, changed_ns }, read_ns, content })
+        Seen::parse(seen).map(|(seen, _)| seen)
     }
 
     /// Only after every store that must have the file said that it does.
     pub(super) fn leave(&self, cluster: SystemIdentifier, file: WalFile, seen: &Seen) -> io::Result<()> {
-        let Identity { device, inode, size, modified_ns, changed_ns } = seen.identity;
-        let (destinations, content, read_ns) = (hex(&self.destinations), hex(&seen.content), seen.read_ns);
-        let text = format!("{FIRST_WORD} {destinations} {content} {device} {inode} {size} {modified_ns} {changed_ns} {read_ns}\n");
+        let text = format!("{FIRST_WORD} {} {}\n", hex(&self.destinations), seen.words());
         let folder = self.folder(cluster);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let beside = folder.join(format!(".{file}.{}", std::process::id()));

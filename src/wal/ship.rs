@@ -114,6 +114,7 @@ impl Run {
             (None, Some(object)) => self.put_new(place, object, known),
             (None, None) => large::put(self, place, plain, known),
         };
+        let done = done.and_then(|()| still_there(place));
         if let Err(fault) = &done
             && fault.may_pass()
         {
@@ -175,6 +176,15 @@ impl Run {
         let message = failed.iter().map(named).collect::<Vec<_>>().join("; ");
         WalFault::new(worst.kind, message, worst.hint.clone())
     }
+}
+
+/// A disk that was unmounted a moment ago leaves its mount point, and what was put there is not in the store. A bucket does not do that.
+fn still_there(place: &Place) -> Result<(), WalFault> {
+    if !place.store.url().starts_with("file:") || place.store.head(&place.repository.about())?.is_some() {
+        return Ok(());
+    }
+    let message = format!("{} went away while it was written to", place.store.url());
+    Err(WalFault::new(WalFaultKind::Store, message, "Is its disk mounted?"))
 }
 
 fn list(place: &Place, cluster: SystemIdentifier, files: &[WalFile]) -> Result<BTreeMap<WalFile, (Key, u64)>, WalFault> {

@@ -8,6 +8,7 @@ mod verify;
 
 pub use inventory::InventoryCommand;
 pub use list::List;
+pub use moments::{ago, span};
 pub use show::Show;
 pub use verify::Verify;
 

@@ -5,25 +5,29 @@ mod prefetch;
 mod push;
 mod settings;
 mod source;
+mod status;
 
 use clap::Subcommand;
 
 use super::exit::{Exit, Trouble};
+use super::terminal::Colour;
 
 /// PostgreSQL's write-ahead log: archive it, fetch it, see how far it reaches.
 #[derive(Debug, Subcommand)]
 pub enum Wal {
     Push(push::Push),
     Fetch(fetch::Fetch),
+    Status(status::Status),
     #[command(hide = true)]
     Prefetch(prefetch::Prefetch),
 }
 
 impl Wal {
-    pub fn run(&self) -> Result<Exit, Trouble> {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         match self {
             Wal::Push(command) => command.run(),
             Wal::Fetch(command) => command.run(),
+            Wal::Status(command) => command.run(colour),
             Wal::Prefetch(command) => command.run(),
         }
     }

@@ -8,7 +8,7 @@ use super::settings;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, tame};
-use crate::wal;
+use crate::wal::{self, Pass};
 
 /// Ship a file of the write-ahead log to the policy's stores: PostgreSQL's `archive_command`.
 ///
@@ -31,8 +31,13 @@ pub struct Push {
 impl Push {
     /// Never ends above 125: PostgreSQL would take its archiver down.
     pub fn run(&self) -> Result<Exit, Trouble> {
-        let policy = match self.here.read(Colour::Never) {
-            Ok(policy) => policy,
+        // Most calls end here: an earlier one has shipped the file already.
+        let pass = Pass::of(&self.here.state(), &self.here.path());
+        if pass.as_ref().and_then(Pass::show).is_some_and(|markers| markers.acknowledge(&self.file)) {
+            return Ok(Exit::Done);
+        }
+        let (policy, files) = match self.here.read_with_files(Colour::Never) {
+            Ok(read) => read,
             Err(trouble) => return Ok(self.refuse(&trouble.to_string(), trouble.hint().unwrap_or_default())),
         };
         let site = self.here.site(&policy);
@@ -40,14 +45,19 @@ impl Push {
             Ok(markers) => markers,
             Err(fault) => return Ok(self.refuse(&fault.message, &fault.hint)),
         };
-        // Most calls end here: an earlier one has shipped the file already.
+        if let Some(pass) = pass {
+            pass.issue(&files, &markers);
+        }
         if markers.acknowledge(&self.file) {
             return Ok(Exit::Done);
         }
         crate::world::signals::on_termination(|_| std::process::exit(1));
         let pushed = settings::for_push(&site, &self.file, markers).and_then(|settings| wal::push(settings, &self.file));
         match pushed {
-            Ok(_) => Ok(Exit::Done),
+            Ok(_) => {
+                settings::forget_failure(&site);
+                Ok(Exit::Done)
+            }
             Err(fault) => {
                 settings::note_failure(&site, &self.file, &fault);
                 Ok(self.refuse(&fault.message, &fault.hint))

@@ -109,6 +109,11 @@ pub(super) fn note_failure(site: &Site<'_>, file: &Path, fault: &WalFault) {
     let _ = write(&state(site).join("last-failure"), &line);
 }
 
+/// Something was archived since.
+pub(super) fn forget_failure(site: &Site<'_>) {
+    let _ = fs::remove_file(state(site).join("last-failure"));
+}
+
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
     files::replace(path, text.as_bytes()).map_err(|fault| std::io::Error::other(fault.message))

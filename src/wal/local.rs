@@ -1,0 +1,57 @@
+//! What waits on this host, and how long it still can.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::{data_directory, debt, ready};
+use crate::inventory::SystemIdentifier;
+use crate::units::{Instant, WalFile};
+
+/// The log on its way, as it is on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// In the order in which PostgreSQL will ask for them.
+    pub files: Vec<WalFile>,
+    pub bytes: u64,
+    /// When the oldest of them was last written.
+    pub since: Option<Instant>,
+    /// What copies are owed where the first store's word was enough: store, and how many files.
+    pub owed: Vec<(String, usize)>,
+    /// What is free where `pg_wal` lies, for who may write there.
+    pub free: Option<u64>,
+}
+
+/// Looks at a data directory and at this host's notes.
+pub fn waiting(data: &Path, state: &Path, cluster: SystemIdentifier) -> std::io::Result<Waiting> {
+    let wal = data.join("pg_wal");
+    let files = ready::ready(&wal)?;
+    let about: Vec<fs::Metadata> = files.iter().filter_map(|file| fs::metadata(wal.join(file.to_string())).ok()).collect();
+    let since: Option<SystemTime> = about.iter().filter_map(|about| about.modified().ok()).min();
+    let mut owed: Vec<(String, usize)> = Vec::new();
+    for (store, _) in debt::owed(state, cluster) {
+        match owed.iter_mut().find(|(of, _)| *of == store) {
+            Some((_, count)) => *count += 1,
+            None => owed.push((store, 1)),
+        }
+    }
+    owed.sort();
+    let free = rustix::fs::statvfs(&wal).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    Ok(Waiting {
+        bytes: about.iter().map(fs::Metadata::len).sum(),
+        since: since.and_then(|time| Instant::try_from(time).ok()),
+        files,
+        owed,
+        free,
+    })
+}
+
+/// A data directory is where we stand, or where the environment says.
+pub fn usual_data_directory() -> Option<std::path::PathBuf> {
+    let here = std::path::PathBuf::from(".");
+    let given = std::env::var_os("PGDATA").map(std::path::PathBuf::from);
+    [given, Some(here)]
+        .into_iter()
+        .flatten()
+        .find(|data| data.join("global/pg_control").is_file() && data_directory(&data.join("pg_wal/x")).is_some())
+}

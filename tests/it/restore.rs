@@ -1,0 +1,9 @@
+//! Recovery, from a real cluster's backup and log to a real server again.
+
+mod delta;
+mod kinds;
+mod refusals;
+mod rig;
+mod targets;
+mod timelines;
+mod without_us;

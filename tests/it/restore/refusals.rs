@@ -1,0 +1,100 @@
+//! What is refused, and what it says.
+
+use std::fs;
+
+use seawall::format::signature::{BACKUP, SigningKey};
+
+use super::rig::{Rig, flip, objects};
+use crate::clusters::{Options, Version};
+
+#[test]
+fn what_is_not_there_or_not_right_is_named() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    let early = rig.cluster.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'");
+    let id = rig.backup();
+    rig.load(5);
+    rig.archive();
+    rig.load(5);
+    rig.archive();
+    fs::create_dir(rig.path("full")).expect("a directory");
+    fs::write(rig.path("full/letter"), "dear").expect("a file");
+    rig.write("other.txt", age::secrecy::ExposeSecret::expose_secret(&age::x25519::Identity::generate().to_string()));
+    let other = rig.path("other.txt");
+    let refused = |name: &str, words: &[&str], said: &[&str]| {
+        let answer = rig.restore(name, words);
+        assert_ne!(answer.code, 0, "{words:?}");
+        for word in said {
+            assert!(answer.err.contains(word), "{words:?}: no `{word}` in\n{}", answer.err);
+        }
+        assert!(name == "data" || !rig.path(name).join("global").exists(), "{words:?}");
+    };
+    refused("r", &["--to", &early], &["before the end of the oldest backup"]);
+    refused("r", &["--to", "2099-01-01T00:00:00Z"], &["future"]);
+    refused("r", &["--to", "yesterday"], &["is not a time"]);
+    refused("r", &["--backup", "20200101T000000Z-00000000"], &["is not in this store"]);
+    refused("r", &["--timeline", "9"], &["timeline 9 is not in this store"]);
+    refused("r", &["--store", "moon"], &["no store `moon`"]);
+    refused("nowhere/r", &[], &["no parent directory"]);
+    refused("full", &["--delta"], &["not a data directory"]);
+    refused("data", &["--delta"], &["a server runs in"]);
+    refused("r", &["--identity", other.to_str().expect("text")], &["none of the identities opens it", "policy names now"]);
+    refused("r", &["--start-with", "/nonexistent"], &["no `postgres`"]);
+    refused("r", &["--tablespace", "4711=/x"], &["no tablespace `4711`"]);
+
+    // A segment is missing between the backup and the target.
+    let segments: Vec<_> =
+        objects(&rig.path("store"), "/00000001/").into_iter().filter(|path| !path.to_string_lossy().contains(".backup")).collect();
+    let missing = &segments[segments.len() - 2];
+    let kept = fs::read(missing).expect("a segment");
+    fs::remove_file(missing).expect("gone");
+    refused("r", &[], &["has a gap"]);
+    fs::write(missing, kept).expect("back again");
+
+    // A part with one bit changed, and an object that is gone.
+    let part = &objects(&rig.path("store"), "part-00001.tar")[0];
+    let whole = fs::read(part).expect("a part");
+    flip(part);
+    let answer = rig.restore("damaged", &[]);
+    assert!(answer.code == 1 && answer.err.contains("part-00001.tar"), "{}", answer.err);
+    assert!(!rig.path("damaged/global/pg_control").exists());
+    fs::remove_file(part).expect("gone");
+    refused("r", &[], &["part-00001.tar", "is not in the store"]);
+    fs::write(part, whole).expect("back again");
+
+    // Somebody who has the bucket and the public keys signs a changed descriptor with a key of his own.
+    let descriptor =
+        objects(&rig.path("store"), &format!("{id}.json")).into_iter().find(|path| path.extension().is_some_and(|end| end == "json"));
+    let descriptor = descriptor.expect("a descriptor");
+    let changed = fs::read_to_string(&descriptor).expect("text").replace("\"files\": ", "\"files\": 1");
+    fs::write(&descriptor, &changed).expect("changed");
+    refused("r", &[], &["no complete physical backup", "not believed", &id, "does not belong to it"]);
+    let theirs = SigningKey::generate("mallory").expect("a key").sign_armored(BACKUP, changed.as_bytes()).expect("signed");
+    fs::write(descriptor.with_extension("json.sig"), theirs).expect("forged");
+    refused("r", &[], &["not believed", &id, "does not accept"]);
+    fs::remove_file(descriptor.with_extension("json.sig")).expect("gone");
+    refused("r", &[], &["not believed", "it is not signed"]);
+}
+
+#[test]
+fn nobody_is_asked_and_nothing_is_done() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.archive();
+    let target = rig.path("r");
+    let said = rig.seawall(&["restore", "--target", target.to_str().expect("text")]);
+    assert_eq!(said.code, 1);
+    for word in ["Restore of `shop`", "backup", "recovery.signal", "archive_command = ''", "restore_command"] {
+        assert!(said.out.contains(word), "{word}: {}", said.out);
+    }
+    assert!(said.err.contains("--yes") && !target.exists(), "{}", said.err);
+    // A hook that fails stops it before anything is touched.
+    let policy = fs::read_to_string(rig.path("policy.yaml")).expect("a policy");
+    rig.write(
+        "policy.yaml",
+        &format!("{policy}\nhooks: {{ before_restore: {{ run: [sh, -c, \"echo $SEAWALL_DIRECTORY >&2; exit 3\"] }} }}\n"),
+    );
+    let said = rig.restore("r", &[]);
+    assert!(said.code == 1 && said.err.contains("hooks.before_restore") && !target.exists(), "{}", said.err);
+}

@@ -1,0 +1,59 @@
+//! A recovery after a recovery: three timelines in one repository.
+
+use super::rig::Rig;
+use crate::clusters::{Options, StopMode, Version};
+
+#[test]
+fn one_after_the_other() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(20);
+    let (first, rows_first) = (rig.after_row(10), rig.hash(10));
+    rig.archive();
+    rig.cluster.stop(StopMode::Fast);
+
+    let second = rig.bring_back("second", &["--to", &first]);
+    assert_eq!(second.hash(), rows_first);
+    release(&rig, &second);
+    second.sql("insert into series (v) select 'second ' || n from generate_series(1, 5) n");
+    let (at_second, rows_second) = (moment(&second), second.hash());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    second.sql("insert into series (v) values ('not wanted')");
+    archive(&second);
+    second.stop();
+
+    let third = rig.bring_back("third", &["--to", &at_second]);
+    assert_eq!((third.hash(), third.report["reached"]["timeline"].as_u64()), (rows_second, Some(3)));
+    release(&rig, &third);
+    third.sql("insert into series (v) values ('third')");
+    let rows_third = third.hash();
+    archive(&third);
+    third.stop();
+
+    let newest = rig.bring_back("newest", &["--latest"]);
+    assert_eq!((newest.hash(), newest.report["timeline"].as_u64()), (rows_third, Some(3)));
+    newest.stop();
+    // The end of the first timeline is reached by naming it.
+    let old = rig.bring_back("old", &["--latest", "--timeline", "1"]);
+    assert_eq!(old.sql("select count(*), max(v) filter (where v like 'second%') from series"), "20|");
+}
+
+fn release(rig: &Rig, restored: &super::rig::Restored) {
+    let data = restored.data.to_str().expect("text");
+    for _ in 0..2 {
+        let said = rig.seawall(&["release", "--target", data, "--wait", "60s"]);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        assert!(said.out.contains("released"), "{}", said.out);
+    }
+}
+
+fn moment(restored: &super::rig::Restored) -> String {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    restored.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'")
+}
+
+fn archive(restored: &super::rig::Restored) {
+    let segment = restored.sql("select pg_walfile_name(pg_switch_wal())");
+    restored.wait_until(&format!("coalesce(last_archived_wal, '') >= '{segment}' from pg_stat_archiver"));
+}

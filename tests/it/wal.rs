@@ -1,0 +1,12 @@
+//! `seawall wal`: what PostgreSQL is told, and what lies in the stores then.
+
+mod ahead;
+mod archiving;
+mod damage;
+mod kills;
+mod large;
+mod recovering;
+mod room;
+mod same_name;
+mod status;
+mod stores;

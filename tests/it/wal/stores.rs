@@ -1,0 +1,115 @@
+//! Stores that are not there: nothing is acknowledged that is not where it must be, and nothing is called absent that was not looked for.
+
+use std::fs;
+
+use super::room::{Room, done, name, ready, segment};
+
+#[test]
+fn with_two_stores_both_must_have_it() {
+    let room = Room::new();
+    room.policy("both", &["one", "two"], "");
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    // A file where the store's folder should be.
+    fs::write(room.path("two"), "").expect("written");
+    let run = room.push(&data, "both", &name(1));
+    assert!(run.code == Some(1) && run.stderr.contains("store `two`"), "{run:?}");
+    assert!(run.stderr.contains("PostgreSQL keeps it and tries again"), "{run:?}");
+    assert!(room.object("one", &name(1)).is_some());
+    fs::remove_file(room.path("two")).expect("removed");
+    assert_eq!(room.push(&data, "both", &name(1)).code, Some(0));
+    let (one, two) = (room.object("one", &name(1)), room.object("two", &name(1)));
+    assert!(one.is_some() && two.is_some());
+}
+
+#[test]
+fn where_the_first_is_enough_the_others_get_it_later() {
+    let room = Room::new();
+    room.policy("first", &["one", "two"], ", acknowledged_by: first");
+    let data = room.data("data");
+    fs::write(room.path("two"), "").expect("written");
+    for number in 1..=3 {
+        ready(&data, &name(number), &segment(number, 1, 7));
+        assert_eq!(room.push(&data, "first", &name(number)).code, Some(0));
+        done(&data, &name(number));
+        fs::remove_file(data.join("pg_wal").join(name(number))).expect("recycled");
+    }
+    fs::remove_file(room.path("two")).expect("removed");
+    ready(&data, &name(4), &segment(4, 1, 7));
+    assert_eq!(room.push(&data, "first", &name(4)).code, Some(0));
+    assert_eq!(room.objects("two").len(), 4);
+    fs::remove_dir_all(room.path("one")).expect("removed");
+    for number in 1..=4 {
+        let (run, got) = room.fetch(&data, "first", &name(number), &[]);
+        assert_eq!((run.code, got), (Some(0), Some(segment(number, 1, 7))), "{}", run.stderr);
+    }
+    // The first store is the one that must have it.
+    ready(&data, &name(5), &segment(5, 1, 7));
+    let run = room.push(&data, "first", &name(5));
+    assert!(run.code == Some(1) && run.stderr.contains("store `one`"), "{run:?}");
+}
+
+#[test]
+fn a_store_that_vanished_is_not_begun_anew() {
+    let room = Room::new();
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    assert_eq!(room.push(&data, "one", &name(1)).code, Some(0));
+    done(&data, &name(1));
+    fs::rename(room.path("one"), room.path("away")).expect("moved");
+    ready(&data, &name(2), &segment(2, 1, 7));
+    for mounted in [false, true] {
+        if mounted {
+            // The mount point is there, and its disk is not.
+            fs::create_dir(room.path("one")).expect("a folder");
+        }
+        let run = room.push(&data, "one", &name(2));
+        assert!(run.code == Some(1) && run.stderr.contains("mounted?"), "{run:?}");
+        let (run, got) = room.fetch(&data, "one", &name(1), &[]);
+        assert_eq!((run.code, got), (Some(200), None), "{}", run.stderr);
+        let (run, got) = room.fetch(&data, "one", &name(9), &["--standby"]);
+        assert_eq!((run.code, got), (Some(1), None), "{}", run.stderr);
+        assert!(run.stderr.contains("could not be fetched"), "{run:?}");
+        assert!(room.objects("one").is_empty());
+    }
+    fs::remove_dir(room.path("one")).expect("removed");
+    fs::rename(room.path("away"), room.path("one")).expect("moved");
+    assert_eq!(room.push(&data, "one", &name(2)).code, Some(0));
+}
+
+#[test]
+fn absent_is_what_every_store_was_asked_for() {
+    let room = Room::new();
+    room.policy("both", &["one", "two"], "");
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    ready(&data, &format!("{}.partial", name(2)), &segment(2, 1, 7));
+    assert_eq!(room.push(&data, "both", &name(1)).code, Some(0));
+    for file in [&name(3), "00000002.history"] {
+        let (run, _) = room.fetch(&data, "both", file, &[]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""), "{file}");
+    }
+    let (run, _) = room.fetch(&data, "both", &name(2), &[]);
+    assert!(run.code == Some(1) && run.stderr.contains(&format!("{}.partial", name(2))), "{run:?}");
+    fs::rename(room.path("two"), room.path("away")).expect("moved");
+    let (run, _) = room.fetch(&data, "both", &name(3), &[]);
+    assert_eq!(run.code, Some(200), "{run:?}");
+    // What one of them has is there, whatever the other one says.
+    let (run, got) = room.fetch(&data, "both", &name(1), &[]);
+    assert_eq!((run.code, got), (Some(0), Some(segment(1, 1, 7))), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_that_is_wrong_on_the_command_line_looks_like_absent() {
+    let room = Room::new();
+    let data = room.data("data");
+    for words in [&["fetch"][..], &["fetch", "junk", "pg_wal/got"], &["fetch", &name(1), "pg_wal/got", "--patience", "soon"]] {
+        let run = room.run(&data, "one", words);
+        assert_eq!(run.code, Some(200), "{run:?}");
+    }
+    let run = room.run(&data, "no-such-policy", &["fetch", &name(1), "pg_wal/got"]);
+    assert_eq!(run.code, Some(200), "{run:?}");
+    fs::remove_file(data.join("global/pg_control")).expect("removed");
+    let (run, _) = room.fetch(&data, "one", &name(1), &[]);
+    assert_eq!(run.code, Some(200), "{run:?}");
+}
