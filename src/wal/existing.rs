@@ -1,5 +1,7 @@
 //! What a store has already: which name a file lies under, and what its stamp says.
 
+use std::ops::ControlFlow;
+
 use super::fault::WalFaultKind;
 use super::{Place, WalFault};
 use crate::format::codec::Codec;
@@ -15,13 +17,38 @@ const FORMS: [(Codec, bool); 6] =
 
 /// Where a file of the log lies and how large the object is; `None` when it is known to be absent, in whatever form.
 pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<Option<(Key, u64)>, WalFault> {
-    for (codec, encrypted) in FORMS {
-        let key = place.repository.wal(cluster, file, codec, encrypted);
-        if let Some(meta) = place.store.head(&key)? {
-            return Ok(Some((meta.key, meta.size)));
-        }
+    let (usual, others) = FORMS.split_first().expect("there are six");
+    let key = |(codec, encrypted): &(Codec, bool)| place.repository.wal(cluster, file, *codec, *encrypted);
+    if let Some(meta) = place.store.head(&key(usual))? {
+        return Ok(Some((meta.key, meta.size)));
     }
-    Ok(None)
+    // A directory answers at once; elsewhere one list of the folder is cheaper than five questions.
+    if place.store.url().starts_with("file:") {
+        for form in others {
+            if let Some(meta) = place.store.head(&key(form))? {
+                return Ok(Some((meta.key, meta.size)));
+            }
+        }
+        return Ok(None);
+    }
+    let mut found = None;
+    place.store.list_each(&folder(place, cluster, file), &mut |meta| {
+        if place.repository.wal_object(&meta.key) == Some((cluster, file)) {
+            found = Some((meta.key, meta.size));
+        }
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
+/// Where a file of the log lies, with others.
+pub(super) fn folder(place: &Place, cluster: SystemIdentifier, file: WalFile) -> String {
+    match file {
+        WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
+            place.repository.log_prefix(cluster, segment)
+        }
+        WalFile::History(_) => format!("{}/history", place.repository.wal_prefix(cluster)),
+    }
 }
 
 /// The stamp of an object, and how many bytes its header has. Readable without any key; one small ranged get.
