@@ -21,7 +21,7 @@ use crate::pipeline::backup::Progress;
 use crate::units::{Bytes, Instant, Lsn, Name, Period};
 use crate::world::signals;
 
-/// Takes a backup now, by a job of the policy.
+/// Take a backup now, by a job of the policy.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -39,8 +39,9 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall backup nightly                 take a backup now
-  seawall list                           the backups in the stores, and how far each can be rolled forward
+  seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
+  seawall restore --to TIME --target DIR the cluster as it was at that moment
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -62,22 +63,21 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    Explain(explain::Explain),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Backup(backup::Backup),
+    #[command(subcommand)]
+    Wal(wal::Wal),
     List(repository::List),
     Show(repository::Show),
     Verify(repository::Verify),
+    Restore(Box<restore::Restore>),
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
     #[command(subcommand)]
     Key(key::Key),
-    Explain(explain::Explain),
-    Restore(Box<restore::Restore>),
-    #[command(name = "release")]
-    Release(release::ReleaseCommand),
-    #[command(subcommand)]
-    Policy(policy::Policy),
-    #[command(subcommand)]
-    Wal(wal::Wal),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),

@@ -49,6 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
     let server = Running::find(release)?;
     let control = server.control()?;
+    server.can_keep_state(site)?;
     server.wait_until_promoted(say)?;
     let timeline = server.timeline()?;
     say(&format!("it is a server of its own, on timeline {timeline}"));
@@ -84,6 +85,16 @@ impl<'r> Running<'r> {
         let about = fs::metadata(directory).map_err(|error| RestoreFault::new(format!("`{}`: {error}", directory.display()), ""))?;
         let owner = rustix::process::geteuid().is_root().then_some(Owner { uid: about.uid(), gid: about.gid() });
         Ok(Running { release, owner })
+    }
+
+    /// The server itself archives: what Seawall keeps between two segments must be its own.
+    fn can_keep_state(&self, site: &Site<'_>) -> Result<(), RestoreFault> {
+        let (Some(owner), Ok(about)) = (self.owner, fs::metadata(site.state())) else { return Ok(()) };
+        if about.uid() == owner.uid {
+            return Ok(());
+        }
+        let message = format!("the state directory `{}` does not belong to the server's account, which archives", site.state().display());
+        Err(RestoreFault::new(message, "Give it away with `chown -R`, or name another one with `--state`."))
     }
 
     fn control(&self) -> Result<Control, RestoreFault> {

@@ -2,6 +2,6 @@
 
 mod broken_off;
 mod damage;
-mod rig;
+pub mod rig;
 mod under_load;
 mod ways;

@@ -4,3 +4,4 @@ mod fixture;
 mod keys;
 mod look;
 mod prove;
+mod real;

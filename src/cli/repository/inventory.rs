@@ -18,7 +18,7 @@ use crate::site::Site;
 use crate::units::{Instant, Name};
 use crate::world::{clock, files, parallel};
 
-/// The world as observed.
+/// Write down what lies in the stores, for `plan` and `diff`.
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
     Export(Export),

@@ -200,10 +200,10 @@ fn until(found: &Found<'_>) -> Result<Until, String> {
 
 /// The command that restores it to the newest moment it leads to.
 fn restore(found: &Found<'_>, policy: &Policy, until: &Result<Until, String>) -> String {
-    let from = format!("seawall restore --store {} --backup {}", found.store, found.descriptor.id);
+    let from = format!("seawall restore --target DIRECTORY --store {} --backup {}", found.store, found.descriptor.id);
     match until {
         Ok(Until::Moment { at, .. }) => format!("{from} --to '{}'", with_zone(*at, &policy.zone)),
-        Ok(Until::ItsEnd { .. }) | Err(_) => format!("{from} --to immediate"),
+        Ok(Until::ItsEnd { .. }) | Err(_) => format!("{from} --immediate"),
     }
 }
 

@@ -125,6 +125,9 @@ struct Way {
     /// The same, with the programs in this directory.
     #[arg(long, value_name = "DIR")]
     start_with: Option<PathBuf>,
+    /// Request what lies in an archive class, to be readable for so many days, and end; run it again when it is there.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
+    thaw: Option<u32>,
     /// How many files are worked on at once [default: as many as there are processors, at most 8].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
@@ -233,8 +236,11 @@ impl Restore {
             Format::Human => print(&shown)?,
             Format::Json => eprint!("{shown}"),
         }
-        if !plan.frozen.keys.is_empty() {
-            return Err(text::frozen(plan));
+        if !plan.frozen.is_none() {
+            if let Some(days) = self.way.thaw {
+                restore::thaw(plan, days)?;
+            }
+            return Err(text::frozen(plan, self.way.thaw));
         }
         if self.way.yes {
             return Ok(None);

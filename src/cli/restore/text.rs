@@ -94,10 +94,18 @@ fn duration(plan: &RestorePlan) -> String {
 }
 
 /// What must be requested before anything can be read.
-pub(super) fn frozen(plan: &RestorePlan) -> Trouble {
+pub(super) fn frozen(plan: &RestorePlan, requested: Option<u32>) -> Trouble {
     let frozen = &plan.frozen;
-    let thaw = "Request them from the store (S3: `restore-object`; Azure: change the tier) and run this again when they are there, or restore from another store.";
-    Trouble::failed(format!("{} objects ({}) lie in an archive class and cannot be read now", frozen.keys.len(), size(frozen.bytes)), thaw)
+    let count = frozen.asleep.len() + frozen.underway;
+    let message = format!("{count} objects ({}) lie in an archive class and cannot be read now", size(frozen.bytes));
+    let hint = match (requested, frozen.asleep.len()) {
+        (None, asleep) if asleep > 0 => {
+            format!("`--thaw DAYS` requests the {asleep} that nobody has asked for; it takes hours. Or restore from another store.")
+        }
+        (Some(days), asleep) if asleep > 0 => format!("{asleep} were requested, for {days} days; run it again when they are there."),
+        _ => "All of them are on their way: run it again later.".to_owned(),
+    };
+    Trouble::failed(message, hint)
 }
 
 pub(super) fn following(plan: &RestorePlan, following: &Following) -> String {

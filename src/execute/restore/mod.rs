@@ -24,7 +24,7 @@ pub use act::{carry_out, hook};
 pub use choose::Chosen;
 pub use fault::RestoreFault;
 pub use hooks::run as run_hook;
-pub use plan::{Estimate, Frozen, RestorePlan, plan};
+pub use plan::{Estimate, Frozen, RestorePlan, plan, thaw};
 pub use private::open_private;
 pub use report::{Phases, Reached, Report, State};
 pub use request::{Action, FetchCommand, Remapped, Request, Standby, TimelineChoice, Which};

@@ -14,7 +14,7 @@ use crate::pipeline::restore::{Extras, Ground, Names, Source};
 use crate::pipeline::{PipelineFault, RangedObject};
 use crate::policy::model::Encryption;
 use crate::site::Site;
-use crate::store::Meta;
+use crate::store::{Meta, Thaw};
 use crate::units::{Instant, SegmentSize};
 
 /// A restore that is known to be possible as far as can be known without doing it.
@@ -51,8 +51,17 @@ pub struct Estimate {
 /// Objects that must be requested and waited for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frozen {
-    pub keys: Vec<crate::units::Key>,
+    /// Nobody has asked for them.
+    pub asleep: Vec<crate::units::Key>,
+    /// Asked for, and on their way.
+    pub underway: usize,
     pub bytes: u64,
+}
+
+impl Frozen {
+    pub fn is_none(&self) -> bool {
+        self.asleep.is_empty() && self.underway == 0
+    }
 }
 
 pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePlan, RestoreFault> {
@@ -60,13 +69,13 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
     let identities = identities(site, &request)?;
     let chosen = choose(site, &request, &identities, now)?;
     let frozen = inspect_objects(&chosen)?;
-    if frozen.keys.is_empty() {
+    if frozen.is_none() {
         can_open(site, &chosen, &identities)?;
     }
     let directory = directory::examine(&request, &chosen.descriptor)?;
     let tablespaces = tablespaces::places(&request, &chosen.private.tablespaces)?;
     let ground = Ground { root: request.directory.clone(), tablespaces: tablespaces.clone(), owner: directory.owner };
-    let extras = if directory.standing == Standing::Empty || !frozen.keys.is_empty() {
+    let extras = if directory.standing == Standing::Empty || !frozen.is_none() {
         None
     } else {
         let source = Source::of(&chosen.store, &chosen.repository, &chosen.descriptor, &identities)?;
@@ -123,14 +132,30 @@ fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
                 let message = format!("{key} is damaged: it has {} bytes instead of {}", meta.size, object.size);
                 return Err(RestoreFault::new(message, "Restore from another copy: `--store NAME`, or another `--backup`."));
             }
-            Some(meta) if meta.frozen => {
-                frozen.bytes += meta.size;
-                frozen.keys.push(key);
-            }
+            // It keeps its class while it is thawed: only the store knows whether it can be read.
+            Some(meta) if meta.frozen => match chosen.store.thaw_state(&key)? {
+                Some(Thaw::Readable) => {}
+                Some(Thaw::Underway) => {
+                    frozen.underway += 1;
+                    frozen.bytes += meta.size;
+                }
+                Some(Thaw::Frozen) | None => {
+                    frozen.bytes += meta.size;
+                    frozen.asleep.push(key);
+                }
+            },
             Some(_) => {}
         }
     }
     Ok(frozen)
+}
+
+/// Asks the store for everything that lies in an archive class. Asked for again it is no fault.
+pub fn thaw(plan: &RestorePlan, days: u32) -> Result<(), RestoreFault> {
+    for key in &plan.frozen.asleep {
+        plan.chosen.store.thaw(key, days)?;
+    }
+    Ok(())
 }
 
 /// Whether the identity opens the data: known before anything is overwritten.

@@ -57,6 +57,11 @@ pub(super) fn is_database(directory: &str) -> bool {
     }
 }
 
+/// `pg_tblspc/16401`: a tablespace, in which each major version has a directory of its own.
+pub(super) fn is_tablespace(directory: &str) -> bool {
+    directory.strip_prefix("pg_tblspc/").is_some_and(|oid| !oid.contains('/'))
+}
+
 /// A relation's file: its number and fork, and which of its files it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RelationFile<'n> {

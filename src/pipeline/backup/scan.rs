@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::PipelineFault;
-use super::leave_out::{is_database, is_emptied, is_left_out, is_temporary, relation_file, stays_in_emptied, unlogged};
+use super::leave_out::{is_database, is_emptied, is_left_out, is_tablespace, is_temporary, relation_file, stays_in_emptied, unlogged};
 use super::listing::{About, Listing, TooMany};
 use crate::format::control;
 use crate::format::tarball::Owner;
@@ -21,13 +21,17 @@ const MAX_DEPTH: usize = 32;
 pub fn scan(root: &Path) -> Result<Listing, PipelineFault> {
     let at = |error: io::Error| PipelineFault::file(format!("reading the data directory {}", root.display()), error);
     let about = std::fs::metadata(root).map_err(at)?;
-    let mut scan = Scan { root, listing: Listing::of(Owner { uid: about.uid(), gid: about.gid() }) };
+    let version = std::fs::read_to_string(root.join("PG_VERSION")).map_err(at)?;
+    let own = format!("PG_{}_", version.trim());
+    let mut scan = Scan { root, own, listing: Listing::of(Owner { uid: about.uid(), gid: about.gid() }) };
     scan.directory("", 0)?;
     Ok(scan.listing)
 }
 
 struct Scan<'r> {
     root: &'r Path,
+    /// How this major version's directory in a tablespace begins: clusters of several versions may share one.
+    own: String,
     listing: Listing,
 }
 
@@ -56,7 +60,7 @@ impl Scan<'_> {
         let number = self.listing.directory(path).map_err(|many| self.too_many(many))?;
         let mut below = Vec::new();
         for name in &names {
-            if is_left_out(path, name) || is_of_the_moment(path, name, &unlogged) {
+            if is_left_out(path, name) || is_of_the_moment(path, name, &unlogged) || (is_tablespace(path) && !name.starts_with(&self.own)) {
                 continue;
             }
             let full = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };

@@ -111,7 +111,7 @@ struct Walk<'w> {
 
 /// What a restore itself puts there, or what belongs to the file system.
 fn is_ours(path: &str) -> bool {
-    matches!(path, "lost+found" | "pg_wal" | "backup_manifest" | "pg_tblspc")
+    matches!(path, "seawall.restoring" | "lost+found" | "pg_wal" | "backup_manifest" | "pg_tblspc")
         || path == PG_CONTROL
         || path.starts_with("global/pg_control.")
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::rig::{Policy, Rig};
+use super::rig::{Backup, Policy, Rig};
 use crate::clusters::Version;
 
 fn slow() -> Policy {
@@ -97,4 +97,20 @@ fn log_that_does_not_come_is_waited_for_and_then_named() {
     let said = rig.refused(&[]);
     assert!(said.contains("of the log did not come to") && said.contains("pg_stat_archiver"), "{said}");
     assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+}
+
+#[test]
+fn two_at_once_do_no_harm() {
+    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 8MB/s".into(), ..Policy::default() });
+    rig.cluster.sql("create table t as select g from generate_series(1, 1000) g");
+    let child = underway(&rig);
+    let said = rig.refused(&[]);
+    assert!(said.contains("a backup of this cluster is running"), "{said}");
+    let second = rig.backup(&["--force"]);
+    let output = child.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let first = Backup(serde_json::from_slice(&output.stdout).expect("JSON"));
+    for backup in [first, second] {
+        assert_eq!(rig.restore(&backup).sql("select count(*) from t"), "1000");
+    }
 }

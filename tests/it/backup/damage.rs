@@ -10,11 +10,15 @@ use super::rig::{Policy, Rig};
 use crate::clusters::{Cluster, Options, StopMode, Version};
 
 fn spoil(rig: &Rig, block: u64) -> String {
+    overwrite(rig, block * 8192 + 5000, b"\xA5")
+}
+
+fn overwrite(rig: &Rig, at: u64, bytes: &[u8]) -> String {
     rig.cluster.sql("create table victim as select g, md5(g::text) from generate_series(1, 20000) g; checkpoint");
     let path = rig.cluster.sql("select pg_relation_filepath('victim')");
     rig.cluster.stop(StopMode::Fast);
     let file = OpenOptions::new().write(true).open(rig.cluster.data().join(&path)).expect("the relation");
-    file.write_all_at(b"\xA5", block * 8192 + 5000).expect("one byte");
+    file.write_all_at(bytes, at).expect("a few bytes");
     drop(file);
     rig.cluster.resume();
     path
@@ -37,6 +41,15 @@ fn a_damaged_page_ends_the_backup_where_the_policy_says_so() {
     let said = rig.refused(&[]);
     assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{said}");
     assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+}
+
+#[test]
+fn a_page_from_the_future_is_damaged_too() {
+    // Pages that changed since the backup began are the log's business, but none is from after its end.
+    let rig = Rig::new(Version::V15, &Policy::default());
+    let path = overwrite(&rig, 4 * 8192, &[0x7F; 8]);
+    let backup = rig.backup(&[]);
+    assert_eq!(backup.0["damage"]["blocks"], serde_json::json!([{ "path": path, "block": 4 }]));
 }
 
 #[test]

@@ -14,7 +14,9 @@ fn slow() -> Policy {
 /// Two accounts that always have the same together, a tablespace, a table that is not logged, all sorts of comings and goings.
 fn comes_back(version: Version, options: Options) {
     let rig = Rig::with(version, options, &slow());
-    rig.cluster.tablespace("elsewhere");
+    let space = rig.cluster.tablespace("elsewhere");
+    // Another major version's, as pg_upgrade leaves it.
+    rig.shell(&format!("mkdir -p {0}/PG_9.6_201608131/1 && echo x > {0}/PG_9.6_201608131/1/1", space.display()));
     rig.cluster.sql(
         "create table pairs (a int primary key, x bigint, y bigint) with (fillfactor = 50);
          insert into pairs select g, 500, 500 from generate_series(1, 20000) g;
@@ -50,6 +52,12 @@ fn comes_back(version: Version, options: Options) {
     assert_eq!(copy.sql("select count(*), sum(x), sum(y) from pairs") + &copy.sql("select max(n) from log"), expected);
     assert_eq!(copy.sql("select count(distinct md5) from there"), "20000");
     assert_eq!(copy.sql("select count(*) from fleeting"), "0");
+    let spaces = std::fs::read_dir(copy.folder())
+        .expect("its folder")
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("ts-"));
+    let versions: Vec<_> = spaces.flat_map(|space| std::fs::read_dir(space.path()).expect("a tablespace").flatten()).collect();
+    assert_eq!(versions.len(), 1, "{versions:?}");
     let descriptor = rig.descriptor(&backup);
     assert_eq!((descriptor.damage.pages, descriptor.label.as_deref()), (0, Some("under load")));
     assert!(descriptor.cluster.data_checksums && descriptor.position.start < descriptor.position.stop);

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use seawall::format::descriptor::Private;
+use seawall::format::seal::Identities;
+
 use super::rig::{Policy, Rig};
-use crate::clusters::{Cluster, Options, Version};
+use crate::clusters::{Cluster, Options, StopMode, Version};
 
 #[test]
 fn over_the_replication_protocol_the_same_objects_come_out() {
@@ -24,26 +27,90 @@ fn over_the_replication_protocol_the_same_objects_come_out() {
     }
 }
 
-#[test]
-fn from_a_standby_the_switch_is_asked_of_the_primary() {
-    let primary = Rig::new(Version::V15, &Policy::default());
+/// A standby of the rig's cluster, and the policy changed so that it is backed up.
+fn standby(primary: &Rig, physical: &str) -> Cluster {
     primary.cluster.sql("create table t as select g from generate_series(1, 10000) g");
     let standby = Cluster::standby_of(&primary.cluster, Options::default());
     standby.wait_until("exists (select from pg_class where relname = 't')");
     let own = standby.conninfo();
-    let data = standby.data();
-    let text = fs::read_to_string(primary.path("policy.yaml")).expect("the policy");
-    let text = text
-        .replace(&primary.cluster.data().display().to_string(), &data.display().to_string())
-        .replace("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}"))
-        .replace("physical: {  }", "physical: { from: standby }");
-    fs::write(primary.path("policy.yaml"), text).expect("the policy");
+    change(
+        primary,
+        &[
+            (&primary.cluster.data().display().to_string(), &standby.data().display().to_string()),
+            ("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}")),
+            ("physical: {  }", &format!("physical: {{ {physical} }}")),
+        ],
+    );
+    standby
+}
+
+fn change(rig: &Rig, replacements: &[(&str, &str)]) {
+    let mut text = fs::read_to_string(rig.path("policy.yaml")).expect("the policy");
+    for (from, to) in replacements {
+        assert!(text.contains(from), "{from} is not in {text}");
+        text = text.replace(from, to);
+    }
+    fs::write(rig.path("policy.yaml"), text).expect("the policy");
+}
+
+#[test]
+fn from_a_standby_the_switch_is_asked_of_the_primary() {
+    let primary = Rig::new(Version::V15, &Policy::default());
+    let _standby = standby(&primary, "from: standby");
     let backup = primary.backup(&[]);
     assert!(primary.descriptor(&backup).cluster.standby);
     primary.cluster.sql("insert into t values (0)");
     primary.archive_all();
     let copy = primary.restore(&backup);
     assert_eq!(copy.sql("select count(*) from t"), "10001");
+}
+
+#[test]
+fn a_promotion_ends_a_backup_from_a_standby() {
+    let primary = Rig::new(Version::V15, &Policy::default());
+    let standby = standby(&primary, "from: standby, read_limit: 5MB/s");
+    let child = primary.begin_backup();
+    standby.wait_until("exists (select from pg_stat_activity where application_name = 'seawall' and query like '%pg_control_checkpoint%')");
+    standby.promote();
+    let output = child.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("promoted"), "{said}");
+    assert!(primary.objects("data").is_empty() && primary.objects("backups").is_empty());
+}
+
+#[test]
+fn links_and_configuration_elsewhere() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    rig.cluster.sql("create table t as select g from generate_series(1, 1000) g");
+    rig.cluster.stop(StopMode::Fast);
+    rig.shell("mv data/pg_wal elsewhere && ln -s ../elsewhere data/pg_wal && mkdir logs && ln -s ../logs data/log");
+    rig.shell("mkdir etc && mv data/pg_hba.conf etc/hba.conf && echo 'work_mem = 5MB' > etc/more.conf");
+    let etc = rig.path("etc");
+    rig.cluster.add_conf(&format!("hba_file = '{0}/hba.conf'\ninclude '{0}/more.conf'", etc.display()));
+    rig.cluster.resume();
+    let backup = rig.backup(&[]);
+    let remarks = backup.0["remarks"].to_string();
+    assert!(remarks.contains("`log` is left out"), "{remarks}");
+    let descriptor = rig.descriptor(&backup);
+    let identities = fs::read(rig.path("identity.txt")).expect("an identity");
+    let identities = Identities::parse(&identities, None).expect("an identity");
+    let private = Private::open(&descriptor.private, &identities).expect("it opens");
+    let files = ["hba.conf", "more.conf"].map(|name| etc.join(name).display().to_string());
+    assert_eq!(private.config_files, files);
+    assert_eq!(private.settings["max_connections"], "30");
+    assert!(private.extensions["postgres"].contains_key("plpgsql"), "{private:?}");
+    let listed = rig.shell("age -d -i identity.txt store/try-*/data/*/config.tar.zst.age | zstd -dc | tar -t");
+    assert_eq!(listed, files.map(|file| file.trim_start_matches('/').to_owned()).join("\n"));
+    // The copy's own configuration names files of the original, which are still there.
+    assert_eq!(rig.restore(&backup).sql("select count(*) from t"), "1000");
+}
+
+#[test]
+fn a_store_on_the_cluster_s_own_disk_is_refused_unless_it_is_meant() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    change(&rig, &[(", other_device: false", "")]);
+    let said = rig.refused(&[]);
+    assert!(said.contains("is on the same device as the data directory"), "{said}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn show_says_all_of_one_backup() {
         "/var/lib/postgresql/16/main",
         "000000010000000000000002 (all there)",
         "part-00001.tar.zst.age",
-        "seawall restore --store main --backup 20261120T000200Z-aaaa --to '2026-11-20T00:09:00",
+        "seawall restore --target DIRECTORY --store main --backup 20261120T000200Z-aaaa --to '2026-11-20T00:09:00",
     ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }

@@ -1,6 +1,7 @@
 //! Into a directory that is not empty: only what differs.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ fn killed_and_done_again() {
         let mut restore = rig.command(&["restore", "--yes", "--delta", "--target", target.to_str().expect("text")]);
         let mut child = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
         std::thread::sleep(Duration::from_millis(wait));
-        kill(&rig, &mut child);
+        kill(&target, &mut child);
         if target.join("seawall.restoring").exists() {
             assert!(!target.join("global/pg_control").exists(), "what is not whole must not start");
         }
@@ -64,17 +65,27 @@ fn killed_and_done_again() {
     assert_eq!((restored.hash(), restored.sql("select count(*) from much")), (rows, "200000".into()));
 }
 
-/// Our program may run below another one that changes the account.
-fn kill(rig: &Rig, child: &mut std::process::Child) {
-    let parent = child.id();
-    let inner = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    for pid in inner.split_whitespace().chain([parent.to_string().as_str()]).filter_map(|pid| pid.parse().ok()) {
-        if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+/// Our program may run below another one that changes the account, and outlive it: everything that works on this folder ends.
+fn kill(folder: &Path, child: &mut std::process::Child) {
+    let folder = folder.to_str().expect("text");
+    loop {
+        let processes = fs::read_dir("/proc").expect("processes").flatten();
+        let numbered = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let ours: Vec<i32> = numbered
+            .filter(|pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(folder)))
+            .collect();
+        for pid in &ours {
+            if let Some(pid) = rustix::process::Pid::from_raw(*pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
         }
+        let _ = child.try_wait();
+        if ours.is_empty() {
+            let _ = child.wait();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
-    let _ = child.wait();
-    let _ = rig;
 }
 
 #[test]
