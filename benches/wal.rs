@@ -13,7 +13,6 @@ mod clusters {
     pub mod options;
     pub mod template;
     pub mod version;
-    pub use account::Account;
     pub use cluster::{Cluster, StopMode};
     pub use options::Options;
     pub use version::Version;

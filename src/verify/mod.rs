@@ -4,6 +4,7 @@
 //! A check that finds damage fails, and says which object; what could not be checked is said as well, because unknown is not fine.
 
 mod backup;
+mod claims;
 mod continuity;
 mod deep;
 mod report;
@@ -115,6 +116,7 @@ impl Ground<'_> {
             }
             work.extend(wal::folders(self)?);
             self.strays(seen)?;
+            claims::check(self)?;
         } else {
             work.extend(wal::of_backups(self, chosen)?);
         }
@@ -126,7 +128,7 @@ impl Ground<'_> {
     /// What lies where nothing of ours does, and what is left of backups that were not completed.
     fn strays(&self, seen: &Seen) -> Result<(), SiteFault> {
         use crate::inventory::BackupState;
-        const OURS: [&str; 6] = ["backups", "data", "wal", "pins", "leases", "hints"];
+        const OURS: [&str; 7] = ["backups", "data", "wal", "claims", "pins", "leases", "hints"];
         for folder in self.store.folders(self.repository.as_str())? {
             if !OURS.contains(&folder.as_str()) {
                 self.found.unchecked(format!("what lies below {}: this version does not know what it is", self.repository.prefix(&folder)));

@@ -1,5 +1,7 @@
 //! What a store has already: which name a file lies under, and what its stamp says.
 
+use std::ops::ControlFlow;
+
 use super::fault::WalFaultKind;
 use super::{Place, WalFault};
 use crate::format::codec::Codec;
@@ -15,13 +17,42 @@ const FORMS: [(Codec, bool); 6] =
 
 /// Where a file of the log lies and how large the object is; `None` when it is known to be absent, in whatever form.
 pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<Option<(Key, u64)>, WalFault> {
-    for (codec, encrypted) in FORMS {
-        let key = place.repository.wal(cluster, file, codec, encrypted);
-        if let Some(meta) = place.store.head(&key)? {
-            return Ok(Some((meta.key, meta.size)));
-        }
+    let (usual, others) = FORMS.split_first().expect("there are six");
+    let key = |(codec, encrypted): &(Codec, bool)| place.repository.wal(cluster, file, *codec, *encrypted);
+    if let Some(meta) = place.store.head(&key(usual))? {
+        return Ok(Some((meta.key, meta.size)));
     }
-    Ok(None)
+    // A directory answers at once; elsewhere one short list is cheaper than five questions.
+    if place.store.url().starts_with("file:") {
+        for form in others {
+            if let Some(meta) = place.store.head(&key(form))? {
+                return Ok(Some((meta.key, meta.size)));
+            }
+        }
+        return Ok(None);
+    }
+    let mut found = None;
+    let (folder, name) = (folder(place, cluster, file), file.to_string());
+    // Names that begin like this one: at most sixteen segments.
+    let before = Key::new(format!("{folder}/{}", &name[..name.len() - 1])).ok();
+    place.store.list_after(&folder, before.as_ref(), &mut |meta| {
+        if place.repository.wal_object(&meta.key) == Some((cluster, file)) {
+            found = Some((meta.key.clone(), meta.size));
+        }
+        let passed = meta.key.file_name() > name.as_str() && !meta.key.file_name().starts_with(&name);
+        if found.is_some() || passed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
+/// Where a file of the log lies, with others.
+pub(super) fn folder(place: &Place, cluster: SystemIdentifier, file: WalFile) -> String {
+    match file {
+        WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
+            place.repository.log_prefix(cluster, segment)
+        }
+        WalFile::History(_) => format!("{}/history", place.repository.wal_prefix(cluster)),
+    }
 }
 
 /// The stamp of an object, and how many bytes its header has. Readable without any key; one small ranged get.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::cluster::Plain;
-use super::existing::must_be_same;
+use super::existing::{folder, must_be_same};
 use super::fault::WalFaultKind;
 use super::marker::{Identity, Seen, hash, now_ns};
 use super::packer::{FRAME, Packer};
@@ -203,13 +203,4 @@ fn list(place: &Place, cluster: SystemIdentifier, files: &[WalFile]) -> Result<B
         })?;
     }
     Ok(there)
-}
-
-fn folder(place: &Place, cluster: SystemIdentifier, file: WalFile) -> String {
-    match file {
-        WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
-            place.repository.log_prefix(cluster, segment)
-        }
-        WalFile::History(_) => format!("{}/history", place.repository.wal_prefix(cluster)),
-    }
 }

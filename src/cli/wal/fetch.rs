@@ -58,10 +58,11 @@ impl Fetch {
             }
             Ok(Fetched::Absent { partial }) => {
                 if partial {
+                    // PostgreSQL does not ask for it by itself, and nobody may hand it over as if it were whole: docs/wal.md says when it is wanted.
+                    let name = &self.name;
                     say(&format!(
-                        "{} is in no store, but its beginning is, as {}.partial: the timeline ended within it; to recover to \
-                         its very end, fetch that file by hand and put it into pg_wal as {}",
-                        self.name, self.name, self.name
+                        "{name} is in no store, but its beginning is: the timeline ended within it; to recover to that very end, run \
+                         `seawall wal fetch {name}.partial pg_wal/{name}` before recovery"
                     ));
                 }
                 Ok(Exit::Failed)

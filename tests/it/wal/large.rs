@@ -33,6 +33,22 @@ fn larger_segments_go_in_pieces_and_keep_their_name() {
         fs::remove_file(data.join("pg_wal/archive_status").join(format!("{}.ready", name(number)))).expect("removed");
     }
     assert!(names(&room.path("one/.incoming")).is_empty());
+    // Claims are objects like others: known, and checked.
+    let verify = || {
+        let mut command = room.account.command(env!("CARGO_BIN_EXE_seawall"));
+        command.arg("verify").arg("--policy").arg(room.path("one.yaml")).arg("--state").arg(room.path("state"));
+        let output = command.output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (_, before) = verify();
+    assert!(!before.contains("claims"), "{before}");
+    let repository = names(&room.path("one")).into_iter().find(|name| name.starts_with("shop-")).expect("a repository");
+    let claim = room.path(&format!("one/{repository}/claims/{}/{}.claim", super::room::CLUSTER, name(4)));
+    let mut bytes = fs::read(&claim).expect("it is there");
+    bytes[60] ^= 1;
+    fs::write(&claim, bytes).expect("written");
+    let (code, after) = verify();
+    assert!(code != Some(0) && after.contains(&format!("{}.claim", name(4))), "{after}");
 }
 
 #[test]
