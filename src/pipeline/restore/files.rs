@@ -10,8 +10,6 @@ use crate::format::index::{Hash, Kind, Piece};
 
 /// Files that a worker keeps open: a large file's pieces come one after the other, small files come once.
 const OPEN_FILES: usize = 8;
-/// From this size on the kernel is asked to begin writing at once, so that the sync at the end finds little left to do.
-const WRITE_BACK: usize = 256 << 10;
 const MODES: u32 = 0o7777;
 
 /// The files that one worker has open.
@@ -59,13 +57,8 @@ impl<'g> Files<'g> {
             Kind::Directory => self.directory(piece, &path),
             Kind::File => {
                 let file = self.file(piece)?;
-                let written = file.write_all_at(bytes, piece.from).and_then(|()| {
-                    if bytes.len() >= WRITE_BACK {
-                        begin_write_back(file, piece.from, bytes.len());
-                    }
-                    // Whoever writes last sets it last.
-                    set_mtime(file, piece.mtime)
-                });
+                // Whoever writes last sets the time last.
+                let written = file.write_all_at(bytes, piece.from).and_then(|()| set_mtime(file, piece.mtime));
                 written.map_err(|error| fault(&path, error))
             }
         }
@@ -139,13 +132,6 @@ impl<'g> Files<'g> {
 
 pub(super) fn hash_of(bytes: &[u8]) -> Hash {
     Hash(*blake3::hash(bytes).as_bytes())
-}
-
-/// Not to forget the pages but to begin with writing them: that is what the kernel does first when it is told that they are not
-/// needed. Those that are still being written stay in memory. A file system that does not know it loses nothing.
-fn begin_write_back(file: &File, from: u64, length: usize) {
-    let length = std::num::NonZeroU64::new(length as u64);
-    let _ = rustix::fs::fadvise(file, from, length, rustix::fs::Advice::DontNeed);
 }
 
 fn set_mtime(file: &File, seconds: i64) -> io::Result<()> {

@@ -15,6 +15,7 @@
 mod extras;
 mod feed;
 mod files;
+mod flush;
 mod ground;
 mod parts;
 #[cfg(test)]
@@ -68,18 +69,26 @@ pub struct Restored {
 
 /// Puts every file of the backup in its place, all but `pg_control`.
 pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<Restored, PipelineFault> {
+    ground.make_directory(&ground.root)?;
     ground.disarm()?;
     let feed = Feed::new(source, how.delta);
     let fault: Mutex<Option<PipelineFault>> = Mutex::new(None);
+    let failed = |error: PipelineFault| {
+        feed.stop();
+        fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+    };
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..how.workers.max(1) {
-            scope.spawn(|| {
-                if let Err(error) = work::work(&feed, ground, how, progress) {
-                    feed.stop();
-                    fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
-                }
-            });
+        scope.spawn(|| flush::flush(ground, progress, &over).unwrap_or_else(&failed));
+        let workers: Vec<_> =
+            (0..how.workers.max(1)).map(|_| scope.spawn(|| work::work(&feed, ground, how, progress).unwrap_or_else(&failed))).collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                over.store(true, Ordering::Relaxed);
+                std::panic::resume_unwind(panic);
+            }
         }
+        over.store(true, Ordering::Relaxed);
     });
     if let Some(fault) = fault.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         return Err(fault);

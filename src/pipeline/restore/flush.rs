@@ -1,0 +1,31 @@
+//! Writing back while the workers go on, so that the sync at the end finds little left to do.
+//!
+//! On a thread of its own: a worker that asked the kernel itself would wait for the disk instead of opening the next frame.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Ground, PipelineFault, Progress};
+
+/// So much is written between two write-backs.
+const EVERY: u64 = 96 << 20;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Syncs the data directory's file system again and again until it is `over`. An error is the restore's error: the kernel reports it once,
+/// and the sync at the end would not hear of it again.
+pub(super) fn flush(ground: &Ground, progress: &Progress, over: &AtomicBool) -> Result<(), PipelineFault> {
+    let fault = |error| PipelineFault::file(format!("`{}` cannot be written", ground.root.display()), error);
+    let directory = File::open(&ground.root).map_err(fault)?;
+    let mut flushed = 0;
+    while !over.load(Ordering::Relaxed) {
+        let written = progress.written.load(Ordering::Relaxed);
+        if written - flushed < EVERY {
+            std::thread::park_timeout(LOOK_EVERY);
+            continue;
+        }
+        flushed = written;
+        rustix::fs::syncfs(&directory).map_err(|error| fault(error.into()))?;
+    }
+    Ok(())
+}
