@@ -152,8 +152,7 @@ impl Markers {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             // What an interrupted run was just writing has no marker's name, and is nobody's after a while.
-            let is_half_written = name.starts_with('.') && is_young(&entry);
-            if !is_ready(&name) && !is_half_written {
+            if !is_ready(&name) && (!name.starts_with('.') || !is_young(&entry)) {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -1,6 +1,6 @@
 //! `archive_command`: one file must be durable, and those that wait behind it may come along.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,8 @@ pub fn push(settings: Settings, path: &Path) -> Result<Pushed, WalFault> {
     let own = own(path)?;
     let wal = path.parent().unwrap_or(Path::new(".")).to_owned();
     let ready = ready(&wal).unwrap_or_default();
-    settings.markers.sweep(own.cluster, |name| name == own.file.to_string() || ready.iter().any(|file| file.to_string() == name));
+    let waited_for: HashSet<String> = ready.iter().chain([&own.file]).map(ToString::to_string).collect();
+    settings.markers.sweep(own.cluster, |name| waited_for.contains(name));
     let queue = queue(&own, &wal, &ready, &settings);
     let files: Vec<WalFile> = queue.iter().map(|plain| plain.file).collect();
     let workers = workers(&settings, &queue);

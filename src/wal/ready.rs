@@ -15,6 +15,6 @@ pub(super) fn ready(wal: &Path) -> io::Result<Vec<WalFile>> {
             files.push(file);
         }
     }
-    files.sort_by_key(|file: &WalFile| (!matches!(file, WalFile::History(_)), file.to_string()));
+    files.sort_by_cached_key(|file: &WalFile| (!matches!(file, WalFile::History(_)), file.to_string()));
     Ok(files)
 }

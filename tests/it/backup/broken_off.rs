@@ -17,11 +17,13 @@ fn slow() -> Policy {
 fn underway(rig: &Rig) -> Child {
     let child = rig.begin_backup();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while rig.cluster.sql("select count(*) from pg_stat_activity where application_name = 'seawall' and state = 'idle' and query like '%pg_backup_start%' or query like '%pg_control_checkpoint%' and application_name = 'seawall'") == "0" {
+    // The last that is asked before files are read.
+    let asked = "select count(*) from pg_stat_activity where application_name = 'seawall' and query like '%pg_file_settings%'";
+    while rig.cluster.sql(asked) == "0" {
         assert!(Instant::now() < deadline, "the backup does not begin");
         thread::sleep(Duration::from_millis(20));
     }
-    thread::sleep(Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(300));
     child
 }
 
