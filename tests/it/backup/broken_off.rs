@@ -18,7 +18,7 @@ fn underway(rig: &Rig) -> Child {
     let child = rig.begin_backup();
     let deadline = Instant::now() + Duration::from_secs(30);
     // The last that is asked before files are read.
-    let asked = "select count(*) from pg_stat_activity where application_name = 'seawall' and query like '%pg_file_settings%'";
+    let asked = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and query like '%from pg_file_settings%'";
     while rig.cluster.sql(asked) == "0" {
         assert!(Instant::now() < deadline, "the backup does not begin");
         thread::sleep(Duration::from_millis(20));

@@ -70,7 +70,7 @@ fn a_promotion_ends_a_backup_from_a_standby() {
     let primary = Rig::new(Version::V15, &Policy::default());
     let standby = standby(&primary, "from: standby, read_limit: 5MB/s");
     let child = primary.begin_backup();
-    standby.wait_until("exists (select from pg_stat_activity where application_name = 'seawall' and query like '%pg_file_settings%')");
+    standby.wait_until("exists (select from pg_stat_activity where pid <> pg_backend_pid() and query like '%from pg_file_settings%')");
     standby.promote();
     let output = child.wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&output.stderr);
