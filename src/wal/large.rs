@@ -66,7 +66,8 @@ fn upload(run: &Run, place: &Place, plain: &Plain, known: &Stamp, key: &Key) -> 
     let settings = &run.settings;
     let mut file = File::open(&plain.path).map_err(|error| of(&error))?;
     let mut pieces = Pieces::begin(place.store.upload(key)?);
-    let mut packer = Packer::new(settings.codec(), settings.lock(plain.file), &settings.signing, known, &mut pieces.rest)?;
+    let mut frame = Vec::new();
+    let mut packer = Packer::new(settings.codec(), settings.lock(plain.file), &settings.signing, known, &mut frame, &mut pieces.rest)?;
     let mut buffer = Vec::with_capacity(FRAME);
     loop {
         buffer.clear();

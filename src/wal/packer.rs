@@ -13,12 +13,20 @@ use crate::pipeline::Lock;
 /// How much plain log is one frame. The layout allows 8 MiB; smaller ones stay in the processor's cache and compress as well.
 pub(super) const FRAME: usize = 2 << 20;
 
+/// Buffers that a worker uses again and again: fresh ones for every segment would cost more than the encryption.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub plain: Vec<u8>,
+    pub frame: Vec<u8>,
+    pub object: Vec<u8>,
+}
+
 /// Makes one object. What it appends to `out` begins with room for the header, which is known only at the end.
 pub(super) struct Packer<'k> {
     compressor: Compressor,
     sealer: Option<Sealer>,
     signing: &'k SigningKey,
-    frame: Vec<u8>,
+    frame: &'k mut Vec<u8>,
     plain: blake3::Hasher,
     body: Context,
     /// Of the header, without the nonce, which is the body's beginning.
@@ -35,14 +43,21 @@ const NONCE: usize = 16;
 
 impl<'k> Packer<'k> {
     /// `like` has what is known of the stamp already; all stamps of one file are of one length.
-    pub(super) fn new(codec: Codec, lock: &Lock, signing: &'k SigningKey, like: &Stamp, out: &mut Vec<u8>) -> Result<Packer<'k>, WalFault> {
+    pub(super) fn new(
+        codec: Codec,
+        lock: &Lock,
+        signing: &'k SigningKey,
+        like: &Stamp,
+        frame: &'k mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Packer<'k>, WalFault> {
         let compressor = Compressor::new(codec).map_err(cannot)?;
         let sealer = match lock {
             Lock::Age(recipients) => Some(Sealer::new(recipients).map_err(cannot)?),
             Lock::Open => None,
         };
         let mut packer =
-            Packer { compressor, sealer, signing, frame: Vec::new(), plain: blake3::Hasher::new(), body: Context::new(&SHA256), header: 0 };
+            Packer { compressor, sealer, signing, frame, plain: blake3::Hasher::new(), body: Context::new(&SHA256), header: 0 };
         let beginning = packer.beginning(like)?;
         packer.header = beginning.len() - if lock.is_encrypted() { NONCE } else { 0 };
         packer.body.update(&beginning[packer.header..]);
@@ -61,11 +76,11 @@ impl<'k> Packer<'k> {
     /// Appends what stands for `plain` to `out`.
     pub(super) fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), WalFault> {
         self.plain.update(plain);
-        self.compressor.frame(plain, &mut self.frame).map_err(cannot)?;
+        self.compressor.frame(plain, self.frame).map_err(cannot)?;
         let from = out.len();
         match &mut self.sealer {
-            Some(sealer) => sealer.push(&self.frame, out),
-            None => out.extend_from_slice(&self.frame),
+            Some(sealer) => sealer.push(self.frame, out),
+            None => out.extend_from_slice(self.frame),
         }
         self.body.update(&out[from..]);
         Ok(())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::cluster::Plain;
 use super::fault::WalFaultKind;
+use super::packer::Scratch;
 use super::ready::ready;
 use super::ship::{IN_ONE_PIECE, Run};
 use super::{Settings, WalFault, debt};
@@ -65,7 +66,7 @@ fn queue(own: &Plain, wal: &Path, ready: &[WalFile], settings: &Settings) -> Vec
     std::iter::once(own.clone()).chain(next.take(AHEAD)).collect()
 }
 
-/// As many as there are processors, and as their buffers have room.
+/// As many as the settings allow, and as their buffers have room.
 fn workers(settings: &Settings, queue: &VecDeque<Plain>) -> usize {
     let largest = queue.iter().filter_map(|plain| std::fs::metadata(&plain.path).ok()).map(|about| about.len()).max().unwrap_or(0);
     // The plain frame, the compressed one, and the object; in pieces, two pieces of some MiB.
@@ -89,12 +90,13 @@ fn ship_all(run: &Arc<Run>, queue: VecDeque<Plain>, workers: usize) -> Result<Pu
     for _ in 0..workers {
         let (run, queue, say) = (run.clone(), queue.clone(), say.clone());
         thread::spawn(move || {
+            let mut scratch = Scratch::default();
             loop {
                 let Some(next) = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop_front() else { return };
                 if next.file != own && Instant::now() > until {
                     return;
                 }
-                let done = run.ship(&next);
+                let done = run.ship(&next, &mut scratch);
                 let said = if next.file == own { Said::Own(done) } else { Said::Other(done.is_ok()) };
                 if say.send(said).is_err() {
                     return;

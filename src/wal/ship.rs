@@ -12,7 +12,7 @@ use super::cluster::Plain;
 use super::existing::{folder, must_be_same};
 use super::fault::WalFaultKind;
 use super::marker::{Identity, Seen, hash, now_ns};
-use super::packer::{FRAME, Packer};
+use super::packer::{FRAME, Packer, Scratch};
 use super::{Place, Settings, WalFault, debt, large};
 use crate::format::layout;
 use crate::format::stamp::Stamp;
@@ -53,8 +53,8 @@ impl Run {
     }
 
     /// Success only when the file is durable wherever it must be.
-    pub(super) fn ship(&self, plain: &Plain) -> Result<(), WalFault> {
-        let (seen, done) = self.put_everywhere(plain)?;
+    pub(super) fn ship(&self, plain: &Plain, scratch: &mut Scratch) -> Result<(), WalFault> {
+        let (seen, done) = self.put_everywhere(plain, scratch)?;
         let failed: Vec<(usize, WalFault)> =
             done.into_iter().enumerate().filter_map(|(at, done)| done.err().map(|fault| (at, fault))).collect();
         let must = |at: usize| self.settings.acknowledged_by_all || at == 0;
@@ -70,7 +70,7 @@ impl Run {
         Ok(())
     }
 
-    fn put_everywhere(&self, plain: &Plain) -> Result<(Seen, Vec<Result<(), WalFault>>), WalFault> {
+    fn put_everywhere(&self, plain: &Plain, scratch: &mut Scratch) -> Result<(Seen, Vec<Result<(), WalFault>>), WalFault> {
         let of = |error: &std::io::Error| WalFault::local(&plain.path, error);
         let read_ns = now_ns();
         let about = std::fs::metadata(&plain.path).map_err(|error| of(&error))?;
@@ -88,7 +88,7 @@ impl Run {
         let in_one_piece = identity.size <= IN_ONE_PIECE;
         let mut packed = None;
         let content = if in_one_piece && !all_have_it && !open.is_empty() {
-            let (stamp, object) = self.pack(plain, &known)?;
+            let (stamp, object) = self.pack(plain, &known, scratch)?;
             packed = Some(object);
             stamp.content
         } else {
@@ -101,6 +101,10 @@ impl Run {
         }
         let known = Stamp { content, ..known };
         let done = (0..self.down.len()).map(|at| self.put_at(at, plain, &known, packed.as_ref())).collect();
+        // Unless a store still has it, the buffer comes back without being copied.
+        if let Some(object) = packed.filter(Bytes::is_unique) {
+            scratch.object = object.into();
+        }
         Ok((Seen { identity, read_ns, content }, done))
     }
 
@@ -146,22 +150,22 @@ impl Run {
     }
 
     /// The whole object in memory: what is compressed comes to at most the file and a little.
-    fn pack(&self, plain: &Plain, known: &Stamp) -> Result<(Stamp, Bytes), WalFault> {
+    fn pack(&self, plain: &Plain, known: &Stamp, scratch: &mut Scratch) -> Result<(Stamp, Bytes), WalFault> {
         let of = |error: &std::io::Error| WalFault::local(&plain.path, error);
         let mut file = File::open(&plain.path).map_err(|error| of(&error))?;
-        let mut object = Vec::with_capacity(usize::try_from(known.size / 4).unwrap_or(0) + (64 << 10));
-        let settings = &self.settings;
-        let mut packer = Packer::new(settings.codec(), settings.lock(plain.file), &settings.signing, known, &mut object)?;
-        let mut buffer = Vec::with_capacity(FRAME);
+        let (settings, mut object) = (&self.settings, std::mem::take(&mut scratch.object));
+        object.clear();
+        let lock = settings.lock(plain.file);
+        let mut packer = Packer::new(settings.codec(), lock, &settings.signing, known, &mut scratch.frame, &mut object)?;
         let mut size = 0;
         loop {
-            buffer.clear();
-            let got = (&mut file).take(FRAME as u64).read_to_end(&mut buffer).map_err(|error| of(&error))?;
+            scratch.plain.clear();
+            let got = (&mut file).take(FRAME as u64).read_to_end(&mut scratch.plain).map_err(|error| of(&error))?;
             if got == 0 {
                 break;
             }
             size += got as u64;
-            packer.push(&buffer, &mut object)?;
+            packer.push(&scratch.plain, &mut object)?;
         }
         let (stamp, beginning) = packer.finish(Stamp { size, ..known.clone() }, &mut object)?;
         object[..beginning.len()].copy_from_slice(&beginning);

@@ -58,7 +58,8 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
         writers,
         markers,
         state: state(site),
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        // While one waits for its disk or its network, the others compress.
+        workers: std::thread::available_parallelism().map_or(1, usize::from) + 1,
     })
 }
 
