@@ -5,9 +5,11 @@ mod commit;
 mod config;
 mod describe;
 mod fault;
+mod journal;
 mod lease;
 mod order;
 mod protocol;
+mod resume;
 mod server;
 mod watch;
 
@@ -17,12 +19,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
 pub use commit::Latest;
-pub use fault::BackupFault;
+pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
 
 use archived::{Archive, Needed};
 use lease::Lease;
 use order::Order;
+use resume::Basis;
 use server::Source;
 use watch::Watch;
 
@@ -84,7 +87,7 @@ impl std::fmt::Debug for Onlooker<'_> {
 }
 
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
-pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, BackupFault> {
+pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
     let began = Stopwatch::now();
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
@@ -103,8 +106,16 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     };
     server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
 
-    let id = new_id(started)?;
-    let lease = Lease::take(&store, &repository, &id, &order.job, site.host(), started, wishes.force)?;
+    let mut remarks = Vec::new();
+    let mut basis = match root {
+        Some(root) => {
+            let terms = resume::terms(site, &order, &keys, &store, cluster, root);
+            Basis::find(site, &order, (&store, &repository), terms, (started, wishes.anew), &mut remarks)?
+        }
+        None => Basis::new(started)?,
+    };
+    let lease = Lease::take(&store, &repository, &basis.id, &order.job, site.host(), started, wishes.force)?;
+    basis.tidy(&store, &repository)?;
     let mut run = Run {
         site,
         order: &order,
@@ -113,22 +124,27 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         server: &server,
         store: &store,
         repository: &repository,
-        id: &id,
+        basis: &basis,
         started,
         began,
         lease: &lease,
         onlooker,
-        remarks: Vec::new(),
+        remarks,
     };
     let taken = run.whole(connection, source);
-    // What may have been committed must keep its objects.
-    if matches!(&taken, Err(fault) if !matches!(fault, BackupFault::Unknown { .. })) {
-        run.clean_up();
-    }
-    let remarks = std::mem::take(&mut run.remarks);
+    let mut remarks = std::mem::take(&mut run.remarks);
+    let taken = match taken {
+        Ok((descriptor, key)) => Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() }),
+        Err(fault) => {
+            // What may have been committed must keep its objects.
+            if !matches!(fault, BackupFault::Unknown { .. }) {
+                remarks.push(basis.abandon(&store, &repository));
+            }
+            Err(Failure { fault, remarks })
+        }
+    };
     drop(lease);
-    let (descriptor, key) = taken?;
-    Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() })
+    taken
 }
 
 /// Whoever reads the policy elsewhere would refuse what this host signs.
@@ -156,7 +172,7 @@ struct Run<'r> {
     server: &'r Server,
     store: &'r Store,
     repository: &'r Repository,
-    id: &'r BackupId,
+    basis: &'r Basis,
     started: Instant,
     began: Stopwatch,
     lease: &'r Lease,
@@ -189,6 +205,7 @@ impl Run<'_> {
         self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
+        self.basis.end()?;
         let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
         Ok((descriptor, key))
     }
@@ -203,17 +220,18 @@ impl Run<'_> {
         index_lock: &Lock,
     ) -> Result<(Whole, Connection), BackupFault> {
         (self.onlooker.stage)(Stage::Checkpoint);
-        let mut session = BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.id), true, CHECKPOINT_PATIENCE)?;
+        let mut session =
+            BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.basis.id), true, CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
         let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
-        let listing = watch.over(&mut session, || scan(root))?;
+        let mut listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
         let start = session.start_point();
-        let (repository, id) = (self.repository, self.id);
-        let key = move |name: &str| repository.data(id, name);
+        let (repository, basis) = (self.repository, self.basis);
+        let key = move |name: &str| repository.data(&basis.id, name);
         let pages = Pages { block_size: control.block_size, blocks_per_file: control.blocks_per_file, start: start.lsn };
         let job = Job {
             store: self.store,
@@ -228,11 +246,14 @@ impl Run<'_> {
             major: self.server.major(),
             cluster: control.system_identifier,
             progress: self.onlooker.progress,
+            put: &|part| basis.note(part),
             stop: &abort,
         };
         let paths = config::outside(self.server, session.connection(), root);
         let config = config::put(&job, &paths, &mut self.remarks)?;
         let copy = Copy::begin(job)?;
+        let adopted = watch.over(&mut session, || copy.adopt(root, &mut listing, basis.left.clone(), &self.keys.metadata))?;
+        basis.begin(self.store, repository, &adopted, &mut self.remarks)?;
         watch.over(&mut session, || copy.files(root, &listing))?;
         drop(listing);
 
@@ -301,7 +322,7 @@ impl Run<'_> {
         let policy = self.site.policy;
         Ok(Descriptor {
             format: FORMAT,
-            id: self.id.clone(),
+            id: self.basis.id.clone(),
             job: self.order.job.clone(),
             kind: BackupKind::Full,
             parent: None,
@@ -332,14 +353,6 @@ impl Run<'_> {
             damage: copy.copied.damage,
             private,
         })
-    }
-
-    /// Removes what was put. What cannot be removed now is recognised and removed by the next backup.
-    fn clean_up(&self) {
-        if let Ok(objects) = self.store.list(&self.repository.prefix(&format!("data/{}", self.id))) {
-            let keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
-            let _ = self.store.delete(&keys);
-        }
     }
 }
 

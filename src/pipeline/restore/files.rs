@@ -7,9 +7,12 @@ use std::time::{Duration, SystemTime};
 use super::ground::{Ground, Spot};
 use super::{How, Owner, PipelineFault};
 use crate::format::index::{Hash, Kind, Piece};
+use crate::world::direct::DirectFile;
 
 /// Files that a worker keeps open: a large file's pieces come one after the other, small files come once.
 const OPEN_FILES: usize = 8;
+/// Files for which room is made before they are written.
+const LARGE: u64 = 1 << 20;
 const MODES: u32 = 0o7777;
 
 /// The files that one worker has open.
@@ -18,7 +21,7 @@ pub(super) struct Files<'g> {
     ground: &'g Ground,
     how: How,
     /// The one used last is the last.
-    open: Vec<(String, File)>,
+    open: Vec<(String, DirectFile)>,
     local: Vec<u8>,
 }
 
@@ -39,7 +42,7 @@ impl<'g> Files<'g> {
         let mut local = std::mem::take(&mut self.local);
         let file = self.file(piece)?;
         local.resize(piece.len as usize, 0);
-        let same = match file.read_exact_at(&mut local, piece.from) {
+        let same = match file.file().read_exact_at(&mut local, piece.from) {
             Ok(()) => piece.hash.is_none_or(|hash| hash == hash_of(&local)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
             Err(error) => return Err(fault(&path, error)),
@@ -48,17 +51,17 @@ impl<'g> Files<'g> {
         Ok(same)
     }
 
-    /// Puts a piece in its place. Its hash was found right.
-    pub(super) fn put(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), PipelineFault> {
-        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(()) };
+    /// Puts a piece in its place. Its hash was found right. Says how many bytes went into the system's cache.
+    pub(super) fn put(&mut self, piece: &Piece, bytes: &[u8]) -> Result<usize, PipelineFault> {
+        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(0) };
         match piece.kind {
             // Made when all files are written.
-            Kind::Link => Ok(()),
-            Kind::Directory => self.directory(piece, &path),
+            Kind::Link => Ok(0),
+            Kind::Directory => self.directory(piece, &path).map(|()| 0),
             Kind::File => {
                 let file = self.file(piece)?;
                 // Whoever writes last sets the time last.
-                let written = file.write_all_at(bytes, piece.from).and_then(|()| set_mtime(file, piece.mtime));
+                let written = file.write_all_at(bytes, piece.from).and_then(|cached| set_mtime(file.file(), piece.mtime).map(|()| cached));
                 written.map_err(|error| fault(&path, error))
             }
         }
@@ -73,7 +76,7 @@ impl<'g> Files<'g> {
         Ok(())
     }
 
-    fn file(&mut self, piece: &Piece) -> Result<&File, PipelineFault> {
+    fn file(&mut self, piece: &Piece) -> Result<&mut DirectFile, PipelineFault> {
         if let Some(at) = self.open.iter().position(|(path, _)| *path == piece.path) {
             let used = self.open.remove(at);
             self.open.push(used);
@@ -83,9 +86,9 @@ impl<'g> Files<'g> {
             if self.open.len() == OPEN_FILES {
                 self.open.remove(0);
             }
-            self.open.push((piece.path.clone(), file));
+            self.open.push((piece.path.clone(), DirectFile::new(file)));
         }
-        Ok(&self.open.last().expect("one was just put there").1)
+        Ok(&mut self.open.last_mut().expect("one was just put there").1)
     }
 
     fn opened(&self, path: &Path, piece: &Piece) -> Result<File, PipelineFault> {
@@ -116,6 +119,9 @@ impl<'g> Files<'g> {
         let about = file.metadata()?;
         if about.len() > piece.size {
             file.set_len(piece.size)?;
+        } else if about.len() < piece.size && piece.size >= LARGE {
+            // In one place on the disk, though several write it. Where that cannot be done it grows as it is written.
+            let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, piece.size);
         }
         if about.mode() & MODES != piece.mode & MODES {
             rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(piece.mode & MODES))?;

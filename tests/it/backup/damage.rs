@@ -40,7 +40,7 @@ fn a_damaged_page_ends_the_backup_where_the_policy_says_so() {
     let path = spoil(&rig, 2);
     let said = rig.refused(&[]);
     assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{said}");
-    assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+    assert!(rig.has_only_whole_parts() && rig.objects("backups").is_empty());
 }
 
 #[test]
