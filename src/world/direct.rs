@@ -33,6 +33,12 @@ impl DirectFile {
         &self.file
     }
 
+    /// Reads through the cache, where addresses are as they come.
+    pub fn read_exact_at(&mut self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.set(false)?;
+        self.file.read_exact_at(bytes, at)
+    }
+
     /// Writes all of it, past the cache as far as that goes. Says how many bytes went through the cache.
     pub fn write_all_at(&mut self, bytes: &[u8], at: u64) -> io::Result<usize> {
         let past = if self.able { past_the_cache(bytes, at) } else { 0 };
@@ -103,7 +109,7 @@ mod tests {
         let pattern = |seed: usize, len: usize| (0..len).map(|at| (at * 7 + seed) as u8).collect::<Vec<u8>>();
         let mut expected = vec![0; 3 << 20];
         let path = folder.path().join("file");
-        let mut file = DirectFile::new(File::create(&path).expect("a file"));
+        let mut file = DirectFile::new(File::options().read(true).write(true).create_new(true).open(&path).expect("a file"));
         let mut room = Room::default();
         for (seed, (at, len, suits)) in
             [(0, 1 << 20, 0), (1 << 20, (1 << 20) + 512, 0), (4096, 200_000, 512), (777, 300_000, 0), (2_500_000, 9, 0)]
@@ -116,6 +122,9 @@ mod tests {
             let cached = file.write_all_at(&bytes[suits..], at as u64).expect("it is written");
             assert!(cached == len || cached == len % BLOCK, "{cached} of {len}");
             expected[at..at + len].copy_from_slice(&pattern(seed, len));
+            let mut anywhere = vec![0; len];
+            file.read_exact_at(&mut anywhere[1..], at as u64 + 1).expect("it is read");
+            assert!(anywhere[1..] == expected[at + 1..at + len]);
         }
         let found = std::fs::read(&path).expect("it is read");
         expected.truncate(found.len());

@@ -1,6 +1,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -21,8 +21,23 @@ pub(super) struct Files<'g> {
     ground: &'g Ground,
     how: How,
     /// The one used last is the last.
-    open: Vec<(String, DirectFile)>,
+    open: Vec<Open>,
     local: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: String,
+    file: DirectFile,
+    mtime: i64,
+    written: bool,
+}
+
+impl Open {
+    /// Whoever has written to a file sets its time when done with it: so the last one sets it last.
+    fn close(self) -> io::Result<()> {
+        if self.written { set_mtime(self.file.file(), self.mtime) } else { Ok(()) }
+    }
 }
 
 impl<'g> Files<'g> {
@@ -36,13 +51,13 @@ impl<'g> Files<'g> {
             return Ok(piece.kind == Kind::Link);
         }
         let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(true) };
-        if !self.open.iter().any(|(open, _)| *open == piece.path) && !path.is_file() {
+        if !self.open.iter().any(|open| open.path == piece.path) && !path.is_file() {
             return Ok(false);
         }
         let mut local = std::mem::take(&mut self.local);
         let file = self.file(piece)?;
         local.resize(piece.len as usize, 0);
-        let same = match file.file().read_exact_at(&mut local, piece.from) {
+        let same = match file.file.read_exact_at(&mut local, piece.from) {
             Ok(()) => piece.hash.is_none_or(|hash| hash == hash_of(&local)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
             Err(error) => return Err(fault(&path, error)),
@@ -59,12 +74,22 @@ impl<'g> Files<'g> {
             Kind::Link => Ok(0),
             Kind::Directory => self.directory(piece, &path).map(|()| 0),
             Kind::File => {
-                let file = self.file(piece)?;
-                // Whoever writes last sets the time last.
-                let written = file.write_all_at(bytes, piece.from).and_then(|cached| set_mtime(file.file(), piece.mtime).map(|()| cached));
-                written.map_err(|error| fault(&path, error))
+                let open = self.file(piece)?;
+                open.written = true;
+                open.file.write_all_at(bytes, piece.from).map_err(|error| fault(&path, error))
             }
         }
+    }
+
+    /// Nothing more is to be written.
+    pub(super) fn finish(mut self) -> Result<(), PipelineFault> {
+        (0..self.open.len()).rev().try_for_each(|at| self.close(at))
+    }
+
+    fn close(&mut self, at: usize) -> Result<(), PipelineFault> {
+        let open = self.open.remove(at);
+        let path = self.ground.root.join(&open.path);
+        open.close().map_err(|error| fault(&path, error))
     }
 
     fn directory(&self, piece: &Piece, path: &Path) -> Result<(), PipelineFault> {
@@ -76,19 +101,19 @@ impl<'g> Files<'g> {
         Ok(())
     }
 
-    fn file(&mut self, piece: &Piece) -> Result<&mut DirectFile, PipelineFault> {
-        if let Some(at) = self.open.iter().position(|(path, _)| *path == piece.path) {
+    fn file(&mut self, piece: &Piece) -> Result<&mut Open, PipelineFault> {
+        if let Some(at) = self.open.iter().position(|open| open.path == piece.path) {
             let used = self.open.remove(at);
             self.open.push(used);
         } else {
             let Spot::At(path) = self.ground.spot(&piece.path) else { unreachable!("asked for by the caller") };
             let file = self.opened(&path, piece)?;
             if self.open.len() == OPEN_FILES {
-                self.open.remove(0);
+                self.close(0)?;
             }
-            self.open.push((piece.path.clone(), DirectFile::new(file)));
+            self.open.push(Open { path: piece.path.clone(), file: DirectFile::new(file), mtime: piece.mtime, written: false });
         }
-        Ok(&mut self.open.last_mut().expect("one was just put there").1)
+        Ok(self.open.last_mut().expect("one was just put there"))
     }
 
     fn opened(&self, path: &Path, piece: &Piece) -> Result<File, PipelineFault> {

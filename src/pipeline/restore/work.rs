@@ -21,7 +21,7 @@ pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progre
             worker.run(&batch, &batch.frames[run])?;
         }
     }
-    Ok(())
+    worker.files.finish()
 }
 
 struct Worker<'w> {
