@@ -19,7 +19,7 @@ use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
 use crate::units::{Bytes, Instant, Lsn, Name, Period};
-use crate::world::signals;
+use crate::world::{git, signals};
 
 /// Take a backup now, by a job of the policy.
 #[derive(Debug, Args)]
@@ -71,8 +71,8 @@ fn keep(text: &str) -> Result<OwnKeep, String> {
 
 impl Backup {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let policy = self.here.read(colour)?;
-        let site = self.here.site(&policy);
+        let (policy, files) = self.here.read_with_files(colour)?;
+        let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force };
         let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checkpoint));

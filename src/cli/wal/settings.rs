@@ -4,11 +4,9 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::policy::model;
 use crate::site::{Site, SiteFault};
-use crate::store::{Fault, FaultKind, Store};
 use crate::units::Name;
 use crate::wal::{Destination, Markers, Place, Settings, WalFault, WalFaultKind, data_directory, destinations_digest, system_identifier};
 use crate::world::{clock, files};
@@ -65,37 +63,14 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
 
 fn destination(site: &Site<'_>, name: &Name, cluster: SystemIdentifier) -> Destination {
     let url = site.policy.stores.get(name).map(|store| store.kind.url()).unwrap_or_default();
-    let place = place(site, name, &url, cluster);
+    let place = place(site, name, cluster);
     Destination { name: name.clone(), url, place }
 }
 
-/// The repository is looked for once and remembered. A store that does not have it any more is not begun anew: most often it is
-/// a disk that is not mounted, and what was put there instead would be lost with the next mount.
-fn place(site: &Site<'_>, name: &Name, url: &str, cluster: SystemIdentifier) -> Result<Place, WalFault> {
+fn place(site: &Site<'_>, name: &Name, cluster: SystemIdentifier) -> Result<Place, WalFault> {
     let store = site.store(name).map_err(of_site)?;
-    let note = state(site).join("repositories").join(name.as_str());
-    if let Some(repository) = remembered(&note, url) {
-        return match store.head(&repository.about())? {
-            Some(_) => Ok(Place { store, repository }),
-            None => Err(gone(&store, &repository, &note).into()),
-        };
-    }
-    let repository = site.repository(&store, cluster, clock::now()).map_err(of_site)?;
-    // Forgetting it costs a look into the store.
-    let _ = write(&note, &format!("{url}\n{repository}\n"));
+    let repository = site.own_repository(name, &store, cluster, clock::now()).map_err(of_site)?;
     Ok(Place { store, repository })
-}
-
-fn remembered(note: &Path, url: &str) -> Option<Repository> {
-    let text = fs::read_to_string(note).ok()?;
-    let (of, repository) = text.trim_end().split_once('\n')?;
-    (of == url).then(|| repository.parse().ok()).flatten()
-}
-
-fn gone(store: &Store, repository: &Repository, note: &Path) -> Fault {
-    let message = format!("{} does not hold the repository `{repository}` any more", store.url());
-    let hint = format!("Is its disk mounted? If the store was emptied on purpose, delete `{}`, and take a backup.", note.display());
-    Fault::new(FaultKind::NoStore, message, hint)
 }
 
 pub(super) fn of_site(fault: SiteFault) -> WalFault {

@@ -94,9 +94,10 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     server::check(&order, &server)?;
     let source = server::source(&order, &server)?;
     let store = site.store(&order.store)?;
+    let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
     let started = clock::now();
-    let repository = site.repository(&store, cluster, started)?;
+    let repository = site.own_repository(&order.store, &store, cluster, started)?;
     let root = match &source {
         Source::Files { root, .. } => Some(root.as_path()),
         Source::Protocol => None,
@@ -118,7 +119,10 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         began,
         lease: &lease,
         onlooker,
-        remarks: Vec::new(),
+        remarks: unmade
+            .map(|path| format!("`stores.{}`: {} was not there and was made", order.store, path.display()))
+            .into_iter()
+            .collect(),
     };
     let taken = run.whole(connection, source);
     // What may have been committed must keep its objects.
@@ -269,7 +273,7 @@ impl Run<'_> {
             self.switch_on_primary();
         }
         let store = self.site.store(&self.order.wal_store)?;
-        let repository = self.site.repository(&store, needed.cluster, self.started)?;
+        let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
@@ -314,7 +318,7 @@ impl Run<'_> {
                 host: self.site.host().to_owned(),
                 policy: policy.name.to_string(),
                 digest: policy.digest.clone(),
-                commit: None,
+                commit: self.site.commit().map(str::to_owned),
             },
             cluster: Cluster {
                 system_identifier: SystemIdentifier(self.server.system),
