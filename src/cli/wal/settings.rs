@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::inventory::SystemIdentifier;
 use crate::policy::model;
@@ -46,8 +47,9 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
         let hint = format!("Add the line `{}: {}` there, if this host should write.", site.host(), keys.signing.public());
         return Err(WalFault::new(WalFaultKind::Key, message, hint));
     }
+    let patience = patience(Duration::try_from(wal.timeout.to_signed()).unwrap_or_default(), stores(wal).count());
     Ok(Settings {
-        destinations: stores(wal).map(|name| destination(site, name, cluster)).collect(),
+        destinations: stores(wal).map(|name| destination(site, name, cluster, patience)).collect(),
         acknowledged_by_all: wal.acknowledged_by_all,
         codec: site.codec(None),
         lock: site.lock().map_err(of_site)?,
@@ -61,14 +63,27 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
     })
 }
 
-fn destination(site: &Site<'_>, name: &Name, cluster: SystemIdentifier) -> Destination {
+/// PostgreSQL tries a file three times in a row before it pauses, and does nothing else for the archive meanwhile.
+const TRIES: u32 = 3;
+/// What three tries may take together: `pg_ctl stop` gives the server a minute to end, and the server lets its archiver try.
+const TOGETHER: Duration = Duration::from_secs(45);
+const LEAST: Duration = Duration::from_secs(5);
+
+/// How long one store that fails is kept at: so that three tries end within `wal.timeout`, when the next segment comes, and a server can
+/// be stopped while its stores are away.
+fn patience(timeout: Duration, stores: usize) -> Duration {
+    let stores = u32::try_from(stores).unwrap_or(u32::MAX).max(1);
+    (timeout.min(TOGETHER) / TRIES / stores).max(LEAST)
+}
+
+fn destination(site: &Site<'_>, name: &Name, cluster: SystemIdentifier, patience: Duration) -> Destination {
     let url = site.policy.stores.get(name).map(|store| store.kind.url()).unwrap_or_default();
-    let place = place(site, name, cluster);
+    let place = place(site, name, cluster, patience);
     Destination { name: name.clone(), url, place }
 }
 
-fn place(site: &Site<'_>, name: &Name, cluster: SystemIdentifier) -> Result<Place, WalFault> {
-    let store = site.store(name).map_err(of_site)?;
+fn place(site: &Site<'_>, name: &Name, cluster: SystemIdentifier, patience: Duration) -> Result<Place, WalFault> {
+    let store = site.store_with_patience(name, patience).map_err(of_site)?;
     let repository = site.own_repository(name, &store, cluster, clock::now()).map_err(of_site)?;
     Ok(Place { store, repository })
 }
@@ -93,4 +108,16 @@ pub(super) fn forget_failure(site: &Site<'_>) {
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
     files::replace(path, text.as_bytes()).map_err(|fault| std::io::Error::other(fault.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_tries_end_within_the_timeout_and_before_a_server_must_have_stopped() {
+        let seconds = |timeout: u64, stores: usize| patience(Duration::from_secs(timeout), stores).as_secs();
+        assert_eq!([seconds(30, 1), seconds(60, 1), seconds(3600, 1)], [10, 15, 15]);
+        assert_eq!([seconds(60, 2), seconds(60, 9), seconds(1, 1)], [7, 5, 5]);
+    }
 }

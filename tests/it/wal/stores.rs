@@ -1,10 +1,12 @@
 //! Stores that are not there: nothing is acknowledged that is not where it must be, and nothing is called absent that was not looked for.
 
 use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use seawall::format::seal::{Identities, Unsealer};
 
-use super::room::{Room, done, name, ready, segment};
+use super::room::{Room, done, name, ready, said, segment};
 
 #[test]
 fn with_two_stores_both_must_have_it() {
@@ -77,6 +79,31 @@ fn a_store_that_vanished_is_not_begun_anew() {
     fs::remove_dir(room.path("one")).expect("removed");
     fs::rename(room.path("away"), room.path("one")).expect("moved");
     assert_eq!(room.push(&data, "one", &name(2)).code, Some(0));
+}
+
+/// While one call waits, PostgreSQL archives nothing else, and does not stop either.
+#[test]
+fn a_store_that_hangs_is_not_waited_for_as_long_as_it_likes() {
+    let room = Room::new();
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let [nobody] = crate::servers::free_ports();
+    for port in [silent.local_addr().expect("its address").port(), nobody] {
+        room.policy("cloud", &["one"], "");
+        let text = fs::read_to_string(room.path("cloud.yaml")).expect("a policy").replace("timeout: 60s", "timeout: 15s");
+        let (before, after) = text.split_once("one: { local: { path: ").expect("a store");
+        let after = after.split_once("} }").expect("its end").1;
+        let s3 = format!(
+            "{before}one: {{ s3: {{ bucket: logs, region: eu, endpoint: \"http://127.0.0.1:{port}\", path_style: true }} }}{after}"
+        );
+        fs::write(room.path("cloud.yaml"), s3).expect("a policy");
+        let began = Instant::now();
+        let mut command = room.command(&data, "cloud", &["push", &format!("pg_wal/{}", name(1))]);
+        let run = said(command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").output().expect("it starts"));
+        assert!(run.code == Some(1) && run.stderr.contains("is not archived"), "{run:?}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {}", began.elapsed(), run.stderr);
+    }
 }
 
 #[test]
