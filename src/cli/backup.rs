@@ -136,6 +136,7 @@ fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
     match stage {
         Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
         Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
+        Stage::ReadingBack => "copied; reading it back from the store".to_owned(),
         Stage::Committing => "committing".to_owned(),
         Stage::Copying => {
             let (read, total) = (progress.read.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));

@@ -8,6 +8,7 @@ mod fault;
 mod lease;
 mod order;
 mod protocol;
+mod read_back;
 mod server;
 mod watch;
 
@@ -34,7 +35,7 @@ use crate::format::manifest::WalNeeded;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
-use crate::policy::file::DamagedPages;
+use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
@@ -66,6 +67,8 @@ pub enum Stage {
     Copying,
     /// Everything is copied; the log that belongs to it is on its way.
     WaitingForLog,
+    /// What the store has is compared with what was sent.
+    ReadingBack,
     Committing,
 }
 
@@ -191,6 +194,10 @@ impl Run<'_> {
         }
         (self.onlooker.stage)(Stage::WaitingForLog);
         self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
+        if self.order.read_back == ReadBack::Contents {
+            (self.onlooker.stage)(Stage::ReadingBack);
+            self.read_back(&copy.copied.objects)?;
+        }
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
         let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;

@@ -1,7 +1,10 @@
 //! Pages that are wrong on the disk.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use seawall::format::control::{self, Control};
 use seawall::format::page;
@@ -50,6 +53,35 @@ fn a_page_from_the_future_is_damaged_too() {
     let path = overwrite(&rig, 4 * 8192, &[0x7F; 8]);
     let backup = rig.backup(&[]);
     assert_eq!(backup.0["damage"]["blocks"], serde_json::json!([{ "path": path, "block": 4 }]));
+}
+
+/// A store that gives back something else than it was given.
+#[test]
+fn what_does_not_read_back_is_no_backup() {
+    for (read_back, is_found) in [("", true), (", read_back: contents", true), (", read_back: sizes", false)] {
+        let rig = Rig::new(Version::V15, &Policy { job: read_back.into(), ..Policy::default() });
+        // The log comes when it is let through, and the copy lies in the store meanwhile.
+        rig.shell("mv archive pass && printf '#!/bin/sh\\nwhile [ ! -e ../through ]; do sleep 0.1; done; exec ../pass $1\\n' > archive && chmod 755 archive");
+        let child = rig.begin_backup();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !rig.objects("data").iter().any(|name| name.starts_with("backup_manifest")) {
+            assert!(Instant::now() < deadline, "{:?}", rig.objects("data"));
+            thread::sleep(Duration::from_millis(20));
+        }
+        let part = PathBuf::from(rig.shell("find $PWD/store -name 'part-00001.tar*'"));
+        let mut bytes = fs::read(&part).expect("a part");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&part, bytes).expect("one bit");
+        rig.shell("touch through");
+        let output = child.wait_with_output().expect("its end");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(i32::from(is_found)), "{read_back}: {said}");
+        if is_found {
+            assert!(said.contains("part-00001.tar.zst.age does not read back as it was written"), "{said}");
+            assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+        }
+    }
 }
 
 #[test]
