@@ -180,14 +180,14 @@ struct Whole {
 }
 
 impl Run<'_> {
-    fn whole(&mut self, connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
+    fn whole(&mut self, mut connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
         let cleared = lease::clear_leftovers(self.store, self.repository, self.lease)?;
         self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
         let data_lock = self.site.lock()?;
         let index_lock = self.site.lock_for_host(self.keys)?;
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
-            Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
+            Source::Protocol => (self.over_protocol(&mut connection, &data_lock, &index_lock)?, connection),
         };
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
             return Err(damaged(&copy.copied));
@@ -234,6 +234,7 @@ impl Run<'_> {
             index_lock,
             workers: self.order.workers,
             pages: control.data_checksums.then_some(pages),
+            again: None,
             read_limit: self.order.read_limit.map(|limit| limit.get()),
             owner: listing.owner,
             major: self.server.major(),

@@ -29,30 +29,57 @@ fn overwrite(rig: &Rig, at: u64, bytes: &[u8]) -> String {
 
 #[test]
 fn a_damaged_page_is_named_and_the_backup_marked() {
-    let rig = Rig::new(Version::V15, &Policy::default());
-    let path = spoil(&rig, 7);
-    let backup = rig.backup(&[]);
-    assert_eq!(backup.0["damage"]["pages"], 1);
-    assert_eq!(backup.0["damage"]["blocks"][0], serde_json::json!({ "path": path, "block": 7 }));
+    for no_files in [false, true] {
+        let rig = Rig::new(Version::V15, &Policy { no_files, ..Policy::default() });
+        let path = spoil(&rig, 7);
+        let backup = rig.backup(&[]);
+        assert_eq!(backup.0["damage"]["pages"], 1, "{no_files}");
+        assert_eq!(backup.0["damage"]["blocks"][0], serde_json::json!({ "path": path, "block": 7 }));
+        assert!(!backup.0["remarks"].to_string().contains("pg_read_binary_file"), "{}", backup.0);
+    }
 }
 
 #[test]
 fn a_damaged_page_ends_the_backup_where_the_policy_says_so() {
-    let policy = Policy { physical: "damaged_pages: fail".into(), ..Policy::default() };
-    let rig = Rig::new(Version::V15, &policy);
-    let path = spoil(&rig, 2);
-    let said = rig.refused(&[]);
-    assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{said}");
-    assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+    for no_files in [false, true] {
+        let policy = Policy { physical: "damaged_pages: fail".into(), no_files, ..Policy::default() };
+        let rig = Rig::new(Version::V15, &policy);
+        let path = spoil(&rig, 2);
+        let said = rig.refused(&[]);
+        assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{no_files}: {said}");
+        assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+    }
+}
+
+#[test]
+fn whoever_may_not_read_a_page_again_says_so_or_lets_the_server_judge() {
+    for physical in ["damaged_pages: mark", "damaged_pages: fail"] {
+        let rig = Rig::new(Version::V15, &Policy { physical: physical.into(), no_files: true, ..Policy::default() });
+        rig.cluster.sql("create role copier login replication");
+        let text = fs::read_to_string(rig.path("policy.yaml")).expect("the policy").replace("user=postgres", "user=copier");
+        fs::write(rig.path("policy.yaml"), text).expect("the policy");
+        rig.backup(&[]);
+        let path = spoil(&rig, 2);
+        if physical.ends_with("mark") {
+            let backup = rig.backup(&[]);
+            assert_eq!(backup.0["damage"]["blocks"], serde_json::json!([{ "path": path, "block": 2 }]));
+            assert!(backup.0["remarks"].to_string().contains("execute on function pg_read_binary_file"), "{}", backup.0);
+        } else {
+            let said = rig.refused(&[]);
+            assert!(said.contains("the server found pages with wrong checksums") && said.contains("damaged_pages: mark"), "{said}");
+        }
+    }
 }
 
 #[test]
 fn a_page_from_the_future_is_damaged_too() {
     // Pages that changed since the backup began are the log's business, but none is from after its end.
-    let rig = Rig::new(Version::V15, &Policy::default());
-    let path = overwrite(&rig, 4 * 8192, &[0x7F; 8]);
-    let backup = rig.backup(&[]);
-    assert_eq!(backup.0["damage"]["blocks"], serde_json::json!([{ "path": path, "block": 4 }]));
+    for no_files in [false, true] {
+        let rig = Rig::new(Version::V15, &Policy { no_files, ..Policy::default() });
+        let path = overwrite(&rig, 4 * 8192, &[0x7F; 8]);
+        let backup = rig.backup(&[]);
+        assert_eq!(backup.0["damage"]["blocks"], serde_json::json!([{ "path": path, "block": 4 }]), "{no_files}");
+    }
 }
 
 /// A store that gives back something else than it was given.

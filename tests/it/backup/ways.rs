@@ -106,6 +106,17 @@ fn links_and_configuration_elsewhere() {
 }
 
 #[test]
+fn what_does_not_come_over_the_protocol_is_named() {
+    let rig = Rig::new(Version::V15, &Policy { no_files: true, ..Policy::default() });
+    rig.shell("mkdir etc && mv data/pg_hba.conf etc/hba.conf");
+    let hba = rig.path("etc/hba.conf").display().to_string();
+    rig.cluster.add_conf(&format!("hba_file = '{hba}'"));
+    rig.cluster.restart();
+    let remarks = rig.backup(&[]).0["remarks"].to_string();
+    assert!(remarks.contains(&format!("is not in this backup: {hba}")), "{remarks}");
+}
+
+#[test]
 fn a_store_on_the_cluster_s_own_disk_is_refused_unless_it_is_meant() {
     let rig = Rig::new(Version::V15, &Policy::default());
     change(&rig, &[(", other_device: false", "")]);
