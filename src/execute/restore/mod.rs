@@ -10,6 +10,7 @@ mod config;
 pub mod directory;
 mod fault;
 mod hooks;
+mod own_config;
 mod pin;
 mod plan;
 pub mod programs;
