@@ -19,7 +19,7 @@ use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
 use crate::units::{Bytes, Instant, Lsn, Name, Period};
-use crate::world::signals;
+use crate::world::{git, signals};
 
 /// Take a backup now, by a job of the policy.
 #[derive(Debug, Args)]
@@ -74,8 +74,8 @@ fn keep(text: &str) -> Result<OwnKeep, String> {
 
 impl Backup {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let policy = self.here.read(colour)?;
-        let site = self.here.site(&policy);
+        let (policy, files) = self.here.read_with_files(colour)?;
+        let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force, anew: self.anew };
         let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checkpoint));
@@ -144,6 +144,7 @@ fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
     match stage {
         Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
         Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
+        Stage::ReadingBack => "copied; reading it back from the store".to_owned(),
         Stage::Committing => "committing".to_owned(),
         Stage::Copying => {
             let (read, total) = (progress.read.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));

@@ -12,5 +12,5 @@ mod stamp;
 pub use checked::Checked;
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
-pub use reading::{RangedObject, ReadObject, open_object};
+pub use reading::{RangedObject, ReadObject, hash_object, open_object};
 pub use stamp::{BadStamp, Stamped, read_stamp, stamp_of};

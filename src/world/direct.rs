@@ -15,6 +15,8 @@ use rustix::io::Errno;
 const BLOCK: usize = 4096;
 /// Less than this is not worth a wait for the disk.
 const LEAST: usize = 128 << 10;
+/// Stays in the processor's cache.
+const COPIED: usize = 1 << 20;
 
 /// A file, and how it is written at the moment.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ impl DirectFile {
 
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    pub fn into_file(self) -> File {
+        self.file
     }
 
     /// Reads through the cache, where addresses are as they come.
@@ -61,6 +67,21 @@ impl DirectFile {
             self.file.write_all_at(rest, at + past.len() as u64)?;
         }
         Ok(cached)
+    }
+
+    /// The same for bytes that lie anywhere in memory: they are copied, a little at a time.
+    pub fn write_copied_at(&mut self, bytes: &[u8], at: u64, room: &mut Room) -> io::Result<()> {
+        if bytes.len() < LEAST || !at.is_multiple_of(BLOCK as u64) {
+            return self.write_all_at(bytes, at).map(drop);
+        }
+        let mut at = at;
+        for piece in bytes.chunks(COPIED) {
+            let copy = room.of(piece.len(), 0);
+            copy.copy_from_slice(piece);
+            self.write_all_at(copy, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn set(&mut self, direct: bool) -> io::Result<()> {
@@ -122,6 +143,10 @@ mod tests {
             let cached = file.write_all_at(&bytes[suits..], at as u64).expect("it is written");
             assert!(cached == len || cached == len % BLOCK, "{cached} of {len}");
             expected[at..at + len].copy_from_slice(&pattern(seed, len));
+            let other = format!("{}.{seed}", path.display());
+            let mut copied = DirectFile::new(File::create(&other).expect("a file"));
+            copied.write_copied_at(&pattern(seed, len), 0, &mut Room::default()).expect("it is written");
+            assert!(std::fs::read(&other).expect("it is read") == pattern(seed, len));
             let mut anywhere = vec![0; len];
             file.read_exact_at(&mut anywhere[1..], at as u64 + 1).expect("it is read");
             assert!(anywhere[1..] == expected[at + 1..at + len]);

@@ -9,12 +9,13 @@ mod journal;
 mod lease;
 mod order;
 mod protocol;
+mod read_back;
 mod resume;
 mod server;
 mod watch;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -37,7 +38,7 @@ use crate::format::manifest::WalNeeded;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
-use crate::policy::file::DamagedPages;
+use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
@@ -69,6 +70,8 @@ pub enum Stage {
     Copying,
     /// Everything is copied; the log that belongs to it is on its way.
     WaitingForLog,
+    /// What the store has is compared with what was sent.
+    ReadingBack,
     Committing,
 }
 
@@ -97,16 +100,18 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     server::check(&order, &server)?;
     let source = server::source(&order, &server)?;
     let store = site.store(&order.store)?;
+    let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
     let started = clock::now();
-    let repository = site.repository(&store, cluster, started)?;
+    let repository = site.own_repository(&order.store, &store, cluster, started)?;
     let root = match &source {
         Source::Files { root, .. } => Some(root.as_path()),
         Source::Protocol => None,
     };
     server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
 
-    let mut remarks = Vec::new();
+    let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());
+    let mut remarks: Vec<String> = unmade.map(made).into_iter().collect();
     let mut basis = match root {
         Some(root) => {
             let terms = resume::terms(site, &order, &keys, &store, cluster, root);
@@ -189,20 +194,28 @@ struct Whole {
 }
 
 impl Run<'_> {
-    fn whole(&mut self, connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
+    fn whole(&mut self, mut connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
         let cleared = lease::clear_leftovers(self.store, self.repository, self.lease)?;
         self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
         let data_lock = self.site.lock()?;
         let index_lock = self.site.lock_for_host(self.keys)?;
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
-            Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
+            Source::Protocol => (self.over_protocol(&mut connection, &data_lock, &index_lock)?, connection),
         };
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
             return Err(damaged(&copy.copied));
         }
         (self.onlooker.stage)(Stage::WaitingForLog);
         self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
+        if self.order.read_back == ReadBack::Contents {
+            (self.onlooker.stage)(Stage::ReadingBack);
+            if let Err(fault) = self.read_back(&copy.copied.objects) {
+                // The next run must not go on with what cannot be read.
+                self.basis.end()?;
+                return Err(fault);
+            }
+        }
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
         self.basis.end()?;
@@ -241,6 +254,7 @@ impl Run<'_> {
             index_lock,
             workers: self.order.workers,
             pages: control.data_checksums.then_some(pages),
+            again: None,
             read_limit: self.order.read_limit.map(|limit| limit.get()),
             owner: listing.owner,
             major: self.server.major(),
@@ -290,7 +304,7 @@ impl Run<'_> {
             self.switch_on_primary();
         }
         let store = self.site.store(&self.order.wal_store)?;
-        let repository = self.site.repository(&store, needed.cluster, self.started)?;
+        let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
@@ -335,7 +349,7 @@ impl Run<'_> {
                 host: self.site.host().to_owned(),
                 policy: policy.name.to_string(),
                 digest: policy.digest.clone(),
-                commit: None,
+                commit: self.site.commit().map(str::to_owned),
             },
             cluster: Cluster {
                 system_identifier: SystemIdentifier(self.server.system),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::BufReader;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -153,7 +154,8 @@ impl Looker<'_> {
         *so_far += u64::from(piece.len);
         self.copy.job.progress.add(piece.len.into());
         if let Some(about) = &self.copy.job.pages {
-            pages::look(about, found, &piece.path, Some(file), piece.from, &mut bytes);
+            let again = |at: u64, page: &mut [u8]| file.read_exact_at(page, at).is_ok();
+            pages::look(about, found, &piece.path, Some(&again), piece.from, &mut bytes);
         }
         piece.hash.is_some_and(|hash| hash.0 == *blake3::hash(&bytes).as_bytes())
     }

@@ -157,6 +157,7 @@ impl<'j> Copy<'j> {
             listing,
             owner: self.job.owner,
             pages: self.job.pages,
+            again: self.job.again,
             found: &self.found,
             pace: &pace,
             progress: self.job.progress,

@@ -32,6 +32,9 @@ use crate::inventory::SystemIdentifier;
 use crate::store::Store;
 use crate::units::Key;
 
+/// Reads a piece of a file, by its path, once more; false when it cannot.
+pub type Again<'a> = &'a (dyn Fn(&str, u64, &mut [u8]) -> bool + Sync);
+
 /// What is to be made of the files, and how.
 pub struct Job<'j> {
     pub store: &'j Store,
@@ -45,6 +48,8 @@ pub struct Job<'j> {
     pub workers: usize,
     /// How pages are looked at; not at all where they carry no checksums.
     pub pages: Option<Pages>,
+    /// How a page of what somebody else sends is read once more; without it, it is judged as it came.
+    pub again: Option<Again<'j>>,
     /// Bytes in a second.
     pub read_limit: Option<u64>,
     pub owner: Owner,

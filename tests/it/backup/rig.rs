@@ -124,6 +124,13 @@ impl Rig {
         command
     }
 
+    /// Another command than `backup`.
+    pub fn seawall_to(&self, words: &[&str]) -> Output {
+        let mut command = self.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
+        command.args(words).arg("--policy").arg(self.path("policy.yaml")).arg("--state").arg(self.path("state"));
+        command.output().expect("seawall")
+    }
+
     pub fn backup(&self, more: &[&str]) -> Backup {
         let output = self.try_backup(more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
