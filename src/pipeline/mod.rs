@@ -2,12 +2,14 @@
 //! as many threads as are asked for, one pass over the bytes.
 
 pub mod backup;
+mod checked;
 mod fault;
 mod object;
 mod reading;
 pub mod restore;
 mod stamp;
 
+pub use checked::Checked;
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
 pub use reading::{RangedObject, ReadObject, hash_object, open_object};

@@ -5,25 +5,28 @@ mod commit;
 mod config;
 mod describe;
 mod fault;
+mod journal;
 mod lease;
 mod order;
 mod protocol;
 mod read_back;
+mod resume;
 mod server;
 mod watch;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
 pub use commit::Latest;
-pub use fault::BackupFault;
+pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
 
 use archived::{Archive, Needed};
 use lease::Lease;
 use order::Order;
+use resume::Basis;
 use server::Source;
 use watch::Watch;
 
@@ -87,7 +90,7 @@ impl std::fmt::Debug for Onlooker<'_> {
 }
 
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
-pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, BackupFault> {
+pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
     let began = Stopwatch::now();
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
@@ -107,8 +110,17 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     };
     server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
 
-    let id = new_id(started)?;
-    let lease = Lease::take(&store, &repository, &id, &order.job, site.host(), started, wishes.force)?;
+    let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());
+    let mut remarks: Vec<String> = unmade.map(made).into_iter().collect();
+    let mut basis = match root {
+        Some(root) => {
+            let terms = resume::terms(site, &order, &keys, &store, cluster, root);
+            Basis::find(site, &order, (&store, &repository), terms, (started, wishes.anew), &mut remarks)?
+        }
+        None => Basis::new(started)?,
+    };
+    let lease = Lease::take(&store, &repository, &basis.id, &order.job, site.host(), started, wishes.force)?;
+    basis.tidy(&store, &repository)?;
     let mut run = Run {
         site,
         order: &order,
@@ -117,25 +129,27 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         server: &server,
         store: &store,
         repository: &repository,
-        id: &id,
+        basis: &basis,
         started,
         began,
         lease: &lease,
         onlooker,
-        remarks: unmade
-            .map(|path| format!("`stores.{}`: {} was not there and was made", order.store, path.display()))
-            .into_iter()
-            .collect(),
+        remarks,
     };
     let taken = run.whole(connection, source);
-    // What may have been committed must keep its objects.
-    if matches!(&taken, Err(fault) if !matches!(fault, BackupFault::Unknown { .. })) {
-        run.clean_up();
-    }
-    let remarks = std::mem::take(&mut run.remarks);
+    let mut remarks = std::mem::take(&mut run.remarks);
+    let taken = match taken {
+        Ok((descriptor, key)) => Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() }),
+        Err(fault) => {
+            // What may have been committed must keep its objects.
+            if !matches!(fault, BackupFault::Unknown { .. }) {
+                remarks.push(basis.abandon(&store, &repository));
+            }
+            Err(Failure { fault, remarks })
+        }
+    };
     drop(lease);
-    let (descriptor, key) = taken?;
-    Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() })
+    taken
 }
 
 /// Whoever reads the policy elsewhere would refuse what this host signs.
@@ -163,7 +177,7 @@ struct Run<'r> {
     server: &'r Server,
     store: &'r Store,
     repository: &'r Repository,
-    id: &'r BackupId,
+    basis: &'r Basis,
     started: Instant,
     began: Stopwatch,
     lease: &'r Lease,
@@ -196,10 +210,15 @@ impl Run<'_> {
         self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
-            self.read_back(&copy.copied.objects)?;
+            if let Err(fault) = self.read_back(&copy.copied.objects) {
+                // The next run must not go on with what cannot be read.
+                self.basis.end()?;
+                return Err(fault);
+            }
         }
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
+        self.basis.end()?;
         let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
         Ok((descriptor, key))
     }
@@ -214,17 +233,18 @@ impl Run<'_> {
         index_lock: &Lock,
     ) -> Result<(Whole, Connection), BackupFault> {
         (self.onlooker.stage)(Stage::Checkpoint);
-        let mut session = BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.id), true, CHECKPOINT_PATIENCE)?;
+        let mut session =
+            BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.basis.id), true, CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
         let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
-        let listing = watch.over(&mut session, || scan(root))?;
+        let mut listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
         let start = session.start_point();
-        let (repository, id) = (self.repository, self.id);
-        let key = move |name: &str| repository.data(id, name);
+        let (repository, basis) = (self.repository, self.basis);
+        let key = move |name: &str| repository.data(&basis.id, name);
         let pages = Pages { block_size: control.block_size, blocks_per_file: control.blocks_per_file, start: start.lsn };
         let job = Job {
             store: self.store,
@@ -240,11 +260,14 @@ impl Run<'_> {
             major: self.server.major(),
             cluster: control.system_identifier,
             progress: self.onlooker.progress,
+            put: &|part| basis.note(part),
             stop: &abort,
         };
         let paths = config::outside(self.server, session.connection(), root);
         let config = config::put(&job, &paths, &mut self.remarks)?;
         let copy = Copy::begin(job)?;
+        let adopted = watch.over(&mut session, || copy.adopt(root, &mut listing, basis.left.clone(), &self.keys.metadata))?;
+        basis.begin(self.store, repository, &adopted, &mut self.remarks)?;
         watch.over(&mut session, || copy.files(root, &listing))?;
         drop(listing);
 
@@ -313,7 +336,7 @@ impl Run<'_> {
         let policy = self.site.policy;
         Ok(Descriptor {
             format: FORMAT,
-            id: self.id.clone(),
+            id: self.basis.id.clone(),
             job: self.order.job.clone(),
             kind: BackupKind::Full,
             parent: None,
@@ -344,14 +367,6 @@ impl Run<'_> {
             damage: copy.copied.damage,
             private,
         })
-    }
-
-    /// Removes what was put. What cannot be removed now is recognised and removed by the next backup.
-    fn clean_up(&self) {
-        if let Ok(objects) = self.store.list(&self.repository.prefix(&format!("data/{}", self.id))) {
-            let keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
-            let _ = self.store.delete(&keys);
-        }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Wishes {
     pub keep: Option<OwnKeep>,
     /// Also while another host seems to be at it.
     pub force: bool,
+    /// Not from what a broken-off backup left.
+    pub anew: bool,
 }
 
 /// A job of the policy that copies the cluster.

@@ -34,7 +34,7 @@ impl Run<'_> {
         connection.set_silence(CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Checkpoint);
         let options = BaseBackupOptions {
-            label: format!("seawall {} {}", self.order.job, self.id),
+            label: format!("seawall {} {}", self.order.job, self.basis.id),
             manifest: false,
             verify_checksums: server_judges,
             max_rate: self.order.read_limit.map(|limit| u32::try_from(limit.get() / 1024).unwrap_or(u32::MAX).clamp(32, 1 << 20)),
@@ -51,7 +51,7 @@ impl Run<'_> {
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
         let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
-        let (repository, id) = (self.repository, self.id);
+        let (repository, id) = (self.repository, &self.basis.id);
         let key = move |name: &str| repository.data(id, name);
         let cluster = SystemIdentifier(self.server.system);
         let copy = Copy::begin(Job {
@@ -68,6 +68,7 @@ impl Run<'_> {
             major: self.server.major(),
             cluster,
             progress: self.onlooker.progress,
+            put: &|_| (),
             stop: &abort,
         })?;
         copy.archive(|intake| feed(&mut base, &watch, intake)).map_err(of_pages)?;

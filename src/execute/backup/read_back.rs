@@ -15,7 +15,7 @@ impl Run<'_> {
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
         let watch = Watch { stop: self.onlooker.stop, abort: &AtomicBool::new(false), deadline };
         let read = parallel::map_with(observe::width(self.store), objects, &|object| {
-            let key = self.repository.data(self.id, &object.name);
+            let key = self.repository.data(&self.basis.id, &object.name);
             match hash_object(self.store, &key, object.size, &mut |_| watch.check().is_ok()) {
                 Ok(sha256) if sha256 == object.sha256 => Ok(()),
                 Ok(sha256) => {

@@ -13,8 +13,9 @@ use super::plan::RestorePlan;
 use super::report::{Phases, Report};
 use super::{RestoreFault, config, hooks, own_config, settings, tablespaces};
 use crate::format::descriptor::ObjectKind;
+use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Checked, Extras, Ground, How, Progress, Source, commit, object_key, restore};
+use crate::pipeline::restore::{Extras, Ground, How, Progress, Source, commit, object_key, restore};
 use crate::site::Site;
 use crate::world::clock;
 

@@ -8,8 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use super::RestoreFault;
 use super::plan::RestorePlan;
 use crate::format::descriptor::ObjectKind;
+use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Checked, Ground, object_key};
+use crate::pipeline::restore::{Ground, object_key};
 
 const MAX_FILE: u64 = 64 << 20;
 const MAX_FILES: usize = 10_000;

@@ -153,7 +153,7 @@ impl<'g> Filler<'g> {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read(file: &File, from: u64, into: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read(file: &File, from: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < into.len() {
         match file.read_at(&mut into[got..], from + got as u64) {

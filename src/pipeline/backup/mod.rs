@@ -1,6 +1,7 @@
 //! A cluster's files on their way into a store: listed, read in chunks by several workers, checked, hashed, compressed, and put
 //! into parts in the order in which they were cut.
 
+mod adopt;
 mod copy;
 mod cut;
 mod fill;
@@ -16,6 +17,7 @@ mod text;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub use adopt::{Adopted, Left};
 pub use copy::{Copied, Copy, SmallFile};
 pub use intake::Intake;
 pub use leave_out::pages_of;
@@ -55,6 +57,8 @@ pub struct Job<'j> {
     pub major: u32,
     pub cluster: SystemIdentifier,
     pub progress: &'j Progress,
+    /// Told of each part that is complete and durable.
+    pub put: &'j (dyn Fn(&Left) + Sync),
     /// Set by somebody who does not want it any more.
     pub stop: &'j AtomicBool,
 }

@@ -50,6 +50,17 @@ impl Found {
         }
     }
 
+    /// What was found elsewhere belongs to it too.
+    pub(super) fn join(&self, other: Found) {
+        let other = other.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.damage.pages += other.damage.pages;
+        let room = MAX_NAMED.saturating_sub(inside.damage.blocks.len());
+        inside.damage.blocks.extend(other.damage.blocks.into_iter().take(room));
+        let room = MAX_SUSPECTS.saturating_sub(inside.suspects.len());
+        inside.suspects.extend(other.suspects.into_iter().take(room));
+    }
+
     /// All damage, now that it is known where the log ends: no page is from after that.
     pub(super) fn finish(self, stop: Lsn) -> Damage {
         let mut inside = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);

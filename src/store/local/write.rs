@@ -1,24 +1,32 @@
 //! Writing: whole under a name nobody reads, then under its own.
 
+use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::{Pid, test_kill_process};
 
-use super::flush::Flusher;
+use super::writing::Writing;
 use super::{INCOMING, Local, PIECE_SIZE};
 use crate::store::{Fault, FaultKind, Key, Put};
+use crate::world::direct::{DirectFile, Room};
 
 /// What nobody holds any more and was not written to for so long is left of a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// A directory can be deleted (as empty) between its making and its use, by another host that expires.
 const ATTEMPTS: usize = 8;
+
+thread_local! {
+    /// What is put in one piece is copied through this.
+    static ROOM: RefCell<Room> = RefCell::default();
+}
 
 impl Local {
     /// A new file that nobody sees yet. It is locked while it is open, so that no other host takes it for one of the dead.
@@ -45,12 +53,13 @@ impl Local {
     /// The file stays open, and so locked, until it has its name.
     fn written(&self, body: &[u8]) -> io::Result<(File, PathBuf)> {
         self.keep_pace(body.len());
-        let (mut file, path) = self.incoming()?;
-        let written = file.write_all(body).and_then(|()| file.sync_all());
+        let (file, path) = self.incoming()?;
+        let mut file = DirectFile::new(file);
+        let written = ROOM.with_borrow_mut(|room| file.write_copied_at(body, 0, room)).and_then(|()| file.file().sync_all());
         if written.is_err() {
             let _ = fs::remove_file(&path);
         }
-        written.map(|()| (file, path))
+        written.map(|()| (file.into_file(), path))
     }
 
     /// Gives a synced file its name if nothing has it. The file is gone from where it was, whatever happened.
@@ -95,7 +104,7 @@ impl Local {
 
     pub(in crate::store) fn upload(self: &Arc<Self>, key: &Key) -> Result<LocalUpload, Fault> {
         let (file, path) = self.incoming().map_err(|error| self.fault(&error, format_args!("writing {key}")))?;
-        Ok(LocalUpload { store: self.clone(), file: Arc::new(file), path: Some(path), key: key.clone(), flusher: Flusher::default() })
+        Ok(LocalUpload { store: self.clone(), file: Writing::new(file), path: Some(path), key: key.clone() })
     }
 
     pub(in crate::store) fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
@@ -190,11 +199,10 @@ fn make_directories(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(in crate::store) struct LocalUpload {
     store: Arc<Local>,
-    file: Arc<File>,
+    file: Writing,
     /// Until it has its name.
     path: Option<PathBuf>,
     key: Key,
-    flusher: Flusher,
 }
 
 impl LocalUpload {
@@ -202,15 +210,15 @@ impl LocalUpload {
         self.store.fault(error, format_args!("writing {}", self.key))
     }
 
-    pub(in crate::store) fn put(&mut self, index: u32, piece: &[u8]) -> Result<(), Fault> {
+    pub(in crate::store) fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         self.store.keep_pace(piece.len());
         let at = u64::from(index) * PIECE_SIZE as u64;
-        self.file.write_all_at(piece, at).map_err(|error| self.fault(&error))?;
-        self.flusher.wrote(&self.file, piece.len()).map_err(|error| self.fault(&error))
+        let is_large = piece.len() == PIECE_SIZE;
+        self.file.write(piece, at, is_large).map_err(|error| self.fault(&error))
     }
 
     pub(in crate::store) fn finish(mut self) -> Result<(), Fault> {
-        self.flusher.finish(&self.file).map_err(|error| self.fault(&error))?;
+        self.file.finish().map_err(|error| self.fault(&error))?;
         let Some(path) = self.path.take() else { return Ok(()) };
         match self.store.link_new(&path, &self.key).map_err(|error| self.fault(&error))? {
             Put::Created => Ok(()),

@@ -75,7 +75,7 @@ fn a_promotion_ends_a_backup_from_a_standby() {
     let output = child.wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("promoted"), "{said}");
-    assert!(primary.objects("data").is_empty() && primary.objects("backups").is_empty());
+    assert!(primary.has_only_whole_parts() && primary.objects("backups").is_empty());
 }
 
 #[test]
