@@ -9,6 +9,7 @@ mod full;
 mod hosts;
 mod killing;
 mod kills;
+mod largest;
 mod small;
 mod sweep;
 mod sweep_backup;

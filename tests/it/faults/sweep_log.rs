@@ -136,8 +136,8 @@ fn push_in_pieces() {
 }
 
 /// A file that is there, and one that is not.
-fn meets_fetch(name_of_test: &str, file: &str, is_there: bool, standby: bool, few: usize) {
-    let host = Host::new(Way::ONE);
+fn meets_fetch(name_of_test: &str, way: Way, file: &str, is_there: bool, standby: bool, few: usize) {
+    let host = Host::new(way);
     for file in host.files() {
         assert_eq!(host.room.push(&host.data, "policy", &file).code, Some(0));
     }
@@ -160,8 +160,8 @@ fn meets_fetch(name_of_test: &str, file: &str, is_there: bool, standby: bool, fe
             // Known to be absent: nothing may have gone wrong on the way to know it, unless it was asked again.
             (Some(1), false) if !met || !at.lasts() => assert_eq!((run.stderr.as_str(), got), ("", None), "{at:?}"),
             (Some(code @ (1 | 200)), _) if met && !at.passes && (code == 1) == standby => {
-                let place = host.room.path("one").display().to_string();
-                assert!(run.stderr.contains("could not be fetched") && run.stderr.contains(&place), "{at:?}: {run:?}");
+                let names_it = way.stores.iter().any(|store| run.stderr.contains(&host.room.path(store).display().to_string()));
+                assert!(run.stderr.contains("could not be fetched") && names_it, "{at:?}: {run:?}");
                 assert_eq!(got, None, "{at:?}");
             }
             _ => panic!("{at:?}, {calls} calls: {run:?}"),
@@ -172,15 +172,23 @@ fn meets_fetch(name_of_test: &str, file: &str, is_there: bool, standby: bool, fe
 
 #[test]
 fn fetch_what_is_there() {
-    meets_fetch("fetch", &name(2), true, false, 8);
+    meets_fetch("fetch", Way::ONE, &name(2), true, false, 8);
 }
 
 #[test]
 fn fetch_what_is_not_there() {
-    meets_fetch("absent", "00000009.history", false, false, 8);
+    meets_fetch("absent", Way::ONE, "00000009.history", false, false, 8);
 }
 
 #[test]
 fn fetch_for_a_standby() {
-    meets_fetch("for a standby", "00000002.history", true, true, 4);
+    meets_fetch("for a standby", Way::ONE, "00000002.history", true, true, 4);
+}
+
+/// What one of them could not say, the other one may.
+#[test]
+fn fetch_from_two_stores() {
+    let two = Way { name: "two stores", stores: &["one", "two"], ..Way::ONE };
+    meets_fetch("from two stores", two, &name(2), true, false, 4);
+    meets_fetch("in neither store", two, "00000009.history", false, false, 4);
 }

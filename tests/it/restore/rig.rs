@@ -66,8 +66,9 @@ impl Rig {
 
     /// `place` is told the rig's folder.
     pub fn start_with(version: Version, options: Options, place: impl FnOnce(&Path) -> Place) -> Rig {
-        let options = options.with("archive_mode = on").with("track_commit_timestamp = on").with("max_wal_size = 256MB");
-        let cluster = Cluster::start(version, options.with("archive_command = 'false'"));
+        let first = ["archive_mode = on", "track_commit_timestamp = on", "max_wal_size = 256MB", "archive_command = 'false'"];
+        let conf = first.into_iter().map(str::to_owned).chain(options.conf).collect();
+        let cluster = Cluster::start(version, Options { conf, ..options });
         let identity = age::x25519::Identity::generate();
         let place = place(cluster.folder());
         let rig = Rig { cluster, recipient: identity.to_public().to_string(), place };
