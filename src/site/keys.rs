@@ -1,6 +1,6 @@
 //! The keys on this host: its own two, made at first use, and the recovery identity where there is one.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,6 @@ impl HostKeys {
             let key = SigningKey::generate(host).map_err(|error| SiteFault::new(error.to_string(), ""))?;
             let text = key.to_openssh().map_err(|error| SiteFault::new(error.to_string(), ""))?;
             write_new(&signing, text.as_bytes())?;
-            write_new(&directory.join("signing.pub"), format!("{}\n", key.public()).as_bytes())?;
         }
         let metadata = directory.join("metadata");
         if !metadata.exists() {
@@ -52,7 +51,22 @@ impl HostKeys {
             let text = zeroize::Zeroizing::new(format!("# public key: {}\n{}\n", key.to_public(), key.to_string().expose_secret()));
             write_new(&metadata, text.as_bytes())?;
         }
-        HostKeys::existing(state)?.ok_or_else(|| SiteFault::new("the host's keys vanished while they were read", "Try again."))
+        let keys =
+            HostKeys::existing(state)?.ok_or_else(|| SiteFault::new("the host's keys vanished while they were read", "Try again."))?;
+        // For people; of the key that is there, which another process may have made at the same moment.
+        let public = directory.join("signing.pub");
+        if !public.exists() {
+            let _ = write_new(
+                &public,
+                format!(
+                    "{}
+",
+                    keys.signing.public()
+                )
+                .as_bytes(),
+            );
+        }
+        Ok(keys)
     }
 
     /// The host's keys, if it has any: a machine that only restores needs none.
@@ -179,16 +193,22 @@ pub fn place(reference: &Secret) -> SecretPlace {
     }
 }
 
-/// A new file, 0600, in directories of 0700; one that is there already is left as it is.
+/// A new file, 0600, in directories of 0700; one that is there already is left as it is. It gets its name when it is whole: half a key
+/// would be in everybody's way for ever.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
     let write = || {
         if let Some(parent) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
+        let beside = path.with_extension(format!("part.{}", std::process::id()));
+        let named = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).and_then(|mut file| {
+            file.write_all(bytes).and_then(|()| file.sync_all())?;
+            fs::hard_link(&beside, path)
+        });
+        let _ = fs::remove_file(&beside);
+        match named {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
+            other => other,
         }
     };
     write().map_err(|error| {

@@ -10,6 +10,6 @@ mod template;
 mod version;
 
 pub use account::Account;
-pub use cluster::{Cluster, StopMode, settings};
+pub use cluster::{Cluster, StopMode, children, settings};
 pub use options::Options;
 pub use version::Version;

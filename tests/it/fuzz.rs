@@ -9,7 +9,7 @@
 //! What broke something lies under `target/fuzz-failures/`. Put it into `tests/fuzz-corpus/<target>/` and it stays tested.
 
 mod mutation;
-mod random;
+pub(crate) mod random;
 mod targets;
 
 use std::fs;

@@ -3,7 +3,7 @@
 mod delta;
 mod kinds;
 mod refusals;
-mod rig;
+pub mod rig;
 mod targets;
 mod timelines;
 mod without_us;

@@ -1,12 +1,12 @@
 //! `seawall wal`: what PostgreSQL is told, and what lies in the stores then.
 
 mod ahead;
-mod archiving;
+pub mod archiving;
 mod damage;
 mod kills;
 mod large;
 mod recovering;
-mod room;
+pub mod room;
 mod same_name;
 mod status;
 mod stores;

@@ -30,7 +30,13 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
     let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
     let place = repository.descriptor(descriptor.stopped, &descriptor.id);
     put(store, &signature_of(&place), signature.into_bytes(), &descriptor.id)?;
-    put(store, &place, json, &descriptor.id)?;
+    if let Err(fault) = put(store, &place, json, &descriptor.id) {
+        if !matches!(fault, BackupFault::Unknown { .. }) {
+            // Alone, it looks as if somebody had deleted the backup.
+            let _ = store.delete(&[signature_of(&place)]);
+        }
+        return Err(fault);
+    }
     let latest = Latest {
         id: descriptor.id.clone(),
         descriptor: place.to_string(),

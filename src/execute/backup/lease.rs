@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::BackupFault;
-use crate::format::layout::Repository;
+use crate::format::layout::{Repository, descriptor_id};
 use crate::store::{Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
 
@@ -151,8 +151,11 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
     let leases = leases(store, repository)?;
     // Listed after the folders and the leases: whoever committed in between is seen here.
     let mut complete = std::collections::HashSet::new();
+    let mut signed = std::collections::HashMap::new();
     store.list_each(&repository.prefix("backups"), &mut |meta| {
-        complete.extend(crate::format::layout::descriptor_id(&meta.key));
+        complete.extend(descriptor_id(&meta.key));
+        let of = meta.key.as_str().strip_suffix(".sig").and_then(|of| descriptor_id(&Key::new(of).ok()?));
+        signed.extend(of.map(|id| (id, meta.key)));
         ControlFlow::Continue(())
     })?;
     let mut cleared = Vec::new();
@@ -171,9 +174,9 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         if !abandoned {
             continue;
         }
-        let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
-        let were = keys.len();
-        keys.push(key);
+        let were = objects.len();
+        // First the signature, which is found only as long as there are data without a descriptor.
+        let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
         store.delete(&keys)?;
         if were > 0 {
             cleared.push(id.to_string());

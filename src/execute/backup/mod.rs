@@ -343,7 +343,7 @@ impl Run<'_> {
             label: self.wishes.label.clone(),
             keep: self.wishes.keep,
             started: self.started,
-            stopped: clock::now(),
+            stopped: self.end(),
             by: By {
                 seawall: env!("CARGO_PKG_VERSION").to_owned(),
                 host: self.site.host().to_owned(),
@@ -367,6 +367,12 @@ impl Run<'_> {
             damage: copy.copied.damage,
             private,
         })
+    }
+
+    /// Never before the beginning: the clock may have been set back meanwhile, and nobody would believe such a backup.
+    fn end(&self) -> Instant {
+        let now = clock::now();
+        self.started.checked_add(self.began.elapsed()).map_or(now, |at_least| now.max(at_least))
     }
 }
 

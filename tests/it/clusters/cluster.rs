@@ -304,7 +304,8 @@ fn manifest_1(manifest: &str) -> String {
     format!("{body}\"Manifest-Checksum\": \"{sum}\"}}\n")
 }
 
-fn children(parent: Pid) -> Vec<Pid> {
+/// The processes that a process started.
+pub fn children(parent: Pid) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|number| status(*number).is_some_and(|(of, _)| of == parent.as_raw_nonzero().get())).filter_map(Pid::from_raw).collect()

@@ -1,9 +1,9 @@
 /// A xorshift generator: small, fast, and the same everywhere.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         // Neighbouring seeds are spread out, and zero, which xorshift never leaves, is avoided.
         let spread = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Random(if spread == 0 { 1 } else { spread })
@@ -17,11 +17,11 @@ impl Random {
     }
 
     /// From 0 up to, but not including, `limit`; 0 when there is nothing to choose from.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         if limit == 0 { 0 } else { (self.next() % limit as u64) as usize }
     }
 
-    pub(super) fn choice<'t, T: ?Sized>(&mut self, all: &'t [&'t T]) -> Option<&'t T> {
+    pub(crate) fn choice<'t, T: ?Sized>(&mut self, all: &'t [&'t T]) -> Option<&'t T> {
         all.get(self.below(all.len())).copied()
     }
 }

@@ -17,6 +17,16 @@ use seawall::postgres::Connection;
 pub struct Rig {
     pub cluster: Cluster,
     pub recipient: String,
+    place: Place,
+}
+
+/// Where the backups and the log go.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// As the policy says it; a directory of the rig's when empty.
+    pub store: String,
+    /// Where its credentials are.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// What a command came to.
@@ -24,6 +34,17 @@ pub struct Said {
     pub code: i32,
     pub out: String,
     pub err: String,
+}
+
+impl Said {
+    /// Of the backup that was taken.
+    pub fn backup(&self) -> String {
+        find_id(&self.json()).expect("a backup's id")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
+    }
 }
 
 /// A server that was restored and started.
@@ -40,10 +61,17 @@ struct Running(Command);
 
 impl Rig {
     pub fn start(version: Version, options: Options) -> Rig {
-        let options = options.with("archive_mode = on").with("track_commit_timestamp = on").with("max_wal_size = 256MB");
-        let cluster = Cluster::start(version, options.with("archive_command = 'false'"));
+        Rig::start_with(version, options, |_| Place::default())
+    }
+
+    /// `place` is told the rig's folder.
+    pub fn start_with(version: Version, options: Options, place: impl FnOnce(&Path) -> Place) -> Rig {
+        let first = ["archive_mode = on", "track_commit_timestamp = on", "max_wal_size = 256MB", "archive_command = 'false'"];
+        let conf = first.into_iter().map(str::to_owned).chain(options.conf).collect();
+        let cluster = Cluster::start(version, Options { conf, ..options });
         let identity = age::x25519::Identity::generate();
-        let rig = Rig { cluster, recipient: identity.to_public().to_string() };
+        let place = place(cluster.folder());
+        let rig = Rig { cluster, recipient: identity.to_public().to_string(), place };
         rig.write("identity.txt", identity.to_string().expose_secret());
         let signing = SigningKey::generate("db").expect("a key");
         rig.write("state/keys/signing", &signing.to_openssh().expect("text"));
@@ -54,13 +82,21 @@ impl Rig {
         rig.write_policy("policy.yaml", &signing.public());
         fs::create_dir(rig.path("store")).expect("a store");
         rig.cluster.account().own(rig.cluster.folder());
-        let push = format!("{} wal push %p -p {} --state {}", program(), rig.path("policy.yaml").display(), rig.path("state").display());
-        rig.cluster.add_conf(&format!("archive_command = '{push}'"));
+        rig.cluster.add_conf(&format!("archive_command = '{}'", rig.push()));
         rig.cluster.reload();
         rig
     }
 
+    /// What the server is told to archive with.
+    pub fn push(&self) -> String {
+        let environment: String = self.place.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let (policy, state) = (self.path("policy.yaml"), self.path("state"));
+        format!("env {environment}{} wal push %p -p {} --state {}", program(), policy.display(), state.display())
+    }
+
     pub fn write_policy(&self, name: &str, writer: &str) {
+        let local = format!("local: {{ path: {}, other_device: false }}", self.path("store").display());
+        let store = if self.place.store.is_empty() { &local } else { &self.place.store };
         let (folder, conninfo, recipient) = (self.cluster.folder().display(), self.cluster.conninfo(), &self.recipient);
         let policy = format!(
             r#"
@@ -73,7 +109,7 @@ objectives:
   rpo: 5m
   rto: 1h
   assume: {{ cluster_size: 1GB, wal_per_hour: 100MB, backup: 50MB/s, restore: 50MB/s, replay: 20MB/s, assess: 10m, provision: 5m }}
-stores: {{ local: {{ local: {{ path: {folder}/store, other_device: false }} }} }}
+stores: {{ local: {{ {store} }} }}
 encryption:
   age: {{ recipients: [{recipient}], identity: {{ file: {folder}/identity.txt }} }}
   writers: {{ db: "{writer}" }}
@@ -99,8 +135,14 @@ backups:
 
     /// Our program, as the account that the server runs as.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_on("state", words)
+    }
+
+    /// As a host that keeps its state there.
+    pub fn command_on(&self, state: &str, words: &[&str]) -> Command {
         let mut command = self.cluster.account().command(program());
-        command.args(words).arg("-p").arg(self.path("policy.yaml")).arg("--state").arg(self.path("state"));
+        command.envs(self.place.environment.iter().cloned());
+        command.args(words).arg("-p").arg(self.path("policy.yaml")).arg("--state").arg(self.path(state));
         command
     }
 
@@ -111,8 +153,24 @@ backups:
     pub fn backup(&self) -> String {
         let said = self.seawall(&["backup", "nightly", "--format", "json"]);
         assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, self.cluster.log_tail());
-        let value: Value = serde_json::from_str(&said.out).expect("JSON");
-        find_id(&value).expect("a backup's id")
+        said.backup()
+    }
+
+    /// In the cluster's folder, as the server's account.
+    pub fn shell(&self, text: &str) -> String {
+        let folder = self.cluster.folder().display();
+        let answer = said(
+            self.cluster.account().command("bash").args(["-c", &format!("cd {folder} && set -e && {text}")]).output().expect("a shell"),
+        );
+        assert_eq!(answer.code, 0, "{text}: {}", answer.err);
+        answer.out.trim().to_owned()
+    }
+
+    /// Changes words of the policy.
+    pub fn change_policy(&self, from: &str, to: &str) {
+        let policy = fs::read_to_string(self.path("policy.yaml")).expect("a policy");
+        assert!(policy.contains(from), "{from} is not in {policy}");
+        self.write("policy.yaml", &policy.replace(from, to));
     }
 
     /// All that was committed is in the store when this returns.

@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 #[derive(Debug, Default)]
 struct Orders {
+    /// To whom new connections lead.
+    server: AtomicU16,
     /// Cut every connection after so many bytes of answers, this many times.
     cut_after: AtomicI64,
     cuts_left: AtomicI64,
@@ -31,16 +33,22 @@ impl Proxy {
     pub(crate) fn to(server: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
-        let orders = Arc::new(Orders::default());
+        let orders = Arc::new(Orders { server: AtomicU16::new(server), ..Orders::default() });
         let told = orders.clone();
         // It ends with the process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let told = told.clone();
+                let server = told.server.load(Ordering::SeqCst);
                 thread::spawn(move || carry(client, server, &told));
             }
         });
         Proxy { port, orders }
+    }
+
+    /// Leads to another server from now on.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.orders.server.store(server, Ordering::SeqCst);
     }
 
     pub(crate) fn cut(&self, after: i64, times: i64) {

@@ -1,0 +1,17 @@
+//! The world at its worst: stores that fail at any call, processes killed at any moment, clouds that turn away, full disks, clocks that jump.
+//!
+//! The same is asked after each of them. What looks complete is whole. What was acknowledged is there. A success was one, and a failure
+//! says where. The same again, with the world in order, succeeds.
+
+mod chance;
+mod clouds;
+mod full;
+mod hosts;
+mod killing;
+mod kills;
+mod largest;
+mod small;
+mod sweep;
+mod sweep_backup;
+mod sweep_log;
+mod sweep_reading;
