@@ -212,7 +212,9 @@ impl Run<'_> {
             (self.onlooker.stage)(Stage::ReadingBack);
             if let Err(fault) = self.read_back(&copy.copied.objects) {
                 // The next run must not go on with what cannot be read.
-                self.basis.end()?;
+                if !matches!(fault, BackupFault::Interrupted) {
+                    self.basis.end()?;
+                }
                 return Err(fault);
             }
         }
