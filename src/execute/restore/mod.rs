@@ -8,6 +8,7 @@ mod choose;
 mod collations;
 mod config;
 pub mod directory;
+mod ending;
 mod fault;
 mod hooks;
 mod own_config;
