@@ -3,6 +3,7 @@
 mod broken_log;
 mod delta;
 mod kinds;
+mod occupied;
 mod refusals;
 pub mod rig;
 mod targets;
