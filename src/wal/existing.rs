@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use super::fault::WalFaultKind;
 use super::{Place, WalFault};
 use crate::format::codec::Codec;
+use crate::format::layout::Repository;
 use crate::format::signature::Writers;
 use crate::format::stamp::{Signed, Stamp};
 use crate::inventory::SystemIdentifier;
 use crate::pipeline;
+use crate::store::Store;
 use crate::units::{Key, WalFile};
 
 /// All the ways in which a file of the log may be stored; the usual one first.
@@ -43,6 +45,17 @@ pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<O
         if found.is_some() || passed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(found)
+}
+
+/// What a store does not have is absent only while the repository itself is there: the mount point of a disk that is gone has nothing
+/// either, and PostgreSQL would take that for the end of the log and promote.
+pub fn still_there(store: &Store, repository: &Repository) -> Result<(), WalFault> {
+    if store.head(&repository.about())?.is_some() {
+        return Ok(());
+    }
+    let message = format!("{} does not hold the repository `{repository}`", store.url());
+    let hint = "Is its disk mounted? If that store never got the log, or is gone for good, name another one with `--store`.";
+    Err(WalFault::new(WalFaultKind::Store, message, hint))
 }
 
 /// Where a file of the log lies, with others.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::existing::find;
+use super::existing::{find, still_there};
 use super::fault::WalFaultKind;
 use super::take::{Trust, take};
 use super::{Place, WalFault};
@@ -98,7 +98,10 @@ impl Archive {
 
     fn from(&self, source: &Source, file: WalFile, to: &Path) -> Result<bool, WalFault> {
         let place = source.place()?;
-        let Some((key, size)) = find(place, self.cluster, file)? else { return Ok(false) };
+        let Some((key, size)) = find(place, self.cluster, file)? else {
+            // The place was opened a while ago.
+            return still_there(&place.store, &place.repository).map(|()| false);
+        };
         match take(place, (&key, size), &self.trust, (self.cluster, file), to) {
             // It was there a moment ago: look again before anybody calls it absent.
             Err(fault) if fault.kind == WalFaultKind::Absent => Err(WalFault { kind: WalFaultKind::Store, ..fault }),

@@ -24,7 +24,7 @@ mod spool;
 mod take;
 
 pub use cluster::{data_directory, system_identifier};
-pub use existing::{find, read_stamp};
+pub use existing::{find, read_stamp, still_there};
 pub use fault::{WalFault, WalFaultKind};
 pub use fetch::{Archive, Fetched, Open, Source};
 pub use local::{Waiting, usual_data_directory, waiting};

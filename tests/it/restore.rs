@@ -1,9 +1,12 @@
 //! Recovery, from a real cluster's backup and log to a real server again.
 
+mod broken_log;
 mod delta;
 mod kinds;
+mod occupied;
 mod refusals;
 pub mod rig;
+mod running;
 mod targets;
 mod timelines;
 mod without_us;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use seawall::store::{Faults, Place, Settings, Store};
 
-fn local(path: &Path) -> Store {
+pub fn local(path: &Path) -> Store {
     Store::open(&Settings::new(Place::Local { path: path.to_owned() })).expect("it opens")
 }
 

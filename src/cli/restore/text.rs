@@ -159,6 +159,9 @@ pub(super) fn report(plan: &RestorePlan, report: &Report) -> String {
     if reached.ended_at_end_of_log {
         line("", "nothing was committed between that and the target: the archived log is whole up to it".to_owned());
     }
+    if let Some(said) = &reached.ended_by {
+        line("warning", format!("the last segment is not whole: replay ended where PostgreSQL said `{said}`"));
+    }
     if let (Some(socket), Some(port)) = (&reached.socket, reached.port) {
         line("connect", format!("psql -h {socket} -p {port}"));
     }

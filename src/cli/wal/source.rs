@@ -15,7 +15,7 @@ use crate::policy::model::Policy;
 use crate::site;
 use crate::store::{FaultKind, Store};
 use crate::units::Name;
-use crate::wal::{Archive, Place, Source, Trust, WalFault, WalFaultKind, system_identifier};
+use crate::wal::{Archive, Place, Source, Trust, WalFault, WalFaultKind, still_there, system_identifier};
 
 /// Which log, and with which keys.
 #[derive(Debug, Clone, Args)]
@@ -90,7 +90,7 @@ impl LogSource {
             let site = here.site(&policy);
             let store = site.store(&of).map_err(of_site)?;
             let repository = match &repository {
-                Some(repository) => repository.clone(),
+                Some(repository) => named(&store, repository)?,
                 None => site.find_repository(&store).map_err(of_site)?.ok_or_else(|| nothing(&site, &store))?.repository,
             };
             Ok(Place { store, repository })
@@ -103,6 +103,11 @@ fn known<'p>(policy: &'p Policy, store: &Name) -> Result<&'p Name, WalFault> {
     let all = || policy.stores.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
     let found = policy.stores.get_key_value(store).map(|(name, _)| name);
     found.ok_or_else(|| WalFault::new(WalFaultKind::Local, format!("the policy has no store `{store}`"), format!("It has: {}.", all())))
+}
+
+/// What was named is not looked for, but it has to be there.
+fn named(store: &Store, repository: &Repository) -> Result<Repository, WalFault> {
+    still_there(store, repository).map(|()| repository.clone())
 }
 
 /// A disk that is not mounted looks like an empty store: it could not be asked.

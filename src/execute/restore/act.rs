@@ -11,6 +11,7 @@ use super::directory::{self, MARKER, Standing};
 use super::pin::Pin;
 use super::plan::RestorePlan;
 use super::report::{Phases, Report};
+use super::tablespaces::Mark;
 use super::{RestoreFault, config, hooks, own_config, settings, tablespaces};
 use crate::format::descriptor::ObjectKind;
 use crate::pipeline::Checked;
@@ -51,7 +52,8 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
     let mut seconds = Phases { plan: plan.seconds, ..Phases::default() };
     // The world may have moved since somebody was asked.
     let now = directory::examine(&plan.request, &plan.chosen.descriptor)?;
-    if now.standing != plan.directory.standing {
+    let places = tablespaces::places(&plan.request, &plan.chosen.private.tablespaces)?;
+    if now.standing != plan.directory.standing || places != plan.tablespaces {
         let message = format!("`{}` changed since the plan was made", plan.request.directory.display());
         return Err(RestoreFault::new(message, "Look what happened there, and run it again."));
     }
@@ -108,8 +110,15 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
         return Err(RestoreFault::new(format!("another restore into `{}` is going on", root.display()), "Wait for it, or end it."));
     }
     // Before the first file changes, nothing there may look like a cluster that only needs to be started; after the machine's end too.
-    let about = serde_json::json!({ "backup": plan.chosen.descriptor.id, "pid": std::process::id(), "since": clock::now() });
-    marker.set_len(0).and_then(|()| (&marker).write_all(about.to_string().as_bytes())).and_then(|()| marker.sync_all()).map_err(failed)?;
+    let about = Mark {
+        backup: plan.chosen.descriptor.id.clone(),
+        pid: std::process::id(),
+        since: clock::now(),
+        tablespaces: plan.tablespaces.clone(),
+    };
+    let about = serde_json::to_vec(&about).expect("texts and numbers");
+    // Not emptied first: what it says of the tablespaces is how the next run knows them again.
+    (&marker).write_all(&about).and_then(|()| marker.set_len(about.len() as u64)).and_then(|()| marker.sync_all()).map_err(failed)?;
     for place in plan.tablespaces.values() {
         ground.make_directory(place)?;
         ground.give(place)?;

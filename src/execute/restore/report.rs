@@ -67,6 +67,9 @@ pub struct Reached {
     pub timeline: Option<u32>,
     /// Recovery met nothing later than the target; that nothing is missing was proven by the log itself.
     pub ended_at_end_of_log: bool,
+    /// What PostgreSQL could not read in the last segment, where replay ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
     /// Where the server can be reached.
     pub socket: Option<String>,
     pub port: Option<u16>,

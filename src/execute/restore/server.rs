@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant as Clock};
 
+use super::ending::Ending;
 use super::plan::RestorePlan;
 use super::report::{Reached, State};
 use super::request::Action;
 use super::{RestoreFault, own_config, programs, settings};
 use crate::postgres::{Connection, Settings};
+use crate::recovery::WalStretch;
 use crate::units::{Lsn, Segment, SegmentSize};
 
 /// Where recovery is, for whoever watches.
@@ -131,7 +133,47 @@ impl<'p> Server<'p> {
             return self.ended();
         }
         let Some(state) = self.state() else { return Ok(None) };
+        self.refuse_early_end(state)?;
         Ok(Some(self.recovered(state, Some(&lines))))
+    }
+
+    /// What PostgreSQL takes for the end need not be it.
+    fn refuse_early_end(&mut self, state: State) -> Result<(), RestoreFault> {
+        let at_target = self.text.contains("recovery stopping ");
+        match state {
+            State::Paused if !at_target => Err(self.failed("recovery paused before it reached the target")),
+            State::Promoted if !at_target => {
+                let Some((ending, end, size)) = self.ending() else { return Ok(()) };
+                let Some(short) = ending.falls_short(end, size) else { return Ok(()) };
+                self.stop();
+                Err(self.short(&ending, &short, "The server opened by itself, without what comes after; it was stopped."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where replay ended, and where the log that was found ends.
+    fn ending(&self) -> Option<(Ending, &'p WalStretch, SegmentSize)> {
+        let end = self.plan.chosen.wal.last()?;
+        let size = SegmentSize::new(self.plan.chosen.descriptor.cluster.wal_segment_size)?;
+        Some((Ending::read(&self.text, end.timeline, size), end, size))
+    }
+
+    fn short(&self, ending: &Ending, short: &str, what_now: &str) -> RestoreFault {
+        let known = ending.last.map(|at| format!(" Or choose what is whole: `--to-lsn {at}`.")).unwrap_or_default();
+        RestoreFault::new(
+            short,
+            format!(
+                "{what_now} Try another store's copy of the log with `--store NAME`, or a target before that record.{known} The server's log is `{}`.",
+                self.log.display()
+            ),
+        )
+    }
+
+    fn stop(&self) {
+        let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
+        command.arg("-D").arg(&self.plan.request.directory).args(["-w", "-t", "60", "-m", "fast", "stop"]);
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
     /// The server is gone: on purpose, or because recovery failed.
@@ -144,6 +186,11 @@ impl<'p> Server<'p> {
         // log's end is the state at the target. PostgreSQL cannot know that and refuses; this knows it, and only then goes on.
         let ended_before = self.text.contains("recovery ended before configured recovery target was reached");
         if ended_before && self.plan.chosen.whole_until_target && !self.ended_at_end_of_log {
+            if let Some((ending, end, size)) = self.ending()
+                && let Some(short) = ending.falls_short_of_target(end, size)
+            {
+                return Err(self.short(&ending, &short, "Nothing was opened, and the target stays as it is."));
+            }
             self.ended_at_end_of_log = true;
             self.drop_target()?;
             self.text.clear();
@@ -184,6 +231,7 @@ impl<'p> Server<'p> {
             last_commit: said(&self.text, "last completed transaction was at log time ").map(str::to_owned),
             timeline: said(&self.text, "selected new timeline ID: ").and_then(|number| number.parse().ok()),
             ended_at_end_of_log: self.ended_at_end_of_log,
+            ended_by: self.ended_by(state),
             socket: None,
             port: None,
         };
@@ -203,6 +251,12 @@ impl<'p> Server<'p> {
             }
         }
         Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() }
+    }
+
+    /// In the last segment a record that cannot be read is what a dead server left; that is said, and refused only before it.
+    fn ended_by(&self, state: State) -> Option<String> {
+        let met = self.text.contains("recovery stopping ");
+        self.ending().filter(|_| state == State::Promoted && !met).and_then(|(ending, ..)| ending.ended_by().map(str::to_owned))
     }
 
     fn read_log(&mut self) {
@@ -237,7 +291,7 @@ impl<'p> Server<'p> {
         let said: Vec<&str> = self
             .text
             .lines()
-            .filter(|line| ["FATAL:", "PANIC:", "HINT:", "seawall", "error:"].iter().any(|word| line.contains(word)))
+            .filter(|line| ["FATAL:", "PANIC:", "WARNING:", "DETAIL:", "HINT:", "seawall", "error:"].iter().any(|word| line.contains(word)))
             .collect();
         let from = said.len().saturating_sub(6);
         let mut message = what.to_owned();

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::RestoreFault;
+use super::directory::MARKER;
 use super::request::{Request, Which};
 use crate::format::descriptor::Tablespace;
+use crate::units::{BackupId, Instant};
+use crate::world::files;
 
 /// The places of all tablespaces: where they were, or where they were asked to go.
 pub fn places(request: &Request, tablespaces: &[Tablespace]) -> Result<BTreeMap<u32, PathBuf>, RestoreFault> {
@@ -30,6 +36,12 @@ pub fn places(request: &Request, tablespaces: &[Tablespace]) -> Result<BTreeMap<
     for (oid, place) in &places {
         check(request, *oid, place)?;
     }
+    for (oid, place) in &places {
+        if let Some((other, _)) = places.range(oid + 1..).find(|(_, other)| *other == place) {
+            let message = format!("tablespaces {oid} and {other} would both lie in `{}`", place.display());
+            return Err(RestoreFault::new(message, "Give each a directory of its own."));
+        }
+    }
     Ok(places)
 }
 
@@ -45,15 +57,50 @@ fn check(request: &Request, oid: u32, place: &Path) -> Result<(), RestoreFault> 
         let hint = format!("Make it, mount it, or send the tablespace elsewhere with `--tablespace {oid}=DIR`.");
         return Err(RestoreFault::new(format!("tablespace {oid}: the parent of `{shown}` is not there"), hint));
     }
-    let anything =
-        fs::read_dir(place).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found")));
-    if anything && !request.delta {
-        let hint = format!(
-            "It may be in use by the cluster that the backup was taken of. Send it elsewhere with `--tablespace {oid}=DIR`, or say `--delta`."
-        );
-        return Err(RestoreFault::new(format!("tablespace {oid}: `{shown}` is not empty"), hint));
+    if is_empty(place).map_err(|error| unreadable(oid, place, &error))? || (request.delta && belongs_to(&request.directory, oid, place)) {
+        return Ok(());
     }
-    Ok(())
+    let target = request.directory.display();
+    let hint = format!(
+        "It may be in use by the cluster that the backup was taken of: `{target}` has no link to it. Send it elsewhere with \
+         `--tablespace {oid}=DIR`, or empty it when it is certain that no server uses it."
+    );
+    Err(RestoreFault::new(format!("tablespace {oid}: `{shown}` is not empty, and it is not this directory's own"), hint))
+}
+
+fn is_empty(place: &Path) -> std::io::Result<bool> {
+    match fs::read_dir(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        // A file system's own directory is nobody's data.
+        entries => Ok(entries?.filter_map(Result::ok).all(|entry| entry.file_name() == "lost+found")),
+    }
+}
+
+fn unreadable(oid: u32, place: &Path, error: &std::io::Error) -> RestoreFault {
+    let message = format!("tablespace {oid}: `{}` cannot be looked into: {error}", place.display());
+    RestoreFault::new(message, "Run as the user that shall own it, or as root.")
+}
+
+/// Whether what lies there is the data directory's: its link leads there, or an unfinished restore into it has begun to write there.
+fn belongs_to(root: &Path, oid: u32, place: &Path) -> bool {
+    let same = |one: &Path| matches!((one.canonicalize(), place.canonicalize()), (Ok(one), Ok(place)) if one == place);
+    same(&root.join(format!("pg_tblspc/{oid}"))) || of_unfinished(root).get(&oid).is_some_and(|named| same(named))
+}
+
+/// What the mark of a restore says while it is going on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Mark {
+    pub backup: BackupId,
+    pub pid: u32,
+    pub since: Instant,
+    /// Where it writes besides the directory itself.
+    #[serde(default)]
+    pub tablespaces: BTreeMap<u32, PathBuf>,
+}
+
+fn of_unfinished(root: &Path) -> BTreeMap<u32, PathBuf> {
+    let mark = files::read(&root.join(MARKER), 1 << 20).ok().and_then(|bytes| serde_json::from_slice::<Mark>(&bytes).ok());
+    mark.map(|mark| mark.tablespaces).unwrap_or_default()
 }
 
 /// `tablespace_map` with the places of now: PostgreSQL makes the links of it when recovery begins. `None` when it need not change.

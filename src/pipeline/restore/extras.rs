@@ -163,6 +163,8 @@ impl Walk<'_> {
         match removed {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+            // What was fetched ahead for the server that ran here clears itself away.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
             Err(error) => Err(fault(at, error)),
         }
     }

@@ -157,6 +157,11 @@ impl Room {
         found
     }
 
+    /// The repository that a store holds.
+    pub fn repository(&self, store: &str) -> String {
+        names(&self.path(store)).into_iter().find(|name| !name.starts_with('.')).expect("a repository")
+    }
+
     pub fn object(&self, store: &str, file: &str) -> Option<PathBuf> {
         let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy() == format!("{file}.zst.age"));
         self.objects(store).into_iter().find(is_it)

@@ -4,9 +4,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use seawall::format::layout::Repository;
 use seawall::format::seal::{Identities, Unsealer};
+use seawall::format::signature::Writers;
+use seawall::inventory::SystemIdentifier;
+use seawall::wal::{Archive, Fetched, Place, Source, Trust};
 
-use super::room::{Room, done, name, ready, said, segment};
+use super::room::{CLUSTER, Room, done, name, ready, said, segment};
 
 #[test]
 fn with_two_stores_both_must_have_it() {
@@ -79,6 +83,60 @@ fn a_store_that_vanished_is_not_begun_anew() {
     fs::remove_dir(room.path("one")).expect("removed");
     fs::rename(room.path("away"), room.path("one")).expect("moved");
     assert_eq!(room.push(&data, "one", &name(2)).code, Some(0));
+}
+
+/// `seawall restore` names the repository, so that nobody looks for it.
+#[test]
+fn a_named_repository_has_to_be_there() {
+    let room = Room::new();
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    assert_eq!(room.push(&data, "one", &name(1)).code, Some(0));
+    let repository = room.repository("one");
+    let named = ["--repository", repository.as_str()];
+    assert_eq!(room.fetch(&data, "one", &name(1), &named).0.code, Some(0));
+    assert_eq!(room.fetch(&data, "one", &name(9), &named).0.code, Some(1));
+    fs::rename(room.path("one"), room.path("away")).expect("moved");
+    for mounted in [false, true] {
+        if mounted {
+            fs::create_dir(room.path("one")).expect("a folder");
+        }
+        for number in [1, 9] {
+            let (run, got) = room.fetch(&data, "one", &name(number), &named);
+            assert_eq!((run.code, got), (Some(200), None), "{}", run.stderr);
+            assert!(run.stderr.contains("mounted?"), "{}", run.stderr);
+        }
+    }
+}
+
+/// A store that was opened when it was there, as a process that lives long has it.
+#[test]
+fn a_store_that_goes_away_after_it_was_opened_has_not_lost_its_log() {
+    let room = Room::new();
+    let data = room.data("data");
+    for number in [1, 2] {
+        ready(&data, &name(number), &segment(number, 1, 7));
+        assert_eq!(room.push(&data, "one", &name(number)).code, Some(0));
+    }
+    let repository: Repository = room.repository("one").parse().expect("an id");
+    let root = room.path("one");
+    let open = move || Ok(Place { store: crate::stores::local(&root), repository: repository.clone() });
+    let source = Source::new("one".parse().expect("a name"), Box::new(open));
+    let identities = Identities::parse(&fs::read(room.path("identity.txt")).expect("a key"), None).expect("an identity");
+    let trust = Trust { identities, writers: Writers::default() };
+    let archive = Archive { cluster: SystemIdentifier(CLUSTER), sources: vec![source], trust };
+    let fetch = |number| archive.fetch(name(number).parse().expect("a segment"), &data.join("pg_wal/got"));
+    assert!(matches!(fetch(1), Ok(Fetched::Done { .. })));
+    assert_eq!(fetch(9), Ok(Fetched::Absent { partial: false }));
+    fs::rename(room.path("one"), room.path("away")).expect("moved");
+    fs::create_dir(room.path("one")).expect("a mount point");
+    for number in [2, 9] {
+        let fault = fetch(number).expect_err("it could not be asked");
+        assert!(fault.may_pass() && fault.hint.contains("mounted?"), "{fault:?}");
+    }
+    fs::remove_dir(room.path("one")).expect("removed");
+    fs::rename(room.path("away"), room.path("one")).expect("mounted");
+    assert!(matches!(fetch(2), Ok(Fetched::Done { .. })));
 }
 
 /// While one call waits, PostgreSQL archives nothing else, and does not stop either.
