@@ -4,6 +4,7 @@
 //! well, half a time series. `cargo test --bench backup` runs everything once on a small cluster. pgBackRest is Debian's package;
 //! without it only our own figures are shown. Both encrypt, compress with zstd at level 1 and have two processes or workers.
 
+mod data;
 mod harness;
 
 #[path = "../tests/it/clusters"]
@@ -118,19 +119,10 @@ impl Rig {
         assert!(self.shell("chmod 755 archive"), "the archiver's script");
     }
 
-    /// Half of it like pgbench's accounts, half a time series.
     fn fill(&self, gigabytes: f64) {
-        let rows = |bytes: f64| (gigabytes / 2.0 * 1e9 / bytes) as u64;
-        self.cluster.sql(&format!(
-            "create table accounts (aid int primary key, bid int, abalance int, filler char(84));
-             insert into accounts select g, g / 100000, 0, '' from generate_series(1, {}) g;
-             create table series as select '2026-01-01'::timestamptz + g * interval '1 second' as at, g % 500 as device,
-                 random() * 100 as temperature, random() as humidity, md5((g % 1000)::text) as tag from generate_series(1, {}) g;
-             create index on series (at);
-             checkpoint",
-            rows(150.0),
-            rows(120.0)
-        ));
+        for statement in data::statements(gigabytes) {
+            self.cluster.sql(&statement);
+        }
     }
 
     fn size(&self) -> String {

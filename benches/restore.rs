@@ -5,6 +5,7 @@
 //! are shown. Both decrypt, expand zstd, check what they write, make it durable, and have two processes or workers. What a run finds
 //! is prepared before its clock starts.
 
+mod data;
 #[path = "../tests/it/clusters"]
 mod clusters {
     #![allow(dead_code, reason = "tests use more of it")]
@@ -115,19 +116,10 @@ impl Rig {
         self.must("chmod 755 archive");
     }
 
-    /// Half of it like pgbench's accounts, half a time series.
     fn fill(&self, gigabytes: f64) {
-        let rows = |bytes: f64| (gigabytes / 2.0 * 1e9 / bytes) as u64;
-        self.cluster.sql(&format!(
-            "create table accounts (aid int primary key, bid int, abalance int, filler char(84));
-             insert into accounts select g, g / 100000, 0, '' from generate_series(1, {}) g;
-             create table series as select '2026-01-01'::timestamptz + g * interval '1 second' as at, g % 500 as device,
-                 random() * 100 as temperature, random() as humidity, md5((g % 1000)::text) as tag from generate_series(1, {}) g;
-             create index on series (at);
-             checkpoint",
-            rows(150.0),
-            rows(120.0)
-        ));
+        for statement in data::statements(gigabytes) {
+            self.cluster.sql(&statement);
+        }
     }
 
     fn size(&self) -> String {

@@ -14,12 +14,12 @@ use serde::Serialize;
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::terminal::{Colour, print, tame};
-use crate::execute::backup::{self, BackupFault, Onlooker, Stage, Taken, Wishes};
+use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes};
 use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
 use crate::units::{Bytes, Instant, Lsn, Name, Period};
-use crate::world::signals;
+use crate::world::{git, signals};
 
 /// Take a backup now, by a job of the policy.
 #[derive(Debug, Args)]
@@ -39,6 +39,9 @@ pub struct Backup {
     /// Begins although another backup of this cluster seems to be running.
     #[arg(long)]
     force: bool,
+    /// Begins from nothing, although a backup that broke off could be gone on with.
+    #[arg(long)]
+    anew: bool,
     /// How the result is written.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -71,10 +74,10 @@ fn keep(text: &str) -> Result<OwnKeep, String> {
 
 impl Backup {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let policy = self.here.read(colour)?;
-        let site = self.here.site(&policy);
+        let (policy, files) = self.here.read_with_files(colour)?;
+        let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
-        let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force };
+        let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force, anew: self.anew };
         let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checkpoint));
         let taken = watched(&progress, &stage, || {
             let tell = |now: Stage| *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
@@ -92,11 +95,16 @@ impl Backup {
                 print(&text)?;
                 Ok(Exit::Done)
             }
-            Err(BackupFault::Interrupted) => {
-                eprintln!("error: {}", BackupFault::Interrupted);
-                Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted })
+            Err(Failure { fault, remarks }) => {
+                for remark in &remarks {
+                    eprintln!("note: {}", tame(remark));
+                }
+                if matches!(fault, BackupFault::Interrupted) {
+                    eprintln!("error: {fault}");
+                    return Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted });
+                }
+                Err(Trouble::failed(fault.to_string(), fault.hint()))
             }
-            Err(fault) => Err(Trouble::failed(fault.to_string(), fault.hint())),
         }
     }
 }
@@ -136,6 +144,7 @@ fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
     match stage {
         Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
         Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
+        Stage::ReadingBack => "copied; reading it back from the store".to_owned(),
         Stage::Committing => "committing".to_owned(),
         Stage::Copying => {
             let (read, total) = (progress.read.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));

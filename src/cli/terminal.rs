@@ -20,26 +20,35 @@ pub enum Colour {
 pub struct Terminal {
     pub colours: bool,
     pub width: usize,
+    /// Somebody said so: the terminal, or `COLUMNS`.
+    width_is_known: bool,
 }
 
 impl Terminal {
     pub fn of_stdout(colour: Colour) -> Self {
-        Self::of(colour, anstream::AutoStream::choice(&io::stdout()))
+        Self::of(colour, anstream::AutoStream::choice(&io::stdout()), terminal_size::terminal_size_of(io::stdout()))
     }
 
     pub fn of_stderr(colour: Colour) -> Self {
-        Self::of(colour, anstream::AutoStream::choice(&io::stderr()))
+        Self::of(colour, anstream::AutoStream::choice(&io::stderr()), terminal_size::terminal_size_of(io::stderr()))
     }
 
-    fn of(colour: Colour, choice: anstream::ColorChoice) -> Self {
+    /// How wide a table on stdout may be: as the terminal, at most `readable`; whole lines for a pipe or a file, where a program
+    /// reads them.
+    pub fn for_tables(colour: Colour, readable: u16) -> u16 {
+        let terminal = Self::of_stdout(colour);
+        if terminal.width_is_known { u16::try_from(terminal.width).unwrap_or(readable).min(readable) } else { u16::MAX }
+    }
+
+    fn of(colour: Colour, choice: anstream::ColorChoice, size: Option<(terminal_size::Width, terminal_size::Height)>) -> Self {
         let colours = match colour {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => choice != anstream::ColorChoice::Never,
         };
         let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
-        let found = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-        Terminal { colours, width: asked.or(found).unwrap_or(140).clamp(40, 1000) }
+        let known = asked.or(size.map(|(width, _)| usize::from(width.0)));
+        Terminal { colours, width: known.unwrap_or(140).clamp(40, 1000), width_is_known: known.is_some() }
     }
 }
 

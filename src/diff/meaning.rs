@@ -301,6 +301,8 @@ fn backups(tree: &mut Map<String, Value>, policy: &Policy) {
     for (name, job) in entries(tree, "backups") {
         let Some(resolved) = policy.backups.get(name.as_str()) else { continue };
         job.insert("method".into(), resolved.method.as_str().into());
+        let read_back = resolved.method.is_stored().then_some(resolved.read_back);
+        job.insert("read_back".into(), json!(read_back));
         job.remove("physical").into_iter().for_each(|physical| {
             if let Value::Object(mut physical) = physical {
                 fill(&mut physical, &[("damaged_pages", json!("mark"))]);

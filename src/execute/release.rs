@@ -220,7 +220,8 @@ impl<'r> Running<'r> {
             let store = site.store(&name)?;
             let repository = site
                 .find_repository(&store)?
-                .ok_or_else(|| RestoreFault::new(format!("store `{name}` has nothing of this policy"), "Is it the right one?"))?;
+                .ok_or_else(|| RestoreFault::new(format!("store `{name}` has nothing of this policy"), "Is it the right one?"))?
+                .repository;
             loop {
                 let seen = archived(&store, &repository, cluster, timeline)?;
                 if seen == (true, true) {

@@ -131,22 +131,21 @@ impl Expander {
         Ok(Expander { codec, zstd })
     }
 
-    /// What a frame stands for, put in place of what `out` held: exactly `length` bytes, or an error.
-    pub fn expand(&mut self, frame: &[u8], length: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        out.clear();
-        match &mut self.zstd {
-            Some(zstd) => {
-                out.reserve(length);
-                zstd.decompress_to_buffer(frame, out)?;
-            }
+    /// What a frame stands for: exactly as many bytes as there is room for, or an error.
+    pub fn expand(&mut self, frame: &[u8], room: &mut [u8]) -> io::Result<()> {
+        let length = room.len();
+        let got = match &mut self.zstd {
+            Some(zstd) => zstd.decompress_to_buffer(frame, room)?,
             None => {
-                self.codec.reader(frame)?.take(length as u64 + 1).read_to_end(out)?;
+                let mut reader = self.codec.reader(frame)?;
+                reader.read_exact(room)?;
+                length + reader.read(&mut [0])?
             }
-        }
-        if out.len() == length {
+        };
+        if got == length {
             Ok(())
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame holds {} bytes instead of {length}", out.len())))
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame holds other than {length} bytes")))
         }
     }
 }

@@ -56,6 +56,7 @@ pub struct By {
     pub policy: String,
     /// SHA-256 over the policy's files.
     pub digest: String,
+    /// The git commit of these files, with `-dirty` behind it when they were changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }

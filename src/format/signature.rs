@@ -166,6 +166,12 @@ fn whole(namespace: &str, message: &[u8], signature: &SshSig) -> Result<String, 
     }
 }
 
+/// The public key that an armoured signature says it was made with, as the policy would name it. Whether that is true is another question.
+pub fn claimed_key(armored: &str) -> Option<String> {
+    let signature = SshSig::from_pem(armored).ok()?;
+    PublicKey::from(signature.public_key().clone()).to_openssh().ok()
+}
+
 /// Whether an armoured signature is spelled exactly as it was written: what only a reader of armour would overlook is a flipped
 /// bit all the same.
 pub fn is_spelled_as_written(armored: &str) -> bool {

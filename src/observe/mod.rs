@@ -18,7 +18,7 @@ use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::{Observed, Size, StoreInventory};
-use crate::site::{Site, SiteFault};
+use crate::site::{PassedOver, Site, SiteFault};
 use crate::store::Store;
 use crate::units::{Instant, Key};
 use crate::world::parallel;
@@ -45,6 +45,12 @@ pub struct Rejected {
     #[serde(serialize_with = "as_text")]
     pub key: Key,
     pub why: String,
+}
+
+impl From<PassedOver> for Rejected {
+    fn from(PassedOver { key, why }: PassedOver) -> Rejected {
+        Rejected { key, why }
+    }
 }
 
 fn as_text<S: serde::Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
@@ -76,7 +82,7 @@ pub fn look(site: &Site<'_>, store: &Store, now: Instant) -> Result<Seen, SiteFa
     let identities = site.identities(None).unwrap_or_default();
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
     match site.find_repository(store)? {
-        Some(repository) => look_into(store, repository, &eyes),
+        Some(found) => Ok(look_into(store, found.repository, &eyes)?.passing_over(found.passed_over)),
         None => Ok(Seen::nothing()),
     }
 }
@@ -86,8 +92,10 @@ pub fn look_at_log(site: &Site<'_>, store: &Store, now: Instant) -> Result<Optio
     let writers = site.writers()?;
     let identities = site.identities(None).unwrap_or_default();
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
-    let Some(repository) = site.find_repository(store)? else { return Ok(None) };
-    Ok(Some(wal::look(store, &repository, &BTreeMap::new(), &eyes)?))
+    let Some(found) = site.find_repository(store)? else { return Ok(None) };
+    let mut seen = wal::look(store, &found.repository, &BTreeMap::new(), &eyes)?;
+    seen.rejected.extend(found.passed_over.into_iter().map(Rejected::from));
+    Ok(Some(seen))
 }
 
 /// What lies in one repository.
@@ -115,6 +123,13 @@ impl Seen {
     fn nothing() -> Seen {
         let inventory = StoreInventory { backups: vec![], wal: vec![], forks: vec![], used: Observed::Known(Size::default()) };
         Seen { repository: None, inventory, listed: vec![], rejected: vec![], doubts: vec![], newer: None }
+    }
+
+    /// With what else calls itself the policy's repository.
+    #[must_use]
+    pub fn passing_over(mut self, others: Vec<PassedOver>) -> Seen {
+        self.rejected.extend(others.into_iter().map(Rejected::from));
+        self
     }
 
     /// For decisions: with backups that cannot be read, nobody may act as if the others were all.

@@ -2,13 +2,15 @@
 //! as many threads as are asked for, one pass over the bytes.
 
 pub mod backup;
+mod checked;
 mod fault;
 mod object;
 mod reading;
 pub mod restore;
 mod stamp;
 
+pub use checked::Checked;
 pub use fault::PipelineFault;
 pub use object::{Lock, ObjectWriter, Written};
-pub use reading::{RangedObject, ReadObject, open_object};
+pub use reading::{RangedObject, ReadObject, hash_object, open_object};
 pub use stamp::{BadStamp, Stamped, read_stamp, stamp_of};

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use super::PipelineFault;
 use crate::format::codec::Codec;
 use crate::format::seal::{BadHeader, Identities, MAX_HEADER, Opened, SealError, Unsealer};
@@ -27,6 +29,27 @@ pub fn open_object(store: &Store, key: &Key, size: u64, identities: &Identities)
 
 fn expand(codec: Codec, from: impl Read + Send + 'static) -> io::Result<ReadObject> {
     codec.reader(from)
+}
+
+/// How much is read at once.
+const BUFFER: usize = 1 << 20;
+
+/// The SHA-256 of an object as it lies in the store, in hexadecimal. `each` hears how much was read, and gives false to end it.
+pub fn hash_object(store: &Store, key: &Key, size: u64, each: &mut dyn FnMut(usize) -> bool) -> Result<String, PipelineFault> {
+    let mut reader = store.reader(key, 0..size)?;
+    let mut digest = Context::new(&SHA256);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let got = reader.read(&mut buffer).map_err(|error| PipelineFault::of_stream(key.as_str(), &error))?;
+        if got == 0 {
+            break;
+        }
+        digest.update(&buffer[..got]);
+        if !each(got) {
+            return Err(PipelineFault::Interrupted);
+        }
+    }
+    Ok(digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// An object of which parts are read, each alone.

@@ -33,7 +33,7 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
     read(policy, backup, first, &mut steps);
     if let Some(store) = &backup.store {
         steps.push(Step::new(
-            Action::ReadBack { store: store.clone() },
+            Action::ReadBack { store: store.clone(), contents: backup.read_back == file::ReadBack::Contents },
             "what the store has must be what was sent",
             vec![Precondition::AllPartsStored],
         ));

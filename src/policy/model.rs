@@ -109,6 +109,7 @@ pub struct Backup {
     pub copies: Vec<CopyTo>,
     /// Without a rule it is kept for ever.
     pub keep: Keep,
+    pub read_back: file::ReadBack,
     pub takes: Option<Duration>,
     pub size: Option<Bytes>,
     pub timeout: Option<Duration>,

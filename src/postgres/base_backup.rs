@@ -81,6 +81,7 @@ pub struct BaseBackup<'c> {
     refused: Option<Fault>,
     start: StartPoint,
     tablespaces: Vec<Tablespace>,
+    total: u64,
     /// Before version 15 each archive is a copy of its own, in this order, and nothing in the stream says which.
     ahead: VecDeque<Option<Archive>>,
     multiplexed: bool,
@@ -106,7 +107,7 @@ impl Connection {
         self.wire.send(|out| frontend::query(&command, out))?;
         let mut refused = None;
         let start = self.position(&mut refused)?;
-        let tablespaces = self.tablespace_list(&mut refused)?;
+        let (tablespaces, total) = self.tablespace_list(&mut refused)?;
         let multiplexed = self.major() >= 15;
         let ahead = if multiplexed { VecDeque::new() } else { archives_ahead(&tablespaces, options.manifest) };
         let tablespaces = tablespaces.into_iter().flatten().collect();
@@ -116,6 +117,7 @@ impl Connection {
             refused,
             start,
             tablespaces,
+            total,
             ahead,
             multiplexed,
             part: Part::Between,
@@ -133,15 +135,18 @@ impl Connection {
         }
     }
 
-    /// The cluster's own directory is among them as the one without an oid.
-    fn tablespace_list(&mut self, refused: &mut Option<Fault>) -> Result<Vec<Option<Tablespace>>, Fault> {
+    /// The cluster's own directory is among them as the one without an oid. And how much it is in all, about.
+    fn tablespace_list(&mut self, refused: &mut Option<Fault>) -> Result<(Vec<Option<Tablespace>>, u64), Fault> {
         let rows = self.rows_of_text(refused)?;
+        let kilobytes = |row: &Vec<Option<String>>| row.get(2)?.as_deref()?.parse::<u64>().ok();
+        let total = rows.iter().filter_map(kilobytes).fold(0, u64::saturating_add).saturating_mul(1024);
         let read = |row: &Vec<Option<String>>| match row.as_slice() {
             [None, ..] => Some(None),
             [Some(oid), Some(path), ..] => Some(Some(Tablespace { oid: oid.parse().ok()?, path: path.clone() })),
             _ => None,
         };
-        rows.iter().map(read).collect::<Option<_>>().ok_or_else(|| self.out_of_turn())
+        let list = rows.iter().map(read).collect::<Option<_>>().ok_or_else(|| self.out_of_turn())?;
+        Ok((list, total))
     }
 
     /// The rows of one result, up to the message that ends it.
@@ -181,6 +186,11 @@ fn archives_ahead(tablespaces: &[Option<Tablespace>], manifest: bool) -> VecDequ
 impl BaseBackup<'_> {
     pub fn start_point(&self) -> StartPoint {
         self.start
+    }
+
+    /// Bytes of all files when the backup began, as the server has added them up.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     pub fn tablespaces(&self) -> &[Tablespace] {

@@ -83,6 +83,7 @@ pub const SETTINGS: &[&str] = &[
     "unix_socket_directories",
     "port",
     "server_encoding",
+    "segment_size",
     // A server that replays this cluster's log must have at least as much of these.
     "max_connections",
     "max_worker_processes",

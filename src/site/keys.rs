@@ -30,34 +30,31 @@ pub struct HostKeys {
 
 const KEY_LIMIT: usize = 64 << 10;
 
-impl Site<'_> {
-    fn key_file(&self, name: &str) -> PathBuf {
-        self.state().join("keys").join(name)
+impl HostKeys {
+    /// Where a host's own keys lie.
+    pub fn directory(state: &Path) -> PathBuf {
+        state.join("keys")
     }
 
-    /// Where this host's own keys lie.
-    pub fn keys_directory(&self) -> PathBuf {
-        self.state().join("keys")
-    }
-
-    /// The host's keys; made when they are missing.
-    pub fn host_keys(&self) -> Result<HostKeys, SiteFault> {
-        let signing = self.key_file("signing");
+    /// The keys of the host whose state lies there; made when they are missing. No policy is needed for it: it names them afterwards.
+    pub fn of_host(state: &Path, host: &str) -> Result<HostKeys, SiteFault> {
+        let directory = HostKeys::directory(state);
+        let signing = directory.join("signing");
         if !signing.exists() {
-            let key = SigningKey::generate(self.host()).map_err(|error| SiteFault::new(error.to_string(), ""))?;
+            let key = SigningKey::generate(host).map_err(|error| SiteFault::new(error.to_string(), ""))?;
             let text = key.to_openssh().map_err(|error| SiteFault::new(error.to_string(), ""))?;
             write_new(&signing, text.as_bytes())?;
         }
-        let metadata = self.key_file("metadata");
+        let metadata = directory.join("metadata");
         if !metadata.exists() {
             let key = age::x25519::Identity::generate();
             let text = zeroize::Zeroizing::new(format!("# public key: {}\n{}\n", key.to_public(), key.to_string().expose_secret()));
             write_new(&metadata, text.as_bytes())?;
         }
         let keys =
-            self.existing_host_keys()?.ok_or_else(|| SiteFault::new("the host's keys vanished while they were read", "Try again."))?;
+            HostKeys::existing(state)?.ok_or_else(|| SiteFault::new("the host's keys vanished while they were read", "Try again."))?;
         // For people; of the key that is there, which another process may have made at the same moment.
-        let public = self.key_file("signing.pub");
+        let public = directory.join("signing.pub");
         if !public.exists() {
             let _ = write_new(&public, format!("{}\n", keys.signing.public()).as_bytes());
         }
@@ -65,8 +62,9 @@ impl Site<'_> {
     }
 
     /// The host's keys, if it has any: a machine that only restores needs none.
-    pub fn existing_host_keys(&self) -> Result<Option<HostKeys>, SiteFault> {
-        let (signing, metadata) = (self.key_file("signing"), self.key_file("metadata"));
+    pub fn existing(state: &Path) -> Result<Option<HostKeys>, SiteFault> {
+        let directory = HostKeys::directory(state);
+        let (signing, metadata) = (directory.join("signing"), directory.join("metadata"));
         if !signing.exists() || !metadata.exists() {
             return Ok(None);
         }
@@ -84,6 +82,18 @@ impl Site<'_> {
         let identities = Identities::parse(&read(&metadata)?, None).map_err(|error| bad(&metadata, error.to_string()))?;
         let recipient = identities.public().pop().ok_or_else(|| bad(&metadata, "no identity is in it".into()))?;
         Ok(Some(HostKeys { signing: key, metadata: identities, recipient }))
+    }
+}
+
+impl Site<'_> {
+    /// The host's keys; made when they are missing.
+    pub fn host_keys(&self) -> Result<HostKeys, SiteFault> {
+        HostKeys::of_host(self.state(), self.host())
+    }
+
+    /// The host's keys, if it has any.
+    pub fn existing_host_keys(&self) -> Result<Option<HostKeys>, SiteFault> {
+        HostKeys::existing(self.state())
     }
 
     /// Who may open the data.

@@ -1,7 +1,9 @@
 //! A policy on this host: its stores opened, its keys read, its repository found. What the executor and the commands stand on.
 
+mod candidates;
 mod connection;
 mod keys;
+mod memory;
 mod places;
 mod repository;
 
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use candidates::{Found, PassedOver};
 pub use keys::HostKeys;
 pub use repository::About;
 
@@ -45,6 +48,7 @@ pub struct Site<'p> {
     pub policy: &'p Policy,
     state: PathBuf,
     host: String,
+    commit: Option<String>,
 }
 
 impl<'p> Site<'p> {
@@ -52,7 +56,17 @@ impl<'p> Site<'p> {
     pub fn new(policy: &'p Policy, state: Option<&Path>, host: Option<&Name>) -> Site<'p> {
         let state = state.map_or_else(crate::world::host::state_directory, Path::to_owned);
         let host = host.map_or_else(crate::world::host::name, Name::to_string);
-        Site { policy, state, host }
+        Site { policy, state, host, commit: None }
+    }
+
+    /// The git commit of the policy's files, for those who write it down.
+    #[must_use]
+    pub fn at_commit(self, commit: Option<String>) -> Site<'p> {
+        Site { commit, ..self }
+    }
+
+    pub fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
     }
 
     pub fn host(&self) -> &str {

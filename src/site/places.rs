@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Site, SiteFault};
 use crate::policy::file;
@@ -9,11 +10,16 @@ use crate::units::Name;
 impl Site<'_> {
     /// Opens one of the policy's stores.
     pub fn store(&self, name: &Name) -> Result<Store, SiteFault> {
+        self.store_with_patience(name, Settings::PATIENCE)
+    }
+
+    /// The same for somebody whom others wait for: how long it keeps at a store that fails.
+    pub fn store_with_patience(&self, name: &Name, patience: Duration) -> Result<Store, SiteFault> {
         let store = self.policy.stores.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.policy.stores.keys().map(Name::as_str).collect();
             SiteFault::new(format!("the policy has no store `{name}`"), format!("It has: {}.", known.join(", ")))
         })?;
-        Ok(Store::open(&settings(store))?)
+        Ok(Store::open(&Settings { patience, ..settings(store) })?)
     }
 }
 

@@ -42,7 +42,7 @@ impl Upload {
     /// Sends piece `index` (from 0). Waits while too many are on their way; a fault of an earlier piece may come out here.
     pub fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         match &mut self.kind {
-            Kind::Local(upload) => upload.put(index, &piece),
+            Kind::Local(upload) => upload.put(index, piece),
             Kind::Cloud(upload) => upload.put(index, piece),
             Kind::Faulty(upload) => upload.put(index, &piece),
         }

@@ -1,10 +1,7 @@
 //! One backup's objects against its descriptor.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::sync::Arc;
-
-use aws_lc_rs::digest::{Context, SHA256};
 
 use super::deep::{self, Deep};
 use super::report::FaultKind;
@@ -13,7 +10,7 @@ use crate::format::descriptor::{Descriptor, Object};
 use crate::format::layout::signature_of;
 use crate::format::signature::is_spelled_as_written;
 use crate::observe::{Listed, Read, read_descriptor};
-use crate::pipeline::PipelineFault;
+use crate::pipeline::{PipelineFault, hash_object};
 use crate::store::{Fault, Meta};
 use crate::units::{BackupId, Key};
 
@@ -46,9 +43,6 @@ pub(super) fn step(ground: &Ground<'_>, work: Work, more: &mut Vec<Work>) {
         Work::Wal(meta) => wal::object(ground, &meta),
     }
 }
-
-/// How much is read at once.
-const BUFFER: usize = 1 << 20;
 
 fn backup(ground: &Ground<'_>, listed: &Listed, more: &mut Vec<Work>) {
     let (found, id) = (ground.found, &listed.id);
@@ -137,20 +131,10 @@ pub(super) fn unread(ground: &Ground<'_>, key: &Key, fault: &PipelineFault, id: 
 }
 
 fn sha256(ground: &Ground<'_>, key: &Key, size: u64) -> Result<String, PipelineFault> {
-    let stream = |error: std::io::Error| PipelineFault::of_stream(key.as_str(), &error);
-    let mut reader = ground.store.reader(key, 0..size)?;
-    let mut digest = Context::new(&SHA256);
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match reader.read(&mut buffer).map_err(stream)? {
-            0 => break,
-            got => {
-                digest.update(&buffer[..got]);
-                ground.progress.read(got);
-            }
-        }
-    }
-    Ok(hex(digest.finish().as_ref()))
+    hash_object(ground.store, key, size, &mut |got| {
+        ground.progress.read(got);
+        true
+    })
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

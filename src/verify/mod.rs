@@ -22,7 +22,7 @@ use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::{Observed, SystemIdentifier};
 use crate::observe::{self, Eyes, Listed, Seen};
-use crate::site::{About, Site, SiteFault};
+use crate::site::{About, Found, Site, SiteFault};
 use crate::store::Store;
 use crate::units::{BackupId, Instant, Name, SegmentSize};
 use backup::Work;
@@ -89,13 +89,13 @@ pub fn verify(
 ) -> Result<Report, SiteFault> {
     let found = Findings::default();
     let writers = site.writers()?;
-    let Some(repository) = site.find_repository(store)? else {
+    let Some(Found { repository, passed_over }) = site.find_repository(store)? else {
         return Ok(found.report(Vec::new(), format!("nothing of the policy `{}` lies in {}", site.policy.name, store.url())));
     };
     let policy = site.policy.name.as_str();
     about(store, &repository, policy, &found)?;
     let eyes = Eyes { policy, writers: &writers, identities, now };
-    let seen = observe::look_into(store, repository.clone(), &eyes)?;
+    let seen = observe::look_into(store, repository.clone(), &eyes)?.passing_over(passed_over);
     let chosen = chosen(&seen, wanted)?;
     let sizes = seen.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
     let ground = Ground { store, repository: &repository, policy, writers: &writers, identities, wanted, sizes, found: &found, progress };

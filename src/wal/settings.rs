@@ -19,7 +19,7 @@ pub struct Settings {
     pub codec: Codec,
     /// To whom segments are locked.
     pub lock: Lock,
-    /// To whom histories are locked: this host reads them again to know its timelines.
+    /// To whom histories and labels of backups are locked: this host reads them again to know its timelines.
     pub history_lock: Lock,
     pub signing: SigningKey,
     pub writers: Writers,
@@ -52,7 +52,7 @@ impl Settings {
     }
 
     pub(super) fn lock(&self, file: WalFile) -> &Lock {
-        if matches!(file, WalFile::History(_)) { &self.history_lock } else { &self.lock }
+        if matches!(file, WalFile::History(_) | WalFile::BackupLabel(..)) { &self.history_lock } else { &self.lock }
     }
 
     pub(super) fn key(&self, repository: &Repository, cluster: SystemIdentifier, file: WalFile) -> Key {

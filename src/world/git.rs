@@ -19,6 +19,23 @@ pub struct Revision {
     reader: Mutex<Option<Reader>>,
 }
 
+/// The commit that these files are of, with `-dirty` behind it where one of them is not as it was committed. Nothing where they are in no
+/// repository, or where git is missing or may not look into it. One call of git.
+pub fn commit_of(files: &[PathBuf]) -> Option<String> {
+    let files: Vec<PathBuf> = files.iter().map(|file| file.canonicalize()).collect::<io::Result<_>>().ok()?;
+    let directory = files.first()?.parent()?;
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory).args(["--no-optional-locks", "--literal-pathspecs", "status", "--porcelain=v2", "--branch"]);
+    command.args(["--untracked-files=all", "--ignored", "--"]).args(&files).stdin(Stdio::null());
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    let commit = said.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;
+    // `(initial)`: nothing was committed yet.
+    let is_commit = commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    let changed = said.lines().any(|line| !line.starts_with('#'));
+    is_commit.then(|| format!("{commit}{}", if changed { "-dirty" } else { "" }))
+}
+
 #[derive(Debug)]
 struct Reader {
     child: Child,

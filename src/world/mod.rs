@@ -1,6 +1,7 @@
 //! The outside: files, the clock, git. The only room that asks them, and it decides nothing.
 
 pub mod clock;
+pub mod direct;
 pub mod files;
 pub mod git;
 pub mod host;

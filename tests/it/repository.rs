@@ -3,5 +3,6 @@
 mod fixture;
 mod keys;
 mod look;
+mod planted;
 mod prove;
 mod real;

@@ -120,7 +120,7 @@ impl List {
                 print(&json(&Output { format_version: 1, policy: &policy.name, recipients, writers, identities, stores: looked })?)?;
             }
             Format::Human => {
-                let width = u16::try_from(Terminal::of_stdout(colour).width.min(160)).unwrap_or(140);
+                let width = Terminal::for_tables(colour, 160);
                 print(&human(&recipients, &writers, &looked, width))?;
             }
         }

@@ -116,7 +116,7 @@ impl List {
         });
         match self.format {
             Format::Human => {
-                let width = u16::try_from(Terminal::of_stdout(colour).width).unwrap_or(140);
+                let width = Terminal::for_tables(colour, 1000);
                 let text: Vec<String> = looked.iter().map(|looked| self.human(looked, &policy, now, width)).collect();
                 print(&text.join("\n"))?;
                 if let Some(warning) = warning {

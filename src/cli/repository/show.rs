@@ -104,7 +104,7 @@ impl Show {
         let text = match self.format {
             Format::Json => output(&found, &policy, private.as_ref().ok())?,
             Format::Human => {
-                let width = u16::try_from(Terminal::of_stdout(colour).width.min(140)).unwrap_or(140);
+                let width = Terminal::for_tables(colour, 140);
                 let mut text = human(&found, &policy, private.as_ref(), now, width);
                 if let Some(warning) = unguarded(&site)? {
                     text.push_str(&wrapped(&format!("Note: {warning}"), "\n", "  ", width));

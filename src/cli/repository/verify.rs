@@ -144,7 +144,7 @@ impl Verify {
 }
 
 fn width(colour: Colour) -> u16 {
-    u16::try_from(Terminal::of_stdout(colour).width.min(140)).unwrap_or(140)
+    Terminal::for_tables(colour, 140)
 }
 
 /// Shows how far it has come while it works.

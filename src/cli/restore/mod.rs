@@ -136,6 +136,12 @@ struct Way {
     format: Format,
 }
 
+impl Way {
+    fn starts(&self) -> bool {
+        self.start || self.start_with.is_some()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -216,6 +222,7 @@ impl Restore {
             },
             config_to: self.place.config_to.as_ref().map(absolute).transpose()?,
             set: self.place.set.clone(),
+            start: self.way.starts(),
             fetch: restore::FetchCommand {
                 program: std::env::current_exe()?,
                 policy: absolute(&self.here.path())?,
@@ -225,8 +232,7 @@ impl Restore {
     }
 
     fn server<'p>(&self, plan: &'p RestorePlan) -> Result<Option<Server<'p>>, Trouble> {
-        let wanted = self.way.start || self.way.start_with.is_some();
-        Ok(wanted.then(|| Server::prepare(plan, self.way.start_with.as_deref())).transpose()?)
+        Ok(self.way.starts().then(|| Server::prepare(plan, self.way.start_with.as_deref())).transpose()?)
     }
 
     /// Shows the plan and asks. Something else than "go on" ends the run.

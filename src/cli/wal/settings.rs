@@ -3,12 +3,11 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::policy::model;
 use crate::site::{Site, SiteFault};
-use crate::store::{Fault, FaultKind, Store};
 use crate::units::Name;
 use crate::wal::{Destination, Markers, Place, Settings, WalFault, WalFaultKind, data_directory, destinations_digest, system_identifier};
 use crate::world::{clock, files};
@@ -48,8 +47,9 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
         let hint = format!("Add the line `{}: {}` there, if this host should write.", site.host(), keys.signing.public());
         return Err(WalFault::new(WalFaultKind::Key, message, hint));
     }
+    let patience = patience(Duration::try_from(wal.timeout.to_signed()).unwrap_or_default(), stores(wal).count());
     Ok(Settings {
-        destinations: stores(wal).map(|name| destination(site, name, cluster)).collect(),
+        destinations: stores(wal).map(|name| destination(site, name, cluster, patience)).collect(),
         acknowledged_by_all: wal.acknowledged_by_all,
         codec: site.codec(None),
         lock: site.lock().map_err(of_site)?,
@@ -63,39 +63,29 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
     })
 }
 
-fn destination(site: &Site<'_>, name: &Name, cluster: SystemIdentifier) -> Destination {
+/// PostgreSQL tries a file three times in a row before it pauses, and does nothing else for the archive meanwhile.
+const TRIES: u32 = 3;
+/// What three tries may take together: `pg_ctl stop` gives the server a minute to end, and the server lets its archiver try.
+const TOGETHER: Duration = Duration::from_secs(45);
+const LEAST: Duration = Duration::from_secs(5);
+
+/// How long one store that fails is kept at: so that three tries end within `wal.timeout`, when the next segment comes, and a server can
+/// be stopped while its stores are away.
+fn patience(timeout: Duration, stores: usize) -> Duration {
+    let stores = u32::try_from(stores).unwrap_or(u32::MAX).max(1);
+    (timeout.min(TOGETHER) / TRIES / stores).max(LEAST)
+}
+
+fn destination(site: &Site<'_>, name: &Name, cluster: SystemIdentifier, patience: Duration) -> Destination {
     let url = site.policy.stores.get(name).map(|store| store.kind.url()).unwrap_or_default();
-    let place = place(site, name, &url, cluster);
+    let place = place(site, name, cluster, patience);
     Destination { name: name.clone(), url, place }
 }
 
-/// The repository is looked for once and remembered. A store that does not have it any more is not begun anew: most often it is
-/// a disk that is not mounted, and what was put there instead would be lost with the next mount.
-fn place(site: &Site<'_>, name: &Name, url: &str, cluster: SystemIdentifier) -> Result<Place, WalFault> {
-    let store = site.store(name).map_err(of_site)?;
-    let note = state(site).join("repositories").join(name.as_str());
-    if let Some(repository) = remembered(&note, url) {
-        return match store.head(&repository.about())? {
-            Some(_) => Ok(Place { store, repository }),
-            None => Err(gone(&store, &repository, &note).into()),
-        };
-    }
-    let repository = site.repository(&store, cluster, clock::now()).map_err(of_site)?;
-    // Forgetting it costs a look into the store.
-    let _ = write(&note, &format!("{url}\n{repository}\n"));
+fn place(site: &Site<'_>, name: &Name, cluster: SystemIdentifier, patience: Duration) -> Result<Place, WalFault> {
+    let store = site.store_with_patience(name, patience).map_err(of_site)?;
+    let repository = site.own_repository(name, &store, cluster, clock::now()).map_err(of_site)?;
     Ok(Place { store, repository })
-}
-
-fn remembered(note: &Path, url: &str) -> Option<Repository> {
-    let text = fs::read_to_string(note).ok()?;
-    let (of, repository) = text.trim_end().split_once('\n')?;
-    (of == url).then(|| repository.parse().ok()).flatten()
-}
-
-fn gone(store: &Store, repository: &Repository, note: &Path) -> Fault {
-    let message = format!("{} does not hold the repository `{repository}` any more", store.url());
-    let hint = format!("Is its disk mounted? If the store was emptied on purpose, delete `{}`, and take a backup.", note.display());
-    Fault::new(FaultKind::NoStore, message, hint)
 }
 
 pub(super) fn of_site(fault: SiteFault) -> WalFault {
@@ -118,4 +108,16 @@ pub(super) fn forget_failure(site: &Site<'_>) {
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
     files::replace(path, text.as_bytes()).map_err(|fault| std::io::Error::other(fault.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_tries_end_within_the_timeout_and_before_a_server_must_have_stopped() {
+        let seconds = |timeout: u64, stores: usize| patience(Duration::from_secs(timeout), stores).as_secs();
+        assert_eq!([seconds(30, 1), seconds(60, 1), seconds(3600, 1)], [10, 15, 15]);
+        assert_eq!([seconds(60, 2), seconds(60, 9), seconds(1, 1)], [7, 5, 5]);
+    }
 }

@@ -22,6 +22,9 @@ use crate::wal::{Archive, Place, Source, Trust, WalFault, WalFaultKind, system_i
 pub struct LogSource {
     #[command(flatten)]
     pub here: Here,
+    /// Only from this store [default: all that get the log, the first one first].
+    #[arg(long, value_name = "NAME")]
+    pub store: Option<Name>,
     /// The repository in the stores [default: the policy's].
     #[arg(long, value_name = "ID", value_parser = repository)]
     pub repository: Option<Repository>,
@@ -55,6 +58,7 @@ impl LogSource {
             ("--policy", Some(here.path().into_os_string())),
             ("--state", here.state.clone().map(PathBuf::into_os_string)),
             ("--host", text(here.host.as_ref().map(ToString::to_string))),
+            ("--store", text(self.store.as_ref().map(ToString::to_string))),
             ("--repository", text(self.repository.as_ref().map(ToString::to_string))),
             ("--system-identifier", text(self.system_identifier.map(|number| number.to_string()))),
             ("--identity", self.identity.clone().map(PathBuf::into_os_string)),
@@ -70,8 +74,11 @@ impl LogSource {
             .map_err(|trouble| WalFault::new(WalFaultKind::Local, trouble.to_string(), trouble.hint().unwrap_or_default()))?;
         let cluster = self.cluster(to)?;
         let site = self.here.site(&policy);
-        let names = settings::stores(settings::wal(&site).map_err(of_site)?);
-        let sources = names.map(|name| self.source(&policy, name)).collect();
+        let names = match &self.store {
+            Some(only) => vec![known(&policy, only)?],
+            None => settings::stores(settings::wal(&site).map_err(of_site)?).collect(),
+        };
+        let sources = names.into_iter().map(|name| self.source(&policy, name)).collect();
         let identities = site.identities(self.identity.as_deref()).map_err(of_site)?;
         let trust = Trust { identities, writers: site.writers().map_err(of_site)? };
         Ok(Archive { cluster, sources, trust })
@@ -84,12 +91,18 @@ impl LogSource {
             let store = site.store(&of).map_err(of_site)?;
             let repository = match &repository {
                 Some(repository) => repository.clone(),
-                None => site.find_repository(&store).map_err(of_site)?.ok_or_else(|| nothing(&site, &store))?,
+                None => site.find_repository(&store).map_err(of_site)?.ok_or_else(|| nothing(&site, &store))?.repository,
             };
             Ok(Place { store, repository })
         };
         Source::new(name.clone(), Box::new(open))
     }
+}
+
+fn known<'p>(policy: &'p Policy, store: &Name) -> Result<&'p Name, WalFault> {
+    let all = || policy.stores.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    let found = policy.stores.get_key_value(store).map(|(name, _)| name);
+    found.ok_or_else(|| WalFault::new(WalFaultKind::Local, format!("the policy has no store `{store}`"), format!("It has: {}.", all())))
 }
 
 /// A disk that is not mounted looks like an empty store: it could not be asked.

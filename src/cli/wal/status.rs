@@ -58,6 +58,9 @@ struct StoreRecord {
     /// Why nothing is known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    /// And the way out, for people.
+    #[serde(skip)]
+    hint: String,
     timelines: Vec<TimelineRecord>,
     forks: Vec<Fork>,
     rejected: Vec<Rejected>,
@@ -194,12 +197,12 @@ fn record_of(
 
 fn store_record(site: &Site<'_>, name: &Name, seen: Result<Option<WalSeen>, SiteFault>) -> StoreRecord {
     let place = site.policy.stores.get(name).map(|store| store.kind.url()).unwrap_or_default();
-    let (seen, unknown) = match seen {
-        Ok(seen) => (seen.unwrap_or_default(), None),
-        Err(fault) => (WalSeen::default(), Some(fault.message)),
+    let (seen, unknown, hint) = match seen {
+        Ok(seen) => (seen.unwrap_or_default(), None, String::new()),
+        Err(fault) => (WalSeen::default(), Some(fault.message), fault.hint),
     };
     let timelines = timelines(&seen);
-    StoreRecord { store: name.clone(), place, unknown, timelines, forks: seen.forks, rejected: seen.rejected, doubts: seen.doubts }
+    StoreRecord { store: name.clone(), place, unknown, hint, timelines, forks: seen.forks, rejected: seen.rejected, doubts: seen.doubts }
 }
 
 /// The unbroken stretches of each timeline in order, and what is missing between them.
@@ -242,7 +245,7 @@ fn human(output: &StatusOutput) -> String {
     for store in &output.stores {
         lines.push(format!("store {} ({})", store.store, store.place));
         match &store.unknown {
-            Some(why) => lines.push(format!("  cannot be looked at: {why}")),
+            Some(why) => lines.extend([format!("  cannot be looked at: {why}"), format!("  {}", store.hint)]),
             None if store.timelines.is_empty() => lines.push("  no write-ahead log".to_owned()),
             None => {}
         }

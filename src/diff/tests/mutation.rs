@@ -290,6 +290,7 @@ backups:
     size: 120GB
     timeout: 6h
     size_deviation: 20%
+    read_back: contents
     before: { run: [/bin/a, b], timeout: 2m }
     after: { run: [/bin/c] }
   often: { incremental: { of: nightly, chain: 96 }, schedule: { every: 15m }, store: main, keep: { for: 24h } }

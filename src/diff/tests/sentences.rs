@@ -339,6 +339,10 @@ fn drills_checks_and_rows() {
     let warned = |from: &str, to: &str| warns(&diff(&changed(from, to), None));
     assert_eq!(warned("first: monday, of: month", "first: monday, of: quarter").len(), 1);
     assert_eq!(warned(", deep: true", ""), ["SW0909 `verify.weekly.deep` is loosened from yes to no"]);
+    assert_eq!(warned("  dump: {", "  dump: { read_back: sizes,"), Vec::<String>::new());
+    let contents = policy(&SHOP.replacen("  dump: {", "  dump: { read_back: contents,", 1));
+    let loosened = compare(Some(&contents), Some(&policy(SHOP)), None, now()).expect("both are there");
+    assert_eq!(warns(&loosened), ["SW0915 `backups.dump.read_back` is loosened from contents to sizes"]);
     assert_eq!(
         warned("\n    expect: { enough: { sql: select count(*) from readings, at_least: 10 } }", ""),
         ["SW0909 `drills.monthly.expect.enough` is no longer expected of a restored database"]

@@ -4,7 +4,8 @@ use crate::format::descriptor::{Private, Tablespace};
 use crate::postgres::{Server, Settings};
 
 /// Settings beside those that a restored server must not have less of.
-const ALSO: [&str; 5] = ["wal_level", "full_page_writes", "data_directory_mode", "server_encoding", "archive_mode"];
+const ALSO: [&str; 8] =
+    ["wal_level", "full_page_writes", "data_directory_mode", "server_encoding", "archive_mode", "config_file", "hba_file", "ident_file"];
 
 pub(super) fn private(server: &Server, settings: &Settings, config_files: Vec<String>, remarks: &mut Vec<String>) -> Private {
     let mut private = Private {

@@ -19,8 +19,24 @@ pub enum BackupFault {
     /// The store did not say whether it has the descriptor.
     #[error("it is not known whether the backup {backup} was committed: {fault}")]
     Unknown { backup: String, fault: store::Fault },
-    #[error("it was interrupted; what was written of the backup has been removed")]
+    #[error("it was interrupted")]
     Interrupted,
+}
+
+/// A backup that did not come to its end.
+#[derive(Debug, Error)]
+#[error("{fault}")]
+pub struct Failure {
+    #[source]
+    pub fault: BackupFault,
+    /// What people should know beside it: what became of what was written. Sentences without a full stop.
+    pub remarks: Vec<String>,
+}
+
+impl<F: Into<BackupFault>> From<F> for Failure {
+    fn from(fault: F) -> Self {
+        Failure { fault: fault.into(), remarks: Vec::new() }
+    }
 }
 
 impl BackupFault {

@@ -133,6 +133,14 @@ fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFau
     Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
 }
 
+/// Removes what a backup left whose process is certainly dead.
+pub(super) fn remove_dead(store: &Store, repository: &Repository, backup: &BackupId) -> Result<(), BackupFault> {
+    let objects = store.list(&repository.prefix(&format!("data/{backup}")))?;
+    let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
+    keys.push(repository.backup_lease(backup));
+    Ok(store.delete(&keys)?)
+}
+
 /// Removes what broken-off backups left: objects without a descriptor that nobody is adding to. Says which backups they were.
 pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
     let now = own.now()?;

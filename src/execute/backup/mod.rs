@@ -5,24 +5,28 @@ mod commit;
 mod config;
 mod describe;
 mod fault;
+mod journal;
 mod lease;
 mod order;
 mod protocol;
+mod read_back;
+mod resume;
 mod server;
 mod watch;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
 pub use commit::Latest;
-pub use fault::BackupFault;
+pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
 
 use archived::{Archive, Needed};
 use lease::Lease;
 use order::Order;
+use resume::Basis;
 use server::Source;
 use watch::Watch;
 
@@ -34,7 +38,7 @@ use crate::format::manifest::WalNeeded;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
-use crate::policy::file::DamagedPages;
+use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
@@ -66,6 +70,8 @@ pub enum Stage {
     Copying,
     /// Everything is copied; the log that belongs to it is on its way.
     WaitingForLog,
+    /// What the store has is compared with what was sent.
+    ReadingBack,
     Committing,
 }
 
@@ -84,8 +90,8 @@ impl std::fmt::Debug for Onlooker<'_> {
 }
 
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
-pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, BackupFault> {
-    let began = Stopwatch::now();
+pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
+    let (started, began) = (clock::now(), Stopwatch::now());
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
     check_writer(site, &keys)?;
@@ -94,17 +100,26 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     server::check(&order, &server)?;
     let source = server::source(&order, &server)?;
     let store = site.store(&order.store)?;
+    let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
-    let started = clock::now();
-    let repository = site.repository(&store, cluster, started)?;
+    let repository = site.own_repository(&order.store, &store, cluster, started)?;
     let root = match &source {
         Source::Files { root, .. } => Some(root.as_path()),
         Source::Protocol => None,
     };
     server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
 
-    let id = new_id(started)?;
-    let lease = Lease::take(&store, &repository, &id, &order.job, site.host(), started, wishes.force)?;
+    let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());
+    let mut remarks: Vec<String> = unmade.map(made).into_iter().collect();
+    let mut basis = match root {
+        Some(root) => {
+            let terms = resume::terms(site, &order, &keys, &store, cluster, root);
+            Basis::find(site, &order, (&store, &repository), terms, (started, wishes.anew), &mut remarks)?
+        }
+        None => Basis::new(started)?,
+    };
+    let lease = Lease::take(&store, &repository, &basis.id, &order.job, site.host(), started, wishes.force)?;
+    basis.tidy(&store, &repository)?;
     let mut run = Run {
         site,
         order: &order,
@@ -113,22 +128,27 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         server: &server,
         store: &store,
         repository: &repository,
-        id: &id,
+        basis: &basis,
         started,
         began,
         lease: &lease,
         onlooker,
-        remarks: Vec::new(),
+        remarks,
     };
     let taken = run.whole(connection, source);
-    // What may have been committed must keep its objects.
-    if matches!(&taken, Err(fault) if !matches!(fault, BackupFault::Unknown { .. })) {
-        run.clean_up();
-    }
-    let remarks = std::mem::take(&mut run.remarks);
+    let mut remarks = std::mem::take(&mut run.remarks);
+    let taken = match taken {
+        Ok((descriptor, key)) => Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() }),
+        Err(fault) => {
+            // What may have been committed must keep its objects.
+            if !matches!(fault, BackupFault::Unknown { .. }) {
+                remarks.push(basis.abandon(&store, &repository));
+            }
+            Err(Failure { fault, remarks })
+        }
+    };
     drop(lease);
-    let (descriptor, key) = taken?;
-    Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() })
+    taken
 }
 
 /// Whoever reads the policy elsewhere would refuse what this host signs.
@@ -156,7 +176,7 @@ struct Run<'r> {
     server: &'r Server,
     store: &'r Store,
     repository: &'r Repository,
-    id: &'r BackupId,
+    basis: &'r Basis,
     started: Instant,
     began: Stopwatch,
     lease: &'r Lease,
@@ -173,22 +193,31 @@ struct Whole {
 }
 
 impl Run<'_> {
-    fn whole(&mut self, connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
+    fn whole(&mut self, mut connection: Connection, source: Source) -> Result<(Descriptor, Key), BackupFault> {
         let cleared = lease::clear_leftovers(self.store, self.repository, self.lease)?;
         self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
         let data_lock = self.site.lock()?;
         let index_lock = self.site.lock_for_host(self.keys)?;
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
-            Source::Protocol => (self.over_protocol(&data_lock, &index_lock)?, connection),
+            Source::Protocol => (self.over_protocol(&mut connection, &data_lock, &index_lock)?, connection),
         };
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
             return Err(damaged(&copy.copied));
         }
         (self.onlooker.stage)(Stage::WaitingForLog);
         self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
+        if self.order.read_back == ReadBack::Contents {
+            (self.onlooker.stage)(Stage::ReadingBack);
+            if let Err(fault) = self.read_back(&copy.copied.objects) {
+                // The next run must not go on with what cannot be read.
+                self.basis.end()?;
+                return Err(fault);
+            }
+        }
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
+        self.basis.end()?;
         let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
         Ok((descriptor, key))
     }
@@ -203,17 +232,18 @@ impl Run<'_> {
         index_lock: &Lock,
     ) -> Result<(Whole, Connection), BackupFault> {
         (self.onlooker.stage)(Stage::Checkpoint);
-        let mut session = BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.id), true, CHECKPOINT_PATIENCE)?;
+        let mut session =
+            BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.basis.id), true, CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
         let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
-        let listing = watch.over(&mut session, || scan(root))?;
+        let mut listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
         let start = session.start_point();
-        let (repository, id) = (self.repository, self.id);
-        let key = move |name: &str| repository.data(id, name);
+        let (repository, basis) = (self.repository, self.basis);
+        let key = move |name: &str| repository.data(&basis.id, name);
         let pages = Pages { block_size: control.block_size, blocks_per_file: control.blocks_per_file, start: start.lsn };
         let job = Job {
             store: self.store,
@@ -223,16 +253,20 @@ impl Run<'_> {
             index_lock,
             workers: self.order.workers,
             pages: control.data_checksums.then_some(pages),
+            again: None,
             read_limit: self.order.read_limit.map(|limit| limit.get()),
             owner: listing.owner,
             major: self.server.major(),
             cluster: control.system_identifier,
             progress: self.onlooker.progress,
+            put: &|part| basis.note(part),
             stop: &abort,
         };
         let paths = config::outside(self.server, session.connection(), root);
         let config = config::put(&job, &paths, &mut self.remarks)?;
         let copy = Copy::begin(job)?;
+        let adopted = watch.over(&mut session, || copy.adopt(root, &mut listing, basis.left.clone(), &self.keys.metadata))?;
+        basis.begin(self.store, repository, &adopted, &mut self.remarks)?;
         watch.over(&mut session, || copy.files(root, &listing))?;
         drop(listing);
 
@@ -269,7 +303,7 @@ impl Run<'_> {
             self.switch_on_primary();
         }
         let store = self.site.store(&self.order.wal_store)?;
-        let repository = self.site.repository(&store, needed.cluster, self.started)?;
+        let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
@@ -301,7 +335,7 @@ impl Run<'_> {
         let policy = self.site.policy;
         Ok(Descriptor {
             format: FORMAT,
-            id: self.id.clone(),
+            id: self.basis.id.clone(),
             job: self.order.job.clone(),
             kind: BackupKind::Full,
             parent: None,
@@ -314,7 +348,7 @@ impl Run<'_> {
                 host: self.site.host().to_owned(),
                 policy: policy.name.to_string(),
                 digest: policy.digest.clone(),
-                commit: None,
+                commit: self.site.commit().map(str::to_owned),
             },
             cluster: Cluster {
                 system_identifier: SystemIdentifier(self.server.system),
@@ -338,14 +372,6 @@ impl Run<'_> {
     fn end(&self) -> Instant {
         let now = clock::now();
         self.started.checked_add(self.began.elapsed()).map_or(now, |at_least| now.max(at_least))
-    }
-
-    /// Removes what was put. What cannot be removed now is recognised and removed by the next backup.
-    fn clean_up(&self) {
-        if let Ok(objects) = self.store.list(&self.repository.prefix(&format!("data/{}", self.id))) {
-            let keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
-            let _ = self.store.delete(&keys);
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::BackupFault;
 use crate::format::codec::Codec;
 use crate::inventory::OwnKeep;
-use crate::policy::file::{DamagedPages, ReadFrom};
+use crate::policy::file::{DamagedPages, ReadBack, ReadFrom};
 use crate::policy::model::{Method, StoreKind};
 use crate::site::Site;
 use crate::units::{Bytes, Name, Rate};
@@ -18,6 +18,8 @@ pub struct Wishes {
     pub keep: Option<OwnKeep>,
     /// Also while another host seems to be at it.
     pub force: bool,
+    /// Not from what a broken-off backup left.
+    pub anew: bool,
 }
 
 /// A job of the policy that copies the cluster.
@@ -31,6 +33,7 @@ pub(super) struct Order {
     pub workers: usize,
     pub read_limit: Option<Rate>,
     pub damaged_pages: DamagedPages,
+    pub read_back: ReadBack,
     pub codec: Codec,
     pub data_directory: Option<PathBuf>,
     /// The store's directory, if it is one, and whether it may be on the cluster's own disk.
@@ -77,6 +80,7 @@ impl Order {
             workers: physical.workers.map_or((processors / 2).max(1), usize::from),
             read_limit: physical.read_limit,
             damaged_pages: physical.damaged_pages.unwrap_or(DamagedPages::Mark),
+            read_back: backup.read_back,
             codec: site.codec(Some(job)),
             data_directory: policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_ref()).map(PathBuf::from),
             local,

@@ -11,10 +11,11 @@ use super::directory::{self, MARKER, Standing};
 use super::pin::Pin;
 use super::plan::RestorePlan;
 use super::report::{Phases, Report};
-use super::{RestoreFault, config, hooks, settings, tablespaces};
+use super::{RestoreFault, config, hooks, own_config, settings, tablespaces};
 use crate::format::descriptor::ObjectKind;
+use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Checked, Extras, Ground, How, Progress, Source, commit, object_key, restore};
+use crate::pipeline::restore::{Extras, Ground, How, Progress, Source, commit, object_key, restore};
 use crate::site::Site;
 use crate::world::clock;
 
@@ -139,6 +140,7 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     }
     manifest(plan, ground)?;
     config::put(plan, ground)?;
+    own_config::put(plan, ground)?;
     let former = fs::read_to_string(root.join("postgresql.auto.conf")).unwrap_or_default();
     put(ground, &root.join("postgresql.auto.conf"), settings::auto_conf(&former, &plan.settings).as_bytes())?;
     for signal in ["recovery.signal", "standby.signal"] {

@@ -1,7 +1,6 @@
 //! Which store, which base backup, which stretch of the log: found by `recovery::find_path` in what was observed, never guessed.
 
 use super::RestoreFault;
-use super::private::open_private;
 use super::request::{Request, TimelineChoice};
 use crate::format::descriptor::{Descriptor, Private};
 use crate::format::layout::Repository;
@@ -11,7 +10,7 @@ use crate::inventory::{Chains, StoreInventory};
 use crate::observe::{self, Eyes, Read, Rejected, Seen};
 use crate::policy::model::Policy;
 use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
-use crate::site::Site;
+use crate::site::{Found, Site};
 use crate::store::Store;
 use crate::units::{Instant, Name, Timeline};
 
@@ -79,11 +78,11 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
 
 fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) -> Result<Chosen, RestoreFault> {
     let store = site.store(name)?;
-    let Some(repository) = site.find_repository(&store)? else {
+    let Some(Found { repository, passed_over }) = site.find_repository(&store)? else {
         let message = format!("{} has nothing of the policy `{}`", store.url(), eyes.policy);
         return Err(RestoreFault::new(message, "Check that this is the place where its backups are."));
     };
-    let seen = observe::look_into(&store, repository.clone(), eyes)?;
+    let seen = observe::look_into(&store, repository.clone(), eyes)?.passing_over(passed_over);
     let inventory = narrowed(&seen.inventory, request)?;
     let path = find(&inventory, request).map_err(|missing| explain(&missing, request, &seen, eyes.now))?;
     if path.chain.len() > 1 {
@@ -106,6 +105,13 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
         rejected: seen.rejected,
         descriptor,
         store,
+    })
+}
+
+fn open_private(descriptor: &Descriptor, identities: &Identities) -> Result<Private, RestoreFault> {
+    descriptor.open_private(identities).map_err(|error| {
+        let message = format!("backup {} cannot be opened: {error}", descriptor.id);
+        RestoreFault::new(message, "Give the identity of one of its recipients with `--identity FILE`; old backups need old identities.")
     })
 }
 

@@ -1,5 +1,6 @@
 //! Configuration that lay outside the data directory, put where it was asked to go: never over what this machine has.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -7,15 +8,21 @@ use std::path::{Component, Path, PathBuf};
 use super::RestoreFault;
 use super::plan::RestorePlan;
 use crate::format::descriptor::ObjectKind;
+use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Checked, Ground, object_key};
+use crate::pipeline::restore::{Ground, object_key};
 
 const MAX_FILE: u64 = 64 << 20;
 const MAX_FILES: usize = 10_000;
 
 pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
-    let Some(directory) = &plan.request.config_to else { return Ok(()) };
-    let Some(object) = plan.chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(()) };
+    plan.request.config_to.as_ref().map_or(Ok(()), |directory| extract(plan, ground, directory).map(drop))
+}
+
+/// Puts all of it below a directory, and says where each file went.
+pub(super) fn extract(plan: &RestorePlan, ground: &Ground, directory: &Path) -> Result<BTreeMap<PathBuf, PathBuf>, RestoreFault> {
+    let mut placed = BTreeMap::new();
+    let Some(object) = plan.chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(placed) };
     let key = object_key(&plan.chosen.repository, &plan.chosen.descriptor, object)?;
     let from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
     let stream = |error: std::io::Error| PipelineFault::of_stream(key.as_str(), &error);
@@ -25,7 +32,8 @@ pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFaul
         if number >= MAX_FILES || !entry.header().entry_type().is_file() {
             continue;
         }
-        let Some(path) = inside(directory, &entry.path().map_err(stream)?) else {
+        let name = entry.path().map_err(stream)?.into_owned();
+        let Some(path) = inside(directory, &name) else {
             return Err(RestoreFault::new(format!("{key} holds a file whose name leads out of its place"), "Do not trust this backup."));
         };
         let mut bytes = Vec::new();
@@ -40,8 +48,9 @@ pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFaul
             ground.make_directory(parent)?;
         }
         super::act::put(ground, &path, &bytes)?;
+        placed.insert(Path::new("/").join(name), path);
     }
-    Ok(())
+    Ok(placed)
 }
 
 /// Below the directory whatever the name says; `None` when it says to leave.

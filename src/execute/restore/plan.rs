@@ -7,7 +7,7 @@ use super::choose::{Chosen, choose, unsigned_warning};
 use super::directory::{self, Directory, Standing};
 use super::report::Report;
 use super::request::Request;
-use super::{RestoreFault, settings, tablespaces};
+use super::{RestoreFault, own_config, settings, tablespaces};
 use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
 use crate::pipeline::restore::{Extras, Ground, Names, Source};
@@ -214,11 +214,16 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     }
     warnings.extend(unreadable(site, plan));
     warnings.extend(super::collations::compare(&plan.chosen.private));
-    if let Some(files) = Some(&plan.chosen.private.config_files).filter(|files| !files.is_empty() && plan.request.config_to.is_none()) {
-        warnings.push(format!(
-            "configuration lay outside the data directory ({}): have it put somewhere with `--config-to DIR`",
-            files.join(", ")
-        ));
+    if let Some(files) = Some(&plan.chosen.private.config_files).filter(|files| !files.is_empty()) {
+        let what = if own_config::is_needed(&plan.request, &plan.chosen.private) {
+            let folder = plan.request.directory.join(own_config::FOLDER);
+            Some(format!("the server is started with the backup's copies, in `{}`", folder.display()))
+        } else if plan.request.config_to.is_none() {
+            Some("have it put somewhere with `--config-to DIR`".to_owned())
+        } else {
+            None
+        };
+        warnings.extend(what.map(|what| format!("configuration lay outside the data directory ({}): {what}", files.join(", "))));
     }
     Ok(warnings)
 }

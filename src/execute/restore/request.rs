@@ -28,6 +28,8 @@ pub struct Request {
     pub config_to: Option<PathBuf>,
     /// Settings that come on top.
     pub set: Vec<(String, String)>,
+    /// The server is started where it is restored.
+    pub start: bool,
     /// How `restore_command` will call this program.
     pub fetch: FetchCommand,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Clock};
 use super::plan::RestorePlan;
 use super::report::{Reached, State};
 use super::request::Action;
-use super::{RestoreFault, programs, settings};
+use super::{RestoreFault, own_config, programs, settings};
 use crate::postgres::{Connection, Settings};
 use crate::units::{Lsn, Segment, SegmentSize};
 
@@ -54,6 +54,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 impl<'p> Server<'p> {
     /// Whether it could be started: known before anything is restored.
     pub fn prepare(plan: &'p RestorePlan, given: Option<&Path>) -> Result<Server<'p>, RestoreFault> {
+        let private = &plan.chosen.private;
+        if own_config::is_lost(private) {
+            let named = private.settings.get("config_file").cloned().unwrap_or_default();
+            return Err(RestoreFault::new(
+                format!("the cluster's configuration was `{named}`, and the backup has no copy of it: what it starts with is not known"),
+                "Restore without `--start`, and start it with a configuration of your own.",
+            ));
+        }
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
         let log = plan.request.directory.join("seawall-recovery.log");
         Ok(Server {
@@ -73,8 +81,8 @@ impl<'p> Server<'p> {
         let data = &self.plan.request.directory;
         if !data.join("postgresql.conf").is_file() {
             return Err(RestoreFault::new(
-                format!("`{}` has no postgresql.conf: the cluster's configuration lay elsewhere", data.display()),
-                "The files are restored. Start it the way the system does, for example with `pg_ctlcluster`; `--config-to DIR` has the configuration put somewhere.",
+                format!("`{}` has no postgresql.conf, and the backup has no copy of one", data.display()),
+                "The files are restored. Start it the way the system does, for example with `pg_ctlcluster`.",
             ));
         }
         self.began = Clock::now();
@@ -82,12 +90,12 @@ impl<'p> Server<'p> {
         self.read = fs::metadata(&self.log).map_or(0, |about| about.len());
         let mut command = programs::as_owner(&self.programs.join("pg_ctl"), self.plan.directory.owner);
         // Its log comes to us and not to the collector, so that recovery can be followed before anybody can connect.
-        command.arg("-D").arg(data).arg("-l").arg(&self.log).args([
-            "-W",
-            "-o",
-            "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning",
-            "start",
-        ]);
+        // And a configuration may name the directory that it was written for, which may be the original's.
+        let options = format!(
+            "-c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_min_messages=warning -c data_directory={}",
+            for_shell(data)
+        );
+        command.arg("-D").arg(data).arg("-l").arg(&self.log).args(["-W", "-o", &options, "start"]);
         let started = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         match started {
             Ok(status) if status.success() => Ok(()),
@@ -241,6 +249,11 @@ impl<'p> Server<'p> {
             format!("The whole log is `{}`. The files are restored; mend what it says and start the server again.", self.log.display()),
         )
     }
+}
+
+/// `pg_ctl` has a shell read it.
+fn for_shell(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }
 
 fn said<'t>(text: &'t str, words: &str) -> Option<&'t str> {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::adopt::Left;
 use super::cut::{Cutter, Given, Task, Work};
 use super::fill::{Filler, Ground};
 use super::intake::Intake;
@@ -27,11 +28,11 @@ const WORKERS_OF_A_LANE: usize = 4;
 /// A copy on its way.
 #[derive(Debug)]
 pub struct Copy<'j> {
-    job: Job<'j>,
+    pub(super) job: Job<'j>,
     manifest: Mutex<(Manifest, TextWriter)>,
-    next_part: AtomicU32,
+    pub(super) next_part: AtomicU32,
     objects: Mutex<Vec<Object>>,
-    found: Found,
+    pub(super) found: Found,
     files: AtomicU64,
     bytes: AtomicU64,
 }
@@ -136,6 +137,19 @@ impl<'j> Copy<'j> {
         Ok(Copied { objects, files: self.files.into_inner(), bytes: self.bytes.into_inner(), damage })
     }
 
+    pub(super) fn add_objects(&self, objects: [Object; 2]) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).extend(objects);
+    }
+
+    pub(super) fn file_is_complete(&self, piece: &Piece) -> Result<(), PipelineFault> {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(piece.size, Ordering::Relaxed);
+        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (manifest, text) = &mut *manifest;
+        manifest.file(&piece.path, piece.size, piece.mtime, piece.crc.unwrap_or_default(), &mut text.text);
+        text.line_is_complete()
+    }
+
     fn run(&self, root: &Path, listing: &Listing, lanes: usize, take: &Take<'_>) -> Result<(), PipelineFault> {
         let pace = Pace::new(self.job.read_limit);
         let ground = Ground {
@@ -143,6 +157,7 @@ impl<'j> Copy<'j> {
             listing,
             owner: self.job.owner,
             pages: self.job.pages,
+            again: self.job.again,
             found: &self.found,
             pace: &pace,
             progress: self.job.progress,
@@ -196,8 +211,9 @@ type Take<'t> = dyn Fn(usize) -> Result<Option<(usize, Task)>, PipelineFault> + 
 /// Ends parts while workers go on: a file that is made durable keeps no processor busy.
 fn finish_parts(copy: &Copy<'_>, complete: Receiver<PartWriter>) -> Result<(), PipelineFault> {
     for part in complete {
-        let objects = part.finish(&copy.job)?;
-        copy.objects.lock().unwrap_or_else(PoisonError::into_inner).extend(objects);
+        let [part, index] = part.finish(&copy.job)?;
+        (copy.job.put)(&Left { part: part.clone(), index: index.clone() });
+        copy.add_objects([part, index]);
     }
     Ok(())
 }
@@ -254,11 +270,6 @@ impl Shared<'_> {
     }
 
     pub(super) fn file_is_complete(&self, piece: &Piece) -> Result<(), PipelineFault> {
-        self.copy.files.fetch_add(1, Ordering::Relaxed);
-        self.copy.bytes.fetch_add(piece.size, Ordering::Relaxed);
-        let mut manifest = self.copy.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (manifest, text) = &mut *manifest;
-        manifest.file(&piece.path, piece.size, piece.mtime, piece.crc.unwrap_or_default(), &mut text.text);
-        text.line_is_complete()
+        self.copy.file_is_complete(piece)
     }
 }

@@ -15,8 +15,11 @@ use super::listing::{Listed, Listing};
 /// How much of the files one frame stands for. Smaller ones compress worse, larger ones need more memory and go less well
 /// through a processor's cache.
 pub const CHUNK: u64 = 2 << 20;
-/// How much of the files one part holds: enough for few objects, few enough for a restore to share them out.
-pub const PART: u64 = 1 << 30;
+/// How much of the files one part holds: a share of them all, so that little is done again when a backup breaks off, within these
+/// bounds, so that the objects are neither tiny nor too many.
+const PARTS: u64 = 32;
+const SMALLEST_PART: u64 = 16 << 20;
+pub const LARGEST_PART: u64 = 1 << 30;
 /// Small files in one frame.
 const MAX_TOGETHER: usize = 4096;
 
@@ -60,6 +63,7 @@ pub(super) struct Task {
 pub(super) struct Cutter<'l> {
     listing: &'l Listing,
     root: &'l Path,
+    part: u64,
     next: Mutex<usize>,
     lanes: Vec<Mutex<Cut>>,
 }
@@ -75,7 +79,8 @@ struct Cut {
 
 impl<'l> Cutter<'l> {
     pub(super) fn new(listing: &'l Listing, root: &'l Path, lanes: usize) -> Cutter<'l> {
-        Cutter { listing, root, next: Mutex::new(0), lanes: (0..lanes).map(|_| Mutex::default()).collect() }
+        let part = (listing.bytes / PARTS).clamp(SMALLEST_PART, LARGEST_PART);
+        Cutter { listing, root, part, next: Mutex::new(0), lanes: (0..lanes).map(|_| Mutex::default()).collect() }
     }
 
     /// The next task of a lane, or none when there is nothing more for it.
@@ -128,7 +133,7 @@ impl<'l> Cutter<'l> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let from = *next;
         let mut size = 0;
-        while *next < self.listing.len() && size < PART {
+        while *next < self.listing.len() && size < self.part {
             size += self.tar_size(*next);
             *next += 1;
         }

@@ -12,7 +12,7 @@ use super::cut::{self, Work};
 use super::listing::{Listed, Listing};
 use super::pace::Pace;
 use super::pages::{self, Found, Pages};
-use super::{PipelineFault, Progress};
+use super::{Again, PipelineFault, Progress};
 use crate::format::codec::{Codec, Compressor};
 use crate::format::index::{Hash, Kind, Piece};
 use crate::format::tarball::{Owner, header, padding};
@@ -27,15 +27,21 @@ pub(super) struct Filled {
 }
 
 /// What all workers share for reading.
-#[derive(Debug)]
 pub(super) struct Ground<'g> {
     pub root: &'g Path,
     pub listing: &'g Listing,
     pub owner: Owner,
     pub pages: Option<Pages>,
+    pub again: Option<Again<'g>>,
     pub found: &'g Found,
     pub pace: &'g Pace,
     pub progress: &'g Progress,
+}
+
+impl std::fmt::Debug for Ground<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground").field("root", &self.root).field("pages", &self.pages).finish_non_exhaustive()
+    }
 }
 
 /// A worker's own.
@@ -92,7 +98,8 @@ impl<'g> Filler<'g> {
         // Cut off since it was listed: the log knows, and the size that the header promised is kept.
         bytes[got..].fill(0);
         if let Some(pages) = &self.ground.pages {
-            pages::look(pages, self.ground.found, &listed.path, Some(file), from, bytes);
+            let again = |at: u64, page: &mut [u8]| file.read_exact_at(page, at).is_ok();
+            pages::look(pages, self.ground.found, &listed.path, Some(&again), from, bytes);
         }
         Ok(self.end(listed, from, skip))
     }
@@ -100,6 +107,11 @@ impl<'g> Filler<'g> {
     fn given(&mut self, listed: &Listed, from: u64, given: &[u8]) -> Piece {
         let skip = self.begin(listed, from);
         self.tar.extend_from_slice(given);
+        if let Some(pages) = &self.ground.pages {
+            let again = self.ground.again.map(|again| move |at: u64, page: &mut [u8]| again(&listed.path, at, page));
+            let again = again.as_ref().map(|again| again as &dyn Fn(u64, &mut [u8]) -> bool);
+            pages::look(pages, self.ground.found, &listed.path, again, from, &mut self.tar[skip..]);
+        }
         self.end(listed, from, skip)
     }
 
@@ -141,7 +153,7 @@ impl<'g> Filler<'g> {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read(file: &File, from: u64, into: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read(file: &File, from: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < into.len() {
         match file.read_at(&mut into[got..], from + got as u64) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use super::PipelineFault;
-use super::cut::{CHUNK, Given, PART, Task, Work};
+use super::cut::{CHUNK, Given, LARGEST_PART, Task, Work};
 use super::listing::Listed;
 use crate::format::tarball::{BLOCK, padding};
 
@@ -178,7 +178,7 @@ impl Intake {
     }
 
     fn end_part_if_full(&mut self) -> Result<(), PipelineFault> {
-        if self.in_part < PART {
+        if self.in_part < LARGEST_PART {
             return Ok(());
         }
         self.in_part = 0;

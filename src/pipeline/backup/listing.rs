@@ -87,6 +87,18 @@ impl Listing {
         Ok(())
     }
 
+    /// Leaves out what is taken; `bytes` and `files` still say what there is.
+    pub(super) fn leave_out(&mut self, taken: &[bool]) {
+        let mut taken = taken.iter();
+        self.entries.retain(|_| taken.next() != Some(&true));
+    }
+
+    /// Directories first, as they came; then files, those first that have not been changed for longest: what is changed all the time is copied
+    /// last, and parts of what is never changed are the same in the next copy.
+    pub(super) fn put_in_order(&mut self) {
+        self.entries.sort_by_key(|entry| (!entry.is_directory, if entry.is_directory { 0 } else { entry.mtime }));
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

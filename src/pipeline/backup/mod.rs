@@ -1,6 +1,7 @@
 //! A cluster's files on their way into a store: listed, read in chunks by several workers, checked, hashed, compressed, and put
 //! into parts in the order in which they were cut.
 
+mod adopt;
 mod copy;
 mod cut;
 mod fill;
@@ -16,6 +17,7 @@ mod text;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub use adopt::{Adopted, Left};
 pub use copy::{Copied, Copy, SmallFile};
 pub use intake::Intake;
 pub use leave_out::pages_of;
@@ -30,6 +32,9 @@ use crate::inventory::SystemIdentifier;
 use crate::store::Store;
 use crate::units::Key;
 
+/// Reads a piece of a file, by its path, once more; false when it cannot.
+pub type Again<'a> = &'a (dyn Fn(&str, u64, &mut [u8]) -> bool + Sync);
+
 /// What is to be made of the files, and how.
 pub struct Job<'j> {
     pub store: &'j Store,
@@ -43,6 +48,8 @@ pub struct Job<'j> {
     pub workers: usize,
     /// How pages are looked at; not at all where they carry no checksums.
     pub pages: Option<Pages>,
+    /// How a page of what somebody else sends is read once more; without it, it is judged as it came.
+    pub again: Option<Again<'j>>,
     /// Bytes in a second.
     pub read_limit: Option<u64>,
     pub owner: Owner,
@@ -50,6 +57,8 @@ pub struct Job<'j> {
     pub major: u32,
     pub cluster: SystemIdentifier,
     pub progress: &'j Progress,
+    /// Told of each part that is complete and durable.
+    pub put: &'j (dyn Fn(&Left) + Sync),
     /// Set by somebody who does not want it any more.
     pub stop: &'j AtomicBool,
 }

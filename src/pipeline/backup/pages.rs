@@ -1,7 +1,5 @@
 //! Looks at pages while they are in the processor's cache.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -52,6 +50,17 @@ impl Found {
         }
     }
 
+    /// What was found elsewhere belongs to it too.
+    pub(super) fn join(&self, other: Found) {
+        let other = other.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.damage.pages += other.damage.pages;
+        let room = MAX_NAMED.saturating_sub(inside.damage.blocks.len());
+        inside.damage.blocks.extend(other.damage.blocks.into_iter().take(room));
+        let room = MAX_SUSPECTS.saturating_sub(inside.suspects.len());
+        inside.suspects.extend(other.suspects.into_iter().take(room));
+    }
+
     /// All damage, now that it is known where the log ends: no page is from after that.
     pub(super) fn finish(self, stop: Lsn) -> Damage {
         let mut inside = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -74,8 +83,11 @@ impl Inside {
     }
 }
 
+/// Reads what lies at a place of the file once more; false when it cannot.
+type Reread<'r> = &'r dyn Fn(u64, &mut [u8]) -> bool;
+
 /// Looks at the pages in `bytes`, which lie in the file from `from` on. What is read better a second time is put in place.
-pub(super) fn look(pages: &Pages, found: &Found, path: &str, file: Option<&File>, from: u64, bytes: &mut [u8]) {
+pub(super) fn look(pages: &Pages, found: &Found, path: &str, again: Option<Reread<'_>>, from: u64, bytes: &mut [u8]) {
     let Some(part) = pages_of(path) else { return };
     let size = u64::from(pages.block_size);
     if !from.is_multiple_of(size) {
@@ -91,9 +103,11 @@ pub(super) fn look(pages: &Pages, found: &Found, path: &str, file: Option<&File>
         }
         let at = from + number as u64 * size;
         let reread = |page: &mut [u8]| {
-            AGAIN.iter().any(|pause| {
-                thread::sleep(*pause);
-                file.is_some_and(|file| file.read_exact_at(page, at).is_ok()) && page::look(page, place) == Look::Sound
+            again.is_some_and(|again| {
+                AGAIN.iter().any(|pause| {
+                    thread::sleep(*pause);
+                    again(at, page) && page::look(page, place) == Look::Sound
+                })
             })
         };
         let lsn = page::lsn(page);

@@ -16,6 +16,11 @@ pub(super) struct PartWriter {
     raw: u64,
 }
 
+/// The number of a part, by the name of its object.
+pub(super) fn number(name: &str) -> Option<u32> {
+    name.strip_prefix("part-")?.split('.').next()?.parse().ok()
+}
+
 impl PartWriter {
     pub(super) fn begin(job: &Job<'_>, number: u32) -> Result<PartWriter, PipelineFault> {
         let name = |what: &str, end: &str| format!("part-{number:05}.{what}{end}");

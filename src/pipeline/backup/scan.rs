@@ -25,6 +25,7 @@ pub fn scan(root: &Path) -> Result<Listing, PipelineFault> {
     let own = format!("PG_{}_", version.trim());
     let mut scan = Scan { root, own, listing: Listing::of(Owner { uid: about.uid(), gid: about.gid() }) };
     scan.directory("", 0)?;
+    scan.listing.put_in_order();
     Ok(scan.listing)
 }
 

@@ -2,9 +2,9 @@ use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::extras::Names;
-use super::parts::Checked;
 use super::{PartSource, PipelineFault, Source};
 use crate::format::index::{BadIndex, Frame, Frames, Kind};
+use crate::pipeline::Checked;
 use crate::pipeline::RangedObject;
 use crate::units::Key;
 

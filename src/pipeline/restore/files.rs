@@ -1,15 +1,18 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::ground::{Ground, Spot};
 use super::{How, Owner, PipelineFault};
 use crate::format::index::{Hash, Kind, Piece};
+use crate::world::direct::DirectFile;
 
 /// Files that a worker keeps open: a large file's pieces come one after the other, small files come once.
 const OPEN_FILES: usize = 8;
+/// Files for which room is made before they are written.
+const LARGE: u64 = 1 << 20;
 const MODES: u32 = 0o7777;
 
 /// The files that one worker has open.
@@ -18,8 +21,23 @@ pub(super) struct Files<'g> {
     ground: &'g Ground,
     how: How,
     /// The one used last is the last.
-    open: Vec<(String, File)>,
+    open: Vec<Open>,
     local: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: String,
+    file: DirectFile,
+    mtime: i64,
+    written: bool,
+}
+
+impl Open {
+    /// Whoever has written to a file sets its time when done with it: so the last one sets it last.
+    fn close(self) -> io::Result<()> {
+        if self.written { set_mtime(self.file.file(), self.mtime) } else { Ok(()) }
+    }
 }
 
 impl<'g> Files<'g> {
@@ -33,13 +51,13 @@ impl<'g> Files<'g> {
             return Ok(piece.kind == Kind::Link);
         }
         let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(true) };
-        if !self.open.iter().any(|(open, _)| *open == piece.path) && !path.is_file() {
+        if !self.open.iter().any(|open| open.path == piece.path) && !path.is_file() {
             return Ok(false);
         }
         let mut local = std::mem::take(&mut self.local);
         let file = self.file(piece)?;
         local.resize(piece.len as usize, 0);
-        let same = match file.read_exact_at(&mut local, piece.from) {
+        let same = match file.file.read_exact_at(&mut local, piece.from) {
             Ok(()) => piece.hash.is_none_or(|hash| hash == hash_of(&local)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
             Err(error) => return Err(fault(&path, error)),
@@ -48,20 +66,30 @@ impl<'g> Files<'g> {
         Ok(same)
     }
 
-    /// Puts a piece in its place. Its hash was found right.
-    pub(super) fn put(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), PipelineFault> {
-        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(()) };
+    /// Puts a piece in its place. Its hash was found right. Says how many bytes went into the system's cache.
+    pub(super) fn put(&mut self, piece: &Piece, bytes: &[u8]) -> Result<usize, PipelineFault> {
+        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(0) };
         match piece.kind {
             // Made when all files are written.
-            Kind::Link => Ok(()),
-            Kind::Directory => self.directory(piece, &path),
+            Kind::Link => Ok(0),
+            Kind::Directory => self.directory(piece, &path).map(|()| 0),
             Kind::File => {
-                let file = self.file(piece)?;
-                // Whoever writes last sets the time last.
-                let written = file.write_all_at(bytes, piece.from).and_then(|()| set_mtime(file, piece.mtime));
-                written.map_err(|error| fault(&path, error))
+                let open = self.file(piece)?;
+                open.written = true;
+                open.file.write_all_at(bytes, piece.from).map_err(|error| fault(&path, error))
             }
         }
+    }
+
+    /// Nothing more is to be written.
+    pub(super) fn finish(mut self) -> Result<(), PipelineFault> {
+        (0..self.open.len()).rev().try_for_each(|at| self.close(at))
+    }
+
+    fn close(&mut self, at: usize) -> Result<(), PipelineFault> {
+        let open = self.open.remove(at);
+        let path = self.ground.root.join(&open.path);
+        open.close().map_err(|error| fault(&path, error))
     }
 
     fn directory(&self, piece: &Piece, path: &Path) -> Result<(), PipelineFault> {
@@ -73,19 +101,19 @@ impl<'g> Files<'g> {
         Ok(())
     }
 
-    fn file(&mut self, piece: &Piece) -> Result<&File, PipelineFault> {
-        if let Some(at) = self.open.iter().position(|(path, _)| *path == piece.path) {
+    fn file(&mut self, piece: &Piece) -> Result<&mut Open, PipelineFault> {
+        if let Some(at) = self.open.iter().position(|open| open.path == piece.path) {
             let used = self.open.remove(at);
             self.open.push(used);
         } else {
             let Spot::At(path) = self.ground.spot(&piece.path) else { unreachable!("asked for by the caller") };
             let file = self.opened(&path, piece)?;
             if self.open.len() == OPEN_FILES {
-                self.open.remove(0);
+                self.close(0)?;
             }
-            self.open.push((piece.path.clone(), file));
+            self.open.push(Open { path: piece.path.clone(), file: DirectFile::new(file), mtime: piece.mtime, written: false });
         }
-        Ok(&self.open.last().expect("one was just put there").1)
+        Ok(self.open.last_mut().expect("one was just put there"))
     }
 
     fn opened(&self, path: &Path, piece: &Piece) -> Result<File, PipelineFault> {
@@ -116,6 +144,9 @@ impl<'g> Files<'g> {
         let about = file.metadata()?;
         if about.len() > piece.size {
             file.set_len(piece.size)?;
+        } else if about.len() < piece.size && piece.size >= LARGE {
+            // In one place on the disk, though several write it. Where that cannot be done it grows as it is written.
+            let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, piece.size);
         }
         if about.mode() & MODES != piece.mode & MODES {
             rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(piece.mode & MODES))?;

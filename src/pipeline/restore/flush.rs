@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Ground, PipelineFault, Progress};
 
-/// So much is written between two write-backs.
+/// So much is written into the cache between two write-backs.
 const EVERY: u64 = 96 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -19,12 +19,12 @@ pub(super) fn flush(ground: &Ground, progress: &Progress, over: &AtomicBool) -> 
     let directory = File::open(&ground.root).map_err(fault)?;
     let mut flushed = 0;
     while !over.load(Ordering::Relaxed) {
-        let written = progress.written.load(Ordering::Relaxed);
-        if written - flushed < EVERY {
+        let cached = progress.cached.load(Ordering::Relaxed);
+        if cached - flushed < EVERY {
             std::thread::park_timeout(LOOK_EVERY);
             continue;
         }
-        flushed = written;
+        flushed = cached;
         rustix::fs::syncfs(&directory).map_err(|error| fault(error.into()))?;
     }
     Ok(())

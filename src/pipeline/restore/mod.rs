@@ -24,7 +24,7 @@ mod work;
 
 pub use extras::{Extras, Names};
 pub use ground::{Ground, Owner, PG_CONTROL};
-pub use parts::{Checked, PartSource, Source, object_key};
+pub use parts::{PartSource, Source, object_key};
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +47,8 @@ pub struct Progress {
     pub done: AtomicU64,
     /// Plain bytes that were written.
     pub written: AtomicU64,
+    /// Those of them that went into the system's cache, from where they must still go to the disk.
+    pub cached: AtomicU64,
     /// Bytes of frames that were read from the store.
     pub fetched: AtomicU64,
     pub frames_fetched: AtomicU64,
@@ -81,7 +83,8 @@ pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progre
     std::thread::scope(|scope| {
         scope.spawn(|| flush::flush(ground, progress, &over).unwrap_or_else(&failed));
         let workers: Vec<_> =
-            (0..how.workers.max(1)).map(|_| scope.spawn(|| work::work(&feed, ground, how, progress).unwrap_or_else(&failed))).collect();
+            // One more than there are processors for: somebody always waits for the disk.
+            (0..=how.workers.max(1)).map(|_| scope.spawn(|| work::work(&feed, ground, how, progress).unwrap_or_else(&failed))).collect();
         for worker in workers {
             if let Err(panic) = worker.join() {
                 over.store(true, Ordering::Relaxed);

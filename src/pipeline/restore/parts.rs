@@ -1,14 +1,8 @@
-use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::PipelineFault;
-use crate::format::codec::Codec;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
 use crate::format::layout::Repository;
-use crate::format::seal::{Identities, Unsealer};
-use crate::pipeline::{RangedObject, ReadObject};
+use crate::format::seal::Identities;
+use crate::pipeline::{Checked, RangedObject};
 use crate::store::Store;
 use crate::units::Key;
 
@@ -72,83 +66,5 @@ impl PartSource {
 
     pub(super) fn open_index(&self, source: &Source<'_>) -> Result<Checked, PipelineFault> {
         Checked::open(source.store, &self.index, self.index_size, &self.index_sha256, source.identities)
-    }
-}
-
-/// An object that is held against its SHA-256 while it is read: its end comes only when the hash is right.
-pub struct Checked {
-    key: Key,
-    body: ReadObject,
-    seen: Arc<Mutex<Seen>>,
-    size: u64,
-    sha256: String,
-    ended: bool,
-}
-
-impl std::fmt::Debug for Checked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Checked({})", self.key)
-    }
-}
-
-struct Seen {
-    digest: Option<Context>,
-    size: u64,
-}
-
-struct Watching<R> {
-    from: R,
-    seen: Arc<Mutex<Seen>>,
-}
-
-impl<R: Read> Read for Watching<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let got = self.from.read(into)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(digest) = &mut seen.digest {
-            digest.update(&into[..got]);
-        }
-        seen.size += got as u64;
-        Ok(got)
-    }
-}
-
-impl Checked {
-    pub fn open(store: &Store, key: &Key, size: u64, sha256: &str, identities: &Identities) -> Result<Checked, PipelineFault> {
-        let (_, codec, encrypted) = Codec::of_name(key.file_name());
-        let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
-        let seen = Arc::new(Mutex::new(Seen { digest: Some(Context::new(&SHA256)), size: 0 }));
-        let from = Watching { from: store.reader(key, 0..size)?, seen: seen.clone() };
-        let reader = io::BufReader::with_capacity(128 << 10, from);
-        let body: ReadObject = if encrypted {
-            codec.reader(Unsealer::new(reader, identities).map_err(stream)?).map_err(stream)?
-        } else {
-            codec.reader(reader).map_err(stream)?
-        };
-        Ok(Checked { key: key.clone(), body, seen, size, sha256: sha256.to_owned(), ended: false })
-    }
-
-    fn check(&self) -> io::Result<()> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(digest) = seen.digest.take() else { return Ok(()) };
-        let found: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        if seen.size == self.size && found == self.sha256 {
-            return Ok(());
-        }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "its SHA-256 is not the one that the backup's descriptor names"))
-    }
-}
-
-impl Read for Checked {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.ended || into.is_empty() {
-            return Ok(0);
-        }
-        let got = self.body.read(into)?;
-        if got == 0 {
-            self.check()?;
-            self.ended = true;
-        }
-        Ok(got)
     }
 }

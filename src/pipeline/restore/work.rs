@@ -7,10 +7,11 @@ use super::ground::Ground;
 use super::{How, PipelineFault, Progress};
 use crate::format::codec::{Codec, Expander};
 use crate::format::index::{Frame, Kind};
+use crate::world::direct::Room;
 
 /// What one worker does until there are no frames left. Its buffers are made once.
 pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<(), PipelineFault> {
-    let mut worker = Worker { files: Files::new(ground, how), progress, fetched: Vec::new(), expanded: Vec::new(), expander: None };
+    let mut worker = Worker { files: Files::new(ground, how), progress, fetched: Vec::new(), expanded: Room::default(), expander: None };
     while let Some(batch) = feed.next()? {
         if progress.cancelled.load(Ordering::Relaxed) {
             return Err(PipelineFault::Interrupted);
@@ -20,14 +21,14 @@ pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progre
             worker.run(&batch, &batch.frames[run])?;
         }
     }
-    Ok(())
+    worker.files.finish()
 }
 
 struct Worker<'w> {
     files: Files<'w>,
     progress: &'w Progress,
     fetched: Vec<u8>,
-    expanded: Vec<u8>,
+    expanded: Room,
     expander: Option<(Codec, Expander)>,
 }
 
@@ -86,12 +87,13 @@ impl Worker<'_> {
             self.expander = Some((codec, Expander::new(codec).map_err(|error| PipelineFault::file("zstd", error))?));
         }
         let (_, expander) = self.expander.as_mut().expect("made a line ago");
-        let mut expanded = std::mem::take(&mut self.expanded);
-        expander.expand(compressed, frame.raw as usize, &mut expanded).map_err(|error| damaged(batch, &error.to_string()))?;
+        let largest = frame.pieces.iter().max_by_key(|piece| piece.len);
+        let expanded = self.expanded.of(frame.raw as usize, largest.map_or(0, |piece| piece.skip as usize));
+        expander.expand(compressed, expanded).map_err(|error| damaged(batch, &error.to_string()))?;
         for piece in &frame.pieces {
             // That it lies within the frame was checked when the index was read.
             let bytes = &expanded[piece.skip as usize..piece.skip as usize + piece.len as usize];
-            match piece.hash {
+            let cached = match piece.hash {
                 Some(hash) if hash != hash_of(bytes) => {
                     return Err(damaged(batch, &format!("`{}` has other bytes in it than were backed up", piece.path)));
                 }
@@ -99,11 +101,11 @@ impl Worker<'_> {
                     return Err(damaged(batch, &format!("nothing says what the bytes of `{}` must be", piece.path)));
                 }
                 _ => self.files.put(piece, bytes)?,
-            }
+            };
             Progress::add(&self.progress.done, bytes.len() as u64);
             Progress::add(&self.progress.written, bytes.len() as u64);
+            Progress::add(&self.progress.cached, cached as u64);
         }
-        self.expanded = expanded;
         Ok(())
     }
 }

@@ -53,6 +53,10 @@ pub struct Backup {
     /// How it is compressed, when it differs from the policy's.
     #[schemars(example = serde_json::json!({ "zstd": { "level": 3 } }))]
     pub compression: Option<Compression>,
+    /// What is read back from its store before a backup counts: every object with all its `contents`, or only the `sizes`. Without it:
+    /// `contents` from a directory; `sizes` from a cloud, which checks the hash of what it takes.
+    #[schemars(example = &"contents")]
+    pub read_back: Option<ReadBack>,
     /// How long it is assumed to take, until runs have measured it.
     #[schemars(example = &"30m")]
     pub takes: Option<Duration>,
@@ -71,6 +75,16 @@ pub struct Backup {
     /// A program to run afterwards, whatever the outcome.
     #[schemars(example = serde_json::json!({ "run": ["/usr/local/bin/thaw-imports"] }))]
     pub after: Option<Command>,
+}
+
+/// What is read back from a store before a backup counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadBack {
+    /// Every object is there in its size.
+    Sizes,
+    /// Every byte of every object, held against its hash.
+    Contents,
 }
 
 /// A full copy of the cluster's files.

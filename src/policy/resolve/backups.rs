@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{AMBIGUOUS, Resolver, list};
-use crate::policy::file::{self, Copies, HostRole, ReadFrom, TierName};
+use crate::policy::file::{self, AzureTier, Copies, HostRole, ReadBack, ReadFrom, S3Class, TierName};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, CopyTo, Method, Verify};
 use crate::policy::path::PolicyPath;
@@ -20,6 +20,7 @@ const ELSEWHERE: Code = Code(227);
 const NO_BACKUPS: Code = Code(204);
 const SAME_PLACE: Code = Code(215);
 const UNKNOWN_CLASS: Code = Code(237);
+const CANNOT_BE_READ_BACK: Code = Code(239);
 
 impl Resolver<'_> {
     pub(super) fn backups(&mut self) -> BTreeMap<Name, Backup> {
@@ -48,6 +49,7 @@ impl Resolver<'_> {
         let store = self.home(written, &method, path);
         let copies = self.copies(written.copies.as_ref(), store.as_ref(), &keep, &path.key("copies"));
         self.storage_classes(written, store.as_ref(), path);
+        let read_back = self.read_back(written, store.as_ref(), path);
         Some(Backup {
             method,
             schedule,
@@ -55,6 +57,7 @@ impl Resolver<'_> {
             store,
             copies,
             keep,
+            read_back,
             takes: written.takes,
             size: written.size,
             timeout: written.timeout,
@@ -164,12 +167,31 @@ impl Resolver<'_> {
         }
     }
 
+    /// What is read back: as it says, or what the place makes sensible.
+    fn read_back(&mut self, written: &file::Backup, store: Option<&Name>, path: &PolicyPath) -> ReadBack {
+        let place = store.and_then(|store| self.file.stores.get(store));
+        let is_directory = place.is_some_and(|place| place.local.is_some());
+        let wanted = written.read_back.unwrap_or(if is_directory { ReadBack::Contents } else { ReadBack::Sizes });
+        let of_s3 = place.and_then(|place| place.s3.as_ref()).and_then(|s3| s3.storage_class);
+        let of_azure = place.and_then(|place| place.azure.as_ref()).and_then(|azure| azure.tier);
+        let frozen = matches!(of_s3, Some(S3Class::Glacier | S3Class::DeepArchive)) || of_azure == Some(AzureTier::Archive);
+        if let (ReadBack::Contents, true, Some(store)) = (wanted, frozen, store) {
+            let message = format!("`{store}` keeps what it takes in an archive class, which cannot be read at once");
+            self.push(
+                Finding::error(CANNOT_BE_READ_BACK, path.key("read_back"), message)
+                    .hint("Write `read_back: sizes`, or let the backup go to another store first and be copied to this one."),
+            );
+        }
+        wanted
+    }
+
     /// The store it goes to: the one named, the one its base goes to, or the only one there is.
     fn home(&mut self, written: &file::Backup, method: &Method, path: &PolicyPath) -> Option<Name> {
         let at = path.key("store");
         if !method.is_stored() {
-            if written.store.is_some() || written.copies.is_some() {
-                let key = if written.store.is_some() { "store" } else { "copies" };
+            let keys =
+                [("store", written.store.is_some()), ("copies", written.copies.is_some()), ("read_back", written.read_back.is_some())];
+            if let Some((key, _)) = keys.into_iter().find(|(_, is_there)| *is_there) {
                 self.push(
                     Finding::error(ELSEWHERE, path.key(key), "these backups are kept by somebody else")
                         .on_key()

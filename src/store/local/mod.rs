@@ -3,9 +3,9 @@
 //! The order in which bytes become durable: write under `.incoming`, sync the file, link or rename it to its name, sync the
 //! directory (and those above it that are new). A crash leaves at most something in `.incoming`, which nobody reads.
 
-mod flush;
 mod list;
 mod write;
+mod writing;
 
 use std::fs::{self, File};
 use std::io::{self, Read};

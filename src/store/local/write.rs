@@ -1,50 +1,65 @@
 //! Writing: whole under a name nobody reads, then under its own.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::cell::RefCell;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::{Pid, test_kill_process};
 
-use super::flush::Flusher;
+use super::writing::Writing;
 use super::{INCOMING, Local, PIECE_SIZE};
 use crate::store::{Fault, FaultKind, Key, Put};
+use crate::world::direct::{DirectFile, Room};
 
-/// Nobody writes to an object for that long without adding a byte to it.
+/// What nobody holds any more and was not written to for so long is left of a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// A directory can be deleted (as empty) between its making and its use, by another host that expires.
 const ATTEMPTS: usize = 8;
 
+thread_local! {
+    /// What is put in one piece is copied through this.
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
 impl Local {
-    /// A new file that nobody sees yet.
+    /// A new file that nobody sees yet. It is locked while it is open, so that no other host takes it for one of the dead.
     fn incoming(&self) -> io::Result<(File, PathBuf)> {
         let directory = self.root.join(INCOMING);
         make_directories(&directory)?;
-        self.swept.call_once(|| sweep(&directory));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(format!("{}-{number}-{:08x}", std::process::id(), random()));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok((file, path)),
+                Ok(file) => {
+                    // Where the file system knows no locks, the process's number and the time must do.
+                    let _ = file.try_lock();
+                    // This file is of the store's own time; this host's clock may be another.
+                    self.swept.call_once(|| sweep(&directory, file.metadata().and_then(|about| about.modified())));
+                    return Ok((file, path));
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn written(&self, body: &[u8]) -> io::Result<PathBuf> {
+    /// The file stays open, and so locked, until it has its name.
+    fn written(&self, body: &[u8]) -> io::Result<(File, PathBuf)> {
         self.keep_pace(body.len());
-        let (mut file, path) = self.incoming()?;
-        let written = file.write_all(body).and_then(|()| file.sync_all());
+        let (file, path) = self.incoming()?;
+        let mut file = DirectFile::new(file);
+        let written = ROOM.with_borrow_mut(|room| file.write_copied_at(body, 0, room)).and_then(|()| file.file().sync_all());
         if written.is_err() {
             let _ = fs::remove_file(&path);
         }
-        written.map(|()| path)
+        written.map(|()| (file.into_file(), path))
     }
 
     /// Gives a synced file its name if nothing has it. The file is gone from where it was, whatever happened.
@@ -70,12 +85,14 @@ impl Local {
     }
 
     pub(in crate::store) fn put_new(&self, key: &Key, body: &[u8]) -> Result<Put, Fault> {
-        self.written(body).and_then(|path| self.link_new(&path, key)).map_err(|error| self.fault(&error, format_args!("writing {key}")))
+        self.written(body)
+            .and_then(|(_held, path)| self.link_new(&path, key))
+            .map_err(|error| self.fault(&error, format_args!("writing {key}")))
     }
 
     pub(in crate::store) fn replace(&self, key: &Key, body: &[u8]) -> Result<(), Fault> {
         let put = || {
-            let beside = self.written(body)?;
+            let (_held, beside) = self.written(body)?;
             let named = self.in_its_directory(key, |to| fs::rename(&beside, to).map(|()| Put::Created));
             if named.is_err() {
                 let _ = fs::remove_file(&beside);
@@ -87,7 +104,7 @@ impl Local {
 
     pub(in crate::store) fn upload(self: &Arc<Self>, key: &Key) -> Result<LocalUpload, Fault> {
         let (file, path) = self.incoming().map_err(|error| self.fault(&error, format_args!("writing {key}")))?;
-        Ok(LocalUpload { store: self.clone(), file: Arc::new(file), path: Some(path), key: key.clone(), flusher: Flusher::default() })
+        Ok(LocalUpload { store: self.clone(), file: Writing::new(file), path: Some(path), key: key.clone() })
     }
 
     pub(in crate::store) fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
@@ -137,19 +154,26 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Removes what crashed processes left: untouched for a day, and its process is not on this machine any more.
-fn sweep(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
+/// Removes what crashed processes left: untouched for a day by the store's clock, and nobody holds it. A lock is seen from other hosts
+/// and containers too, over NFS as well; a process's number only here.
+fn sweep(directory: &Path, now: io::Result<SystemTime>) {
+    let (Ok(entries), Ok(now)) = (fs::read_dir(directory), now) else { return };
     for entry in entries.flatten() {
         let untouched = entry.metadata().and_then(|about| about.modified()).ok();
-        let untouched = untouched.and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.split('-').next()).and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-        let gone = process.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
-        if untouched.is_some_and(|age| age > ABANDONED) && gone {
+        let abandoned = untouched.and_then(|modified| now.duration_since(modified).ok()).is_some_and(|age| age > ABANDONED);
+        if abandoned && !is_held(&entry.path()) {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// When in doubt, it is.
+fn is_held(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let process = name.and_then(|name| name.split('-').next()).and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    let runs_here = process.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH));
+    let Ok(file) = OpenOptions::new().write(true).open(path) else { return true };
+    runs_here || matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 fn random() -> u32 {
@@ -175,11 +199,10 @@ fn make_directories(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(in crate::store) struct LocalUpload {
     store: Arc<Local>,
-    file: Arc<File>,
+    file: Writing,
     /// Until it has its name.
     path: Option<PathBuf>,
     key: Key,
-    flusher: Flusher,
 }
 
 impl LocalUpload {
@@ -187,15 +210,15 @@ impl LocalUpload {
         self.store.fault(error, format_args!("writing {}", self.key))
     }
 
-    pub(in crate::store) fn put(&mut self, index: u32, piece: &[u8]) -> Result<(), Fault> {
+    pub(in crate::store) fn put(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         self.store.keep_pace(piece.len());
         let at = u64::from(index) * PIECE_SIZE as u64;
-        self.file.write_all_at(piece, at).map_err(|error| self.fault(&error))?;
-        self.flusher.wrote(&self.file, piece.len()).map_err(|error| self.fault(&error))
+        let is_large = piece.len() == PIECE_SIZE;
+        self.file.write(piece, at, is_large).map_err(|error| self.fault(&error))
     }
 
     pub(in crate::store) fn finish(mut self) -> Result<(), Fault> {
-        self.flusher.finish(&self.file).map_err(|error| self.fault(&error))?;
+        self.file.finish().map_err(|error| self.fault(&error))?;
         let Some(path) = self.path.take() else { return Ok(()) };
         match self.store.link_new(&path, &self.key).map_err(|error| self.fault(&error))? {
             Put::Created => Ok(()),
@@ -219,21 +242,64 @@ impl Drop for LocalUpload {
 mod tests {
     use super::*;
 
+    /// No process has this id: the kernel's largest is 2^22.
+    const ELSEWHERE: &str = "4194305";
+
+    fn aged(path: &Path, hours: u64) -> File {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("a file");
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).expect("set");
+        file
+    }
+
+    fn left(directory: &Path) -> Vec<String> {
+        let listed = fs::read_dir(directory).expect("read").flatten();
+        let mut left: Vec<_> = listed.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        left.sort();
+        left
+    }
+
     #[test]
     fn only_what_the_dead_left_a_day_ago_is_swept() {
         let directory = tempfile::tempdir().expect("a directory");
         let mine = format!("{}-0-0", std::process::id());
-        // No process has this id: the kernel's largest is 2^22.
-        for (name, hours) in [("4194305-1-a", 25), ("4194305-2-b", 23), (&*mine, 25), ("stray", 25)] {
-            let file = File::create(directory.path().join(name)).expect("made");
-            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).expect("set");
+        let held = format!("{ELSEWHERE}-3-c");
+        for (name, hours) in [(&*format!("{ELSEWHERE}-1-a"), 25), (&*format!("{ELSEWHERE}-2-b"), 23), (&*mine, 25), ("stray", 25)] {
+            aged(&directory.path().join(name), hours);
         }
-        sweep(directory.path());
-        let listed = fs::read_dir(directory.path()).expect("read").flatten();
-        let mut left: Vec<_> = listed.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        left.sort();
-        let mut expected = ["4194305-2-b".to_owned(), mine];
+        // A process of another host, or in another container: this one sees its lock and not its number.
+        let holder = aged(&directory.path().join(&held), 25);
+        holder.try_lock().expect("a lock");
+        sweep(directory.path(), Ok(SystemTime::now()));
+        let mut expected = [format!("{ELSEWHERE}-2-b"), mine, held];
         expected.sort();
-        assert_eq!(left, expected);
+        assert_eq!(left(directory.path()), expected);
+    }
+
+    #[test]
+    fn what_is_being_written_is_held_until_it_has_its_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(Local::open(directory.path(), None).expect("a store"));
+        let upload = store.upload(&Key::new("a").expect("a key")).expect("begun");
+        let (_file, path) = store.written(b"small").expect("written");
+        let paths = [upload.path.clone().expect("not named yet"), path];
+        for path in &paths {
+            let elsewhere = path.with_file_name(format!("{ELSEWHERE}-{}", path.file_name().expect("a name").to_string_lossy()));
+            fs::rename(path, &elsewhere).expect("renamed");
+            aged(&elsewhere, 48);
+        }
+        let incoming = directory.path().join(INCOMING);
+        sweep(&incoming, Ok(SystemTime::now()));
+        assert_eq!(left(&incoming).len(), 2);
+        drop(upload);
+        sweep(&incoming, Ok(SystemTime::now()));
+        assert_eq!(left(&incoming).len(), 1);
+    }
+
+    #[test]
+    fn the_store_s_own_clock_says_how_old_something_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        aged(&directory.path().join(format!("{ELSEWHERE}-1-a")), 48);
+        sweep(directory.path(), Ok(SystemTime::now() - Duration::from_secs(30 * 3600)));
+        assert_eq!(left(directory.path()).len(), 1);
     }
 }

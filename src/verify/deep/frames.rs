@@ -67,7 +67,8 @@ impl<B: Read, I: BufRead> FrameReader<B, I> {
         }
         self.sealed.resize(frame.len as usize, 0);
         self.body.read_exact(&mut self.sealed)?;
-        self.expander.expand(&self.sealed, frame.raw as usize, &mut self.plain)?;
+        self.plain.resize(frame.raw as usize, 0);
+        self.expander.expand(&self.sealed, &mut self.plain)?;
         self.check(&frame)
     }
 

@@ -35,8 +35,107 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(number).expect("a process"), signal).expect("the signal");
 }
 
+/// The copy has come so far that so many more parts are complete.
+fn underway_with(rig: &Rig, more: usize) -> Child {
+    let parts = || rig.objects("data").iter().filter(|name| name.contains(".index")).count();
+    let before = parts();
+    let child = underway(rig);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while parts() < before + more {
+        assert!(Instant::now() < deadline, "no part becomes complete");
+        thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+/// Enough for several parts: what is never changed, and what will be.
+fn filled() -> Rig {
+    let rig = Rig::new(Version::V15, &Policy { physical: "workers: 2, read_limit: 20MB/s".into(), ..Policy::default() });
+    rig.cluster.sql(
+        "create table cold as select g, md5(g::text) from generate_series(1, 400000) g; create table hot as select * from cold; \
+         create table dropped as select g from generate_series(1, 100000) g; checkpoint",
+    );
+    rig
+}
+
 #[test]
-fn killed_in_the_middle() {
+fn the_next_run_goes_on_where_one_was_killed() {
+    let rig = filled();
+    for (round, sql) in
+        ["select", "update hot set md5 = 'x' where g = 7; drop table dropped; create table new as select 1 as g; checkpoint"]
+            .into_iter()
+            .enumerate()
+    {
+        let mut child = underway_with(&rig, 3);
+        signal(&child, Signal::KILL);
+        child.wait().expect("its end");
+        assert_eq!((rig.objects("backups").len(), rig.objects("leases").len()), (2 * round, 1));
+        rig.cluster.sql(sql);
+
+        // Another host cannot know that nobody is at it.
+        let other = rig.seawall_of("db-2", "other", &[]).output().expect("seawall");
+        let said = String::from_utf8_lossy(&other.stderr).into_owned();
+        assert!(said.contains("a backup of this cluster is running") && said.contains("`nightly` on db-1"), "{said}");
+
+        let backup = rig.backup(&[]);
+        let remarks = backup.0["remarks"].to_string();
+        let (adopted, of) = adopted(&remarks);
+        assert!(adopted > 0 && of >= 2 && (round == 0 || adopted < of), "{remarks}");
+        let copy = rig.restore(&backup);
+        for table in ["cold", "hot"] {
+            let rows = format!("select md5(string_agg(t::text, '' order by g)) from {table} t");
+            assert_eq!(copy.sql(&rows), rig.cluster.sql(&rows), "{table}");
+        }
+        assert_eq!(copy.sql("select count(*) from pg_class where relname in ('dropped', 'new')"), "1");
+        assert!(rig.objects("leases").is_empty());
+        assert_eq!(rig.shell("wc -c < state/policies/try/backups/nightly.unfinished"), "0");
+    }
+    // Complete ones are left alone, whatever came after them.
+    assert_eq!(rig.shell("ls store/try-*/data | wc -l"), "2");
+}
+
+/// How many parts of how many were taken over.
+fn adopted(remarks: &str) -> (usize, usize) {
+    let words = remarks.split_once("broken off: ").unwrap_or_else(|| panic!("{remarks}")).1;
+    let mut numbers = words.split(' ').filter_map(|word| word.parse().ok());
+    (numbers.next().expect("a number"), numbers.next().expect("another"))
+}
+
+#[test]
+fn what_was_left_can_be_left_alone() {
+    let rig = filled();
+    let leave = || {
+        let mut child = underway_with(&rig, 2);
+        signal(&child, Signal::INT);
+        assert_eq!(child.wait().expect("its end").code(), Some(130));
+        rig.shell("ls store/try-*/data")
+    };
+    // By wish, because the recipients are others now, and because somebody changed an index.
+    let left = leave();
+    let backup = rig.backup(&["--anew"]);
+    assert!(backup.text("id") != left && !backup.0["remarks"].to_string().contains("went on"), "{}", backup.0);
+    assert_eq!(rig.shell("ls store/try-*/data"), backup.text("id"));
+
+    let left = leave();
+    let left = left.lines().last().expect("it");
+    rig.shell("age-keygen 2>/dev/null > second.txt; r=$(age-keygen -y second.txt); sed -i \"s/recipients: \\[/&$r, /\" policy.yaml");
+    let backup = rig.backup(&[]);
+    assert!(backup.text("id") != left && !backup.0["remarks"].to_string().contains("went on"), "{}", backup.0);
+
+    let left = leave();
+    let left = left.lines().last().expect("it");
+    rig.shell(&format!(
+        "cd store/try-*/data/{left}; i=$(ls *.index* | head -1); printf X | dd of=$i bs=1 seek=400 conv=notrunc 2>/dev/null"
+    ));
+    let backup = rig.backup(&[]);
+    assert_eq!(backup.text("id"), left);
+    let (adopted, of) = adopted(&backup.0["remarks"].to_string());
+    assert!(adopted < of, "{adopted} of {of}");
+    rig.restore(&backup);
+}
+
+#[test]
+fn killed_before_anything_was_complete() {
     let rig = Rig::new(Version::V15, &slow());
     let mut child = underway(&rig);
     signal(&child, Signal::KILL);
@@ -44,24 +143,22 @@ fn killed_in_the_middle() {
     assert!(rig.objects("backups").is_empty());
     assert_eq!(rig.objects("leases").len(), 1);
 
-    // Somebody may still be at it.
+    // On this host it is certain that it is dead.
     rig.write_policy(&Policy::default());
-    let said = rig.refused(&[]);
-    assert!(said.contains("a backup of this cluster is running") && said.contains("`nightly` on db-1"), "{said}");
-    let forced = rig.backup(&["--force"]);
-    assert_eq!(rig.objects("backups").len(), 2);
+    let backup = rig.backup(&[]);
+    assert!(rig.objects("leases").is_empty());
 
-    // When it is certain that nobody is, the remains go.
+    // When nobody could be at it, the remains of other hosts go.
     rig.shell(
-        "cd store/try-*; id=$(ls leases | sed 's/backup-//; s/.json//'); mkdir -p data/$id; echo x > data/$id/part-00001.tar.zst.age; \
-         touch -d '2 hours ago' data/$id/* leases/*",
+        "cd store/try-*; id=20200101T000000Z-00000001; mkdir -p data/$id leases; echo x > data/$id/part-00001.tar.zst.age; \
+         echo {} > leases/backup-$id.json; touch -d '2 hours ago' data/$id/* leases/*",
     );
     let next = rig.backup(&[]);
     let remarks = next.0["remarks"].to_string();
     assert!(remarks.contains("the remains of the broken-off backup"), "{remarks}");
     assert!(rig.objects("leases").is_empty());
-    assert_eq!(rig.shell("find store/*/data -type f | xargs -n1 dirname | sort -u | wc -l"), "2");
-    rig.restore(&forced);
+    assert_eq!(rig.shell("ls store/try-*/data | wc -l"), "2");
+    rig.restore(&backup);
 }
 
 #[test]
@@ -74,6 +171,7 @@ fn asked_to_stop() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("interrupted"), "{said}");
+        assert!(said.contains("what was written of this backup was removed"), "{said}");
         for folder in ["data", "backups", "leases"] {
             assert!(rig.objects(folder).is_empty(), "{folder}");
         }
@@ -98,7 +196,13 @@ fn log_that_does_not_come_is_waited_for_and_then_named() {
     rig.shell("printf '#!/bin/sh\\nexit 1\\n' > archive");
     let said = rig.refused(&[]);
     assert!(said.contains("of the log did not come to") && said.contains("pg_stat_archiver"), "{said}");
-    assert!(rig.objects("data").is_empty() && rig.objects("backups").is_empty());
+    assert!(said.contains("are complete") && said.contains("the next run"), "{said}");
+    assert!(rig.has_only_whole_parts() && rig.objects("backups").is_empty());
+    // What was copied is not copied again.
+    rig.archive_into_store();
+    let backup = rig.backup(&[]);
+    assert!(backup.0["remarks"].to_string().contains("this run went on with"), "{}", backup.0);
+    rig.restore(&backup);
 }
 
 #[test]

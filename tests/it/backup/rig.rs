@@ -80,7 +80,7 @@ impl Rig {
     }
 
     /// Archives as a policy's owner would; a script, so that a test can break it.
-    fn archive_into_store(&self) {
+    pub fn archive_into_store(&self) {
         let folder = self.cluster.folder().display();
         let text = format!(
             "#!/bin/sh\nexec {} wal push $1 --policy {folder}/policy.yaml --state {folder}/state --host db-1\n",
@@ -113,10 +113,22 @@ impl Rig {
     }
 
     fn seawall(&self, more: &[&str]) -> Command {
+        self.seawall_of("db-1", "state", more)
+    }
+
+    /// As another host would do it.
+    pub fn seawall_of(&self, host: &str, state: &str, more: &[&str]) -> Command {
         let mut command = self.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
         command.args(["backup", "nightly", "--format", "json", "--policy"]).arg(self.path("policy.yaml"));
-        command.arg("--state").arg(self.path("state")).args(["--host", "db-1"]).args(more);
+        command.arg("--state").arg(self.path(state)).args(["--host", host]).args(more);
         command
+    }
+
+    /// Another command than `backup`.
+    pub fn seawall_to(&self, words: &[&str]) -> Output {
+        let mut command = self.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
+        command.args(words).arg("--policy").arg(self.path("policy.yaml")).arg("--state").arg(self.path("state"));
+        command.output().expect("seawall")
     }
 
     pub fn backup(&self, more: &[&str]) -> Backup {
@@ -147,6 +159,13 @@ impl Rig {
         collect(&from, &mut all);
         all.sort();
         all
+    }
+
+    /// What a broken-off backup may leave: parts with their indexes, which the next run goes on with.
+    pub fn has_only_whole_parts(&self) -> bool {
+        let objects = self.objects("data");
+        let count = |kind: &str| objects.iter().filter(|name| name.contains(kind)).count();
+        count(".tar") == count(".index") && count(".tar") + count(".index") == objects.len()
     }
 
     pub fn descriptor(&self, backup: &Backup) -> Descriptor {

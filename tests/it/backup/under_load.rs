@@ -13,7 +13,11 @@ fn slow() -> Policy {
 
 /// Two accounts that always have the same together, a tablespace, a table that is not logged, all sorts of comings and goings.
 fn comes_back(version: Version, options: Options) {
-    let rig = Rig::with(version, options, &slow());
+    comes_back_by(version, options, &slow());
+}
+
+fn comes_back_by(version: Version, options: Options, policy: &Policy) {
+    let rig = Rig::with(version, options, policy);
     let space = rig.cluster.tablespace("elsewhere");
     // Another major version's, as pg_upgrade leaves it.
     rig.shell(&format!("mkdir -p {0}/PG_9.6_201608131/1 && echo x > {0}/PG_9.6_201608131/1/1", space.display()));
@@ -72,6 +76,12 @@ fn a_backup_comes_back_13() {
 #[test]
 fn a_backup_comes_back_15() {
     comes_back(Version::V15, Options::default());
+}
+
+/// Pages that are torn while the server sends them are not damage.
+#[test]
+fn a_backup_comes_back_over_the_protocol() {
+    comes_back_by(Version::V15, Options::default(), &Policy { no_files: true, ..slow() });
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_promotion_ends_a_backup_from_a_standby() {
     let output = child.wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("promoted"), "{said}");
-    assert!(primary.objects("data").is_empty() && primary.objects("backups").is_empty());
+    assert!(primary.has_only_whole_parts() && primary.objects("backups").is_empty());
 }
 
 #[test]
@@ -103,6 +103,17 @@ fn links_and_configuration_elsewhere() {
     assert_eq!(listed, files.map(|file| file.trim_start_matches('/').to_owned()).join("\n"));
     // The copy's own configuration names files of the original, which are still there.
     assert_eq!(rig.restore(&backup).sql("select count(*) from t"), "1000");
+}
+
+#[test]
+fn what_does_not_come_over_the_protocol_is_named() {
+    let rig = Rig::new(Version::V15, &Policy { no_files: true, ..Policy::default() });
+    rig.shell("mkdir etc && mv data/pg_hba.conf etc/hba.conf");
+    let hba = rig.path("etc/hba.conf").display().to_string();
+    rig.cluster.add_conf(&format!("hba_file = '{hba}'"));
+    rig.cluster.restart();
+    let remarks = rig.backup(&[]).0["remarks"].to_string();
+    assert!(remarks.contains(&format!("is not in this backup: {hba}")), "{remarks}");
 }
 
 #[test]
@@ -135,6 +146,53 @@ fn a_host_that_the_policy_does_not_accept_writes_nothing() {
     let said = rig.refused(&[]);
     assert!(said.contains("is not among `encryption.writers`") && said.contains("db-1: ssh-ed25519"), "{said}");
     assert_eq!(rig.objects("backups").len(), 2);
+}
+
+#[test]
+fn a_store_that_vanished_is_neither_begun_anew_nor_empty() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    // The very first time, it is made.
+    rig.shell("rm -rf store state/policies");
+    let backup = rig.backup(&[]);
+    assert!(backup.0["remarks"].to_string().contains("was not there and was made"), "{}", backup.0);
+    assert_eq!(rig.shell("stat -c %a store"), "700");
+    rig.archive_all();
+    rig.shell("mv store away");
+    let target = rig.path("r").display().to_string();
+    for mounted in [false, true] {
+        let expected = if mounted { "any more" } else { "is not there" };
+        if mounted {
+            // The mount point is there, and its disk is not.
+            rig.shell("mkdir store");
+        }
+        assert!(rig.refused(&[]).contains(expected), "{mounted}");
+        for words in [&["list"][..], &["verify"], &["wal", "status"], &["restore", "--yes", "--target", &target]] {
+            let output = rig.seawall_to(words);
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(output.status.code() == Some(1) && said.contains(expected), "{words:?}: {said}");
+            assert!(said.contains("mounted?"), "{words:?}: {said}");
+        }
+        assert_eq!(rig.path("store").exists(), mounted);
+    }
+    assert_eq!(rig.shell("find store | wc -l"), "1");
+    rig.shell("rmdir store && mv away store");
+    rig.backup(&[]);
+}
+
+#[test]
+fn the_commit_of_the_policy_is_written_down() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    let commit = || rig.descriptor(&rig.backup(&[])).by.commit;
+    assert_eq!(commit(), None);
+    let git = "git -c user.name=dba -c user.email=dba@example.com";
+    rig.shell(&format!("git init -q . && echo '*' > .gitignore && git add -f policy.yaml && {git} commit -q -m first"));
+    let head = rig.shell("git rev-parse HEAD");
+    assert_eq!(commit(), Some(head.clone()));
+    rig.shell("echo '# a thought' >> policy.yaml");
+    assert_eq!(commit(), Some(format!("{head}-dirty")));
+    // Not part of it at all.
+    rig.shell(&format!("git rm -q --cached policy.yaml && {git} commit -q -m second"));
+    assert_eq!(commit(), Some(format!("{}-dirty", rig.shell("git rev-parse HEAD"))));
 }
 
 #[test]

@@ -26,18 +26,25 @@ fn archives_that_tar_reads_and_a_manifest_that_holds() {
         let mut backup = connection.base_backup(&options).expect("a backup");
         assert_eq!(backup.tablespaces().len(), 1);
         let start = backup.start_point();
+        let total = backup.total();
         let (mut archives, mut open, mut manifest) = (BTreeMap::new(), None::<File>, Vec::new());
+        let mut sent = 0;
         while let Some(piece) = backup.next().expect("a piece") {
             match piece {
                 Piece::Archive(Archive { name, tablespace }) => {
                     open = Some(File::create(out.join(&name)).expect("a file"));
                     archives.insert(name, tablespace);
                 }
-                Piece::Data(bytes) => open.as_mut().expect("an archive").write_all(&bytes).expect("written"),
+                Piece::Data(bytes) => {
+                    sent += bytes.len() as u64;
+                    open.as_mut().expect("an archive").write_all(&bytes).expect("written");
+                }
                 Piece::Manifest(bytes) => manifest.extend_from_slice(&bytes),
                 Piece::Progress(_) => {}
             }
         }
+        // Headers and padding come on top, 1 KB or so for each of some 1,000 files.
+        assert!(total > sent / 2 && total <= sent, "{version}: {total} of {sent}");
         let end = backup.finish().expect("the end");
         assert!(end.lsn > start.lsn && end.timeline == start.timeline, "{version}");
         connection.identify_system().expect("the connection is free again");

@@ -62,6 +62,27 @@ fn a_host_tells_its_line_for_the_policy() {
 }
 
 #[test]
+fn a_new_host_needs_no_policy_for_its_line() {
+    let room = tempfile::tempdir().expect("a directory");
+    let run = |more: &[&str], policy: Option<&str>| {
+        let mut command = crate::cli::hermetic(Command::new(env!("CARGO_BIN_EXE_seawall")), room.path());
+        command.args(["key", "host", "--state", "state"]).args(more).env_remove("SEAWALL_POLICY");
+        command.envs(policy.map(|policy| ("SEAWALL_POLICY", policy)));
+        crate::cli::finish(&mut command, b"")
+    };
+    // The last one will be written with this line.
+    for (more, policy) in [(&["--host", "db-1"][..], None), (&[], None), (&["--host", "db-1"], Some("later.yaml"))] {
+        let first = run(more, policy);
+        assert_eq!((first.code, first.stderr.as_str()), (Some(0), ""), "{}", first.stdout);
+        let line = std::fs::read_to_string(room.path().join("state/keys/signing.pub")).expect("made");
+        assert!(first.stdout.contains(&format!("\"{}\"", line.trim())) && first.stdout.contains("no policy yet"), "{}", first.stdout);
+    }
+    // One that was named must be there; the line is said all the same.
+    let named = run(&["--policy", "missing.yaml"], None);
+    assert!(named.code == Some(1) && named.stdout.contains("ssh-ed25519 ") && named.stderr.contains("missing.yaml"), "{}", named.stderr);
+}
+
+#[test]
 fn the_list_shows_what_opens_what() {
     let fixture = Fixture::new();
     backup(&fixture);

@@ -8,6 +8,7 @@ use seawall::format::layout::signature_of;
 use seawall::format::signature::SigningKey;
 use seawall::inventory::{BackupState, Inventory, Observed};
 use seawall::observe;
+use seawall::recovery::{Aim, Missing, Target, WalStretch, find_path};
 use seawall::units::{BackupId, Lsn, WalFile};
 use serde_json::Value;
 
@@ -145,6 +146,56 @@ fn histories_say_where_timelines_left_and_a_closed_one_is_a_doubt() {
     let doubt = json["stores"][0]["doubts"][0].as_str().expect("a doubt");
     assert!(doubt.contains("where timeline 2 left the one before it") && doubt.contains("none of the identities opens it"), "{doubt}");
     assert_eq!(run.code, Some(0));
+}
+
+/// A server that failed never archived its last segment; its successor's first one begins with the same bytes.
+#[test]
+fn the_parent_s_log_reaches_up_to_the_fork() {
+    let fixture = Fixture::new();
+    (1..=8).for_each(|number| drop(fixture.segment(1, number)));
+    fixture.backup("20261120T000200Z-aaaa", "2026-11-20T00:02:30Z", lsn(2, 40), lsn(2, 500));
+    let fork = lsn(9, 4096);
+    fixture.history(2, &format!("1\t{fork}\tno recovery target specified\n"));
+    fixture.segment(2, 10);
+    let ends = || {
+        let seen = observe::look(&fixture.site(), &fixture.store, moment(NOW)).expect("seen");
+        let ends = seen.inventory.wal.iter().filter(|range| range.timeline == timeline(1)).map(|range| range.to_lsn).max();
+        (ends, find_path(&seen.inventory, &Aim::at(Target::Latest)).map(|path| path.wal))
+    };
+    // The segment in which the timelines part is nowhere yet.
+    let (end, path) = ends();
+    assert_eq!(end, Some(lsn(9, 0)));
+    assert_eq!(path, Err(Missing::Wal { timeline: timeline(1), from: lsn(9, 0), to: None }));
+    fixture.segment(2, 9);
+    let (end, path) = ends();
+    assert_eq!(end, Some(fork));
+    let stretch = |number, from, to| WalStretch { timeline: timeline(number), from, to };
+    assert_eq!(path, Ok(vec![stretch(1, lsn(2, 40), fork), stretch(2, fork, lsn(11, 0))]));
+}
+
+/// A program reads the lines.
+#[test]
+fn a_pipe_gets_whole_lines() {
+    let fixture = Fixture::new();
+    (1..=4).for_each(|number| drop(fixture.segment(1, number)));
+    let label = "before the migration of everything to the new schema, with the old one kept beside it for a while";
+    fixture.backup_of("20261120T000200Z-aaaa", "2026-11-20T00:02:30Z", lsn(2, 40), lsn(2, 500), &super::fixture::files(), |descriptor| {
+        descriptor.label = Some(label.into());
+    });
+    let run = |columns: Option<&str>, words: &[&str]| {
+        let mut command = crate::cli::hermetic(std::process::Command::new(env!("CARGO_BIN_EXE_seawall")), fixture.path());
+        command.args(words).arg("--policy").arg("policy.yaml").args(["--state", "state"]).env_remove("COLUMNS");
+        command.envs(columns.map(|columns| ("COLUMNS", columns)));
+        crate::cli::finish(&mut command, b"").stdout
+    };
+    let listed = run(None, &["list"]);
+    let row = listed.lines().find(|line| line.contains("20261120T000200Z-aaaa")).expect(&listed);
+    assert!(row.contains(label) && row.contains("complete"), "{listed}");
+    let shown = run(None, &["show", "20261120T000200Z-aaaa"]);
+    let row = shown.lines().find(|line| line.contains("part-00001.tar")).expect(&shown);
+    assert!(row.split_whitespace().any(|word| word.len() == 64), "{shown}");
+    // Whoever says how wide it is gets that.
+    assert!(run(Some("100"), &["list"]).lines().all(|line| line.chars().count() <= 100));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Clusters and changes out of the ordinary.
 
+use std::fs;
+
 use super::rig::Rig;
-use crate::clusters::{Options, Version};
+use crate::clusters::{Options, StopMode, Version};
 
 #[test]
 fn segments_of_other_sizes() {
@@ -69,6 +71,85 @@ fn tablespaces_go_elsewhere() {
     let there = restored.sql("select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'");
     assert_eq!(there, elsewhere.to_str().expect("text"));
     assert_eq!(rig.cluster.sql("select count(*) from there"), "1500");
+}
+
+/// As Debian has it: what the server starts with is in `/etc`, and its data directory has none of it.
+#[test]
+fn a_cluster_with_its_configuration_elsewhere_starts_where_nothing_of_it_is() {
+    for version in [Version::V14, Version::V16] {
+        let rig = Rig::start(version, Options::default());
+        rig.series();
+        rig.cluster.stop(StopMode::Fast);
+        let (etc, data) = (rig.path("etc"), rig.cluster.data());
+        fs::create_dir_all(etc.join("conf.d")).expect("a folder");
+        for name in ["postgresql.conf", "pg_hba.conf", "pg_ident.conf"] {
+            fs::rename(data.join(name), etc.join(name)).expect("moved");
+        }
+        let conf = fs::read_to_string(etc.join("postgresql.conf")).expect("a configuration");
+        let (here, pid) = (etc.display(), rig.path("main.pid"));
+        let more = format!(
+            "data_directory = '{}'\nhba_file = '{here}/pg_hba.conf'\nident_file = '{here}/pg_ident.conf'\nexternal_pid_file = '{}'\n\
+             include_dir 'conf.d'\ninclude '{here}/extra.conf'\n",
+            data.display(),
+            pid.display()
+        );
+        rig.write("etc/postgresql.conf", &format!("{conf}\n{more}"));
+        rig.write("etc/extra.conf", "work_mem = '5MB'\n");
+        rig.cluster.account().own(&etc);
+        let mut start = rig.cluster.account().command(version.programs().join("pg_ctl"));
+        start.arg("-D").arg(&data).arg("-l").arg(rig.path("log")).args(["-w", "-o"]).arg(format!("-c config_file={here}/postgresql.conf"));
+        assert!(start.arg("start").status().expect("pg_ctl").success(), "{}", rig.cluster.log_tail());
+        rig.backup();
+        rig.load(5);
+        let rows = rig.hash(5);
+        rig.archive();
+        let of_original = fs::read_to_string(&pid).expect("its number");
+        // A machine that has nothing of it.
+        fs::rename(&etc, rig.path("away")).expect("moved");
+        let restored = rig.bring_back("r", &[]);
+        assert_eq!(restored.hash(), rows);
+        let copies = rig.path("r/seawall-config");
+        for (setting, expected) in [
+            ("work_mem", "5MB".to_owned()),
+            ("data_directory", rig.path("r").display().to_string()),
+            ("hba_file", copies.join(etc.strip_prefix("/").expect("absolute")).join("pg_hba.conf").display().to_string()),
+            ("external_pid_file", String::new()),
+        ] {
+            assert_eq!(restored.sql(&format!("show {setting}")), expected, "{version}: {setting}");
+        }
+        assert_eq!(fs::read_to_string(&pid).expect("its number"), of_original);
+        let warnings = restored.report["warnings"].to_string();
+        assert!(warnings.contains("started with the backup's copies"), "{warnings}");
+        // Again over what is there: the copies are no part of the backup, and are made anew.
+        let data = restored.stop();
+        fs::write(data.join("seawall-config/stray"), "").expect("a file");
+        let again = rig.bring_back("r", &["--delta"]);
+        assert_eq!((again.hash(), again.sql("show work_mem")), (rows, "5MB".to_owned()));
+        assert!(!data.join("seawall-config/stray").exists());
+        fs::rename(rig.path("away"), &etc).expect("back");
+    }
+}
+
+/// Only a part of it is elsewhere.
+#[test]
+fn a_configuration_that_names_files_elsewhere_is_given_their_copies() {
+    let rig = Rig::start(Version::V15, Options::default());
+    rig.series();
+    let etc = rig.path("etc");
+    fs::create_dir(&etc).expect("a folder");
+    fs::rename(rig.cluster.data().join("pg_hba.conf"), etc.join("hba.conf")).expect("moved");
+    rig.write("etc/more.conf", "work_mem = '5MB'\n");
+    rig.cluster.account().own(&etc);
+    rig.cluster.add_conf(&format!("hba_file = '{0}/hba.conf'\ninclude '{0}/more.conf'", etc.display()));
+    rig.cluster.restart();
+    rig.backup();
+    rig.load(3);
+    let rows = rig.hash(3);
+    rig.archive();
+    fs::rename(&etc, rig.path("away")).expect("moved");
+    let restored = rig.bring_back("r", &[]);
+    assert_eq!((restored.hash(), restored.sql("show work_mem")), (rows, "5MB".to_owned()));
+    assert!(restored.sql("show hba_file").starts_with(&rig.path("r/seawall-config").display().to_string()));
 }
 
 #[test]

@@ -89,6 +89,9 @@ fn nobody_is_asked_and_nothing_is_done() {
         assert!(said.out.contains(word), "{word}: {}", said.out);
     }
     assert!(said.err.contains("--yes") && !target.exists(), "{}", said.err);
+    assert!(!said.out.contains(" --store "), "{}", said.out);
+    let said = rig.seawall(&["restore", "--store", "local", "--target", target.to_str().expect("text")]);
+    assert!(said.out.contains(" --store local "), "{}", said.out);
     // A hook that fails stops it before anything is touched.
     let policy = fs::read_to_string(rig.path("policy.yaml")).expect("a policy");
     rig.write(

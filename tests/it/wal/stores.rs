@@ -1,8 +1,12 @@
 //! Stores that are not there: nothing is acknowledged that is not where it must be, and nothing is called absent that was not looked for.
 
 use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use super::room::{Room, done, name, ready, segment};
+use seawall::format::seal::{Identities, Unsealer};
+
+use super::room::{Room, done, name, ready, said, segment};
 
 #[test]
 fn with_two_stores_both_must_have_it() {
@@ -75,6 +79,71 @@ fn a_store_that_vanished_is_not_begun_anew() {
     fs::remove_dir(room.path("one")).expect("removed");
     fs::rename(room.path("away"), room.path("one")).expect("moved");
     assert_eq!(room.push(&data, "one", &name(2)).code, Some(0));
+}
+
+/// While one call waits, PostgreSQL archives nothing else, and does not stop either.
+#[test]
+fn a_store_that_hangs_is_not_waited_for_as_long_as_it_likes() {
+    let room = Room::new();
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let [nobody] = crate::servers::free_ports();
+    for port in [silent.local_addr().expect("its address").port(), nobody] {
+        room.policy("cloud", &["one"], "");
+        let text = fs::read_to_string(room.path("cloud.yaml")).expect("a policy").replace("timeout: 60s", "timeout: 15s");
+        let (before, after) = text.split_once("one: { local: { path: ").expect("a store");
+        let after = after.split_once("} }").expect("its end").1;
+        let s3 = format!(
+            "{before}one: {{ s3: {{ bucket: logs, region: eu, endpoint: \"http://127.0.0.1:{port}\", path_style: true }} }}{after}"
+        );
+        fs::write(room.path("cloud.yaml"), s3).expect("a policy");
+        let began = Instant::now();
+        let mut command = room.command(&data, "cloud", &["push", &format!("pg_wal/{}", name(1))]);
+        let run = said(command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").output().expect("it starts"));
+        assert!(run.code == Some(1) && run.stderr.contains("is not archived"), "{run:?}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {}", began.elapsed(), run.stderr);
+    }
+}
+
+#[test]
+fn only_the_store_that_is_named_is_asked() {
+    let room = Room::new();
+    room.policy("both", &["one", "two"], "");
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    assert_eq!(room.push(&data, "both", &name(1)).code, Some(0));
+    fs::rename(room.path("one"), room.path("away")).expect("moved");
+    // The first is gone for good, so that what no store has cannot be told from what the first one had.
+    assert_eq!(room.fetch(&data, "both", &name(9), &[]).0.code, Some(200));
+    let two = ["--store", "two"];
+    let (run, got) = room.fetch(&data, "both", &name(1), &two);
+    assert_eq!((run.code, got, run.stderr.as_str()), (Some(0), Some(segment(1, 1, 7)), ""));
+    assert_eq!(room.fetch(&data, "both", &name(9), &two).0.code, Some(1));
+    // And nothing but it.
+    fs::rename(room.path("two"), room.path("gone")).expect("moved");
+    fs::rename(room.path("away"), room.path("one")).expect("moved");
+    assert_eq!(room.fetch(&data, "both", &name(1), &two).0.code, Some(200));
+    let (run, _) = room.fetch(&data, "both", &name(1), &["--store", "three"]);
+    assert!(run.code == Some(200) && run.stderr.contains("no store `three`") && run.stderr.contains("one, two"), "{run:?}");
+}
+
+/// Not even when the file of the log is for the host itself: it reads them to know its timelines.
+#[test]
+fn this_host_opens_histories_and_labels_and_nothing_else() {
+    let room = Room::new();
+    let data = room.data("data");
+    let label = format!("{}.00000028.backup", name(1));
+    ready(&data, "00000002.history", b"1\t0/2000000\tno recovery target specified\n");
+    ready(&data, &label, b"START WAL LOCATION: 0/1000028 (file 000000010000000000000001)\n");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    let own = fs::read(room.path("state/keys/metadata")).expect("a key");
+    let own = Identities::parse(&own, None).expect("an identity");
+    for (file, opens) in [("00000002.history", true), (&*label, true), (&*name(1), false)] {
+        assert_eq!(room.push(&data, "one", file).code, Some(0), "{file}");
+        let sealed = fs::read(room.object("one", file).expect(file)).expect("an object");
+        assert_eq!(Unsealer::new(&sealed[..], &own).is_ok(), opens, "{file}");
+    }
 }
 
 #[test]
