@@ -210,3 +210,22 @@ fn the_archive_command_is_killed() {
     assert!(nothing_acknowledged_is_missing(&rig) > 0);
     prove_everything(&rig, &[]);
 }
+
+/// Segments are shipped side by side: what lies between two others may be on its way, which is no gap.
+#[test]
+fn a_proof_beside_a_busy_archiver() {
+    let rig = rig(Version::V15);
+    rig.backup();
+    // Of those that are shipped together one is late.
+    let late = "env \"SEAWALL_TEST_FAULTS=nth=2,times=3,kind=transient,on=put-new;patience=20\"";
+    rig.cluster.add_conf(&format!("archive_command = '{late} {}'", rig.push()));
+    rig.cluster.reload();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        scope.spawn(|| write(&rig, &stop));
+        for _ in 0..chance::rounds(3, 100) {
+            prove_everything(&rig, &[]);
+        }
+    });
+}
