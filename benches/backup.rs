@@ -6,6 +6,7 @@
 
 mod data;
 mod harness;
+mod s3;
 
 #[path = "../tests/it/clusters"]
 mod clusters {
@@ -32,6 +33,8 @@ use harness::{Goal, Outcome, compare};
 const WALL: f64 = 0.65;
 const CPU: f64 = 0.85;
 const MEMORY_MB: u64 = 128;
+/// This share of the local rate at least.
+const S3: f64 = 0.80;
 
 fn main() -> ExitCode {
     let full = std::env::args().any(|argument| argument == "--bench");
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     let runs = if full { 5 } else { 1 };
     println!("a cluster of {}, {runs} runs in turn, medians\n", rig.size());
     let goal = Goal { memory_mb: Some(MEMORY_MB), ..Goal::default() };
-    let (ours, peer) = (rig.seawall(), rig.pgbackrest());
+    let (ours, peer) = (rig.seawall("policy.yaml"), rig.pgbackrest());
     let mut outcome = compare("full backup, 2 workers", goal, &ours, peer.as_ref(), runs);
     if let Some((program, _)) = &mut outcome.peer {
         // Root runs it by `runuser`.
@@ -54,7 +57,37 @@ fn main() -> ExitCode {
     } else {
         println!("(a trial in a debug build: these figures mean nothing; `cargo bench` measures)");
     }
-    if outcomes[0].ours.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let s3 = !full || through_s3(&rig, runs);
+    if outcomes[0].ours.is_err() || !s3 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The same backup into an S3 server on this machine and into a directory, in turn. The server's own work is told too: it shares the
+/// processors with us.
+fn through_s3(rig: &Rig, runs: usize) -> bool {
+    let Some(s3) = s3::S3::start() else {
+        println!("\nthrough S3: SeaweedFS is not there (SEAWALL_TEST_PYTHON)");
+        return true;
+    };
+    let sizes = "read_back: sizes,";
+    rig.write_policy("local.yaml", "", "store: disk", sizes);
+    let bucket = format!("bucket: {}, endpoint: \"http://127.0.0.1:{}\", path_style: true", s3::BUCKET, s3.port);
+    rig.write_policy("s3.yaml", &format!(", cloud: {{ s3: {{ {bucket} }} }}"), "store: cloud", sizes);
+    let mut ours = rig.seawall("s3.yaml");
+    ours.env("AWS_ACCESS_KEY_ID", s3::KEY).env("AWS_SECRET_ACCESS_KEY", s3::SECRET).env("AWS_REGION", "us-east-1");
+    let before = s3.cpu();
+    let mut outcome = compare("through S3, and into a directory", Goal::default(), &ours, Some(&rig.seawall("local.yaml")), runs);
+    if let Some((program, _)) = &mut outcome.peer {
+        *program = "a directory".into();
+    }
+    let calls = 1 + runs + runs.div_ceil(3);
+    let served = (s3.cpu() - before).as_secs_f64() / calls as f64;
+    println!();
+    harness::print(std::slice::from_ref(&outcome), true);
+    let (Ok(ours), Some((_, Ok(local)))) = (&outcome.ours, &outcome.peer) else { return false };
+    let rate = local.wall.as_secs_f64() / ours.wall.as_secs_f64();
+    println!("rate: {rate:.2} of the local one, goal {S3}: {}", if rate >= S3 { "met" } else { "MISSED" });
+    println!("the S3 server used {served:.1} s of the processors for each backup, we {:.1} s", ours.cpu.unwrap_or_default().as_secs_f64());
+    true
 }
 
 fn judge(outcome: &Outcome) {
@@ -76,7 +109,8 @@ impl Rig {
     fn new(gigabytes: f64) -> Rig {
         let options = Options::default().archiving("exec ../archive %p").with("max_wal_size = 8GB").with("shared_buffers = 256MB");
         let rig = Rig { cluster: Cluster::start(Version::V15, options) };
-        rig.write_policy();
+        assert!(rig.shell("mkdir store state && age-keygen -o identity.txt 2> /dev/null"), "age is Debian's package `age`");
+        rig.write_policy("policy.yaml", "", "store: disk", "");
         rig.fill(gigabytes);
         rig
     }
@@ -96,21 +130,20 @@ impl Rig {
         status.is_ok_and(|status| status.success())
     }
 
-    fn write_policy(&self) {
+    fn write_policy(&self, name: &str, stores: &str, store: &str, more: &str) {
         let folder = self.folder().display();
-        assert!(self.shell("mkdir store state && age-keygen -o identity.txt 2> /dev/null"), "age is Debian's package `age`");
         let identity = fs::read_to_string(self.folder().join("identity.txt")).expect("an identity");
         let recipient = identity.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("a public key");
         self.write(
-            "policy.yaml",
+            name,
             &format!(
                 "version: 1\npolicy: bench\nowner: you@example.com\nreview_by: 2099-06-30\n\
                  cluster: {{ connection: \"{}\", data_directory: {folder}/data, databases: [postgres] }}\n\
                  objectives: {{ rpo: 5m, rto: 1h }}\n\
-                 stores: {{ disk: {{ local: {{ path: {folder}/store, other_device: false }} }} }}\n\
+                 stores: {{ disk: {{ local: {{ path: {folder}/store, other_device: false }} }}{stores} }}\n\
                  encryption: {{ age: {{ recipients: [{recipient}] }} }}\n\
                  wal: {{ store: disk, timeout: 60s, keep: 7d }}\n\
-                 backups: {{ full: {{ physical: {{ workers: 2 }}, schedule: {{ at: \"02:00\" }}, keep: {{ daily: 7 }}, takes: 1m }} }}\n",
+                 backups: {{ full: {{ physical: {{ workers: 2 }}, {store}, {more} schedule: {{ at: \"02:00\" }}, keep: {{ daily: 7 }}, takes: 1m }} }}\n",
                 self.cluster.conninfo()
             ),
         );
@@ -129,9 +162,9 @@ impl Rig {
         self.cluster.sql("select pg_size_pretty(sum(pg_database_size(oid))) from pg_database")
     }
 
-    fn seawall(&self) -> Command {
+    fn seawall(&self, policy: &str) -> Command {
         let mut command = self.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
-        command.args(["backup", "full", "--policy"]).arg(self.folder().join("policy.yaml"));
+        command.args(["backup", "full", "--policy"]).arg(self.folder().join(policy));
         command.arg("--state").arg(self.folder().join("state"));
         command
     }

@@ -13,12 +13,12 @@ use super::restore::directory;
 use super::restore::settings::{self, CRON_JOBS, TIMESCALE_WORKERS};
 use super::restore::{FetchCommand, RestoreFault, connect, programs};
 use crate::format::control::Control;
-use crate::format::layout::{Repository, wal_file};
+use crate::format::layout::wal_file;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::Owner;
 use crate::site::Site;
-use crate::store::Store;
 use crate::units::{Name, Timeline, WalFile};
+use crate::wal::{Place, WalFault, find, read_stamp};
 use crate::world::files;
 
 /// What is released, and how.
@@ -222,8 +222,9 @@ impl<'r> Running<'r> {
                 .find_repository(&store)?
                 .ok_or_else(|| RestoreFault::new(format!("store `{name}` has nothing of this policy"), "Is it the right one?"))?
                 .repository;
+            let place = Place { store, repository };
             loop {
-                let seen = archived(&store, &repository, cluster, timeline)?;
+                let seen = archived(&place, cluster, timeline, &self.release.directory)?;
                 if seen == (true, true) {
                     say(&format!("store `{name}` has the history of timeline {timeline} and its first segment"));
                     break;
@@ -286,16 +287,22 @@ fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
     Ok(std::iter::once(&wal.store).chain(copies).cloned().collect())
 }
 
-/// Whether the timeline's history is there, and any segment of it. The first timeline has no history.
-fn archived(store: &Store, repository: &Repository, cluster: SystemIdentifier, timeline: Timeline) -> Result<(bool, bool), RestoreFault> {
+/// Whether the timeline's history is there, and any segment of it. The first timeline has no history. A history that is not this server's
+/// own is a fault: somebody else was promoted to the same timeline, and its log will never be archived.
+fn archived(place: &Place, cluster: SystemIdentifier, timeline: Timeline, directory: &Path) -> Result<(bool, bool), RestoreFault> {
+    let fault = |fault: WalFault| RestoreFault::new(fault.message, fault.hint);
     let (mut history, mut segment) = (timeline == Timeline::FIRST, false);
-    if !history {
-        store.list_each(&format!("{}/history", repository.wal_prefix(cluster)), &mut |meta| {
-            history |= wal_file(&meta.key).is_some_and(|(file, ..)| file == WalFile::History(timeline));
-            if history { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+    if !history && let Some((key, size)) = find(place, cluster, WalFile::History(timeline)).map_err(fault)? {
+        history = true;
+        let stamp = read_stamp(place, &key, size).map_err(fault)?.0.stamp;
+        let own = fs::read(directory.join("pg_wal").join(WalFile::History(timeline).to_string()));
+        if own.is_ok_and(|own| *blake3::hash(&own).as_bytes() != stamp.content) {
+            let message = format!("timeline {timeline} is another server's: {key} in {} is not this server's history", place.store.url());
+            let hint = "Two servers were promoted from the same log. Restore again: the next promotion takes a timeline that is free.";
+            return Err(RestoreFault::new(message, hint));
+        }
     }
-    store.list_each(&repository.timeline_prefix(cluster, timeline), &mut |meta| {
+    place.store.list_each(&place.repository.timeline_prefix(cluster, timeline), &mut |meta| {
         segment |= wal_file(&meta.key).is_some_and(|(file, ..)| matches!(file, WalFile::Segment(_)));
         if segment { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -56,7 +56,15 @@ impl HostKeys {
         // For people; of the key that is there, which another process may have made at the same moment.
         let public = directory.join("signing.pub");
         if !public.exists() {
-            let _ = write_new(&public, format!("{}\n", keys.signing.public()).as_bytes());
+            let _ = write_new(
+                &public,
+                format!(
+                    "{}
+",
+                    keys.signing.public()
+                )
+                .as_bytes(),
+            );
         }
         Ok(keys)
     }

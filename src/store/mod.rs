@@ -145,6 +145,15 @@ impl Store {
         }
     }
 
+    /// Makes the name of an object durable that somebody else put, or a run that did not hear the answer. A cloud's names always are.
+    pub fn settle(&self, key: &Key) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.settle(key),
+            Kind::Cloud(_) => Ok(()),
+            Kind::Faulty(faulty) => faulty.settle(key),
+        }
+    }
+
     /// A whole object of at most `limit` bytes; a larger one is a fault.
     pub fn get(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
         match &self.kind {

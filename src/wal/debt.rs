@@ -12,7 +12,7 @@ use std::time::Instant;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::existing::{find, must_be_same, trusted_stamp};
-use super::ship::Run;
+use super::ship::{Run, still_there};
 use super::{Place, WalFault, large};
 use crate::inventory::SystemIdentifier;
 use crate::store::{MAX_SINGLE_PUT, Put};
@@ -65,7 +65,9 @@ pub(super) fn pay(run: &Run, deadline: Instant) {
             _ if down.contains(&store) => continue,
             // The policy does not want it there any more.
             None => Ok(()),
-            Some(destination) => destination.place.clone().and_then(|place| copy(run, main, &place, file)),
+            Some(destination) => {
+                destination.place.clone().and_then(|place| copy(run, main, &place, file).and_then(|()| still_there(&place)))
+            }
         };
         match paid {
             Ok(()) => {
@@ -87,7 +89,8 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
     let name = key.as_str().split_once('/').map_or("", |(_, rest)| rest);
     let target = Key::new(to.repository.prefix(name)).map_err(|error| WalFault::damaged(&key, error))?;
     if let Some(there) = to.store.head(&target)? {
-        return must_be_same(to, (&target, there.size), writers, of, &stamp.content);
+        must_be_same(to, (&target, there.size), writers, of, &stamp.content)?;
+        return Ok(to.store.settle(&target)?);
     }
     let whole = |sha: Context| sha.finish().as_ref() == stamp.body;
     let mut sha = Context::new(&SHA256);

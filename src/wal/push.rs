@@ -16,7 +16,7 @@ use super::{Settings, WalFault, debt};
 use crate::units::{NotAWalFile, WalFile};
 
 /// How many files one call takes along, at most.
-const AHEAD: usize = 64;
+const AHEAD: usize = 128;
 /// After this no further file is begun: PostgreSQL waits, and counts nothing as archived meanwhile.
 const BEGIN_UNTIL: Duration = Duration::from_secs(10);
 /// How long files that are on their way may hold up an answer that is known.

@@ -146,7 +146,9 @@ impl Run {
     }
 
     fn is_same(&self, place: &Place, found: (&Key, u64), known: &Stamp) -> Result<(), WalFault> {
-        must_be_same(place, found, &self.settings.writers, (self.cluster, known.file), &known.content)
+        must_be_same(place, found, &self.settings.writers, (self.cluster, known.file), &known.content)?;
+        // Whoever put it may have died before its name was durable.
+        Ok(place.store.settle(found.0)?)
     }
 
     /// The whole object in memory: what is compressed comes to at most the file and a little.
@@ -183,7 +185,7 @@ impl Run {
 }
 
 /// A disk that was unmounted a moment ago leaves its mount point, and what was put there is not in the store. A bucket does not do that.
-fn still_there(place: &Place) -> Result<(), WalFault> {
+pub(super) fn still_there(place: &Place) -> Result<(), WalFault> {
     if !place.store.url().starts_with("file:") || place.store.head(&place.repository.about())?.is_some() {
         return Ok(());
     }

@@ -35,9 +35,9 @@ impl Spool {
     /// data directory, and where the machine's boot cannot be told.
     pub fn beside(to: &Path, cluster: SystemIdentifier, how: &str) -> Option<Spool> {
         let wal = to.parent().filter(|wal| wal.file_name().is_some_and(|name| name == "pg_wal"))?;
-        let boot = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+        let boot = crate::world::host::boot()?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&boot).update(&cluster.0.to_le_bytes()).update(how.as_bytes());
+        hasher.update(boot.as_bytes()).update(&cluster.0.to_le_bytes()).update(how.as_bytes());
         let run = hasher.finalize().to_hex()[..16].to_owned();
         Some(Spool { folder: wal.join(FOLDER).join(run) })
     }

@@ -1,5 +1,8 @@
 //! Waits until the log that a backup needs is seen in the store: only then is it one.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +13,15 @@ use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::postgres::Connection;
 use crate::store::Store;
-use crate::units::{Lsn, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{Instant as Timestamp, Lsn, Segment, SegmentSize, Timeline, WalFile};
+use crate::wal::{Place, WalFault, find, read_stamp};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many segments are asked for one by one; of more a list is taken.
 const FEW: u64 = 4;
+/// How far the clocks of two hosts may differ.
+const CLOCKS: Duration = Duration::from_secs(600);
 
 /// The log of one backup.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +134,38 @@ impl Archive<'_> {
         }
         Ok(false)
     }
+}
+
+/// Names are not enough: a server that was set back to an older state writes the same names once more, and its archiver is refused. What lies
+/// in the store must be what this server wrote: by its content while the segment is here (`wal`), by its time otherwise.
+pub(super) fn must_be_own(archive: Archive<'_>, needed: &Needed, wal: Option<&Path>, started: Timestamp) -> Result<(), BackupFault> {
+    let place = Place { store: archive.store.clone(), repository: archive.repository.clone() };
+    let unread = |fault: WalFault| BackupFault::refused(fault.message, fault.hint);
+    for segment in [needed.first(), needed.last()] {
+        let file = WalFile::Segment(segment);
+        let (key, size) = find(&place, needed.cluster, file)
+            .map_err(unread)?
+            .ok_or_else(|| BackupFault::refused(format!("segment {segment} was in {} and is gone", archive.store.url()), ""))?;
+        let stamp = read_stamp(&place, &key, size).map_err(unread)?.0.stamp;
+        let own = wal.and_then(|wal| content(&wal.join(segment.to_string())));
+        if own.map_or(stamp.written.saturating_add(CLOCKS).is_ok_and(|latest| latest >= started), |own| own == stamp.content) {
+            continue;
+        }
+        let message = format!("segment {segment} in {} is not this server's: it was written at {}", archive.store.url(), stamp.written);
+        let hint = "Was this server set back to an older state, or is it a copy that was never promoted? It then writes a second history under the \
+                    names of the first, and its archiver is refused: promote it to a timeline of its own.";
+        return Err(BackupFault::refused(message, hint));
+    }
+    Ok(())
+}
+
+/// BLAKE3 of a segment, if it is still the same file afterwards: one that is no longer needed becomes a later one.
+fn content(path: &Path) -> Option<[u8; 32]> {
+    let mut file = File::open(path).ok()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(&mut file).ok()?;
+    let (opened, now) = (file.metadata().ok()?, std::fs::metadata(path).ok()?);
+    (opened.ino() == now.ino() && opened.dev() == now.dev()).then(|| hasher.finalize().into())
 }
 
 fn never_came(segment: Segment, waited: Duration, store: &Store, server: &mut Connection) -> BackupFault {

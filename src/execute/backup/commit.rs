@@ -1,5 +1,7 @@
 //! Makes a backup one.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +27,7 @@ pub struct Latest {
 
 /// Puts the signature, then the descriptor: with it, and not before, the backup is there. Everything it names is durable by now.
 pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descriptor, key: &SigningKey) -> Result<Key, BackupFault> {
-    check_sizes(store, repository, descriptor)?;
+    check_objects(store, repository, descriptor)?;
     let json = descriptor.to_json();
     let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
     let place = repository.descriptor(descriptor.stopped, &descriptor.id);
@@ -36,6 +38,13 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
             let _ = store.delete(&[signature_of(&place)]);
         }
         return Err(fault);
+    }
+    // Whoever swept leftovers, or a disk that went away, may have been faster than the last look: then it is withdrawn.
+    if let Err(fault @ BackupFault::Refused { .. }) = check_objects(store, repository, descriptor) {
+        return Err(match store.delete(&[place.clone(), signature_of(&place)]) {
+            Ok(()) => fault,
+            Err(fault) => BackupFault::Unknown { backup: descriptor.id.to_string(), fault },
+        });
     }
     let latest = Latest {
         id: descriptor.id.clone(),
@@ -49,7 +58,8 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
     Ok(place)
 }
 
-/// Puts one of the two. A store may have done what it then failed to confirm: so it is asked before anything is believed.
+/// Puts one of the two. A store may have done what it then failed to confirm, or may do it later: so it is asked before anything is
+/// believed, and where the answer proves nothing it is not known.
 fn put(store: &Store, key: &Key, body: Vec<u8>, id: &BackupId) -> Result<(), BackupFault> {
     let body = Bytes::from(body);
     let put = match store.put_new(key, body.clone()) {
@@ -57,19 +67,25 @@ fn put(store: &Store, key: &Key, body: Vec<u8>, id: &BackupId) -> Result<(), Bac
         other => other,
     };
     match (store.get(key, MAX_BYTES), put) {
-        (Ok(found), _) if found == body => Ok(()),
+        (Ok(found), _) if found == body => Ok(store.settle(key)?),
         (Ok(_), _) => Err(BackupFault::refused(format!("{key} is there already"), "Two runs chose the same name; run it again.")),
-        (Err(now), Err(fault)) if now.is_absent() => Err(fault.into()),
-        (Err(fault), _) => Err(BackupFault::Unknown { backup: id.to_string(), fault }),
+        (Err(now), Err(fault)) if now.is_absent() && !fault.is_transient() => Err(fault.into()),
+        (Err(_), Err(fault)) | (Err(fault), Ok(_)) => Err(BackupFault::Unknown { backup: id.to_string(), fault }),
     }
 }
 
-/// Every object is there, and as long as what was sent: what a store can be asked without reading it all back.
-fn check_sizes(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<(), BackupFault> {
+/// The repository is there, and every object, as long as what was sent: what a store can be asked without reading it all back.
+fn check_objects(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<(), BackupFault> {
+    if store.head(&repository.about())?.is_none() {
+        let message = format!("{} went away while the backup was taken", store.url());
+        return Err(BackupFault::refused(message, "Is its disk mounted?"));
+    }
+    let there = store.list(&repository.prefix(&format!("data/{}", descriptor.id)))?;
+    let sizes: HashMap<&str, u64> = there.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
     for object in &descriptor.objects {
-        let key = repository.data(&descriptor.id, &object.name);
-        let found = store.head(&key)?.map(|meta| meta.size);
+        let found = sizes.get(object.name.as_str()).copied();
         if found != Some(object.size) {
+            let key = repository.data(&descriptor.id, &object.name);
             let what = found.map_or("it is not there".to_owned(), |size| format!("it has {size} bytes"));
             let message = format!("{key} was written with {} bytes, and now {what}", object.size);
             return Err(BackupFault::refused(message, "Something else writes into this store, or the store loses what it was given."));

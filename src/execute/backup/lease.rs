@@ -1,6 +1,7 @@
 //! Tells others that a backup is running. Not what makes two of them safe (unique names do): it only makes them rare, and lets
 //! leftovers be told from what is still growing. Timed by the store's clock, never by ours.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use super::BackupFault;
 use crate::format::layout::{Repository, descriptor_id};
 use crate::store::{Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
+use crate::world::host;
 
 /// Renewed so often.
 const RENEW: Duration = Duration::from_secs(30);
@@ -28,6 +30,9 @@ struct Content {
     job: Name,
     host: String,
     started: Instant,
+    /// Of the machine, since it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
 }
 
 #[derive(Debug)]
@@ -45,11 +50,11 @@ impl Lease {
         repository: &Repository,
         backup: &BackupId,
         job: &Name,
-        host: &str,
+        on: &str,
         started: Instant,
         force: bool,
     ) -> Result<Lease, BackupFault> {
-        let content = Content { backup: backup.clone(), job: job.clone(), host: host.to_owned(), started };
+        let content = Content { backup: backup.clone(), job: job.clone(), host: on.to_owned(), started, boot: host::boot() };
         let json = Bytes::from(serde_json::to_vec_pretty(&content).expect("texts"));
         let mut lease = Lease { store: store.clone(), key: repository.backup_lease(backup), json, renewer: None };
         lease.store.replace(&lease.key, lease.json.clone())?;
@@ -133,6 +138,23 @@ fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFau
     Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
 }
 
+/// Whether a backup may be going on in another run of a machine. A journal of this run says that nobody holds it here; but the state directory
+/// may be a copy of another host's, or have outlived a crash.
+pub(super) fn is_alive_elsewhere(store: &Store, repository: &Repository, backup: &BackupId, probe: &BackupId) -> Result<bool, BackupFault> {
+    let key = repository.backup_lease(backup);
+    let Some(meta) = store.head(&key)? else { return Ok(false) };
+    let content: Option<Content> = store.get(&key, LIMIT).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    if content.is_some_and(|content| content.boot.is_some() && content.boot == host::boot()) {
+        return Ok(false);
+    }
+    // For the store's own time.
+    let probe = repository.backup_lease(probe);
+    store.replace(&probe, Bytes::from_static(b"{}"))?;
+    let now = store.head(&probe)?.map_or(meta.modified, |meta| meta.modified);
+    store.delete(&[probe])?;
+    Ok(seconds(meta.modified, now) <= STALE_SECONDS)
+}
+
 /// Removes what a backup left whose process is certainly dead.
 pub(super) fn remove_dead(store: &Store, repository: &Repository, backup: &BackupId) -> Result<(), BackupFault> {
     let objects = store.list(&repository.prefix(&format!("data/{backup}")))?;
@@ -150,14 +172,7 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
     }
     let leases = leases(store, repository)?;
     // Listed after the folders and the leases: whoever committed in between is seen here.
-    let mut complete = std::collections::HashSet::new();
-    let mut signed = std::collections::HashMap::new();
-    store.list_each(&repository.prefix("backups"), &mut |meta| {
-        complete.extend(descriptor_id(&meta.key));
-        let of = meta.key.as_str().strip_suffix(".sig").and_then(|of| descriptor_id(&Key::new(of).ok()?));
-        signed.extend(of.map(|id| (id, meta.key)));
-        ControlFlow::Continue(())
-    })?;
+    let (complete, mut signed) = committed(store, repository)?;
     let mut cleared = Vec::new();
     for folder in folders {
         let Ok(id) = folder.parse::<BackupId>() else { continue };
@@ -174,6 +189,11 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         if !abandoned {
             continue;
         }
+        // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
+        let before = leases.iter().find(|lease| lease.key == key).map(|lease| lease.modified);
+        if store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)? {
+            continue;
+        }
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
         let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
@@ -183,4 +203,20 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         }
     }
     Ok(cleared)
+}
+
+pub(super) fn is_complete(store: &Store, repository: &Repository, backup: &BackupId) -> Result<bool, BackupFault> {
+    Ok(committed(store, repository)?.0.contains(backup))
+}
+
+/// The backups that have a descriptor, and the signatures of all.
+fn committed(store: &Store, repository: &Repository) -> Result<(HashSet<BackupId>, HashMap<BackupId, Key>), BackupFault> {
+    let (mut complete, mut signed) = (HashSet::new(), HashMap::new());
+    store.list_each(&repository.prefix("backups"), &mut |meta| {
+        complete.extend(descriptor_id(&meta.key));
+        let of = meta.key.as_str().strip_suffix(".sig").and_then(|of| descriptor_id(&Key::new(of).ok()?));
+        signed.extend(of.map(|id| (id, meta.key)));
+        ControlFlow::Continue(())
+    })?;
+    Ok((complete, signed))
 }

@@ -198,6 +198,10 @@ impl Run<'_> {
         self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
         let data_lock = self.site.lock()?;
         let index_lock = self.site.lock_for_host(self.keys)?;
+        let files = match &source {
+            Source::Files { root, .. } => Some(root.clone()),
+            Source::Protocol => None,
+        };
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
             Source::Protocol => (self.over_protocol(&mut connection, &data_lock, &index_lock)?, connection),
@@ -206,12 +210,14 @@ impl Run<'_> {
             return Err(damaged(&copy.copied));
         }
         (self.onlooker.stage)(Stage::WaitingForLog);
-        self.wait_for_log(&copy, &mut connection, data_lock.is_encrypted())?;
+        self.wait_for_log(&copy, &mut connection, files.as_deref(), data_lock.is_encrypted())?;
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
             if let Err(fault) = self.read_back(&copy.copied.objects) {
                 // The next run must not go on with what cannot be read.
-                self.basis.end()?;
+                if !matches!(fault, BackupFault::Interrupted) {
+                    self.basis.end()?;
+                }
                 return Err(fault);
             }
         }
@@ -291,7 +297,7 @@ impl Run<'_> {
     }
 
     /// A backup is complete only when its last segment is seen in the store.
-    fn wait_for_log(&mut self, copy: &Whole, connection: &mut Connection, encrypted: bool) -> Result<(), BackupFault> {
+    fn wait_for_log(&mut self, copy: &Whole, connection: &mut Connection, root: Option<&Path>, encrypted: bool) -> Result<(), BackupFault> {
         let needed = Needed {
             cluster: SystemIdentifier(self.server.system),
             timeline: copy.position.timeline,
@@ -306,7 +312,10 @@ impl Run<'_> {
         let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
-        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)
+        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)?;
+        // A standby has only what it received of a segment.
+        let wal = root.filter(|_| !self.server.in_recovery).map(|root| root.join("pg_wal"));
+        archived::must_be_own(archive, &needed, wal.as_deref(), self.started)
     }
 
     /// A standby cannot end a segment; without this an idle primary would keep it for a long time.

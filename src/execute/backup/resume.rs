@@ -1,13 +1,12 @@
 //! Going on where a backup broke off.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::journal::Journal;
 use super::order::Order;
 use super::{BackupFault, lease};
-use crate::format::layout::{Repository, descriptor_id};
+use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::backup::{Adopted, Left};
 use crate::site::{HostKeys, Site};
@@ -51,7 +50,9 @@ impl Basis {
         };
         let basis = Basis { journal: Some(journal), terms, ..fresh };
         let Some(unfinished) = unfinished.filter(|unfinished| unfinished.repository == repository.as_str()) else { return Ok(basis) };
-        if is_complete(store, repository, &unfinished.backup)? {
+        if lease::is_alive_elsewhere(store, repository, &unfinished.backup, &basis.id)?
+            || lease::is_complete(store, repository, &unfinished.backup)?
+        {
             return Ok(basis);
         }
         if anew || unfinished.parts.is_empty() {
@@ -75,7 +76,19 @@ impl Basis {
         self.left.retain(|left| is_there(&left.part) && is_there(&left.index));
         let keep = names(&self.left);
         let rest: Vec<Key> = there.into_iter().map(|meta| meta.key).filter(|key| !keep.contains(key.file_name())).collect();
-        Ok(store.delete(&rest)?)
+        self.delete(store, repository, &rest)
+    }
+
+    /// A backup that is complete is nobody's to tidy, however it came to be: two hosts may have begun with copies of one journal.
+    fn delete(&self, store: &Store, repository: &Repository, keys: &[Key]) -> Result<(), BackupFault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        if lease::is_complete(store, repository, &self.id)? {
+            let message = format!("{} was completed by somebody else meanwhile", self.id);
+            return Err(BackupFault::refused(message, "Is the state directory a copy of another host's? Run it again."));
+        }
+        Ok(store.delete(keys)?)
     }
 
     /// Notes what the run begins with, and removes what it could not use.
@@ -94,7 +107,7 @@ impl Basis {
             return Ok(());
         }
         let stale: Vec<Key> = names(&adopted.stale).into_iter().map(|name| repository.data(&self.id, name)).collect();
-        store.delete(&stale)?;
+        self.delete(store, repository, &stale)?;
         remarks.push(format!(
             "this run went on with {}, which had broken off: {} of its {} complete parts ({}) are still what the files are",
             self.id,
@@ -128,7 +141,7 @@ impl Basis {
         let keep = names(&parts);
         if let Ok(there) = store.list(&repository.prefix(&format!("data/{}", self.id))) {
             let rest: Vec<Key> = there.into_iter().map(|meta| meta.key).filter(|key| !keep.contains(key.file_name())).collect();
-            let _ = store.delete(&rest);
+            let _ = self.delete(store, repository, &rest);
         }
         if parts.is_empty() {
             return "what was written of this backup was removed".to_owned();
@@ -158,13 +171,4 @@ pub(super) fn terms(site: &Site<'_>, order: &Order, keys: &HostKeys, store: &Sto
         keys.recipient
     );
     blake3::hash(all.as_bytes()).to_hex().to_string()
-}
-
-fn is_complete(store: &Store, repository: &Repository, backup: &BackupId) -> Result<bool, BackupFault> {
-    let mut complete = false;
-    store.list_each(&repository.prefix("backups"), &mut |meta| {
-        complete |= descriptor_id(&meta.key).as_ref() == Some(backup);
-        if complete { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(complete)
 }

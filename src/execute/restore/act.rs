@@ -140,6 +140,7 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     }
     manifest(plan, ground)?;
     config::put(plan, ground)?;
+    own_config::stay_here(ground)?;
     own_config::put(plan, ground)?;
     let former = fs::read_to_string(root.join("postgresql.auto.conf")).unwrap_or_default();
     put(ground, &root.join("postgresql.auto.conf"), settings::auto_conf(&former, &plan.settings).as_bytes())?;

@@ -16,6 +16,7 @@ use crate::pipeline::restore::Ground;
 pub const FOLDER: &str = "seawall-config";
 const CONFIG: &str = "postgresql.conf";
 const NOT_THERE: &str = "# seawall: not in the backup: ";
+const NOT_HERE: &str = "# seawall: was for another directory: ";
 /// PostgreSQL's own place for sockets.
 const SOCKETS: &str = "/tmp";
 
@@ -37,6 +38,25 @@ fn original(private: &Private, setting: &str, usual: &str) -> Option<PathBuf> {
     let is_it =
         |file: &&String| named.map_or_else(|| Path::new(file).file_name().is_some_and(|name| name == usual), |named| named == *file);
     private.config_files.iter().find(is_it).map(PathBuf::from)
+}
+
+/// A server that is started in this directory uses this one. Its configuration may name the original's, and then it would be that one that
+/// starts.
+pub(super) fn stay_here(ground: &Ground) -> Result<(), RestoreFault> {
+    let path = ground.root.join(CONFIG);
+    if !path.is_file() {
+        return Ok(());
+    }
+    let text = read(&path)?;
+    let leads_away = |line: &str| {
+        let given = Given::of(line).filter(|given| given.name.eq_ignore_ascii_case("data_directory"));
+        given.is_some_and(|given| Path::new(&given.value) != ground.root)
+    };
+    if !text.lines().any(leads_away) {
+        return Ok(());
+    }
+    let line = |line: &str| format!("{}{line}\n", if leads_away(line) { NOT_HERE } else { "" });
+    act::put(ground, &path, text.lines().map(line).collect::<String>().as_bytes())
 }
 
 pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {

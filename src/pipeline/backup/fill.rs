@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
 
-use super::cut::{self, Work};
+use super::cut::{self, CHUNK, Work};
 use super::listing::{Listed, Listing};
 use super::pace::Pace;
 use super::pages::{self, Found, Pages};
@@ -82,10 +82,12 @@ impl<'g> Filler<'g> {
         if listed.is_directory {
             return Ok(Some(self.given(listed, 0, &[])));
         }
-        match cut::open(self.ground.root, &listed.path)? {
-            Some(file) => self.piece(listed, &file, 0, usize::try_from(listed.size).expect("it fits into a chunk")).map(Some),
-            None => Ok(None),
-        }
+        let Some(file) = cut::open(self.ground.root, &listed.path)? else { return Ok(None) };
+        // It may be another file by now: settings are replaced by new ones, and no log repairs what would be cut off or filled up.
+        let about = file.metadata().map_err(|error| unread(self.ground, &listed.path, error))?;
+        let now = Listed { size: about.len(), mtime: about.mtime(), mode: about.mode() & 0o7777, ..listed.clone() };
+        let listed = if now.tar_size() <= CHUNK { &now } else { listed };
+        self.piece(listed, &file, 0, usize::try_from(listed.size).expect("it fits into a chunk")).map(Some)
     }
 
     fn piece(&mut self, listed: &Listed, file: &File, from: u64, len: usize) -> Result<Piece, PipelineFault> {
@@ -93,8 +95,8 @@ impl<'g> Filler<'g> {
         let skip = self.begin(listed, from);
         self.tar.resize(skip + len, 0);
         let bytes = &mut self.tar[skip..];
-        let got = read(file, from, bytes)
-            .map_err(|error| PipelineFault::file(format!("reading {}", self.ground.root.join(&listed.path).display()), error))?;
+        let ground = self.ground;
+        let got = read(file, from, bytes).map_err(|error| unread(ground, &listed.path, error))?;
         // Cut off since it was listed: the log knows, and the size that the header promised is kept.
         bytes[got..].fill(0);
         if let Some(pages) = &self.ground.pages {
@@ -150,6 +152,10 @@ impl<'g> Filler<'g> {
             link: None,
         }
     }
+}
+
+fn unread(ground: &Ground<'_>, path: &str, error: io::Error) -> PipelineFault {
+    PipelineFault::file(format!("reading {}", ground.root.join(path).display()), error)
 }
 
 /// Reads until the buffer is full or the file ends.

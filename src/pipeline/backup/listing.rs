@@ -96,7 +96,7 @@ impl Listing {
     /// Directories first, as they came; then files, those first that have not been changed for longest: what is changed all the time is copied
     /// last, and parts of what is never changed are the same in the next copy.
     pub(super) fn put_in_order(&mut self) {
-        self.entries.sort_by_key(|entry| (!entry.is_directory, if entry.is_directory { 0 } else { entry.mtime }));
+        self.entries.sort_unstable_by_key(|entry| (!entry.is_directory, if entry.is_directory { 0 } else { entry.mtime }, entry.name));
     }
 
     pub fn len(&self) -> usize {

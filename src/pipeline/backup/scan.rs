@@ -29,6 +29,35 @@ pub fn scan(root: &Path) -> Result<Listing, PipelineFault> {
     Ok(scan.listing)
 }
 
+/// The names in one directory, one behind the other: a million strings would take more memory than everything else.
+#[derive(Default)]
+struct Names {
+    text: String,
+    places: Vec<(u32, u8)>,
+}
+
+impl Names {
+    fn push(&mut self, name: &str) -> Result<(), TooMany> {
+        let from = u32::try_from(self.text.len()).map_err(|_| TooMany)?;
+        self.places.push((from, u8::try_from(name.len()).map_err(|_| TooMany)?));
+        self.text.push_str(name);
+        Ok(())
+    }
+
+    fn at(text: &str, (from, len): (u32, u8)) -> &str {
+        &text[from as usize..from as usize + usize::from(len)]
+    }
+
+    fn sort(&mut self) {
+        let text = &self.text;
+        self.places.sort_unstable_by_key(|place| Names::at(text, *place));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().map(|place| Names::at(&self.text, *place))
+    }
+}
+
 struct Scan<'r> {
     root: &'r Path,
     /// How this major version's directory in a tablespace begins: clusters of several versions may share one.
@@ -57,14 +86,14 @@ impl Scan<'_> {
             Err(error) => return Err(self.fault(path, error)),
         };
         let names = self.names(path, &handle)?;
-        let unlogged = if is_database(path) { unlogged(names.iter().map(String::as_str)) } else { HashSet::new() };
+        let unlogged = if is_database(path) { unlogged(names.iter()) } else { HashSet::new() };
         let number = self.listing.directory(path).map_err(|many| self.too_many(many))?;
         let mut below = Vec::new();
-        for name in &names {
+        for name in names.iter() {
             if is_left_out(path, name) || is_of_the_moment(path, name, &unlogged) || (is_tablespace(path) && !name.starts_with(&self.own)) {
                 continue;
             }
-            let full = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let full = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             if is_emptied(path) && !stays_in_emptied(&full) {
                 continue;
             }
@@ -82,20 +111,20 @@ impl Scan<'_> {
     }
 
     /// In the order of the names, so that two backups of the same files look alike.
-    fn names(&mut self, path: &str, handle: &impl std::os::fd::AsFd) -> Result<Vec<String>, PipelineFault> {
-        let mut names = Vec::new();
+    fn names(&mut self, path: &str, handle: &impl std::os::fd::AsFd) -> Result<Names, PipelineFault> {
+        let mut names = Names::default();
         for entry in Dir::read_from(handle).map_err(|error| self.fault(path, error))? {
             let entry = entry.map_err(|error| self.fault(path, error))?;
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
-                Ok(name) => names.push(name.to_owned()),
+                Ok(name) => names.push(name).map_err(|many| self.too_many(many))?,
                 Err(_) => {
                     let name = entry.file_name().to_string_lossy().into_owned();
                     self.listing.remarks.push(format!("`{path}/{name}` is left out: its name is not UTF-8"));
                 }
             }
         }
-        names.sort_unstable();
+        names.sort();
         Ok(names)
     }
 

@@ -119,6 +119,10 @@ impl Faulty {
         self.patiently(Call::Head, || self.inner.head(key)).0
     }
 
+    pub(super) fn settle(&self, key: &Key) -> Result<(), Fault> {
+        self.inner.settle(key)
+    }
+
     pub(super) fn get(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
         let bytes = self.patiently(Call::Get, || self.inner.get(key, limit)).0?;
         self.carry(bytes.len());

@@ -107,6 +107,13 @@ impl Local {
         Ok(LocalUpload { store: self.clone(), file: Writing::new(file), path: Some(path), key: key.clone() })
     }
 
+    pub(in crate::store) fn settle(&self, key: &Key) -> Result<(), Fault> {
+        let path = self.path(key);
+        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
+        let mut synced = folders.map(|folder| File::open(folder)?.sync_all());
+        synced.try_for_each(|synced| synced).map_err(|error| self.fault(&error, format_args!("making {key} durable")))
+    }
+
     pub(in crate::store) fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
         self.must_be_there()?;
         for key in keys {

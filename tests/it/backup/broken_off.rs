@@ -135,6 +135,23 @@ fn what_was_left_can_be_left_alone() {
 }
 
 #[test]
+fn a_journal_of_another_machine_proves_nothing() {
+    let rig = filled();
+    let mut child = underway_with(&rig, 2);
+    signal(&child, Signal::KILL);
+    child.wait().expect("its end");
+    // As if the state directory were a copy of another host's, where the backup is going on.
+    rig.shell("sed -i 's/\"boot\": \"[^\"]*/&-other/' store/try-*/leases/*.json && grep -q other store/try-*/leases/*.json");
+    let said = rig.refused(&[]);
+    assert!(said.contains("a backup of this cluster is running"), "{said}");
+    // It is not heard of any more.
+    rig.shell("touch -d '20 minutes ago' store/try-*/leases/*.json");
+    let backup = rig.backup(&[]);
+    assert!(adopted(&backup.0["remarks"].to_string()).0 > 0, "{}", backup.0);
+    assert_eq!(rig.objects("leases"), [""; 0]);
+}
+
+#[test]
 fn killed_before_anything_was_complete() {
     let rig = Rig::new(Version::V15, &slow());
     let mut child = underway(&rig);

@@ -5,7 +5,7 @@ use std::fs;
 use seawall::format::descriptor::Private;
 use seawall::format::seal::Identities;
 
-use super::rig::{Policy, Rig};
+use super::rig::{Backup, Policy, Rig};
 use crate::clusters::{Cluster, Options, StopMode, Version};
 
 #[test]
@@ -200,4 +200,44 @@ fn without_an_archiver_there_is_no_use_in_beginning() {
     let rig = Rig::over(Cluster::start(Version::V15, Options::default()), &Policy::default());
     let said = rig.refused(&[]);
     assert!(said.contains("`archive_mode` is off"), "{said}");
+}
+
+#[test]
+fn a_server_that_was_set_back_has_no_backup_in_another_history_s_log() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    rig.cluster.sql("create table t as select g from generate_series(1, 1000) g");
+    rig.archive_all();
+    rig.cluster.stop(StopMode::Fast);
+    rig.shell("cp -a data older");
+    rig.cluster.resume();
+    for _ in 0..4 {
+        rig.cluster.sql("insert into t select g from generate_series(1, 1000) g");
+        rig.archive_all();
+    }
+    rig.backup(&[]);
+    rig.cluster.stop(StopMode::Fast);
+    rig.shell("mv data newer && mv older data");
+    rig.cluster.resume();
+    // Names that the first history has already put; its archiver is refused.
+    rig.cluster.sql("delete from t");
+    let said = rig.refused(&[]);
+    assert!(said.contains("is not this server's") && said.contains("timeline of its own"), "{said}");
+    assert_eq!(rig.objects("backups").len(), 2);
+}
+
+#[test]
+fn settings_that_are_replaced_meanwhile_come_whole() {
+    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 6MB/s".into(), ..Policy::default() });
+    rig.shell("printf 'first\\n' > data/one.conf; seq 1 5000 > data/two.conf");
+    let child = rig.begin_backup();
+    rig.cluster.wait_until("exists (select from pg_stat_activity where pid <> pg_backend_pid() and query like '%from pg_file_settings%')");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    rig.shell("seq 1 9000 > new && mv new data/one.conf; printf 'short\\n' > new && mv new data/two.conf");
+    let output = child.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copy = rig.restore(&Backup(serde_json::from_slice(&output.stdout).expect("JSON")));
+    for name in ["one.conf", "two.conf"] {
+        let read = |data: std::path::PathBuf| fs::read(data.join(name)).expect("a file");
+        assert!(read(copy.data()) == read(rig.cluster.data()), "{name}");
+    }
 }

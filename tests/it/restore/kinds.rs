@@ -140,7 +140,9 @@ fn a_configuration_that_names_files_elsewhere_is_given_their_copies() {
     fs::rename(rig.cluster.data().join("pg_hba.conf"), etc.join("hba.conf")).expect("moved");
     rig.write("etc/more.conf", "work_mem = '5MB'\n");
     rig.cluster.account().own(&etc);
-    rig.cluster.add_conf(&format!("hba_file = '{0}/hba.conf'\ninclude '{0}/more.conf'", etc.display()));
+    let data = rig.cluster.data();
+    let conf = format!("hba_file = '{0}/hba.conf'\ninclude '{0}/more.conf'\ndata_directory = '{1}'", etc.display(), data.display());
+    rig.cluster.add_conf(&conf);
     rig.cluster.restart();
     rig.backup();
     rig.load(3);
@@ -149,7 +151,32 @@ fn a_configuration_that_names_files_elsewhere_is_given_their_copies() {
     fs::rename(&etc, rig.path("away")).expect("moved");
     let restored = rig.bring_back("r", &[]);
     assert_eq!((restored.hash(), restored.sql("show work_mem")), (rows, "5MB".to_owned()));
+    assert_eq!(restored.sql("show data_directory"), rig.path("r").display().to_string());
+    // Whoever starts this one later does not start the original.
+    assert_eq!(rig.restore("later", &[]).code, 0);
+    let conf = fs::read_to_string(rig.path("later/postgresql.conf")).expect("a configuration");
+    let line = format!("data_directory = '{}'", data.display());
+    assert!(conf.contains(&format!("# seawall: was for another directory: {line}")) && !conf.contains(&format!("\n{line}")), "{conf}");
     assert!(restored.sql("show hba_file").starts_with(&rig.path("r/seawall-config").display().to_string()));
+}
+
+/// The store that the log goes to first is gone with everything in it; the other one has all of it.
+#[test]
+fn the_first_store_is_lost_and_recovery_does_not_wait_for_it() {
+    let rig = Rig::start(Version::V16, Options::default());
+    let policy = fs::read_to_string(rig.path("policy.yaml")).expect("a policy");
+    let far = format!("stores: {{ far: {{ local: {{ path: {}, other_device: false }} }}, ", rig.path("far").display());
+    let policy = policy.replace("stores: { ", &far).replace("wal: { store: local,", "wal: { store: local, copies: [far],");
+    rig.write("policy.yaml", &policy.replace("nightly: { ", "nightly: { store: far, "));
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    let rows = rig.hash(5);
+    rig.archive();
+    fs::rename(rig.path("store"), rig.path("lost")).expect("lost");
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rows, Some("far")));
+    assert!(restored.sql("show restore_command").contains(" --store far "));
 }
 
 #[test]
