@@ -10,9 +10,10 @@ use crate::observe::{Listed, Seen};
 use crate::recovery::{Missing, forward};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
-/// Purely from what was seen.
+/// Purely from what was seen, and seen again where something was missing.
 pub(super) fn check(
     seen: &Seen,
+    later: Option<&Seen>,
     chosen: &[&Listed],
     kept_since: Option<Instant>,
     wanted: &Wanted,
@@ -31,14 +32,34 @@ pub(super) fn check(
         }
     }
     if wanted.backups.is_empty() && wanted.jobs.is_empty() {
-        gaps(seen, kept_since, repository, found);
+        gaps(seen, later, kept_since, repository, found);
     }
 }
 
-/// Between two stretches of one timeline, and between a timeline's fork and its beginning.
-fn gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
+/// Where a stretch of a timeline ends and a later one begins.
+fn between(seen: &Seen) -> Vec<(&WalRange, &WalRange)> {
     let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
     ranges.sort_by_key(|range| (range.system_identifier, range.timeline, range.from_lsn));
+    let line = |range: &WalRange| (range.system_identifier, range.timeline);
+    let pairs = ranges.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.filter(|(before, after)| line(before) == line(after) && before.to_lsn < after.from_lsn).collect()
+}
+
+pub(super) fn has_gaps(seen: &Seen) -> bool {
+    !between(seen).is_empty()
+}
+
+/// Whether another look showed the same.
+fn stayed(gap: &WalRange, later: Option<&Seen>) -> bool {
+    let same =
+        |before: &WalRange| (before.system_identifier, before.timeline, before.to_lsn) == (gap.system_identifier, gap.timeline, gap.to_lsn);
+    later.is_none_or(|later| between(later).iter().any(|(before, _)| same(before)))
+}
+
+/// Between two stretches of one timeline, and between a timeline's fork and its beginning.
+fn gaps(seen: &Seen, later: Option<&Seen>, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
+    let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
+    ranges.sort_by_key(|range| range.from_lsn);
     let gap = |after: &WalRange, timeline: Timeline, from: Lsn| {
         let what = format!("timeline {timeline} has a gap: {from} to {} is not there", after.from_lsn);
         let folder = after.system_identifier.map_or_else(|| repository.prefix("wal"), |cluster| repository.wal_prefix(cluster));
@@ -48,11 +69,8 @@ fn gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found
             _ => found.fault(FaultKind::Missing, folder, &what, None),
         }
     };
-    for pair in ranges.windows(2) {
-        let same = (pair[0].system_identifier, pair[0].timeline) == (pair[1].system_identifier, pair[1].timeline);
-        if same && pair[0].to_lsn < pair[1].from_lsn {
-            gap(pair[1], pair[1].timeline, pair[0].to_lsn);
-        }
+    for (before, after) in between(seen).into_iter().filter(|(before, _)| stayed(before, later)) {
+        gap(after, after.timeline, before.to_lsn);
     }
     for fork in &seen.inventory.forks {
         let first = ranges.iter().find(|range| range.system_identifier == fork.system_identifier && range.timeline == fork.timeline);

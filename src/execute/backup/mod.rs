@@ -91,7 +91,7 @@ impl std::fmt::Debug for Onlooker<'_> {
 
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
 pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
-    let began = Stopwatch::now();
+    let (started, began) = (clock::now(), Stopwatch::now());
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
     check_writer(site, &keys)?;
@@ -102,7 +102,6 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     let store = site.store(&order.store)?;
     let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
-    let started = clock::now();
     let repository = site.own_repository(&order.store, &store, cluster, started)?;
     let root = match &source {
         Source::Files { root, .. } => Some(root.as_path()),

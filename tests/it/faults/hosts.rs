@@ -64,7 +64,7 @@ fn two_hosts_take_a_backup_at_once() {
         assert!(shown.out.contains(&format!("\"{host}\"")), "{}", shown.out);
         let restored = rig.bring_back("r", &["--backup", id]);
         assert_eq!((restored.hash(), restored.report["signed_by"].as_str()), (rig.hash(i64::MAX), Some(host)));
-        fs::remove_dir_all(restored.stop()).expect("room for the next one");
+        restored.remove();
     }
 }
 
@@ -140,7 +140,7 @@ fn a_clock_that_is_wrong_by_a_year() {
     let again = |name: &str, words: &[&str], rows: &str| {
         let restored = rig.bring_back(name, words);
         assert_eq!(restored.hash(), rows, "{words:?}");
-        fs::remove_dir_all(restored.stop()).expect("room for the next one");
+        restored.remove();
     };
     for id in &ids {
         again("each", &["--backup", id], &rig.hash(i64::MAX));

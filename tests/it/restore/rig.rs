@@ -175,6 +175,8 @@ backups:
 
     /// All that was committed is in the store when this returns.
     pub fn archive(&self) {
+        // Files tell the time in ticks of some milliseconds: what was just committed would not be proven by the segment's own.
+        self.cluster.sql("select pg_sleep(0.01)");
         self.cluster.sql("select pg_create_restore_point('seen')");
         let segment = self.cluster.sql("select pg_walfile_name(pg_switch_wal())");
         self.cluster.wait_until(&format!("coalesce(last_archived_wal, '') >= '{segment}' from pg_stat_archiver"));
@@ -300,6 +302,16 @@ impl Restored {
 
     pub fn stop(self) -> PathBuf {
         self.data
+    }
+
+    /// Makes room for the next one. What fetches ahead of a recovery ends a moment after the server.
+    pub fn remove(self) {
+        let data = self.stop();
+        let began = Instant::now();
+        while let Err(error) = fs::remove_dir_all(&data) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{}: {error}", data.display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

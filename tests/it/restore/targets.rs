@@ -48,8 +48,7 @@ fn every_kind_of_target(version: Version) {
         if name == "latest" {
             check_structure(&rig, &restored);
         }
-        let data = restored.stop();
-        std::fs::remove_dir_all(data).expect("room for the next one");
+        restored.remove();
     }
     let restored = rig.bring_back("immediate", &["--immediate"]);
     let rows = restored.sql("select max(id) from series");
