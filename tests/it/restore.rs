@@ -6,6 +6,7 @@ mod kinds;
 mod occupied;
 mod refusals;
 pub mod rig;
+mod running;
 mod targets;
 mod timelines;
 mod without_us;

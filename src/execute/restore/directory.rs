@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::RestoreFault;
 use super::request::Request;
+pub use super::running::refuse_running;
 use crate::format::descriptor::Descriptor;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::{Owner, PG_CONTROL};
@@ -86,20 +87,6 @@ fn standing(path: &Path) -> Result<Standing, RestoreFault> {
         (true, false, false) => Err(RestoreFault::new(
             format!("`{}` is not empty and not a data directory of PostgreSQL", path.display()),
             "Give an empty directory; nothing else than a data directory is ever overwritten.",
-        )),
-    }
-}
-
-/// A server that runs would write over what is restored, and be destroyed by it.
-pub fn refuse_running(path: &Path) -> Result<(), RestoreFault> {
-    let Ok(text) = fs::read_to_string(path.join("postmaster.pid")) else { return Ok(()) };
-    let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()).and_then(rustix::process::Pid::from_raw);
-    let Some(pid) = pid else { return Ok(()) };
-    match rustix::process::test_kill_process(pid) {
-        Err(rustix::io::Errno::SRCH) => Ok(()),
-        _ => Err(RestoreFault::new(
-            format!("a server runs in `{}` (process {})", path.display(), pid.as_raw_nonzero()),
-            "Stop it first; if that process is something else, remove `postmaster.pid`.",
         )),
     }
 }

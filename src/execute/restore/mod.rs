@@ -17,6 +17,7 @@ mod plan;
 pub mod programs;
 mod report;
 mod request;
+mod running;
 mod server;
 pub mod settings;
 mod tablespaces;
