@@ -72,7 +72,7 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
     seconds.files = copying.elapsed().as_secs_f64();
 
     let syncing = Clock::now();
-    commit(&ground)?;
+    commit(&ground, restored.written)?;
     fs::remove_file(plan.request.directory.join(MARKER)).ok();
     drop(marker);
     seconds.sync = syncing.elapsed().as_secs_f64();

@@ -65,18 +65,29 @@ fn suspect(number: u32, data: &fs::Metadata) -> Option<String> {
     // One that has ended writes nothing.
     let owner = fs::metadata(&place).ok()?.uid();
     let stat = fs::read_to_string(format!("{place}/stat")).ok()?;
-    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
-    if rest.trim_start().starts_with(['Z', 'X']) {
+    let (name, _) = stat.split_once('(')?.1.rsplit_once(')')?;
+    if has_ended(&place) {
         return None;
     }
     let is_server = name.contains("postgres") || name.contains("postmaster");
-    let works_in = fs::metadata(format!("{place}/cwd")).ok().map(|about| (about.dev(), about.ino()));
-    if is_server && works_in == Some((data.dev(), data.ino())) {
-        return Some(format!("process {number} (`{name}`) works in that directory"));
+    // A server's processes all work in its directory.
+    match fs::metadata(format!("{place}/cwd")) {
+        Ok(works_in) if works_in.dev() == data.dev() && works_in.ino() != data.ino() => return None,
+        Ok(works_in) if works_in.dev() == data.dev() && is_server => {
+            return Some(format!("process {number} (`{name}`) works in that directory"));
+        }
+        _ => {}
     }
-    // PostgreSQL runs as the owner of its directory, which in a container may lie at another place, on what looks like another disk.
+    // PostgreSQL runs as the owner of its directory, which a container may show on what looks like another disk.
     let could_be = (is_server || owner == data.uid()) && namespace(&number.to_string()).as_deref() != Some(FIRST_NAMESPACE);
-    (could_be && Path::new(&place).exists()).then(|| format!("process {number} (`{name}`) may be it, from within a container"))
+    // One that ended while it was looked at has no namespace either.
+    (could_be && !has_ended(&place)).then(|| format!("process {number} (`{name}`) may be it, from within a container"))
+}
+
+/// Gone, or waiting for its parent to hear of its end.
+fn has_ended(place: &str) -> bool {
+    let stat = fs::read_to_string(format!("{place}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 fn namespace(process: &str) -> Option<String> {

@@ -12,8 +12,7 @@ use super::{Ground, PipelineFault, Progress};
 const EVERY: u64 = 96 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Syncs the data directory's file system again and again until it is `over`. An error is the restore's error: the kernel reports it once,
-/// and the sync at the end would not hear of it again.
+/// Syncs the data directory's file system again and again until it is `over`. An error is the restore's error.
 pub(super) fn flush(ground: &Ground, progress: &Progress, over: &AtomicBool) -> Result<(), PipelineFault> {
     let fault = |error| PipelineFault::file(format!("`{}` cannot be written", ground.root.display()), error);
     let directory = File::open(&ground.root).map_err(fault)?;

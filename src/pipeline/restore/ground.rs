@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::PipelineFault;
@@ -40,6 +40,29 @@ pub(super) enum Spot {
     TablespaceLink,
 }
 
+/// File systems that are written to.
+#[derive(Debug, Default)]
+pub(super) struct Disks(Vec<(u64, PathBuf, File)>);
+
+impl Disks {
+    fn hold(&mut self, ground: &Ground) -> Result<(), PipelineFault> {
+        for directory in ground.directories().filter(|directory| directory.exists()) {
+            let open = File::open(&directory).map_err(file_fault(&directory))?;
+            let device = open.metadata().map_err(file_fault(&directory))?.dev();
+            if self.0.iter().all(|(held, ..)| *held != device) {
+                self.0.push((device, directory, open));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those too that came while it was written.
+    pub(super) fn sync(mut self, ground: &Ground) -> Result<(), PipelineFault> {
+        self.hold(ground)?;
+        self.0.iter().try_for_each(|(_, directory, open)| rustix::fs::syncfs(open).map_err(|error| file_fault(directory)(error.into())))
+    }
+}
+
 fn file_fault(path: &Path) -> impl Fn(io::Error) -> PipelineFault {
     let path = path.display().to_string();
     move |error| PipelineFault::file(format!("`{path}` cannot be written"), error)
@@ -71,21 +94,16 @@ impl Ground {
         }
     }
 
-    /// The file systems that were written to, each once.
-    pub(super) fn sync(&self) -> Result<(), PipelineFault> {
-        use std::os::unix::fs::MetadataExt;
-        let mut devices = Vec::new();
-        let pg_wal = self.root.join("pg_wal");
-        for directory in [&self.root, &pg_wal].into_iter().chain(self.tablespaces.values()).filter(|directory| directory.exists()) {
-            let open = File::open(directory).map_err(file_fault(directory))?;
-            let device = open.metadata().map_err(file_fault(directory))?.dev();
-            if !devices.contains(&device) {
-                // Reports also what went wrong while the kernel wrote behind our back.
-                rustix::fs::syncfs(&open).map_err(|error| file_fault(directory)(error.into()))?;
-                devices.push(device);
-            }
-        }
-        Ok(())
+    /// The file systems that will be written to, each once, held open from before the first byte: of what goes wrong while the kernel
+    /// writes behind our back, only descriptors that were open then are told, whoever else syncs meanwhile.
+    pub(super) fn hold(&self) -> Result<Disks, PipelineFault> {
+        let mut disks = Disks::default();
+        disks.hold(self)?;
+        Ok(disks)
+    }
+
+    fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        [self.root.clone(), self.root.join("pg_wal")].into_iter().chain(self.tablespaces.values().cloned())
     }
 
     /// Gives `pg_control` its name. Everything else is durable.

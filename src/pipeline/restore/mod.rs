@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::PipelineFault;
 use feed::Feed;
+use ground::Disks;
 
 /// How the files are restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +68,18 @@ impl Progress {
 #[derive(Debug)]
 pub struct Restored {
     pub names: Names,
+    /// For [`commit`].
+    pub written: Written,
 }
+
+/// Where files were written that are not yet durable.
+#[derive(Debug)]
+pub struct Written(Disks);
 
 /// Puts every file of the backup in its place, all but `pg_control`.
 pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<Restored, PipelineFault> {
     ground.make_directory(&ground.root)?;
+    let disks = ground.hold()?;
     ground.disarm()?;
     let feed = Feed::new(source, how.delta);
     let fault: Mutex<Option<PipelineFault>> = Mutex::new(None);
@@ -101,11 +109,11 @@ pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progre
     for (path, target) in links {
         ground.link(&path, &target)?;
     }
-    Ok(Restored { names })
+    Ok(Restored { names, written: Written(disks) })
 }
 
 /// Makes everything durable and then gives `pg_control` its name: from here on the directory starts.
-pub fn commit(ground: &Ground) -> Result<(), PipelineFault> {
-    ground.sync()?;
+pub fn commit(ground: &Ground, written: Written) -> Result<(), PipelineFault> {
+    written.0.sync(ground)?;
     ground.arm()
 }

@@ -111,7 +111,7 @@ impl Made {
         if delta {
             Extras::remove(&self.ground(), restored.names)?;
         }
-        commit(&self.ground())?;
+        commit(&self.ground(), restored.written)?;
         Ok(progress)
     }
 
@@ -197,4 +197,49 @@ fn damage_is_named_and_leaves_nothing_that_starts() {
     assert!(fault.contains("SHA-256"), "{fault}");
     made.identities = Identities::default();
     assert!(matches!(made.restore(false), Err(PipelineFault::Sealed { .. })));
+}
+
+/// Unmounts when it goes.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn mount(words: &[&str], at: &std::path::Path) -> Option<Mounted> {
+        fs::create_dir(at).expect("a mount point");
+        let status = std::process::Command::new("mount").args(words).arg(at).stderr(std::process::Stdio::null()).status();
+        status.is_ok_and(|status| status.success()).then(|| Mounted(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).stderr(std::process::Stdio::null()).status();
+    }
+}
+
+/// A disk that fails when the kernel writes back, and a monitor's `sync` that is told of it first.
+#[test]
+fn what_somebody_elses_sync_was_told_is_heard_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(_small) = Mounted::mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"], &folder.path().join("small")) else {
+        eprintln!("nothing can be mounted here");
+        return;
+    };
+    // It says that it is larger than what lies under it.
+    let image = folder.path().join("small/image");
+    fs::File::create(&image).and_then(|file| file.set_len(64 << 20)).expect("an image");
+    let made = std::process::Command::new("mkfs.ext4").args(["-q", "-O", "^has_journal"]).arg(&image).status();
+    let words = ["-o", "loop", image.to_str().expect("text")];
+    let Some(disk) = made.ok().filter(std::process::ExitStatus::success).and_then(|_| Mounted::mount(&words, &folder.path().join("disk")))
+    else {
+        eprintln!("no disk that fails can be made here");
+        return;
+    };
+    let ground = Ground { root: disk.0.join("data"), tablespaces: [].into(), owner: None };
+    ground.make_directory(&ground.root).expect("a directory");
+    let disks = ground.hold().expect("held");
+    fs::write(ground.root.join("much"), bytes(11, 24 << 20)).expect("it is in the cache");
+    let sync = || fs::File::open(&ground.root).map(|directory| rustix::fs::syncfs(directory)).expect("opened");
+    assert!(sync().is_err(), "the disk fails");
+    assert!(sync().is_ok(), "whoever comes later hears nothing");
+    assert!(disks.sync(&ground).is_err());
 }
