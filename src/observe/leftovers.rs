@@ -9,7 +9,7 @@ use crate::units::{BackupId, Instant, Name};
 use crate::world::parallel;
 
 /// A lease that was not renewed for so long is nobody's.
-const LEASE_SECONDS: i64 = 5 * 60;
+const LEASE_SECONDS: i64 = 15 * 60;
 const MAX_LEASE: usize = 64 << 10;
 
 /// Data without a descriptor: a backup that is being taken, or what is left of one that failed.

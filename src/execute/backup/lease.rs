@@ -100,7 +100,7 @@ impl Lease {
     fn other(&self, repository: &Repository) -> Result<Option<(Content, Instant)>, BackupFault> {
         let now = self.now()?;
         for meta in leases(&self.store, repository)? {
-            if meta.key == self.key || seconds(meta.modified, now) > STALE_SECONDS {
+            if meta.key == self.key || is_stale(meta.modified, now) {
                 continue;
             }
             match self.store.get(&meta.key, LIMIT) {
@@ -133,6 +133,11 @@ fn seconds(from: Instant, to: Instant) -> i64 {
     to.duration_since(from).as_secs()
 }
 
+/// Also when it is of a time that is still to come: the store's clock was set back since.
+fn is_stale(renewed: Instant, now: Instant) -> bool {
+    seconds(renewed, now).abs() > STALE_SECONDS
+}
+
 fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFault> {
     let all = store.list(&repository.prefix("leases"))?;
     Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
@@ -152,7 +157,7 @@ pub(super) fn is_alive_elsewhere(store: &Store, repository: &Repository, backup:
     store.replace(&probe, Bytes::from_static(b"{}"))?;
     let now = store.head(&probe)?.map_or(meta.modified, |meta| meta.modified);
     store.delete(&[probe])?;
-    Ok(seconds(meta.modified, now) <= STALE_SECONDS)
+    Ok(!is_stale(meta.modified, now))
 }
 
 /// Removes what a backup left whose process is certainly dead.
@@ -183,7 +188,7 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
         let newest = objects.iter().map(|meta| meta.modified).max();
         let abandoned = match leases.iter().find(|lease| lease.key == key) {
-            Some(lease) => seconds(lease.modified, now) > STALE_SECONDS,
+            Some(lease) => is_stale(lease.modified, now),
             None => newest.is_none_or(|newest| seconds(newest, now) > ORPHAN_SECONDS),
         };
         if !abandoned {
