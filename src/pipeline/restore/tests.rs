@@ -238,7 +238,7 @@ fn what_somebody_elses_sync_was_told_is_heard_at_the_end() {
     ground.make_directory(&ground.root).expect("a directory");
     let disks = ground.hold().expect("held");
     fs::write(ground.root.join("much"), bytes(11, 24 << 20)).expect("it is in the cache");
-    let sync = || fs::File::open(&ground.root).map(|directory| rustix::fs::syncfs(directory)).expect("opened");
+    let sync = || fs::File::open(&ground.root).map(rustix::fs::syncfs).expect("opened");
     assert!(sync().is_err(), "the disk fails");
     assert!(sync().is_ok(), "whoever comes later hears nothing");
     assert!(disks.sync(&ground).is_err());
