@@ -33,7 +33,7 @@ const UNWRITTEN: &[&str] = &["invalid record length", "invalid magic number 0000
 pub struct Ending {
     /// Where the last record begins that was replayed.
     pub last: Option<Lsn>,
-    /// The last segment that was restored on the planned timeline.
+    /// The last segment that was restored on the planned timeline, or one that came of it since.
     restored: Option<Segment>,
     bad: Option<Bad>,
 }
@@ -50,7 +50,8 @@ impl Ending {
     pub fn read(text: &str, timeline: Timeline, size: SegmentSize) -> Ending {
         let restored =
             text.lines().filter_map(|line| line.split_once("restored log file \"")?.1.split('"').next()?.parse::<Segment>().ok());
-        let restored = restored.filter(|segment| segment.timeline == timeline).max();
+        // What a later timeline begins with holds the end of this one.
+        let restored = restored.filter(|segment| segment.timeline >= timeline).max();
         let done = text.rfind("redo done at ").and_then(|at| position(&text[at..]));
         let bad = text.lines().rev().find_map(|line| {
             let said = line.split_once("LOG:")?.1.trim();
@@ -179,8 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn the_segment_of_another_timeline_does_not_count() {
-        let other = restored(9).replace("\"00000001", "\"00000002") + "LOG:  redo done at 0/9000A0\n";
-        assert!(ended(&other).0.is_some());
+    fn an_older_timeline_leads_nowhere_and_a_newer_one_goes_on() {
+        let size = SegmentSize::new(MIB).expect("a size");
+        let second: Timeline = "2".parse().expect("a timeline");
+        let end = WalStretch { timeline: second, from: Lsn(2 * MIB), to: Lsn(10 * MIB) };
+        let log = restored(9) + "LOG:  redo done at 0/9000A0\n";
+        assert!(Ending::read(&log, second, size).falls_short(&end, size).is_some());
+        assert_eq!(ended(&log.replace("\"00000001", "\"00000002")), (None, None));
     }
 }
