@@ -33,6 +33,9 @@ pub struct ReleaseCommand {
     /// How long a promotion and the store are waited for.
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     wait: Duration,
+    /// Although the server that this is a copy of goes on: then every restore has to say which timeline is meant.
+    #[arg(long)]
+    beside_original: bool,
     /// Write one JSON value at the end; the steps go to standard error.
     #[arg(long)]
     json: bool,
@@ -47,13 +50,15 @@ impl ReleaseCommand {
         let push = FetchCommand {
             program: std::env::current_exe()?,
             policy: std::path::absolute(self.here.path())?,
-            state: self.here.state.as_ref().map(std::path::absolute).transpose()?,
+            // Whatever led here: the server has other surroundings when somebody starts it.
+            state: Some(std::path::absolute(site.state())?),
         };
         let wanted = Release {
             directory: std::path::absolute(&self.target)?,
             push,
             restart: self.restart,
             programs: self.pg_bin.clone(),
+            beside_original: self.beside_original,
             patience: std::time::Duration::from_secs(self.wait.as_secs()),
         };
         let released = release::release(&site, &wanted, &mut |step| {

@@ -13,11 +13,12 @@ use super::restore::directory;
 use super::restore::settings::{self, CRON_JOBS, TIMESCALE_WORKERS};
 use super::restore::{FetchCommand, RestoreFault, connect, programs};
 use crate::format::control::Control;
+use crate::format::history;
 use crate::format::layout::wal_file;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::Owner;
 use crate::site::Site;
-use crate::units::{Name, Timeline, WalFile};
+use crate::units::{Instant, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::wal::{Place, WalFault, find, read_stamp};
 use crate::world::files;
 
@@ -32,6 +33,8 @@ pub struct Release {
     pub programs: Option<PathBuf>,
     /// How long a promotion and the store are waited for.
     pub patience: Duration,
+    /// Although the server that it is a copy of goes on.
+    pub beside_original: bool,
 }
 
 /// What became of it.
@@ -44,15 +47,23 @@ pub struct Released {
     pub restarted: bool,
 }
 
+/// In the middle of the `archive_command` that is written here.
+const PUSH: &str = " wal push %p --policy ";
+/// How long a server may go on after another one took its place, until somebody stops it.
+const TAKEOVER_SECONDS: i64 = 60;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
     let server = Running::find(release)?;
     let control = server.control()?;
+    server.must_be_restored()?;
     server.can_keep_state(site)?;
     server.wait_until_promoted(say)?;
     let timeline = server.timeline()?;
     say(&format!("it is a server of its own, on timeline {timeline}"));
+    if !release.beside_original {
+        server.refuse_beside_original(site, control.system_identifier, control.wal_segment_size, timeline)?;
+    }
     server.archive(say)?;
     server.switch_wal(say);
     server.wait_until_archived(site, control.system_identifier, timeline, say)?;
@@ -85,6 +96,16 @@ impl<'r> Running<'r> {
         let about = fs::metadata(directory).map_err(|error| RestoreFault::new(format!("`{}`: {error}", directory.display()), ""))?;
         let owner = rustix::process::geteuid().is_root().then_some(Owner { uid: about.uid(), gid: about.gid() });
         Ok(Running { release, owner })
+    }
+
+    /// Whoever names the wrong directory would have its settings of archiving replaced.
+    fn must_be_restored(&self) -> Result<(), RestoreFault> {
+        let conf = self.read_conf()?;
+        if conf.contains(settings::BEGIN) || conf.contains(PUSH) {
+            return Ok(());
+        }
+        let message = format!("`{}` was not restored by seawall, so there is nothing to release", self.release.directory.display());
+        Err(RestoreFault::new(message, "Name the restored data directory with `--target`."))
     }
 
     /// The server itself archives: what Seawall keeps between two segments must be its own.
@@ -137,6 +158,44 @@ impl<'r> Running<'r> {
         }
     }
 
+    /// A copy that archives beside its original makes the store ambiguous: every recovery after it would have to be told which one is meant.
+    fn refuse_beside_original(
+        &self,
+        site: &Site<'_>,
+        cluster: SystemIdentifier,
+        segment_size: SegmentSize,
+        timeline: Timeline,
+    ) -> Result<(), RestoreFault> {
+        let path = self.release.directory.join("pg_wal").join(WalFile::History(timeline).to_string());
+        let (Ok(text), Ok(about)) = (fs::read_to_string(&path), fs::metadata(&path)) else { return Ok(()) };
+        let Some(left) = history::parse(&text).ok().and_then(|lines| lines.into_iter().next_back()) else { return Ok(()) };
+        let fork = Segment::of(left.timeline, left.at, segment_size);
+        let promoted = about.modified().ok().and_then(|time| Instant::try_from(time).ok()).unwrap_or(Instant::MAX);
+        for name in stores(site)? {
+            let store = site.store(&name)?;
+            let Some(found) = site.find_repository(&store)? else { continue };
+            let mut later = None;
+            store.list_each(&found.repository.timeline_prefix(cluster, left.timeline), &mut |meta| {
+                let is_later = wal_file(&meta.key).is_some_and(|(file, ..)| matches!(file, WalFile::Segment(segment) if segment > fork));
+                if is_later && meta.modified.duration_since(promoted).as_secs() > TAKEOVER_SECONDS {
+                    later = Some(meta.modified);
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })?;
+            if let Some(at) = later {
+                let message = format!(
+                    "the server that this is a copy of goes on: its timeline {} was archived into store `{name}` at {at}, after this one was promoted",
+                    left.timeline
+                );
+                let hint = "Rescue what you need from the copy, stop it and delete it; or stop the original first. With `--beside-original` both archive, \
+                            and every restore has to say which `--timeline` is meant.";
+                return Err(RestoreFault::new(message, hint));
+            }
+        }
+        Ok(())
+    }
+
     fn conf(&self) -> PathBuf {
         self.release.directory.join("postgresql.auto.conf")
     }
@@ -168,7 +227,7 @@ impl<'r> Running<'r> {
         let conf = self.read_conf()?;
         let push = &self.release.push;
         let quoted = |path: &Path| settings::quoted(&path.to_string_lossy());
-        let mut command = format!("{} wal push %p --policy {}", quoted(&push.program), quoted(&push.policy));
+        let mut command = format!("{}{PUSH}{}", quoted(&push.program), quoted(&push.policy));
         if let Some(state) = &push.state {
             command.push_str(&format!(" --state {}", quoted(state)));
         }
@@ -177,8 +236,8 @@ impl<'r> Running<'r> {
             say("archiving is on already");
             return Ok(());
         }
-        // What recovery needed is over; what keeps jobs quiet ends last.
-        let over = |name: &str| !matches!(name, TIMESCALE_WORKERS | CRON_JOBS | "archive_mode");
+        // What recovery needed is over; what keeps jobs quiet ends last, and what somebody set stays.
+        let over = |name: &str| name != "archive_mode" && settings::is_of_recovery(name);
         let mut kept = settings::without(&conf, &over);
         kept.push_str(&wanted);
         self.write_conf(&kept)?;

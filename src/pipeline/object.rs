@@ -10,6 +10,9 @@ use crate::format::seal::{Recipients, Sealer};
 use crate::store::{Store, Upload};
 use crate::units::Key;
 
+/// What a frame may add to a piece that is nearly full.
+const SLACK: usize = 3 << 20;
+
 /// How objects are locked: to whom, or not at all because the policy says so.
 #[derive(Debug, Clone)]
 pub enum Lock {
@@ -84,11 +87,19 @@ impl ObjectWriter {
             None => self.piece.extend_from_slice(bytes),
         }
         while self.piece.len() >= self.piece_size {
-            let rest = self.piece.split_off(self.piece_size);
-            let piece = std::mem::replace(&mut self.piece, rest);
+            let piece = self.cut();
             self.put(piece)?;
         }
         Ok(())
+    }
+
+    /// The next piece, in no more memory than it needs: several of them are on their way at a time.
+    fn cut(&mut self) -> Vec<u8> {
+        let mut rest = Vec::with_capacity(self.piece_size + SLACK);
+        rest.extend_from_slice(&self.piece[self.piece_size..]);
+        self.piece.truncate(self.piece_size);
+        self.piece.shrink_to_fit();
+        std::mem::replace(&mut self.piece, rest)
     }
 
     fn put(&mut self, piece: Vec<u8>) -> Result<(), PipelineFault> {
@@ -106,8 +117,7 @@ impl ObjectWriter {
         }
         // The last chunk may have filled more than the piece.
         while self.piece.len() > self.piece_size {
-            let rest = self.piece.split_off(self.piece_size);
-            let piece = std::mem::replace(&mut self.piece, rest);
+            let piece = self.cut();
             self.put(piece)?;
         }
         let last = std::mem::take(&mut self.piece);

@@ -98,7 +98,7 @@ fn calendar(runs: &[Run], width: u16) -> String {
 /// Which jobs this version plans and cannot run.
 pub(super) fn unable_words(unable: &[&Job], all: usize) -> String {
     if unable.len() == all {
-        return "This version of seawall plans these jobs; it cannot run any of them yet.".into();
+        return "Nothing runs by itself yet: call `seawall backup NAME`.".into();
     }
     let names = joined(unable.iter().map(|job| format!("`{}`", job.job)));
     format!("This version of seawall plans these jobs; it cannot run {names} yet.")

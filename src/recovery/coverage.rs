@@ -7,6 +7,8 @@ use crate::units::{Instant, Lsn, Timeline};
 #[derive(Debug)]
 pub(super) struct Coverage {
     runs: BTreeMap<Timeline, Vec<Run>>,
+    /// When the first of what is there was written.
+    began: BTreeMap<Timeline, Instant>,
 }
 
 /// Ranges that join without a gap.
@@ -24,14 +26,17 @@ impl Coverage {
         let mut sorted: Vec<&WalRange> = ranges.iter().filter(same).collect();
         sorted.sort_by_key(|range| (range.timeline, range.from_lsn, range.to_lsn));
         let mut runs: BTreeMap<Timeline, Vec<Run>> = BTreeMap::new();
+        let mut began = BTreeMap::new();
         for range in sorted {
+            let first = began.entry(range.timeline).or_insert(range.from_time);
+            *first = range.from_time.min(*first);
             let of_timeline = runs.entry(range.timeline).or_default();
             match of_timeline.last_mut() {
                 Some(run) if range.from_lsn <= run.to => run.extend(range),
                 _ => of_timeline.push(Run { from: range.from_lsn, to: range.to_lsn, marks: vec![(range.to_lsn, range.to_time)] }),
             }
         }
-        Coverage { runs }
+        Coverage { runs, began }
     }
 
     /// The run that holds this position.
@@ -45,6 +50,15 @@ impl Coverage {
     pub(super) fn next_after(&self, timeline: Timeline, lsn: Lsn) -> Option<Lsn> {
         let runs = self.runs.get(&timeline)?;
         runs.get(runs.partition_point(|run| run.from <= lsn)).map(|run| run.from)
+    }
+
+    pub(super) fn began(&self, timeline: Timeline) -> Option<Instant> {
+        self.began.get(&timeline).copied()
+    }
+
+    /// Up to which moment each timeline was written.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (Timeline, Instant)> {
+        self.runs.iter().filter_map(|(timeline, runs)| Some((*timeline, runs.iter().map(Run::end_time).max()?)))
     }
 
     pub(super) fn newest_timeline(&self) -> Option<Timeline> {

@@ -35,6 +35,11 @@ impl History {
         &self.stretches[at..]
     }
 
+    /// Where the newest timeline left the one before it.
+    pub(super) fn last_fork(&self) -> Option<(Lsn, Option<Instant>)> {
+        self.stretches.iter().rev().nth(1)?.until
+    }
+
     /// Whether this position of this timeline came before the fork.
     pub(super) fn contains(&self, timeline: Timeline, lsn: Lsn) -> bool {
         self.from(timeline).first().is_some_and(|stretch| stretch.until.is_none_or(|(until, _)| lsn <= until))

@@ -24,6 +24,10 @@ pub enum Missing {
     Wal { timeline: Timeline, from: Lsn, to: Option<Lsn> },
     #[error("the write-ahead log of timeline {timeline} ends at {end}, before the target {target}")]
     WalEndsBefore { timeline: Timeline, end: Lsn, end_time: Option<Instant>, target: String },
+    #[error(
+        "timeline {timeline} is the newest, but timeline {rival} went on beside it until {rival_end}: it is not certain which one is meant"
+    )]
+    Rivals { timeline: Timeline, rival: Timeline, rival_end: Instant },
     #[error("timeline {0} is not in this store")]
     NoSuchTimeline(Timeline),
 }

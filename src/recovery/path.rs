@@ -3,6 +3,8 @@ use super::coverage::Coverage;
 use super::history::History;
 use super::missing::Missing;
 use super::target::{Aim, Target};
+use jiff::SignedDuration;
+
 use crate::inventory::{Backup, Chains, StoreInventory};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
@@ -41,6 +43,11 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
     let bases = bases(store, &chains, cluster);
     let timeline = end_timeline(store, &bases, &coverage, aim)?;
     let history = History::of(timeline, &store.forks, cluster);
+    if aim.timeline.is_none()
+        && let Some(rivals) = rivals(&coverage, timeline, &history, &aim.target)
+    {
+        return Err(rivals);
+    }
     let why = match aim.target {
         Target::Time(_) | Target::Lsn(_) => Why::NewestBeforeTarget,
         Target::Latest | Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => Why::NewestOfAll,
@@ -55,6 +62,25 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
     }
     // The newest base asks for the least, so what it lacks is what to look for.
     Err(skipped.into_iter().next().map_or(Missing::NoBase, |newest| newest.because))
+}
+
+/// How long a server may go on after another one took its place, until somebody stops it.
+const TAKEOVER: SignedDuration = SignedDuration::from_secs(60);
+
+/// A promoted copy has a higher timeline than the server it was copied from, which may be the one that everybody works with. Whoever does not
+/// name a timeline would get the copy's, and lose what the other has written since.
+fn rivals(coverage: &Coverage, timeline: Timeline, history: &History, target: &Target) -> Option<Missing> {
+    let fork = history.last_fork();
+    match target {
+        Target::Latest => {}
+        // Before they parted it is the same moment on both.
+        Target::Time(time) if fork.and_then(|(_, at)| at).is_none_or(|at| *time > at) => {}
+        _ => return None,
+    }
+    let began = coverage.began(timeline).or_else(|| fork?.1)?;
+    let others = coverage.ends().filter(|(other, end)| *other != timeline && end.duration_since(began) > TAKEOVER);
+    let (rival, rival_end) = others.max_by_key(|(_, end)| *end)?;
+    Some(Missing::Rivals { timeline, rival, rival_end })
 }
 
 fn links<'a>(chains: &Chains<'a>, base: &Base<'a>) -> Result<Vec<&'a Backup>, Missing> {

@@ -152,6 +152,27 @@ fn recovery_follows_the_newest_timeline_back_through_its_fork() {
 }
 
 #[test]
+fn a_copy_that_was_released_beside_its_original_does_not_hide_it() {
+    let mut store = store();
+    // A copy of the state of the 4th, promoted on the 5th, while the original went on to the 6th.
+    let fork = Fork { system_identifier: CLUSTER, timeline: line(2), parent: line(1), at_lsn: Lsn(450), at_time: Some(day(4, 0)) };
+    store.forks.push(fork);
+    store.wal.push(wal(2, (450, day(5, 3)), (480, day(5, 4))));
+    let rivals = Missing::Rivals { timeline: line(2), rival: line(1), rival_end: day(6, 12) };
+    assert_eq!(to(&store, Target::Latest), Err(rivals.clone()));
+    assert_eq!(to(&store, Target::Time(day(5, 12))), Err(rivals));
+    // Before they parted there is only one.
+    assert_eq!(to(&store, Target::Time(day(3, 12))).map(|path| path.0), Ok(vec!["n03".into()]));
+    for (timeline, base, end) in [(1, "n05", stretch(1, 500, 660)), (2, "n03", stretch(2, 450, 480))] {
+        let path = find_path(&store, &Aim { timeline: Some(line(timeline)), ..Aim::at(Target::Latest) }).expect("it was named");
+        assert_eq!((path.chain[0].id.as_str(), path.wal.last()), (base, Some(&end)));
+    }
+    // Nothing of the copy has been archived yet but its history.
+    store.wal.pop();
+    assert!(matches!(to(&store, Target::Latest), Err(Missing::Rivals { .. })));
+}
+
+#[test]
 fn dumps_and_backups_with_no_further_log_are_points() {
     let mut store = store();
     store.wal = vec![wal(1, (100, day(1, 1)), (110, day(1, 2))), wal(1, (500, day(5, 1)), (600, day(6, 0)))];

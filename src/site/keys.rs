@@ -172,6 +172,26 @@ impl Site<'_> {
             .map_err(|error| SiteFault::new(format!("encryption.writers: {error}"), "Write the line of the host's `.pub` file."))
     }
 
+    /// Whoever reads the policy elsewhere would refuse what a host signs that is not among the writers.
+    pub fn must_be_writer(&self, keys: &HostKeys) -> Result<Writers, SiteFault> {
+        let writers = self.writers()?;
+        if writers.is_empty() || writers.accepts(&keys.signing) {
+            return Ok(writers);
+        }
+        let own = format!("this host's key {} in `{}`", keys.signing.fingerprint(), HostKeys::directory(self.state()).display());
+        let mut named = self.policy.file.encryption.iter().flat_map(|encryption| &encryption.writers);
+        if named.any(|(name, _)| name.as_str() == self.host()) {
+            let message = format!("{own} is not the one that the policy's `encryption.writers` has for `{}`", self.host());
+            let hint = "Another state directory, or another user? `--state` (or STATE_DIRECTORY) names the one with the right key.";
+            return Err(SiteFault::new(message, hint));
+        }
+        let message = format!("{own} is not among the policy's `encryption.writers`, so nobody would accept what it writes");
+        Err(SiteFault::new(
+            message,
+            format!("If this host should write, add this line there: `{}: {}`.", self.host(), keys.signing.public()),
+        ))
+    }
+
     /// How a job's backups are compressed; without a job, everything else.
     pub fn codec(&self, job: Option<&Name>) -> Codec {
         let of_job = job.and_then(|job| self.policy.file.backups.get(job)).and_then(|backup| backup.compression.as_ref());

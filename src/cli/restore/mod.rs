@@ -180,6 +180,7 @@ impl Restore {
         let mut report = match self.copy(&site, &plan, &ending) {
             Err(trouble) if ending.code().is_some() => {
                 eprintln!("error: {trouble}");
+                eprintln!("  help: nothing in the directory can be started; the same call with `--delta` goes on");
                 return Ok(Exit::Interrupted);
             }
             other => other?,

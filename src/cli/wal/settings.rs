@@ -38,15 +38,7 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
     let wal = wal(site).map_err(of_site)?;
     let cluster = data_directory(file).map_or_else(|| system_identifier(Path::new("nowhere")), |data| system_identifier(&data))?;
     let keys = site.host_keys().map_err(of_site)?;
-    let writers = site.writers().map_err(of_site)?;
-    if !writers.is_empty() && !writers.accepts(&keys.signing) {
-        let message = format!(
-            "this host's key ({}) is not among the policy's `encryption.writers`, so nobody would accept what it writes",
-            keys.signing.fingerprint()
-        );
-        let hint = format!("Add the line `{}: {}` there, if this host should write.", site.host(), keys.signing.public());
-        return Err(WalFault::new(WalFaultKind::Key, message, hint));
-    }
+    let writers = site.must_be_writer(&keys).map_err(|fault| WalFault::new(WalFaultKind::Key, fault.message, fault.hint))?;
     let patience = patience(Duration::try_from(wal.timeout.to_signed()).unwrap_or_default(), stores(wal).count());
     Ok(Settings {
         destinations: stores(wal).map(|name| destination(site, name, cluster, patience)).collect(),

@@ -94,7 +94,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     let (started, began) = (clock::now(), Stopwatch::now());
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
-    check_writer(site, &keys)?;
+    site.must_be_writer(&keys)?;
     let mut connection = Connection::connect(&site.connection()?)?;
     let server = Server::observe(&mut connection)?;
     server::check(&order, &server)?;
@@ -111,6 +111,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
 
     let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());
     let mut remarks: Vec<String> = unmade.map(made).into_iter().collect();
+    remarks.extend(server::late_archiving(site, &server));
     let mut basis = match root {
         Some(root) => {
             let terms = resume::terms(site, &order, &keys, &store, cluster, root);
@@ -149,17 +150,6 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     };
     drop(lease);
     taken
-}
-
-/// Whoever reads the policy elsewhere would refuse what this host signs.
-fn check_writer(site: &Site<'_>, keys: &HostKeys) -> Result<(), BackupFault> {
-    let writers = site.writers()?;
-    if writers.is_empty() || writers.accepts(&keys.signing) {
-        return Ok(());
-    }
-    let message =
-        format!("the policy accepts no backups of this host: its key {} is not among `encryption.writers`", keys.signing.fingerprint());
-    Err(BackupFault::refused(message, format!("Add this line: `{}: {}`.", site.host(), keys.signing.public())))
 }
 
 fn new_id(now: Instant) -> Result<BackupId, BackupFault> {

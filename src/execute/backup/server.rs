@@ -12,6 +12,7 @@ use crate::format::control::{self, BadControl, Control};
 use crate::pipeline::PipelineFault;
 use crate::policy::file::ReadFrom;
 use crate::postgres::Server;
+use crate::site::Site;
 
 /// Where the files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,15 @@ pub(super) fn check_disk(order: &Order, root: Option<&Path>, last_size: Option<u
     let Some((path, same_device_is_fine)) = &order.local else { return Ok(()) };
     // Before the first backup the directory may not be there.
     let Some(there) = path.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
+    let owner = fs::metadata(there).map_or(0, |about| about.uid());
+    if rustix::process::geteuid().is_root() && owner != 0 {
+        let message = format!(
+            "stores.{}: {} belongs to another user ({owner}), who could not read what root puts there",
+            order.store,
+            path.display()
+        );
+        return Err(BackupFault::refused(message, "Run it as the database's user: `runuser -u postgres -- seawall backup …`."));
+    }
     let device = |path: &Path| fs::metadata(path).ok().map(|about| about.dev());
     if let Some(root) = root
         && !same_device_is_fine
@@ -130,4 +140,14 @@ pub(super) fn check_disk(order: &Order, root: Option<&Path>, last_size: Option<u
         }
     }
     Ok(())
+}
+
+/// On a quiet server a segment is not full for hours, and nothing of it is archived until then.
+pub(super) fn late_archiving(site: &Site<'_>, server: &Server) -> Option<String> {
+    let promised = site.policy.wal.as_ref()?.timeout.to_signed().as_secs();
+    let seconds: i64 = server.setting("archive_timeout")?.parse().ok()?;
+    let said = if seconds == 0 { "is off".to_owned() } else { format!("is {seconds} s") };
+    (seconds == 0 || seconds > promised).then(|| {
+        format!("`archive_timeout` {said}, and the policy's `wal.timeout` promises {promised} s: set `archive_timeout = {promised}` in the server, or what is written may stay unarchived for longer")
+    })
 }

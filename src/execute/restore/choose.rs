@@ -181,6 +181,10 @@ fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> R
             "Copy the missing segments into the store with `seawall wal push` if they still exist, try another `--store`, or choose a target before the gap.".into()
         }
         (Missing::BaseBefore { .. }, _) => "Choose a later target; nothing older is in this store.".into(),
+        (Missing::Rivals { timeline, rival, .. }, _) => format!(
+            "Say which: `--timeline {rival}` or `--timeline {timeline}`. A copy that was released beside its original has a timeline of its own in \
+             the same repository."
+        ),
         (Missing::NoSuchTimeline(_), _) => "Leave `--timeline` away for the newest.".into(),
         _ => "`seawall list` shows what is there.".into(),
     };

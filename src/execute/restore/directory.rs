@@ -46,8 +46,11 @@ pub fn examine(request: &Request, descriptor: &Descriptor) -> Result<Directory, 
     let Some(parent) = parent else {
         return Err(RestoreFault::new(format!("`{shown}` has no parent directory"), "Make the parent first; is the disk mounted?"));
     };
+    refuse_inside(path)?;
     let standing = standing(path)?;
-    if standing != Standing::Empty {
+    if standing == Standing::Empty {
+        can_write(if path.is_dir() { path } else { parent })?;
+    } else {
         refuse_running(path)?;
         if !request.delta {
             let (message, hint) = match standing {
@@ -68,6 +71,30 @@ pub fn examine(request: &Request, descriptor: &Descriptor) -> Result<Directory, 
     refuse_small(request, path, parent, standing, descriptor)?;
     let uid = owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
     Ok(Directory { standing, owner, account, uid })
+}
+
+/// A data directory within another one, or within a store, would be taken for a part of it.
+fn refuse_inside(path: &Path) -> Result<(), RestoreFault> {
+    for above in path.ancestors().skip(1) {
+        let what = if above.join(PG_CONTROL).is_file() && above.join("PG_VERSION").is_file() {
+            "a data directory"
+        } else if fs::read_dir(above).into_iter().flatten().flatten().any(|entry| entry.path().join("repository.json").is_file()) {
+            "a store of backups"
+        } else {
+            continue;
+        };
+        let message = format!("`{}` lies within `{}`, which is {what}", path.display(), above.display());
+        return Err(RestoreFault::new(message, "Give a directory outside of it."));
+    }
+    Ok(())
+}
+
+/// Before anything is fetched.
+fn can_write(path: &Path) -> Result<(), RestoreFault> {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
+        let message = format!("`{}` cannot be written: {}", path.display(), std::io::Error::from(error));
+        RestoreFault::new(message, "Run as the user that shall own it, or as root with `--owner`; or give another directory.")
+    })
 }
 
 fn standing(path: &Path) -> Result<Standing, RestoreFault> {

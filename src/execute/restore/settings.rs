@@ -30,6 +30,11 @@ const FORMER: &[&str] = &[
 const NOT_LESS: &[&str] =
     &["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
 
+/// What only recovery needed, or led it.
+pub fn is_of_recovery(name: &str) -> bool {
+    name.starts_with("recovery_") || FORMER.contains(&name) || NOT_LESS.contains(&name)
+}
+
 /// The file whose presence begins a recovery.
 pub fn signal(request: &Request) -> &'static str {
     if request.standby.is_some() { "standby.signal" } else { "recovery.signal" }

@@ -133,7 +133,11 @@ impl Local {
 
     fn not_there(&self) -> Fault {
         let message = format!("the directory of the store is not there: {}", self.url());
-        Fault::new(FaultKind::NoStore, message, "Is the disk mounted? Seawall makes it at the first backup, never when reading.")
+        Fault::new(
+            FaultKind::NoStore,
+            message,
+            "Is the disk mounted, and is this the right path? A store that was used before is never made anew.",
+        )
     }
 }
 

@@ -144,7 +144,7 @@ fn a_host_that_the_policy_does_not_accept_writes_nothing() {
     let text = text.replace("encryption: { age:", &format!("encryption: {{ writers: {{ db-9: \"{stranger}\" }}, age:"));
     fs::write(rig.path("policy.yaml"), text).expect("the policy");
     let said = rig.refused(&[]);
-    assert!(said.contains("is not among `encryption.writers`") && said.contains("db-1: ssh-ed25519"), "{said}");
+    assert!(said.contains("is not among the policy's `encryption.writers`") && said.contains("db-1: ssh-ed25519"), "{said}");
     assert_eq!(rig.objects("backups").len(), 2);
 }
 

@@ -39,6 +39,36 @@ fn one_after_the_other() {
     assert_eq!(old.sql("select count(*), max(v) filter (where v like 'second%') from series"), "20|");
 }
 
+#[test]
+fn beside_the_original_only_by_wish() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(20);
+    let first = rig.after_row(10);
+    rig.archive();
+    let copy = rig.bring_back("copy", &["--to", &first]);
+    let directory = |data: &std::path::Path| data.to_str().expect("text").to_owned();
+    let release = |data: &str, more: &[&str]| rig.seawall(&[&["release", "--target", data, "--wait", "60s"], more].concat());
+
+    let original = release(&directory(&rig.cluster.data()), &[]);
+    assert!(original.code == 1 && original.err.contains("was not restored by seawall"), "{}", original.err);
+    assert_eq!(rig.cluster.sql("select count(*) from pg_settings where name = 'archive_command' and sourcefile like '%auto.conf'"), "0");
+
+    // Promoted ten minutes ago, and the original goes on.
+    rig.shell(&format!("touch -d '10 minutes ago' {}/pg_wal/00000002.history", copy.data.display()));
+    rig.load(2);
+    rig.archive();
+    let refused = release(&directory(&copy.data), &[]);
+    assert!(
+        refused.code == 1 && refused.err.contains("goes on: its timeline 1") && refused.err.contains("--beside-original"),
+        "{}",
+        refused.err
+    );
+    let released = release(&directory(&copy.data), &["--beside-original"]);
+    assert_eq!(released.code, 0, "{}{}", released.out, released.err);
+}
+
 fn release(rig: &Rig, restored: &super::rig::Restored) {
     let data = restored.data.to_str().expect("text");
     for _ in 0..2 {
