@@ -136,7 +136,7 @@ impl Local {
         Fault::new(
             FaultKind::NoStore,
             message,
-            "Is the disk mounted, and is this the right path? A store that was used before is never made anew.",
+            "Is the disk mounted? Is this the right path? A store that was used before is never made anew.",
         )
     }
 }
