@@ -22,7 +22,7 @@ use crate::plan::words::counted;
 use crate::policy::model::Encryption;
 use crate::site::{Site, SiteFault};
 use crate::units::{BackupId, Bytes, Instant, Name};
-use crate::verify::{Progress, Report, Wanted, verify};
+use crate::verify::{FaultKind, Progress, Report, Wanted, verify};
 use crate::world::clock;
 
 /// Prove that what lies in the stores is what was put there: every object's size and SHA-256, every signature, every chain, and
@@ -193,7 +193,12 @@ fn human(name: &Name, report: &Result<Report, SiteFault>, took: Duration, width:
             return text + &wrapped(&fault.hint, "  ", "  ", width);
         }
     };
-    let verdict = if report.is_sound() { "sound" } else { "DAMAGED" };
+    let verdict = match report {
+        report if report.is_sound() => "sound",
+        // Nothing is known to be wrong: no key, no right, no answer.
+        report if report.more_faults == 0 && report.faults.iter().all(|fault| fault.kind == FaultKind::Unread) => "NOT PROVEN",
+        _ => "DAMAGED",
+    };
     let of = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let words = format!(
         "Store {name}: {verdict}: {} of {} and {} of the write-ahead log, {} in {:.1} s",

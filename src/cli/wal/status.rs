@@ -225,18 +225,22 @@ fn timeline(seen: &WalSeen, ranges: &[&WalRange]) -> TimelineRecord {
         to_lsn: pair[1].from_lsn,
         first_segment: at(pair[0].to_lsn).map(|segment| segment.to_string()),
         last_segment: before(pair[1].from_lsn).map(|segment| segment.to_string()),
-        segments: size.map(|size| pair[1].from_lsn.0.saturating_sub(pair[0].to_lsn.0) / size.bytes()),
+        segments: size.map(|size| pair[1].from_lsn.0.saturating_sub(pair[0].to_lsn.0).div_ceil(size.bytes())),
     };
+    // Ranges may touch: what a fork shares with its parent is one of its own.
+    let is_broken = |pair: &&[&WalRange]| pair[0].to_lsn < pair[1].from_lsn;
+    let broken = ranges.windows(2).filter(is_broken);
+    let unbroken = broken.clone().next_back().map_or(first, |pair| pair[1]);
     TimelineRecord {
         system_identifier: first.system_identifier,
         timeline: first.timeline,
         from_lsn: first.from_lsn,
         to_lsn: last.to_lsn,
-        unbroken_from_lsn: last.from_lsn,
+        unbroken_from_lsn: unbroken.from_lsn,
         to_time: last.to_time,
         oldest_segment: at(first.from_lsn).map(|segment| segment.to_string()),
         newest_segment: before(last.to_lsn).map(|segment| segment.to_string()),
-        gaps: ranges.windows(2).map(gap).collect(),
+        gaps: broken.map(gap).collect(),
     }
 }
 
