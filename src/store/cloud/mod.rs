@@ -37,8 +37,9 @@ use crate::units::Instant;
 use client::Client;
 use failure::Failure;
 
-/// Every piece of a multipart upload but the last. S3 wants at least 5 MiB; 10,000 of them are the longest object: 80 GiB.
-pub(super) const PIECE_SIZE: usize = 8 << 20;
+/// Every piece of a multipart upload but the last: the least that S3 takes, because some are always on their way. 10,000 of them are the
+/// longest object, 48 GiB; no part and no segment is that long.
+pub(super) const PIECE_SIZE: usize = 5 << 20;
 /// Pieces on their way at the same time, over all uploads of a store: this many times [`PIECE_SIZE`] of memory.
 const IN_FLIGHT: usize = 4;
 /// How long a server may say nothing.
