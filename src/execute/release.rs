@@ -17,6 +17,7 @@ use crate::format::history;
 use crate::format::layout::wal_file;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::Owner;
+use crate::recovery::goes_on_beside;
 use crate::site::Site;
 use crate::units::{Instant, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::wal::{Place, WalFault, find, read_stamp};
@@ -49,8 +50,6 @@ pub struct Released {
 
 /// In the middle of the `archive_command` that is written here.
 const PUSH: &str = " wal push %p --policy ";
-/// How long a server may go on after another one took its place, until somebody stops it.
-const TAKEOVER_SECONDS: i64 = 60;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
@@ -177,7 +176,7 @@ impl<'r> Running<'r> {
             let mut later = None;
             store.list_each(&found.repository.timeline_prefix(cluster, left.timeline), &mut |meta| {
                 let is_later = wal_file(&meta.key).is_some_and(|(file, ..)| matches!(file, WalFile::Segment(segment) if segment > fork));
-                if is_later && meta.modified.duration_since(promoted).as_secs() > TAKEOVER_SECONDS {
+                if is_later && goes_on_beside(promoted, meta.modified) {
                     later = Some(meta.modified);
                     return ControlFlow::Break(());
                 }

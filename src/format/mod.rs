@@ -8,6 +8,7 @@ pub mod history;
 pub mod index;
 pub mod label;
 pub mod layout;
+pub mod lease;
 pub mod manifest;
 pub mod page;
 pub mod runs;

@@ -29,4 +29,4 @@ pub use measured::{HowMeasured, Measured, Measurement};
 pub use observed::Observed;
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};
 pub use size::Size;
-pub use wal::{Fork, WalRange};
+pub use wal::{Fork, WalRange, gaps, settled};

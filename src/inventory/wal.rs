@@ -51,3 +51,48 @@ pub struct Fork {
     #[schemars(example = &"2026-11-21T08:10:00Z")]
     pub at_time: Option<Instant>,
 }
+
+/// Where a stretch of a timeline ends and a later one begins. Stretches that touch have nothing between them.
+pub fn gaps<'r>(ranges: impl IntoIterator<Item = &'r WalRange>) -> Vec<(&'r WalRange, &'r WalRange)> {
+    let mut ranges: Vec<&WalRange> = ranges.into_iter().collect();
+    ranges.sort_by_key(|range| (range.system_identifier, range.timeline, range.from_lsn));
+    let line = |range: &WalRange| (range.system_identifier, range.timeline);
+    let pairs = ranges.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.filter(|(before, after)| line(before) == line(after) && before.to_lsn < after.from_lsn).collect()
+}
+
+/// What a second look says of what the first one saw. Segments are shipped side by side, so beside a busy archiver one of them is often there
+/// before the one in front of it: what the first look missed is there now, or it is a gap. What has come since is left out: it
+/// may have such holes of its own.
+pub fn settled(first: &[WalRange], second: Vec<WalRange>) -> Vec<WalRange> {
+    let ended = |range: &WalRange| {
+        let same = first.iter().filter(|old| (old.system_identifier, old.timeline) == (range.system_identifier, range.timeline));
+        same.map(|old| old.to_lsn).max()
+    };
+    second.into_iter().filter(|range| ended(range).is_some_and(|end| range.from_lsn < end)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(timeline: u32, from: u64, to: u64) -> WalRange {
+        let timeline = timeline.to_string().parse().expect("a timeline");
+        let at = Instant::UNIX_EPOCH;
+        WalRange { system_identifier: None, timeline, from_lsn: Lsn(from), to_lsn: Lsn(to), from_time: at, to_time: at }
+    }
+
+    #[test]
+    fn a_gap_is_one_that_stays() {
+        let first = [range(1, 0, 30), range(1, 30, 35), range(2, 30, 50), range(2, 60, 70)];
+        assert_eq!(gaps(&first), [(&first[2], &first[3])]);
+        // It was on its way, and there is a new hole behind what was seen.
+        let second = vec![range(1, 0, 30), range(1, 30, 35), range(2, 30, 90), range(2, 100, 110), range(3, 90, 95)];
+        let now = settled(&first, second);
+        assert_eq!(now, [range(1, 0, 30), range(1, 30, 35), range(2, 30, 90)]);
+        assert!(gaps(&now).is_empty());
+        // It stays.
+        let now = settled(&first, vec![range(2, 30, 50), range(2, 60, 80)]);
+        assert_eq!(gaps(&now).len(), 1);
+    }
+}

@@ -17,11 +17,16 @@ use std::collections::BTreeMap;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
-use crate::inventory::{Observed, Size, StoreInventory};
+use crate::inventory::{Observed, Size, StoreInventory, gaps, settled};
 use crate::site::{PassedOver, Site, SiteFault};
 use crate::store::Store;
 use crate::units::{Instant, Key};
 use crate::world::parallel;
+
+/// To a log whose newest segment is older nothing is on its way.
+const GROWS_SECONDS: i64 = 300;
+/// How long a segment may still be on its way after one that follows it.
+const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What was seen in one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +122,20 @@ pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Resu
         doubts: wal.doubts,
         newer: read.newer,
     })
+}
+
+/// The same for those who judge the log by it: a gap in it is one that stayed.
+pub fn look_settled(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
+    let mut seen = look_into(store, repository.clone(), eyes)?;
+    let newest = seen.inventory.wal.iter().map(|range| range.to_time).max();
+    let grows = newest.is_some_and(|newest| eyes.now.duration_since(newest).as_secs() < GROWS_SECONDS);
+    if grows && !gaps(&seen.inventory.wal).is_empty() {
+        std::thread::sleep(SETTLES_WITHIN);
+        let sizes = seen.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
+        let later = wal::look(store, &repository, &sizes, eyes)?;
+        seen.inventory.wal = settled(&seen.inventory.wal, later.ranges);
+    }
+    Ok(seen)
 }
 
 impl Seen {

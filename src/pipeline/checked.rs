@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{PipelineFault, ReadObject};
 use crate::format::codec::Codec;
+use crate::format::descriptor::hex;
 use crate::format::seal::{Identities, Unsealer};
 use crate::store::Store;
 use crate::units::Key;
@@ -67,7 +68,7 @@ impl Checked {
     fn check(&self) -> io::Result<()> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(digest) = seen.digest.take() else { return Ok(()) };
-        let found: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = hex(digest.finish().as_ref());
         if seen.size == self.size && found == self.sha256 {
             return Ok(());
         }

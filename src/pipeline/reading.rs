@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::PipelineFault;
 use crate::format::codec::Codec;
+use crate::format::descriptor::hex;
 use crate::format::seal::{BadHeader, Identities, MAX_HEADER, Opened, SealError, Unsealer};
 use crate::store::{Reader, Store};
 use crate::units::Key;
@@ -49,7 +50,7 @@ pub fn hash_object(store: &Store, key: &Key, size: u64, each: &mut dyn FnMut(usi
             return Err(PipelineFault::Interrupted);
         }
     }
-    Ok(digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(digest.finish().as_ref()))
 }
 
 /// An object of which parts are read, each alone.

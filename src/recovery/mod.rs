@@ -19,6 +19,6 @@ mod tests;
 
 pub use base::{BaseReason, Skipped, Why};
 pub use missing::Missing;
-pub use path::{Path, WalStretch, find_path};
+pub use path::{Path, WalStretch, find_path, goes_on_beside};
 pub use reach::{Forward, Gap, Point, Reach, Until, Window, forward, reach_back};
 pub use target::{Aim, Target};

@@ -67,6 +67,11 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
 /// How long a server may go on after another one took its place, until somebody stops it.
 const TAKEOVER: SignedDuration = SignedDuration::from_secs(60);
 
+/// Whether a server that wrote at `written` went on beside the one that was promoted then.
+pub fn goes_on_beside(promoted: Instant, written: Instant) -> bool {
+    written.duration_since(promoted) > TAKEOVER
+}
+
 /// A promoted copy has a higher timeline than the server it was copied from, which may be the one that everybody works with. Whoever does not
 /// name a timeline would get the copy's, and lose what the other has written since.
 fn rivals(coverage: &Coverage, timeline: Timeline, history: &History, target: &Target) -> Option<Missing> {
@@ -78,7 +83,7 @@ fn rivals(coverage: &Coverage, timeline: Timeline, history: &History, target: &T
         _ => return None,
     }
     let began = coverage.began(timeline).or_else(|| fork?.1)?;
-    let others = coverage.ends().filter(|(other, end)| *other != timeline && end.duration_since(began) > TAKEOVER);
+    let others = coverage.ends().filter(|(other, end)| *other != timeline && goes_on_beside(began, *end));
     let (rival, rival_end) = others.max_by_key(|(_, end)| *end)?;
     Some(Missing::Rivals { timeline, rival, rival_end })
 }

@@ -136,11 +136,3 @@ fn sha256(ground: &Ground<'_>, key: &Key, size: u64) -> Result<String, PipelineF
         true
     })
 }
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

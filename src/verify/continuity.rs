@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use super::Wanted;
 use super::report::{FaultKind, Findings};
 use crate::format::layout::Repository;
-use crate::inventory::{Chains, WalRange};
+use crate::inventory::{Chains, WalRange, gaps};
 use crate::observe::{Listed, Seen};
 use crate::recovery::{Missing, forward};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
-/// Purely from what was seen, and seen again where something was missing.
+/// Purely from what was seen.
 pub(super) fn check(
     seen: &Seen,
-    later: Option<&Seen>,
     chosen: &[&Listed],
     kept_since: Option<Instant>,
     wanted: &Wanted,
@@ -32,32 +31,12 @@ pub(super) fn check(
         }
     }
     if wanted.backups.is_empty() && wanted.jobs.is_empty() {
-        gaps(seen, later, kept_since, repository, found);
+        check_gaps(seen, kept_since, repository, found);
     }
 }
 
-/// Where a stretch of a timeline ends and a later one begins.
-fn between(seen: &Seen) -> Vec<(&WalRange, &WalRange)> {
-    let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
-    ranges.sort_by_key(|range| (range.system_identifier, range.timeline, range.from_lsn));
-    let line = |range: &WalRange| (range.system_identifier, range.timeline);
-    let pairs = ranges.windows(2).map(|pair| (pair[0], pair[1]));
-    pairs.filter(|(before, after)| line(before) == line(after) && before.to_lsn < after.from_lsn).collect()
-}
-
-pub(super) fn has_gaps(seen: &Seen) -> bool {
-    !between(seen).is_empty()
-}
-
-/// Whether another look showed the same.
-fn stayed(gap: &WalRange, later: Option<&Seen>) -> bool {
-    let same =
-        |before: &WalRange| (before.system_identifier, before.timeline, before.to_lsn) == (gap.system_identifier, gap.timeline, gap.to_lsn);
-    later.is_none_or(|later| between(later).iter().any(|(before, _)| same(before)))
-}
-
 /// Between two stretches of one timeline, and between a timeline's fork and its beginning.
-fn gaps(seen: &Seen, later: Option<&Seen>, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
+fn check_gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
     let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
     ranges.sort_by_key(|range| range.from_lsn);
     let gap = |after: &WalRange, timeline: Timeline, from: Lsn| {
@@ -69,7 +48,7 @@ fn gaps(seen: &Seen, later: Option<&Seen>, kept_since: Option<Instant>, reposito
             _ => found.fault(FaultKind::Missing, folder, &what, None),
         }
     };
-    for (before, after) in between(seen).into_iter().filter(|(before, _)| stayed(before, later)) {
+    for (before, after) in gaps(&seen.inventory.wal) {
         gap(after, after.timeline, before.to_lsn);
     }
     for fork in &seen.inventory.forks {

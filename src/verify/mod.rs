@@ -28,11 +28,6 @@ use crate::units::{BackupId, Instant, Name, SegmentSize};
 use backup::Work;
 use report::Findings;
 
-/// To a log whose newest segment is older nothing is on its way.
-const GROWS_SECONDS: i64 = 300;
-/// After so long a log with a gap is looked at again.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
-
 /// What is to be proved.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
@@ -100,25 +95,15 @@ pub fn verify(
     let policy = site.policy.name.as_str();
     about(store, &repository, policy, &found)?;
     let eyes = Eyes { policy, writers: &writers, identities, now };
-    let seen = observe::look_into(store, repository.clone(), &eyes)?.passing_over(passed_over);
+    let seen = observe::look_settled(store, repository.clone(), &eyes)?.passing_over(passed_over);
     let chosen = chosen(&seen, wanted)?;
     let sizes = seen.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
     let ground = Ground { store, repository: &repository, policy, writers: &writers, identities, wanted, sizes, found: &found, progress };
     ground.run(&seen, &chosen)?;
-    let later = look_again(store, &seen, &eyes)?;
     let kept_since = site.policy.wal.as_ref().map(|wal| wal.keep.before(now, site.policy.zone.time_zone()));
-    continuity::check(&seen, later.as_ref(), &chosen, kept_since, wanted, &repository, &found);
+    continuity::check(&seen, &chosen, kept_since, wanted, &repository, &found);
     ground.unchecked(&seen);
     Ok(found.report(chosen.iter().map(|listed| listed.id.clone()).collect(), String::new()))
-}
-
-/// Segments are shipped side by side: what lies between two others may have been on its way. A gap is one that stays.
-fn look_again(store: &Store, seen: &Seen, eyes: &Eyes<'_>) -> Result<Option<Seen>, SiteFault> {
-    let newest = seen.inventory.wal.iter().map(|range| range.to_time).max();
-    let grows = newest.is_some_and(|newest| eyes.now.duration_since(newest).as_secs() < GROWS_SECONDS);
-    let Some(repository) = seen.repository.clone().filter(|_| grows && continuity::has_gaps(seen)) else { return Ok(None) };
-    std::thread::sleep(LOOK_AGAIN);
-    Ok(Some(observe::look_into(store, repository, eyes)?))
 }
 
 impl Ground<'_> {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::existing::{find, must_be_same, trusted_stamp};
-use super::ship::{Run, still_there};
+use super::ship::{Run, still_mounted};
 use super::{Place, WalFault, large};
 use crate::inventory::SystemIdentifier;
 use crate::store::{MAX_SINGLE_PUT, Put};
@@ -66,7 +66,7 @@ pub(super) fn pay(run: &Run, deadline: Instant) {
             // The policy does not want it there any more.
             None => Ok(()),
             Some(destination) => {
-                destination.place.clone().and_then(|place| copy(run, main, &place, file).and_then(|()| still_there(&place)))
+                destination.place.clone().and_then(|place| copy(run, main, &place, file).and_then(|()| still_mounted(&place)))
             }
         };
         match paid {

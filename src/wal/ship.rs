@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::cluster::Plain;
-use super::existing::{folder, must_be_same};
+use super::existing::{folder, must_be_same, still_there};
 use super::fault::WalFaultKind;
 use super::marker::{Identity, Seen, hash, now_ns};
 use super::packer::{FRAME, Packer, Scratch};
@@ -118,7 +118,7 @@ impl Run {
             (None, Some(object)) => self.put_new(place, object, known),
             (None, None) => large::put(self, place, plain, known),
         };
-        let done = done.and_then(|()| still_there(place));
+        let done = done.and_then(|()| still_mounted(place));
         if let Err(fault) = &done
             && fault.may_pass()
         {
@@ -185,12 +185,8 @@ impl Run {
 }
 
 /// A disk that was unmounted a moment ago leaves its mount point, and what was put there is not in the store. A bucket does not do that.
-pub(super) fn still_there(place: &Place) -> Result<(), WalFault> {
-    if !place.store.url().starts_with("file:") || place.store.head(&place.repository.about())?.is_some() {
-        return Ok(());
-    }
-    let message = format!("{} went away while it was written to", place.store.url());
-    Err(WalFault::new(WalFaultKind::Store, message, "Is its disk mounted?"))
+pub(super) fn still_mounted(place: &Place) -> Result<(), WalFault> {
+    if place.store.url().starts_with("file:") { still_there(&place.store, &place.repository) } else { Ok(()) }
 }
 
 fn list(place: &Place, cluster: SystemIdentifier, files: &[WalFile]) -> Result<BTreeMap<WalFile, (Key, u64)>, WalFault> {

@@ -12,7 +12,7 @@ use crate::cli::here::Here;
 use crate::cli::repository::{Format, ago, span};
 use crate::cli::terminal::{Colour, print, tame};
 use crate::cli::validate::json;
-use crate::inventory::{Fork, SystemIdentifier, WalRange};
+use crate::inventory::{Fork, SystemIdentifier, WalRange, gaps};
 use crate::observe::{Rejected, WalSeen, look_at_log};
 use crate::plan::words::counted;
 use crate::site::{Site, SiteFault};
@@ -220,17 +220,15 @@ fn timeline(seen: &WalSeen, ranges: &[&WalRange]) -> TimelineRecord {
     let size = first.system_identifier.and_then(|cluster| seen.sizes.get(&cluster).copied());
     let at = |lsn: Lsn| size.map(|size| Segment::of(first.timeline, lsn, size));
     let before = |lsn: Lsn| size.map(|size| Segment::before(first.timeline, lsn, size));
-    let gap = |pair: &[&WalRange]| GapRecord {
-        from_lsn: pair[0].to_lsn,
-        to_lsn: pair[1].from_lsn,
-        first_segment: at(pair[0].to_lsn).map(|segment| segment.to_string()),
-        last_segment: before(pair[1].from_lsn).map(|segment| segment.to_string()),
-        segments: size.map(|size| pair[1].from_lsn.0.saturating_sub(pair[0].to_lsn.0).div_ceil(size.bytes())),
+    let gaps = gaps(ranges.iter().copied());
+    let record = |(a, b): &(&WalRange, &WalRange)| GapRecord {
+        from_lsn: a.to_lsn,
+        to_lsn: b.from_lsn,
+        first_segment: at(a.to_lsn).map(|segment| segment.to_string()),
+        last_segment: before(b.from_lsn).map(|segment| segment.to_string()),
+        segments: size.map(|size| b.from_lsn.0.saturating_sub(a.to_lsn.0).div_ceil(size.bytes())),
     };
-    // Ranges may touch: what a fork shares with its parent is one of its own.
-    let is_broken = |pair: &&[&WalRange]| pair[0].to_lsn < pair[1].from_lsn;
-    let broken = ranges.windows(2).filter(is_broken);
-    let unbroken = broken.clone().next_back().map_or(first, |pair| pair[1]);
+    let unbroken = gaps.last().map_or(first, |(_, after)| after);
     TimelineRecord {
         system_identifier: first.system_identifier,
         timeline: first.timeline,
@@ -240,7 +238,7 @@ fn timeline(seen: &WalSeen, ranges: &[&WalRange]) -> TimelineRecord {
         to_time: last.to_time,
         oldest_segment: at(first.from_lsn).map(|segment| segment.to_string()),
         newest_segment: before(last.to_lsn).map(|segment| segment.to_string()),
-        gaps: broken.map(gap).collect(),
+        gaps: gaps.iter().map(record).collect(),
     }
 }
 

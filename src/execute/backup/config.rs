@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::codec::Compressor;
-use crate::format::descriptor::{Object, ObjectKind};
+use crate::format::descriptor::{Object, ObjectKind, hex};
 use crate::format::tarball::{self, Owner, What};
 use crate::pipeline::backup::Job;
 use crate::pipeline::{ObjectWriter, PipelineFault};
@@ -62,7 +62,7 @@ pub(super) fn put(job: &Job<'_>, paths: &[PathBuf], remarks: &mut Vec<String>) -
         writer.write(&frame)?;
     }
     let written = writer.finish()?;
-    let sha256 = written.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&written.sha256);
     let object = Object { name, is: ObjectKind::Config, size: written.size, sha256, plain_size: tar.len() as u64 };
     Ok(Some((object, taken)))
 }

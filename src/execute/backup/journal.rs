@@ -81,7 +81,9 @@ impl Journal {
 
     /// Nothing may be added to this backup any more.
     pub(super) fn end(&self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).set_len(0)
+        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the descriptor is put, also if the machine ends.
+        file.set_len(0).and_then(|()| file.sync_all())
     }
 
     /// What was noted of this run.

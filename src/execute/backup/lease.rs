@@ -8,32 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::BackupFault;
 use crate::format::layout::{Repository, descriptor_id};
+use crate::format::lease::{self, Lease as Content, STALE_SECONDS, is_stale};
 use crate::store::{Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
 use crate::world::host;
 
 /// Renewed so often.
 const RENEW: Duration = Duration::from_secs(30);
-/// A lease that was not renewed for so long is nobody's.
-const STALE_SECONDS: i64 = 15 * 60;
 /// Objects without a lease and without a descriptor are leftovers after so long.
 const ORPHAN_SECONDS: i64 = 3600;
-const LIMIT: usize = 64 << 10;
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Content {
-    backup: BackupId,
-    job: Name,
-    host: String,
-    started: Instant,
-    /// Of the machine, since it was started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    boot: Option<String>,
-}
 
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -55,7 +41,7 @@ impl Lease {
         force: bool,
     ) -> Result<Lease, BackupFault> {
         let content = Content { backup: backup.clone(), job: job.clone(), host: on.to_owned(), started, boot: host::boot() };
-        let json = Bytes::from(serde_json::to_vec_pretty(&content).expect("texts"));
+        let json = Bytes::from(content.to_json());
         let mut lease = Lease { store: store.clone(), key: repository.backup_lease(backup), json, renewer: None };
         lease.store.replace(&lease.key, lease.json.clone())?;
         if !force && let Some((other, at)) = lease.other(repository)? {
@@ -103,9 +89,9 @@ impl Lease {
             if meta.key == self.key || is_stale(meta.modified, now) {
                 continue;
             }
-            match self.store.get(&meta.key, LIMIT) {
+            match self.store.get(&meta.key, lease::MAX_BYTES) {
                 Ok(json) => {
-                    if let Ok(content) = serde_json::from_slice(&json) {
+                    if let Some(content) = Content::read(&json) {
                         return Ok(Some((content, meta.modified)));
                     }
                 }
@@ -133,11 +119,6 @@ fn seconds(from: Instant, to: Instant) -> i64 {
     to.duration_since(from).as_secs()
 }
 
-/// Also when it is of a time that is still to come: the store's clock was set back since.
-fn is_stale(renewed: Instant, now: Instant) -> bool {
-    seconds(renewed, now).abs() > STALE_SECONDS
-}
-
 fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFault> {
     let all = store.list(&repository.prefix("leases"))?;
     Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
@@ -148,7 +129,7 @@ fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFau
 pub(super) fn is_alive_elsewhere(store: &Store, repository: &Repository, backup: &BackupId, probe: &BackupId) -> Result<bool, BackupFault> {
     let key = repository.backup_lease(backup);
     let Some(meta) = store.head(&key)? else { return Ok(false) };
-    let content: Option<Content> = store.get(&key, LIMIT).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let content: Option<Content> = store.get(&key, lease::MAX_BYTES).ok().and_then(|json| Content::read(&json));
     if content.is_some_and(|content| content.boot.is_some() && content.boot == host::boot()) {
         return Ok(false);
     }

@@ -107,9 +107,6 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     if plan.directory.standing == Standing::Empty {
         // It may have been there, as somebody else made it.
         ground.give(root)?;
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(root, private)
-            .map_err(|error| PipelineFault::file(format!("`{}` cannot be closed to others", root.display()), error))?;
     }
     let failed = |error: std::io::Error| PipelineFault::file(format!("`{}` cannot be written", root.join(MARKER).display()), error);
     let marker = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(root.join(MARKER)).map_err(failed)?;

@@ -37,9 +37,6 @@ pub struct Chosen {
     pub rejected: Vec<Rejected>,
 }
 
-/// After so long a log with a gap is looked at again.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
-
 /// The stores that could have it, those of the log first: only there recovery to any moment is possible.
 pub fn candidates(policy: &Policy, request: &Request) -> Vec<Name> {
     if let Some(store) = &request.store {
@@ -85,14 +82,7 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
         let message = format!("{} has nothing of the policy `{}`", store.url(), eyes.policy);
         return Err(RestoreFault::new(message, "Check that this is the place where its backups are."));
     };
-    let look = || Ok::<_, RestoreFault>(observe::look_into(&store, repository.clone(), eyes)?);
-    let mut seen = look()?;
-    // Segments are shipped side by side: what lies between two others may be on its way, and a gap is one that stays.
-    if matches!(find(&narrowed(&seen.inventory, request)?, request), Err(Missing::Wal { .. })) {
-        std::thread::sleep(LOOK_AGAIN);
-        seen = look()?;
-    }
-    let seen = seen.passing_over(passed_over);
+    let seen = observe::look_settled(&store, repository.clone(), eyes)?.passing_over(passed_over);
     let inventory = narrowed(&seen.inventory, request)?;
     let path = find(&inventory, request).map_err(|missing| explain(&missing, request, &seen, eyes.now))?;
     if path.chain.len() > 1 {

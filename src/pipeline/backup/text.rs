@@ -2,7 +2,7 @@
 
 use super::super::{Lock, ObjectWriter, PipelineFault};
 use crate::format::codec::{Codec, Compressor};
-use crate::format::descriptor::{Object, ObjectKind};
+use crate::format::descriptor::{Object, ObjectKind, hex};
 use crate::store::Store;
 use crate::units::Key;
 
@@ -47,6 +47,5 @@ impl TextWriter {
 
 /// What a descriptor says of an object that was put.
 pub(super) fn object(name: String, is: ObjectKind, written: &super::super::Written, plain_size: u64) -> Object {
-    let sha256 = written.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    Object { name, is, size: written.size, sha256, plain_size }
+    Object { name, is, size: written.size, sha256: hex(&written.sha256), plain_size }
 }

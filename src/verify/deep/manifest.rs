@@ -7,11 +7,12 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 
 use super::{Deep, fingerprint, invalid};
+use crate::format::descriptor::hex;
 use crate::format::descriptor::{Object, ObjectKind};
 use crate::pipeline::{PipelineFault, open_object};
 use crate::units::Key;
 use crate::verify::Ground;
-use crate::verify::backup::{hex, unread};
+use crate::verify::backup::unread;
 use crate::verify::report::FaultKind;
 
 /// A line names one file, whose path has at most 4,096 bytes.
