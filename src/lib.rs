@@ -1,6 +1,7 @@
 //! Seawall proves that a PostgreSQL/TimescaleDB database can be recovered, from a policy file that people review.
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod cli;
 pub mod diff;
 pub mod execute;

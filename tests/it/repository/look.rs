@@ -5,6 +5,7 @@ use std::time::Instant as Stopwatch;
 
 use seawall::format::descriptor::Descriptor;
 use seawall::format::layout::signature_of;
+use seawall::format::lease::Lease;
 use seawall::format::signature::SigningKey;
 use seawall::inventory::{BackupState, Inventory, Observed};
 use seawall::observe;
@@ -116,8 +117,14 @@ fn leftovers_run_or_have_failed() {
         fixture.store.put_new(&fixture.repository.data(&id, "part-00001.tar.zst.age"), bytes::Bytes::from_static(b"some")).expect("put");
     }
     let live: BackupId = "20261121T020000Z-live".parse().expect("an id");
-    let lease = br#"{"job":"nightly","kind":"full","started":"2026-11-21T02:00:00Z","host":"db-1"}"#;
-    fixture.store.replace(&fixture.repository.backup_lease(&live), bytes::Bytes::from_static(lease)).expect("put");
+    let lease = Lease {
+        backup: live.clone(),
+        job: "nightly".parse().expect("a name"),
+        host: "db-1".into(),
+        started: moment("2026-11-21T02:00:00Z"),
+        boot: None,
+    };
+    fixture.store.replace(&fixture.repository.backup_lease(&live), lease.to_json().into()).expect("put");
     let now = seawall::world::clock::now();
     let seen = observe::look(&fixture.site(), &fixture.store, now).expect("seen");
     let states: Vec<_> = seen.inventory.backups.iter().map(|backup| (backup.job.as_str(), backup.state)).collect();
