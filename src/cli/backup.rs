@@ -78,7 +78,7 @@ impl Backup {
         let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force, anew: self.anew };
-        let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checkpoint));
+        let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checking));
         let taken = watched(&progress, &stage, || {
             let tell = |now: Stage| *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
             backup::take(&site, &self.job, &wishes, Onlooker { progress: &progress, stage: &tell, stop: &ending.asked })
@@ -142,6 +142,7 @@ fn watched<T: Send>(progress: &Progress, stage: &Mutex<Stage>, work: impl FnOnce
 
 fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
     match stage {
+        Stage::Checking => "looking at the server and the store".to_owned(),
         Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
         Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
         Stage::ReadingBack => "copied; reading it back from the store".to_owned(),

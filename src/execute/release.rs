@@ -69,7 +69,7 @@ pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) ->
     let (still_quiet, restarted) = server.wake(say)?;
     if let Some(hook) = site.policy.file.hooks.as_ref().and_then(|hooks| hooks.after_restore.as_ref()).filter(|_| still_quiet.is_empty()) {
         let about = [("POLICY", site.policy.name.to_string()), ("DIRECTORY", release.directory.display().to_string())];
-        super::restore::run_hook("after_restore", hook, &about)?;
+        super::hook::run("hooks.after_restore", hook, &about, None)?;
         say("the hook `hooks.after_restore` ran");
     }
     Ok(Released { format_version: 1, timeline, still_quiet, restarted })

@@ -24,6 +24,22 @@ pub enum Due {
         /// The next firing.
         at: Instant,
     },
+    /// Its last firing has a run that broke off; it is tried again.
+    Again {
+        /// The firing.
+        since: Instant,
+        /// When it is tried again.
+        at: Instant,
+    },
+    /// Its last firing has no run, and its window is closed.
+    Closed {
+        /// The firing that was missed.
+        since: Instant,
+        /// The window.
+        window: Name,
+        /// When it opens.
+        opens: Option<Instant>,
+    },
     /// It runs when somebody asks.
     OnDemand,
     /// It is not known when it last ran.
@@ -38,6 +54,13 @@ impl fmt::Display for Due {
         match self {
             Due::Now { since } => write!(f, "due since {}", super::make::minute(*since)),
             Due::Later { at } => write!(f, "next at {}", super::make::minute(*at)),
+            Due::Again { since, at } => {
+                write!(f, "owed since {}, tried again at {}", super::make::minute(*since), super::make::minute(*at))
+            }
+            Due::Closed { since, window, opens } => {
+                write!(f, "owed since {}, the window `{window}` is closed", super::make::minute(*since))?;
+                opens.map_or(Ok(()), |opens| write!(f, " until {}", super::make::minute(opens)))
+            }
             Due::OnDemand => f.write_str("on demand"),
             Due::Unknown { reason } => write!(f, "unknown: {reason}"),
         }

@@ -19,8 +19,6 @@ const CALENDAR_SPAN: Duration = Duration::from_days(7);
 const LISTED_RUNS: usize = 8;
 /// How many next runs each job names.
 const NEXT_RUNS: usize = 3;
-/// What this version can carry out: it plans.
-const RUNS_IN_THIS_VERSION: bool = false;
 
 /// Works out what a policy does from `now` on. `until` asks for a look at what will exist then.
 pub fn make(
@@ -132,7 +130,7 @@ fn jobs(
             longest_gap: backup.schedule.as_ref().map(&mut gap),
             next: next(backup.schedule.as_ref(), now),
             due: due::of_backup(policy, name, backup, observed, now),
-            runs_in_this_version: RUNS_IN_THIS_VERSION,
+            runs_in_this_version: backup.method.runs_in_this_version(),
             steps: steps::of_backup(policy, name, backup),
         });
     }
@@ -150,7 +148,7 @@ fn jobs(
             longest_gap: Some(gap(&job.schedule)),
             next: next(Some(&job.schedule), now),
             due: Due::Unknown { reason: "an inventory does not hold its past runs".into() },
-            runs_in_this_version: RUNS_IN_THIS_VERSION,
+            runs_in_this_version: matches!(job.kind, TimedKind::Verify | TimedKind::Duty),
             steps: steps_of(policy, job),
         });
     }
@@ -164,7 +162,7 @@ fn jobs(
             longest_gap: None,
             next: Vec::new(),
             due: Due::OnDemand,
-            runs_in_this_version: RUNS_IN_THIS_VERSION,
+            runs_in_this_version: false,
             steps: steps::of_drill(policy, drill),
         });
     }
@@ -190,7 +188,7 @@ fn expire(policy: &Policy, expired: &[(Name, Vec<BackupId>)], now: Instant) -> J
         longest_gap: None,
         next: next(schedule, now),
         due,
-        runs_in_this_version: RUNS_IN_THIS_VERSION,
+        runs_in_this_version: true,
         steps: steps::of_expire(policy, expired),
     }
 }

@@ -10,6 +10,7 @@ mod forecast;
 mod lint;
 mod make;
 pub mod markdown;
+mod owed;
 mod promises;
 mod step;
 mod steps;
@@ -21,12 +22,13 @@ pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
 pub use lint::{LintFault, lint};
 pub use make::{make, minute};
+pub use owed::{LastRun, Past, RunEnd, owed, rank};
 pub use step::{Action, Precondition, Step};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::policy::model::TimedKind;
+use crate::policy::model::{Policy, TimedKind, Verify};
 use crate::policy::path::PolicyPath;
 use crate::units::{Duration, Instant, Name};
 
@@ -93,6 +95,21 @@ pub struct Job {
     pub runs_in_this_version: bool,
     /// What it does, in order.
     pub steps: Vec<Step>,
+}
+
+/// The steps of a backup job; none where the policy has no such job.
+pub fn steps_of_backup(policy: &Policy, name: &Name) -> Vec<Step> {
+    policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup)).unwrap_or_default()
+}
+
+/// The steps of a job that looks.
+pub fn steps_of_verify(policy: &Policy, job: &Verify) -> Vec<Step> {
+    steps::of_verify(policy, job)
+}
+
+/// The steps of a duty; none where the policy has no such duty.
+pub fn steps_of_duty(policy: &Policy, name: &Name) -> Vec<Step> {
+    policy.duties.get(name).map(|duty| steps::of_duty(&PolicyPath::from(["duties", name.as_str()]), &duty.who)).unwrap_or_default()
 }
 
 impl Plan {

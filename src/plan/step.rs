@@ -171,6 +171,17 @@ impl fmt::Display for Precondition {
     }
 }
 
+impl Action {
+    /// Its name in a plan's JSON.
+    pub fn word(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(word)) => word,
+            Ok(serde_json::Value::Object(fields)) => fields.into_iter().next().map(|(word, _)| word).unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+}
+
 impl Step {
     pub fn new(action: Action, reason: impl Into<String>, needs: Vec<Precondition>) -> Self {
         Step { says: action.to_string(), action, reason: reason.into(), needs }

@@ -11,26 +11,22 @@ use crate::units::{Bytes, Duration, Name};
 pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
     let mut steps = Vec::new();
     let written = policy.file.backups.get(name);
-    let mut first = vec![Precondition::NoOtherRun { job: format!("`backups.{name}`") }];
-    first.extend(backup.window.iter().map(|window| Precondition::WindowOpen { window: window.clone() }));
+    let window: Vec<Precondition> = backup.window.iter().map(|window| Precondition::WindowOpen { window: window.clone() }).collect();
+    refreshes(policy, name, &mut steps);
+    if let Some(before) = written.and_then(|written| written.before.as_ref()) {
+        steps.push(hook(before, format!("`backups.{name}.before` says so; the backup does not start if it fails")));
+    }
     if let Some(store) = &backup.store {
-        let mut needs = first.clone();
-        needs.push(Precondition::StoreAnswers { store: store.clone() });
         let at_least =
             backup.size.or(policy.objectives.assume.cluster_size).filter(|_| backup.method.is_physical() || backup.size.is_some());
         steps.push(Step::new(
             Action::CheckRoom { store: store.clone(), at_least: at_least.map(compressed) },
             "a backup that runs out of room is none",
-            needs,
+            vec![Precondition::StoreAnswers { store: store.clone() }],
         ));
-        // The lock stays taken; a window may close meanwhile.
-        first.retain(|need| !matches!(need, Precondition::NoOtherRun { .. }));
     }
-    refreshes(policy, name, &mut steps);
-    if let Some(before) = written.and_then(|written| written.before.as_ref()) {
-        steps.push(hook(before, format!("`backups.{name}.before` says so; the backup does not start if it fails")));
-    }
-    read(policy, backup, first, &mut steps);
+    // A window may have closed while the steps before were done.
+    read(policy, backup, window.clone(), &mut steps);
     if let Some(store) = &backup.store {
         steps.push(Step::new(
             Action::ReadBack { store: store.clone(), contents: backup.read_back == file::ReadBack::Contents },
@@ -52,6 +48,12 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
     }
     if let Some(after) = written.and_then(|written| written.after.as_ref()) {
         steps.push(hook(after, format!("`backups.{name}.after` says so, whatever the outcome")));
+    }
+    if let Some(first) = steps.first_mut() {
+        let mut needs = vec![Precondition::NoOtherRun { job: format!("`backups.{name}`") }];
+        needs.extend(window);
+        needs.extend(first.needs.drain(..).filter(|need| !matches!(need, Precondition::WindowOpen { .. })));
+        first.needs = needs;
     }
     steps
 }

@@ -231,6 +231,10 @@ impl Method {
             Method::Engine(_) => "engine",
         }
     }
+    /// What it takes: this version does, or only plans.
+    pub fn runs_in_this_version(&self) -> bool {
+        matches!(self, Method::Physical(_))
+    }
     /// Seawall itself writes its backups into a store.
     pub fn is_stored(&self) -> bool {
         !matches!(self, Method::Provider(_) | Method::Engine(_))

@@ -5,6 +5,7 @@ mod connection;
 mod keys;
 mod memory;
 mod places;
+mod record;
 mod repository;
 
 use std::path::{Path, PathBuf};

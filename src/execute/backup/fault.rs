@@ -19,6 +19,9 @@ pub enum BackupFault {
     /// The store did not say whether it has the descriptor.
     #[error("it is not known whether the backup {backup} was committed: {fault}")]
     Unknown { backup: String, fault: store::Fault },
+    /// Somebody else is at it; lower case, no full stop.
+    #[error("{message}")]
+    Busy { message: String, hint: String },
     #[error("it was interrupted")]
     Interrupted,
 }
@@ -44,12 +47,23 @@ impl BackupFault {
         BackupFault::Refused { message: message.into(), hint: hint.into() }
     }
 
+    /// The same may go well a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            BackupFault::Site(fault) => fault.transient,
+            BackupFault::Postgres(fault) => fault.is_transient(),
+            BackupFault::Pipeline(fault) => fault.is_transient(),
+            BackupFault::Refused { .. } => false,
+            BackupFault::Unknown { .. } | BackupFault::Busy { .. } | BackupFault::Interrupted => true,
+        }
+    }
+
     pub fn hint(&self) -> &str {
         match self {
             BackupFault::Site(fault) => &fault.hint,
             BackupFault::Postgres(fault) => &fault.hint,
             BackupFault::Pipeline(fault) => fault.hint(),
-            BackupFault::Refused { hint, .. } => hint,
+            BackupFault::Refused { hint, .. } | BackupFault::Busy { hint, .. } => hint,
             BackupFault::Unknown { .. } => {
                 "When the store answers again, `seawall list` tells; what is not committed is removed by a later backup."
             }

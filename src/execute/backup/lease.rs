@@ -54,7 +54,7 @@ impl Lease {
                 "It was last heard of at {at}; when it is dead, wait {} minutes, or say `--force`: two at once do no harm.",
                 STALE_SECONDS / 60
             );
-            return Err(BackupFault::refused(message, hint));
+            return Err(BackupFault::Busy { message, hint });
         }
         lease.keep_alive()?;
         Ok(lease)

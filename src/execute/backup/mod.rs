@@ -65,6 +65,8 @@ pub struct Taken {
 /// What a backup is doing, for those who watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Is everything there that it needs: keys, the server, the store, room?
+    Checking,
     /// The server writes a checkpoint.
     Checkpoint,
     Copying,
@@ -92,6 +94,7 @@ impl std::fmt::Debug for Onlooker<'_> {
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
 pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
     let (started, began) = (clock::now(), Stopwatch::now());
+    (onlooker.stage)(Stage::Checking);
     let order = Order::of(site, job)?;
     let keys = site.host_keys()?;
     site.must_be_writer(&keys)?;

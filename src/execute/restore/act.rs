@@ -12,7 +12,7 @@ use super::pin::Pin;
 use super::plan::RestorePlan;
 use super::report::{Phases, Report};
 use super::tablespaces::Mark;
-use super::{RestoreFault, config, hooks, own_config, settings, tablespaces};
+use super::{RestoreFault, config, own_config, settings, tablespaces};
 use crate::format::descriptor::ObjectKind;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
@@ -97,7 +97,7 @@ pub fn hook(site: &Site<'_>, plan: &RestorePlan, name: &str) -> Result<(), Resto
         ("STORE", plan.chosen.store_name.to_string()),
         ("TARGET", plan.request.target.to_string()),
     ];
-    hooks::run(name, hook, &about)
+    Ok(crate::execute::hook::run(&format!("hooks.{name}"), hook, &about, None)?)
 }
 
 /// The directory, and a mark in it that says what is going on and keeps a second restore out.

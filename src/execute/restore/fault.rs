@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use crate::execute::hook::HookFault;
 use crate::pipeline::PipelineFault;
 use crate::site::SiteFault;
 use crate::store;
@@ -16,6 +17,12 @@ pub struct RestoreFault {
 impl RestoreFault {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         RestoreFault { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl From<HookFault> for RestoreFault {
+    fn from(fault: HookFault) -> Self {
+        RestoreFault::new(fault.to_string(), fault.hint())
     }
 }
 

@@ -1,0 +1,154 @@
+//! A backup with all that belongs to it: the policy's programs, what is refreshed before, and the steps on record.
+
+use std::sync::atomic::Ordering;
+
+use super::record::Record;
+use super::steps::Steps;
+use super::{Ended, Ground, Made};
+use crate::catalog::StepOutcome;
+use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes};
+use crate::execute::hook::{self, HookFault};
+use crate::format::descriptor::hex;
+use crate::plan::{Action, steps_of_backup};
+use crate::policy::file;
+use crate::postgres::Connection;
+use crate::units::{Duration, Name};
+
+pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    let planned = steps_of_backup(ground.site.policy, name);
+    let steps = Steps::new(&planned, record);
+    let mut remarks = Vec::new();
+    let hooks = ground.site.policy.file.backups.get(name);
+    let before = hooks.and_then(|written| written.before.as_ref());
+    let after = hooks.and_then(|written| written.after.as_ref());
+    let (end, made) = match go(ground, name, wishes, &steps, before, &mut remarks) {
+        Ok(taken) => {
+            steps.end(StepOutcome::Succeeded, None);
+            for copy in ground.site.policy.backups.get(name).into_iter().flat_map(|backup| &backup.copies) {
+                remarks.push(format!("it is not copied to `{}`: this version of seawall cannot do that yet", copy.store));
+            }
+            (Ended::Succeeded, made(&taken))
+        }
+        Err(end) => {
+            match &end {
+                Ended::Failed { message, .. } | Ended::Busy { message, .. } => steps.end(StepOutcome::Failed, Some(message)),
+                Ended::Stopped => steps.end(StepOutcome::Stopped, None),
+                Ended::Succeeded | Ended::Elsewhere { .. } => steps.end(StepOutcome::Succeeded, None),
+            }
+            (end, Made::default())
+        }
+    };
+    // Whatever the outcome: it undoes what the one before did.
+    if let Some(after) = after.filter(|_| !matches!(end, Ended::Busy { .. })) {
+        steps.enter(|action| matches!(action, Action::RunHook { .. }));
+        let outcome = match &end {
+            Ended::Succeeded | Ended::Elsewhere { .. } => "succeeded",
+            Ended::Failed { .. } | Ended::Busy { .. } => "failed",
+            Ended::Stopped => "stopped",
+        };
+        let mut about = about(ground, name);
+        about.push(("OUTCOME", outcome.to_owned()));
+        about.extend(made.backup.iter().map(|id| ("BACKUP", id.clone())));
+        // Also when it was asked to end; a second signal does not wait for it.
+        match hook::run(&format!("backups.{name}.after"), after, &about, None) {
+            Ok(()) => steps.end(StepOutcome::Succeeded, None),
+            Err(fault) => {
+                steps.end(StepOutcome::Failed, Some(&fault.to_string()));
+                if end == Ended::Succeeded {
+                    return (Ended::failed(fault.to_string(), fault.hint(), false), made, remarks);
+                }
+                remarks.push(fault.to_string());
+            }
+        }
+    }
+    (end, made, remarks)
+}
+
+fn about(ground: &Ground<'_>, name: &Name) -> Vec<(&'static str, String)> {
+    vec![("POLICY", ground.site.policy.name.to_string()), ("JOB", format!("backups.{name}"))]
+}
+
+fn go(
+    ground: &Ground<'_>,
+    name: &Name,
+    wishes: &Wishes,
+    steps: &Steps<'_>,
+    before: Option<&file::Command>,
+    remarks: &mut Vec<String>,
+) -> Result<Taken, Ended> {
+    refresh(ground, name, steps)?;
+    if let Some(before) = before {
+        steps.enter(|action| matches!(action, Action::RunHook { .. }));
+        hook::run(&format!("backups.{name}.before"), before, &about(ground, name), Some(ground.stop)).map_err(|fault| match fault {
+            HookFault::Failed { .. } => Ended::failed(fault.to_string(), fault.hint(), false),
+            HookFault::Interrupted { .. } => Ended::Stopped,
+        })?;
+    }
+    let stage = |stage: Stage| steps.enter(|action| is_at(action, stage));
+    let taken = backup::take(ground.site, name, wishes, Onlooker { progress: ground.progress, stage: &stage, stop: ground.stop });
+    match taken {
+        Ok(mut taken) => {
+            remarks.append(&mut taken.remarks);
+            Ok(taken)
+        }
+        Err(Failure { fault, remarks: said }) => {
+            remarks.extend(said);
+            Err(match fault {
+                BackupFault::Interrupted => Ended::Stopped,
+                BackupFault::Busy { message, hint } => Ended::Busy { message, hint },
+                // A failure after a request to end is most likely of its making.
+                fault if ground.stop.load(Ordering::Relaxed) && fault.is_transient() => Ended::Stopped,
+                fault => Ended::failed(fault.to_string(), fault.hint(), fault.is_transient()),
+            })
+        }
+    }
+}
+
+fn is_at(action: &Action, stage: Stage) -> bool {
+    match stage {
+        Stage::Checking => matches!(action, Action::CheckRoom { .. }),
+        Stage::Checkpoint => matches!(action, Action::BeginBackup { .. }),
+        Stage::Copying => matches!(action, Action::ReadDataDirectory { .. }),
+        Stage::WaitingForLog => matches!(action, Action::WaitForLog { .. }),
+        Stage::ReadingBack => matches!(action, Action::ReadBack { .. }),
+        Stage::Committing => matches!(action, Action::Commit { .. }),
+    }
+}
+
+fn made(taken: &Taken) -> Made {
+    let descriptor = &taken.descriptor;
+    Made {
+        backup: Some(descriptor.id.to_string()),
+        store: Some(taken.store.clone()),
+        bytes: Some(descriptor.size),
+        stored_bytes: Some(descriptor.stored_size),
+        checksum: Some(hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &descriptor.to_json()).as_ref())),
+    }
+}
+
+/// Brings continuous aggregates up to date, so that the backup has them as they should be.
+fn refresh(ground: &Ground<'_>, name: &Name, steps: &Steps<'_>) -> Result<(), Ended> {
+    for (database, timescale) in &ground.site.policy.file.timescaledb {
+        for (view, aggregate) in timescale.continuous_aggregates.iter().filter(|(_, aggregate)| aggregate.refresh_before.contains(name)) {
+            steps.enter(|action| matches!(action, Action::RefreshAggregate { .. }));
+            let patience = aggregate.refresh_timeout.unwrap_or(Duration::from_mins(10));
+            refresh_one(ground, database, view, patience)?;
+        }
+    }
+    Ok(())
+}
+
+fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Duration) -> Result<(), Ended> {
+    let settings = ground.site.cluster_connection().map_err(|fault| Ended::failed(fault.message, fault.hint, fault.transient))?;
+    let refreshed = Connection::connect(&settings.with_dbname(database)).and_then(|mut connection| {
+        connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", patience.as_secs())])?;
+        let called = connection.query("select format('call public.refresh_continuous_aggregate(%L, null, null)', $1::text) as sql", &[view])?;
+        let sql = called.one()?.text("sql")?.to_owned();
+        connection.query(&sql, &[])
+    });
+    refreshed.map(drop).map_err(|fault| {
+        let message = format!("the continuous aggregate `{view}` in `{database}` could not be refreshed: {}", fault.message);
+        let transient = fault.is_transient();
+        Ended::failed(message, fault.hint, transient)
+    })
+}

@@ -1,0 +1,314 @@
+//! Runs jobs: each once, on record, with the steps that the plan names.
+//!
+//! Running twice is harmless by the design of what is run (unique names, two phases, nothing overwritten). The locks and records here make
+//! it rare: a lock on this host or in the fleet's catalog, a lease in the store, and before a backup a look whether another host has
+//! already taken the one that is owed.
+
+mod backup;
+mod checks;
+mod elsewhere;
+mod record;
+mod steps;
+mod unrecorded;
+mod work;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use crate::catalog::{self, Catalog, CatalogFault, End, JobRecord, NewRun};
+use crate::execute::backup::Wishes;
+use crate::pipeline::backup::Progress;
+use crate::plan::{Due, LastRun, Past, RunEnd, owed, rank};
+use crate::policy::file::Overrun;
+use crate::policy::model::{Policy, Timed};
+use crate::site::Site;
+use crate::units::Instant;
+use crate::world::{clock, host};
+
+pub use unrecorded::bring_in;
+pub use work::{Job, NoSuchJob, Work, find, jobs};
+
+use record::Record;
+
+/// What runs stand on.
+#[derive(Clone, Copy)]
+pub struct Ground<'g> {
+    pub site: &'g Site<'g>,
+    /// None where it cannot be opened: a backup is taken all the same.
+    pub catalog: Option<&'g Catalog>,
+    pub progress: &'g Progress,
+    pub stop: &'g AtomicBool,
+}
+
+impl std::fmt::Debug for Ground<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground").field("site", self.site).finish_non_exhaustive()
+    }
+}
+
+/// Why a job is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    Asked,
+    Due { since: Instant },
+    Plan,
+}
+
+/// A job that was run, or was not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    pub job: String,
+    pub started: Instant,
+    pub ended: Instant,
+    pub end: Ended,
+    /// What came of it.
+    pub made: Made,
+    /// What people should know: sentences without a full stop.
+    pub remarks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Succeeded,
+    Failed { message: String, hint: String, transient: bool },
+    /// Somebody asked it to end.
+    Stopped,
+    /// Somebody else is at it; nothing was done and nothing is recorded.
+    Busy { message: String, hint: String },
+    /// Another host has done it.
+    Elsewhere { message: String },
+}
+
+impl Ended {
+    fn failed(message: impl Into<String>, hint: impl Into<String>, transient: bool) -> Ended {
+        Ended::Failed { message: message.into(), hint: hint.into(), transient }
+    }
+}
+
+/// What a run made, as far as it made something.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Made {
+    pub backup: Option<String>,
+    pub store: Option<String>,
+    pub bytes: Option<u64>,
+    pub stored_bytes: Option<u64>,
+    /// SHA-256 of the descriptor, which has those of all parts.
+    pub checksum: Option<String>,
+}
+
+/// Which jobs are owed now, in the order in which they run, and how every timed job stands.
+#[derive(Debug)]
+pub struct Owed<'p> {
+    pub due: Vec<(Job<'p>, Instant)>,
+    pub all: Vec<(Job<'p>, Due)>,
+}
+
+/// Looks at the record: what is owed now?
+pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed<'p> {
+    let timed = policy.timed();
+    let mut owed_now = Owed { due: Vec::new(), all: Vec::new() };
+    for job in jobs(policy) {
+        let path = job.path.to_string();
+        let due = match timed.iter().find(|timed| timed.path == job.path) {
+            Some(timed) => stand(timed, records.iter().find(|record| record.job == path), now),
+            None => Due::OnDemand,
+        };
+        if let Due::Now { since } = due {
+            owed_now.due.push((job.clone(), since));
+        }
+        owed_now.all.push((job, due));
+    }
+    owed_now.due.sort_by_key(|(job, since)| (rank(job.kind()), *since));
+    owed_now
+}
+
+fn stand(timed: &Timed<'_>, record: Option<&JobRecord>, now: Instant) -> Due {
+    let past = record.map(past).unwrap_or_default();
+    owed(timed, &past, now)
+}
+
+fn past(record: &JobRecord) -> Past {
+    let last = record.last_started.map(|started| {
+        let running = record.running.is_some() && record.running == record.last_run;
+        let end = match (running, record.last_outcome) {
+            (true, _) | (false, None) => RunEnd::Running,
+            (false, Some(catalog::Outcome::Succeeded)) => RunEnd::Succeeded,
+            (false, Some(catalog::Outcome::Failed)) if !record.last_transient => RunEnd::Failed,
+            (false, Some(catalog::Outcome::Failed | catalog::Outcome::Stopped | catalog::Outcome::Lost)) => RunEnd::BrokenOff,
+        };
+        LastRun { started, ended: record.last_ended.filter(|_| !running), end, failures: record.failures_in_a_row }
+    });
+    Past { first_seen: Some(record.first_seen), last }
+}
+
+/// Ends on record the runs of this host whose processes are gone. Returns how many there were.
+pub fn bury(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> {
+    let boot = host::boot();
+    let mut buried = 0;
+    for run in catalog.abandoned(site.host())?.into_iter().filter(|run| run.policy == site.policy.name.as_str()) {
+        let another_boot = run.boot.is_some() && boot.is_some() && run.boot != boot;
+        if !another_boot && is_seawall(run.pid) {
+            continue;
+        }
+        // Whoever runs it holds the job's lock; a number of a process may have come to another one.
+        let Some(_guard) = catalog.try_lock(&run.policy, &run.job)? else { continue };
+        let message = format!("its process ({}) ended without a word: it was killed, or the machine went down", run.pid);
+        let end = End { transient: true, message: Some(&message), ..End::with(catalog::Outcome::Lost, clock::now()) };
+        catalog.end_run(run.run, &end)?;
+        buried += 1;
+    }
+    Ok(buried)
+}
+
+fn is_seawall(pid: u32) -> bool {
+    pid != std::process::id() && std::path::Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// Runs one job to its end.
+pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ran {
+    let started = clock::now();
+    let name = job.path.to_string();
+    let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name);
+    let _entered = span.enter();
+    let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
+    let guard = ground.catalog.map(|catalog| catalog.try_lock(ground.site.policy.name.as_str(), &name));
+    let _guard = match guard {
+        Some(Ok(None)) => {
+            let hint = "`seawall status` says since when.";
+            return ran(Ended::Busy { message: format!("`{name}` is running already"), hint: hint.into() }, Made::default(), Vec::new());
+        }
+        Some(Ok(Some(guard))) => Some(guard),
+        Some(Err(fault)) => {
+            tracing::warn!(hint = fault.hint, "no lock can be taken: {}", fault.message);
+            None
+        }
+        None => None,
+    };
+    let boot = host::boot();
+    let owed_since = if let Why::Due { since } = why { Some(*since) } else { None };
+    let new = NewRun {
+        policy: ground.site.policy.name.as_str(),
+        job: &name,
+        host: ground.site.host(),
+        boot: boot.as_deref(),
+        pid: std::process::id(),
+        why: match why {
+            Why::Asked => catalog::Why::Asked,
+            Why::Due { .. } => catalog::Why::Due,
+            Why::Plan => catalog::Why::Plan,
+        },
+        owed_since,
+        started,
+        digest: Some(&ground.site.policy.digest),
+        commit: ground.site.commit(),
+    };
+    // Somebody else may have done it since the record was read.
+    if let (Some(since), Work::Backup(backup, _)) = (owed_since, job.work) {
+        match elsewhere::newest_since(ground.site, backup, since) {
+            Ok(Some(other)) => {
+                let made = Made { backup: Some(other.id.to_string()), ..Made::default() };
+                let message = format!("backup {} was taken by {} at {}", other.id, other.host, crate::plan::minute(other.started));
+                Record::begin(ground.catalog, &NewRun { host: &other.host, started: other.started, ..new.clone() }).end(
+                    ground.site,
+                    &new,
+                    &End { backup: made.backup.as_deref(), message: Some(&message), ..End::with(catalog::Outcome::Succeeded, other.stopped) },
+                );
+                return ran(Ended::Elsewhere { message }, made, Vec::new());
+            }
+            Ok(None) => {}
+            // The backup itself will say what is wrong.
+            Err(fault) => tracing::debug!("the store was not asked for other hosts' backups: {}", fault.message),
+        }
+    }
+    let record = Record::begin(ground.catalog, &new);
+    let (end, made, remarks) = within_window(ground, job, |ground| match job.work {
+        Work::Backup(backup, _) => backup::run(ground, backup, wishes, &record),
+        _ if !record.is_kept() && ground.catalog.is_none() => {
+            let hint = "Backups are taken even so; nothing else is done without being written down.";
+            (Ended::failed("there is no catalog to record it in", hint, true), Made::default(), Vec::new())
+        }
+        Work::Expire => checks::expire(ground, &record),
+        Work::Verify(_, verify) => checks::verify_stores(ground, verify, &record),
+        Work::Duty(name, duty) => checks::remind(ground, name, duty, &record),
+        Work::NotYet(kind) => (not_yet(kind), Made::default(), Vec::new()),
+    });
+    let (outcome, transient, message, hint) = match &end {
+        Ended::Succeeded | Ended::Elsewhere { .. } => (catalog::Outcome::Succeeded, false, None, None),
+        Ended::Failed { message, hint, transient } => (catalog::Outcome::Failed, *transient, Some(message.as_str()), Some(hint.as_str())),
+        Ended::Stopped => (catalog::Outcome::Stopped, true, Some("it was asked to end"), None),
+        Ended::Busy { message, hint } => (catalog::Outcome::Stopped, true, Some(message.as_str()), Some(hint.as_str())),
+    };
+    record.end(
+        ground.site,
+        &new,
+        &End {
+            outcome,
+            transient,
+            message,
+            hint: hint.filter(|hint| !hint.is_empty()),
+            at: clock::now().max(started),
+            backup: made.backup.as_deref(),
+            store: made.store.as_deref(),
+            bytes: made.bytes,
+            stored_bytes: made.stored_bytes,
+            checksum: made.checksum.as_deref(),
+        },
+    );
+    ran(end, made, remarks)
+}
+
+fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {
+    use crate::policy::model::TimedKind;
+    let what = match kind {
+        TimedKind::Backup => "takes only physical full backups so far",
+        TimedKind::Drill => "cannot run drills yet",
+        TimedKind::Archive => "cannot move rows to an archive yet",
+        TimedKind::Report => "cannot make reports yet",
+        TimedKind::Expire | TimedKind::Verify | TimedKind::Duty => "cannot run this yet",
+    };
+    Ended::failed(format!("this version of seawall {what}"), "Take the job out of the policy until it can, or run it by other means.", false)
+}
+
+/// A job whose policy says so ends when its window does.
+fn within_window(
+    ground: &Ground<'_>,
+    job: &Job<'_>,
+    work: impl FnOnce(&Ground<'_>) -> (Ended, Made, Vec<String>),
+) -> (Ended, Made, Vec<String>) {
+    let now = clock::now();
+    let Some((name, declared)) = job.window else { return work(ground) };
+    let Some((_, closes)) = declared.window.opening_around(now) else { return work(ground) };
+    let room = Duration::try_from(closes.duration_since(now)).unwrap_or(Duration::ZERO);
+    let (closed, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (mut end, made, mut remarks) = thread::scope(|scope| {
+        let (done, ended) = mpsc::channel::<()>();
+        let (closed, stop, asked) = (&closed, &stop, ground.stop);
+        scope.spawn(move || {
+            let began = std::time::Instant::now();
+            while ended.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+                if asked.load(Ordering::Relaxed) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                if began.elapsed() >= room && !closed.swap(true, Ordering::Relaxed) && declared.overrun == Overrun::Stop {
+                    tracing::warn!("the window `{name}` has closed, so it ends");
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        let result = work(&Ground { stop, ..*ground });
+        drop(done);
+        result
+    });
+    if closed.load(Ordering::Relaxed) {
+        match (&end, declared.overrun) {
+            (Ended::Stopped, Overrun::Stop) if !ground.stop.load(Ordering::Relaxed) => {
+                let hint = format!("It is tried again in the next window; make `windows.{name}` longer if that happens often.");
+                end = Ended::failed(format!("it was stopped when the window `{name}` closed"), hint, true);
+            }
+            _ => remarks.push(format!("it ran on after the window `{name}` had closed")),
+        }
+    }
+    (end, made, remarks)
+}

@@ -1,0 +1,45 @@
+//! The steps of a plan, as they are gone through.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::record::Record;
+use crate::plan::{Action, Step};
+use crate::world::clock;
+
+/// Where in its steps a run is.
+#[derive(Debug)]
+pub(super) struct Steps<'r> {
+    steps: &'r [Step],
+    record: &'r Record<'r>,
+    now: Mutex<Option<usize>>,
+}
+
+impl<'r> Steps<'r> {
+    pub(super) fn new(steps: &'r [Step], record: &'r Record<'r>) -> Self {
+        Steps { steps, record, now: Mutex::new(None) }
+    }
+
+    /// The next step of this kind begins, which ends the one before. Those between them were done on the way.
+    pub(super) fn enter(&self, wanted: impl Fn(&Action) -> bool) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = now.map_or(0, |at| at + 1);
+        let Some(found) = self.steps.iter().skip(from).position(|step| wanted(&step.action)).map(|at| from + at) else { return };
+        let at = clock::now();
+        if let Some(before) = *now {
+            self.record.end_step(before, "done", None, at);
+        }
+        for passed in from..found {
+            self.record.begin_step(passed, &self.steps[passed], at);
+            self.record.end_step(passed, "done", None, at);
+        }
+        self.record.begin_step(found, &self.steps[found], at);
+        *now = Some(found);
+    }
+
+    /// The step that is under way has ended; why, where it did not go well.
+    pub(super) fn end(&self, outcome: &str, message: Option<&str>) {
+        if let Some(now) = self.now.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.record.end_step(now, outcome, message, clock::now());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether a job is owed now, by what is on record of it. A firing that was missed is caught up once, however many were missed.
+
+use crate::plan::Due;
+use crate::policy::model::{Timed, TimedKind};
+use crate::units::{Duration, Instant};
+
+/// What is on record of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Past {
+    /// Since when the job is known on record; none when it is new.
+    pub first_seen: Option<Instant>,
+    pub last: Option<LastRun>,
+}
+
+/// Its last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRun {
+    pub started: Instant,
+    /// None while it runs.
+    pub ended: Option<Instant>,
+    pub end: RunEnd,
+    /// How many in a row did not succeed, this one among them.
+    pub failures: u32,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    Running,
+    Succeeded,
+    /// For a reason that no waiting mends.
+    Failed,
+    /// For a reason that may pass, or because it was stopped, or because its process died.
+    BrokenOff,
+}
+
+/// The first pause after a run that broke off; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_mins(5);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// A run that begins later than this from now was dated by a clock that was wrong. An hour more than a day: a clock that is set
+/// back by an hour, or by a time zone, must not make everything run again.
+const BELIEVABLE: Duration = Duration::from_hours(25);
+
+/// Whether it should run now.
+pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
+    let later = || job.schedule.next_after(now).map_or(Due::OnDemand, |at| Due::Later { at });
+    let firing = if job.schedule.fires_at(now) { Some(now) } else { job.schedule.previous_before(now) };
+    let Some(since) = firing else { return later() };
+    let last = past.last.filter(|last| Duration::between(now, last.started) <= BELIEVABLE);
+    match last {
+        Some(last) if last.started >= since => match last.end {
+            RunEnd::Running | RunEnd::Succeeded | RunEnd::Failed => return later(),
+            RunEnd::BrokenOff => {
+                let at = again(&last);
+                if at > now {
+                    return Due::Again { since, at };
+                }
+            }
+        },
+        Some(_) => {}
+        // A database without a backup is owed one at once. Nothing else is owed for a time at which nobody knew of it.
+        None if job.kind != TimedKind::Backup && past.first_seen.is_none_or(|seen| seen > since) => return later(),
+        None => {}
+    }
+    match job.window {
+        Some((name, declared)) if !declared.window.contains(now) => {
+            Due::Closed { since, window: name.clone(), opens: declared.window.next_opening(now).map(|(opens, _)| opens) }
+        }
+        _ => Due::Now { since },
+    }
+}
+
+/// When a run that broke off is tried again.
+fn again(last: &LastRun) -> Instant {
+    let doubled = FIRST_PAUSE.as_secs().saturating_mul(1 << last.failures.saturating_sub(1).min(10));
+    let pause = Duration::from_secs(doubled.min(LONGEST_PAUSE.as_secs()));
+    let ended = last.ended.unwrap_or(last.started);
+    ended.checked_add(pause.to_signed()).unwrap_or(ended)
+}
+
+/// The order in which jobs that are owed together run: first what protects, then what tidies up, then what proves.
+pub fn rank(kind: TimedKind) -> u8 {
+    match kind {
+        TimedKind::Backup => 0,
+        TimedKind::Archive => 1,
+        TimedKind::Expire => 2,
+        TimedKind::Verify => 3,
+        TimedKind::Drill => 4,
+        TimedKind::Duty => 5,
+        TimedKind::Report => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::model::Policy;
+
+    fn policy() -> Policy {
+        let text = "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: { connection: service=t, databases: [app] }\n\
+                    encryption: { none: { because: a test } }\nstores: { main: { local: { path: /srv/main } } }\n\
+                    windows: { night: { from: '02:00', to: '04:00', timezone: Europe/Oslo } }\n\
+                    backups:\n  nightly: { physical: {}, schedule: { at: '02:00' } }\n  \
+                    windowed: { physical: {}, schedule: { at: '02:00', timezone: Europe/Oslo }, window: night }\n  \
+                    often: { physical: {}, schedule: { every: 15m } }\n\
+                    verify: { weekly: { schedule: { on: sunday, at: '05:00' } } }\n";
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let resolved = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21));
+        resolved.policy.unwrap_or_else(|| panic!("{:?}", resolved.findings))
+    }
+
+    fn at(text: &str) -> Instant {
+        text.parse().expect("a moment")
+    }
+
+    fn due(job: &str, past: &Past, now: &str) -> Due {
+        let policy = policy();
+        let timed = policy.timed();
+        owed(timed.iter().find(|timed| timed.path.to_string() == job).expect("a job"), past, at(now))
+    }
+
+    fn ran(started: &str, ended: Option<&str>, end: RunEnd, failures: u32) -> Past {
+        Past {
+            first_seen: Some(at("2026-01-01T00:00:00Z")),
+            last: Some(LastRun { started: at(started), ended: ended.map(at), end, failures }),
+        }
+    }
+
+    #[test]
+    fn a_firing_is_owed_once() {
+        let since = at("2026-11-21T02:00:00Z");
+        let before = ran("2026-11-20T02:00:01Z", Some("2026-11-20T02:30:00Z"), RunEnd::Succeeded, 0);
+        assert_eq!(due("backups.nightly", &before, "2026-11-21T02:00:00Z"), Due::Now { since });
+        assert_eq!(due("backups.nightly", &before, "2026-11-21T23:59:00Z"), Due::Now { since });
+        assert_eq!(due("backups.nightly", &before, "2026-11-21T01:59:59Z"), Due::Later { at: since });
+        for end in [RunEnd::Running, RunEnd::Succeeded, RunEnd::Failed] {
+            let since = ran("2026-11-21T02:00:00Z", Some("2026-11-21T02:10:00Z"), end, 1);
+            assert_eq!(due("backups.nightly", &since, "2026-11-21T02:30:00Z"), Due::Later { at: at("2026-11-22T02:00:00Z") });
+        }
+        // By hand, at noon: what is owed from 02:00 was done; tomorrow's is not.
+        let by_hand = ran("2026-11-21T12:00:00Z", Some("2026-11-21T12:10:00Z"), RunEnd::Succeeded, 0);
+        assert!(matches!(due("backups.nightly", &by_hand, "2026-11-21T13:00:00Z"), Due::Later { .. }));
+        assert!(matches!(due("backups.nightly", &by_hand, "2026-11-22T02:00:00Z"), Due::Now { .. }));
+    }
+
+    #[test]
+    fn a_week_asleep_is_caught_up_once() {
+        let before = ran("2026-11-14T00:15:00Z", Some("2026-11-14T00:16:00Z"), RunEnd::Succeeded, 0);
+        assert_eq!(due("backups.often", &before, "2026-11-21T00:16:00Z"), Due::Now { since: at("2026-11-21T00:15:00Z") });
+        let caught_up = ran("2026-11-21T00:16:00Z", Some("2026-11-21T00:17:00Z"), RunEnd::Succeeded, 0);
+        assert_eq!(due("backups.often", &caught_up, "2026-11-21T00:18:00Z"), Due::Later { at: at("2026-11-21T00:30:00Z") });
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_repeats_nothing_and_one_that_was_years_ahead_blocks_nothing() {
+        let ran_at_two = ran("2026-11-21T02:00:03Z", Some("2026-11-21T02:10:00Z"), RunEnd::Succeeded, 0);
+        for now in ["2026-11-21T01:10:00Z", "2026-11-21T02:00:00Z", "2026-11-21T02:00:03Z"] {
+            assert!(matches!(due("backups.nightly", &ran_at_two, now), Due::Later { .. }), "{now}");
+        }
+        let in_years = ran("2036-11-21T02:00:03Z", Some("2036-11-21T02:10:00Z"), RunEnd::Succeeded, 0);
+        assert!(matches!(due("backups.nightly", &in_years, "2026-11-21T03:00:00Z"), Due::Now { .. }));
+    }
+
+    #[test]
+    fn what_broke_off_is_tried_again_after_pauses_that_grow() {
+        let broke = |failures| ran("2026-11-21T02:00:00Z", Some("2026-11-21T02:10:00Z"), RunEnd::BrokenOff, failures);
+        let since = at("2026-11-21T02:00:00Z");
+        let again = |failures, now| due("backups.nightly", &broke(failures), now);
+        assert_eq!(again(1, "2026-11-21T02:14:59Z"), Due::Again { since, at: at("2026-11-21T02:15:00Z") });
+        assert_eq!(again(1, "2026-11-21T02:15:00Z"), Due::Now { since });
+        assert_eq!(again(3, "2026-11-21T02:15:00Z"), Due::Again { since, at: at("2026-11-21T02:30:00Z") });
+        assert_eq!(again(90, "2026-11-21T02:15:00Z"), Due::Again { since, at: at("2026-11-21T03:10:00Z") });
+        // The next firing does not wait for a pause of the one before.
+        assert_eq!(again(90, "2026-11-22T02:00:00Z"), Due::Now { since: at("2026-11-22T02:00:00Z") });
+    }
+
+    #[test]
+    fn a_new_job_owes_a_backup_at_once_and_everything_else_from_its_next_firing() {
+        assert!(matches!(due("backups.nightly", &Past::default(), "2026-11-21T03:00:00Z"), Due::Now { .. }));
+        assert!(matches!(due("verify.weekly", &Past::default(), "2026-11-21T03:00:00Z"), Due::Later { .. }));
+        let seen = Past { first_seen: Some(at("2026-11-21T03:00:00Z")), last: None };
+        assert!(matches!(due("verify.weekly", &seen, "2026-11-22T04:59:59Z"), Due::Later { .. }));
+        assert!(matches!(due("verify.weekly", &seen, "2026-11-22T05:00:00Z"), Due::Now { .. }));
+    }
+
+    #[test]
+    fn outside_its_window_nothing_begins() {
+        let before = ran("2026-11-19T01:00:00Z", Some("2026-11-19T01:30:00Z"), RunEnd::Succeeded, 0);
+        // 02:00 to 04:00 in Oslo is 01:00 to 03:00 in winter.
+        assert!(matches!(due("backups.windowed", &before, "2026-11-21T01:00:00Z"), Due::Now { .. }));
+        assert!(matches!(due("backups.windowed", &before, "2026-11-21T02:59:59Z"), Due::Now { .. }));
+        let closed = due("backups.windowed", &before, "2026-11-21T03:00:00Z");
+        let Due::Closed { since, window, opens } = closed else { panic!("{closed:?}") };
+        assert_eq!((since, window.as_str()), (at("2026-11-21T01:00:00Z"), "night"));
+        assert_eq!(opens, Some(at("2026-11-22T01:00:00Z")));
+    }
+
+    #[test]
+    fn on_the_days_on_which_the_clocks_change_it_runs_once() {
+        // 02:00 is left out in Oslo on 2026-03-29, and comes twice nowhere: the clocks go back at 03:00.
+        let runs = |from: &str, hours: i64| {
+            let policy = policy();
+            let timed = policy.timed();
+            let job = timed.iter().find(|timed| timed.path.to_string() == "backups.windowed").expect("a job");
+            let mut past = ran("2026-03-01T01:00:00Z", Some("2026-03-01T01:30:00Z"), RunEnd::Succeeded, 0);
+            let mut count = 0;
+            for minute in 0..hours * 60 {
+                let now = at(from) + jiff::SignedDuration::from_mins(minute);
+                if matches!(owed(job, &past, now), Due::Now { .. }) {
+                    count += 1;
+                    past.last = Some(LastRun { started: now, ended: Some(now), end: RunEnd::Succeeded, failures: 0 });
+                }
+            }
+            count
+        };
+        assert_eq!(runs("2026-03-28T12:00:00Z", 24), 1);
+        assert_eq!(runs("2026-10-24T12:00:00Z", 24), 1);
+    }
+}
