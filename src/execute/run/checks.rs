@@ -33,7 +33,7 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
             }
             Ok(report) => {
                 transient = false;
-                let first: Vec<String> = report.faults.iter().take(3).map(|fault| fault.to_string()).collect();
+                let first: Vec<String> = report.faults.iter().take(3).map(|fault| format!("{} is {}: {}", fault.key, fault.kind.as_str(), fault.what)).collect();
                 let message = format!("`{store}`: {}: {}", counted(report.faults.len(), "fault"), first.join("; "));
                 steps.end(StepOutcome::Failed, Some(&message));
                 faults.push(message);

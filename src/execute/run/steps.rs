@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::record::Record;
+use crate::catalog::StepOutcome;
 use crate::plan::{Action, Step};
 use crate::world::clock;
 
@@ -26,18 +27,18 @@ impl<'r> Steps<'r> {
         let Some(found) = self.steps.iter().skip(from).position(|step| wanted(&step.action)).map(|at| from + at) else { return };
         let at = clock::now();
         if let Some(before) = *now {
-            self.record.end_step(before, "done", None, at);
+            self.record.end_step(before, StepOutcome::Succeeded, None, at);
         }
         for passed in from..found {
             self.record.begin_step(passed, &self.steps[passed], at);
-            self.record.end_step(passed, "done", None, at);
+            self.record.end_step(passed, StepOutcome::Succeeded, None, at);
         }
         self.record.begin_step(found, &self.steps[found], at);
         *now = Some(found);
     }
 
     /// The step that is under way has ended; why, where it did not go well.
-    pub(super) fn end(&self, outcome: &str, message: Option<&str>) {
+    pub(super) fn end(&self, outcome: StepOutcome, message: Option<&str>) {
         if let Some(now) = self.now.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.record.end_step(now, outcome, message, clock::now());
         }

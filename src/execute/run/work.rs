@@ -89,7 +89,8 @@ pub fn find<'p>(policy: &'p Policy, asked: &str) -> Result<Job<'p>, NoSuchJob> {
     let of_path = all.iter().find(|job| job.path.to_string() == asked);
     let named: Vec<&Job<'_>> = all.iter().filter(|job| job.path.to_string().ends_with(&format!(".{asked}"))).collect();
     match (of_path, named.as_slice()) {
-        (Some(job), _) | (None, [job]) => Ok((*job).clone()),
+        (Some(job), _) => Ok(job.clone()),
+        (None, [job]) => Ok((*job).clone()),
         (None, []) => {
             let known = all.iter().map(|job| quoted(&job.path));
             Err(NoSuchJob { asked: asked.to_owned(), hint: format!("It has {}.", joined(known)) })
