@@ -1,24 +1,21 @@
 //! `seawall backup`: takes one, now.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant as Stopwatch};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::copying::{size, watched};
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::log::{self, LogFormat};
 use super::terminal::{Colour, print, tame};
-use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes};
+use crate::execute::backup::{Taken, Wishes};
+use crate::execute::run::{self, Ended, Ground, Why};
 use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
-use crate::units::{Bytes, Instant, Lsn, Name, Period};
+use crate::units::{Instant, Lsn, Name, Period};
 use crate::world::{git, signals};
 
 /// Take a backup now, by a job of the policy.
@@ -55,12 +52,12 @@ enum Format {
     Json,
 }
 
-fn label(text: &str) -> Result<String, String> {
+pub(super) fn label(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && text.len() <= 200 && !text.chars().any(super::terminal::is_wild);
     good.then(|| text.to_owned()).ok_or_else(|| "a label is one line of at most 200 bytes".to_owned())
 }
 
-fn keep(text: &str) -> Result<OwnKeep, String> {
+pub(super) fn keep(text: &str) -> Result<OwnKeep, String> {
     if let Ok(period) = text.parse::<Period>() {
         return Ok(OwnKeep::For(period));
     }
@@ -78,16 +75,17 @@ impl Backup {
         let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force, anew: self.anew };
-        let (progress, stage) = (Progress::default(), Mutex::new(Stage::Checking));
-        let taken = watched(&progress, &stage, || {
-            let tell = |now: Stage| *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
-            backup::take(&site, &self.job, &wishes, Onlooker { progress: &progress, stage: &tell, stop: &ending.asked })
-        });
-        match taken {
-            Ok(taken) => {
-                for remark in &taken.remarks {
-                    eprintln!("note: {}", tame(remark));
-                }
+        let job = run::find(&policy, &format!("backups.{}", self.job)).map_err(|fault| Trouble::failed(fault.to_string(), fault.hint))?;
+        let catalog = super::record::open(&site);
+        let progress = Progress::default();
+        let ground = Ground { site: &site, catalog: catalog.as_ref(), progress: &progress, stop: &ending.asked };
+        log::begin(LogFormat::Human);
+        let ran = watched(&progress, || run::run(&ground, &job, &Why::Asked, &wishes));
+        for remark in &ran.remarks {
+            eprintln!("note: {}", tame(remark));
+        }
+        match (ran.end, ran.made.taken) {
+            (Ended::Succeeded, Some(taken)) => {
                 let text = match self.format {
                     Format::Human => summary(&taken),
                     Format::Json => json(&taken),
@@ -95,78 +93,13 @@ impl Backup {
                 print(&text)?;
                 Ok(Exit::Done)
             }
-            Err(Failure { fault, remarks }) => {
-                for remark in &remarks {
-                    eprintln!("note: {}", tame(remark));
-                }
-                if matches!(fault, BackupFault::Interrupted) {
-                    eprintln!("error: {fault}");
-                    return Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted });
-                }
-                Err(Trouble::failed(fault.to_string(), fault.hint()))
+            (Ended::Stopped, _) => {
+                eprintln!("error: it was interrupted");
+                Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted })
             }
+            (Ended::Failed { message, hint, .. } | Ended::Busy { message, hint }, _) => Err(Trouble::failed(message, hint)),
+            (Ended::Succeeded | Ended::Elsewhere { .. }, _) => Ok(Exit::Done),
         }
-    }
-}
-
-/// Does the work and shows how far it is: a line that changes on a terminal, a line every ten seconds elsewhere.
-fn watched<T: Send>(progress: &Progress, stage: &Mutex<Stage>, work: impl FnOnce() -> T + Send) -> T {
-    let began = Stopwatch::now();
-    let bar = std::io::stderr().is_terminal().then(|| {
-        let bar = indicatif::ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(200));
-        bar
-    });
-    let pause = if bar.is_some() { Duration::from_millis(200) } else { Duration::from_secs(10) };
-    thread::scope(|scope| {
-        let (done, ended) = mpsc::sync_channel::<()>(0);
-        let bar = &bar;
-        scope.spawn(move || {
-            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let now = *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let line = line(now, progress, began.elapsed());
-                match bar {
-                    Some(bar) => bar.set_message(line),
-                    None => eprintln!("{line}"),
-                }
-            }
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-        });
-        let result = work();
-        drop(done);
-        result
-    })
-}
-
-fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
-    match stage {
-        Stage::Checking => "looking at the server and the store".to_owned(),
-        Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
-        Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
-        Stage::ReadingBack => "copied; reading it back from the store".to_owned(),
-        Stage::Committing => "committing".to_owned(),
-        Stage::Copying => {
-            let (read, total) = (progress.read.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
-            let stored = progress.stored.load(Ordering::Relaxed);
-            let percent = (read.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100);
-            let rate = (read as f64 / since.as_secs_f64().max(0.001)) as u64;
-            let left = total.saturating_sub(read).checked_div(rate).map_or_else(|| "?".to_owned(), seconds);
-            format!("{percent:>3} %  {} of {}, {} stored, {}/s, {left} left", size(read), size(total), size(stored), size(rate))
-        }
-    }
-}
-
-fn size(bytes: u64) -> String {
-    Bytes::new(bytes).rounded()
-}
-
-fn seconds(seconds: u64) -> String {
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
     }
 }
 

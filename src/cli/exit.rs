@@ -9,8 +9,10 @@ pub enum Exit {
     Failed,
     SomethingToDo,
     NotAcknowledged,
+    Stale,
     Usage,
     Fault,
+    TryAgain,
     Interrupted,
     ClosedPipe,
     Terminated,
@@ -18,13 +20,15 @@ pub enum Exit {
 }
 
 /// Every exit code, and what it means.
-pub const TABLE: [(Exit, u8, &str); 10] = [
+pub const TABLE: [(Exit, u8, &str); 12] = [
     (Exit::Done, 0, "done; the policies are sound"),
     (Exit::Failed, 1, "a policy has errors, or the command failed"),
     (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode`: there is something to do"),
     (Exit::NotAcknowledged, 3, "the change destroys something, and the policy does not acknowledge it"),
+    (Exit::Stale, 4, "only `run --plan`: the policy or the world is not as the plan says; plan again"),
     (Exit::Usage, 64, "the command line makes no sense"),
     (Exit::Fault, 70, "a fault of seawall itself; please report it"),
+    (Exit::TryAgain, 75, "only `run`: failed for a reason that may pass, or somebody else is at it; run it again"),
     (Exit::Interrupted, 130, "interrupted from the keyboard"),
     (Exit::ClosedPipe, 141, "the reader of the output went away (`seawall … | head`)"),
     (Exit::Terminated, 143, "asked to end by SIGTERM"),
@@ -59,6 +63,9 @@ pub enum Trouble {
     /// The work failed.
     #[error("{message}")]
     Failed { message: String, hint: String },
+    /// What was to be done no longer fits the world.
+    #[error("{message}")]
+    Stale { message: String, hint: String },
     /// A fault of this program.
     #[error("{0}")]
     Fault(String),
@@ -76,6 +83,10 @@ impl Trouble {
         Trouble::Failed { message: message.into(), hint: hint.into() }
     }
 
+    pub fn stale(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Trouble::Stale { message: message.into(), hint: hint.into() }
+    }
+
     pub fn fault(message: impl Into<String>) -> Self {
         Trouble::Fault(message.into())
     }
@@ -84,6 +95,7 @@ impl Trouble {
         match self {
             Trouble::Fault(_) => Exit::Fault,
             Trouble::Usage { .. } => Exit::Usage,
+            Trouble::Stale { .. } => Exit::Stale,
             Trouble::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe,
             Trouble::Failed { .. } | Trouble::Output(_) => Exit::Failed,
         }
@@ -91,7 +103,9 @@ impl Trouble {
 
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } => Some(hint).filter(|hint| !hint.is_empty()).map(String::as_str),
+            Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } | Trouble::Stale { hint, .. } => {
+                Some(hint).filter(|hint| !hint.is_empty()).map(String::as_str)
+            }
             Trouble::Fault(_) => Some("This is a fault of seawall, not of your policy; please report it with the policy."),
             Trouble::Output(_) => None,
         }

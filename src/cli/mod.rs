@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod copying;
 pub mod diagnostics;
 mod diff;
 pub mod examine;
@@ -11,13 +12,17 @@ pub mod fleet;
 pub mod here;
 mod key;
 pub mod location;
+mod log;
 mod man;
 pub mod moment;
 mod plan;
 mod policy;
+mod record;
 mod release;
 mod repository;
 mod restore;
+mod reviewed;
+mod run;
 mod schema;
 pub mod terminal;
 mod validate;
@@ -38,6 +43,7 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall run --due                      whatever is owed now, by the record
   seawall backup nightly                 take a backup now
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
@@ -66,6 +72,7 @@ enum Command {
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
+    Run(Box<run::Run>),
     Backup(backup::Backup),
     #[command(subcommand)]
     Wal(wal::Wal),
@@ -118,6 +125,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::Run(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),

@@ -27,7 +27,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
             for copy in ground.site.policy.backups.get(name).into_iter().flat_map(|backup| &backup.copies) {
                 remarks.push(format!("it is not copied to `{}`: this version of seawall cannot do that yet", copy.store));
             }
-            (Ended::Succeeded, made(&taken))
+            (Ended::Succeeded, made(taken))
         }
         Err(end) => {
             match &end {
@@ -115,7 +115,7 @@ fn is_at(action: &Action, stage: Stage) -> bool {
     }
 }
 
-fn made(taken: &Taken) -> Made {
+fn made(taken: Taken) -> Made {
     let descriptor = &taken.descriptor;
     Made {
         backup: Some(descriptor.id.to_string()),
@@ -123,6 +123,7 @@ fn made(taken: &Taken) -> Made {
         bytes: Some(descriptor.size),
         stored_bytes: Some(descriptor.stored_size),
         checksum: Some(hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &descriptor.to_json()).as_ref())),
+        taken: Some(Box::new(taken)),
     }
 }
 
@@ -142,7 +143,8 @@ fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Durati
     let settings = ground.site.cluster_connection().map_err(|fault| Ended::failed(fault.message, fault.hint, fault.transient))?;
     let refreshed = Connection::connect(&settings.with_dbname(database)).and_then(|mut connection| {
         connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", patience.as_secs())])?;
-        let called = connection.query("select format('call public.refresh_continuous_aggregate(%L, null, null)', $1::text) as sql", &[view])?;
+        let called =
+            connection.query("select format('call public.refresh_continuous_aggregate(%L, null, null)', $1::text) as sql", &[view])?;
         let sql = called.one()?.text("sql")?.to_owned();
         connection.query(&sql, &[])
     });

@@ -19,8 +19,7 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
     let planned = steps_of_verify(ground.site.policy, job);
     let steps = Steps::new(&planned, record);
     let (mut remarks, mut faults, mut transient) = (Vec::new(), Vec::new(), true);
-    let stores: Vec<&Name> =
-        if job.stores.is_empty() { ground.site.policy.stores.keys().collect() } else { job.stores.iter().collect() };
+    let stores: Vec<&Name> = if job.stores.is_empty() { ground.site.policy.stores.keys().collect() } else { job.stores.iter().collect() };
     for store in stores {
         if ground.stop.load(Ordering::Relaxed) {
             return (Ended::Stopped, Made::default(), remarks);
@@ -33,7 +32,8 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
             }
             Ok(report) => {
                 transient = false;
-                let first: Vec<String> = report.faults.iter().take(3).map(|fault| format!("{} is {}: {}", fault.key, fault.kind.as_str(), fault.what)).collect();
+                let first: Vec<String> =
+                    report.faults.iter().take(3).map(|fault| format!("{} is {}: {}", fault.key, fault.kind.as_str(), fault.what)).collect();
                 let message = format!("`{store}`: {}: {}", counted(report.faults.len(), "fault"), first.join("; "));
                 steps.end(StepOutcome::Failed, Some(&message));
                 faults.push(message);

@@ -45,10 +45,5 @@ pub(super) fn newest_since(site: &Site<'_>, job: &Name, since: Instant) -> Resul
 }
 
 fn other(descriptor: &Descriptor) -> Other {
-    Other {
-        id: descriptor.id.clone(),
-        host: descriptor.by.host.clone(),
-        started: descriptor.started,
-        stopped: descriptor.stopped,
-    }
+    Other { id: descriptor.id.clone(), host: descriptor.by.host.clone(), started: descriptor.started, stopped: descriptor.stopped }
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::catalog::{self, Catalog, CatalogFault, End, JobRecord, NewRun};
-use crate::execute::backup::Wishes;
+use crate::execute::backup::{Taken, Wishes};
 use crate::pipeline::backup::Progress;
 use crate::plan::{Due, LastRun, Past, RunEnd, owed, rank};
 use crate::policy::file::Overrun;
@@ -57,7 +57,7 @@ pub enum Why {
 }
 
 /// A job that was run, or was not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Ran {
     pub job: String,
     pub started: Instant,
@@ -72,13 +72,22 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     Succeeded,
-    Failed { message: String, hint: String, transient: bool },
+    Failed {
+        message: String,
+        hint: String,
+        transient: bool,
+    },
     /// Somebody asked it to end.
     Stopped,
     /// Somebody else is at it; nothing was done and nothing is recorded.
-    Busy { message: String, hint: String },
+    Busy {
+        message: String,
+        hint: String,
+    },
     /// Another host has done it.
-    Elsewhere { message: String },
+    Elsewhere {
+        message: String,
+    },
 }
 
 impl Ended {
@@ -88,8 +97,10 @@ impl Ended {
 }
 
 /// What a run made, as far as it made something.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Made {
+    /// A backup that this run took.
+    pub taken: Option<Box<Taken>>,
     pub backup: Option<String>,
     pub store: Option<String>,
     pub bytes: Option<u64>,
@@ -170,7 +181,7 @@ fn is_seawall(pid: u32) -> bool {
 pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ran {
     let started = clock::now();
     let name = job.path.to_string();
-    let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name);
+    let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name.as_str());
     let _entered = span.enter();
     let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
     let guard = ground.catalog.map(|catalog| catalog.try_lock(ground.site.policy.name.as_str(), &name));
@@ -213,7 +224,11 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
                 Record::begin(ground.catalog, &NewRun { host: &other.host, started: other.started, ..new.clone() }).end(
                     ground.site,
                     &new,
-                    &End { backup: made.backup.as_deref(), message: Some(&message), ..End::with(catalog::Outcome::Succeeded, other.stopped) },
+                    &End {
+                        backup: made.backup.as_deref(),
+                        message: Some(&message),
+                        ..End::with(catalog::Outcome::Succeeded, other.stopped)
+                    },
                 );
                 return ran(Ended::Elsewhere { message }, made, Vec::new());
             }
@@ -268,7 +283,11 @@ fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {
         TimedKind::Report => "cannot make reports yet",
         TimedKind::Expire | TimedKind::Verify | TimedKind::Duty => "cannot run this yet",
     };
-    Ended::failed(format!("this version of seawall {what}"), "Take the job out of the policy until it can, or run it by other means.", false)
+    Ended::failed(
+        format!("this version of seawall {what}"),
+        "Take the job out of the policy until it can, or run it by other means.",
+        false,
+    )
 }
 
 /// A job whose policy says so ends when its window does.

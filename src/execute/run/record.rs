@@ -26,10 +26,6 @@ impl<'r> Record<'r> {
         Record { run, ..record }
     }
 
-    pub(super) fn run(&self) -> Option<RunId> {
-        self.run
-    }
-
     /// It is on record that this run began.
     pub(super) fn is_kept(&self) -> bool {
         self.run.is_some()
