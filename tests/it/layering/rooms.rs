@@ -37,7 +37,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("proof", Kind::Core, &["units", "inventory", "schedule", "retention", "policy"]),
     room("plan", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives"]),
     room("diff", Kind::Core, &["units", "inventory", "schedule", "retention", "recovery", "policy", "objectives", "plan"]),
-    room("alert", Kind::Core, &["units", "policy"]),
+    room("alert", Kind::Core, &["units", "inventory", "schedule", "policy", "plan"]),
     room("format", Kind::Format, &["units", "inventory"]),
     room("world", Kind::Driver, &["units"]),
     room("store", Kind::Driver, &["units", "world"]),

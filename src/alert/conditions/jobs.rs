@@ -1,0 +1,213 @@
+//! Jobs: what failed, what did not happen, what is old, odd or slow.
+
+use super::limit::Limit;
+use super::{Look, moment, roots, rough, sentence};
+use crate::alert::condition::{Condition, State};
+use crate::alert::facts::JobFacts;
+use crate::inventory::Observed;
+use crate::plan::words::counted;
+use crate::policy::file::{Event, Severity};
+use crate::policy::model::{Timed, TimedKind};
+use crate::schedule::Schedule;
+use crate::units::{Bytes, Duration, Instant, Name};
+
+/// With fewer earlier backups nobody knows what is usual.
+const USUAL_FROM: usize = 3;
+
+pub(super) fn look(look: &mut Look<'_>) {
+    let Some(jobs) = look.known("catalog", None, &look.facts.jobs, None) else { return unknown(look) };
+    let nothing = JobFacts::default();
+    let timed = look.policy.timed();
+    for job in timed.iter().filter(|job| job.kind != TimedKind::Duty) {
+        let path = job.path.to_string();
+        overdue(look, job, &path, jobs.get(&path).unwrap_or(&nothing));
+    }
+    // What runs only on demand can fail as well.
+    let mut paths: Vec<String> = timed.iter().filter(|job| job.kind != TimedKind::Duty).map(|job| job.path.to_string()).collect();
+    paths.extend(look.policy.backups.keys().map(|name| format!("backups.{name}")));
+    paths.extend(look.policy.drills.keys().map(|name| format!("drills.{name}")));
+    paths.push("expire".into());
+    paths.sort();
+    paths.dedup();
+    for path in &paths {
+        failed(look, path, jobs.get(path).unwrap_or(&nothing));
+    }
+    for (name, backup) in &look.policy.backups {
+        let seen = jobs.get(&format!("backups.{name}")).unwrap_or(&nothing);
+        age(look, name, backup.schedule.as_ref(), seen);
+        size(look, name, seen);
+    }
+    drills(look, |name| jobs.get(&format!("drills.{name}")).unwrap_or(&nothing));
+}
+
+/// Nothing is known of any run: what is firing goes on, and nothing begins.
+fn unknown(look: &mut Look<'_>) {
+    for kind in ["overdue", "failed", "backup_age", "backup_size", "restore_time", "cannot_look:backups."] {
+        look.all_unknown(kind);
+    }
+    look.push(Condition::new("drill_age", Severity::Warning, "").state(State::Unknown));
+}
+
+/// Twice the interval and the time that a run takes: the beginning of the stretch in which something must have succeeded.
+///
+/// That is the firing before the last one that has had its time.
+fn expected_since(schedule: &Schedule, takes: Duration, now: Instant) -> Option<Instant> {
+    let done = now.saturating_sub(takes.to_signed()).ok()?;
+    let last = if schedule.fires_at(done) { done } else { schedule.previous_before(done)? };
+    schedule.previous_before(last)
+}
+
+fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
+    let takes = takes(look, path, seen);
+    let severity = if job.kind == TimedKind::Backup { Severity::Critical } else { Severity::Warning };
+    let condition = Condition {
+        because: roots::cause(&look.conditions, roots::roots_of(look.policy, path)),
+        ..Condition::new(format!("overdue:{path}"), severity, format!("`{path}` is overdue"))
+    };
+    let condition = condition.event(Event::Overdue).job(path);
+    // A job of which it is not known since when it is expected is expected from now on.
+    let last = seen.succeeded.or(seen.first_seen);
+    let (Some(expected), Some(last)) = (expected_since(&job.schedule, takes, look.now), last) else { return look.push(condition) };
+    let title = match seen.succeeded {
+        Some(at) => format!("`{path}` is overdue: it last succeeded {} ago", rough(Duration::between(at, look.now))),
+        None => format!("`{path}` is overdue: it has never succeeded"),
+    };
+    let mut text = format!("It was expected to succeed after {}.", moment(look.policy, expected));
+    if let Some(since) = seen.running_since {
+        text.push_str(&format!(" It has been running since {}.", moment(look.policy, since)));
+    }
+    let mut condition = Condition { title, ..condition }.firing_if(last < expected).text(text);
+    condition =
+        condition.hint(format!("See whether its timer runs (`systemctl list-timers 'seawall*'`); `seawall run {path}` runs it now."));
+    if let Some(at) = seen.succeeded {
+        condition = condition.fact("last success", moment(look.policy, at));
+    }
+    look.push(condition);
+}
+
+fn takes(look: &Look<'_>, path: &str, seen: &JobFacts) -> Duration {
+    let declared = path.strip_prefix("backups.").and_then(|name| look.policy.backups.get(name)).and_then(|backup| backup.takes);
+    declared.into_iter().chain(seen.takes).max().unwrap_or_default()
+}
+
+/// How urgent it is that a job failed.
+pub(in crate::alert) fn severity_of_failure(path: &str) -> Severity {
+    let section = path.split('.').next().unwrap_or(path);
+    if matches!(section, "backups" | "verify" | "drills") { Severity::Critical } else { Severity::Warning }
+}
+
+fn failed(look: &mut Look<'_>, path: &str, seen: &JobFacts) {
+    let event = if path.starts_with("drills.") { Event::DrillFailed } else { Event::Failed };
+    let condition = Condition {
+        because: roots::cause(&look.conditions, roots::roots_of(look.policy, path)),
+        ..Condition::new(format!("failed:{path}"), severity_of_failure(path), format!("`{path}` failed"))
+    };
+    let condition = condition.event(event).job(path);
+    let failure = seen.failed.as_ref().filter(|failure| seen.succeeded.is_none_or(|succeeded| succeeded < failure.at));
+    look.push(match failure {
+        None => condition,
+        Some(failure) => {
+            let times = counted(usize::try_from(failure.in_a_row).unwrap_or(usize::MAX), "time");
+            let title = if failure.in_a_row > 1 { format!("`{path}` failed {times} in a row") } else { format!("`{path}` failed") };
+            let condition = Condition { title, hint: failure.hint.clone(), ..condition }.text(sentence(&failure.message));
+            let condition = condition.state(State::Firing).fact("failed at", moment(look.policy, failure.at));
+            match seen.succeeded {
+                Some(at) => condition.fact("last success", moment(look.policy, at)),
+                None => condition.fact("last success", "never"),
+            }
+        }
+    });
+}
+
+/// Without a threshold: twice the interval and the time that a run takes, as for a job that is overdue; and the RPO, where no log
+/// is archived that could bring later changes back.
+fn age(look: &mut Look<'_>, name: &Name, schedule: Option<&Schedule>, seen: &JobFacts) {
+    if look.policy.backups.get(name).is_some_and(|backup| !backup.method.is_stored()) {
+        return;
+    }
+    let path = format!("backups.{name}");
+    let newest = seen.newest_backup.clone().unwrap_or_else(|| Observed::unknown("nobody has looked"));
+    let written = look.thresholds.backup_age_of.get(name).or(look.thresholds.backup_age.as_ref().filter(|_| schedule.is_some()));
+    let usual = schedule.and_then(|schedule| expected_since(schedule, takes(look, &path, seen), look.now));
+    let usual = usual.map(|since| Duration::between(since, look.now));
+    let promised = look.policy.objectives.rpo.filter(|_| look.policy.wal.is_none() && schedule.is_some());
+    let default = usual.into_iter().chain(promised).min();
+    let Some(limit) = Limit::of(written, default.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Critical }))
+    else {
+        return;
+    };
+    let because = roots::cause(&look.conditions, roots::roots_of(look.policy, &path).into_iter().filter(|root| root != roots::SERVER));
+    let known = look.known(&format!("{path}.newest"), Some(&path), &newest, because.clone()).copied();
+    let condition =
+        Condition { because, ..limit.condition(format!("backup_age:{name}"), format!("`{path}` has no recent backup")) }.job(&path);
+    let condition = condition.hint(format!("`seawall list` shows what there is; `seawall run {path}` makes one now."));
+    look.push(match known {
+        None => condition.state(State::Unknown),
+        Some(None) => {
+            // Until the first one can be there, its absence is nothing unusual.
+            let late = seen.first_seen.is_some_and(|since| Duration::between(since, look.now) > limit.value);
+            Condition { title: format!("`{path}` has no backup at all"), ..condition }.firing_if(late).fact("limit", rough(limit.value))
+        }
+        Some(Some(at)) => {
+            let age = Duration::between(at, look.now);
+            Condition { title: format!("the newest backup of `{path}` is {} old", rough(age)), ..condition }
+                .firing_if(age > limit.value)
+                .fact("made at", moment(look.policy, at))
+                .fact("limit", rough(limit.value))
+        }
+    });
+}
+
+/// Only with a threshold: nothing in a policy says how much sizes may differ.
+fn size(look: &mut Look<'_>, name: &Name, seen: &JobFacts) {
+    let own = look.policy.backups.get(name).and_then(|backup| backup.size_deviation);
+    let own = own.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
+    let Some(limit) = own.or(Limit::of(look.thresholds.size_deviation.as_ref(), None)) else { return };
+    let condition = limit
+        .condition(format!("backup_size:{name}"), format!("the last backup of `backups.{name}` has an unusual size"))
+        .job(format!("backups.{name}"));
+    let Some((last, earlier)) = seen.sizes.split_first().filter(|(_, earlier)| earlier.len() >= USUAL_FROM) else {
+        return look.push(condition);
+    };
+    let mut sorted: Vec<Bytes> = earlier.to_vec();
+    sorted.sort();
+    let usual = sorted[sorted.len() / 2];
+    let differs = u128::from(last.get().abs_diff(usual.get())) * 1_000;
+    look.push(
+        condition
+            .firing_if(differs > u128::from(limit.value.tenths()) * u128::from(usual.get()))
+            .text("A backup that is much smaller may lack something; one that is much larger may hold what does not belong there.")
+            .hint("Look at what changed in the database, and `seawall verify` the backup.")
+            .fact("size", last)
+            .fact("usual", usual)
+            .fact("limit", limit.value),
+    );
+}
+
+/// Without a threshold: a drill's restore may take `drills.NAME.within`, or the RTO. That drills are made at all is `overdue:`.
+fn drills<'f>(look: &mut Look<'_>, seen: impl Fn(&Name) -> &'f JobFacts) {
+    for (name, drill) in &look.policy.drills {
+        let promised = drill.within.or(look.policy.objectives.rto);
+        let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
+        let Some(limit) = Limit::of(look.thresholds.restore_time.as_ref(), default) else { continue };
+        let condition = limit
+            .condition(format!("restore_time:{name}"), format!("the restore of `drills.{name}` is slow"))
+            .job(format!("drills.{name}"));
+        look.push(match seen(name).restore_time {
+            None => condition,
+            Some(took) => Condition { title: format!("the restore of `drills.{name}` took {took}"), ..condition }
+                .firing_if(took > limit.value)
+                .hint("`docs/objectives.md` says what a restore's time is made of.")
+                .fact("limit", limit.value),
+        });
+    }
+    let Some(limit) = Limit::of(look.thresholds.drill_age.as_ref(), None) else { return };
+    let newest = look.policy.drills.keys().filter_map(|name| seen(name).succeeded).max();
+    let first = look.policy.drills.keys().filter_map(|name| seen(name).first_seen).min();
+    let condition = limit.condition("drill_age", "no drill has ever succeeded").fact("limit", limit.value);
+    let condition = condition.hint("Run a drill now: `seawall run drills.NAME`.");
+    let age = newest.or(first).map(|since| Duration::between(since, look.now));
+    let title = newest
+        .map_or_else(|| condition.title.clone(), |_| format!("the newest successful drill is {} old", rough(age.unwrap_or_default())));
+    look.push(Condition { title, ..condition }.firing_if(age.is_some_and(|age| age > limit.value)));
+}

@@ -1,0 +1,82 @@
+//! What people owe: reviews, duties, decisions about holds.
+
+use super::{Look, moment};
+use crate::alert::condition::{Condition, State};
+use crate::inventory::Hold;
+use crate::plan::words::plain;
+use crate::policy::file::{Event, Severity};
+use crate::units::{Duration, Instant, Name};
+
+/// How long before a hold ends somebody is told.
+const NOTICE_OF_HOLDS: Duration = Duration::from_days(30);
+
+pub(super) fn look(look: &mut Look<'_>) {
+    review(look);
+    holds(look);
+    duties(look);
+}
+
+fn review(look: &mut Look<'_>) {
+    let Some(by) = look.policy.file.review_by else { return };
+    let today = look.policy.zone.wall_clock(look.now).date();
+    let owner = look.policy.file.owner.as_deref().map(|owner| format!("It is {}'s to read.", plain(owner))).unwrap_or_default();
+    look.push(
+        Condition::new("review_due", Severity::Warning, format!("the policy was to be read again by {}", by.0))
+            .event(Event::ReviewDue)
+            .firing_if(today > by.0)
+            .text(owner)
+            .hint("Read it, and write the next date as `review_by`."),
+    );
+}
+
+fn holds(look: &mut Look<'_>) {
+    if look.facts.holds.known().is_none() {
+        look.all_unknown("hold_ending");
+    }
+    let stored = look.facts.holds.known().map(Vec::as_slice).unwrap_or_default();
+    let mut ends: Vec<(&Name, &str, Instant)> = Vec::new();
+    let backups = look.policy.backup_holds.iter().chain(stored);
+    ends.extend(backups.filter_map(|hold: &Hold| hold.until.map(|until| (&hold.name, hold.reason.as_str(), until))));
+    for (name, hold) in &look.policy.row_holds {
+        let until = hold.until.and_then(|date| date.0.to_zoned(look.policy.zone.time_zone().clone()).ok());
+        ends.extend(until.map(|until| (name, hold.reason.as_str(), until.timestamp())));
+    }
+    ends.sort_by_key(|(name, _, until)| (*name, *until));
+    ends.dedup_by_key(|(name, ..)| *name);
+    for (name, reason, until) in ends {
+        let left = Duration::between(look.now, until);
+        look.push(
+            Condition::new(
+                format!("hold_ending:{name}"),
+                Severity::Warning,
+                format!("the hold {name} ends on {}", moment(look.policy, until)),
+            )
+            .event(Event::HoldEnding)
+            .firing_if(until > look.now && left <= NOTICE_OF_HOLDS)
+            .text(format!("It was made for: {}. What only it keeps may be deleted after that.", plain(reason)))
+            .hint(format!("Ask whether it must go on. If so, write a later `holds.{name}.until`.")),
+        );
+    }
+}
+
+/// A duty is due from its moment on until somebody says that it is done.
+fn duties(look: &mut Look<'_>) {
+    for (name, duty) in &look.policy.duties {
+        let Some(schedule) = &duty.schedule else { continue };
+        let contact = look.policy.file.contacts.get(&duty.who);
+        let who = contact.map_or_else(|| duty.who.to_string(), |contact| plain(&contact.name));
+        let condition = Condition::new(format!("duty_due:{name}"), Severity::Warning, format!("due: {}", plain(&duty.what)))
+            .event(Event::DutyDue)
+            .job(format!("duties.{name}"))
+            .fact("who", who)
+            .hint(format!("When it is done, run `seawall ack duty_due:{name}`."));
+        let Some(seen) = look.facts.duties.get(name) else {
+            look.push(condition.state(State::Unknown));
+            continue;
+        };
+        let due = if schedule.fires_at(look.now) { Some(look.now) } else { schedule.previous_before(look.now) };
+        let from = seen.done.max(seen.first_seen);
+        let is_due = due.is_some_and(|due| from.is_some_and(|from| from < due));
+        look.push(condition.firing_if(is_due).since(due));
+    }
+}
