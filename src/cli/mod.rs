@@ -6,6 +6,7 @@ pub mod diagnostics;
 mod diff;
 pub mod examine;
 pub mod exit;
+mod expire;
 mod explain;
 pub mod fleet;
 pub mod here;
@@ -39,6 +40,7 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall backup nightly                 take a backup now
+  seawall expire --plan                  what the policy lets go, and why
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
@@ -67,6 +69,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     Backup(backup::Backup),
+    Expire(expire::Expire),
     #[command(subcommand)]
     Wal(wal::Wal),
     List(repository::List),
@@ -119,6 +122,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
+        Command::Expire(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),

@@ -6,8 +6,10 @@
 
 mod due;
 mod existing;
+mod expiry;
 mod forecast;
 mod lint;
+mod log;
 mod make;
 pub mod markdown;
 mod promises;
@@ -18,8 +20,10 @@ pub mod words;
 
 pub use due::Due;
 pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
+pub use expiry::{Brake, Doomed, Expiry, ExpiryTerms, Mark, Spared, Waiting, WhyWaiting, expiry};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
-pub use lint::{LintFault, lint};
+pub use lint::{LintFault, LogPiece, lint, lint_deletions, lint_log};
+pub use log::log_needs;
 pub use make::{make, minute};
 pub use step::{Action, Precondition, Step};
 
