@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::inventory::{Backup, BackupState};
-use crate::retention::{Action, Verdict};
+use crate::retention::{Action, Keep, Verdict};
 use crate::units::{BackupId, Duration, Instant, Name, Percent};
 
 /// What a store says of a tombstone.
@@ -27,6 +27,8 @@ pub struct ExpiryTerms<'a> {
     pub marks: &'a BTreeMap<BackupId, Mark>,
     /// What is being restored.
     pub pinned: &'a BTreeSet<BackupId>,
+    /// How long the backups of each job stay here.
+    pub keeps: &'a BTreeMap<Name, Keep>,
     pub grace: Duration,
     pub brake: Percent,
     /// Somebody says that so many may go at once.
@@ -123,7 +125,7 @@ impl fmt::Display for Brake {
 }
 
 /// Decides one run over one store.
-pub fn expiry(verdicts: &[Verdict<'_>], terms: &ExpiryTerms<'_>) -> Expiry {
+pub fn expiry<'a>(verdicts: &[Verdict<'a>], terms: &ExpiryTerms<'a>) -> Expiry {
     let mut run = Expiry::default();
     let mut ripe = Vec::new();
     for verdict in verdicts {
@@ -143,7 +145,7 @@ pub fn expiry(verdicts: &[Verdict<'_>], terms: &ExpiryTerms<'_>) -> Expiry {
             (Action::Keep(_) | Action::Undecided(_), None) => {}
         }
     }
-    let brake = Limit::of(verdicts, terms.brake);
+    let brake = Limit::of(verdicts, terms);
     let unacknowledged: Vec<&Doomed> = ripe.iter().filter(|(_, acknowledged)| !acknowledged).map(|(doomed, _)| doomed).collect();
     run.braked = match terms.acknowledged {
         true => None,
@@ -221,16 +223,19 @@ fn has_descriptor(backup: &Backup) -> bool {
     matches!(backup.state, BackupState::Complete | BackupState::Damaged)
 }
 
-/// The brake. A share alone would stop the ordinary course of small stores: with `last: 3` every night's run deletes a quarter. So
-/// of each job one backup, with all that builds on it, may always go; what comes beyond is measured by the share.
+/// The brake. A share alone would stop the ordinary course of small stores: with `last: 3` every night's run deletes a quarter, and on
+/// the first of a month the day's, the week's and the month's oldest go together. One new backup takes the place of at most one in
+/// each rule. So of each job as many may always go as its `keep` has rules, each with all that builds on it; what comes beyond
+/// is measured by the share.
 struct Limit<'a> {
     chain_of: HashMap<&'a BackupId, &'a BackupId>,
+    keeps: &'a BTreeMap<Name, Keep>,
     of: usize,
     limit: Percent,
 }
 
 impl<'a> Limit<'a> {
-    fn of(verdicts: &[Verdict<'a>], limit: Percent) -> Limit<'a> {
+    fn of(verdicts: &[Verdict<'a>], terms: &ExpiryTerms<'a>) -> Limit<'a> {
         let parents: HashMap<&BackupId, &BackupId> =
             verdicts.iter().filter_map(|verdict| Some((&verdict.backup.id, verdict.backup.parent.as_ref()?))).collect();
         let mut chain_of: HashMap<&BackupId, &BackupId> = HashMap::new();
@@ -250,7 +255,8 @@ impl<'a> Limit<'a> {
             path.push(link);
             chain_of.extend(path.into_iter().map(|link| (link, root)));
         }
-        Limit { chain_of, of: verdicts.iter().filter(|verdict| has_descriptor(verdict.backup)).count(), limit }
+        let of = verdicts.iter().filter(|verdict| has_descriptor(verdict.backup)).count();
+        Limit { chain_of, keeps: terms.keeps, of, limit: terms.brake }
     }
 
     fn exceeded(&self, going: &[&Doomed], marking: bool) -> Option<Brake> {
@@ -258,10 +264,15 @@ impl<'a> Limit<'a> {
         for doomed in going {
             chains.entry(&doomed.job).or_default().insert(self.chain_of.get(&doomed.id).copied().unwrap_or(&doomed.id));
         }
-        let several = chains.values().any(|chains| chains.len() > 1);
+        let unusual = chains.iter().any(|(job, chains)| chains.len() > self.rules(job));
         // In thousandths on both sides, so that no rounding decides.
         let beyond = going.len() as u64 * 1000 > self.of as u64 * u64::from(self.limit.tenths());
-        (several && beyond).then_some(Brake { would: going.len(), of: self.of, limit: self.limit, marking })
+        (unusual && beyond).then_some(Brake { would: going.len(), of: self.of, limit: self.limit, marking })
+    }
+
+    fn rules(&self, job: &Name) -> usize {
+        let rules = |keep: &Keep| keep.tiers().count() + usize::from(keep.last.is_some()) + usize::from(keep.within.is_some());
+        self.keeps.get(job).map_or(0, rules).max(1)
     }
 }
 

@@ -45,6 +45,7 @@ fn marks(marked: &[(&str, i64)]) -> BTreeMap<BackupId, Mark> {
     marked.iter().map(|(name, hours)| (id(name), mark(*hours))).collect()
 }
 
+static NO_KEEPS: BTreeMap<Name, Keep> = BTreeMap::new();
 const NOW: &str = "2026-11-21T06:30:00Z";
 
 fn decided(verdicts: &[Verdict<'_>], marked: &BTreeMap<BackupId, Mark>, pinned: &[&str], acknowledged: bool) -> Expiry {
@@ -52,6 +53,7 @@ fn decided(verdicts: &[Verdict<'_>], marked: &BTreeMap<BackupId, Mark>, pinned: 
     let terms = ExpiryTerms {
         marks: marked,
         pinned: &pinned,
+        keeps: &NO_KEEPS,
         grace: Duration::from_hours(24),
         brake: Percent::new(20),
         acknowledged,

@@ -5,6 +5,7 @@ mod backup;
 mod cli;
 mod clusters;
 mod diff;
+mod expire;
 mod faults;
 mod fuzz;
 mod invalid;

@@ -136,6 +136,7 @@ impl Ground {
             &ExpiryTerms {
                 marks: &self.marks,
                 pinned,
+                keeps: &keeps,
                 grace: policy.expire.grace,
                 brake: policy.expire.brake,
                 acknowledged: wishes.acknowledged,

@@ -258,7 +258,8 @@ impl Log<'_> {
                     None => {
                         let Some((mark, _)) = mark else { continue };
                         self.ground.store.purge(&[self.ground.repository.log_mark(self.cluster, *timeline)])?;
-                        if !is_over {
+                        // Otherwise all that it marked has gone.
+                        if line.deleted == 0 {
                             let deed = self.deed(*timeline, mark.below, "it is needed again".into(), line, None);
                             (self.onlooker.deed)(&deed);
                             expired.unmarked.push(deed);
