@@ -24,7 +24,11 @@ pub const TABLE: [(Exit, u8, &str); 12] = [
     (Exit::Done, 0, "done; the policies are sound"),
     (Exit::Failed, 1, "a policy has errors, or the command failed"),
     (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode`: there is something to do"),
-    (Exit::NotAcknowledged, 3, "the change destroys something, and the policy does not acknowledge it"),
+    (
+        Exit::NotAcknowledged,
+        3,
+        "the change destroys something and the policy does not acknowledge it, or `expire` has stopped at its brake",
+    ),
     (Exit::Stale, 4, "only `run --plan`: the policy or the world is not as the plan says; plan again"),
     (Exit::Usage, 64, "the command line makes no sense"),
     (Exit::Fault, 70, "a fault of seawall itself; please report it"),

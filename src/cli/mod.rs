@@ -7,6 +7,7 @@ pub mod diagnostics;
 mod diff;
 pub mod examine;
 pub mod exit;
+mod expire;
 mod explain;
 pub mod fleet;
 pub mod here;
@@ -45,6 +46,7 @@ Examples:
   seawall diff git:main:policies policies  what a change of policies means
   seawall run --due                      whatever is owed now, by the record
   seawall backup nightly                 take a backup now
+  seawall expire --plan                  what the policy lets go, and why
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
@@ -74,6 +76,7 @@ enum Command {
     Policy(policy::Policy),
     Run(Box<run::Run>),
     Backup(backup::Backup),
+    Expire(expire::Expire),
     #[command(subcommand)]
     Wal(wal::Wal),
     List(repository::List),
@@ -127,6 +130,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::Run(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
+        Command::Expire(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
         Command::Verify(command) => command.run(arguments.color),

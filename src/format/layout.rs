@@ -11,6 +11,9 @@
 //! <repository>/wal/<system-id>/<timeline>/<log>/<segment>.zst.age
 //! <repository>/wal/<system-id>/history/<timeline>.history.zst.age
 //! <repository>/claims/<system-id>/<segment>.claim           who uploads a segment too large to be put in one piece; never deleted before it
+//! <repository>/expiring/<backup>.json                       the rules let it go; deleted when it has been marked for long enough
+//! <repository>/expiring/wal/<system-id>/<timeline>.json     the same of the log below a position
+//! <repository>/holds/<hold>.json                            what nobody may delete, placed at run time
 //! <repository>/pins/… leases/… hints/…                      the few mutable things
 //! ```
 //!
@@ -82,6 +85,27 @@ impl Repository {
         self.key(format_args!("leases/backup-{id}.json"))
     }
 
+    /// Asks the store for its time.
+    pub fn clock_probe(&self, name: &str) -> Key {
+        self.key(format_args!("leases/expire-{name}.json"))
+    }
+
+    /// That the rules let a backup go.
+    pub fn tombstone(&self, id: &BackupId) -> Key {
+        self.key(format_args!("expiring/{id}.json"))
+    }
+
+    /// Of which backup a tombstone is; `None` for what is none.
+    pub fn tombstone_id(&self, key: &Key) -> Option<BackupId> {
+        let id: BackupId = key.file_name().strip_suffix(".json")?.parse().ok()?;
+        (self.tombstone(&id) == *key).then_some(id)
+    }
+
+    /// Below which position the rules let a timeline's log go.
+    pub fn log_mark(&self, cluster: SystemIdentifier, of: Timeline) -> Key {
+        self.key(format_args!("expiring/wal/{cluster}/{}.json", timeline(of)))
+    }
+
     /// Which backup was the last one; only a hint, the descriptors are the truth.
     pub fn latest(&self) -> Key {
         self.key("hints/latest.json")
@@ -100,6 +124,17 @@ impl Repository {
     /// Who may upload a file of the log that is too large to be put in one piece.
     pub fn wal_claim(&self, cluster: SystemIdentifier, file: WalFile) -> Key {
         self.key(format_args!("claims/{cluster}/{file}.claim"))
+    }
+
+    /// All claims of one cluster.
+    pub fn claims_prefix(&self, cluster: SystemIdentifier) -> String {
+        self.prefix(&format!("claims/{cluster}"))
+    }
+
+    /// Which file of the log a claim is about. `None` unless it lies exactly where [`Self::wal_claim`] puts it.
+    pub fn claimed_file(&self, cluster: SystemIdentifier, key: &Key) -> Option<WalFile> {
+        let file: WalFile = key.file_name().strip_suffix(".claim")?.parse().ok()?;
+        (self.wal_claim(cluster, file) == *key).then_some(file)
     }
 
     /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{Seen, look};
-use crate::inventory::{ClusterInventory, Observed, SystemIdentifier};
+use crate::inventory::{ClusterInventory, Hold, Observed, SystemIdentifier};
 use crate::site::{Site, SiteFault};
 use crate::units::{Instant, Name};
 use crate::world::parallel;
@@ -34,9 +34,26 @@ pub fn cluster(site: &Site<'_>, now: Instant) -> SeenCluster {
         cluster_size: Observed::unknown("the database was not asked; only the stores were looked at"),
         stores: observed.collect(),
         measured: Observed::unknown("there is no catalog of measurements yet"),
-        holds: Observed::unknown("there is no catalog of holds yet"),
+        holds: placed(&stores),
     };
     SeenCluster { inventory, stores }
+}
+
+/// Those of all stores. Where one of the stores was not seen, neither were its holds.
+fn placed(stores: &BTreeMap<Name, Result<Seen, SiteFault>>) -> Observed<Vec<Hold>> {
+    let mut all: Vec<Hold> = Vec::new();
+    for (name, seen) in stores {
+        match seen.as_ref().map(|seen| &seen.holds) {
+            Ok(Observed::Known(holds)) => {
+                // The same hold lies in every store in which it holds something.
+                let new: Vec<Hold> = holds.iter().filter(|hold| !all.contains(hold)).cloned().collect();
+                all.extend(new);
+            }
+            Ok(Observed::Unknown { reason }) => return Observed::unknown(format!("`{name}`: {reason}")),
+            Err(fault) => return Observed::unknown(format!("`{name}`: {}", fault.message)),
+        }
+    }
+    Observed::Known(all)
 }
 
 fn not_asked<T>() -> Observed<T> {

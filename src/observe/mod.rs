@@ -5,11 +5,13 @@
 
 mod cluster;
 mod descriptors;
+mod holds;
 mod leftovers;
 mod wal;
 
 pub use cluster::{SeenCluster, cluster, spelled};
 pub use descriptors::{Listed, Read, find_descriptor, read_descriptor};
+pub use holds::holds;
 pub use wal::{WalSeen, accept_stamp, signer};
 
 use std::collections::BTreeMap;
@@ -17,10 +19,10 @@ use std::collections::BTreeMap;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
-use crate::inventory::{Observed, Size, StoreInventory, gaps, settled};
+use crate::inventory::{Hold, Observed, Size, StoreInventory, SystemIdentifier, gaps, settled};
 use crate::site::{PassedOver, Site, SiteFault};
 use crate::store::Store;
-use crate::units::{Instant, Key};
+use crate::units::{Instant, Key, SegmentSize};
 use crate::world::parallel;
 
 /// To a log whose newest segment is older nothing is on its way.
@@ -36,6 +38,10 @@ pub struct Seen {
     pub inventory: StoreInventory,
     /// More of each backup that has a descriptor, in the order of their names.
     pub listed: Vec<Listed>,
+    /// Of each cluster whose log is there, where it is known.
+    pub segment_sizes: BTreeMap<SystemIdentifier, SegmentSize>,
+    /// What was placed in it at run time.
+    pub holds: Observed<Vec<Hold>>,
     /// What lies there and is not counted.
     pub rejected: Vec<Rejected>,
     /// What could not be told of it, as sentences without a full stop.
@@ -111,6 +117,7 @@ pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Resu
     let sizes = read.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
     let leftovers = leftovers::look(store, &repository, &folders, &read, eyes.now)?;
     let wal = wal::look(store, &repository, &sizes, eyes)?;
+    let holds = holds::holds(store, &repository)?;
     let mut backups = read.backups;
     backups.extend(leftovers.backups);
     let used = read.stored_bytes + leftovers.bytes + wal.bytes;
@@ -118,6 +125,8 @@ pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Resu
         repository: Some(repository),
         inventory: StoreInventory { backups, wal: wal.ranges, forks: wal.forks, used: Observed::Known(Size::new(used)) },
         listed: read.listed,
+        segment_sizes: wal.sizes,
+        holds,
         rejected: read.rejected.into_iter().chain(wal.rejected).collect(),
         doubts: wal.doubts,
         newer: read.newer,
@@ -141,7 +150,8 @@ pub fn look_settled(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> R
 impl Seen {
     fn nothing() -> Seen {
         let inventory = StoreInventory { backups: vec![], wal: vec![], forks: vec![], used: Observed::Known(Size::default()) };
-        Seen { repository: None, inventory, listed: vec![], rejected: vec![], doubts: vec![], newer: None }
+        let (segment_sizes, holds) = (BTreeMap::new(), Observed::Known(vec![]));
+        Seen { repository: None, inventory, listed: vec![], segment_sizes, holds, rejected: vec![], doubts: vec![], newer: None }
     }
 
     /// With what else calls itself the policy's repository.

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use thiserror::Error;
 
 use super::{Action, Due, Fate, Plan};
-use crate::inventory::{Backup, BackupState, ClusterInventory, Observed};
+use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, SystemIdentifier};
 use crate::policy::model::{Method, Policy};
-use crate::units::{BackupId, Instant};
+use crate::units::{BackupId, Instant, Lsn, Timeline};
 
 /// Something that no plan may contain.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,6 +22,8 @@ pub enum LintFault {
     DeletesHeld { id: BackupId, hold: String },
     #[error("`{id}` would be deleted and is still running")]
     DeletesRunning { id: BackupId },
+    #[error("log would be deleted that `{id}` is consistent only with")]
+    DeletesLog { id: BackupId },
     #[error("the expiry of `{store}` marks other backups than the plan judged to go")]
     MarksOthers { store: String },
     #[error("`{job}` is in the policy and not in the plan")]
@@ -75,30 +77,68 @@ fn deletions(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>,
             faults.extend(doomed.iter().map(|id| LintFault::DeletesUnknown { store: store.store.to_string(), id: (*id).clone() }));
             continue;
         };
-        let known: HashMap<&BackupId, &Backup> = observed.backups.iter().map(|backup| (&backup.id, backup)).collect();
-        for backup in &observed.backups {
-            if doomed.contains(&backup.id) && backup.state == BackupState::Running {
-                faults.push(LintFault::DeletesRunning { id: backup.id.clone() });
-            }
-            if let Some(parent) = backup.parent.as_ref().filter(|parent| doomed.contains(parent))
-                && !doomed.contains(&backup.id)
-                && known.contains_key(parent)
-                && backup.state == BackupState::Complete
-            {
-                faults.push(LintFault::DeletesParent { id: parent.clone(), child: backup.id.clone() });
-            }
-        }
-        newest(&observed.backups, &doomed, &known, plan.made_at, faults);
         let placed = inventory.and_then(|inventory| inventory.holds.known()).into_iter().flatten();
-        for hold in policy.backup_holds.iter().chain(placed).filter(|hold| hold.until.is_none_or(|until| plan.made_at < until)) {
-            for id in doomed
-                .iter()
-                .filter(|id| known.get(**id).is_some_and(|backup| backup.state == BackupState::Complete && hold.selects.matches(backup)))
-            {
-                faults.push(LintFault::DeletesHeld { id: (*id).clone(), hold: hold.name.to_string() });
-            }
+        let holds: Vec<&Hold> = policy.backup_holds.iter().chain(placed).collect();
+        faults.extend(lint_deletions(&observed.backups, &holds, &doomed, plan.made_at));
+    }
+}
+
+/// What is wrong with deleting these backups of one store; nothing, if whoever decided it is right.
+pub fn lint_deletions(backups: &[Backup], holds: &[&Hold], doomed: &BTreeSet<&BackupId>, now: Instant) -> Vec<LintFault> {
+    let mut faults = Vec::new();
+    let known: HashMap<&BackupId, &Backup> = backups.iter().map(|backup| (&backup.id, backup)).collect();
+    for backup in backups {
+        if doomed.contains(&backup.id) && backup.state == BackupState::Running {
+            faults.push(LintFault::DeletesRunning { id: backup.id.clone() });
+        }
+        if let Some(parent) = backup.parent.as_ref().filter(|parent| doomed.contains(parent))
+            && !doomed.contains(&backup.id)
+            && known.contains_key(parent)
+            && backup.state == BackupState::Complete
+        {
+            faults.push(LintFault::DeletesParent { id: parent.clone(), child: backup.id.clone() });
         }
     }
+    newest(backups, doomed, &known, now, &mut faults);
+    for hold in holds.iter().filter(|hold| hold.until.is_none_or(|until| now < until)) {
+        for id in doomed
+            .iter()
+            .filter(|id| known.get(**id).is_some_and(|backup| backup.state == BackupState::Complete && hold.selects.matches(backup)))
+        {
+            faults.push(LintFault::DeletesHeld { id: (*id).clone(), hold: hold.name.to_string() });
+        }
+    }
+    faults
+}
+
+/// A segment that would be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPiece {
+    pub cluster: SystemIdentifier,
+    pub timeline: Timeline,
+    pub from: Lsn,
+    pub to: Lsn,
+}
+
+/// The same for the log: no physical backup that is there loses any of what it was made with, by its descriptor alone.
+pub fn lint_log<'b>(backups: impl IntoIterator<Item = &'b Backup>, doomed: &[LogPiece]) -> Vec<LintFault> {
+    let mut pieces = doomed.to_vec();
+    pieces.sort_unstable();
+    let mut faults = Vec::new();
+    for backup in backups.into_iter().filter(|backup| backup.kind.is_physical() && backup.state != BackupState::Failed) {
+        let position = backup.system_identifier.zip(backup.timeline).zip(backup.start_lsn.zip(backup.stop_lsn));
+        let Some(((cluster, timeline), (start, stop))) = position else {
+            // Where its log lies is not known, so it may be any of it.
+            faults.extend((!pieces.is_empty()).then(|| LintFault::DeletesLog { id: backup.id.clone() }));
+            continue;
+        };
+        let line = |piece: &LogPiece| (piece.cluster, piece.timeline);
+        let after =
+            pieces.partition_point(|piece| line(piece) < (cluster, timeline) || (line(piece) == (cluster, timeline) && piece.to <= start));
+        let hit = pieces.get(after).is_some_and(|piece| line(piece) == (cluster, timeline) && piece.from < stop.max(Lsn(start.0 + 1)));
+        faults.extend(hit.then(|| LintFault::DeletesLog { id: backup.id.clone() }));
+    }
+    faults
 }
 
 /// Of each job the newest complete backup whose whole chain is there.

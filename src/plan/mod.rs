@@ -6,8 +6,10 @@
 
 mod due;
 mod existing;
+mod expiry;
 mod forecast;
 mod lint;
+mod log;
 mod make;
 pub mod markdown;
 mod owed;
@@ -19,8 +21,10 @@ pub mod words;
 
 pub use due::Due;
 pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
+pub use expiry::{Brake, Doomed, Expiry, ExpiryTerms, Mark, Spared, Waiting, WhyWaiting, expiry};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
-pub use lint::{LintFault, lint};
+pub use lint::{LintFault, LogPiece, lint, lint_deletions, lint_log};
+pub use log::log_needs;
 pub use make::{make, minute};
 pub use owed::{LastRun, Past, RunEnd, owed, rank};
 pub use step::{Action, Precondition, Step};
@@ -100,6 +104,11 @@ pub struct Job {
 /// The steps of a backup job; none where the policy has no such job.
 pub fn steps_of_backup(policy: &Policy, name: &Name) -> Vec<Step> {
     policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup)).unwrap_or_default()
+}
+
+/// The steps of expiry, before it is known what will go.
+pub fn steps_of_expire(policy: &Policy) -> Vec<Step> {
+    steps::of_expire(policy, &[])
 }
 
 /// The steps of a job that looks.

@@ -47,6 +47,7 @@ mod claim;
 mod forecast;
 mod keep;
 mod lifetime;
+mod log;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use bucket::Bucket;
 pub use forecast::{BuildsOn, Forecast, Forecasted, JobForecast, simulate};
 pub use keep::{Keep, Tier, TierKind};
 pub use lifetime::{Firing, Lifetime, kept_until, lifetimes};
+pub use log::LogNeeds;
 pub use reason::{Defect, DeleteReason, KeepReason, UndecidedReason};
 pub use verdict::{Action, RetentionInput, Verdict, WalKeep, verdicts};
 pub use wal::{WalEnd, WalNeed, WalNeeded, WalReason, wal_needed, window_start};

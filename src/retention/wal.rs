@@ -79,7 +79,7 @@ impl WalNeed {
             }
     }
 
-    fn is_of_window(&self) -> bool {
+    pub(super) fn is_of_window(&self) -> bool {
         matches!(self.reason, WalReason::Window { .. })
     }
 }

@@ -11,6 +11,7 @@ mod local;
 mod pace;
 mod patience;
 mod probe;
+mod purge;
 mod reader;
 mod settings;
 mod upload;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 pub use crate::units::{BadKey, Key};
 pub use fault::{Fault, FaultKind};
 pub use faulty::{Call, Effect, Faults, Tally};
+pub use purge::{Locked, Purged};
 pub use reader::Reader;
 pub use settings::{Place, Settings, Sse};
 pub use upload::Upload;
@@ -223,6 +225,25 @@ impl Store {
             Kind::Local(local) => local.delete(keys),
             Kind::Cloud(cloud) => cloud.delete(keys),
             Kind::Faulty(faulty) => faulty.delete(keys),
+        }
+    }
+
+    /// Deletes objects for good, with every version that the store keeps of them, and says what a lock forbade. Those that are absent
+    /// already are no fault. What it deleted stays deleted: a directory has forgotten the names when this returns.
+    pub fn purge(&self, keys: &[Key]) -> Result<Purged, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.purge(keys).map(|()| Purged::default()),
+            Kind::Cloud(cloud) => cloud.purge(keys),
+            Kind::Faulty(faulty) => faulty.purge(keys),
+        }
+    }
+
+    /// Which of these objects a lock of the store forbids to delete, as far as it says so.
+    pub fn locks(&self, keys: &[Key]) -> Result<Vec<Locked>, Fault> {
+        match &self.kind {
+            Kind::Local(_) => Ok(Vec::new()),
+            Kind::Cloud(cloud) => cloud.locks(keys),
+            Kind::Faulty(faulty) => faulty.locks(keys),
         }
     }
 

@@ -3,7 +3,7 @@
 //! The same is asked after each of them. What looks complete is whole. What was acknowledged is there. A success was one, and a failure
 //! says where. The same again, with the world in order, succeeds.
 
-mod chance;
+pub mod chance;
 mod clouds;
 mod full;
 mod hosts;

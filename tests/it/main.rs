@@ -6,6 +6,7 @@ mod catalog;
 mod cli;
 mod clusters;
 mod diff;
+mod expire;
 mod faults;
 mod fuzz;
 mod invalid;

@@ -1,6 +1,6 @@
 //! What lies in a store, looked at and proved from the store alone.
 
-mod fixture;
+pub mod fixture;
 mod keys;
 mod look;
 mod planted;

@@ -98,14 +98,14 @@ fn keep_strategy() -> impl Strategy<Value = Keep> {
 
 /// A good backup with its place in each kind of bucket, read off the calendar once.
 #[derive(Clone)]
-struct Simple {
-    id: String,
-    started: Timestamp,
-    stopped: Timestamp,
+pub struct Simple {
+    pub id: String,
+    pub started: Timestamp,
+    pub stopped: Timestamp,
     places: Vec<(i64, i64, i64, i64)>,
 }
 
-fn simple(backup: &Backup, zone: &TimeZone) -> Simple {
+pub fn simple(backup: &Backup, zone: &TimeZone) -> Simple {
     let at = backup.started.to_zoned(zone.clone());
     let (year, month, day) = (i64::from(at.year()), i64::from(at.month()), i64::from(at.day()));
     let week = at.date().iso_week_date();
@@ -132,7 +132,7 @@ fn still_within(period: Period, stopped: Timestamp, zone: &TimeZone, now: Timest
 }
 
 /// What stays of `present`, by the letter of the documentation.
-fn stays(present: &[Simple], keep: &Keep, now: Timestamp) -> BTreeSet<String> {
+pub fn stays(present: &[Simple], keep: &Keep, now: Timestamp) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
     let tiers = [keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.quarterly, keep.yearly];
     if keep.last.is_none() && keep.within.is_none() && tiers.iter().all(Option::is_none) {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::BackupFault;
 use crate::format::layout::{Repository, descriptor_id};
 use crate::format::lease::{self, Lease as Content, STALE_SECONDS, is_stale};
-use crate::store::{Meta, Store};
+use crate::store::{self, Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
 use crate::world::host;
 
@@ -146,7 +146,8 @@ pub(super) fn remove_dead(store: &Store, repository: &Repository, backup: &Backu
     let objects = store.list(&repository.prefix(&format!("data/{backup}")))?;
     let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
     keys.push(repository.backup_lease(backup));
-    Ok(store.delete(&keys)?)
+    store.purge(&keys)?;
+    Ok(())
 }
 
 /// Removes what broken-off backups left: objects without a descriptor that nobody is adding to. Says which backups they were.
@@ -167,12 +168,7 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
             continue;
         }
         let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
-        let newest = objects.iter().map(|meta| meta.modified).max();
-        let abandoned = match leases.iter().find(|lease| lease.key == key) {
-            Some(lease) => is_stale(lease.modified, now),
-            None => newest.is_none_or(|newest| seconds(newest, now) > ORPHAN_SECONDS),
-        };
-        if !abandoned {
+        if !is_abandoned(leases.iter().find(|lease| lease.key == key), &objects, now) {
             continue;
         }
         // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
@@ -183,7 +179,7 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
         let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
-        store.delete(&keys)?;
+        store.purge(&keys)?;
         if were > 0 {
             cleared.push(id.to_string());
         }
@@ -191,12 +187,24 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
     Ok(cleared)
 }
 
+/// Whether nobody adds to these objects any more, which have no descriptor. By the store's clock.
+pub(in crate::execute) fn is_abandoned(lease: Option<&Meta>, objects: &[Meta], now: Instant) -> bool {
+    let newest = objects.iter().map(|meta| meta.modified).max();
+    match lease {
+        Some(lease) => is_stale(lease.modified, now),
+        None => newest.is_none_or(|newest| seconds(newest, now) > ORPHAN_SECONDS),
+    }
+}
+
 pub(super) fn is_complete(store: &Store, repository: &Repository, backup: &BackupId) -> Result<bool, BackupFault> {
     Ok(committed(store, repository)?.0.contains(backup))
 }
 
 /// The backups that have a descriptor, and the signatures of all.
-fn committed(store: &Store, repository: &Repository) -> Result<(HashSet<BackupId>, HashMap<BackupId, Key>), BackupFault> {
+pub(in crate::execute) fn committed(
+    store: &Store,
+    repository: &Repository,
+) -> Result<(HashSet<BackupId>, HashMap<BackupId, Key>), store::Fault> {
     let (mut complete, mut signed) = (HashSet::new(), HashMap::new());
     store.list_each(&repository.prefix("backups"), &mut |meta| {
         complete.extend(descriptor_id(&meta.key));

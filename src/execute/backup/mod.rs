@@ -6,7 +6,7 @@ mod config;
 mod describe;
 mod fault;
 mod journal;
-mod lease;
+pub(in crate::execute) mod lease;
 mod order;
 mod protocol;
 mod read_back;

@@ -1,14 +1,24 @@
+//! Says in the store that a backup is being read, so that nobody expires it under us. Whoever may only read can still restore.
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::plan::RestorePlan;
+use crate::format::pin::{FORMAT, Pin as Content};
 use crate::store::Store;
 use crate::units::{Instant, Key};
 
-/// Says in the store that a backup is being read, so that nobody expires it under us. Whoever may only read can still restore.
+/// Renewed so often; it counts for much longer (`format::pin::STALE_SECONDS`).
+const RENEW: Duration = Duration::from_secs(300);
+
 #[derive(Debug)]
 pub struct Pin {
     store: Store,
     key: Key,
+    renewer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Pin {
@@ -16,14 +26,38 @@ impl Pin {
         let chosen = &plan.chosen;
         let id = &chosen.descriptor.id;
         let key = Key::new(format!("{}/pins/{id}-{}-{}.json", chosen.repository, host, std::process::id())).ok()?;
-        let pin = serde_json::json!({ "format": 1, "backup": id, "host": host, "since": now, "why": "restore", "wal_from": chosen.descriptor.position.start });
-        chosen.store.replace(&key, Bytes::from(pin.to_string())).ok()?;
-        Some(Pin { store: chosen.store.clone(), key })
+        let content = Content {
+            format: FORMAT,
+            backup: id.clone(),
+            host: host.to_owned(),
+            since: now,
+            why: "restore".to_owned(),
+            wal_from: chosen.descriptor.position.start,
+        };
+        let json = Bytes::from(content.to_json());
+        chosen.store.replace(&key, json.clone()).ok()?;
+        let renewer = renew(chosen.store.clone(), key.clone(), json);
+        Some(Pin { store: chosen.store.clone(), key, renewer })
     }
+}
+
+/// As long as it lives, whatever else this run waits for. Without a thread it counts for as long as it was put for.
+fn renew(store: Store, key: Key, json: Bytes) -> Option<(Sender<()>, JoinHandle<()>)> {
+    let (ended, end) = mpsc::channel();
+    let renew = move || {
+        while end.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+            let _ = store.replace(&key, json.clone());
+        }
+    };
+    Some((ended, thread::Builder::new().name("pin".into()).spawn(renew).ok()?))
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        if let Some((ended, thread)) = self.renewer.take() {
+            drop(ended);
+            let _ = thread.join();
+        }
         // What stays behind is old, and whoever expires things sees how old.
         let _ = self.store.delete(std::slice::from_ref(&self.key));
     }

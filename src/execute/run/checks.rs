@@ -71,8 +71,3 @@ pub(super) fn remind(ground: &Ground<'_>, name: &Name, duty: &Duty, record: &Rec
     steps.end(StepOutcome::Succeeded, None);
     (Ended::Succeeded, Made::default(), vec![format!("{} is due: {}", name, duty.what)])
 }
-
-/// Marks what no rule keeps, and deletes what has been marked for long enough.
-pub(super) fn expire(_ground: &Ground<'_>, _record: &Record<'_>) -> (Ended, Made, Vec<String>) {
-    (super::not_yet(crate::policy::model::TimedKind::Expire), Made::default(), Vec::new())
-}

@@ -4,9 +4,11 @@
 //! it rare: a lock on this host or in the fleet's catalog, a lease in the store, and before a backup a look whether another host has
 //! already taken the one that is owed.
 
+mod audit;
 mod backup;
 mod checks;
 mod elsewhere;
+mod expire;
 mod record;
 mod steps;
 mod unrecorded;
@@ -27,6 +29,7 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
+pub use expire::BRAKE;
 pub use unrecorded::bring_in;
 pub use work::{Job, NoSuchJob, Work, find, jobs};
 
@@ -244,7 +247,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
             let hint = "Backups are taken even so; nothing else is done without being written down.";
             (Ended::failed("there is no catalog to record it in", hint, true), Made::default(), Vec::new())
         }
-        Work::Expire => checks::expire(ground, &record),
+        Work::Expire => expire::run(ground, &record),
         Work::Verify(_, verify) => checks::verify_stores(ground, verify, &record),
         Work::Duty(name, duty) => checks::remind(ground, name, duty, &record),
         Work::NotYet(kind) => (not_yet(kind), Made::default(), Vec::new()),
@@ -271,7 +274,9 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
             checksum: made.checksum.as_deref(),
         },
     );
-    ran(end, made, remarks)
+    let ran = ran(end, made, remarks);
+    audit::ran(ground, &ran);
+    ran
 }
 
 fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {

@@ -11,6 +11,7 @@ mod failure;
 mod list;
 mod open;
 mod profile;
+mod purge;
 mod read;
 mod reader;
 mod runtime;

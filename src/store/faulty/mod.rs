@@ -31,7 +31,7 @@ pub(super) use upload::FaultyUpload;
 
 use super::pace::Pace;
 use super::patience::Attempts;
-use super::{Fault, FaultKind, Key, Meta, Put, Store, Thaw};
+use super::{Fault, FaultKind, Key, Locked, Meta, Purged, Put, Store, Thaw};
 use schedule::Schedule;
 
 /// How long a call hangs before it times out; short, because nobody learns anything from waiting.
@@ -147,6 +147,14 @@ impl Faulty {
 
     pub(super) fn delete(&self, keys: &[Key]) -> Result<(), Fault> {
         self.patiently(Call::Delete, || self.inner.delete(keys)).0
+    }
+
+    pub(super) fn purge(&self, keys: &[Key]) -> Result<Purged, Fault> {
+        self.patiently(Call::Delete, || self.inner.purge(keys)).0
+    }
+
+    pub(super) fn locks(&self, keys: &[Key]) -> Result<Vec<Locked>, Fault> {
+        self.patiently(Call::Head, || self.inner.locks(keys)).0
     }
 
     pub(super) fn thaw_state(&self, key: &Key) -> Result<Option<Thaw>, Fault> {

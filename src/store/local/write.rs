@@ -127,6 +127,24 @@ impl Local {
         Ok(())
     }
 
+    /// Deletes them, and makes it durable: a name that came back after a crash would lead to what is gone.
+    pub(in crate::store) fn purge(&self, keys: &[Key]) -> Result<(), Fault> {
+        self.delete(keys)?;
+        let mut folders: Vec<PathBuf> = keys.iter().filter_map(|key| self.path(key).parent().map(Path::to_owned)).collect();
+        folders.dedup();
+        for folder in folders {
+            // One that became empty is gone; then it is the name of that which counts, in the nearest one that is left.
+            let left = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.root);
+            match File::open(left).and_then(|folder| folder.sync_all()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.fault(&error, format_args!("deleting below {}", folder.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// A folder is only as long there as something is in it: as in every other store.
     fn remove_empty_above(&self, path: &Path) {
         for directory in path.ancestors().skip(1).take_while(|directory| **directory != self.root) {

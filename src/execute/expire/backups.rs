@@ -1,0 +1,221 @@
+//! Deletes one backup. The order is what makes it safe to be stopped anywhere:
+//!
+//! 1. everything that could still keep it is asked once more: its mark, holds, pins, what may build on it, locks;
+//! 2. the descriptor: from here on there is no such backup, whatever else happens. When long time passed between the last question and
+//!    this (a machine that was put to sleep), it is asked again, and what is wanted after all gets its descriptor back: nothing else
+//!    is gone yet;
+//! 3. the hint at the latest backup, if it names this one; the signature; the data; the lease;
+//! 4. the mark, last: as long as it is there, the next run knows that something is unfinished.
+//!
+//! Data without a descriptor are what a broken-off backup leaves too, and the next backup clears them away after an hour
+//! (`backup::lease::clear_leftovers`); both go by the same rule, so it does not matter who comes first.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant as Stopwatch};
+
+use bytes::Bytes;
+
+use super::clock::second;
+use super::ground::{Ground, pins};
+use crate::execute::backup::Latest;
+use crate::execute::backup::lease::{committed, is_abandoned};
+use crate::format::descriptor::{Descriptor, MAX_BYTES};
+use crate::format::layout::{descriptor_id, signature_of};
+use crate::inventory::Observed;
+use crate::observe::holds;
+use crate::plan::Doomed;
+use crate::store::{Fault, Locked, Meta, Put, Store};
+use crate::units::{BackupId, Instant, Key};
+
+/// What was asked so long ago is asked again before it counts.
+const QUESTION_AGES: Duration = Duration::from_secs(30);
+/// What is looked at is decided by for so long; then the run ends, and the next one looks again.
+pub(super) const LOOK_AGES: Duration = Duration::from_secs(15 * 60);
+/// So many objects are deleted with one call.
+pub(super) const AT_ONCE: usize = 1000;
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Gone {
+        bytes: u64,
+        objects: u64,
+    },
+    Deferred {
+        why: String,
+        until: Option<Instant>,
+    },
+    /// Something keeps it after all.
+    Stays(String),
+}
+
+/// Deletes a backup that has a descriptor.
+pub(super) fn delete(ground: &Ground, doomed: &Doomed, doubts: &mut BTreeSet<String>) -> Result<Fate, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let Some(listed) = ground.seen.listed.iter().find(|listed| listed.id == doomed.id) else {
+        return Ok(Fate::Stays("its descriptor is not the one that was listed".into()));
+    };
+    let descriptor = &listed.key;
+    let objects = store.list(&repository.prefix(&format!("data/{}", doomed.id)))?;
+    let whole: Vec<Key> =
+        [descriptor.clone(), signature_of(descriptor)].into_iter().chain(objects.iter().map(|meta| meta.key.clone())).collect();
+    // Of what is locked nothing goes: a backup whose data cannot be deleted is better left whole.
+    if let Some(deferred) = locked(&store.locks(&whole)?) {
+        return Ok(deferred);
+    }
+    let asked = Stopwatch::now();
+    let json = match still_going(ground, doomed, descriptor)? {
+        Ok(json) => json,
+        Err(why) => return Ok(Fate::Stays(why)),
+    };
+    let purged = store.purge(std::slice::from_ref(descriptor))?;
+    doubts.extend(purged.doubt);
+    if let Some(deferred) = locked(&purged.locked) {
+        return Ok(deferred);
+    }
+    if asked.elapsed() > QUESTION_AGES
+        && let Some(why) = wanted_after_all(ground, doomed)?
+    {
+        return put_back(store, descriptor, json).map(|()| Fate::Stays(why));
+    }
+    forget_latest(ground, &doomed.id)?;
+    rest(ground, &doomed.id, Some(signature_of(descriptor)), &objects, json.len() as u64, doubts)
+}
+
+/// Signature, data, lease, mark.
+fn rest(
+    ground: &Ground,
+    id: &BackupId,
+    signature: Option<Key>,
+    objects: &[Meta],
+    before: u64,
+    doubts: &mut BTreeSet<String>,
+) -> Result<Fate, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    // First the signature, which is found only as long as there are data without a descriptor.
+    let keys: Vec<Key> = signature.into_iter().chain(objects.iter().map(|meta| meta.key.clone())).collect();
+    for keys in keys.chunks(AT_ONCE) {
+        let purged = store.purge(keys)?;
+        doubts.extend(purged.doubt);
+        if let Some(deferred) = locked(&purged.locked) {
+            return Ok(deferred);
+        }
+    }
+    store.purge(&[repository.backup_lease(id)])?;
+    store.purge(&[repository.tombstone(id)])?;
+    Ok(Fate::Gone { bytes: before + objects.iter().map(|meta| meta.size).sum::<u64>(), objects: objects.len() as u64 })
+}
+
+/// Finishes what was broken off, and removes what a failed run left: objects without a descriptor that nobody is adding to.
+pub(super) fn finish(ground: &Ground, id: &BackupId, doubts: &mut BTreeSet<String>) -> Result<Fate, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
+    if !objects.is_empty() {
+        let lease = store.head(&repository.backup_lease(id))?;
+        if !is_abandoned(lease.as_ref(), &objects, ground.moment.store) {
+            return Ok(Fate::Stays("somebody may be adding to it".into()));
+        }
+        if ground.pins.backups.contains(id) || ground.pins.unread.is_some() {
+            return Ok(Fate::Stays("it is being restored".into()));
+        }
+    }
+    // Listed after its objects: whoever committed it in between is seen here.
+    let (complete, mut signatures) = committed(store, repository)?;
+    if complete.contains(id) {
+        return Ok(Fate::Stays("it has a descriptor now".into()));
+    }
+    let signature = signatures.remove(id);
+    if let Some(deferred) = locked(&store.locks(&objects.iter().map(|meta| meta.key.clone()).collect::<Vec<_>>())?) {
+        return Ok(deferred);
+    }
+    rest(ground, id, signature, &objects, 0, doubts)
+}
+
+/// Its descriptor, when nothing keeps the backup; otherwise what does.
+fn still_going(ground: &Ground, doomed: &Doomed, descriptor: &Key) -> Result<Result<Bytes, String>, Fault> {
+    if let Some(why) = wanted_after_all(ground, doomed)? {
+        return Ok(Err(why));
+    }
+    match ground.store.get(descriptor, MAX_BYTES) {
+        Ok(json) => Ok(Ok(json)),
+        Err(fault) if fault.is_absent() => Ok(Err("another run has deleted it".into())),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// What has come since everything was listed, and keeps it.
+fn wanted_after_all(ground: &Ground, doomed: &Doomed) -> Result<Option<String>, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let mark = store.head(&repository.tombstone(&doomed.id))?;
+    let seen = ground.marks.get(&doomed.id).map(|mark| mark.at.as_second());
+    // To the second: a list may say more than that, and a look at one object not.
+    if mark.map(|meta| meta.modified.as_second()) != seen {
+        return Ok(Some("its mark was taken off, or put anew".into()));
+    }
+    match holds(store, repository)? {
+        Observed::Unknown { reason } => return Ok(Some(format!("the holds are not known any more: {reason}"))),
+        Observed::Known(placed) if ground.seen.holds.known() != Some(&placed) => {
+            return Ok(Some("the holds were changed meanwhile".into()));
+        }
+        Observed::Known(_) => {}
+    }
+    let pins = pins(store, repository, ground.moment.store)?;
+    if pins.backups.contains(&doomed.id) || pins.unread.is_some() {
+        return Ok(Some("it is being restored".into()));
+    }
+    if ground.looked.is_longer_than(LOOK_AGES) {
+        return Ok(Some("everything was listed too long ago".into()));
+    }
+    new_child(ground, &doomed.id)
+}
+
+/// A backup that was completed meanwhile and builds on it. Their names begin with the time, so new ones come last.
+fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>, Fault> {
+    let last = ground.seen.listed.iter().map(|listed| &listed.key).max();
+    let mut new = Vec::new();
+    ground.store.list_after(&ground.repository.prefix("backups"), last, &mut |meta| {
+        new.extend(descriptor_id(&meta.key).map(|id| (id, meta.key)));
+        ControlFlow::Continue(())
+    })?;
+    for (child, key) in new {
+        match ground.store.get(&key, MAX_BYTES).map(|json| Descriptor::from_json(&json)) {
+            Ok(Ok(descriptor)) if descriptor.parent.as_ref() != Some(id) => {}
+            Err(fault) if fault.is_absent() => {}
+            Err(fault) if fault.kind != crate::store::FaultKind::Damaged => return Err(fault),
+            _ => return Ok(Some(format!("{child} was completed meanwhile, and may build on it"))),
+        }
+    }
+    Ok(None)
+}
+
+/// Nothing but the descriptor is gone yet.
+fn put_back(store: &Store, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
+    match store.put_new(descriptor, json)? {
+        Put::Created => Ok(()),
+        // Another run, which found the same, was faster.
+        Put::Exists => store.settle(descriptor),
+    }
+}
+
+/// The newest good backup is never deleted, so a hint that names this one is old. Without a hint the descriptors are asked.
+fn forget_latest(ground: &Ground, id: &BackupId) -> Result<(), Fault> {
+    let key = ground.repository.latest();
+    let names = match ground.store.get(&key, 64 << 10) {
+        Ok(json) => serde_json::from_slice::<Latest>(&json).is_ok_and(|latest| latest.id == *id),
+        Err(_) => false,
+    };
+    if names { ground.store.delete(&[key]) } else { Ok(()) }
+}
+
+/// The longest of these locks.
+pub(super) fn locked(locks: &[Locked]) -> Option<Fate> {
+    let longest = locks.iter().max_by_key(|lock| (lock.legal_hold, lock.until))?;
+    let key = &longest.key;
+    let (why, until) = match (longest.legal_hold, longest.until) {
+        (true, _) => (format!("{key} is under a legal hold of the store"), None),
+        (false, Some(until)) => (format!("{key} is locked until {}", second(until)), Some(until)),
+        (false, None) => (format!("{key} is locked"), None),
+    };
+    Some(Fate::Deferred { why, until })
+}

@@ -1,0 +1,131 @@
+//! Nothing is deleted by a wrong clock. How old a mark is, the store's clock says; what the rules let go, this host's does, when it agrees
+//! with the store's and with the database's.
+
+use std::time::{Duration, Instant as Stopwatch};
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+
+use super::ExpireFault;
+use crate::format::layout::Repository;
+use crate::postgres::Connection;
+use crate::site::Site;
+use crate::store::Store;
+use crate::units::Instant;
+use crate::world::clock;
+
+/// Clocks may differ by so much.
+pub(super) const AGREES: SignedDuration = SignedDuration::from_mins(2);
+/// The database is asked for its time, and not waited for.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// As the clocks of this host, of the store and of the database say, if they agree.
+    Measured,
+    /// For histories that are played: nobody's clock is asked.
+    Told(Instant),
+}
+
+/// The moment by which one store is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// By the store's clock: the age of marks, leases and pins.
+    pub store: Instant,
+    /// For the rules. The earlier of the two clocks: nothing goes too early.
+    pub rules: Instant,
+}
+
+pub(super) fn moment(clock: Clock, site: &Site<'_>, store: &Store, repository: &Repository) -> Result<Moment, ExpireFault> {
+    if let Clock::Told(now) = clock {
+        return Ok(Moment { store: now, rules: now });
+    }
+    let before = clock::now();
+    let at = stores_time(store, repository)?;
+    let after = clock::now();
+    agree("the store's", at, before, after)?;
+    if let Some((before, at, after)) = databases_time(site) {
+        agree("the database's", at, before, after)?;
+    }
+    Ok(Moment { store: at, rules: before.min(at) })
+}
+
+/// `at` was read somewhere between the two moments of this host's clock.
+fn agree(whose: &str, at: Instant, before: Instant, after: Instant) -> Result<(), ExpireFault> {
+    let off = if at < before { before.duration_since(at) } else { at.duration_since(after) };
+    if off <= AGREES {
+        return Ok(());
+    }
+    let message =
+        format!("this host's clock says {} and {whose} {}: nothing is deleted by a clock that may be wrong", second(before), second(at));
+    Err(ExpireFault::refused(message, "Set the wrong one of them right, and run it again."))
+}
+
+pub(super) fn second(moment: Instant) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// By an object that is put and looked at. Of its own name, so that two that ask at once do not disturb each other.
+fn stores_time(store: &Store, repository: &Repository) -> Result<Instant, ExpireFault> {
+    let name = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
+    let probe = repository.clock_probe(&name);
+    store.replace(&probe, Bytes::from_static(b"{}"))?;
+    let meta = store.head(&probe);
+    // Also after a fault: nobody else knows its name.
+    let removed = store.purge(std::slice::from_ref(&probe));
+    let meta = meta?.ok_or_else(|| ExpireFault::refused("an object that was put to learn the store's time vanished", "Run it again."))?;
+    removed?;
+    Ok(meta.modified)
+}
+
+/// None where it cannot be asked: a host that only expires need not reach the database.
+fn databases_time(site: &Site<'_>) -> Option<(Instant, Instant, Instant)> {
+    let mut settings = site.connection().ok()?;
+    settings.connect_timeout = settings.connect_timeout.min(DATABASE_PATIENCE);
+    let mut connection = Connection::connect(&settings).ok()?;
+    connection.set_silence(DATABASE_PATIENCE).ok()?;
+    let before = clock::now();
+    let sql = "select floor(extract(epoch from clock_timestamp()))::bigint as seconds";
+    let seconds: i64 = connection.query(sql, &[]).ok()?.one().ok()?.parse("seconds").ok()?;
+    Some((before, Instant::from_second(seconds).ok()?, clock::now()))
+}
+
+/// How long ago something was looked at. A machine that slept did not count its seconds, and one whose clock was set did not see them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    counted: Stopwatch,
+    clock: Instant,
+}
+
+impl Since {
+    pub(super) fn now() -> Since {
+        Since { counted: Stopwatch::now(), clock: clock::now() }
+    }
+
+    pub(super) fn is_longer_than(&self, limit: Duration) -> bool {
+        let by_clock = clock::now().duration_since(self.clock).unsigned_abs();
+        self.counted.elapsed() > limit || by_clock > limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_minutes_are_no_difference_and_three_are() {
+        let at = |text: &str| -> Instant { text.parse().expect("a moment") };
+        let (before, after) = (at("2026-11-21T02:00:00Z"), at("2026-11-21T02:01:00Z"));
+        for (store, agrees) in [
+            ("2026-11-21T01:58:00Z", true),
+            ("2026-11-21T01:57:59Z", false),
+            ("2026-11-21T02:00:30Z", true),
+            ("2026-11-21T02:03:00Z", true),
+            ("2026-11-21T02:03:01Z", false),
+        ] {
+            let agreed = agree("the store's", at(store), before, after);
+            assert_eq!(agreed.is_ok(), agrees, "{store}: {agreed:?}");
+        }
+    }
+}

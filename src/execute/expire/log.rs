@@ -1,0 +1,304 @@
+//! Deletes what nothing needs of the write-ahead log. In two phases too: a mark for each timeline says below which position nothing was
+//! needed but what backups need for themselves; when it is old enough, and as far as that is still so, it goes.
+//!
+//! A backup's own log stays as long as the backup is *there* (`plan::log_needs`), so a backup always goes before its log. Histories of
+//! timelines stay for ever: they are tiny, and without one a timeline cannot be followed.
+//!
+//! The order: segments, by stretches; then the claims of those too large to be put in one piece, which must outlive them; the mark last. A
+//! run that was broken off leaves the mark, and the next one goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
+use super::clock::second;
+use super::ground::Ground;
+use super::{Deed, ExpireFault, Expired, Onlooker, What};
+use crate::format::tombstone::{FORMAT, LogMark, Marker};
+use crate::inventory::{Backup, SystemIdentifier};
+use crate::observe::width;
+use crate::plan::{LogPiece, lint_log};
+use crate::policy::model::Policy;
+use crate::retention::LogNeeds;
+use crate::store::{Fault, Locked, Meta, Purged};
+use crate::units::{Instant, Key, Lsn, Segment, SegmentSize, Timeline, WalFile};
+use crate::world::parallel;
+
+/// So many objects are held in memory at a time.
+const STRETCH: usize = 8 * AT_ONCE;
+
+/// One cluster's log in one store.
+pub(super) struct Log<'r> {
+    pub ground: &'r Ground,
+    pub cluster: SystemIdentifier,
+    pub size: SegmentSize,
+    pub needs: &'r LogNeeds,
+    /// Of all stores: none of these loses its log.
+    pub backups: &'r [&'r Backup],
+    pub policy: &'r Policy,
+    pub marker: &'r Marker,
+    pub onlooker: Onlooker<'r>,
+}
+
+/// What was found on one timeline.
+#[derive(Debug, Default)]
+struct Line {
+    /// What nothing needs goes up to here, deleted or not.
+    deletable_to: Option<Lsn>,
+    /// Of that which is still there.
+    left_to: Option<Lsn>,
+    left: u64,
+    left_bytes: u64,
+    deleted: u64,
+    deleted_to: Option<Lsn>,
+    bytes: u64,
+    locked: Vec<Locked>,
+}
+
+/// An object that goes.
+struct Going {
+    meta: Meta,
+    piece: LogPiece,
+}
+
+impl Log<'_> {
+    pub(super) fn expire(&self, expired: &mut Expired) -> Result<(), ExpireFault> {
+        let mut lines: BTreeMap<Timeline, Line> = BTreeMap::new();
+        let gone = self.segments(&mut lines, expired);
+        // What was deleted is told also when it broke off.
+        self.tell(&lines, expired);
+        gone?;
+        self.claims(expired)?;
+        self.marks(&lines, expired)
+    }
+
+    fn segments(&self, lines: &mut BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<(), ExpireFault> {
+        let prefix = self.ground.repository.wal_prefix(self.cluster);
+        let mut after: Option<Key> = None;
+        loop {
+            let (mut going, mut last) = (Vec::new(), None);
+            self.ground.store.list_after(&prefix, after.as_ref(), &mut |meta| {
+                last = Some(meta.key.clone());
+                if let Some(piece) = self.piece(&meta.key) {
+                    self.judge(meta, piece, lines, &mut going);
+                }
+                if going.len() < STRETCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            let whole = going.len() < STRETCH;
+            self.remove(going, lines, expired)?;
+            if whole {
+                return Ok(());
+            }
+            after = last;
+        }
+    }
+
+    /// Which part of the log an object is; none for histories and for what is not ours.
+    fn piece(&self, key: &Key) -> Option<LogPiece> {
+        let (cluster, file) = self.ground.repository.wal_object(key)?;
+        (cluster == self.cluster).then(|| self.piece_of(file)).flatten()
+    }
+
+    fn piece_of(&self, file: WalFile) -> Option<LogPiece> {
+        let of = |segment: Segment| LogPiece {
+            cluster: self.cluster,
+            timeline: segment.timeline,
+            from: segment.start(self.size),
+            to: segment.end(self.size),
+        };
+        match file {
+            WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => Some(of(segment)),
+            WalFile::History(_) => None,
+        }
+    }
+
+    fn judge(&self, meta: Meta, piece: LogPiece, lines: &mut BTreeMap<Timeline, Line>, going: &mut Vec<Going>) {
+        if self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to) {
+            return;
+        }
+        let line = lines.entry(piece.timeline).or_default();
+        line.deletable_to = line.deletable_to.max(Some(piece.to));
+        if self.is_ripe(piece) {
+            going.push(Going { meta, piece });
+        } else {
+            line.stays(&meta, piece);
+        }
+    }
+
+    /// Marked for long enough, by the store's clock.
+    fn is_ripe(&self, piece: LogPiece) -> bool {
+        self.mark(piece.timeline).is_some_and(|(mark, at)| piece.to <= mark.below && self.until(*at) <= self.ground.moment.store)
+    }
+
+    fn mark(&self, timeline: Timeline) -> Option<&(LogMark, Instant)> {
+        self.ground.log_marks.get(&(self.cluster, timeline))
+    }
+
+    fn until(&self, marked: Instant) -> Instant {
+        marked.checked_add(self.policy.expire.grace.to_signed()).unwrap_or(Instant::MAX)
+    }
+
+    fn remove(&self, going: Vec<Going>, lines: &mut BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<(), ExpireFault> {
+        if going.is_empty() {
+            return Ok(());
+        }
+        self.may_go_on()?;
+        let pieces: Vec<LogPiece> = going.iter().map(|going| going.piece).collect();
+        if let Some(fault) = lint_log(self.backups.iter().copied(), &pieces).first() {
+            let message = format!("two ways to decide do not agree, so no log is deleted: {fault}");
+            return Err(ExpireFault::refused(message, "This is a fault of seawall; please report it with `seawall inventory`."));
+        }
+        let chunks: Vec<&[Going]> = going.chunks(AT_ONCE).collect();
+        let purged = parallel::map_with(width(&self.ground.store).min(8), &chunks, &|chunk| self.purge(chunk));
+        let mut failed = None;
+        for (chunk, purged) in chunks.iter().zip(purged) {
+            match purged {
+                Ok(purged) => {
+                    expired.doubt(purged.doubt, self.ground);
+                    let locked: BTreeSet<&Key> = purged.locked.iter().map(|lock| &lock.key).collect();
+                    for Going { meta, piece } in *chunk {
+                        let line = lines.entry(piece.timeline).or_default();
+                        if locked.contains(&meta.key) { line.stays(meta, *piece) } else { line.goes(meta, *piece) }
+                    }
+                    for lock in purged.locked {
+                        let line = chunk.iter().find(|going| going.meta.key == lock.key).map(|going| going.piece.timeline);
+                        lines.entry(line.unwrap_or(Timeline::FIRST)).or_default().locked.push(lock);
+                    }
+                }
+                Err(fault) => failed = Some(fault),
+            }
+        }
+        failed.map_or(Ok(()), |fault| Err(fault.into()))
+    }
+
+    fn purge(&self, chunk: &[Going]) -> Result<Purged, Fault> {
+        let keys: Vec<Key> = chunk.iter().map(|going| going.meta.key.clone()).collect();
+        self.ground.store.purge(&keys)
+    }
+
+    /// What was seen is decided by for some time only; then the rest is for the next run.
+    fn may_go_on(&self) -> Result<(), ExpireFault> {
+        if self.onlooker.is_stopped() {
+            return Err(ExpireFault::Interrupted);
+        }
+        if self.ground.looked.is_longer_than(LOOK_AGES) {
+            return Err(ExpireFault::refused(
+                "the store was listed too long ago to go on by it",
+                "The next run goes on where this one ended.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, lines: &BTreeMap<Timeline, Line>, expired: &mut Expired) {
+        for (timeline, line) in lines {
+            let deed = |below: Lsn, reason: String, objects, bytes, until| Deed {
+                store: self.ground.name.clone(),
+                what: What::Log { system_identifier: self.cluster, timeline: *timeline, below },
+                reason,
+                bytes,
+                objects,
+                until,
+            };
+            if let Some(to) = line.deleted_to {
+                let deed = deed(to, NOT_NEEDED.into(), line.deleted, line.bytes, None);
+                (self.onlooker.deed)(&deed);
+                expired.bytes += deed.bytes;
+                expired.deleted.push(deed);
+            }
+            if let (Some(to), Some(Fate::Deferred { why, until })) = (line.left_to, locked(&line.locked)) {
+                expired.deferred.push(deed(to, why, line.locked.len() as u64, 0, until));
+            }
+        }
+    }
+
+    /// Of segments that are gone, or were never put, and are marked as they would have to be.
+    fn claims(&self, expired: &mut Expired) -> Result<(), ExpireFault> {
+        let mut going: Vec<Key> = Vec::new();
+        let repository = &self.ground.repository;
+        self.ground.store.list_each(&repository.claims_prefix(self.cluster), &mut |meta| {
+            let piece = repository.claimed_file(self.cluster, &meta.key).and_then(|file| self.piece_of(file));
+            let goes = |piece: LogPiece| self.is_ripe(piece) && !self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to);
+            if piece.is_some_and(goes) {
+                going.push(meta.key);
+            }
+            ControlFlow::Continue(())
+        })?;
+        for keys in going.chunks(AT_ONCE) {
+            self.may_go_on()?;
+            let purged = self.ground.store.purge(keys)?;
+            expired.doubt(purged.doubt, self.ground);
+        }
+        Ok(())
+    }
+
+    /// New ones for what nothing needs any more; what is needed again loses its own.
+    fn marks(&self, lines: &BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<(), ExpireFault> {
+        let nothing = Line::default();
+        let marked = self.ground.log_marks.keys().filter(|(cluster, _)| *cluster == self.cluster).map(|(_, timeline)| timeline);
+        let timelines: BTreeSet<&Timeline> = lines.keys().chain(marked).collect();
+        for timeline in timelines {
+            let line = lines.get(timeline).unwrap_or(&nothing);
+            let mark = self.mark(*timeline);
+            let is_over = mark.is_some_and(|(_, at)| self.until(*at) <= self.ground.moment.store);
+            match (mark, line.deletable_to) {
+                // Its time is not over, and it says no more than what still holds.
+                (Some((mark, at)), Some(to)) if !is_over && mark.below <= to => {
+                    expired.waiting.push(self.waiting(*timeline, mark.below, line, *at));
+                }
+                (_, _) => match line.left_to {
+                    Some(below) => {
+                        self.put_mark(*timeline, below)?;
+                        let deed = self.deed(*timeline, below, NOT_NEEDED.to_owned(), line, None);
+                        (self.onlooker.deed)(&deed);
+                        expired.marked.push(deed);
+                    }
+                    None => {
+                        let Some((mark, _)) = mark else { continue };
+                        self.ground.store.purge(&[self.ground.repository.log_mark(self.cluster, *timeline)])?;
+                        // Otherwise all that it marked has gone.
+                        if line.deleted == 0 {
+                            let deed = self.deed(*timeline, mark.below, "it is needed again".into(), line, None);
+                            (self.onlooker.deed)(&deed);
+                            expired.unmarked.push(deed);
+                        }
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn waiting(&self, timeline: Timeline, below: Lsn, line: &Line, marked: Instant) -> Deed {
+        let until = self.until(marked);
+        self.deed(timeline, below, format!("marked; it goes at {}", second(until)), line, Some(until))
+    }
+
+    fn deed(&self, timeline: Timeline, below: Lsn, reason: String, line: &Line, until: Option<Instant>) -> Deed {
+        let what = What::Log { system_identifier: self.cluster, timeline, below };
+        Deed { store: self.ground.name.clone(), what, reason, bytes: line.left_bytes, objects: line.left, until }
+    }
+
+    fn put_mark(&self, timeline: Timeline, below: Lsn) -> Result<(), Fault> {
+        let mark = LogMark { format: FORMAT, system_identifier: self.cluster, timeline, below, by: self.marker.clone() };
+        self.ground.store.replace(&self.ground.repository.log_mark(self.cluster, timeline), Bytes::from(mark.to_json()))
+    }
+}
+
+const NOT_NEEDED: &str = "no backup that is there and no moment within `wal.keep` needs it";
+
+impl Line {
+    fn stays(&mut self, meta: &Meta, piece: LogPiece) {
+        self.left += 1;
+        self.left_bytes += meta.size;
+        self.left_to = self.left_to.max(Some(piece.to));
+    }
+
+    fn goes(&mut self, meta: &Meta, piece: LogPiece) {
+        self.deleted += 1;
+        self.bytes += meta.size;
+        self.deleted_to = self.deleted_to.max(Some(piece.to));
+    }
+}

@@ -1,0 +1,344 @@
+//! Deletes what the policy lets go. This is where backups are lost if something is wrong, so the order of a run is written down:
+//!
+//! 1. Every store of the policy is looked at. What cannot be seen is unknown, and nothing goes on the strength of an unknown.
+//! 2. The clocks of this host, the store and the database must agree.
+//! 3. What no rule wants is marked (a tombstone, `expiring/<backup>.json`). What is marked and wanted again loses its mark.
+//! 4. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, each
+//!    in the order that `backups` describes, each asked about once more right before.
+//! 5. Then the log that nothing which is still there needs (`log`).
+//!
+//! Two runs at once, or one that slept for an hour in the middle, do no harm: marks are put once and only start a clock, all that is decided is
+//! decided from what lies there now, deleting twice is deleting once, and what is unfinished has its mark still. So there is no lease here;
+//! whoever runs jobs keeps them apart to spare the work.
+
+mod backups;
+mod clock;
+mod fault;
+mod ground;
+mod log;
+mod outcome;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+pub use clock::Clock;
+pub use fault::ExpireFault;
+pub use outcome::{Braked, Deed, Expired, Failed, What};
+
+use backups::Fate;
+use ground::Ground;
+use log::Log;
+
+use crate::format::tombstone::{FORMAT, Marker, Tombstone};
+use crate::inventory::{Backup, Observed, StoreInventory};
+use crate::plan::{Doomed, Expiry, Waiting, WhyWaiting, log_needs};
+use crate::site::Site;
+use crate::units::{BackupId, Instant, Name};
+use crate::world::parallel;
+
+/// What somebody wishes of a run.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// These stores; all of the policy's where none is named.
+    pub stores: Vec<Name>,
+    /// As many may go at once as the rules let go: the brake was acknowledged.
+    pub acknowledged: bool,
+    pub clock: Clock,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Wishes { stores: Vec::new(), acknowledged: false, clock: Clock::Measured }
+    }
+}
+
+/// Those who watch, and those who may stop it.
+#[derive(Clone, Copy)]
+pub struct Onlooker<'o> {
+    /// Hears of each thing when it is done, for those who must not forget it even if the run is killed a moment later.
+    pub deed: &'o (dyn Fn(&Deed) + Sync),
+    pub stop: &'o AtomicBool,
+}
+
+impl std::fmt::Debug for Onlooker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Onlooker").finish_non_exhaustive()
+    }
+}
+
+impl Onlooker<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Every store of the policy as it was seen: nothing where it has no repository.
+type Grounds = BTreeMap<Name, Result<Option<Ground>, ExpireFault>>;
+
+/// Marks what the rules let go, and deletes what was marked long enough. Fails as a whole only before anything was done.
+pub fn expire(site: &Site<'_>, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Expired, ExpireFault> {
+    let asked = asked(site, wishes)?;
+    let mut grounds = grounds(site, wishes, &asked);
+    let mut expired = Expired::default();
+    let mut gone: BTreeMap<Name, BTreeSet<BackupId>> = BTreeMap::new();
+    let mut free: Vec<Name> = Vec::new();
+    for name in &asked {
+        let Some(Ok(Some(ground))) = grounds.get(name) else {
+            if let Some(Err(fault)) = grounds.get(name) {
+                expired.failed.push(Failed { store: name.clone(), fault: fault.clone() });
+            }
+            continue;
+        };
+        let mut run = Run { site, wishes, onlooker, ground, marker: marker(site), expired: &mut expired, gone: BTreeSet::new() };
+        let done = run.backups();
+        let deleted = std::mem::take(&mut run.gone);
+        gone.insert(name.clone(), deleted);
+        match done {
+            Ok(true) => free.push(name.clone()),
+            Ok(false) => {}
+            Err(ExpireFault::Interrupted) => {
+                expired.failed.push(Failed { store: name.clone(), fault: ExpireFault::Interrupted });
+                return Ok(expired);
+            }
+            Err(fault) => expired.failed.push(Failed { store: name.clone(), fault }),
+        }
+    }
+    forget(&mut grounds, &gone);
+    for name in &free {
+        if let Err(fault) = log_of(site, onlooker, name, &grounds, &mut expired) {
+            expired.failed.push(Failed { store: name.clone(), fault });
+        }
+    }
+    Ok(expired)
+}
+
+/// What [`expire`] would do with the backups of each store, decided in the same way; nothing is touched.
+pub fn plan(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<(Name, Result<Option<Expiry>, ExpireFault>)>, ExpireFault> {
+    let asked = asked(site, wishes)?;
+    let look = |name: &Name| {
+        let Some(ground) = ground::look(site, name, wishes.clock, true)? else { return Ok(None) };
+        ground.must_be_clear()?;
+        ground.decide(site, wishes).map(Some)
+    };
+    let planned = parallel::map_with(asked.len().min(8), &asked, &look);
+    Ok(asked.into_iter().zip(planned).collect())
+}
+
+fn asked(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Name>, ExpireFault> {
+    let known = &site.policy.stores;
+    if let Some(unknown) = wishes.stores.iter().find(|name| !known.contains_key(*name)) {
+        let names: Vec<&str> = known.keys().map(Name::as_str).collect();
+        return Err(ExpireFault::refused(format!("the policy has no store `{unknown}`"), format!("It has: {}.", names.join(", "))));
+    }
+    Ok(if wishes.stores.is_empty() { known.keys().cloned().collect() } else { wishes.stores.clone() })
+}
+
+/// All of them, also those that nobody asked for: the log of one may be needed by backups in another.
+fn grounds(site: &Site<'_>, wishes: &Wishes, asked: &[Name]) -> Grounds {
+    let names: Vec<&Name> = site.policy.stores.keys().collect();
+    let looked = parallel::map_with(names.len().min(8), &names, &|name| ground::look(site, name, wishes.clock, !asked.contains(name)));
+    names.into_iter().cloned().zip(looked).collect()
+}
+
+fn marker(site: &Site<'_>) -> Marker {
+    Marker {
+        host: site.host().to_owned(),
+        policy: site.policy.name.to_string(),
+        digest: site.policy.digest.clone(),
+        commit: site.commit().map(str::to_owned),
+    }
+}
+
+/// What was deleted needs no log any more.
+fn forget(grounds: &mut Grounds, gone: &BTreeMap<Name, BTreeSet<BackupId>>) {
+    for (name, ids) in gone {
+        if let Some(Ok(Some(ground))) = grounds.get_mut(name) {
+            ground.seen.inventory.backups.retain(|backup| !ids.contains(&backup.id));
+        }
+    }
+}
+
+/// A run over the backups of one store.
+struct Run<'r> {
+    site: &'r Site<'r>,
+    wishes: &'r Wishes,
+    onlooker: Onlooker<'r>,
+    ground: &'r Ground,
+    marker: Marker,
+    expired: &'r mut Expired,
+    gone: BTreeSet<BackupId>,
+}
+
+impl Run<'_> {
+    /// False when the brake is on: then the log stays too.
+    fn backups(&mut self) -> Result<bool, ExpireFault> {
+        self.ground.must_be_clear()?;
+        let decided = self.ground.decide(self.site, self.wishes)?;
+        self.unmark(&decided)?;
+        for Waiting { doomed, why } in &decided.waiting {
+            let deed = self.deed(doomed, format!("{}: {why}", doomed.reason), why.until());
+            self.expired.waiting.push(deed);
+        }
+        if let Some(brake) = decided.braked {
+            self.expired.braked.push(Braked { store: self.ground.name.clone(), brake });
+            return Ok(false);
+        }
+        self.mark(&decided.mark)?;
+        self.delete(&decided.delete)?;
+        self.finish(&decided.leftovers)?;
+        Ok(true)
+    }
+
+    fn unmark(&mut self, decided: &Expiry) -> Result<(), ExpireFault> {
+        for spared in &decided.unmark {
+            self.may_go_on()?;
+            self.ground.store.purge(&[self.ground.repository.tombstone(&spared.id)])?;
+            let what = What::Backup { id: spared.id.clone(), job: spared.job.clone() };
+            let store = self.ground.name.clone();
+            let deed = Deed { store, what, reason: spared.reason.clone(), bytes: 0, objects: 0, until: None };
+            (self.onlooker.deed)(&deed);
+            self.expired.unmarked.push(deed);
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, doomed: &[Doomed]) -> Result<(), ExpireFault> {
+        for doomed in doomed {
+            self.may_go_on()?;
+            let tombstone = Tombstone {
+                format: FORMAT,
+                backup: doomed.id.clone(),
+                reason: doomed.reason.clone(),
+                by: self.marker.clone(),
+                acknowledged: self.wishes.acknowledged,
+            };
+            // One that is there already began its time earlier: another run put it.
+            self.ground.store.put_new(&self.ground.repository.tombstone(&doomed.id), Bytes::from(tombstone.to_json()))?;
+            let until = self.ground.moment.store.checked_add(self.site.policy.expire.grace.to_signed()).ok();
+            let deed = self.deed(doomed, doomed.reason.clone(), until);
+            (self.onlooker.deed)(&deed);
+            self.expired.marked.push(deed);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, doomed: &[Doomed]) -> Result<(), ExpireFault> {
+        // What stays after all keeps what it builds on.
+        let mut keeps: BTreeMap<BackupId, BackupId> = BTreeMap::new();
+        for doomed in doomed {
+            self.may_go_on()?;
+            let mut doubts = BTreeSet::new();
+            let fate = match keeps.get(&doomed.id) {
+                Some(child) => Fate::Stays(WhyWaiting::Child(child.clone()).to_string()),
+                None => backups::delete(self.ground, doomed, &mut doubts)?,
+            };
+            doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
+            let is_gone = matches!(fate, Fate::Gone { .. });
+            if !is_gone && let Some(parent) = &doomed.parent {
+                keeps.insert(parent.clone(), doomed.id.clone());
+            }
+            let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
+            self.note(what, &doomed.reason, doomed.bytes, fate);
+            if is_gone {
+                self.gone.insert(doomed.id.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletions that broke off, and what failed runs left.
+    fn finish(&mut self, leftovers: &[Doomed]) -> Result<(), ExpireFault> {
+        let unfinished = self.ground.unfinished();
+        let broken_off = unfinished.iter().map(|id| (id, "its deletion was broken off"));
+        let failed = leftovers.iter().filter(|doomed| !unfinished.contains(&doomed.id)).map(|doomed| (&doomed.id, doomed.reason.as_str()));
+        for (id, reason) in broken_off.chain(failed).collect::<Vec<_>>() {
+            self.may_go_on()?;
+            let mut doubts = BTreeSet::new();
+            let fate = backups::finish(self.ground, id, &mut doubts)?;
+            doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
+            self.note(What::Leftovers { id: id.clone() }, reason, 0, fate);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, what: What, reason: &str, listed_bytes: u64, fate: Fate) {
+        let store = self.ground.name.clone();
+        let deed = |reason: String, bytes, objects, until| Deed { store, what, reason, bytes, objects, until };
+        match fate {
+            Fate::Gone { bytes, objects } => {
+                let deed = deed(reason.to_owned(), bytes, objects, None);
+                (self.onlooker.deed)(&deed);
+                self.expired.bytes += bytes;
+                self.expired.deleted.push(deed);
+            }
+            Fate::Deferred { why, until } => self.expired.deferred.push(deed(format!("{reason}; {why}"), listed_bytes, 0, until)),
+            Fate::Stays(why) => self.expired.waiting.push(deed(format!("{reason}; {why}"), listed_bytes, 0, None)),
+        }
+    }
+
+    fn deed(&self, doomed: &Doomed, reason: String, until: Option<Instant>) -> Deed {
+        let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
+        Deed { store: self.ground.name.clone(), what, reason, bytes: doomed.bytes, objects: 0, until }
+    }
+
+    fn may_go_on(&self) -> Result<(), ExpireFault> {
+        if self.onlooker.is_stopped() { Err(ExpireFault::Interrupted) } else { Ok(()) }
+    }
+}
+
+impl Expired {
+    /// Once for each store.
+    fn doubt(&mut self, doubt: Option<String>, ground: &Ground) {
+        let Some(doubt) = doubt else { return };
+        let remark = format!("`{}`: {doubt}", ground.name);
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+}
+
+/// The log of one store.
+fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Grounds, expired: &mut Expired) -> Result<(), ExpireFault> {
+    let Some(Ok(Some(ground))) = grounds.get(name) else { return Ok(()) };
+    let stores: BTreeMap<Name, Observed<&StoreInventory>> =
+        grounds.iter().filter_map(|(name, seen)| Some((name.clone(), observed(seen)?))).collect();
+    let needs = log_needs(site.policy, name, &stores, ground.moment.rules);
+    let why = match (needs.everything(), restoring(grounds)) {
+        (_, Some(why)) => Some(why),
+        (Some(reason), None) => Some(reason.to_string()),
+        (None, None) => None,
+    };
+    if let Some(why) = why {
+        if !ground.seen.inventory.wal.is_empty() {
+            expired.remarks.push(format!("`{name}`: no log is deleted: {why}"));
+        }
+        return Ok(());
+    }
+    let marker = marker(site);
+    let all: Vec<&Backup> = stores.values().filter_map(Observed::known).flat_map(|seen| &seen.backups).collect();
+    for (cluster, size) in &ground.seen.segment_sizes {
+        let (policy, marker) = (site.policy, &marker);
+        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker }.expire(expired)?;
+    }
+    Ok(())
+}
+
+/// None for a store that is known to have nothing of the policy.
+fn observed(seen: &Result<Option<Ground>, ExpireFault>) -> Option<Observed<&StoreInventory>> {
+    match seen {
+        Ok(None) => None,
+        Ok(Some(ground)) => Some(match ground.must_be_clear() {
+            Ok(()) => Observed::Known(&ground.seen.inventory),
+            Err(fault) => Observed::unknown(fault.to_string()),
+        }),
+        Err(fault) => Some(Observed::unknown(fault.to_string())),
+    }
+}
+
+/// A restore reads the log from where its backup begins, from whichever store has it.
+fn restoring(grounds: &Grounds) -> Option<String> {
+    let pinned = grounds.iter().find(|(_, seen)| matches!(seen, Ok(Some(ground)) if !ground.pins.is_empty()));
+    pinned.map(|(name, _)| format!("a backup in `{name}` is being restored"))
+}

@@ -1,0 +1,89 @@
+use serde::Serialize;
+
+use crate::inventory::SystemIdentifier;
+use crate::plan::Brake;
+use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
+
+use super::ExpireFault;
+
+/// What one run did, and what it left for later.
+#[derive(Debug, Default)]
+pub struct Expired {
+    pub marked: Vec<Deed>,
+    pub unmarked: Vec<Deed>,
+    pub deleted: Vec<Deed>,
+    /// A lock of the store forbids it for now.
+    pub deferred: Vec<Deed>,
+    /// What no rule wants and what is still there.
+    pub waiting: Vec<Deed>,
+    pub braked: Vec<Braked>,
+    /// Stores in which nothing, or nothing more, could be done.
+    pub failed: Vec<Failed>,
+    /// What people should know beside it: sentences without a full stop.
+    pub remarks: Vec<String>,
+    /// Of all that was deleted.
+    pub bytes: u64,
+}
+
+impl Expired {
+    /// Nothing was stopped and nothing failed. What waits or is deferred is in order.
+    pub fn is_well(&self) -> bool {
+        self.braked.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// One thing that was done, or is to be done, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deed {
+    pub store: Name,
+    pub what: What,
+    pub reason: String,
+    /// In the store.
+    pub bytes: u64,
+    pub objects: u64,
+    /// When it can go on, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    Backup {
+        id: BackupId,
+        job: Name,
+    },
+    /// Objects without a descriptor.
+    Leftovers {
+        id: BackupId,
+    },
+    /// Of one timeline what lies below a position and no backup needs for itself.
+    Log {
+        system_identifier: SystemIdentifier,
+        timeline: Timeline,
+        below: Lsn,
+    },
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            What::Backup { id, job } => write!(f, "{id} of `{job}`"),
+            What::Leftovers { id } => write!(f, "what is left of {id}"),
+            What::Log { timeline, below, .. } => write!(f, "log of timeline {timeline} below {below}"),
+        }
+    }
+}
+
+/// A store in which more would go at once than the policy allows without a word from somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Braked {
+    pub store: Name,
+    pub brake: Brake,
+}
+
+#[derive(Debug)]
+pub struct Failed {
+    pub store: Name,
+    pub fault: ExpireFault,
+}

@@ -1,0 +1,7 @@
+//! What the policy lets go, deleted from real stores; and all that must not go.
+
+mod log;
+mod never;
+mod phases;
+mod played;
+mod rig;
