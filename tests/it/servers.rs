@@ -1,12 +1,13 @@
-//! Object storage servers for tests: the real programs, on free ports of this machine, gone when their test is.
+//! Servers for tests: the real programs, on free ports of this machine, gone when their test is.
 
 pub(crate) mod azure;
 pub(crate) mod gcs;
 pub(crate) mod moto;
+pub(crate) mod post_office;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -90,4 +91,37 @@ fn python_bin() -> PathBuf {
 fn must_exist(path: PathBuf, how: &str) -> PathBuf {
     assert!(path.exists(), "{} is not there: {how}", path.display());
     path
+}
+
+/// An authority, a certificate of it for 127.0.0.1, and another authority.
+fn certificates(at: &Path) {
+    let openssl = |arguments: &[&str]| {
+        let run = Command::new("openssl").args(arguments).current_dir(at).output().expect("openssl starts");
+        assert!(run.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    for (name, subject) in [("ca", "/CN=Authority of the test"), ("other", "/CN=Another authority")] {
+        let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
+        openssl(&[&["req", "-x509"], &curve[..], &["-keyout", &key, "-out", &pem, "-subj", subject]].concat());
+    }
+    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"];
+    openssl(&[&["req", "-new"], &curve[..4], &["-nodes"], &request[..]].concat());
+    fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("written");
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    ]);
 }
