@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod catalog;
 pub mod cli;
 pub mod diff;
 pub mod execute;

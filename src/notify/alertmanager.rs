@@ -15,7 +15,7 @@ use super::http::{self, Post};
 use super::{line, severity};
 use crate::alert::{Item, Notice, NoticeKind};
 use crate::message::Message;
-use crate::policy::file::Alertmanager;
+use crate::policy::file::{Alertmanager, Severity};
 use crate::units::Instant;
 use crate::world::clock;
 
@@ -30,14 +30,13 @@ type Labels = BTreeMap<String, String>;
 
 pub(super) fn send(manager: &Alertmanager, notice: &Notice, message: &Message, before: &Before, path: &str) -> Result<Receipt, SendFault> {
     let now = clock::now();
-    // What was said before, by key: its severity may have been another, and would stay for ever beside the new one.
-    let known: BTreeMap<String, Labels> =
-        before.reference.as_deref().and_then(|reference| serde_json::from_str(reference).ok()).unwrap_or_default();
-    let (mut alerts, mut lasting) = (Vec::new(), BTreeMap::new());
+    let mut alerts = Vec::new();
     for item in &notice.items {
-        let labels = labels(notice, item);
-        if let Some(former) = known.get(&item.key).filter(|former| **former != labels) {
-            alerts.push(alert(former, item, notice, message, now));
+        let labels = labels(notice, item, item.severity);
+        // What was said before may have had another severity, and would stay beside the new one.
+        let former = before.reference.as_deref().map(formerly).unwrap_or_default();
+        for other in former.into_iter().filter(|former| *former != item.severity) {
+            alerts.push(alert(&self::labels(notice, item, other), item, notice, message, now));
         }
         let end = match notice.kind {
             NoticeKind::Resolved => item.until.unwrap_or(notice.at).min(now),
@@ -45,7 +44,6 @@ pub(super) fn send(manager: &Alertmanager, notice: &Notice, message: &Message, b
             _ => later(now, LASTS),
         };
         alerts.push(alert(&labels, item, notice, message, end));
-        lasting.insert(item.key.clone(), labels);
     }
     let base = manager.url.trim_end_matches('/');
     let url = http::address(&format!("{base}/api/v2/alerts"), &format!("{path}.alertmanager.url"))?;
@@ -56,17 +54,29 @@ pub(super) fn send(manager: &Alertmanager, notice: &Notice, message: &Message, b
         return Err(answer.fault(&answer.body));
     }
     let lasts = matches!(notice.kind, NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation);
-    let reference = if lasts { serde_json::to_string(&lasting).ok() } else { None };
+    let reference = lasts.then(|| severities(notice));
     Ok(Receipt { reference, resend_every: lasts.then_some(RESEND_EVERY), ..Receipt::new(format!("answered {}", answer.status)) })
 }
 
-fn labels(notice: &Notice, item: &Item) -> Labels {
+const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Warning, Severity::Info];
+
+/// With which severities this was told: `critical`, or several for a digest.
+fn severities(notice: &Notice) -> String {
+    let told = SEVERITIES.into_iter().filter(|severity| notice.items.iter().any(|item| item.severity == *severity));
+    told.map(severity).collect::<Vec<_>>().join(" ")
+}
+
+fn formerly(reference: &str) -> Vec<Severity> {
+    SEVERITIES.into_iter().filter(|known| reference.split(' ').any(|word| word == severity(*known))).collect()
+}
+
+fn labels(notice: &Notice, item: &Item, of: Severity) -> Labels {
     let name = item.key.split(':').next().unwrap_or_default();
     let mut labels = Labels::from([
         ("alertname".to_owned(), line(name)),
         ("key".to_owned(), line(&item.key)),
         ("policy".to_owned(), notice.policy.to_string()),
-        ("severity".to_owned(), severity(item.severity).to_owned()),
+        ("severity".to_owned(), severity(of).to_owned()),
     ]);
     labels.extend(item.job.as_deref().map(|job| ("job".to_owned(), line(job))));
     // Alertmanager refuses an alert with an empty name.

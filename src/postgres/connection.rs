@@ -122,12 +122,19 @@ impl Connection {
 
     /// One statement. Parameters are sent as text beside it, never put into it.
     pub fn query(&mut self, sql: &str, parameters: &[&str]) -> Result<Rows, Fault> {
+        let parameters: Vec<Option<&str>> = parameters.iter().copied().map(Some).collect();
+        self.query_or_null(sql, &parameters)
+    }
+
+    /// The same, where a parameter may be null.
+    pub fn query_or_null(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<Rows, Fault> {
         if self.mode == Mode::Replication {
             // It has no other way of asking.
             return Ok(self.run(sql)?.pop().unwrap_or_default());
         }
         let bind = |out: &mut BytesMut| {
-            let text = |value: &&str, out: &mut BytesMut| {
+            let text = |value: &Option<&str>, out: &mut BytesMut| {
+                let Some(value) = value else { return Ok(IsNull::Yes) };
                 out.extend_from_slice(value.as_bytes());
                 Ok(IsNull::No)
             };

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod backup;
+mod catalog;
 mod cli;
 mod clusters;
 mod diff;

@@ -1,6 +1,8 @@
 //! Messages as they arrive: at real servers, read by other people's libraries.
 
 mod mail;
+mod manager;
+mod web;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@ pub(crate) mod gcs;
 pub(crate) mod moto;
 pub(crate) mod post_office;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod s3;
 
 use std::fs::{self, File};
@@ -55,6 +56,18 @@ impl Server {
     }
 }
 
+/// A server without a file of its own: a program in the PATH.
+#[derive(Debug)]
+pub(crate) struct Program(#[expect(dead_code, reason = "it lives as long as this")] Server);
+
+impl Program {
+    pub(crate) fn start(name: &str, arguments: &[String], directory: tempfile::TempDir, ready: impl FnMut() -> bool) -> Program {
+        let mut server = Server::start(Path::new(name), arguments, &[], directory);
+        server.wait_until(name, ready);
+        Program(server)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -86,6 +99,20 @@ fn python_bin() -> PathBuf {
         panic!("`{python}` does not start ({error}): set SEAWALL_TEST_PYTHON to a Python with tests/requirements.txt")
     });
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("bin")
+}
+
+/// What a piece of Python prints, given that on its standard input.
+pub(crate) fn python(code: &str, input: &str) -> String {
+    let mut child = Command::new(python_bin().join("python"))
+        .args(["-c", code])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "Python failed on\n{code}");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 fn must_exist(path: PathBuf, how: &str) -> PathBuf {

@@ -45,7 +45,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("postgres", Kind::Driver, &["units", "world"]),
     room("timescale", Kind::Driver, &["units", "postgres"]),
     room("pipeline", Kind::Driver, &["units", "inventory", "format", "store", "world"]),
-    room("catalog", Kind::Driver, &["units", "world"]),
+    room("catalog", Kind::Driver, &["units", "format", "world", "postgres"]),
     room("notify", Kind::Driver, &["units", "schedule", "policy", "alert", "message", "catalog", "world"]),
     Room { name: "site", kind: Kind::Shell, rooms: &[], kinds: &[Kind::Core, Kind::Format, Kind::Driver] },
     room("wal", Kind::Shell, &["units", "inventory", "format", "pipeline", "store", "world"]),

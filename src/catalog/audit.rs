@@ -1,0 +1,70 @@
+//! The audit chain as it is kept: only added to, by one writer at a time. What its bytes are, `format::audit` says.
+
+use super::Catalog;
+use super::bounds::{count, document, maybe_name, name};
+use super::fault::CatalogFault;
+use super::link::Link;
+use super::value::Row;
+use crate::format::audit::{Entry, Head, Link as ChainLink};
+
+impl Catalog {
+    /// Adds an entry at the end of the chain.
+    pub fn append(&self, entry: &Entry) -> Result<Head, CatalogFault> {
+        const SQL: &str = "INSERT INTO audit (seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        self.write(|link| {
+            let new = ChainLink::after(head(link)?.as_ref(), entry.clone());
+            let entry = &new.entry;
+            let values = vec![
+                i64::try_from(new.seq).unwrap_or(i64::MAX).into(),
+                entry.at.into(),
+                name(&entry.policy)?,
+                name(&entry.host)?,
+                name(&entry.who)?,
+                maybe_name(entry.digest.as_deref())?,
+                maybe_name(entry.commit.as_deref())?,
+                document(&entry.what)?,
+                name(&entry.kind)?,
+                document(&entry.details)?,
+                new.previous.as_str().into(),
+                new.hash.as_str().into(),
+            ];
+            link.ask(SQL, values)?;
+            Ok(new.head())
+        })
+    }
+
+    /// The chain from a number on, in its order, at most so many.
+    pub fn links(&self, from: u64, limit: usize) -> Result<Vec<ChainLink>, CatalogFault> {
+        const SQL: &str = "SELECT seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash FROM audit \
+             WHERE seq >= $1 ORDER BY seq LIMIT $2";
+        let values = vec![i64::try_from(from).unwrap_or(i64::MAX).into(), count(limit)];
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| chain_link(&mut row)).collect())
+    }
+
+    /// The chain's end, to be witnessed elsewhere. None while it is empty.
+    pub fn head(&self) -> Result<Option<Head>, CatalogFault> {
+        self.read(head)
+    }
+}
+
+fn head(link: &mut Link) -> Result<Option<Head>, CatalogFault> {
+    let row = link.ask_one("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", vec![])?;
+    row.map(|mut row| Ok(Head { seq: row.unsigned()?, hash: row.text()? })).transpose()
+}
+
+fn chain_link(row: &mut Row) -> Result<ChainLink, CatalogFault> {
+    let seq = row.unsigned()?;
+    let entry = Entry {
+        at: row.instant()?,
+        policy: row.text()?,
+        host: row.text()?,
+        who: row.text()?,
+        digest: row.maybe_text()?,
+        commit: row.maybe_text()?,
+        what: row.text()?,
+        kind: row.text()?,
+        details: row.text()?,
+    };
+    Ok(ChainLink { seq, entry, previous: row.text()?, hash: row.text()? })
+}

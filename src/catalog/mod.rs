@@ -1,0 +1,133 @@
+//! What ran, what was measured, who was told, what was decided: in a SQLite file of this host, or in a PostgreSQL database that a
+//! fleet shares.
+//!
+//! Synchronous: one connection, one call after the other, many threads may share it. Not to be called from within an event loop.
+//! It stores texts and numbers and knows no policy; every time is the caller's. What one call changes is changed whole or not at all,
+//! and is on disk when the call returns. docs/catalog.md describes the tables.
+
+mod acknowledgements;
+mod audit;
+mod bounds;
+mod fault;
+mod history;
+mod jobs;
+mod link;
+mod lock;
+mod measurements;
+mod memory;
+mod migrate;
+mod outbox;
+mod runs;
+mod server;
+mod sqlite;
+mod threads;
+mod upkeep;
+mod value;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use acknowledgements::Acknowledgement;
+pub use fault::{CatalogFault, FaultKind};
+pub use history::{Filter, RunRow, Sized, StepRow, Taken};
+pub use jobs::JobRecord;
+pub use link::Where;
+pub use lock::Guard;
+pub use measurements::{Latest, Measured};
+pub use memory::QueuedNotice;
+pub use outbox::{FailingReceiver, Outgoing, Undelivered};
+pub use runs::{Abandoned, End, NewRun, Outcome, RunId, StepOutcome, Why};
+pub use upkeep::Pruned;
+
+use link::{Access, Link};
+use migrate::{Migration, Stand};
+
+use crate::world::clock;
+
+/// The record, opened.
+#[derive(Debug)]
+pub struct Catalog {
+    place: Where,
+    access: Access,
+    migrations: Vec<Migration>,
+    /// Nothing after a connection broke: the next call makes a new one.
+    link: Mutex<Option<Link>>,
+}
+
+impl Catalog {
+    /// Opens it for writing; makes it where there is none, and brings its tables up to date.
+    pub fn open(place: &Where) -> Result<Catalog, CatalogFault> {
+        Catalog::open_with(place, migrate::all())
+    }
+
+    fn open_with(place: &Where, migrations: Vec<Migration>) -> Result<Catalog, CatalogFault> {
+        let link = open_for_writing(place, &migrations)?;
+        Ok(Catalog { place: place.clone(), access: Access::Write, migrations, link: Mutex::new(Some(link)) })
+    }
+
+    /// Opens it for reading; `None` where there is none. Nothing is made, changed or brought up to date.
+    pub fn open_existing(place: &Where) -> Result<Option<Catalog>, CatalogFault> {
+        let migrations = migrate::all();
+        let Some(link) = open_for_reading(place, &migrations)? else { return Ok(None) };
+        Ok(Some(Catalog { place: place.clone(), access: Access::Read, migrations, link: Mutex::new(Some(link)) }))
+    }
+
+    pub fn place(&self) -> &Where {
+        &self.place
+    }
+
+    /// Reads. A connection that broke since the last call is made anew first.
+    fn read<T>(&self, work: impl FnOnce(&mut Link) -> Result<T, CatalogFault>) -> Result<T, CatalogFault> {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        work(self.usable(&mut link)?)
+    }
+
+    /// Writes, whole or not at all.
+    fn write<T>(&self, work: impl FnOnce(&mut Link) -> Result<T, CatalogFault>) -> Result<T, CatalogFault> {
+        if self.access == Access::Read {
+            let message = format!("the catalog {} was opened for reading only", self.place);
+            return Err(CatalogFault::new(FaultKind::ReadOnly, message, "This is a bug in Seawall: please report it."));
+        }
+        self.read(|link| link.transaction(work))
+    }
+
+    fn usable<'l>(&self, slot: &'l mut MutexGuard<'_, Option<Link>>) -> Result<&'l mut Link, CatalogFault> {
+        let usable = slot.take().and_then(|mut link| link.is_usable().then_some(link));
+        let link = match (usable, self.access) {
+            (Some(link), _) => link,
+            (None, Access::Write) => open_for_writing(&self.place, &self.migrations)?,
+            (None, Access::Read) => open_for_reading(&self.place, &self.migrations)?.ok_or_else(|| {
+                let message = format!("the catalog {} is gone", self.place);
+                CatalogFault::new(FaultKind::Conflict, message, "It was deleted while it was being read.")
+            })?,
+        };
+        Ok(slot.insert(link))
+    }
+}
+
+fn open_for_writing(place: &Where, migrations: &[Migration]) -> Result<Link, CatalogFault> {
+    let mut link = match (Link::open(place, Access::Write)?, place) {
+        (Some(link), _) => link,
+        (None, Where::Sqlite(path)) => {
+            sqlite::create(path)?;
+            Link::open(place, Access::Write)?.ok_or_else(|| {
+                let message = format!("the catalog {place} vanished as soon as it was made");
+                CatalogFault::new(FaultKind::Conflict, message, "Look who deletes files there.")
+            })?
+        }
+        (None, Where::Postgres(_)) => unreachable!("a server's database is there once it let us in"),
+    };
+    match migrate::stand(&mut link, place, migrations)? {
+        Stand::Current => link.ensure_wal()?,
+        Stand::Older(_) | Stand::Empty => migrate::bring_up(&mut link, place, migrations, clock::now())?,
+    }
+    Ok(link)
+}
+
+fn open_for_reading(place: &Where, migrations: &[Migration]) -> Result<Option<Link>, CatalogFault> {
+    let Some(mut link) = Link::open(place, Access::Read)? else { return Ok(None) };
+    match migrate::stand(&mut link, place, migrations)? {
+        Stand::Current => Ok(Some(link)),
+        Stand::Older(done) => Err(migrate::older(place, done)),
+        Stand::Empty => Ok(None),
+    }
+}

@@ -1,0 +1,167 @@
+//! Notices that are owed: each is sent at least once, to each receiver in the order in which they were queued.
+
+use std::collections::BTreeMap;
+
+use super::Catalog;
+use super::bounds::{count, maybe_name, name, said};
+use super::fault::CatalogFault;
+use super::value::Row;
+use crate::units::Instant;
+
+/// A notice that was claimed for sending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: String,
+    pub policy: String,
+    pub receiver: String,
+    pub json: String,
+    /// This one included. Also tells claims apart: what a sender says of an earlier claim than the last one counts for nothing.
+    pub attempts: u32,
+    pub created: Instant,
+    /// What an earlier attempt left, where it got so far.
+    pub reference: Option<String>,
+}
+
+/// A notice that has not arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    pub id: String,
+    pub receiver: String,
+    pub created: Instant,
+    pub not_before: Instant,
+    pub attempts: u32,
+    pub next_try: Option<Instant>,
+    pub last_error: Option<String>,
+    /// Nobody tries any more.
+    pub gave_up: bool,
+}
+
+/// A receiver whom notices do not reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailingReceiver {
+    pub receiver: String,
+    pub since: Instant,
+    pub attempts: u32,
+    pub last_error: String,
+}
+
+impl Catalog {
+    /// Takes notices for sending, until `lease_until`. No two senders have the same one at once; who dies loses his claim with time.
+    ///
+    /// Of a receiver, nothing is given out past a notice that waits for its next try or is with another sender: order is kept.
+    /// What is only meant for later holds up nothing.
+    pub fn claim(&self, now: Instant, limit: usize, lease_until: Instant, claimant: &str) -> Result<Vec<Outgoing>, CatalogFault> {
+        const FIND: &str = "WITH held AS (SELECT policy, receiver, min(number) AS first FROM outbox \
+                 WHERE delivered IS NULL AND gave_up IS NULL AND (next_try > $1 OR leased_until > $1) GROUP BY policy, receiver) \
+             SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
+             LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \
+             WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.not_before <= $1 AND (h.first IS NULL OR o.number < h.first) \
+             ORDER BY o.number LIMIT $2";
+        const TAKE: &str = "UPDATE outbox SET attempts = attempts + 1, leased_until = $2, claimant = $3 WHERE number = $1";
+        let who = name(claimant)?;
+        // Most of the time nothing is owed, and then nothing is written.
+        let looked = vec![now.into(), count(1)];
+        if self.read(|link| link.ask(FIND, looked))?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|link| {
+            let mut claimed = Vec::new();
+            for mut row in link.ask(FIND, vec![now.into(), count(limit)])? {
+                link.ask(TAKE, vec![row.int()?.into(), lease_until.into(), who.clone()])?;
+                claimed.push(outgoing(&mut row)?);
+            }
+            Ok(claimed)
+        })
+    }
+
+    /// It arrived. True even when the claim had run out meanwhile: it will not be sent again from here on.
+    pub fn delivered(&self, id: &str, at: Instant, reference: Option<&str>) -> Result<(), CatalogFault> {
+        const SQL: &str = "UPDATE outbox SET delivered = $2, reference = coalesce($3, reference), leased_until = NULL, next_try = NULL, \
+             gave_up = NULL WHERE id = $1 AND delivered IS NULL";
+        let values = vec![name(id)?, at.into(), maybe_name(reference)?];
+        self.write(|link| link.ask(SQL, values).map(drop))
+    }
+
+    /// It did not arrive. Nothing is changed if somebody else has claimed it since.
+    pub fn failed(&self, notice: &Outgoing, error: &str, at: Instant, next_try: Instant, gave_up: bool) -> Result<(), CatalogFault> {
+        const SQL: &str = "UPDATE outbox SET last_error = $3, last_failed = $4, first_failed = coalesce(first_failed, $4), next_try = $5, \
+             gave_up = $6, leased_until = NULL WHERE id = $1 AND attempts = $2 AND delivered IS NULL";
+        let given_up = gave_up.then_some(at);
+        let values = vec![name(&notice.id)?, i64::from(notice.attempts).into(), said(error), at.into(), next_try.into(), given_up.into()];
+        self.write(|link| link.ask(SQL, values).map(drop))
+    }
+
+    /// Gives back what was claimed and not tried: an earlier notice to the same receiver failed, or the sender stops.
+    pub fn released(&self, notices: &[Outgoing]) -> Result<(), CatalogFault> {
+        const SQL: &str =
+            "UPDATE outbox SET attempts = attempts - 1, leased_until = NULL WHERE id = $1 AND attempts = $2 AND delivered IS NULL";
+        if notices.is_empty() {
+            return Ok(());
+        }
+        self.write(|link| {
+            for notice in notices {
+                link.ask(SQL, vec![name(&notice.id)?, i64::from(notice.attempts).into()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What has not arrived, oldest first; what was given up too.
+    pub fn undelivered(&self, policy: &str) -> Result<Vec<Undelivered>, CatalogFault> {
+        const SQL: &str = "SELECT id, receiver, created, not_before, attempts, next_try, last_error, gave_up FROM outbox \
+             WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT 1000";
+        let values = vec![name(policy)?];
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| undelivered(&mut row)).collect())
+    }
+
+    /// Receivers whose last attempt failed, with the time since which none succeeded.
+    pub fn failing_receivers(&self, policy: &str) -> Result<Vec<FailingReceiver>, CatalogFault> {
+        const SQL: &str = "SELECT o.receiver, o.first_failed, o.attempts, o.last_error FROM outbox o WHERE o.policy = $1 \
+             AND o.delivered IS NULL AND o.last_failed > \
+                 coalesce((SELECT max(d.delivered) FROM outbox d WHERE d.policy = $1 AND d.receiver = o.receiver), 0) \
+             ORDER BY o.last_failed LIMIT 10000";
+        let values = vec![name(policy)?];
+        let rows = self.read(|link| link.ask(SQL, values))?;
+        let mut failing: BTreeMap<String, FailingReceiver> = BTreeMap::new();
+        for mut row in rows {
+            let receiver = row.text()?;
+            let (since, attempts, last_error) = (row.instant()?, attempts(&mut row)?, row.text()?);
+            let first = FailingReceiver { receiver: receiver.clone(), since, attempts: 0, last_error: String::new() };
+            let one = failing.entry(receiver).or_insert(first);
+            one.since = one.since.min(since);
+            one.attempts = one.attempts.saturating_add(attempts);
+            one.last_error = last_error;
+        }
+        Ok(failing.into_values().collect())
+    }
+}
+
+/// What follows the number.
+fn outgoing(row: &mut Row) -> Result<Outgoing, CatalogFault> {
+    Ok(Outgoing {
+        id: row.text()?,
+        policy: row.text()?,
+        receiver: row.text()?,
+        json: row.text()?,
+        attempts: attempts(row)?.saturating_add(1),
+        created: row.instant()?,
+        reference: row.maybe_text()?,
+    })
+}
+
+fn undelivered(row: &mut Row) -> Result<Undelivered, CatalogFault> {
+    Ok(Undelivered {
+        id: row.text()?,
+        receiver: row.text()?,
+        created: row.instant()?,
+        not_before: row.instant()?,
+        attempts: attempts(row)?,
+        next_try: row.maybe_instant()?,
+        last_error: row.maybe_text()?,
+        gave_up: row.maybe_int()?.is_some(),
+    })
+}
+
+fn attempts(row: &mut Row) -> Result<u32, CatalogFault> {
+    Ok(u32::try_from(row.int()?).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,187 @@
+//! A catalog in a file of this host, through SQLite.
+//!
+//! The file is in WAL mode and every transaction is synced: what was recorded survives the machine's sudden end. It must lie on a
+//! disk of this host: SQLite's log is shared through memory.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
+use tokio::runtime::{Builder, Runtime};
+
+use super::fault::{CatalogFault, FaultKind};
+use super::link::Access;
+use super::value::{Row, Value};
+
+/// How long a writer waits for another. Each holds the file for some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Sqlite {
+    runtime: Runtime,
+    /// None only while it is being closed.
+    connection: Option<SqliteConnection>,
+    path: PathBuf,
+    /// Which file that is, by device and inode: a catalog that was deleted or replaced is another one.
+    file: (u64, u64),
+}
+
+impl Sqlite {
+    /// Opens the file if it is there.
+    pub(super) fn open(path: &Path, access: Access) -> Result<Option<Sqlite>, CatalogFault> {
+        let of = |error: &io::Error| CatalogFault::of_file(error, path);
+        let about = match fs::metadata(path) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(of(&error)),
+        };
+        if !about.is_file() {
+            let message = format!("the catalog `{}` is not a plain file", path.display());
+            return Err(CatalogFault::new(FaultKind::Foreign, message, "Name the catalog's file itself."));
+        }
+        let runtime = Builder::new_current_thread().build().map_err(|error| of(&error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(PATIENCE)
+            .foreign_keys(true)
+            .disable_statement_logging()
+            .read_only(access == Access::Read);
+        let options = match access {
+            // Without writers nothing can change: SQLite needs no log and no shared memory then.
+            Access::Read if lies_still(path) => options.immutable(true),
+            Access::Read => options,
+            Access::Write => options.synchronous(SqliteSynchronous::Full),
+        };
+        let connection = runtime.block_on(options.connect()).map_err(|error| fault(&error, path))?;
+        Ok(Some(Sqlite { runtime, connection: Some(connection), path: path.to_owned(), file: (about.dev(), about.ino()) }))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Does the file still lie where it was opened? What is written into one that was deleted is lost without a word.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|about| (about.dev(), about.ino()) == self.file)
+    }
+
+    pub(super) fn ask(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for value in values {
+            query = match value {
+                Value::Null => query.bind(None::<String>),
+                Value::Int(number) => query.bind(number),
+                Value::Real(number) => query.bind(number),
+                Value::Text(text) => query.bind(text),
+            };
+        }
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let rows = self.runtime.block_on(query.fetch_all(connection)).map_err(|error| fault(&error, &self.path))?;
+        rows.iter().map(|row| read(row).map_err(|error| fault(&error, &self.path))).collect()
+    }
+
+    /// Statements as they stand, several with `;` between.
+    pub(super) fn script(&mut self, sql: Cow<'static, str>) -> Result<(), CatalogFault> {
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let done = self.runtime.block_on(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection));
+        done.map(drop).map_err(|error| fault(&error, &self.path))
+    }
+
+    /// The mode stays with the file. A copy that was made by SQLite's own means may have lost it.
+    pub(super) fn ensure_wal(&mut self) -> Result<(), CatalogFault> {
+        if is_in_wal_mode(&self.path) { Ok(()) } else { self.script("PRAGMA journal_mode = WAL".into()) }
+    }
+}
+
+/// The last one out writes the log into the file and removes it; without that the next one would.
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = self.runtime.block_on(connection.close());
+        }
+    }
+}
+
+/// Makes the empty file, for its owner only, in a folder for its owner only. One that is there stays as it is.
+pub(super) fn create(path: &Path) -> Result<(), CatalogFault> {
+    let of = |error: io::Error| CatalogFault::of_file(&error, path);
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(of)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(of),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(of(error)),
+    }
+}
+
+/// Held while tables are made or changed: changing a file's mode cannot be waited for by SQLite's own means.
+pub(super) fn lock_for_change(path: &Path) -> Result<File, CatalogFault> {
+    let of = |error: io::Error| CatalogFault::of_file(&error, path);
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(beside(path, ".lock")).map_err(of)?;
+    file.lock().map_err(of)?;
+    Ok(file)
+}
+
+/// `catalog.db` and `.locks` are `catalog.db.locks`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// No log waits beside it, and none can be made. A file system that somebody else still writes to is not meant to be mounted here.
+fn lies_still(path: &Path) -> bool {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let read_only = rustix::fs::statvfs(folder).is_ok_and(|about| about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    read_only && fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
+}
+
+fn is_in_wal_mode(path: &Path) -> bool {
+    const WRITE_VERSION: usize = 18;
+    const WAL: u8 = 2;
+    let mut header = [0; WRITE_VERSION + 1];
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[WRITE_VERSION] == WAL
+}
+
+fn read(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    let value = |index| {
+        let raw = row.try_get_raw(index)?;
+        if raw.is_null() {
+            return Ok(Value::Null);
+        }
+        match raw.type_info().name() {
+            "INTEGER" => row.try_get_unchecked(index).map(Value::Int),
+            "REAL" => row.try_get_unchecked(index).map(Value::Real),
+            _ => row.try_get_unchecked(index).map(Value::Text),
+        }
+    };
+    Ok(Row::new((0..row.len()).map(value).collect::<Result<_, _>>()?))
+}
+
+fn fault(error: &sqlx::Error, path: &Path) -> CatalogFault {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse().ok());
+    match (error, code) {
+        (sqlx::Error::Database(said), Some(code)) => CatalogFault::of_sqlite(code, said.message(), path),
+        (sqlx::Error::Io(error), _) => CatalogFault::of_file(error, path),
+        _ => CatalogFault::new(
+            FaultKind::Other,
+            format!("the catalog `{}` cannot be used: {error}", path.display()),
+            "Check the file, its folder, and the disk it lies on.",
+        ),
+    }
+}
+
+fn closed() -> CatalogFault {
+    CatalogFault::new(FaultKind::Other, "the catalog is closed", "This is a bug in Seawall: please report it.")
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! The audit chain: one JSON object a line, each naming the hash of the one before it.
+//!
+//! A line's hash is the SHA-256 of its *canonical text*: the object without `hash`, its keys in alphabetical order, without white space,
+//! in UTF-8 and with nothing escaped that JSON does not demand. All values are texts, null or a whole number, so that every language
+//! writes the same bytes: Python's `json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` does. docs/catalog.md
+//! has a checker in a few lines.
+//!
+//! Changing, removing, adding or moving a line breaks the chain at that line or the next. Cutting off its end, or writing all of it
+//! anew, shows only against a [`Head`] that somebody kept elsewhere.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::descriptor::hex;
+use crate::units::Instant;
+
+/// What the first line names as the one before it.
+pub const BEFORE_THE_FIRST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Of a line. One more as soon as the canonical text is made otherwise.
+const VERSION: u32 = 1;
+/// As JSON Lines.
+pub const MAX_LINE_BYTES: usize = 4 << 20;
+
+/// Something that was done or decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// To the microsecond; what is finer is dropped.
+    pub at: Instant,
+    /// Empty where it is about none.
+    pub policy: String,
+    pub host: String,
+    /// The person or account.
+    pub who: String,
+    /// Of the policy.
+    pub digest: Option<String>,
+    /// Of the policy's repository.
+    pub commit: Option<String>,
+    /// A sentence for people.
+    pub what: String,
+    /// A word for programs: `backup.succeeded`.
+    pub kind: String,
+    /// JSON, as a text: whatever it holds, its bytes stay as they are.
+    pub details: String,
+}
+
+/// An entry in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// From 1 on, without gaps.
+    pub seq: u64,
+    pub entry: Entry,
+    /// The hash of the link before.
+    pub previous: String,
+    pub hash: String,
+}
+
+/// The end of a chain at some moment. Who keeps it can tell later whether the chain still has this past.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub seq: u64,
+    pub hash: String,
+}
+
+/// Where a chain is not what it was, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the audit chain is broken at {seq}: {why}")]
+pub struct Broken {
+    /// The first link that is not as it was.
+    pub seq: u64,
+    pub why: BrokenHow,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BrokenHow {
+    #[error("it was changed since it was written")]
+    Changed,
+    #[error("{found} stands there: links were removed, added or moved")]
+    OutOfOrder { found: u64 },
+    #[error("it does not follow from the one before")]
+    Unlinked,
+    #[error("the chain ends before it, though it once reached {witnessed}: its end was cut off, or an older copy was put back")]
+    Truncated { witnessed: u64 },
+    #[error("another one stood there when its hash was witnessed: the chain was written anew, or goes on from an older copy")]
+    Rewritten,
+    #[error("the line cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Link {
+    /// The next link of a chain that ends so.
+    pub fn after(head: Option<&Head>, mut entry: Entry) -> Link {
+        entry.at = Instant::from_microsecond(entry.at.as_microsecond()).unwrap_or(entry.at);
+        let (seq, previous) = head.map_or((1, BEFORE_THE_FIRST), |head| (head.seq + 1, head.hash.as_str()));
+        let mut link = Link { seq, entry, previous: previous.to_owned(), hash: String::new() };
+        link.hash = hash(&link);
+        link
+    }
+
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash.clone() }
+    }
+
+    /// One line without its end: the canonical text with the hash in it.
+    pub fn to_line(&self) -> String {
+        json(&Line::of(self, Some(&self.hash)))
+    }
+
+    /// What [`Link::to_line`] wrote. Whether it is unchanged, [`Chain`] tells.
+    pub fn from_line(line: &str) -> Result<Link, String> {
+        let line: Owned = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if line.version != VERSION {
+            return Err(format!("version {} of its form is not known", line.version));
+        }
+        let entry = Entry {
+            at: line.at.parse().map_err(|_| "its time is none".to_owned())?,
+            policy: line.policy,
+            host: line.host,
+            who: line.who,
+            digest: line.digest,
+            commit: line.commit,
+            what: line.what,
+            kind: line.kind,
+            details: line.details,
+        };
+        Ok(Link { seq: line.seq, entry, previous: line.previous, hash: line.hash })
+    }
+}
+
+/// A chain that is looked at link by link, from its beginning or from a known head.
+#[derive(Debug, Clone)]
+pub struct Chain<'w> {
+    head: Option<Head>,
+    witnessed: &'w [Head],
+}
+
+impl<'w> Chain<'w> {
+    /// `from` is what is known to be before the first link that will come; none means that it is the very first.
+    pub fn from(from: Option<Head>, witnessed: &'w [Head]) -> Chain<'w> {
+        Chain { head: from, witnessed }
+    }
+
+    /// The next link, if it is.
+    pub fn push(&mut self, link: &Link) -> Result<(), Broken> {
+        let (seq, previous) = self.head.as_ref().map_or((1, BEFORE_THE_FIRST), |head| (head.seq + 1, head.hash.as_str()));
+        let broken = |why| Err(Broken { seq, why });
+        if link.seq != seq {
+            return broken(BrokenHow::OutOfOrder { found: link.seq });
+        }
+        if link.hash != hash(link) {
+            return broken(BrokenHow::Changed);
+        }
+        if link.previous != previous {
+            return broken(BrokenHow::Unlinked);
+        }
+        if self.witnessed.iter().any(|head| head.seq == seq && head.hash != link.hash) {
+            return broken(BrokenHow::Rewritten);
+        }
+        self.head = Some(link.head());
+        Ok(())
+    }
+
+    /// Nothing follows. The chain's end, if everything that was witnessed is in it.
+    pub fn end(self) -> Result<Option<Head>, Broken> {
+        let seq = self.head.as_ref().map_or(0, |head| head.seq);
+        match self.witnessed.iter().map(|head| head.seq).max() {
+            Some(witnessed) if witnessed > seq => Err(Broken { seq: seq + 1, why: BrokenHow::Truncated { witnessed } }),
+            _ => Ok(self.head),
+        }
+    }
+}
+
+/// A whole chain, from its first link on. Gives its end.
+pub fn verify<'l>(links: impl IntoIterator<Item = &'l Link>, witnessed: &[Head]) -> Result<Option<Head>, Broken> {
+    let mut chain = Chain::from(None, witnessed);
+    links.into_iter().try_for_each(|link| chain.push(link))?;
+    chain.end()
+}
+
+fn hash(link: &Link) -> String {
+    hex(&Sha256::digest(json(&Line::of(link, None)).as_bytes()))
+}
+
+/// A line's fields in the order of the alphabet, which is the order in which they are written.
+#[derive(Serialize)]
+struct Line<'l> {
+    at: String,
+    commit: Option<&'l str>,
+    details: &'l str,
+    digest: Option<&'l str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<&'l str>,
+    host: &'l str,
+    kind: &'l str,
+    policy: &'l str,
+    previous: &'l str,
+    seq: u64,
+    version: u32,
+    what: &'l str,
+    who: &'l str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owned {
+    at: String,
+    commit: Option<String>,
+    details: String,
+    digest: Option<String>,
+    hash: String,
+    host: String,
+    kind: String,
+    policy: String,
+    previous: String,
+    seq: u64,
+    version: u32,
+    what: String,
+    who: String,
+}
+
+impl<'l> Line<'l> {
+    fn of(link: &'l Link, hash: Option<&'l str>) -> Line<'l> {
+        let entry = &link.entry;
+        Line {
+            at: entry.at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            commit: entry.commit.as_deref(),
+            details: &entry.details,
+            digest: entry.digest.as_deref(),
+            hash,
+            host: &entry.host,
+            kind: &entry.kind,
+            policy: &entry.policy,
+            previous: &link.previous,
+            seq: link.seq,
+            version: VERSION,
+            what: &entry.what,
+            who: &entry.who,
+        }
+    }
+}
+
+fn json(line: &Line<'_>) -> String {
+    serde_json::to_string(line).expect("texts and numbers")
+}

@@ -1,0 +1,479 @@
+//! What a catalog does, wherever it is.
+
+use seawall::catalog::{
+    Catalog, End, FaultKind, Filter, Measured, NewRun, Outcome, Outgoing, QueuedNotice, Sized, StepOutcome, Taken, Where, Why,
+};
+use seawall::format::audit::{self, Head};
+
+use super::rows::{at, begin, end, entry, new_run, notice, open};
+
+pub(super) type Case = (&'static str, fn(&Where));
+
+pub(super) const CASES: &[Case] = &[
+    ("runs_and_steps", runs_and_steps),
+    ("last_runs", last_runs),
+    ("lost_and_found", lost_and_found),
+    ("history", history),
+    ("measurements", measurements),
+    ("decisions", decisions),
+    ("outbox_order", outbox_order),
+    ("outbox_leases", outbox_leases),
+    ("failing_receivers", failing_receivers),
+    ("threads_and_acknowledgements", threads_and_acknowledgements),
+    ("the_audit_chain", the_audit_chain),
+    ("locks", locks),
+    ("pruning", pruning),
+    ("texts", texts),
+    ("reading_only", reading_only),
+];
+
+fn runs_and_steps(place: &Where) {
+    let catalog = open(place);
+    let new = NewRun { why: Why::Plan, commit: Some("c0ffee"), ..new_run("orders", "backups.nightly", 100) };
+    let run = catalog.begin_run(&new).expect("begun");
+    catalog.begin_step(run, 1, "backup", "take a full backup", at(101)).expect("step 1");
+    catalog.end_step(run, 1, StepOutcome::Failed, Some("the disk is full"), at(102)).expect("ended");
+    // Tried again.
+    catalog.begin_step(run, 1, "backup", "take a full backup", at(103)).expect("step 1 again");
+    catalog.begin_step(run, 2, "verify", "read it back", at(104)).expect("step 2");
+    let steps = catalog.steps_of(run).expect("steps");
+    assert_eq!(
+        steps.iter().map(|step| (step.number, step.outcome, step.started)).collect::<Vec<_>>(),
+        [(1, None, at(103)), (2, None, at(104))]
+    );
+    catalog.end_step(run, 1, StepOutcome::Succeeded, None, at(105)).expect("ended");
+    assert_eq!(catalog.end_step(run, 3, StepOutcome::Succeeded, None, at(105)).expect_err("no step 3").kind, FaultKind::Conflict);
+    let told = End {
+        backup: Some("20260918T120000Z-abc"),
+        store: Some("near"),
+        bytes: Some(1 << 50),
+        stored_bytes: Some(0),
+        checksum: Some("ab12"),
+        message: Some("done"),
+        hint: Some("Nothing to do."),
+        transient: true,
+        ..End::with(Outcome::Succeeded, at(110))
+    };
+    catalog.end_run(run, &told).expect("ended");
+    let row = catalog.run(run).expect("read").expect("it is there");
+    assert_eq!(
+        (row.policy.as_str(), row.job.as_str(), row.host.as_str(), row.pid, row.why),
+        ("orders", "backups.nightly", "db1", 4711, Why::Plan)
+    );
+    assert_eq!((row.boot.as_deref(), row.owed_since, row.started, row.ended), (Some("boot-1"), Some(at(40)), at(100), Some(at(110))));
+    assert_eq!((row.digest.as_deref(), row.commit.as_deref()), (Some("sha256:abc"), Some("c0ffee")));
+    assert_eq!(
+        (row.outcome, row.transient, row.message.as_deref(), row.hint.as_deref()),
+        (Some(Outcome::Succeeded), true, Some("done"), Some("Nothing to do."))
+    );
+    assert_eq!((row.backup.as_deref(), row.store.as_deref(), row.checksum.as_deref()), (told.backup, told.store, told.checksum));
+    assert_eq!((row.bytes, row.stored_bytes), (Some(1 << 50), Some(0)));
+    // The same end twice is one end; another one is a contradiction.
+    catalog.end_run(run, &told).expect("the same again");
+    let fault = catalog.end_run(run, &End::with(Outcome::Failed, at(120))).expect_err("it succeeded");
+    assert!(fault.kind == FaultKind::Conflict && fault.message.contains("recorded as succeeded"), "{fault:?}");
+    assert_eq!(catalog.run(run).expect("read").expect("there").ended, Some(at(110)));
+    let unknown = "999".parse().expect("a number");
+    for fault in [
+        catalog.end_run(unknown, &told).expect_err("no such run"),
+        catalog.begin_step(unknown, 1, "a", "b", at(0)).expect_err("no such run"),
+        catalog.end_step(unknown, 1, StepOutcome::Failed, None, at(0)).expect_err("no such run"),
+    ] {
+        assert!(fault.kind == FaultKind::Conflict && fault.message.contains("knows no run 999"), "{fault:?}");
+    }
+}
+
+fn last_runs(place: &Where) {
+    let catalog = open(place);
+    assert_eq!(catalog.last_runs("orders").expect("read"), []);
+    catalog.see_jobs("orders", &["backups.nightly", "expire"], at(0)).expect("seen");
+    catalog.see_jobs("orders", &["backups.nightly", "expire", "verify.weekly"], at(50)).expect("seen");
+    let seen: Vec<_> = catalog.last_runs("orders").expect("read").into_iter().map(|record| (record.job, record.first_seen)).collect();
+    assert_eq!(seen, [("backups.nightly".into(), at(0)), ("expire".into(), at(0)), ("verify.weekly".into(), at(50))]);
+
+    let of = |job: &str| catalog.last_runs("orders").expect("read").into_iter().find(|record| record.job == job).expect("known");
+    let first = begin(&catalog, "expire", 100);
+    let record = of("expire");
+    assert_eq!(
+        (record.last_started, record.last_owed_since, record.running, record.last_outcome),
+        (Some(at(100)), Some(at(40)), Some(first), None)
+    );
+    end(&catalog, first, Outcome::Succeeded, 110);
+    let record = of("expire");
+    assert_eq!((record.last_ended, record.last_outcome, record.last_succeeded), (Some(at(110)), Some(Outcome::Succeeded), Some(at(110))));
+    assert_eq!((record.running, record.failures_in_a_row), (None, 0));
+    for (outcome, started, failures) in
+        [(Outcome::Failed, 200, 1), (Outcome::Lost, 300, 2), (Outcome::Stopped, 400, 2), (Outcome::Failed, 500, 3)]
+    {
+        let run = begin(&catalog, "expire", started);
+        let told = End { transient: outcome == Outcome::Failed, ..End::with(outcome, at(started + 10)) };
+        catalog.end_run(run, &told).expect("ended");
+        let record = of("expire");
+        assert_eq!((record.failures_in_a_row, record.last_outcome, record.last_succeeded), (failures, Some(outcome), Some(at(110))));
+        assert_eq!(record.last_transient, outcome == Outcome::Failed);
+    }
+    // The clock was set back an hour: what was begun last is last.
+    let back = begin(&catalog, "expire", -3600);
+    end(&catalog, back, Outcome::Succeeded, -3500);
+    let record = of("expire");
+    assert_eq!((record.last_started, record.last_succeeded, record.failures_in_a_row), (Some(at(-3600)), Some(at(-3500)), 0));
+    // Two at once, and the earlier one ends last.
+    let (one, two) = (begin(&catalog, "expire", 600), begin(&catalog, "expire", 601));
+    end(&catalog, two, Outcome::Succeeded, 610);
+    assert_eq!(of("expire").running, Some(one));
+    end(&catalog, one, Outcome::Failed, 620);
+    let record = of("expire");
+    assert_eq!((record.running, record.last_outcome, record.failures_in_a_row), (None, Some(Outcome::Succeeded), 0));
+
+    catalog.begin_run(&new_run("billing", "expire", 700)).expect("begun");
+    let all = catalog.last_runs_of_all().expect("read");
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["billing", "orders"]);
+    assert_eq!(all["orders"], catalog.last_runs("orders").expect("read"));
+    assert_eq!(all["billing"][0].first_seen, at(700));
+    catalog.check().expect("sound");
+}
+
+fn lost_and_found(place: &Where) {
+    let catalog = open(place);
+    let (asleep, gone) = (begin(&catalog, "backups.nightly", 100), begin(&catalog, "expire", 200));
+    catalog.begin_run(&NewRun { host: "db2", ..new_run("orders", "expire", 300) }).expect("begun");
+    let abandoned = catalog.abandoned("db1").expect("read");
+    assert_eq!(abandoned.iter().map(|one| one.run).collect::<Vec<_>>(), [asleep, gone]);
+    assert_eq!(
+        (abandoned[1].job.as_str(), abandoned[1].pid, abandoned[1].boot.as_deref(), abandoned[1].started),
+        ("expire", 4711, Some("boot-1"), at(200))
+    );
+    end(&catalog, gone, Outcome::Lost, 400);
+    end(&catalog, asleep, Outcome::Lost, 400);
+    assert_eq!(catalog.abandoned("db1").expect("read"), []);
+    // It was not dead: what it says itself goes before what others guessed, and not the other way round.
+    end(&catalog, asleep, Outcome::Succeeded, 500);
+    end(&catalog, asleep, Outcome::Lost, 600);
+    let row = catalog.run(asleep).expect("read").expect("there");
+    assert_eq!((row.outcome, row.ended), (Some(Outcome::Succeeded), Some(at(500))));
+    let record = catalog.last_runs("orders").expect("read").into_iter().find(|record| record.job == "backups.nightly").expect("known");
+    assert_eq!((record.failures_in_a_row, record.last_succeeded), (0, Some(at(500))));
+}
+
+fn history(place: &Where) {
+    let catalog = open(place);
+    for number in 0..10 {
+        let run = begin(&catalog, if number % 2 == 0 { "backups.nightly" } else { "expire" }, number * 100);
+        let outcome = if number % 3 == 0 { Outcome::Failed } else { Outcome::Succeeded };
+        let size = u64::try_from(number).expect("small") * 1000;
+        catalog
+            .end_run(run, &End { bytes: Some(size), stored_bytes: Some(size / 2), ..End::with(outcome, at(number * 100 + number)) })
+            .expect("ended");
+    }
+    let stopped = begin(&catalog, "expire", 2000);
+    end(&catalog, stopped, Outcome::Stopped, 2001);
+    begin(&catalog, "expire", 3000);
+    let asked = |filter: &Filter<'_>| -> Vec<i64> {
+        let started = |row: &seawall::catalog::RunRow| row.started.as_second() - at(0).as_second();
+        catalog.history(filter).expect("read").iter().map(started).collect()
+    };
+    let all = Filter { policy: Some("orders"), ..Filter::default() };
+    assert_eq!(asked(&all), [3000, 2000, 900, 800, 700, 600, 500, 400, 300, 200, 100, 0]);
+    assert_eq!(asked(&Filter { limit: 2, ..all.clone() }), [3000, 2000]);
+    assert_eq!(asked(&Filter { job: Some("backups.nightly"), ..all.clone() }), [800, 600, 400, 200, 0]);
+    assert_eq!(asked(&Filter { outcome: Some(Outcome::Failed), ..all.clone() }), [900, 600, 300, 0]);
+    assert_eq!(asked(&Filter { since: Some(at(300)), until: Some(at(500)), ..all.clone() }), [400, 300]);
+    assert_eq!(asked(&Filter { policy: Some("billing"), ..Filter::default() }), [0; 0]);
+    assert_eq!(asked(&Filter::default()).len(), 12);
+    assert_eq!(catalog.success_rate("orders", at(0)), Ok((6, 10)));
+    assert_eq!(catalog.success_rate("orders", at(400)), Ok((4, 6)));
+    assert_eq!(catalog.success_rate("billing", at(0)), Ok((0, 0)));
+    let sized = |number: u64| Sized { at: at(number as i64 * 101), bytes: number * 1000, stored_bytes: Some(number * 500) };
+    assert_eq!(catalog.sizes("orders", "backups.nightly", 2), Ok(vec![sized(8), sized(4)]));
+    assert_eq!(catalog.durations("orders", "expire", 1), Ok(vec![Taken { started: at(700), ended: at(707) }]));
+}
+
+fn measurements(place: &Where) {
+    let catalog = open(place);
+    let one = |name, subject, value| Measured { name, subject, value };
+    catalog.measure("orders", &[], at(0)).expect("nothing");
+    catalog.measure("orders", &[one("age", "nightly", 1.5), one("age", "weekly", -0.0), one("rpo", "", 1e300)], at(10)).expect("measured");
+    catalog.measure("orders", &[one("age", "nightly", 0.1 + 0.2)], at(20)).expect("measured");
+    catalog.measure("orders", &[one("age", "nightly", f64::MIN_POSITIVE)], at(20)).expect("corrected");
+    catalog.measure("billing", &[one("age", "nightly", 9.0)], at(30)).expect("measured");
+    let latest: Vec<_> =
+        catalog.latest("orders").expect("read").into_iter().map(|one| (one.name, one.subject, one.value, one.at)).collect();
+    assert_eq!(
+        latest,
+        [
+            ("age".into(), "nightly".into(), f64::MIN_POSITIVE, at(20)),
+            ("age".into(), "weekly".into(), 0.0, at(10)),
+            ("rpo".into(), String::new(), 1e300, at(10)),
+        ]
+    );
+    assert_eq!(catalog.series("orders", "age", "nightly", at(0)), Ok(vec![(at(10), 1.5), (at(20), f64::MIN_POSITIVE)]));
+    assert_eq!(catalog.series("orders", "age", "nightly", at(11)), Ok(vec![(at(20), f64::MIN_POSITIVE)]));
+    // One that is no number takes the others with it.
+    let fault = catalog.measure("orders", &[one("rpo", "", 7.0), one("age", "weekly", f64::NAN)], at(40)).expect_err("it is none");
+    assert_eq!(fault.kind, FaultKind::Refused);
+    assert_eq!(catalog.series("orders", "rpo", "", at(0)).expect("read").len(), 1);
+}
+
+fn claimed(catalog: &Catalog, now: i64) -> Vec<String> {
+    ids(&catalog.claim(at(now), 100, at(now + 60), "sender").expect("claimed"))
+}
+
+fn ids(outgoing: &[Outgoing]) -> Vec<String> {
+    outgoing.iter().map(|one| one.id.clone()).collect()
+}
+
+fn decisions(place: &Where) {
+    let catalog = open(place);
+    assert_eq!(catalog.memory("orders"), Ok((0, String::new())));
+    assert_eq!(catalog.decide("orders", 0, "{\"one\":1}", &[notice("a", "mail", 0), notice("b", "mail", 0)], at(0)), Ok(true));
+    assert_eq!(catalog.memory("orders"), Ok((1, "{\"one\":1}".into())));
+    // Somebody else was faster: neither memory nor notices.
+    assert_eq!(catalog.decide("orders", 0, "{\"other\":1}", &[notice("c", "mail", 0)], at(1)), Ok(false));
+    assert_eq!(catalog.decide("orders", 7, "{\"other\":1}", &[notice("c", "mail", 0)], at(1)), Ok(false));
+    assert_eq!(catalog.memory("orders"), Ok((1, "{\"one\":1}".into())));
+    assert_eq!(catalog.undelivered("orders").expect("read").len(), 2);
+    // The same notice again is one notice, and changes nothing of the first.
+    let again = QueuedNotice { json: "{}", ..notice("a", "mail", 500) };
+    assert_eq!(catalog.decide("orders", 1, "{}", &[again, notice("d", "slack", 0)], at(2)), Ok(true));
+    assert_eq!(catalog.memory("orders").expect("read").0, 2);
+    assert_eq!(catalog.decide("billing", 0, "", &[], at(3)), Ok(true));
+    assert_eq!(claimed(&catalog, 10), ["a", "b", "d"]);
+    // A notice that cannot be queued takes the memory with it.
+    let too_long = "x".repeat(2 << 20);
+    let fault = catalog.decide("orders", 2, "{\"new\":1}", &[QueuedNotice { json: &too_long, ..notice("e", "mail", 0) }], at(4));
+    assert_eq!(fault.expect_err("too long").kind, FaultKind::Refused);
+    assert_eq!(catalog.memory("orders"), Ok((2, "{}".into())));
+    // Many at once: ten times the largest statement and one more.
+    let many: Vec<String> = (0..1001).map(|number| format!("many-{number:04}")).collect();
+    let many: Vec<_> = many.iter().map(|id| notice(id, "hook", 0)).collect();
+    assert_eq!(catalog.decide("orders", 2, "{}", &many, at(5)), Ok(true));
+    let all = catalog.claim(at(20), 5000, at(80), "sender").expect("claimed");
+    assert_eq!(ids(&all), many.iter().map(|one| one.id.to_owned()).collect::<Vec<_>>());
+    assert!(all.iter().all(|one| one.attempts == 1 && one.json == "{\"a\":1}" && one.created == at(5) && one.policy == "orders"));
+}
+
+fn outbox_order(place: &Where) {
+    let catalog = open(place);
+    assert_eq!(claimed(&catalog, 0), [""; 0]);
+    catalog
+        .queue(&[notice("m1", "mail", 0), notice("s1", "slack", 0), notice("later", "mail", 500), notice("m2", "mail", 0)], at(0))
+        .expect("queued");
+    let first = catalog.claim(at(1), 1, at(60), "sender").expect("claimed");
+    assert_eq!(ids(&first), ["m1"]);
+    // m1 is under way, so m2 waits; slack does not wait for mail.
+    assert_eq!(claimed(&catalog, 1), ["s1"]);
+    catalog.delivered("s1", at(2), Some("ts-1")).expect("noted");
+    catalog.failed(&first[0], "451 later", at(2), at(100), false).expect("noted");
+    // Neither does m2 overtake m1 while that waits for its next try.
+    assert_eq!(claimed(&catalog, 50), [""; 0]);
+    let retried = catalog.claim(at(100), 100, at(160), "sender").expect("claimed");
+    assert_eq!(ids(&retried), ["m1", "m2"]);
+    assert_eq!((retried[0].attempts, retried[1].attempts), (2, 1));
+    catalog.failed(&retried[0], "550 never", at(101), at(102), true).expect("noted");
+    catalog.released(&retried[1..]).expect("given back");
+    // What was given up holds up nobody.
+    let rest = catalog.claim(at(101), 100, at(160), "sender").expect("claimed");
+    assert_eq!((ids(&rest), rest[0].attempts), (vec!["m2".to_owned()], 1));
+    catalog.delivered("m2", at(102), None).expect("noted");
+    assert_eq!(claimed(&catalog, 499), [""; 0]);
+    assert_eq!(claimed(&catalog, 500), ["later"]);
+    let undelivered = catalog.undelivered("orders").expect("read");
+    let told: Vec<_> = undelivered.iter().map(|one| (one.id.as_str(), one.attempts, one.last_error.as_deref(), one.gave_up)).collect();
+    assert_eq!(told, [("m1", 2, Some("550 never"), true), ("later", 1, None, false)]);
+    // What was delivered is not queued a second time.
+    catalog.queue(&[notice("m2", "mail", 0)], at(600)).expect("nothing to do");
+    assert_eq!(claimed(&catalog, 5000), ["later"]);
+}
+
+fn outbox_leases(place: &Where) {
+    let (one, two) = (open(place), open(place));
+    one.queue(&[notice("a", "mail", 0)], at(0)).expect("queued");
+    let dead = one.claim(at(0), 10, at(60), "one").expect("claimed");
+    assert_eq!(two.claim(at(59), 10, at(120), "two"), Ok(vec![]));
+    let taken = two.claim(at(60), 10, at(120), "two").expect("claimed");
+    assert_eq!((ids(&taken), taken[0].attempts), (vec!["a".to_owned()], 2));
+    // The first was only asleep: that it failed then counts for nothing now, and gives nothing back.
+    one.failed(&dead[0], "old news", at(61), at(62), true).expect("nothing to do");
+    one.released(&dead).expect("nothing to do");
+    assert_eq!(one.claim(at(63), 10, at(120), "one"), Ok(vec![]));
+    // But that it arrived stays true.
+    one.delivered("a", at(64), Some("id-1")).expect("noted");
+    two.failed(&taken[0], "refused", at(65), at(66), false).expect("nothing to do");
+    assert_eq!(two.claim(at(1000), 10, at(1060), "two"), Ok(vec![]));
+    assert_eq!(one.undelivered("orders"), Ok(vec![]));
+}
+
+fn failing_receivers(place: &Where) {
+    let catalog = open(place);
+    catalog.queue(&[notice("a", "mail", 0), notice("b", "mail", 0), notice("c", "slack", 0)], at(0)).expect("queued");
+    assert_eq!(catalog.failing_receivers("orders"), Ok(vec![]));
+    for (number, next) in [(10, 20), (30, 40)] {
+        let all = catalog.claim(at(number), 10, at(number + 5), "sender").expect("claimed");
+        for one in all.iter().filter(|one| one.receiver == "mail") {
+            catalog.failed(one, &format!("refused at {number}"), at(number), at(next), false).expect("noted");
+        }
+    }
+    let failing = catalog.failing_receivers("orders").expect("read");
+    assert_eq!(failing.len(), 1);
+    assert_eq!((failing[0].receiver.as_str(), failing[0].since, failing[0].attempts), ("mail", at(10), 4));
+    assert_eq!(failing[0].last_error, "refused at 30");
+    assert_eq!(catalog.failing_receivers("billing"), Ok(vec![]));
+    catalog.delivered("a", at(50), None).expect("noted");
+    assert_eq!(catalog.failing_receivers("orders"), Ok(vec![]));
+    let all = catalog.claim(at(60), 10, at(65), "sender").expect("claimed");
+    let one = all.iter().find(|one| one.id == "b").expect("it is owed");
+    catalog.failed(one, "never", at(60), at(60), true).expect("noted");
+    // Nobody tries any more, and it still does not work.
+    assert_eq!(catalog.failing_receivers("orders").expect("read")[0].last_error, "never");
+}
+
+fn threads_and_acknowledgements(place: &Where) {
+    let catalog = open(place);
+    assert_eq!(catalog.reference_of("orders", "slack", "age:nightly"), Ok(None));
+    catalog.remember_reference("orders", "slack", "age:nightly", "171.1", at(0)).expect("remembered");
+    catalog.remember_reference("orders", "slack", "age:nightly", "171.2", at(1)).expect("remembered");
+    catalog.remember_reference("orders", "mail", "age:nightly", "<a@b>", at(1)).expect("remembered");
+    assert_eq!(catalog.reference_of("orders", "slack", "age:nightly"), Ok(Some("171.2".into())));
+    assert_eq!(catalog.reference_of("billing", "slack", "age:nightly"), Ok(None));
+
+    catalog.acknowledge("orders", "age:nightly", "ann", "I look", at(0), None).expect("acknowledged");
+    catalog.acknowledge("orders", "age:nightly", "bob", "no, I do", at(5), Some(at(500))).expect("acknowledged");
+    catalog.acknowledge("billing", "age:nightly", "ann", "", at(6), None).expect("acknowledged");
+    let all = catalog.acknowledgements("orders").expect("read");
+    assert_eq!(all.len(), 1);
+    assert_eq!(
+        (all[0].key.as_str(), all[0].by.as_str(), all[0].note.as_str(), all[0].at, all[0].until),
+        ("age:nightly", "bob", "no, I do", at(5), Some(at(500)))
+    );
+    assert_eq!(catalog.withdraw("orders", "age:nightly"), Ok(true));
+    assert_eq!(catalog.withdraw("orders", "age:nightly"), Ok(false));
+    assert_eq!(catalog.acknowledgements("orders"), Ok(vec![]));
+    assert_eq!(catalog.acknowledgements("billing").expect("read").len(), 1);
+}
+
+fn the_audit_chain(place: &Where) {
+    let catalog = open(place);
+    assert_eq!(catalog.head(), Ok(None));
+    let mut heads: Vec<Head> = Vec::new();
+    for what in ["first", "\u{0001} \"quoted\" \\ \u{7f} ümlaut \u{2028} 🦀\n", "third", "fourth"] {
+        heads.push(catalog.append(&entry(what)).expect("appended"));
+    }
+    assert_eq!(catalog.head(), Ok(heads.last().cloned()));
+    let links = catalog.links(1, 100).expect("read");
+    assert_eq!(links.iter().map(|link| link.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(links[1].entry, entry("\u{0001} \"quoted\" \\ \u{7f} ümlaut \u{2028} 🦀\n"));
+    assert_eq!(audit::verify(&links, &heads), Ok(heads.last().cloned()));
+    assert_eq!(catalog.links(3, 1).expect("read"), links[2..3]);
+    assert_eq!(catalog.links(5, 10), Ok(vec![]));
+    assert_eq!(
+        catalog.append(&audit::Entry { kind: "x".repeat(5000), ..entry("too long") }).expect_err("too long").kind,
+        FaultKind::Refused
+    );
+    assert_eq!(catalog.append(&entry("fifth")).expect("appended").seq, 5);
+}
+
+fn locks(place: &Where) {
+    let (one, two) = (open(place), open(place));
+    let held = one.try_lock("orders", "expire").expect("asked").expect("it is free");
+    assert!(held.is_held());
+    assert!(one.try_lock("orders", "expire").expect("asked").is_none());
+    assert!(two.try_lock("orders", "expire").expect("asked").is_none());
+    let other = two.try_lock("orders", "backups.nightly").expect("asked").expect("another job");
+    let fleet = two.try_lock("billing", "expire").expect("asked").expect("another policy");
+    // The catalog itself is not locked by it.
+    begin(&two, "expire", 0);
+    drop(held);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let again = loop {
+        match two.try_lock("orders", "expire").expect("asked") {
+            Some(guard) => break guard,
+            // A server needs a moment to see that a session ended.
+            None => assert!(std::time::Instant::now() < deadline, "it is never free again"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    drop((again, other, fleet));
+}
+
+fn pruning(place: &Where) {
+    const DAY: i64 = 86_400;
+    let catalog = open(place);
+    let runs: Vec<_> = [(-900, Outcome::Succeeded), (-890, Outcome::Failed), (-880, Outcome::Failed), (-10, Outcome::Failed)]
+        .into_iter()
+        .map(|(day, outcome)| {
+            let run = begin(&catalog, "expire", day * DAY);
+            catalog.begin_step(run, 1, "a", "b", at(day * DAY)).expect("begun");
+            end(&catalog, run, outcome, day * DAY + 1);
+            run
+        })
+        .collect();
+    let open_run = begin(&catalog, "verify.weekly", -900 * DAY);
+    let before = catalog.last_runs("orders").expect("read");
+    let measured = [Measured { name: "age", subject: "", value: 1.0 }];
+    // Every twenty minutes of some days.
+    for day in [-500, -100, -10, -1] {
+        for moment in 0..72 {
+            catalog.measure("orders", &measured, at(day * DAY + moment * 1200)).expect("measured");
+        }
+    }
+    catalog.measure("gone", &measured, at(-500 * DAY)).expect("measured");
+    catalog.queue(&[notice("old", "mail", -200 * DAY), notice("owed", "mail", -200 * DAY)], at(-200 * DAY)).expect("queued");
+    catalog.delivered("old", at(-199 * DAY), None).expect("noted");
+    catalog.acknowledge("orders", "k", "ann", "", at(-300 * DAY), Some(at(-200 * DAY))).expect("acknowledged");
+    catalog.acknowledge("orders", "for-ever", "ann", "", at(-300 * DAY), None).expect("acknowledged");
+    catalog.append(&entry("for ever")).expect("appended");
+
+    let pruned = catalog.prune(at(0)).expect("pruned");
+    assert_eq!((pruned.runs, pruned.notices), (2, 1));
+    let kept: Vec<_> = catalog.history(&Filter::default()).expect("read").into_iter().map(|row| row.run).collect();
+    assert_eq!(kept, [open_run, runs[3], runs[0]]);
+    assert_eq!(catalog.steps_of(runs[1]), Ok(vec![]));
+    assert_eq!(catalog.last_runs("orders").expect("read"), before);
+    catalog.check().expect("sound");
+    let left = catalog.series("orders", "age", "", at(-1000 * DAY)).expect("read");
+    let of = |day: i64| left.iter().filter(|(when, _)| (at(day * DAY)..at((day + 1) * DAY)).contains(when)).count();
+    assert_eq!(of(-500), 0);
+    // A day of ours may lie across two of the calendar's, and across one hour more.
+    assert!((1..=2).contains(&of(-100)), "{}", of(-100));
+    assert!((24..=25).contains(&of(-10)), "{}", of(-10));
+    assert_eq!(of(-1), 72);
+    assert_eq!(pruned.measurements as usize, 72 * 4 + 1 - left.len());
+    assert_eq!(catalog.latest("gone"), Ok(vec![]));
+    assert_eq!(catalog.undelivered("orders").expect("read").len(), 1);
+    assert_eq!(catalog.acknowledgements("orders").expect("read").iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["for-ever"]);
+    assert_eq!(catalog.head().expect("read").expect("a head").seq, 1);
+    assert_eq!(catalog.prune(at(0)), Ok(seawall::catalog::Pruned::default()));
+}
+
+fn texts(place: &Where) {
+    let catalog = open(place);
+    let hard = "'; DROP TABLE runs; -- \" $1 \\ %s ü 🦀\n\t";
+    let run = catalog.begin_run(&NewRun { policy: hard, job: hard, host: hard, ..new_run("", "", 0) }).expect("begun");
+    let long = "ü".repeat(20_000);
+    let told = End { message: Some(&long), hint: Some("zero \0 byte"), ..End::with(Outcome::Failed, at(1)) };
+    catalog.end_run(run, &told).expect("ended");
+    let row = catalog.run(run).expect("read").expect("there");
+    assert_eq!((row.policy.as_str(), row.job.as_str(), row.host.as_str()), (hard, hard, hard));
+    let message = row.message.expect("a message");
+    assert!(message.ends_with("ü…") && message.len() < 17_000, "{}", message.len());
+    assert_eq!(row.hint.as_deref(), Some("zero \u{fffd} byte"));
+    assert_eq!(catalog.last_runs(hard).expect("read")[0].job, hard);
+    for policy in ["zero\0byte", &"x".repeat(2000)] {
+        let fault = catalog.begin_run(&NewRun { policy, ..new_run("", "a", 0) }).expect_err("it cannot be kept");
+        assert_eq!(fault.kind, FaultKind::Refused);
+    }
+    assert_eq!(catalog.history(&Filter::default()).expect("read").len(), 1);
+}
+
+fn reading_only(place: &Where) {
+    assert!(Catalog::open_existing(place).expect("asked").is_none());
+    let run = begin(&open(place), "expire", 0);
+    let catalog = Catalog::open_existing(place).expect("opened").expect("it is there");
+    assert_eq!(catalog.last_runs("orders").expect("read")[0].running, Some(run));
+    let fault = catalog.end_run(run, &End::with(Outcome::Failed, at(1))).expect_err("for reading only");
+    assert_eq!(fault.kind, FaultKind::ReadOnly);
+    // It sees what others write meanwhile.
+    end(&open(place), run, Outcome::Succeeded, 5);
+    assert_eq!(catalog.last_runs("orders").expect("read")[0].last_succeeded, Some(at(5)));
+    catalog.check().expect("sound");
+}
