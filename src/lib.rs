@@ -8,6 +8,8 @@ pub mod diff;
 pub mod execute;
 pub mod format;
 pub mod inventory;
+pub mod message;
+pub mod notify;
 pub mod objectives;
 pub mod observe;
 pub mod pipeline;

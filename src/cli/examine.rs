@@ -1,6 +1,7 @@
 //! Everything there is to say about one policy.
 
 use crate::inventory::Inventory;
+use crate::message;
 use crate::objectives::{Assessment, assess};
 use crate::policy::document::Document;
 use crate::policy::finding::{Code, Finding, Weight, sorted};
@@ -35,6 +36,7 @@ pub fn examine(document: Document, now: Instant, inventory: Option<&Inventory>) 
     let resolved = resolve(&document, today);
     let mut findings = document.findings.clone();
     findings.extend(resolved.findings);
+    findings.extend(message::check(&document, now));
     let mut assessment = None;
     if let Some(policy) = &resolved.policy {
         let cluster = inventory.and_then(|inventory| inventory.clusters.get(&policy.name));

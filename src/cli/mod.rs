@@ -16,6 +16,7 @@ pub mod location;
 mod log;
 mod man;
 pub mod moment;
+mod notify;
 mod plan;
 mod policy;
 mod record;
@@ -50,6 +51,7 @@ Examples:
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
+  seawall notify test                    do messages arrive?
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -88,6 +90,8 @@ enum Command {
     Inventory(repository::InventoryCommand),
     #[command(subcommand)]
     Key(key::Key),
+    #[command(subcommand)]
+    Notify(notify::Notify),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -136,6 +140,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Verify(command) => command.run(arguments.color),
         Command::Inventory(command) => command.run(arguments.color),
         Command::Key(command) => command.run(arguments.color),
+        Command::Notify(command) => command.run(arguments.color),
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),

@@ -5,6 +5,10 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
+use crate::units::visible;
+
+pub use crate::units::is_wild;
+
 /// When the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Colour {
@@ -62,15 +66,5 @@ pub fn print(text: &str) -> io::Result<()> {
 /// A text from outside, without anything that acts on a terminal: control characters, and those that turn the direction of
 /// writing or cannot be seen. What was there stays visible as a replacement character.
 pub fn tame(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_wild) {
-        Cow::Owned(text.chars().map(|c| if is_wild(c) { '\u{fffd}' } else { c }).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-/// Does it act on a terminal, or deceive the eye?
-pub fn is_wild(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    if text.chars().any(is_wild) { Cow::Owned(text.chars().map(visible).collect()) } else { Cow::Borrowed(text) }
 }

@@ -163,10 +163,12 @@ fn destinations(receiver: &Receiver) -> Vec<String> {
     if let Some(slack) = &receiver.slack {
         let channel = slack.channel.as_ref().map(|channel| format!(" {channel}")).unwrap_or_default();
         let by = slack.webhook.iter().chain(&slack.token).map(secret).collect::<Vec<_>>().join(", ");
-        return vec![format!("Slack{channel}, {by}")];
+        let at = slack.api.iter().map(|api| format!(" at {api}")).collect::<String>();
+        return vec![format!("Slack{channel}{at}, {by}")];
     }
     if let Some(pagerduty) = &receiver.pagerduty {
-        return vec![format!("PagerDuty, {}", secret(&pagerduty.routing_key))];
+        let at = pagerduty.url.iter().map(|url| format!(" at {url}")).collect::<String>();
+        return vec![format!("PagerDuty{at}, {}", secret(&pagerduty.routing_key))];
     }
     if let Some(webhook) = &receiver.webhook {
         return vec![format!("webhook, {}", secret(&webhook.url))];

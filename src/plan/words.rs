@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::units::Duration;
+pub use crate::units::visible;
 
 /// Somebody's own words between backticks: whatever they are, they stay there.
 pub fn quoted(text: impl fmt::Display) -> String {
@@ -39,12 +40,6 @@ pub fn joined(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
 /// `1 backup`, `2 backups`
 pub fn counted(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// The same sign, unless it acts on a terminal or deceives the eye.
-pub fn visible(c: char) -> char {
-    let unseen = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    if c.is_control() || unseen { '\u{fffd}' } else { c }
 }
 
 /// A span as people say it: `7 days`, `1 hour`.

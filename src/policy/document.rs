@@ -1,5 +1,6 @@
 //! One policy as it was read: its file, the files it extends, the merged tree, and every finding about their form.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::path::{PolicyPath, Step};
 use super::shape::{ShapeId, Shapes};
 use super::source::{Place, Source};
 use super::yaml::{self, Entry, Node, Value};
+use crate::units::Name;
 
 const UNREADABLE: Code = Code(1);
 const TOO_LARGE: Code = Code(2);
@@ -23,6 +25,8 @@ const TOO_FAR: Code = Code(22);
 const SECTION_MISSING: Code = Code(204);
 /// How many files may extend one another in a row.
 const MAX_BASES: usize = 8;
+/// How large the template of a message may be.
+const MAX_TEMPLATE: usize = 64 << 10;
 
 /// Why a file could not be read.
 #[derive(Debug, Clone)]
@@ -35,6 +39,10 @@ pub struct ReadFault {
 
 /// Reads the bytes of a file. The core asks; the shell answers.
 pub type Files<'f> = dyn Fn(&Path) -> Result<Vec<u8>, ReadFault> + 'f;
+
+/// Templates of messages by receiver, each as it was read or why it could not be. The policy stands without them: a message that cannot
+/// have its own words is sent in ours.
+pub type Templates = BTreeMap<Name, Result<Arc<Source>, ReadFault>>;
 
 /// One policy as it was read.
 #[derive(Debug)]
@@ -56,7 +64,9 @@ pub struct Document {
     pub is_abstract: bool,
     /// What it extends could not be read.
     pub is_partial: bool,
-    /// SHA-256 over all that was read, for plans to name what they were made from.
+    /// What `receivers.NAME.template` names.
+    pub templates: Templates,
+    /// SHA-256 over all that was read but the templates, for plans to name what they were made from.
     pub digest: String,
 }
 
@@ -82,6 +92,7 @@ impl Document {
             cut: Vec::new(),
             is_abstract,
             is_partial: findings.iter().any(|finding| matches!(finding.code, NO_BASE | CIRCULAR | TOO_FAR)),
+            templates: Templates::new(),
         };
         if let Some(mut tree) = tree {
             if !is_abstract && let Value::Map(entries) = &mut tree.value {
@@ -131,7 +142,35 @@ impl Document {
         }
         document.name_place = document.place_of(&PolicyPath::from(["policy"]), Focus::Value);
         document.findings = findings;
+        document.templates = document.read_templates(files);
         document
+    }
+
+    /// Each template relative to the file that names it.
+    fn read_templates(&self, files: &Files<'_>) -> Templates {
+        let named = self.file.iter().flat_map(|file| &file.receivers);
+        let named = named.filter_map(|(name, receiver)| Some((name, receiver.template.as_ref()?)));
+        let read = |name: &Name, reference: &str| {
+            let written = self.place_of(&PolicyPath::from(["receivers", name.as_str(), "template"]), Focus::Value);
+            let source = written.as_ref().map_or(&self.source, |place| &place.source);
+            let (shown, path) = beside(source, reference);
+            let bytes = files(&path)?;
+            let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+            match text {
+                Some(text) if text.len() <= MAX_TEMPLATE => Ok(Source::new(&shown, &path, text)),
+                Some(_) => Err(ReadFault {
+                    message: format!("it is larger than {} KiB", MAX_TEMPLATE >> 10),
+                    hint: "A message is a page at most; is this the right file?".into(),
+                    too_large: true,
+                }),
+                None => Err(ReadFault {
+                    message: "it is not text in UTF-8".into(),
+                    hint: "Save it as UTF-8; is this the right file?".into(),
+                    too_large: false,
+                }),
+            }
+        };
+        named.map(|(name, reference)| (name.clone(), read(name, reference))).collect()
     }
 
     /// Lets go of the trees, which are by far the largest part: from here on only the places already found are known.
@@ -238,6 +277,15 @@ fn digest(sources: &[Arc<Source>]) -> String {
     format!("sha256:{hex}")
 }
 
+/// A file that another one names: as the reader would type it from where they stand, and where it is. What stands before the path, such
+/// as a revision, stays.
+fn beside(source: &Source, reference: &str) -> (String, PathBuf) {
+    let path = normal(&source.directory().join(reference));
+    let whole = source.path.to_string_lossy();
+    let before = source.name.strip_suffix(whole.as_ref()).unwrap_or_default();
+    (format!("{before}{}", path.to_string_lossy()), path)
+}
+
 struct Loading<'f> {
     files: &'f Files<'f>,
     findings: Vec<Finding>,
@@ -290,11 +338,7 @@ impl Loading<'_> {
             );
             return None;
         }
-        // Shown as the reader would type it from where they stand.
-        // What stands before the path, such as a revision, stays.
-        let whole = source.path.to_string_lossy();
-        let before = source.name.strip_suffix(whole.as_ref()).unwrap_or_default();
-        let name = format!("{before}{}", path.to_string_lossy());
+        let (name, path) = beside(source, reference);
         self.chain(&name, &path, Some(place)).1.filter(|node| matches!(node.value, Value::Map(_)))
     }
 

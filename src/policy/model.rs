@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::document::Templates;
 use super::file;
 use crate::inventory::Hold;
 use crate::retention::Keep;
@@ -19,6 +20,8 @@ pub struct Policy {
     pub digest: String,
     /// The sections that need no resolving: people, mail, hooks, thresholds.
     pub file: Arc<file::PolicyFile>,
+    /// The receivers' own words.
+    pub templates: Templates,
     pub zone: Zone,
     pub databases: Vec<String>,
     pub hosts: BTreeMap<Name, file::Host>,

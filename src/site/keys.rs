@@ -206,11 +206,7 @@ impl Site<'_> {
 
 /// A reference of the policy in the words of the driver.
 pub fn place(reference: &Secret) -> SecretPlace {
-    match reference {
-        Secret { env: Some(name), .. } => SecretPlace::Env(name.clone()),
-        Secret { credential: Some(name), .. } => SecretPlace::Credential(name.clone()),
-        Secret { file, .. } => SecretPlace::File(file.clone().unwrap_or_default().into()),
-    }
+    SecretPlace::of(reference.env.as_deref(), reference.credential.as_deref(), reference.file.as_deref())
 }
 
 /// A new file, 0600, in directories of 0700; one that is there already is left as it is. It gets its name when it is whole: half a key

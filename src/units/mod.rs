@@ -12,6 +12,7 @@ mod percent;
 mod period;
 mod quantity;
 mod segment;
+mod sign;
 mod spelling;
 mod text_form;
 
@@ -25,6 +26,7 @@ pub use period::Period;
 pub(crate) use quantity::clipped;
 pub use quantity::{QuantityError, QuantityFault};
 pub use segment::{NotAWalFile, Segment, SegmentSize, WalFile};
+pub use sign::{is_wild, visible};
 pub use spelling::nearest;
 pub(crate) use text_form::text_form;
 

@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+/// The host's own name, as long as the system knows it.
+pub fn full_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The host's own name, up to the first dot.
 pub fn name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = full_name();
     name.split('.').next().unwrap_or_default().to_owned()
 }
 

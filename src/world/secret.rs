@@ -13,6 +13,17 @@ pub enum SecretPlace {
     Credential(String),
 }
 
+impl SecretPlace {
+    /// As policies refer to it: by exactly one of the three.
+    pub fn of(env: Option<&str>, credential: Option<&str>, file: Option<&str>) -> SecretPlace {
+        match (env, credential) {
+            (Some(name), _) => SecretPlace::Env(name.to_owned()),
+            (None, Some(name)) => SecretPlace::Credential(name.to_owned()),
+            (None, None) => SecretPlace::File(file.unwrap_or_default().into()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretFault {
     #[error("the environment variable {0} is not set")]

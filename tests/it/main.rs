@@ -12,6 +12,7 @@ mod fuzz;
 mod invalid;
 mod inventories;
 mod layering;
+mod notify;
 mod plan;
 mod postgres;
 mod repository;

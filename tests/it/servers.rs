@@ -1,12 +1,14 @@
-//! Object storage servers for tests: the real programs, on free ports of this machine, gone when their test is.
+//! Servers for tests: the real programs, on free ports of this machine, gone when their test is.
 
 pub(crate) mod azure;
 pub(crate) mod gcs;
 pub(crate) mod moto;
+pub(crate) mod post_office;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod s3;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -54,6 +56,18 @@ impl Server {
     }
 }
 
+/// A server without a file of its own: a program in the PATH.
+#[derive(Debug)]
+pub(crate) struct Program(#[expect(dead_code, reason = "it lives as long as this")] Server);
+
+impl Program {
+    pub(crate) fn start(name: &str, arguments: &[String], directory: tempfile::TempDir, ready: impl FnMut() -> bool) -> Program {
+        let mut server = Server::start(Path::new(name), arguments, &[], directory);
+        server.wait_until(name, ready);
+        Program(server)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -87,7 +101,54 @@ fn python_bin() -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("bin")
 }
 
+/// What a piece of Python prints, given that on its standard input.
+pub(crate) fn python(code: &str, input: &str) -> String {
+    let mut child = Command::new(python_bin().join("python"))
+        .args(["-c", code])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "Python failed on\n{code}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn must_exist(path: PathBuf, how: &str) -> PathBuf {
     assert!(path.exists(), "{} is not there: {how}", path.display());
     path
+}
+
+/// An authority, a certificate of it for 127.0.0.1, and another authority.
+fn certificates(at: &Path) {
+    let openssl = |arguments: &[&str]| {
+        let run = Command::new("openssl").args(arguments).current_dir(at).output().expect("openssl starts");
+        assert!(run.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    for (name, subject) in [("ca", "/CN=Authority of the test"), ("other", "/CN=Another authority")] {
+        let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
+        openssl(&[&["req", "-x509"], &curve[..], &["-keyout", &key, "-out", &pem, "-subj", subject]].concat());
+    }
+    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"];
+    openssl(&[&["req", "-new"], &curve[..4], &["-nodes"], &request[..]].concat());
+    fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("written");
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    ]);
 }

@@ -335,8 +335,8 @@ holds:
   b: { reason: because, until: 2029-01-01, backups: { job: nightly, label: keepme, ids: [abc], from: 2024-01-01, to: 2024-06-30 } }
 receivers:
   dba: { email: { to: [dba@example.com, two@example.com] }, template: t.txt }
-  ops: { slack: { token: { env: T }, channel: "#ops" } }
-  pager: { pagerduty: { routing_key: { credential: k } } }
+  ops: { slack: { token: { env: T }, channel: "#ops", api: "https://slack-gov.com/api" } }
+  pager: { pagerduty: { routing_key: { credential: k }, url: "https://events.eu.pagerduty.com" } }
   hook: { webhook: { url: { env: U }, sign_with: { env: S } } }
   am: { alertmanager: { url: "http://am:9093" } }
 alerts:

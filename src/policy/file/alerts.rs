@@ -26,7 +26,7 @@ pub struct Receiver {
     /// To a Prometheus Alertmanager.
     #[schemars(example = serde_json::json!({ "url": "http://alertmanager:9093" }))]
     pub alertmanager: Option<Alertmanager>,
-    /// A file with a template for the message, relative to the policy.
+    /// A file with a template for the message's text, relative to the policy.
     #[schemars(example = &"templates/short.txt")]
     pub template: Option<String>,
 }
@@ -54,6 +54,9 @@ pub struct Slack {
     /// The channel, for a bot.
     #[schemars(example = &"#dba-alerts")]
     pub channel: Option<String>,
+    /// Where a bot's calls go; a webhook has its own address. Without it: `https://slack.com/api`.
+    #[schemars(example = &"https://slack-gov.com/api")]
+    pub api: Option<String>,
 }
 
 /// To PagerDuty.
@@ -63,6 +66,9 @@ pub struct PagerDuty {
     /// The integration's routing key, by reference.
     #[schemars(example = serde_json::json!({ "file": "/run/credentials/pagerduty" }))]
     pub routing_key: Secret,
+    /// Where events go. Without it: `https://events.pagerduty.com`.
+    #[schemars(example = &"https://events.eu.pagerduty.com")]
+    pub url: Option<String>,
 }
 
 /// To an address of your own.

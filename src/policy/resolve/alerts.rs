@@ -9,6 +9,7 @@ const NO_SMTP: Code = Code(233);
 const WRONG_ORDER: Code = Code(232);
 const HEARS_NOTHING: Code = Code(234);
 const PLAIN_MAIL: Code = Code(235);
+const PLAIN_SECRET: Code = Code(247);
 
 impl Resolver<'_> {
     pub(super) fn alerts(&mut self) {
@@ -62,6 +63,12 @@ impl Resolver<'_> {
             if let Some(manager) = &receiver.alertmanager {
                 self.address(Some(&manager.url), &path.key("alertmanager").key("url"));
             }
+            if let Some(api) = receiver.slack.as_ref().and_then(|slack| slack.api.as_deref()) {
+                self.protected_address(api, &path.key("slack").key("api"));
+            }
+            if let Some(url) = receiver.pagerduty.as_ref().and_then(|pagerduty| pagerduty.url.as_deref()) {
+                self.protected_address(url, &path.key("pagerduty").key("url"));
+            }
         }
         match &self.file.smtp {
             None if mails && !self.was_cut(&["smtp"].into()) => {
@@ -74,7 +81,7 @@ impl Resolver<'_> {
             Some(smtp) => {
                 let path = PolicyPath::from(["smtp"]);
                 self.mail(&smtp.from, &path.key("from"));
-                let near = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
+                let near = is_near(&smtp.host);
                 if smtp.tls == Some(file::SmtpTls::None) && (!near || smtp.password.is_some()) {
                     let what = if near { "the password would be sent unprotected" } else { "mail would cross the network unprotected" };
                     self.push(Finding::error(PLAIN_MAIL, path.key("tls"), what).hint(
@@ -83,6 +90,18 @@ impl Resolver<'_> {
                 }
             }
             None => {}
+        }
+    }
+
+    /// An address to which a secret is sent.
+    fn protected_address(&mut self, address: &str, path: &PolicyPath) {
+        self.address(Some(address), path);
+        if address.strip_prefix("http://").is_some_and(|rest| !is_near(host_of(rest))) {
+            self.push(
+                Finding::error(PLAIN_SECRET, path.clone(), "a secret would cross the network unprotected")
+                    .label("must begin with `https://`")
+                    .hint("Write `https://`; without it only a server on the same host may be named."),
+            );
         }
     }
 
@@ -125,5 +144,19 @@ impl Resolver<'_> {
             }
             before = Some(level.after);
         }
+    }
+}
+
+/// Is it this host?
+fn is_near(host: &str) -> bool {
+    ["localhost", "127.0.0.1", "::1"].contains(&host)
+}
+
+/// The host of an address without its scheme.
+fn host_of(rest: &str) -> &str {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(six) => six.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
     }
 }

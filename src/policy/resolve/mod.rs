@@ -98,6 +98,7 @@ impl Resolver<'_> {
             name: file.policy.clone()?,
             digest: document.digest.clone(),
             file: document.file.clone()?,
+            templates: document.templates.clone(),
             zone: self.zone.clone(),
             databases: file.cluster.as_ref().map(|cluster| cluster.databases.clone()).unwrap_or_default(),
             hosts: file.cluster.as_ref().map(|cluster| cluster.hosts.clone()).unwrap_or_default(),

@@ -1,10 +1,9 @@
 //! SeaweedFS: an S3 server with signatures, conditional writes, checksums and TLS.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use super::{Server, free_ports, must_exist, python_bin, request};
+use super::{Server, certificates, free_ports, must_exist, python_bin, request};
 
 pub(crate) const KEY: &str = "seawall";
 pub(crate) const SECRET: &str = "seawall-secret-of-the-test";
@@ -102,37 +101,4 @@ fn identities() -> String {
         format!(r#"{{"name":"{name}","credentials":[{{"accessKey":"{name}","secretKey":"{SECRET}"}}],"actions":[{actions}]}}"#)
     };
     format!(r#"{{"identities":[{},{}]}}"#, identity(KEY, r#""Read","Write","List","Tagging""#), identity(READER, r#""Read","List""#))
-}
-
-/// An authority, a certificate of it for 127.0.0.1, and another authority.
-fn certificates(at: &Path) {
-    let openssl = |arguments: &[&str]| {
-        let run = Command::new("openssl").args(arguments).current_dir(at).output().expect("openssl starts");
-        assert!(run.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
-    };
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    for (name, subject) in [("ca", "/CN=Authority of the test"), ("other", "/CN=Another authority")] {
-        let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
-        openssl(&[&["req", "-x509"], &curve[..], &["-keyout", &key, "-out", &pem, "-subj", subject]].concat());
-    }
-    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"];
-    openssl(&[&["req", "-new"], &curve[..4], &["-nodes"], &request[..]].concat());
-    fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("written");
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "2",
-        "-extfile",
-        "names",
-        "-out",
-        "server.pem",
-    ]);
 }

@@ -1,0 +1,79 @@
+//! Who carries a notice to its receiver.
+
+use std::time::Duration;
+
+use super::fault::SendFault;
+use super::{alertmanager, mail, pagerduty, slack, webhook};
+use crate::alert::Notice;
+use crate::message::{self, Message};
+use crate::policy::file::Receiver;
+use crate::policy::model::Policy;
+
+/// Sends the notices of one policy.
+#[derive(Debug)]
+pub struct Courier<'p> {
+    policy: &'p Policy,
+}
+
+/// What went before, so that messages about one thing stay together and nobody gets one twice.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// What an earlier delivery to this receiver about the same thing left in [`Receipt::reference`].
+    pub reference: Option<String>,
+    /// Whom an earlier attempt at this very notice has reached, from [`SendFault::reached`].
+    pub reached: Vec<String>,
+}
+
+/// It was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Kept for what follows about the same thing.
+    pub reference: Option<String>,
+    /// What the server said, on one line.
+    pub said: String,
+    /// Who did not get it and never will, of several, and why.
+    pub refused: Vec<String>,
+    /// The receiver forgets: as long as the alert lasts, it wants to hear of it this often.
+    pub resend_every: Option<Duration>,
+}
+
+impl Receipt {
+    pub(super) fn new(said: impl Into<String>) -> Receipt {
+        Receipt { reference: None, said: said.into(), refused: Vec::new(), resend_every: None }
+    }
+}
+
+impl<'p> Courier<'p> {
+    pub fn new(policy: &'p Policy) -> Courier<'p> {
+        Courier { policy }
+    }
+
+    /// Sends it, and says what the receiver answered. At least once: when the answer is lost, nobody knows whether it arrived, and the
+    /// same notice is sent again in a form by which it can be recognised.
+    pub fn send(&self, notice: &Notice, before: &Before) -> Result<Receipt, SendFault> {
+        let receiver = self.policy.file.receivers.get(&notice.receiver).ok_or_else(|| {
+            SendFault::refused(format!("the policy has no receiver `{}` any more", notice.receiver), "Its notices go to the others.")
+        })?;
+        let message = self.words(notice);
+        let path = format!("receivers.{}", notice.receiver);
+        match receiver {
+            Receiver { email: Some(email), .. } => {
+                let smtp = self.policy.file.smtp.as_ref();
+                let smtp = smtp.ok_or_else(|| SendFault::setup("the policy has no mail server", "Add `smtp`."))?;
+                mail::send(email, smtp, notice, &message, before)
+            }
+            Receiver { slack: Some(slack), .. } => slack::send(slack, notice, &message, before, &path),
+            Receiver { pagerduty: Some(pagerduty), .. } => pagerduty::send(pagerduty, notice, &message, &path),
+            Receiver { alertmanager: Some(manager), .. } => alertmanager::send(manager, notice, &message, before, &path),
+            Receiver { webhook: Some(webhook), .. } => webhook::send(webhook, notice, &message, &path),
+            _ => Err(SendFault::setup(format!("`{path}` is of no kind"), "Say where its messages go.")),
+        }
+    }
+
+    /// In the receiver's own words, or in ours.
+    fn words(&self, notice: &Notice) -> Message {
+        let own = self.policy.templates.get(&notice.receiver);
+        let own = own.map(|read| read.as_ref().map(|source| source.text.as_str()).map_err(|fault| fault.message.as_str()));
+        message::write(notice, &self.policy.zone, own)
+    }
+}

@@ -1,0 +1,38 @@
+//! Messages to people and to their systems: a notice goes to one receiver of a policy, by mail, Slack, PagerDuty, a webhook or
+//! Alertmanager. What could not be sent says whether it is worth another try.
+
+mod alertmanager;
+mod courier;
+mod fault;
+mod http;
+mod mail;
+mod pagerduty;
+mod runtime;
+mod secrets;
+mod slack;
+mod webhook;
+
+pub use courier::{Before, Courier, Receipt};
+pub use fault::{FaultKind, SendFault};
+
+use crate::policy::file::Severity;
+
+/// Somebody's words on one line, for labels and titles.
+fn line(text: &str) -> String {
+    fault::tame(text)
+}
+
+/// As all these systems call it.
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    }
+}
+
+/// A notice's id where anything but letters and digits would be in the way: the same for the same notice.
+fn mark(id: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(id.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,136 @@
+//! To PagerDuty: one event for each thing that is told, found again by its key.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+
+use super::courier::Receipt;
+use super::fault::{FaultKind, SendFault, tame};
+use super::http::{self, Answer, Post};
+use super::{line, secrets, severity};
+use crate::alert::{Item, Notice, NoticeKind};
+use crate::message::Message;
+use crate::policy::file::{PagerDuty, Severity};
+use crate::world::host;
+
+/// Where events go, unless the policy says otherwise.
+const API: &str = "https://events.pagerduty.com";
+/// PagerDuty's limits.
+const MAX_SUMMARY: usize = 1_024;
+const MAX_KEY: usize = 255;
+/// A digest of more things than this is cut: each is a call of its own.
+const MAX_EVENTS: usize = 50;
+
+/// Events are repeatable: who was told already recognises the key. So a digest that broke off is sent again from its beginning.
+pub(super) fn send(pagerduty: &PagerDuty, notice: &Notice, message: &Message, path: &str) -> Result<Receipt, SendFault> {
+    let key = secrets::read(&pagerduty.routing_key, &format!("{path}.pagerduty.routing_key"))?;
+    let base = pagerduty.url.as_deref().unwrap_or(API).trim_end_matches('/');
+    let mut said = String::new();
+    for item in notice.items.iter().take(MAX_EVENTS) {
+        for (place, event) in events(notice, item, message, &key) {
+            let url = http::protected_address(&format!("{base}{place}"), &format!("{path}.pagerduty.url"))?;
+            let body = serde_json::to_vec(&event)
+                .map_err(|error| SendFault::refused(format!("the event cannot be written as JSON: {error}"), ""))?;
+            let answer = http::post(Post { url, headers: vec![("content-type", "application/json".into())], body })?;
+            said = understood(&answer, key.expose_secret())?;
+        }
+    }
+    Ok(Receipt::new(said))
+}
+
+/// What is said about one thing, and where.
+fn events(notice: &Notice, item: &Item, message: &Message, key: &SecretString) -> Vec<(&'static str, Value)> {
+    let event = |action: &str| ("/v2/enqueue", incident(action, notice, item, message, key));
+    match notice.kind {
+        NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation => vec![event("trigger")],
+        NoticeKind::Resolved => vec![event("resolve")],
+        // Nobody is to get up and close a sample.
+        NoticeKind::Sample => vec![event("trigger"), event("resolve")],
+        // What is over at once would stay open for ever as an incident. Bad news is one all the same.
+        NoticeKind::Event if item.severity == Severity::Info => vec![("/v2/change/enqueue", change(notice, item, key))],
+        NoticeKind::Event => vec![event("trigger")],
+    }
+}
+
+fn incident(action: &str, notice: &Notice, item: &Item, message: &Message, key: &SecretString) -> Value {
+    let mut event = json!({
+        "routing_key": key.expose_secret().trim(),
+        "event_action": action,
+        "dedup_key": dedup_key(notice, item),
+    });
+    if action == "trigger" {
+        event["payload"] = json!({
+            "summary": summary(notice, item),
+            "source": host::name(),
+            "severity": severity(item.severity),
+            "timestamp": item.since.unwrap_or(notice.at).to_string(),
+            "component": item.job.as_deref().map(line),
+            "group": notice.policy.as_str(),
+            "class": line(item.key.split(':').next().unwrap_or_default()),
+            "custom_details": details(item, message),
+        });
+        event["client"] = json!("Seawall");
+    }
+    event
+}
+
+fn change(notice: &Notice, item: &Item, key: &SecretString) -> Value {
+    json!({
+        "routing_key": key.expose_secret().trim(),
+        "payload": {
+            "summary": summary(notice, item),
+            "source": host::name(),
+            "timestamp": notice.at.to_string(),
+            "custom_details": { "policy": notice.policy.as_str(), "job": item.job.as_deref().map(line) },
+        },
+    })
+}
+
+fn summary(notice: &Notice, item: &Item) -> String {
+    let test = if notice.kind == NoticeKind::Sample || notice.subject.starts_with("[TEST]") { "[TEST] " } else { "" };
+    let whole = format!("{test}{}: {}", notice.policy, line(&item.title));
+    whole.chars().take(MAX_SUMMARY).collect()
+}
+
+fn details(item: &Item, message: &Message) -> Value {
+    let mut details = Map::new();
+    for (name, value) in item.facts.iter().take(20) {
+        details.insert(line(name), json!(line(value)));
+    }
+    details.extend(item.hint.as_deref().map(|hint| ("what to do".to_owned(), json!(line(hint)))));
+    details.insert("key".into(), json!(line(&item.key)));
+    details.insert("text".into(), json!(message.text));
+    Value::Object(details)
+}
+
+/// The same for the same thing from its beginning to its end; what happens once is one by itself.
+fn dedup_key(notice: &Notice, item: &Item) -> String {
+    let key = match notice.kind {
+        NoticeKind::Event => format!("seawall:{}:{}:{}", notice.policy, line(&item.key), super::mark(&notice.id)),
+        _ => format!("seawall:{}:{}", notice.policy, line(&item.key)),
+    };
+    if key.len() <= MAX_KEY { key } else { format!("seawall:{}:{}", notice.policy, super::mark(&item.key)) }
+}
+
+fn understood(answer: &Answer, key: &str) -> Result<String, SendFault> {
+    let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if answer.is_good() {
+        // A proxy's page of welcome is no incident.
+        let done = text("status") == "success";
+        return if done {
+            Ok("accepted".into())
+        } else {
+            Err(SendFault::passing("the answer made no sense; whether it arrived is not known"))
+        };
+    }
+    let errors = body.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let said = std::iter::once(text("message")).chain(errors.map(str::to_owned)).collect::<Vec<_>>().join("; ");
+    let said = tame(&said.replace(key.trim(), "…"));
+    let mut fault = answer.fault(&said);
+    // A wrong key is a 400 like a wrong event, and can be mended.
+    if answer.status == 400 && said.contains("routing_key") {
+        fault.kind = FaultKind::Setup;
+        fault.hint = "Copy the integration key of the service again.".into();
+    }
+    Err(fault)
+}
