@@ -27,6 +27,7 @@ pub struct Outgoing {
 pub struct Undelivered {
     pub id: String,
     pub receiver: String,
+    pub json: String,
     pub created: Instant,
     pub not_before: Instant,
     pub attempts: u32,
@@ -108,7 +109,7 @@ impl Catalog {
 
     /// What has not arrived, oldest first; what was given up too.
     pub fn undelivered(&self, policy: &str) -> Result<Vec<Undelivered>, CatalogFault> {
-        const SQL: &str = "SELECT id, receiver, created, not_before, attempts, next_try, last_error, gave_up FROM outbox \
+        const SQL: &str = "SELECT id, receiver, notice, created, not_before, attempts, next_try, last_error, gave_up FROM outbox \
              WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT 1000";
         let values = vec![name(policy)?];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| undelivered(&mut row)).collect())
@@ -153,6 +154,7 @@ fn undelivered(row: &mut Row) -> Result<Undelivered, CatalogFault> {
     Ok(Undelivered {
         id: row.text()?,
         receiver: row.text()?,
+        json: row.text()?,
         created: row.instant()?,
         not_before: row.instant()?,
         attempts: attempts(row)?,

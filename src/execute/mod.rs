@@ -6,3 +6,4 @@ pub mod hook;
 pub mod release;
 pub mod restore;
 pub mod run;
+pub mod watch;

@@ -102,6 +102,8 @@ fn measure(ground: &Ground<'_>, expired: &Expired) {
     let measured = |name, value| Measured { name, subject: "", value };
     let all = [
         measured("braked_since", braked),
+        measured("braked_backups", expired.braked.iter().map(|braked| braked.brake.would as f64).sum()),
+        measured("braked_of", expired.braked.iter().map(|braked| braked.brake.of as f64).sum()),
         measured("locked", expired.deferred.len() as f64),
         measured("deleted", expired.deleted.len() as f64),
         measured("deleted_bytes", expired.bytes as f64),

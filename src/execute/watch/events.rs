@@ -1,0 +1,80 @@
+//! What happened since people were last told: the outcomes of runs, read from the record. Whoever ran them need not have lived to tell.
+
+use crate::alert::Event;
+use crate::catalog::{Catalog, CatalogFault, Filter, Measured, Outcome, RunRow};
+use crate::policy::file::{self, Severity};
+use crate::site::Site;
+use crate::units::{Bytes, Instant};
+
+/// Older outcomes are no news, also to a record that was just begun or restored.
+const NEWS: jiff::SignedDuration = jiff::SignedDuration::from_hours(72);
+/// Runs of several hosts end in another order than their clocks say. Who was told already is not told again: events have ids.
+const OVERLAP: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+const MARK: &str = "told_until";
+
+/// What happened, and how far the record was read for it.
+#[derive(Debug)]
+pub(super) struct Happened {
+    pub events: Vec<Event>,
+    until: Option<Instant>,
+}
+
+impl Happened {
+    /// From now on only what is newer.
+    pub(super) fn told(&self, catalog: &Catalog, policy: &str) -> Result<(), CatalogFault> {
+        let Some(until) = self.until else { return Ok(()) };
+        let mark = Measured { name: MARK, subject: "", value: until.as_microsecond() as f64 / 1e6 };
+        catalog.measure(policy, &[mark], until)
+    }
+}
+
+pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Happened, CatalogFault> {
+    let policy = site.policy.name.as_str();
+    let told = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| super::moment(one.value));
+    let news = now.checked_sub(NEWS).unwrap_or(now);
+    let from = told.and_then(|told| told.checked_sub(OVERLAP).ok()).unwrap_or(news);
+    // A run may have begun long before it ended.
+    let runs = catalog.history(&Filter { policy: Some(policy), since: from.checked_sub(NEWS).ok(), ..Filter::default() })?;
+    let mut ended: Vec<&RunRow> = runs.iter().filter(|run| run.ended.is_some_and(|ended| ended > from)).collect();
+    ended.sort_by_key(|run| run.ended);
+    let newest = ended.iter().filter_map(|run| run.ended).max();
+    let events = ended.into_iter().filter_map(event).collect();
+    Ok(Happened { events, until: newest.filter(|newest| told.is_none_or(|told| *newest > told)) })
+}
+
+fn event(run: &RunRow) -> Option<Event> {
+    let (kind, severity, word) = match run.outcome? {
+        Outcome::Succeeded => (file::Event::Succeeded, Severity::Info, "succeeded"),
+        Outcome::Failed => (file::Event::Failed, Severity::Warning, "failed"),
+        Outcome::Lost => (file::Event::Failed, Severity::Warning, "was lost"),
+        // How urgent it is, the rules say by the job.
+        // Somebody wanted it so.
+        Outcome::Stopped => return None,
+    };
+    let at = run.ended?;
+    let mut facts: Vec<(String, String)> = vec![("host".into(), run.host.clone())];
+    let mut fact = |name: &str, value: Option<String>| facts.extend(value.map(|value| (name.to_owned(), value)));
+    fact("backup", run.backup.clone());
+    fact("store", run.store.clone());
+    fact("size", run.bytes.map(|bytes| Bytes::new(bytes).rounded()));
+    fact("stored", run.stored_bytes.map(|bytes| Bytes::new(bytes).rounded()));
+    fact("took", Some(format!("{:.0} s", at.duration_since(run.started).as_secs_f64())));
+    fact("commit", run.commit.clone());
+    Some(Event {
+        id: format!("run:{}:{}", run.host, run.run),
+        kind,
+        severity,
+        job: Some(run.job.clone()),
+        at,
+        title: format!("`{}` {word}", run.job),
+        text: run.message.clone().map(sentence).unwrap_or_default(),
+        hint: run.hint.clone(),
+        facts,
+    })
+}
+
+fn sentence(message: String) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}

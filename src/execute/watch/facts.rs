@@ -1,0 +1,143 @@
+//! What is seen, gathered from the record, the server and the stores. What one of them hides is unknown, and no reason not to ask the others.
+
+use std::collections::BTreeMap;
+
+use super::{server, stores};
+use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Runs, Undelivered, Unreadable};
+use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, Outcome};
+use crate::execute::run;
+use crate::inventory::Observed;
+use crate::site::Site;
+use crate::units::{Bytes, Duration, Instant};
+
+/// How far back the rate of success looks.
+const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+/// As many sizes are compared.
+const SIZES: usize = 8;
+
+/// Everything that somebody may have to be told of.
+pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>, now: Instant) -> Result<Facts, CatalogFault> {
+    let policy = site.policy.name.as_str();
+    let records = catalog.last_runs(policy)?;
+    let server = server::look(site, catalog, now)?;
+    let stores = stores::look(site, catalog, now)?;
+    let mut jobs = BTreeMap::new();
+    for job in run::jobs(site.policy) {
+        let path = job.path.to_string();
+        let mut facts = match records.iter().find(|record| record.job == path) {
+            Some(record) => of_job(catalog, policy, record)?,
+            None => JobFacts::default(),
+        };
+        if let Some(name) = path.strip_prefix("backups.") {
+            facts.newest_backup = stores.newest.get(name).cloned();
+        }
+        jobs.insert(path, facts);
+    }
+    let measured = catalog.latest(policy)?;
+    let acks = catalog.acknowledgements(policy)?;
+    let duties = site.policy.duties.keys().map(|name| {
+        let record = records.iter().find(|record| record.job == format!("duties.{name}"));
+        let done = acks.iter().find(|ack| ack.key == format!("duty_due:{name}")).map(|ack| ack.at);
+        (name.clone(), DutyFacts { first_seen: record.map(|record| record.first_seen), done })
+    });
+    let (succeeded, all) = catalog.success_rate(policy, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
+    let undelivered = catalog.undelivered(policy)?;
+    let waiting: Vec<_> = undelivered.iter().filter(|notice| !notice.gave_up).collect();
+    Ok(Facts {
+        unreadable,
+        jobs: Observed::Known(jobs),
+        server: server.answers,
+        stores: stores.stores,
+        wal: server.wal,
+        standbys: server.standbys,
+        runs: Observed::Known(Runs { succeeded, all }),
+        holds: stores.holds,
+        duties: duties.collect(),
+        clock_skew: server.clock_skew,
+        braked: braked(&measured),
+        locked: Observed::Known(value(&measured, "locked").unwrap_or(0.0) as u64),
+        failing: failing(catalog, policy, &undelivered)?,
+        undelivered: Observed::Known(Undelivered {
+            count: waiting.len() as u64,
+            oldest: waiting.iter().map(|notice| notice.created).min(),
+        }),
+    })
+}
+
+fn of_job(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<JobFacts, CatalogFault> {
+    let failed = match (record.last_outcome, record.last_run) {
+        (Some(Outcome::Failed | Outcome::Lost), Some(run)) => catalog.run(run)?.and_then(|row| {
+            Some(Failure {
+                at: row.ended?,
+                message: row.message.unwrap_or_else(|| "it failed without a word".to_owned()),
+                hint: row.hint,
+                in_a_row: record.failures_in_a_row,
+            })
+        }),
+        _ => None,
+    };
+    let took = catalog.durations(policy, &record.job, 1)?;
+    let sizes = catalog.sizes(policy, &record.job, SIZES)?;
+    Ok(JobFacts {
+        first_seen: Some(record.first_seen),
+        succeeded: record.last_succeeded,
+        failed,
+        running_since: record.running.filter(|running| record.last_run == Some(*running)).and(record.last_started),
+        takes: took.first().map(|took| Duration::between(took.started, took.ended)),
+        newest_backup: None,
+        sizes: sizes.iter().map(|sized| Bytes::new(sized.bytes)).collect(),
+        restore_time: None,
+    })
+}
+
+fn value(measured: &[Latest], name: &str) -> Option<f64> {
+    measured.iter().find(|one| one.name == name && one.subject.is_empty()).map(|one| one.value)
+}
+
+fn braked(measured: &[Latest]) -> Option<Braked> {
+    let since = super::moment(value(measured, "braked_since")?)?;
+    let count = |name| value(measured, name).unwrap_or(0.0) as u64;
+    Some(Braked { since, backups: count("braked_backups"), of: count("braked_of") })
+}
+
+fn failing(
+    catalog: &Catalog,
+    policy: &str,
+    undelivered: &[crate::catalog::Undelivered],
+) -> Result<Vec<FailingReceiver>, CatalogFault> {
+    let all = catalog.failing_receivers(policy)?;
+    Ok(all
+        .into_iter()
+        .filter_map(|one| {
+            let waiting = undelivered.iter().filter(|notice| notice.receiver == one.receiver);
+            Some(FailingReceiver {
+                receiver: one.receiver.parse().ok()?,
+                since: one.since,
+                attempts: one.attempts,
+                error: one.last_error.clone(),
+                waiting: waiting.flat_map(|notice| keys(&notice.json)).collect(),
+            })
+        })
+        .collect())
+}
+
+/// What a notice that waits speaks of.
+fn keys(notice: &str) -> Vec<String> {
+    serde_json::from_str::<Notice>(notice).map(|notice| notice.items.into_iter().map(|item| item.key).collect()).unwrap_or_default()
+}
+
+/// Since when something does not answer; now, where it just stopped. Kept on record, so that it is the same after a restart.
+pub(super) fn since_down(site: &Site<'_>, catalog: &Catalog, what: &str, answers: bool, now: Instant) -> Result<Instant, CatalogFault> {
+    const NAME: &str = "down_since";
+    let policy = site.policy.name.as_str();
+    let known = catalog.latest(policy)?.into_iter().find(|one| one.name == NAME && one.subject == what).map_or(0.0, |one| one.value);
+    let since = match (answers, super::moment(known)) {
+        (true, _) => None,
+        (false, since) => since.or(Some(now)),
+    };
+    let value = since.map_or(0.0, |since| since.as_microsecond() as f64 / 1e6);
+    if value != known {
+        catalog.measure(policy, &[Measured { name: NAME, subject: what, value }], now)?;
+    }
+    Ok(since.unwrap_or(now))
+}

@@ -1,0 +1,140 @@
+//! One look at everything that somebody may have to be told of: what is seen, what follows from it, and what is sent.
+//!
+//! What is to be said and that it was decided is written in one transaction; sending comes after it, and again with every later look until
+//! it has arrived. So nothing is lost when this process, the catalog's host or a receiver goes down at any moment.
+
+mod events;
+mod facts;
+mod server;
+mod stores;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use thiserror::Error;
+
+use crate::alert::{Acknowledgement, Judged, Memory, MemoryError, Seen, Unreadable, conditions, judge};
+use crate::catalog::{Catalog, CatalogFault, QueuedNotice};
+use crate::notify::outbox::{self, Flushed};
+use crate::policy::model::Policy;
+use crate::site::{Site, SiteFault};
+use crate::units::{Instant, Name};
+use crate::world::clock;
+
+pub use facts::gather;
+
+/// What a look came to.
+#[derive(Debug)]
+pub struct Watched {
+    pub judged: Judged,
+    pub sent: Flushed,
+    /// How many notices were decided on.
+    pub queued: usize,
+}
+
+#[derive(Debug, Error)]
+pub enum WatchFault {
+    #[error("{0}")]
+    Catalog(#[from] CatalogFault),
+    #[error("{0}")]
+    Memory(#[from] MemoryError),
+    #[error("{0}")]
+    Site(#[from] SiteFault),
+    #[error("others change what is remembered of the alerts faster than this can be decided")]
+    Contested,
+}
+
+impl WatchFault {
+    pub fn hint(&self) -> &str {
+        match self {
+            WatchFault::Catalog(fault) => &fault.hint,
+            WatchFault::Memory(fault) => fault.hint(),
+            WatchFault::Site(fault) => &fault.hint,
+            WatchFault::Contested => "Is `seawall watch` started by more than one timer?",
+        }
+    }
+}
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The server, the stores, the record.
+    Everything,
+    /// Only what is on record: after a run, which was itself a look.
+    Record,
+}
+
+/// Looks, decides, writes that down, and sends.
+pub fn watch(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    look: Look,
+    unreadable: Option<Unreadable>,
+    stop: &AtomicBool,
+) -> Result<Watched, WatchFault> {
+    let now = clock::now();
+    let facts = match look {
+        Look::Everything => Some(gather(site, catalog, unreadable, now)?),
+        Look::Record => None,
+    };
+    let found = facts.as_ref().map(|facts| conditions(site.policy, facts, now));
+    let (judged, queued) = decide(site, catalog, found.as_deref(), facts.as_ref().map_or(&[], |facts| facts.failing.as_slice()))?;
+    let policies: BTreeMap<Name, Policy> = [(site.policy.name.clone(), site.policy.clone())].into();
+    let claimant = format!("{}:{}", site.host(), std::process::id());
+    let sent = outbox::flush(catalog, &policies, &clock::now, &claimant, stop)?;
+    for failure in &sent.failed {
+        let word = if failure.gave_up { "was given up" } else { "waits" };
+        tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
+    }
+    Ok(Watched { judged, sent, queued })
+}
+
+/// Decides from what is remembered now; again, when somebody else was faster.
+fn decide(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    conditions: Option<&[crate::alert::Condition]>,
+    failing: &[crate::alert::FailingReceiver],
+) -> Result<(Judged, usize), WatchFault> {
+    const TRIES: usize = 20;
+    let policy = site.policy.name.as_str();
+    for _ in 0..TRIES {
+        let now = clock::now();
+        let (version, text) = catalog.memory(policy)?;
+        let memory = if text.is_empty() { Memory::default() } else { Memory::from_json(&text)? };
+        let happened = events::since(site, catalog, now)?;
+        let acknowledgements: Vec<Acknowledgement> = catalog
+            .acknowledgements(policy)?
+            .into_iter()
+            .map(|ack| Acknowledgement {
+                key: ack.key,
+                by: ack.by,
+                at: ack.at,
+                until: ack.until,
+                note: Some(ack.note).filter(|note| !note.is_empty()),
+            })
+            .collect();
+        let seen = Seen { host: site.host(), conditions, events: &happened.events, acknowledgements: &acknowledgements, failing };
+        let judged = judge(site.policy, memory, &seen, now);
+        let json: Vec<String> = judged.notices.iter().map(|notice| serde_json::to_string(notice).unwrap_or_default()).collect();
+        let queued: Vec<QueuedNotice<'_>> = judged
+            .notices
+            .iter()
+            .zip(&json)
+            .map(|(notice, json)| QueuedNotice { id: &notice.id, policy, receiver: notice.receiver.as_str(), json, not_before: notice.at })
+            .collect();
+        let queued_now = queued.len();
+        let remembered = judged.memory.to_json();
+        let unchanged = queued.is_empty() && remembered == text;
+        if unchanged || catalog.decide(policy, version, &remembered, &queued, now)? {
+            happened.told(catalog, policy)?;
+            return Ok((judged, queued_now));
+        }
+    }
+    Err(WatchFault::Contested)
+}
+
+/// When something was last seen working, for those who say since when it does not.
+fn moment(seconds: f64) -> Option<Instant> {
+    Instant::from_microsecond((seconds * 1e6) as i64).ok().filter(|_| seconds > 0.0)
+}

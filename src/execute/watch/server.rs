@@ -1,0 +1,111 @@
+//! What the server says: that it answers, what of its log waits, how far its standbys are behind, what time it has.
+
+use std::collections::BTreeMap;
+
+use super::facts::since_down;
+use crate::alert::{Answers, WalFacts};
+use crate::catalog::{Catalog, CatalogFault};
+use crate::inventory::Observed;
+use crate::postgres::{Connection, Fault};
+use crate::site::{Site, SiteFault};
+use crate::units::{Duration, Instant};
+use crate::world::clock;
+
+/// Written beyond the archived log in so few bytes, nothing that a commit waited for is lost: an idle server notes its own state there.
+const IDLE_BYTES: i64 = 8192;
+
+pub(super) struct Server {
+    pub answers: Answers,
+    pub wal: Observed<WalFacts>,
+    pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
+    pub clock_skew: Observed<Duration>,
+}
+
+pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Server, CatalogFault> {
+    match ask(site) {
+        Ok(server) => {
+            since_down(site, catalog, "server", true, now)?;
+            Ok(server)
+        }
+        Err(fault) => {
+            let since = since_down(site, catalog, "server", false, now)?;
+            let reason = || format!("the server was asked: {}", fault.message);
+            Ok(Server {
+                answers: Answers::No { since, error: fault.message.clone(), hint: Some(fault.hint.clone()).filter(|hint| !hint.is_empty()) },
+                wal: Observed::unknown(reason()),
+                standbys: Observed::unknown(reason()),
+                clock_skew: Observed::unknown(reason()),
+            })
+        }
+    }
+}
+
+fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
+    // The log and the standbys are the primary's, wherever this runs.
+    let mut connection = Connection::connect(&site.cluster_connection()?)?;
+    let asked = clock::now();
+    let row = connection.query("select extract(epoch from clock_timestamp()) as now, pg_is_in_recovery() as standby", &[])?;
+    let row = row.one()?;
+    let (seconds, standby) = (row.parse::<f64>("now")?, row.flag("standby")?);
+    let clock_skew = super::moment(seconds).map_or_else(
+        || Observed::unknown("the server's time makes no sense"),
+        |theirs| Observed::Known(Duration::from_secs(theirs.duration_since(asked).as_secs().unsigned_abs())),
+    );
+    let wal = if standby {
+        Observed::unknown("`cluster.connection` leads to a standby, which archives nothing")
+    } else {
+        wal(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known)
+    };
+    let standbys = standbys(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known);
+    Ok(Server { answers: Answers::Yes, wal, standbys, clock_skew })
+}
+
+/// Segments that are ready and not archived, or one that is being written and holds more than the server's notes.
+fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
+    const ARCHIVER: &str = "select extract(epoch from last_archived_time) as archived, last_failed_wal, \
+         extract(epoch from last_failed_time) as failed, coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as failing, \
+         case when last_archived_wal ~ '^[0-9A-F]{24}$' then pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') - \
+           (select ((('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / size)) \
+             + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint + 1) * size \
+             from (select setting::bigint as size from pg_settings where name = 'wal_segment_size') s) end as beyond \
+         from pg_stat_archiver";
+    const READY: &str = "select count(*) as files, extract(epoch from min(modification)) as oldest from pg_ls_archive_statusdir() \
+         where name like '%.ready'";
+    let archiver = connection.query(ARCHIVER, &[])?;
+    let archiver = archiver.one()?;
+    let last_archived = archiver.parse_if::<f64>("archived")?.and_then(super::moment);
+    let beyond = archiver.parse_if::<f64>("beyond")?.unwrap_or(0.0);
+    let error = if archiver.flag("failing")? {
+        archiver.get("last_failed_wal").map(|segment| format!("`archive_command` failed for {segment}; the server's log says why"))
+    } else {
+        None
+    };
+    let ready = connection.query(READY, &[])?;
+    let ready = ready.one()?;
+    let waiting: u64 = ready.parse("files")?;
+    let oldest = ready.parse_if::<f64>("oldest")?.and_then(super::moment);
+    let waiting_since = match oldest {
+        Some(oldest) => Some(oldest),
+        None if beyond > IDLE_BYTES as f64 => last_archived,
+        None => None,
+    };
+    Ok(WalFacts { waiting_since, waiting, last_archived, error })
+}
+
+fn standbys(connection: &mut Connection) -> Result<BTreeMap<String, Observed<Duration>>, Fault> {
+    let rows = connection.query(
+        "select application_name, extract(epoch from replay_lag) as lag, pg_wal_lsn_diff(sent_lsn, replay_lsn) as behind from pg_stat_replication",
+        &[],
+    )?;
+    let mut standbys = BTreeMap::new();
+    for row in rows.iter() {
+        let lag = match (row.parse_if::<f64>("lag")?, row.parse_if::<f64>("behind")?) {
+            (Some(lag), _) => Observed::Known(Duration::from_secs(lag.max(0.0) as u64)),
+            // Nothing was written lately, and it has all there is.
+            (None, Some(behind)) if behind <= 0.0 => Observed::Known(Duration::ZERO),
+            (None, _) => Observed::unknown("the server does not say how far it is"),
+        };
+        standbys.insert(row.text("application_name")?.to_owned(), lag);
+    }
+    Ok(standbys)
+}
