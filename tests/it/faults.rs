@@ -3,14 +3,14 @@
 //! The same is asked after each of them. What looks complete is whole. What was acknowledged is there. A success was one, and a failure
 //! says where. The same again, with the world in order, succeeds.
 
-mod chance;
+pub mod chance;
 mod clouds;
 mod full;
 mod hosts;
 mod killing;
 mod kills;
 mod largest;
-mod small;
+pub mod small;
 mod sweep;
 mod sweep_backup;
 mod sweep_log;
