@@ -1,6 +1,8 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::Access;
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::postgres;
@@ -113,6 +115,9 @@ impl CatalogFault {
                 "It is tried for ten seconds. Look with `fuser` who holds the file; it must not lie on a network file system.",
             ),
             8 => read_only(path),
+            // The file, or the log and its index beside it.
+            14 if may_not_write(path) == Some(Errno::ROFS) => read_only(path),
+            14 if may_not_write(path).is_some() => CatalogFault::of_file(&io::ErrorKind::PermissionDenied.into(), path),
             11 | 26 => damaged(path, said),
             3 | 23 => CatalogFault::of_file(&io::ErrorKind::PermissionDenied.into(), path),
             1 if said.contains("no such table") => CatalogFault::new(FaultKind::Empty, said.to_owned(), String::new()),
@@ -155,8 +160,19 @@ fn full(path: &Path) -> CatalogFault {
     )
 }
 
+/// Why neither the file nor one beside it could be written.
+fn may_not_write(path: &Path) -> Option<Errno> {
+    let may = |path: &Path| rustix::fs::access(path, Access::WRITE_OK);
+    may(path).and_then(|()| may(folder(path))).err()
+}
+
+/// Where a file lies.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn has_no_room(path: &Path) -> bool {
     const LITTLE: u64 = 64 << 10;
-    let folder = path.parent().unwrap_or(path);
+    let folder = folder(path);
     rustix::fs::statvfs(folder).is_ok_and(|about| about.f_bavail.saturating_mul(about.f_frsize) < LITTLE || about.f_favail == 0)
 }

@@ -5,8 +5,7 @@
 //! however it ends. Neither is what safety rests on: a session may be lost without its holder noticing at once.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,7 +15,7 @@ use super::Catalog;
 use super::fault::CatalogFault;
 use super::link::{Access, Where};
 use super::server::Server;
-use super::sqlite::beside;
+use super::sqlite::{beside, create_folder, open_lock};
 use crate::format::descriptor::hex;
 
 /// Holds a job until it is dropped.
@@ -64,8 +63,8 @@ fn lock_file(catalog: &Path, name: &str) -> Result<Option<Guard>, CatalogFault> 
     let folder = beside(catalog, ".locks");
     let path = folder.join(name);
     let of = |error: std::io::Error| CatalogFault::of_file(&error, &path);
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(of)?;
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(of)?;
+    create_folder(&folder).map_err(of)?;
+    let file = open_lock(&path).map_err(of)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Guard(Held::File(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),

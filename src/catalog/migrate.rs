@@ -77,10 +77,10 @@ pub(super) fn bring_up(link: &mut Link, place: &Where, known: &[Migration], now:
     })
 }
 
-pub(super) fn older(place: &Where, done: usize) -> CatalogFault {
+pub(super) fn older(place: &Where, done: usize, ours: usize) -> CatalogFault {
     CatalogFault::new(
         FaultKind::Older,
-        format!("the catalog {place} has version {done} of its tables, and this program reads version {}", all().len()),
+        format!("the catalog {place} has version {done} of its tables, and this program reads version {ours}"),
         "The next command that writes into it, as `seawall run`, brings it up to date.",
     )
 }
@@ -99,4 +99,66 @@ fn number(index: usize) -> i64 {
 
 fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::catalog::fault::CatalogFault;
+
+    /// What was released stays as it is, to the byte.
+    #[test]
+    fn released_migrations_are_never_changed() {
+        let hashes: Vec<String> = all().iter().map(|migration| sha256(&migration.text)).collect();
+        assert_eq!(hashes, ["3306de8205635971cff65d3319bf3501cb3f7c52f553c2e760ed08ea7fdd6017"]);
+    }
+
+    fn and_then(text: &'static str) -> Vec<Migration> {
+        let mut all = all();
+        all.push(Migration { name: "next", text: Cow::Borrowed(text) });
+        all
+    }
+
+    fn version(path: &Path, known: &[Migration]) -> Result<Stand, CatalogFault> {
+        let place = Where::Sqlite(path.to_owned());
+        let mut link = Link::open(&place, crate::catalog::link::Access::Write)?.expect("it is there");
+        stand(&mut link, &place, known)
+    }
+
+    #[test]
+    fn a_next_one_is_applied_once_and_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("catalog.db");
+        let place = Where::Sqlite(path.clone());
+        drop(Catalog::open(&place).expect("made"));
+        let next = and_then("ALTER TABLE runs ADD COLUMN tier TEXT;\nCREATE TABLE tiers (name TEXT PRIMARY KEY);");
+        assert_eq!(version(&path, &next), Ok(Stand::Older(1)));
+
+        // One that fails half way leaves nothing of itself.
+        let broken = and_then("CREATE TABLE tiers (name TEXT PRIMARY KEY);\nALTER TABLE nothing ADD COLUMN tier TEXT;");
+        assert!(Catalog::open_with(&place, broken).expect_err("it cannot be applied").message.contains("nothing"));
+        assert_eq!(version(&path, &next), Ok(Stand::Older(1)));
+
+        drop(Catalog::open_with(&place, next.clone()).expect("brought up to date"));
+        assert_eq!(version(&path, &next), Ok(Stand::Current));
+        drop(Catalog::open_with(&place, next).expect("nothing to do"));
+        // The program of before refuses it, for reading too.
+        assert_eq!(version(&path, &all()).expect_err("newer").kind, FaultKind::Newer);
+        assert_eq!(Catalog::open(&place).expect_err("newer").kind, FaultKind::Newer);
+        assert_eq!(Catalog::open_existing(&place).expect_err("newer").kind, FaultKind::Newer);
+    }
+
+    #[test]
+    fn an_older_one_is_not_changed_by_who_only_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Where::Sqlite(folder.path().join("catalog.db"));
+        drop(Catalog::open(&place).expect("made"));
+        let next = and_then("CREATE TABLE tiers (name TEXT PRIMARY KEY);");
+        let fault = Catalog::open_existing_with(&place, next).expect_err("older");
+        assert!(fault.kind == FaultKind::Older && fault.message.contains("version 1") && fault.hint.contains("seawall run"), "{fault:?}");
+        Catalog::open_existing(&place).expect("unchanged").expect("there");
+    }
 }

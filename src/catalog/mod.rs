@@ -66,7 +66,10 @@ impl Catalog {
 
     /// Opens it for reading; `None` where there is none. Nothing is made, changed or brought up to date.
     pub fn open_existing(place: &Where) -> Result<Option<Catalog>, CatalogFault> {
-        let migrations = migrate::all();
+        Catalog::open_existing_with(place, migrate::all())
+    }
+
+    fn open_existing_with(place: &Where, migrations: Vec<Migration>) -> Result<Option<Catalog>, CatalogFault> {
         let Some(link) = open_for_reading(place, &migrations)? else { return Ok(None) };
         Ok(Some(Catalog { place: place.clone(), access: Access::Read, migrations, link: Mutex::new(Some(link)) }))
     }
@@ -127,7 +130,7 @@ fn open_for_reading(place: &Where, migrations: &[Migration]) -> Result<Option<Li
     let Some(mut link) = Link::open(place, Access::Read)? else { return Ok(None) };
     match migrate::stand(&mut link, place, migrations)? {
         Stand::Current => Ok(Some(link)),
-        Stand::Older(done) => Err(migrate::older(place, done)),
+        Stand::Older(done) => Err(migrate::older(place, done, migrations.len())),
         Stand::Empty => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Catalog;
 use super::bounds::{count, maybe_name, name, said};
 use super::fault::CatalogFault;
-use super::value::Row;
+use super::value::{Row, Value};
 use crate::units::Instant;
 
 /// A notice that was claimed for sending.
@@ -58,16 +58,57 @@ impl Catalog {
              LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \
              WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.not_before <= $1 AND (h.first IS NULL OR o.number < h.first) \
              ORDER BY o.number LIMIT $2";
+        self.take(FIND, vec![now.into()], limit, lease_until, claimant)
+    }
+
+    /// The same for one policy: who sends for some must not hold what others send.
+    pub fn claim_of(
+        &self,
+        policy: &str,
+        now: Instant,
+        limit: usize,
+        lease_until: Instant,
+        claimant: &str,
+    ) -> Result<Vec<Outgoing>, CatalogFault> {
+        const FIND: &str = "WITH held AS (SELECT receiver, min(number) AS first FROM outbox \
+                 WHERE policy = $3 AND delivered IS NULL AND gave_up IS NULL AND (next_try > $1 OR leased_until > $1) GROUP BY receiver) \
+             SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
+             LEFT JOIN held h ON h.receiver = o.receiver \
+             WHERE o.policy = $3 AND o.delivered IS NULL AND o.gave_up IS NULL AND o.not_before <= $1 AND (h.first IS NULL OR o.number < h.first) \
+             ORDER BY o.number LIMIT $2";
+        self.take(FIND, vec![now.into(), name(policy)?], limit, lease_until, claimant)
+    }
+
+    /// The policies to whose receivers something is owed, if it may be tried now.
+    pub fn owing(&self, now: Instant) -> Result<Vec<String>, CatalogFault> {
+        const SQL: &str = "SELECT DISTINCT policy FROM outbox WHERE delivered IS NULL AND gave_up IS NULL AND not_before <= $1 \
+             AND (next_try IS NULL OR next_try <= $1) AND (leased_until IS NULL OR leased_until <= $1) ORDER BY policy";
+        self.read(|link| link.ask(SQL, vec![now.into()])?.into_iter().map(|mut row| row.text()).collect())
+    }
+
+    /// `with` is what the search is given first, and after the limit.
+    fn take(
+        &self,
+        find: &'static str,
+        with: Vec<Value>,
+        limit: usize,
+        lease_until: Instant,
+        claimant: &str,
+    ) -> Result<Vec<Outgoing>, CatalogFault> {
         const TAKE: &str = "UPDATE outbox SET attempts = attempts + 1, leased_until = $2, claimant = $3 WHERE number = $1";
         let who = name(claimant)?;
+        let limited = |limit: usize| {
+            let mut values = with.clone();
+            values.insert(1, count(limit));
+            values
+        };
         // Most of the time nothing is owed, and then nothing is written.
-        let looked = vec![now.into(), count(1)];
-        if self.read(|link| link.ask(FIND, looked))?.is_empty() {
+        if self.read(|link| link.ask(find, limited(1)))?.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|link| {
             let mut claimed = Vec::new();
-            for mut row in link.ask(FIND, vec![now.into(), count(limit)])? {
+            for mut row in link.ask(find, limited(limit))? {
                 link.ask(TAKE, vec![row.int()?.into(), lease_until.into(), who.clone()])?;
                 claimed.push(outgoing(&mut row)?);
             }

@@ -12,7 +12,7 @@ use super::value::{Row, Value};
 use crate::postgres::{Connection, Settings};
 
 /// A connection that was silent for longer is asked whether it still is one, before anything is trusted to it.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(1);
 /// Our tables' own place, so that the database may hold others' too. Nobody else's function is ever called by a bare name.
 const SESSION: &str = "SET search_path = seawall, pg_catalog; SET lock_timeout = '10s'; SET statement_timeout = '60s'; \
      SET idle_in_transaction_session_timeout = '60s'; SET default_transaction_isolation = 'read committed'; \

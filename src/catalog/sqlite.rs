@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSync
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
 use tokio::runtime::{Builder, Runtime};
 
-use super::fault::{CatalogFault, FaultKind};
+use super::fault::{CatalogFault, FaultKind, folder};
 use super::link::Access;
 use super::value::{Row, Value};
 
@@ -110,21 +110,55 @@ impl Drop for Sqlite {
 /// Makes the empty file, for its owner only, in a folder for its owner only. One that is there stays as it is.
 pub(super) fn create(path: &Path) -> Result<(), CatalogFault> {
     let of = |error: io::Error| CatalogFault::of_file(&error, path);
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(of)?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(of),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(of(error)),
+    create_folder(folder(path)).map_err(of)?;
+    if create_file(path).map_err(of)?.is_some() {
+        File::open(folder(path)).and_then(|folder| folder.sync_all()).map_err(of)?;
     }
+    Ok(())
 }
 
 /// Held while tables are made or changed: changing a file's mode cannot be waited for by SQLite's own means.
 pub(super) fn lock_for_change(path: &Path) -> Result<File, CatalogFault> {
     let of = |error: io::Error| CatalogFault::of_file(&error, path);
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(beside(path, ".lock")).map_err(of)?;
+    let file = open_lock(&beside(path, ".lock")).map_err(of)?;
     file.lock().map_err(of)?;
     Ok(file)
+}
+
+/// An empty file to lock.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    match create_file(path)? {
+        Some(file) => Ok(file),
+        None => OpenOptions::new().append(true).custom_flags(NO_LINK).open(path),
+    }
+}
+
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    as_the_folder_above(&File::open(folder)?, folder)
+}
+
+/// None if it is there already.
+fn create_file(path: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => as_the_folder_above(&file, path).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where root looks in by hand, what it makes belongs to whom the folder belongs: or that user's next run could not open it.
+/// Only what was made just now is ever given away.
+fn as_the_folder_above(made: &File, path: &Path) -> io::Result<()> {
+    let above = fs::metadata(folder(path))?;
+    if rustix::process::geteuid().is_root() && above.uid() != 0 {
+        std::os::unix::fs::fchown(made, Some(above.uid()), Some(above.gid()))?;
+    }
+    Ok(())
 }
 
 /// `catalog.db` and `.locks` are `catalog.db.locks`.
@@ -136,8 +170,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// No log waits beside it, and none can be made. A file system that somebody else still writes to is not meant to be mounted here.
 fn lies_still(path: &Path) -> bool {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let read_only = rustix::fs::statvfs(folder).is_ok_and(|about| about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let read_only = rustix::fs::statvfs(folder(path)).is_ok_and(|about| about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
     read_only && fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
@@ -183,5 +216,23 @@ fn closed() -> CatalogFault {
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without these a power cut could take back what was told as done.
+    #[test]
+    fn each_connection_syncs_checks_and_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state/catalog.db");
+        create(&path).expect("made");
+        let mut file = Sqlite::open(&path, Access::Write).expect("opened").expect("there");
+        for (pragma, wanted) in [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)] {
+            let mut rows = file.ask(format!("PRAGMA {pragma}").into(), vec![]).expect("asked");
+            assert_eq!(rows[0].int().expect("a number"), wanted, "{pragma}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::alert::Notice;
 use crate::message::{self, Message};
 use crate::policy::file::Receiver;
 use crate::policy::model::Policy;
+use crate::units::Name;
 
 /// Sends the notices of one policy.
 #[derive(Debug)]
@@ -67,6 +68,22 @@ impl<'p> Courier<'p> {
             Receiver { alertmanager: Some(manager), .. } => alertmanager::send(manager, notice, &message, before, &path),
             Receiver { webhook: Some(webhook), .. } => webhook::send(webhook, notice, &message, &path),
             _ => Err(SendFault::setup(format!("`{path}` is of no kind"), "Say where its messages go.")),
+        }
+    }
+
+    /// The server behind a receiver, as far as it is known without a secret: receivers of the same server fail together.
+    pub fn server(&self, receiver: &Name) -> Option<String> {
+        match self.policy.file.receivers.get(receiver)? {
+            Receiver { email: Some(_), .. } => {
+                let smtp = self.policy.file.smtp.as_ref()?;
+                Some(format!("the mail server {}", smtp.host))
+            }
+            Receiver { slack: Some(slack), .. } => Some(slack.api.as_ref().map_or("Slack".into(), |api| format!("Slack at {api}"))),
+            Receiver { pagerduty: Some(pagerduty), .. } => {
+                Some(pagerduty.url.as_ref().map_or("PagerDuty".into(), |url| format!("PagerDuty at {url}")))
+            }
+            Receiver { alertmanager: Some(manager), .. } => Some(format!("the Alertmanager at {}", manager.url)),
+            _ => None,
         }
     }
 

@@ -6,6 +6,7 @@ mod courier;
 mod fault;
 mod http;
 mod mail;
+pub mod outbox;
 mod pagerduty;
 mod runtime;
 mod secrets;

@@ -1,8 +1,16 @@
 //! The record of what ran: the same contract for SQLite and PostgreSQL, and what each must survive.
 
+mod chain;
+mod child;
 mod contract;
+mod earlier;
+mod killed;
+mod life;
+mod measure;
 mod place;
 mod rows;
+mod server;
+mod together;
 
 use crate::clusters::{Cluster, Options, Version};
 

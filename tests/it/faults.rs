@@ -10,7 +10,7 @@ mod hosts;
 mod killing;
 mod kills;
 mod largest;
-mod small;
+pub mod small;
 mod sweep;
 mod sweep_backup;
 mod sweep_log;
