@@ -65,6 +65,7 @@ impl Here {
                 let mut findings = document.findings.clone();
                 findings.extend(resolved.findings);
                 findings.retain(|finding| finding.is_blocking());
+                findings.iter_mut().for_each(|finding| document.locate(finding));
                 eprint!("{}", diagnostics::render(&sorted(findings), Terminal::of_stderr(colour)));
                 let hint = "Name it with `--policy FILE`; `seawall validate FILE` says all that is wrong with it.";
                 Err(Trouble::failed(format!("the policy `{}` cannot be used", tame(&name)), hint))

@@ -29,6 +29,7 @@ mod schema;
 pub mod terminal;
 mod validate;
 mod wal;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     Run(Box<run::Run>),
+    Watch(watch::Watch),
     Backup(backup::Backup),
     Expire(expire::Expire),
     #[command(subcommand)]
@@ -133,6 +135,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
         Command::Run(command) => command.run(arguments.color),
+        Command::Watch(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
         Command::Expire(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),

@@ -1,6 +1,7 @@
 //! `seawall run`: jobs of a policy, now, or whatever is owed.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::record;
 use super::terminal::{Colour, print, tame};
 use crate::catalog::Catalog;
 use crate::execute::backup::Wishes;
+use crate::execute::watch::{self, Look};
 use crate::execute::run::{self, Ended, Ground, Job, Owed, Ran, Why, Work};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
@@ -69,14 +71,18 @@ enum Format {
 impl Run {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         log::begin(self.log_format);
-        let (policy, files) = self.here.read_with_files(colour)?;
+        let (policy, files) = match self.here.read_with_files(colour) {
+            Ok(read) => read,
+            Err(trouble) => return self.unreadable(trouble),
+        };
         let site = self.here.site(&policy);
+        record::keep_policy(&self.here, &policy);
         let catalog = record::open(&site);
         if let Some(catalog) = &catalog {
-            settle(&site, catalog);
+            record::settle(&site, catalog);
         }
         let now = clock::now();
-        let owed = look(&policy, catalog.as_ref(), now);
+        let owed = look(&site, catalog.as_ref(), now);
         let wanted = self.wanted(&policy, &owed)?;
         if wanted.is_empty() {
             self.nothing(&policy, &owed)?;
@@ -85,10 +91,28 @@ impl Run {
         let site = site.at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let ran = self.all(&site, catalog.as_ref(), wanted, &ending)?;
+        if let Some(catalog) = &catalog {
+            tell(&site, catalog, &ending);
+        }
         if self.format == Format::Json {
             print(&json(&policy, &ran))?;
         }
         Ok(exit(&ran, &ending))
+    }
+
+    /// A run that fails, and of which somebody hears.
+    fn unreadable(&self, trouble: Trouble) -> Result<Exit, Trouble> {
+        let said = (trouble.to_string(), trouble.hint().unwrap_or_default().to_owned());
+        let (policy, unreadable) = super::watch::last_good(&self.here, trouble)?;
+        let site = self.here.site(&policy);
+        if let Some(catalog) = record::open(&site) {
+            let stop = AtomicBool::new(false);
+            run::note_unreadable(&site, &catalog, &said.0, &said.1);
+            if let Err(fault) = super::watch::look(&site, &catalog, unreadable, &stop) {
+                tracing::error!("nobody could be told: {fault}");
+            }
+        }
+        Err(Trouble::failed(said.0, said.1))
     }
 
     fn wanted<'p>(&self, policy: &'p Policy, owed: &Owed<'p>) -> Result<Vec<(Job<'p>, Why)>, Trouble> {
@@ -159,6 +183,13 @@ impl Run {
     }
 }
 
+/// What came of it, to those who want to hear of it. The record has it, so what does not work now is told by the next `seawall watch`.
+fn tell(site: &Site<'_>, catalog: &Catalog, ending: &Ending) {
+    if let Err(fault) = watch::watch(site, catalog, Look::Record, None, &ending.asked) {
+        tracing::warn!(hint = fault.hint(), "nobody is told yet: {fault}");
+    }
+}
+
 fn next_of(due: &Due) -> Option<Instant> {
     match due {
         Due::Later { at } | Due::Again { at, .. } => Some(*at),
@@ -168,22 +199,12 @@ fn next_of(due: &Due) -> Option<Instant> {
     }
 }
 
-/// Brings the record up to date with what this host knows and the record does not.
-fn settle(site: &Site<'_>, catalog: &Catalog) {
-    let settled = run::bring_in(site, catalog).and_then(|()| run::bury(site, catalog));
-    match settled {
-        Ok(0) => {}
-        Ok(lost) => tracing::warn!("{} ended without a word and is on record as lost", crate::plan::words::counted(lost, "run")),
-        Err(fault) => tracing::warn!(hint = fault.hint, "the record is not up to date: {}", fault.message),
-    }
-}
-
 /// What is owed by the record. Without one everything may be: the stores say what other runs have done.
-fn look<'p>(policy: &'p Policy, catalog: Option<&Catalog>, now: Instant) -> Owed<'p> {
+fn look<'p>(site: &Site<'p>, catalog: Option<&Catalog>, now: Instant) -> Owed<'p> {
+    let policy = site.policy;
     let records = catalog.map(|catalog| {
-        let paths: Vec<String> = run::jobs(policy).iter().map(|job| job.path.to_string()).collect();
-        let jobs: Vec<&str> = paths.iter().map(String::as_str).collect();
-        catalog.see_jobs(policy.name.as_str(), &jobs, now).and_then(|()| catalog.last_runs(policy.name.as_str()))
+        record::see(site, catalog, now);
+        catalog.last_runs(policy.name.as_str())
     });
     match records {
         Some(Ok(records)) => run::look(policy, &records, now),

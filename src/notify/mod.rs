@@ -4,6 +4,7 @@
 mod alertmanager;
 mod courier;
 mod fault;
+mod heartbeat;
 mod http;
 mod mail;
 pub mod outbox;
@@ -15,6 +16,7 @@ mod webhook;
 
 pub use courier::{Before, Courier, Receipt};
 pub use fault::{FaultKind, SendFault};
+pub use heartbeat::beat;
 
 use crate::policy::file::Severity;
 

@@ -3,6 +3,7 @@
 mod candidates;
 mod connection;
 mod keys;
+pub mod known;
 mod memory;
 mod places;
 mod record;

@@ -279,6 +279,28 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     ran
 }
 
+/// The name under which it is on record that a policy could not be read.
+pub const POLICY: &str = "policy";
+
+/// A policy that cannot be read is a run that failed, not one that nobody knows of.
+pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: &str) {
+    let (now, boot) = (clock::now(), host::boot());
+    let new = NewRun {
+        policy: site.policy.name.as_str(),
+        job: POLICY,
+        host: site.host(),
+        boot: boot.as_deref(),
+        pid: std::process::id(),
+        why: catalog::Why::Due,
+        owed_since: None,
+        started: now,
+        digest: None,
+        commit: None,
+    };
+    let end = End { message: Some(message), hint: Some(hint), ..End::with(catalog::Outcome::Failed, now) };
+    Record::begin(Some(catalog), &new).end(site, &new, &end);
+}
+
 fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {
     use crate::policy::model::TimedKind;
     let what = match kind {

@@ -2,6 +2,7 @@
 
 use crate::alert::Event;
 use crate::catalog::{Catalog, CatalogFault, Filter, Measured, Outcome, RunRow};
+use crate::execute::run;
 use crate::policy::file::{self, Severity};
 use crate::site::Site;
 use crate::units::{Bytes, Instant};
@@ -35,7 +36,7 @@ pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<
     let from = told.and_then(|told| told.checked_sub(OVERLAP).ok()).unwrap_or(news);
     // A run may have begun long before it ended.
     let runs = catalog.history(&Filter { policy: Some(policy), since: from.checked_sub(NEWS).ok(), ..Filter::default() })?;
-    let mut ended: Vec<&RunRow> = runs.iter().filter(|run| run.ended.is_some_and(|ended| ended > from)).collect();
+    let mut ended: Vec<&RunRow> = runs.iter().filter(|run| run.job != run::POLICY && run.ended.is_some_and(|ended| ended > from)).collect();
     ended.sort_by_key(|run| run.ended);
     let newest = ended.iter().filter_map(|run| run.ended).max();
     let events = ended.into_iter().filter_map(event).collect();
