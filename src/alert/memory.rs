@@ -181,3 +181,34 @@ impl Alert {
         self.fired.is_some() && self.gone.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_and_never_an_empty_memory() {
+        for text in ["", "{}", "[]", "null", r#"{"version":0}"#, r#"{"version":1,"alerts":3}"#, r#"{"version":"1"}"#] {
+            assert!(matches!(Memory::from_json(text), Err(MemoryError::Unreadable(_))), "{text}");
+        }
+        let later = Memory::from_json(r#"{"version":2,"alerts":"of another shape"}"#);
+        assert_eq!(later, Err(MemoryError::OfTheFuture(2)));
+    }
+
+    #[test]
+    fn a_memory_of_the_first_version_is_read() {
+        let text = r#"{"version":1,"judged":"2026-11-21T02:10:00Z","fired":7,"alerts":{"wal_lag":{
+            "last":{"severity":"critical","title":"written data has not been archived for 20m"},
+            "began":"2026-11-21T02:00:00Z","pending":"2026-11-21T02:00:00Z","fired":"2026-11-21T02:05:00Z","number":7,
+            "told":{"dba":{"first":"2026-11-21T02:05:00Z","last":"2026-11-21T02:05:00Z","times":1,"severity":"critical"}},
+            "acknowledgeable":"2026-11-21T02:00:00Z"}}}"#;
+        let memory = Memory::from_json(text).expect("a memory");
+        assert!(memory.is_firing("wal_lag") && !memory.is_firing("server"));
+        assert_eq!(Memory::from_json(&memory.to_json()), Ok(memory));
+    }
+
+    #[test]
+    fn an_empty_memory_is_written_and_read() {
+        assert_eq!(Memory::from_json(&Memory::default().to_json()), Ok(Memory::default()));
+    }
+}

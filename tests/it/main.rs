@@ -1,6 +1,7 @@
 //! One binary for all tests that look at Seawall from outside.
 
 mod agreement;
+mod alerts;
 mod backup;
 mod catalog;
 mod cli;

@@ -61,16 +61,16 @@ fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
     let takes = takes(look, path, seen);
     let severity = if job.kind == TimedKind::Backup { Severity::Critical } else { Severity::Warning };
     let condition = Condition {
-        because: roots::cause(&look.conditions, roots::roots_of(look.policy, path)),
-        ..Condition::new(format!("overdue:{path}"), severity, format!("`{path}` is overdue"))
+        because: look.cause(roots::roots_of(look.policy, path)),
+        ..Condition::new(format!("overdue:{path}"), severity, format!("{path} is overdue"))
     };
     let condition = condition.event(Event::Overdue).job(path);
     // A job of which it is not known since when it is expected is expected from now on.
     let last = seen.succeeded.or(seen.first_seen);
     let (Some(expected), Some(last)) = (expected_since(&job.schedule, takes, look.now), last) else { return look.push(condition) };
     let title = match seen.succeeded {
-        Some(at) => format!("`{path}` is overdue: it last succeeded {} ago", rough(Duration::between(at, look.now))),
-        None => format!("`{path}` is overdue: it has never succeeded"),
+        Some(at) => format!("{path} is overdue: it last succeeded {} ago", rough(Duration::between(at, look.now))),
+        None => format!("{path} is overdue: it has never succeeded"),
     };
     let mut text = format!("It was expected to succeed after {}.", moment(look.policy, expected));
     if let Some(since) = seen.running_since {
@@ -99,8 +99,8 @@ pub(in crate::alert) fn severity_of_failure(path: &str) -> Severity {
 fn failed(look: &mut Look<'_>, path: &str, seen: &JobFacts) {
     let event = if path.starts_with("drills.") { Event::DrillFailed } else { Event::Failed };
     let condition = Condition {
-        because: roots::cause(&look.conditions, roots::roots_of(look.policy, path)),
-        ..Condition::new(format!("failed:{path}"), severity_of_failure(path), format!("`{path}` failed"))
+        because: look.cause(roots::roots_of(look.policy, path)),
+        ..Condition::new(format!("failed:{path}"), severity_of_failure(path), format!("{path} failed"))
     };
     let condition = condition.event(event).job(path);
     let failure = seen.failed.as_ref().filter(|failure| seen.succeeded.is_none_or(|succeeded| succeeded < failure.at));
@@ -108,7 +108,7 @@ fn failed(look: &mut Look<'_>, path: &str, seen: &JobFacts) {
         None => condition,
         Some(failure) => {
             let times = counted(usize::try_from(failure.in_a_row).unwrap_or(usize::MAX), "time");
-            let title = if failure.in_a_row > 1 { format!("`{path}` failed {times} in a row") } else { format!("`{path}` failed") };
+            let title = if failure.in_a_row > 1 { format!("{path} failed {times} in a row") } else { format!("{path} failed") };
             let condition = Condition { title, hint: failure.hint.clone(), ..condition }.text(sentence(&failure.message));
             let condition = condition.state(State::Firing).fact("failed at", moment(look.policy, failure.at));
             match seen.succeeded {
@@ -128,32 +128,36 @@ fn age(look: &mut Look<'_>, name: &Name, schedule: Option<&Schedule>, seen: &Job
     let path = format!("backups.{name}");
     let newest = seen.newest_backup.clone().unwrap_or_else(|| Observed::unknown("nobody has looked"));
     let written = look.thresholds.backup_age_of.get(name).or(look.thresholds.backup_age.as_ref().filter(|_| schedule.is_some()));
-    let usual = schedule.and_then(|schedule| expected_since(schedule, takes(look, &path, seen), look.now));
-    let usual = usual.map(|since| Duration::between(since, look.now));
+    let expected = schedule.and_then(|schedule| expected_since(schedule, takes(look, &path, seen), look.now));
+    let usual = expected.map(|since| Duration::between(since, look.now));
     let promised = look.policy.objectives.rpo.filter(|_| look.policy.wal.is_none() && schedule.is_some());
     let default = usual.into_iter().chain(promised).min();
-    let Some(limit) = Limit::of(written, default.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Critical }))
-    else {
-        return;
-    };
-    let because = roots::cause(&look.conditions, roots::roots_of(look.policy, &path).into_iter().filter(|root| root != roots::SERVER));
+    let default = default.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Critical });
+    let Some(limit) = Limit::of(written, default) else { return };
+    let by_schedule = written.is_none() && usual == Some(limit.value);
+    // Of what the schedule alone says is late, `overdue` speaks.
+    let roots = roots::roots_of(look.policy, &path).into_iter().filter(|root| root != roots::SERVER);
+    let roots = roots.chain(by_schedule.then(|| format!("overdue:{path}")));
+    let because = look.cause(roots);
     let known = look.known(&format!("{path}.newest"), Some(&path), &newest, because.clone()).copied();
-    let condition =
-        Condition { because, ..limit.condition(format!("backup_age:{name}"), format!("`{path}` has no recent backup")) }.job(&path);
-    let condition = condition.hint(format!("`seawall list` shows what there is; `seawall run {path}` makes one now."));
+    let title = format!("{path} has no recent backup");
+    let mut condition = Condition { because, ..limit.condition(format!("backup_age:{name}"), title) }.job(&path);
+    condition = condition.hint(format!("`seawall list` shows what there is; `seawall run {path}` makes one now."));
+    condition = match expected.filter(|_| by_schedule) {
+        Some(since) => condition.fact("expected after", moment(look.policy, since)),
+        None => condition.fact("limit", rough(limit.value)),
+    };
     look.push(match known {
         None => condition.state(State::Unknown),
         Some(None) => {
             // Until the first one can be there, its absence is nothing unusual.
             let late = seen.first_seen.is_some_and(|since| Duration::between(since, look.now) > limit.value);
-            Condition { title: format!("`{path}` has no backup at all"), ..condition }.firing_if(late).fact("limit", rough(limit.value))
+            Condition { title: format!("{path} has no backup at all"), ..condition }.firing_if(late)
         }
         Some(Some(at)) => {
             let age = Duration::between(at, look.now);
-            Condition { title: format!("the newest backup of `{path}` is {} old", rough(age)), ..condition }
-                .firing_if(age > limit.value)
-                .fact("made at", moment(look.policy, at))
-                .fact("limit", rough(limit.value))
+            let condition = Condition { title: format!("the newest backup of {path} is {} old", rough(age)), ..condition };
+            condition.firing_if(age > limit.value).fact("made at", moment(look.policy, at))
         }
     });
 }
@@ -164,7 +168,7 @@ fn size(look: &mut Look<'_>, name: &Name, seen: &JobFacts) {
     let own = own.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
     let Some(limit) = own.or(Limit::of(look.thresholds.size_deviation.as_ref(), None)) else { return };
     let condition = limit
-        .condition(format!("backup_size:{name}"), format!("the last backup of `backups.{name}` has an unusual size"))
+        .condition(format!("backup_size:{name}"), format!("the last backup of backups.{name} has an unusual size"))
         .job(format!("backups.{name}"));
     let Some((last, earlier)) = seen.sizes.split_first().filter(|(_, earlier)| earlier.len() >= USUAL_FROM) else {
         return look.push(condition);
@@ -190,12 +194,11 @@ fn drills<'f>(look: &mut Look<'_>, seen: impl Fn(&Name) -> &'f JobFacts) {
         let promised = drill.within.or(look.policy.objectives.rto);
         let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
         let Some(limit) = Limit::of(look.thresholds.restore_time.as_ref(), default) else { continue };
-        let condition = limit
-            .condition(format!("restore_time:{name}"), format!("the restore of `drills.{name}` is slow"))
-            .job(format!("drills.{name}"));
+        let condition =
+            limit.condition(format!("restore_time:{name}"), format!("the restore of drills.{name} is slow")).job(format!("drills.{name}"));
         look.push(match seen(name).restore_time {
             None => condition,
-            Some(took) => Condition { title: format!("the restore of `drills.{name}` took {took}"), ..condition }
+            Some(took) => Condition { title: format!("the restore of drills.{name} took {took}"), ..condition }
                 .firing_if(took > limit.value)
                 .hint("`docs/objectives.md` says what a restore's time is made of.")
                 .fact("limit", limit.value),

@@ -11,6 +11,8 @@ mod roots;
 mod servers;
 mod stores;
 
+use std::collections::BTreeSet;
+
 use super::condition::{Condition, State};
 use super::facts::Facts;
 use crate::inventory::Observed;
@@ -31,7 +33,7 @@ pub(super) const ALL: &str = "*";
 pub fn conditions(policy: &Policy, facts: &Facts, now: Instant) -> Vec<Condition> {
     let none = Thresholds::default();
     let thresholds = policy.file.alerts.as_ref().and_then(|alerts| alerts.thresholds.as_ref()).unwrap_or(&none);
-    let mut look = Look { policy, facts, thresholds, now, conditions: Vec::new() };
+    let mut look = Look { policy, facts, thresholds, now, conditions: Vec::new(), burning: BTreeSet::new() };
     own::look(&mut look);
     stores::look(&mut look);
     servers::look(&mut look);
@@ -49,11 +51,21 @@ struct Look<'a> {
     thresholds: &'a Thresholds,
     now: Instant,
     conditions: Vec<Condition>,
+    /// The keys of those that are wrong.
+    burning: BTreeSet<String>,
 }
 
 impl Look<'_> {
     fn push(&mut self, condition: Condition) {
+        if condition.state == State::Firing {
+            self.burning.insert(condition.key.clone());
+        }
         self.conditions.push(condition);
+    }
+
+    /// The first of these that is wrong.
+    fn cause(&self, roots: impl IntoIterator<Item = String>) -> Option<String> {
+        roots.into_iter().find(|root| self.burning.contains(root))
     }
 
     /// Whatever there may be of this kind could not be looked at.
@@ -67,7 +79,7 @@ impl Look<'_> {
         let condition = Condition {
             job: job.map(str::to_owned),
             because,
-            ..Condition::new(format!("cannot_look:{what}"), Severity::Warning, format!("it is not known how `{what}` stands"))
+            ..Condition::new(format!("cannot_look:{what}"), Severity::Warning, format!("it is not known how {what} stands"))
         };
         let condition = condition
             .lasting(UNKNOWN_FOR)
@@ -85,11 +97,12 @@ impl Look<'_> {
     }
 }
 
-/// Somebody else's message as a sentence.
+/// Somebody else's message as a sentence. A first word that is a name keeps its spelling.
 fn sentence(message: &str) -> String {
     let message = crate::plan::words::plain(message.trim());
+    let is_word = message.split(' ').next().is_some_and(|first| first.chars().all(char::is_alphabetic));
     let mut letters = message.chars();
-    let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
+    let first = letters.next().map(|first| if is_word { first.to_uppercase().collect() } else { first.to_string() }).unwrap_or_default();
     let end = if message.is_empty() || message.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{end}", letters.as_str())
 }

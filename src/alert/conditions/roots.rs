@@ -32,12 +32,6 @@ pub(in crate::alert) fn roots_of(policy: &Policy, job: &str) -> Vec<String> {
     stores.into_iter().map(store).chain(reads_the_server.then(|| SERVER.to_owned())).collect()
 }
 
-/// The first of them that does not answer.
-pub(super) fn cause(conditions: &[Condition], roots: impl IntoIterator<Item = String>) -> Option<String> {
-    let burns = |root: &String| conditions.iter().any(|condition| condition.key == *root && condition.state == State::Firing);
-    roots.into_iter().find(burns)
-}
-
 /// A cause is as urgent as the worst that follows from it, and names what does.
 pub(super) fn gather(conditions: &mut [Condition]) {
     let mut following: BTreeMap<String, Vec<usize>> = BTreeMap::new();

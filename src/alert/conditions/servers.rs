@@ -28,7 +28,7 @@ fn wal(look: &mut Look<'_>, wal: &Wal) {
     let value = look.policy.objectives.rpo.map_or(longest + Duration::from_mins(5), |rpo| rpo.max(longest));
     let default = Limit { value, lasting: Duration::ZERO, severity: Severity::Critical };
     let Some(limit) = Limit::of(look.thresholds.wal_lag.as_ref(), Some(default)) else { return };
-    let because = roots::cause(&look.conditions, [roots::store(&wal.store), roots::SERVER.to_owned()]);
+    let because = look.cause([roots::store(&wal.store), roots::SERVER.to_owned()]);
     let known = look.known("wal", None, &look.facts.wal, because.clone());
     let condition = Condition { because, ..limit.condition("wal_lag", "the log is not archived") };
     let Some(seen) = known else { return look.push(condition.state(State::Unknown)) };
@@ -52,7 +52,7 @@ fn wal(look: &mut Look<'_>, wal: &Wal) {
 fn standbys(look: &mut Look<'_>) {
     let default = look.policy.objectives.rpo.map(|value| Limit { value, lasting: Duration::from_mins(2), severity: Severity::Warning });
     let Some(limit) = Limit::of(look.thresholds.replication_lag.as_ref(), default) else { return };
-    let because = roots::cause(&look.conditions, [roots::SERVER.to_owned()]);
+    let because = look.cause([roots::SERVER.to_owned()]);
     let Some(standbys) = look.known("standbys", None, &look.facts.standbys, because.clone()) else {
         look.all_unknown("replication_lag");
         return look.all_unknown("cannot_look:standbys.");

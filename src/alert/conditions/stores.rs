@@ -48,7 +48,7 @@ pub(super) fn reach(condition: Condition, answers: Option<&Answers>) -> (State, 
 
 fn used(look: &mut Look<'_>, name: &Name, store: &model::Store, seen: Option<&StoreFacts>) {
     let Some(capacity) = store.capacity.filter(|capacity| capacity.get() > 0) else { return };
-    let because = roots::cause(&look.conditions, [roots::store(name)]);
+    let because = look.cause([roots::store(name)]);
     let written = look.thresholds.storage_used.as_ref();
     let Some(limit) = Limit::of(written, Some(NEARLY_FULL)) else { return };
     let seen = seen.map_or_else(|| Observed::unknown("nobody has looked"), |seen| seen.used.clone());

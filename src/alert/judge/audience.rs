@@ -106,11 +106,14 @@ impl<'p> Audience<'p> {
         }
         let subject = Subject::of(&alert.last);
         let acknowledged = alert.is_acknowledged(now);
+        let lapsed = alert.acknowledged.as_ref().and_then(|given| given.until);
         for route in self.fitting(subject) {
             for receiver in &route.to {
                 take_part(&mut parts, receiver, Part { escalated: false, remind: route.remind });
             }
             let since = route.to.iter().filter_map(|receiver| alert.told.get(receiver)).map(|told| told.first).min();
+            // After an acknowledgement has lapsed everybody has the same time again.
+            let since = since.map(|since| lapsed.map_or(since, |lapsed| since.max(lapsed)));
             let mut lower: &[Name] = &route.to;
             for level in &route.escalate {
                 let due = since.is_some_and(|since| Duration::between(since, now) >= level.after);
@@ -133,6 +136,7 @@ impl<'p> Audience<'p> {
 
     fn emergency(&self, alert: &Alert, now: Instant, parts: &mut BTreeMap<&'p Name, Part>) {
         let since = alert.told.values().map(|told| told.first).min().unwrap_or(now);
+        let since = alert.acknowledged.as_ref().and_then(|given| given.until).map_or(since, |lapsed| since.max(lapsed));
         for (after, receiver) in &self.emergency {
             if Duration::between(since, now) >= *after {
                 take_part(parts, receiver, Part { escalated: true, remind: None });
@@ -143,7 +147,7 @@ impl<'p> Audience<'p> {
     /// When somebody who should know of something critical cannot be reached and no level above is left, all who hear of critical
     /// alerts are told.
     fn around_the_unreachable(&self, key: &str, alert: &Alert, parts: &mut BTreeMap<&'p Name, Part>) {
-        let lost = |receiver: &Name| alert.told.contains_key(receiver) && self.has_not_got(receiver, key);
+        let lost = |receiver: &Name| self.is_lost_on(receiver, key, alert);
         if !parts.keys().any(|receiver| lost(receiver)) || parts.keys().any(|receiver| !self.unreachable.contains_key(*receiver)) {
             return;
         }
@@ -168,10 +172,14 @@ impl<'p> Audience<'p> {
         }
     }
 
-    /// Something critical waits for a receiver of this level that cannot be reached.
+    /// Something critical does not get through to a receiver of this level.
     fn handed_on(&self, key: &str, alert: &Alert, level: &[Name]) -> bool {
-        alert.last.severity == Severity::Critical
-            && level.iter().any(|receiver| alert.told.contains_key(receiver) && self.has_not_got(receiver, key))
+        alert.last.severity == Severity::Critical && level.iter().any(|receiver| self.is_lost_on(receiver, key, alert))
+    }
+
+    /// The receiver cannot be reached, and has not heard of this before that began.
+    fn is_lost_on(&self, receiver: &Name, key: &str, alert: &Alert) -> bool {
+        self.unreachable.contains_key(receiver) && (!alert.told.contains_key(receiver) || self.has_not_got(receiver, key))
     }
 
     /// It was told, and the message has not arrived.

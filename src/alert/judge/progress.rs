@@ -95,7 +95,7 @@ pub(super) fn forget(memory: &mut Memory, conditions: &[Condition]) -> Vec<Over>
     let mut over: Vec<Over> = gone.into_iter().filter_map(|key| memory.alerts.remove(&key).map(|alert| (key, alert))).collect();
     over.retain(|(_, alert)| alert.fired.is_some());
     for (_, alert) in &mut over {
-        alert.last.text = "It is no longer watched: the policy has changed.".into();
+        alert.last.text = "It is no longer there to be watched.".into();
     }
     over
 }

@@ -140,7 +140,8 @@ pub struct PolicyFile {
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "on-call-dba": { "name": "DBA on call", "email": "oncall@example.com" } }))]
     pub contacts: BTreeMap<Name, Contact>,
-    /// The order in which people are called in an emergency, for runbooks and reports.
+    /// The order in which people are called in an emergency, for runbooks and reports. A contact that is also the name of a receiver
+    /// is told of critical alerts that nobody has acknowledged.
     #[serde(default)]
     #[schemars(example = serde_json::json!([{ "contact": "on-call-dba" }, { "contact": "cto", "after": "1h" }]))]
     pub escalation: Vec<EscalationLevel>,

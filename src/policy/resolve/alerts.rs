@@ -10,6 +10,7 @@ const WRONG_ORDER: Code = Code(232);
 const HEARS_NOTHING: Code = Code(234);
 const PLAIN_MAIL: Code = Code(235);
 const PLAIN_SECRET: Code = Code(247);
+const CANNOT_FIRE: Code = Code(241);
 
 impl Resolver<'_> {
     pub(super) fn alerts(&mut self) {
@@ -37,6 +38,7 @@ impl Resolver<'_> {
                     .hint("Add a route with `severity: critical` and without `job` or `event`."),
             );
         }
+        self.without_subject(alerts);
         if let Some(thresholds) = &alerts.thresholds {
             for job in thresholds.backup_age_of.keys() {
                 let at = path.key("thresholds").key("backup_age_of").key(job);
@@ -46,6 +48,39 @@ impl Resolver<'_> {
                     // The name is the key here.
                     finding.focus = Focus::Key;
                 }
+            }
+        }
+    }
+
+    /// Rules that nothing can ever come under.
+    fn without_subject(&mut self, alerts: &file::Alerts) {
+        let path = PolicyPath::from(["alerts"]);
+        for (index, route) in alerts.routes.iter().enumerate() {
+            if route.during.is_some() && route.during == route.not_during {
+                let message = "this route listens only while a window is open, and not while the same one is";
+                let at = path.key("routes").item(index).key("not_during");
+                self.push(Finding::error(CANNOT_FIRE, at, message).hint("Leave one of `during` and `not_during` out."));
+            }
+        }
+        let Some(thresholds) = &alerts.thresholds else { return };
+        let missing = |section: &str| !self.was_cut_within(&[section].into());
+        let no_wal = self.file.wal.is_none() && missing("wal");
+        let no_drills = self.file.drills.is_empty() && missing("drills");
+        let no_capacity = self.file.stores.values().all(|store| store.capacity.is_none()) && missing("stores");
+        for (key, idle, what, hint) in [
+            ("wal_lag", thresholds.wal_lag.is_some() && no_wal, "no log is archived", "Add `wal`, or leave it out."),
+            ("drill_age", thresholds.drill_age.is_some() && no_drills, "there are no drills", "Add `drills`, or leave it out."),
+            ("restore_time", thresholds.restore_time.is_some() && no_drills, "there are no drills", "Add `drills`, or leave it out."),
+            (
+                "storage_used",
+                thresholds.storage_used.is_some() && no_capacity,
+                "no store says how much it holds",
+                "Add `stores.NAME.capacity`.",
+            ),
+        ] {
+            if idle {
+                let message = format!("this limit is never crossed: {what}");
+                self.push(Finding::warning(CANNOT_FIRE, path.key("thresholds").key(key), message).on_key().hint(hint));
             }
         }
     }

@@ -135,7 +135,7 @@ mod tests {
         ("plan/lint.rs", "use crate::diff::Change;", "may use only units"),
         ("diff/mod.rs", "use crate::plan::Plan;", ""),
         ("alert.rs", "use crate::policy::Policy; use crate::units::Name;", ""),
-        ("alert.rs", "use crate::plan::Plan;", "but may use only units, policy"),
+        ("alert.rs", "use crate::diff::Change;", "but may use only units, schedule, inventory, policy, plan"),
         ("wal/push.rs", "use crate::pipeline::Sink;", ""),
         ("wal/push.rs", "use crate::policy::Policy;", "`wal` uses `crate::policy::Policy`"),
         ("execute/backup.rs", "use crate::{plan, store, postgres, notify};", ""),
