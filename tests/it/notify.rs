@@ -2,6 +2,7 @@
 
 mod mail;
 mod manager;
+mod outbox;
 mod web;
 
 use std::path::Path;

@@ -70,7 +70,7 @@ class Clerk(http.server.BaseHTTPRequestHandler):
         elif last == "nothing":
             self.close_connection = True
             self.connection.close()
-        elif last == "hang":
+        elif "/hang" in self.path:
             time.sleep(600)
         elif last == "senseless":
             self.answer(200, b"<html>welcome</html>")
