@@ -92,7 +92,7 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    let exit = std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+    let exit = std::panic::catch_unwind(|| run(&std::env::args_os().collect::<Vec<_>>())).unwrap_or_else(|_| {
         eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
         Exit::Fault
     });
@@ -109,8 +109,11 @@ fn answers_recovery() -> bool {
     words.windows(2).any(|two| two[0] == "wal" && two[1] == "fetch")
 }
 
-fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+fn run(words: &[OsString]) -> Exit {
+    if wal::is_marked(words) {
+        return Exit::Done;
+    }
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => return asked_or_wrong(&error),
     };
