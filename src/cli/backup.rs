@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::copying::{size, watched};
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::log::{self, LogFormat};
+use super::repository::Format;
 use super::terminal::{Colour, print, tame};
 use crate::execute::backup::{Taken, Wishes};
 use crate::execute::run::{self, Ended, Ground, Why};
 use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
+use crate::plan::words::counted;
 use crate::units::{Instant, Lsn, Name, Period};
 use crate::world::{git, signals};
 
@@ -44,12 +46,6 @@ pub struct Backup {
     format: Format,
     #[command(flatten)]
     here: Here,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 pub(super) fn label(text: &str) -> Result<String, String> {
@@ -110,12 +106,12 @@ fn summary(taken: &Taken) -> String {
     let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{value}").expect("a string takes all");
     row("backup", id.to_string());
     row("in", taken.store.clone());
-    row("size", format!("{} in {files} files, {} stored", size(*bytes), size(*stored_size)));
+    row("size", format!("{} in {}, {} stored", size(*bytes), counted(*files, "file"), size(*stored_size)));
     row("took", format!("{:.1} s, {}/s", taken.took.as_secs_f64(), size(rate)));
     row("log", format!("{} to {} on timeline {}", position.start, position.stop, position.timeline.0));
     row("recover to", format!("any moment from {} on", stopped.strftime("%Y-%m-%dT%H:%M:%SZ")));
     if damage.pages > 0 {
-        row("DAMAGED", format!("{} pages have wrong checksums; the backup is marked", damage.pages));
+        row("DAMAGED", format!("{} with wrong checksums; the backup is marked", counted(damage.pages, "page")));
         for block in damage.blocks.iter().take(10) {
             row("", format!("block {} of {}", block.block, tame(&block.path)));
         }

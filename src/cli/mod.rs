@@ -108,7 +108,7 @@ const STYLES: Styles = Styles::styled()
 /// The whole program.
 pub fn main() -> ExitCode {
     // The message of a panic says where; this says whose fault it is.
-    let exit = std::panic::catch_unwind(|| run(std::env::args_os())).unwrap_or_else(|_| {
+    let exit = std::panic::catch_unwind(|| run(&std::env::args_os().collect::<Vec<_>>())).unwrap_or_else(|_| {
         eprintln!("seawall: this is a fault of seawall, not of your policy; please report it with the message above");
         Exit::Fault
     });
@@ -125,10 +125,13 @@ fn answers_recovery() -> bool {
     words.windows(2).any(|two| two[0] == "wal" && two[1] == "fetch")
 }
 
-fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+fn run(words: &[OsString]) -> Exit {
+    if wal::is_marked(words) {
+        return Exit::Done;
+    }
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
-        Err(error) => return asked_or_wrong(&error),
+        Err(error) => return asked_or_wrong(&about_help(words, error)),
     };
     let done = match &arguments.command {
         Command::Validate(command) => command.run(arguments.color),
@@ -154,6 +157,16 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Man(command) => command.run(),
     };
     done.unwrap_or_else(|trouble| complain(&trouble))
+}
+
+/// `help --help`, which clap takes for a command: somebody asks for help.
+fn about_help(words: &[OsString], error: clap::Error) -> clap::Error {
+    let helps = words.iter().any(|word| word == "help");
+    if !helps || error.kind() != clap::error::ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let rest = words.iter().filter(|word| *word != "--help" && *word != "-h");
+    Arguments::try_parse_from(rest).err().unwrap_or(error)
 }
 
 /// What clap has to say: help and version are answers, everything else is a mistake on the command line.

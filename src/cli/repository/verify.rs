@@ -25,7 +25,7 @@ use crate::units::{BackupId, Bytes, Instant, Name};
 use crate::verify::{FaultKind, Progress, Report, Wanted, verify};
 use crate::world::clock;
 
-/// Prove that what lies in the stores is what was put there: every object's size and SHA-256, every signature, every chain, and
+/// Prove that what lies in the stores is what was put there: every object's size and hash, every signature, every chain, and
 /// the write-ahead log without a gap.
 ///
 /// Needs no key. With `--deep` and an identity everything is opened as well, and looked at down to PostgreSQL's own pages. Whatever
@@ -160,7 +160,12 @@ fn watched<T>(name: &Name, progress: &Progress, work: impl FnOnce() -> T) -> T {
         let bytes = progress.bytes.load(Ordering::Relaxed);
         let seconds = began.elapsed().as_secs().max(1);
         let objects = progress.objects.load(Ordering::Relaxed);
-        format!("verifying {name}: {objects} objects, {}, {}/s", Bytes::new(bytes).rounded(), Bytes::new(bytes / seconds).rounded())
+        format!(
+            "verifying {name}: {}, {}, {}/s",
+            counted(objects, "object"),
+            Bytes::new(bytes).rounded(),
+            Bytes::new(bytes / seconds).rounded()
+        )
     };
     thread::scope(|scope| {
         let (done, ended) = mpsc::sync_channel::<()>(0);

@@ -7,6 +7,8 @@ mod settings;
 mod source;
 mod status;
 
+use std::ffi::OsString;
+
 use clap::Subcommand;
 
 use super::exit::{Exit, Trouble};
@@ -20,6 +22,11 @@ pub enum Wal {
     Status(status::Status),
     #[command(hide = true)]
     Prefetch(prefetch::Prefetch),
+}
+
+/// This is the usual `archive_command`, and the file was shipped by an earlier call.
+pub fn is_marked(words: &[OsString]) -> bool {
+    push::Push::plain(words).is_some_and(|push| push.is_marked())
 }
 
 impl Wal {

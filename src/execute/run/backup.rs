@@ -84,7 +84,12 @@ fn go(
             HookFault::Interrupted { .. } => Ended::Stopped,
         })?;
     }
-    let stage = |stage: Stage| steps.enter(|action| is_at(action, stage));
+    let stage = |stage: Stage| {
+        steps.enter(|action| is_at(action, &stage));
+        if let Stage::WaitingForLog(Some(awaited)) = &stage {
+            tracing::info!("waiting for {awaited}");
+        }
+    };
     let taken = backup::take(ground.site, name, wishes, Onlooker { progress: ground.progress, stage: &stage, stop: ground.stop });
     match taken {
         Ok(mut taken) => {
@@ -104,12 +109,12 @@ fn go(
     }
 }
 
-fn is_at(action: &Action, stage: Stage) -> bool {
+fn is_at(action: &Action, stage: &Stage) -> bool {
     match stage {
         Stage::Checking => matches!(action, Action::CheckRoom { .. }),
         Stage::Checkpoint => matches!(action, Action::BeginBackup { .. }),
         Stage::Copying => matches!(action, Action::ReadDataDirectory { .. }),
-        Stage::WaitingForLog => matches!(action, Action::WaitForLog { .. }),
+        Stage::WaitingForLog(_) => matches!(action, Action::WaitForLog { .. }),
         Stage::ReadingBack => matches!(action, Action::ReadBack { .. }),
         Stage::Committing => matches!(action, Action::Commit { .. }),
     }

@@ -26,7 +26,6 @@ use seawall::policy::model::Policy;
 use seawall::site::{HostKeys, Site};
 use seawall::store::{Put, Store};
 use seawall::units::{BackupId, Instant, Key, Lsn, Segment, SegmentSize, Timeline, WalFile};
-use sha2::{Digest, Sha256};
 
 use crate::cli::{Run, finish, hermetic};
 
@@ -109,9 +108,13 @@ impl Fixture {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &[])
+    }
+
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         let mut command = hermetic(std::process::Command::new(env!("CARGO_BIN_EXE_seawall")), self.path());
         command.args(arguments).env("SEAWALL_POLICY", self.path().join("policy.yaml")).env("STATE_DIRECTORY", self.path().join("state"));
-        finish(&mut command, b"")
+        finish(command.envs(environment.iter().copied()), b"")
     }
 
     /// The same on a machine that has never seen the database: no keys of a host.
@@ -256,7 +259,7 @@ impl Fixture {
         let lock = if matches!(file, WalFile::Segment(_) | WalFile::Partial(_)) { &self.lock } else { &self.host_lock };
         let object = match lock {
             Lock::Open => {
-                stamp.body = Sha256::digest(&compressed).into();
+                stamp.body = blake3::hash(&compressed).into();
                 [stamp.skippable(key).expect("signed"), compressed].concat()
             }
             Lock::Age(recipients) => {
@@ -266,7 +269,7 @@ impl Fixture {
                 sealer.end(&mut body);
                 let before = sealer.header(&[]);
                 let nonce = &before[before.len() - 16..];
-                stamp.body = Sha256::new().chain_update(nonce).chain_update(&body).finalize().into();
+                stamp.body = blake3::Hasher::new().update(nonce).update(&body).finalize().into();
                 [sealer.header(&[stamp.stanza(key).expect("signed")]), body].concat()
             }
         };
