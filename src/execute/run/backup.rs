@@ -87,7 +87,7 @@ fn go(
     let stage = |stage: Stage| {
         steps.enter(|action| is_at(action, &stage));
         if let Stage::WaitingForLog(Some(awaited)) = &stage {
-            tracing::info!("waiting for {awaited}");
+            tracing::info!("{awaited}");
         }
     };
     let taken = backup::take(ground.site, name, wishes, Onlooker { progress: ground.progress, stage: &stage, stop: ground.stop });
