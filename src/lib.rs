@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod cli;
 pub mod diff;
+pub mod emit;
 pub mod execute;
 pub mod format;
 pub mod inventory;

@@ -4,6 +4,7 @@ mod backup;
 mod completions;
 pub mod diagnostics;
 mod diff;
+mod emit;
 pub mod examine;
 pub mod exit;
 mod explain;
@@ -42,6 +43,7 @@ Examples:
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
+  seawall emit systemd                   the timers of this host
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -78,6 +80,8 @@ enum Command {
     Inventory(repository::InventoryCommand),
     #[command(subcommand)]
     Key(key::Key),
+    #[command(subcommand)]
+    Emit(emit::Emit),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -129,6 +133,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Wal(command) => command.run(arguments.color),
+        Command::Emit(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -5,6 +5,7 @@ mod backup;
 mod cli;
 mod clusters;
 mod diff;
+mod emit;
 mod faults;
 mod fuzz;
 mod invalid;
