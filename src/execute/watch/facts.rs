@@ -100,11 +100,7 @@ fn braked(measured: &[Latest]) -> Option<Braked> {
     Some(Braked { since, backups: count("braked_backups"), of: count("braked_of") })
 }
 
-fn failing(
-    catalog: &Catalog,
-    policy: &str,
-    undelivered: &[crate::catalog::Undelivered],
-) -> Result<Vec<FailingReceiver>, CatalogFault> {
+fn failing(catalog: &Catalog, policy: &str, undelivered: &[crate::catalog::Undelivered]) -> Result<Vec<FailingReceiver>, CatalogFault> {
     let all = catalog.failing_receivers(policy)?;
     Ok(all
         .into_iter()
