@@ -314,16 +314,16 @@ fn outbox_of_one_policy(place: &Where) {
     let elsewhere = QueuedNotice { policy: "billing", ..notice("b1", "mail", 0) };
     catalog.queue(&[notice("m1", "mail", 0), elsewhere, notice("m2", "mail", 0), notice("s1", "slack", 500)], at(0)).expect("queued");
     assert_eq!(catalog.owing(at(0)), Ok(vec!["billing".into(), "orders".into()]));
-    let mine = catalog.claim_of("orders", at(0), 1, at(60), "one").expect("claimed");
+    let mine = catalog.claim(&["orders"], at(0), 1, at(60), "one").expect("claimed");
     assert_eq!(ids(&mine), ["m1"]);
     // Nothing is given out past what somebody else has, and what others owe is not touched.
-    assert_eq!(catalog.claim_of("orders", at(1), 10, at(60), "two"), Ok(vec![]));
-    assert_eq!(catalog.claim_of("absent", at(1), 10, at(60), "two"), Ok(vec![]));
+    assert_eq!(catalog.claim(&["orders"], at(1), 10, at(60), "two"), Ok(vec![]));
+    assert_eq!(catalog.claim(&["absent"], at(1), 10, at(60), "two"), Ok(vec![]));
     catalog.failed(&mine[0], "no", at(2), at(100), false).expect("said");
-    assert_eq!(catalog.claim_of("orders", at(99), 10, at(160), "two"), Ok(vec![]));
-    assert_eq!(ids(&catalog.claim_of("orders", at(100), 10, at(160), "two").expect("claimed")), ["m1", "m2"]);
+    assert_eq!(catalog.claim(&["orders"], at(99), 10, at(160), "two"), Ok(vec![]));
+    assert_eq!(ids(&catalog.claim(&["orders"], at(100), 10, at(160), "two").expect("claimed")), ["m1", "m2"]);
     assert_eq!(catalog.owing(at(101)), Ok(vec!["billing".into()]));
-    assert_eq!(ids(&catalog.claim_of("billing", at(101), 10, at(160), "two").expect("claimed")), ["b1"]);
+    assert_eq!(ids(&catalog.claim(&["billing"], at(101), 10, at(160), "two").expect("claimed")), ["b1"]);
     assert_eq!(catalog.owing(at(102)), Ok(vec![]));
     assert_eq!(catalog.owing(at(500)).map(|owing| owing.len()), Ok(2));
 }

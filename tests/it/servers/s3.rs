@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::{Server, certificates, free_ports, must_exist, python_bin, request};
 
