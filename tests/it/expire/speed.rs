@@ -72,8 +72,9 @@ fn a_hundred_thousand_backups_are_decided_in_a_second() {
     let doomed = decided.delete.iter().map(|doomed| &doomed.id).collect();
     let faults = lint_deletions(&backups, &[], &doomed, now);
     println!("{} of {} go, decided in {:?}", decided.delete.len(), backups.len(), began.elapsed());
+    // Also where something else runs beside it, unoptimised: what is square in the number of backups takes minutes.
     assert!(faults.is_empty() && decided.delete.len() > 99_000, "{} {faults:?}", decided.delete.len());
     // The second is meant for an optimised program.
-    let limit = if cfg!(debug_assertions) { 15 } else { 1 };
+    let limit = if cfg!(debug_assertions) { 60 } else { 1 };
     assert!(began.elapsed() < Span::from_secs(limit), "{:?}", began.elapsed());
 }
