@@ -28,7 +28,7 @@ pub struct Stamp {
     pub content: [u8; 32],
     /// When PostgreSQL last wrote to the file: what was committed until about then is in it or before it.
     pub written: Instant,
-    /// SHA-256 of everything in the object that follows the header's last line (so from age's nonce on), or the skippable frame.
+    /// BLAKE3 of everything in the object that follows the header's last line (so from age's nonce on), or the skippable frame.
     pub body: [u8; 32],
 }
 

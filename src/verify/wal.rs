@@ -3,8 +3,6 @@
 use std::io::Read as _;
 use std::ops::ControlFlow;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::Ground;
 use super::backup::{Work, unread};
 use super::deep;
@@ -114,7 +112,7 @@ fn check(ground: &Ground<'_>, meta: &Meta, cluster: SystemIdentifier, file: WalF
     if let Err(why) = accept_stamp(&stamped.signed, cluster, file, ground.sizes.get(&cluster).copied(), ground.writers) {
         return Ok(Checked::Fault(FaultKind::Rejected, why));
     }
-    let mut digest = Context::new(&SHA256);
+    let mut digest = blake3::Hasher::new();
     digest.update(&buffer[stamped.body_at..]);
     ground.progress.read(buffer.len());
     buffer.resize(256 << 10, 0);
@@ -127,7 +125,7 @@ fn check(ground: &Ground<'_>, meta: &Meta, cluster: SystemIdentifier, file: WalF
             }
         }
     }
-    if digest.finish().as_ref() != stamped.signed.stamp.body {
+    if digest.finalize() != stamped.signed.stamp.body {
         return Ok(Checked::Fault(FaultKind::Damaged, "its body is not the one that its stamp was made for".into()));
     }
     Ok(Checked::Sound(Box::new(stamped.signed)))

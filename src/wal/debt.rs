@@ -9,8 +9,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::existing::{find, must_be_same, trusted_stamp};
 use super::ship::{Run, still_mounted};
 use super::{Place, WalFault, large};
@@ -92,12 +90,12 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
         must_be_same(to, (&target, there.size), writers, of, &stamp.content)?;
         return Ok(to.store.settle(&target)?);
     }
-    let whole = |sha: Context| sha.finish().as_ref() == stamp.body;
-    let mut sha = Context::new(&SHA256);
+    let whole = |body: &blake3::Hasher| body.finalize() == stamp.body;
+    let mut body = blake3::Hasher::new();
     if size <= MAX_SINGLE_PUT as u64 && stamp.size <= super::ship::IN_ONE_PIECE {
         let object = from.store.get(&key, MAX_SINGLE_PUT)?;
-        sha.update(object.get(usize::try_from(header).unwrap_or(usize::MAX)..).unwrap_or_default());
-        return match whole(sha) {
+        body.update(object.get(usize::try_from(header).unwrap_or(usize::MAX)..).unwrap_or_default());
+        return match whole(&body) {
             false => Err(WalFault::damaged(&key, "its bytes are not those that were put")),
             true if to.store.put_new(&target, object)? == Put::Created => Ok(()),
             true => must_be_same(to, (&target, size), writers, of, &stamp.content),
@@ -110,8 +108,8 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
         let at = index * piece;
         let bytes = from.store.get_range(&key, at..size.min(at + piece))?;
         let skip = usize::try_from(header.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
-        sha.update(&bytes[skip..]);
+        body.update(&bytes[skip..]);
         upload.put(u32::try_from(index).unwrap_or(u32::MAX), bytes)?;
     }
-    if whole(sha) { Ok(upload.finish()?) } else { Err(WalFault::damaged(&key, "its bytes are not those that were put")) }
+    if whole(&body) { Ok(upload.finish()?) } else { Err(WalFault::damaged(&key, "its bytes are not those that were put")) }
 }

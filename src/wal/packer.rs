@@ -1,7 +1,5 @@
 //! A plain file on its way to the bytes of an object: hash, compress, encrypt, hash. One pass, piece by piece.
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::WalFault;
 use super::fault::WalFaultKind;
 use crate::format::codec::{Codec, Compressor};
@@ -28,7 +26,7 @@ pub(super) struct Packer<'k> {
     signing: &'k SigningKey,
     frame: &'k mut Vec<u8>,
     plain: blake3::Hasher,
-    body: Context,
+    body: blake3::Hasher,
     /// Of the header, without the nonce, which is the body's beginning.
     header: usize,
 }
@@ -57,7 +55,7 @@ impl<'k> Packer<'k> {
             Lock::Open => None,
         };
         let mut packer =
-            Packer { compressor, sealer, signing, frame, plain: blake3::Hasher::new(), body: Context::new(&SHA256), header: 0 };
+            Packer { compressor, sealer, signing, frame, plain: blake3::Hasher::new(), body: blake3::Hasher::new(), header: 0 };
         let beginning = packer.beginning(like)?;
         packer.header = beginning.len() - if lock.is_encrypted() { NONCE } else { 0 };
         packer.body.update(&beginning[packer.header..]);
@@ -93,9 +91,7 @@ impl<'k> Packer<'k> {
             sealer.end(out);
         }
         self.body.update(&out[from..]);
-        let content = *self.plain.finalize().as_bytes();
-        let body = self.body.clone().finish().as_ref().try_into().expect("SHA-256 has 32 bytes");
-        let stamp = Stamp { content, body, ..known };
+        let stamp = Stamp { content: self.plain.finalize().into(), body: self.body.finalize().into(), ..known };
         let beginning = self.beginning(&stamp)?;
         Ok((stamp, beginning))
     }

@@ -6,8 +6,6 @@ use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::existing::trusted_stamp;
 use super::{Place, WalFault};
 use crate::format::codec::Codec;
@@ -46,7 +44,7 @@ fn unpack(place: &Place, (key, size): (&Key, u64), header: u64, stamp: &Stamp, t
     let stream = |error: io::Error| WalFault::from(PipelineFault::of_stream(key.as_str(), &error));
     let (_, codec, encrypted) = Codec::of_name(key.file_name());
     let beginning = place.store.get_range(key, 0..header)?;
-    let mut body = Hashed { from: place.store.reader(key, header..size)?, hash: Context::new(&SHA256) };
+    let mut body = Hashed { from: place.store.reader(key, header..size)?, hash: blake3::Hasher::new() };
     let content = {
         let object = io::BufReader::with_capacity(256 << 10, &mut body);
         if encrypted {
@@ -58,7 +56,7 @@ fn unpack(place: &Place, (key, size): (&Key, u64), header: u64, stamp: &Stamp, t
     };
     // What the decoder did not want belongs to the object all the same.
     io::copy(&mut body, &mut io::sink()).map_err(stream)?;
-    if body.hash.finish().as_ref() != stamp.body {
+    if body.hash.finalize() != stamp.body {
         return Err(WalFault::damaged(key, "its bytes are not those that were signed"));
     }
     if content != stamp.content {
@@ -95,7 +93,7 @@ fn copy(mut from: impl Read, size: u64, to: &Beside, key: &Key) -> Result<[u8; 3
 /// Hashes what is read through it.
 struct Hashed<R> {
     from: R,
-    hash: Context,
+    hash: blake3::Hasher,
 }
 
 impl<R: Read> Read for Hashed<R> {

@@ -25,7 +25,7 @@ use crate::units::{BackupId, Bytes, Instant, Name};
 use crate::verify::{FaultKind, Progress, Report, Wanted, verify};
 use crate::world::clock;
 
-/// Prove that what lies in the stores is what was put there: every object's size and SHA-256, every signature, every chain, and
+/// Prove that what lies in the stores is what was put there: every object's size and hash, every signature, every chain, and
 /// the write-ahead log without a gap.
 ///
 /// Needs no key. With `--deep` and an identity everything is opened as well, and looked at down to PostgreSQL's own pages. Whatever

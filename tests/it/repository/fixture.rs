@@ -26,7 +26,6 @@ use seawall::policy::model::Policy;
 use seawall::site::{HostKeys, Site};
 use seawall::store::{Put, Store};
 use seawall::units::{BackupId, Instant, Key, Lsn, Segment, SegmentSize, Timeline, WalFile};
-use sha2::{Digest, Sha256};
 
 use crate::cli::{Run, finish, hermetic};
 
@@ -256,7 +255,7 @@ impl Fixture {
         let lock = if matches!(file, WalFile::Segment(_) | WalFile::Partial(_)) { &self.lock } else { &self.host_lock };
         let object = match lock {
             Lock::Open => {
-                stamp.body = Sha256::digest(&compressed).into();
+                stamp.body = blake3::hash(&compressed).into();
                 [stamp.skippable(key).expect("signed"), compressed].concat()
             }
             Lock::Age(recipients) => {
@@ -266,7 +265,7 @@ impl Fixture {
                 sealer.end(&mut body);
                 let before = sealer.header(&[]);
                 let nonce = &before[before.len() - 16..];
-                stamp.body = Sha256::new().chain_update(nonce).chain_update(&body).finalize().into();
+                stamp.body = blake3::Hasher::new().update(nonce).update(&body).finalize().into();
                 [sealer.header(&[stamp.stanza(key).expect("signed")]), body].concat()
             }
         };
