@@ -51,6 +51,8 @@ pub(super) struct ReadAll {
     pub listed: Vec<Listed>,
     pub rejected: Vec<Rejected>,
     pub newer: Option<Key>,
+    /// What the store did not give, although it gave others.
+    pub unread: Vec<(Key, Fault)>,
     /// Of every backup that has a descriptor, believed or not.
     pub ids: HashSet<String>,
     /// Bytes of the backups, and of what was listed.
@@ -75,26 +77,41 @@ pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>) 
             other => Err(other),
         })
     });
+    let all = descriptors.len();
     for (meta, read) in descriptors.into_iter().zip(read) {
         let id = descriptor_id(&meta.key).map(|id| id.to_string()).unwrap_or_default();
-        match read? {
-            _ if !found.ids.insert(id) => {
+        let twice = !found.ids.insert(id);
+        match read {
+            Err(fault) if is_of_all(&fault) => return Err(fault),
+            Err(fault) => found.unread.push((meta.key.clone(), fault)),
+            Ok(_) if twice => {
                 found.rejected.push(Rejected { key: meta.key.clone(), why: "there is another descriptor for this backup".into() });
             }
-            Ok((backup, listed)) => {
+            Ok(Ok((backup, listed))) => {
                 found.stored_bytes += backup.stored_size.map_or(0, |size| size.bytes().get());
                 found.backups.push(backup);
                 found.listed.push(listed);
             }
-            Err(Read::Rejected(why)) => found.rejected.push(Rejected { key: meta.key.clone(), why }),
-            Err(Read::Newer(why)) => {
+            Ok(Err(Read::Rejected(why))) => found.rejected.push(Rejected { key: meta.key.clone(), why }),
+            Ok(Err(Read::Newer(why))) => {
                 found.newer = Some(meta.key.clone());
                 found.rejected.push(Rejected { key: meta.key.clone(), why });
             }
-            Err(Read::Gone | Read::Good(..)) => {}
+            Ok(Err(Read::Gone | Read::Good(..))) => {}
         }
     }
+    // Where none of them can be read, it is the store that cannot be.
+    if found.unread.len() == all
+        && let Some((_, fault)) = found.unread.pop()
+    {
+        return Err(fault);
+    }
     Ok(found)
+}
+
+/// The store itself cannot be asked now: that says nothing of this one descriptor.
+fn is_of_all(fault: &Fault) -> bool {
+    fault.is_transient() || matches!(fault.kind, FaultKind::NoStore | FaultKind::Config)
 }
 
 fn short(key: &Key, descriptor: &Descriptor, signer: Option<String>) -> (Backup, Listed) {

@@ -19,7 +19,7 @@ use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::{Observed, Size, StoreInventory, gaps, settled};
 use crate::site::{PassedOver, Site, SiteFault};
-use crate::store::Store;
+use crate::store::{Fault, Store};
 use crate::units::{Instant, Key};
 use crate::world::parallel;
 
@@ -42,6 +42,8 @@ pub struct Seen {
     pub doubts: Vec<String>,
     /// A newer seawall wrote here, so there are backups that this one cannot read.
     pub newer: Option<Key>,
+    /// Descriptors that the store did not give, and why: there are backups of which nothing is known.
+    pub unread: Vec<(Key, Fault)>,
 }
 
 /// An object that is not believed.
@@ -82,12 +84,17 @@ pub fn store(site: &Site<'_>, store: &Store, now: Instant) -> Observed<StoreInve
 
 /// What lies in a store, with what was not believed and what could not be told.
 pub fn look(site: &Site<'_>, store: &Store, now: Instant) -> Result<Seen, SiteFault> {
+    look_as_far_as_possible(site, store, now)?.whole()
+}
+
+/// The same for those who only show it: one descriptor that cannot be read hides no other one.
+pub fn look_as_far_as_possible(site: &Site<'_>, store: &Store, now: Instant) -> Result<Seen, SiteFault> {
     let writers = site.writers()?;
     // Without any identity the histories of timelines stay closed, which is said and is no reason to see nothing.
     let identities = site.identities(None).unwrap_or_default();
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
     match site.find_repository(store)? {
-        Some(found) => Ok(look_into(store, found.repository, &eyes)?.passing_over(found.passed_over)),
+        Some(found) => Ok(look_around(store, found.repository, &eyes)?.passing_over(found.passed_over)),
         None => Ok(Seen::nothing()),
     }
 }
@@ -105,6 +112,10 @@ pub fn look_at_log(site: &Site<'_>, store: &Store, now: Instant) -> Result<Optio
 
 /// What lies in one repository.
 pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
+    look_around(store, repository, eyes)?.whole()
+}
+
+fn look_around(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
     // The folders come first: what has no descriptor afterwards had none when its folder was seen.
     let folders = store.folders(&repository.prefix("data"))?;
     let read = descriptors::read_all(store, &repository, eyes)?;
@@ -114,13 +125,18 @@ pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Resu
     let mut backups = read.backups;
     backups.extend(leftovers.backups);
     let used = read.stored_bytes + leftovers.bytes + wal.bytes;
+    let used = match read.unread.first() {
+        None => Observed::Known(Size::new(used)),
+        Some((_, fault)) => Observed::unknown(fault.message.clone()),
+    };
     Ok(Seen {
         repository: Some(repository),
-        inventory: StoreInventory { backups, wal: wal.ranges, forks: wal.forks, used: Observed::Known(Size::new(used)) },
+        inventory: StoreInventory { backups, wal: wal.ranges, forks: wal.forks, used },
         listed: read.listed,
         rejected: read.rejected.into_iter().chain(wal.rejected).collect(),
         doubts: wal.doubts,
         newer: read.newer,
+        unread: read.unread,
     })
 }
 
@@ -141,7 +157,7 @@ pub fn look_settled(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> R
 impl Seen {
     fn nothing() -> Seen {
         let inventory = StoreInventory { backups: vec![], wal: vec![], forks: vec![], used: Observed::Known(Size::default()) };
-        Seen { repository: None, inventory, listed: vec![], rejected: vec![], doubts: vec![], newer: None }
+        Seen { repository: None, inventory, listed: vec![], rejected: vec![], doubts: vec![], newer: None, unread: vec![] }
     }
 
     /// With what else calls itself the policy's repository.
@@ -149,6 +165,14 @@ impl Seen {
     pub fn passing_over(mut self, others: Vec<PassedOver>) -> Seen {
         self.rejected.extend(others.into_iter().map(Rejected::from));
         self
+    }
+
+    /// Nothing less than everything: whoever decides by it must not take some backups for all.
+    fn whole(mut self) -> Result<Seen, SiteFault> {
+        match self.unread.pop() {
+            Some((_, fault)) => Err(fault.into()),
+            None => Ok(self),
+        }
     }
 
     /// For decisions: with backups that cannot be read, nobody may act as if the others were all.

@@ -37,8 +37,8 @@ pub fn joined(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
 }
 
 /// `1 backup`, `2 backups`
-pub fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+pub fn counted<N: PartialEq + From<u8> + fmt::Display>(count: N, one: &str) -> String {
+    if count == N::from(1) { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// The same sign, unless it acts on a terminal or deceives the eye.
@@ -52,9 +52,9 @@ pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
         0 => length.to_string(),
-        _ if seconds.is_multiple_of(86_400) => counted(usize::try_from(seconds / 86_400).unwrap_or(usize::MAX), "day"),
-        _ if seconds < 86_400 && seconds.is_multiple_of(3_600) => counted(usize::try_from(seconds / 3_600).unwrap_or(usize::MAX), "hour"),
-        _ if seconds < 3_600 && seconds.is_multiple_of(60) => counted(usize::try_from(seconds / 60).unwrap_or(usize::MAX), "minute"),
+        _ if seconds.is_multiple_of(86_400) => counted(seconds / 86_400, "day"),
+        _ if seconds < 86_400 && seconds.is_multiple_of(3_600) => counted(seconds / 3_600, "hour"),
+        _ if seconds < 3_600 && seconds.is_multiple_of(60) => counted(seconds / 60, "minute"),
         _ => length.to_string(),
     }
 }

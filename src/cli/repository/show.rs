@@ -120,7 +120,7 @@ impl Show {
     fn find<'p>(&self, site: &Site<'p>, now: Instant) -> Result<Found<'p>, Trouble> {
         let mut passed = Vec::new();
         for name in stores(site.policy, &self.store)? {
-            let looked = site.store(name).and_then(|store| Ok((store.clone(), observe::look(site, &store, now)?)));
+            let looked = site.store(name).and_then(|store| Ok((store.clone(), observe::look_as_far_as_possible(site, &store, now)?)));
             let (store, seen) = match looked {
                 Ok(looked) => looked,
                 Err(fault) => {
@@ -132,6 +132,11 @@ impl Show {
                 seen.rejected.iter().find(|one| crate::format::layout::descriptor_id(&one.key).as_ref() == Some(&self.backup))
             {
                 passed.push(format!("{name}: {} is rejected: {}", rejected.key, rejected.why));
+            }
+            passed.extend(seen.unread.iter().map(|(_, fault)| format!("{name}: {}", fault.message)));
+            // The newest of some need not be the newest.
+            if self.backup.as_str() == "latest" && !seen.unread.is_empty() {
+                continue;
             }
             let Some(id) = self.choose(&seen.inventory) else { continue };
             let (Some(repository), Some(listed)) = (&seen.repository, seen.listed.iter().find(|listed| listed.id == id)) else {
@@ -274,20 +279,13 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
         format!(
             "{} in {}; {} stored",
             Bytes::new(descriptor.size).rounded(),
-            counted(usize::try_from(descriptor.files).unwrap_or(usize::MAX), "file"),
+            counted(descriptor.files, "file"),
             Bytes::new(descriptor.stored_size).rounded()
         ),
     );
     if !descriptor.damage.is_none() {
         let blocks: Vec<String> = descriptor.damage.blocks.iter().take(5).map(|bad| format!("{} block {}", bad.path, bad.block)).collect();
-        row(
-            "DAMAGED",
-            format!(
-                "{} with wrong checksums: {}",
-                counted(usize::try_from(descriptor.damage.pages).unwrap_or(usize::MAX), "page"),
-                blocks.join(", ")
-            ),
-        );
+        row("DAMAGED", format!("{} with wrong checksums: {}", counted(descriptor.damage.pages, "page"), blocks.join(", ")));
     }
     row(
         "chain",

@@ -108,9 +108,13 @@ impl Fixture {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &[])
+    }
+
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         let mut command = hermetic(std::process::Command::new(env!("CARGO_BIN_EXE_seawall")), self.path());
         command.args(arguments).env("SEAWALL_POLICY", self.path().join("policy.yaml")).env("STATE_DIRECTORY", self.path().join("state"));
-        finish(&mut command, b"")
+        finish(command.envs(environment.iter().copied()), b"")
     }
 
     /// The same on a machine that has never seen the database: no keys of a host.

@@ -47,6 +47,39 @@ fn a_store_is_known_from_itself_alone() {
     }
 }
 
+#[test]
+fn one_that_cannot_be_read_hides_no_other_one() {
+    let fixture = Fixture::new();
+    two_backups(&fixture);
+    // The first read is of `repository.json`, the second of a descriptor.
+    let faults = [("SEAWALL_TEST_FAULTS", "nth=2,kind=permanent,on=get")];
+    let run = fixture.run_with(&["list", "--format", "json"], &faults);
+    let json: Value = serde_json::from_str(&run.stdout).expect(&run.stdout);
+    let store = &json["stores"][0];
+    assert_eq!((run.code, store["backups"].as_array().map(Vec::len)), (Some(1), Some(1)), "{}", run.stdout);
+    let unread = store["unread"][0]["key"].as_str().expect(&run.stdout);
+    assert!(unread.contains("aaaa") || unread.contains("bbbb"), "{unread}");
+    assert!(store["used"]["unknown"].is_object(), "{store}");
+    let run = fixture.run_with(&["list"], &faults);
+    assert!(
+        run.code == Some(1) && run.stdout.contains("UNREADABLE, so not in the list") && run.stdout.contains("1 complete backup"),
+        "{}",
+        run.stdout
+    );
+    // Whoever decides by it gets nothing rather than some.
+    let run = fixture.run_with(&["inventory", "export"], &faults);
+    assert!(run.stdout.contains("unknown") && !run.stdout.contains("stopped"), "{}", run.stdout);
+}
+
+#[test]
+fn a_job_that_nobody_knows_is_a_mistake() {
+    let fixture = Fixture::new();
+    two_backups(&fixture);
+    assert_eq!(fixture.run(&["list", "--job", "nightly"]).code, Some(0));
+    let run = fixture.run(&["list", "--job", "nope"]);
+    assert!(run.code == Some(64) && run.stderr.contains("a job `nope`") && run.stderr.contains("There are: nightly"), "{}", run.stderr);
+}
+
 fn tree_size(path: &std::path::Path) -> u64 {
     let about = std::fs::symlink_metadata(path).expect("it is there");
     if !about.is_dir() {
@@ -147,6 +180,8 @@ fn histories_say_where_timelines_left_and_a_closed_one_is_a_doubt() {
     let run = fixture.run(&["list", "--format", "json"]);
     let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!(json["stores"][0]["backups"][1]["recoverable"]["any-moment-until"]["timeline"], 2, "{}", run.stdout);
+    let run = fixture.run(&["list"]);
+    assert_eq!(run.stdout.lines().filter(|line| line.trim_end().ends_with("tl 2")).count(), 2, "{}", run.stdout);
     // Where no key opens the history, that is said.
     let run = fixture.run_elsewhere(&["list", "--format", "json"]);
     let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
