@@ -45,6 +45,16 @@ impl PipelineFault {
         matches!(self, PipelineFault::Store(fault) if fault.is_transient())
     }
 
+    /// The object itself is lost, or not what was put.
+    pub fn is_of_object(&self) -> bool {
+        match self {
+            PipelineFault::Store(fault) => matches!(fault.kind, store::FaultKind::Absent | store::FaultKind::Damaged),
+            PipelineFault::Sealed { error, .. } => !matches!(error, SealError::NoKey | SealError::Identity(_)),
+            PipelineFault::Damaged { .. } => true,
+            PipelineFault::Key(_) | PipelineFault::File { .. } | PipelineFault::Interrupted => false,
+        }
+    }
+
     pub fn hint(&self) -> &str {
         match self {
             PipelineFault::Store(fault) => &fault.hint,

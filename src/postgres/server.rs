@@ -81,6 +81,7 @@ pub const SETTINGS: &[&str] = &[
     "summarize_wal",
     "data_directory_mode",
     "unix_socket_directories",
+    "listen_addresses",
     "port",
     "server_encoding",
     "segment_size",

@@ -30,3 +30,8 @@ pub(crate) use text_form::text_form;
 
 /// A moment, in UTC. The core never asks for the current one: it is handed in.
 pub type Instant = jiff::Timestamp;
+
+/// As exact as people read it. Cut, not rounded: what was reached by then was reached.
+pub fn to_the_millisecond(at: Instant) -> Instant {
+    Instant::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}

@@ -11,13 +11,14 @@ use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::repository::Format;
 use super::terminal::{Colour, print};
 use crate::execute::restore::{self, Action, Following, Report, Request, RestoreFault, RestorePlan, Server, State};
 use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::{BackupId, Lsn, Name};
-use crate::world::clock;
 use crate::world::signals::{self, Ending};
+use crate::world::{clock, host};
 
 /// Bring a cluster back as it was at a moment: files from a backup, then the write-ahead log up to the target.
 ///
@@ -143,14 +144,6 @@ impl Way {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// One JSON value.
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AtTarget {
     /// Becomes a server that can be written to.
     Promote,
@@ -227,7 +220,8 @@ impl Restore {
             fetch: restore::FetchCommand {
                 program: std::env::current_exe()?,
                 policy: absolute(&self.here.path())?,
-                state: self.here.state.as_ref().map(absolute).transpose()?,
+                // The server's environment is another one. Where nobody said, its own account finds its own.
+                state: self.here.state.clone().or_else(host::given_state_directory).as_ref().map(absolute).transpose()?,
             },
         })
     }

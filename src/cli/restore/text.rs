@@ -6,7 +6,9 @@ use crate::cli::exit::Trouble;
 use crate::cli::terminal::tame;
 use crate::execute::restore::directory::Standing;
 use crate::execute::restore::{Following, Report, RestorePlan, State};
-use crate::units::Bytes;
+use crate::plan::words::counted;
+use crate::recovery::Target;
+use crate::units::{Bytes, Segment, SegmentSize, to_the_millisecond};
 
 /// `3 min 20 s`.
 pub(super) fn seconds(seconds: f64) -> String {
@@ -34,12 +36,15 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
     line("target", format!("{}{exclusive}, on timeline {}", request.target, chosen.timeline));
     line("from", format!("store `{}` ({}), repository {}", chosen.store_name, chosen.store.url(), chosen.repository));
     let signer = chosen.signer.as_ref().map_or_else(|| "nobody's signature is asked for".to_owned(), |name| format!("signed by {name}"));
-    line("backup", format!("{}, ended {}, {signer}: {}", descriptor.id, descriptor.stopped, chosen.reason));
-    line("files", format!("{} files, {} ({} in the store)", descriptor.files, size(descriptor.size), size(descriptor.stored_size)));
+    line("backup", format!("{}, ended {}, {signer}: {}", descriptor.id, to_the_millisecond(descriptor.stopped), chosen.reason));
+    line(
+        "files",
+        format!("{}, {} ({} in the store)", counted(descriptor.files, "file"), size(descriptor.size), size(descriptor.stored_size)),
+    );
     for stretch in &chosen.wal {
         line("log", format!("timeline {}: {} to {}", stretch.timeline, stretch.from, stretch.to));
     }
-    line("", format!("{} segments, {} at most", plan.estimate.segments, size(plan.estimate.wal_bytes)));
+    line("", format!("{}, {} at most", counted(plan.estimate.segments, "segment"), size(plan.estimate.wal_bytes)));
     line("into", format!("`{}`, {}", request.directory.display(), overwrites(plan)));
     line("", format!("owned by {}, PostgreSQL {}", plan.directory.account, descriptor.cluster.version / 10_000));
     for (oid, place) in &plan.tablespaces {
@@ -58,7 +63,12 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
     }
     let mut all = format!("Restore of `{}`\n{text}", tame(&descriptor.by.policy));
     if let Some(extras) = plan.extras.as_ref().filter(|extras| extras.files > 0) {
-        let _ = writeln!(all, "  Will be removed, because the backup does not have them: {} files, {}", extras.files, size(extras.bytes));
+        let _ = writeln!(
+            all,
+            "  Will be removed, because the backup does not have them: {}, {}",
+            counted(extras.files, "file"),
+            size(extras.bytes)
+        );
         for path in &extras.first {
             let _ = writeln!(all, "    {}", tame(&path.to_string_lossy()));
         }
@@ -97,12 +107,17 @@ fn duration(plan: &RestorePlan) -> String {
 pub(super) fn frozen(plan: &RestorePlan, requested: Option<u32>) -> Trouble {
     let frozen = &plan.frozen;
     let count = frozen.asleep.len() + frozen.underway;
-    let message = format!("{count} objects ({}) lie in an archive class and cannot be read now", size(frozen.bytes));
+    let message = format!("{} ({}) in an archive class cannot be read now", counted(count, "object"), size(frozen.bytes));
     let hint = match (requested, frozen.asleep.len()) {
         (None, asleep) if asleep > 0 => {
-            format!("`--thaw DAYS` requests the {asleep} that nobody has asked for; it takes hours. Or restore from another store.")
+            format!(
+                "`--thaw DAYS` requests {} that nobody has asked for; it takes hours. Or restore from another store.",
+                counted(asleep, "object")
+            )
         }
-        (Some(days), asleep) if asleep > 0 => format!("{asleep} were requested, for {days} days; run it again when they are there."),
+        (Some(days), asleep) if asleep > 0 => {
+            format!("{} requested, for {}; run it again when all can be read.", counted(asleep, "object"), counted(days, "day"))
+        }
         _ => "All of them are on their way: run it again later.".to_owned(),
     };
     Trouble::failed(message, hint)
@@ -121,6 +136,31 @@ fn replayed(plan: &RestorePlan, lsn: u64) -> (u64, u64) {
     (lsn.saturating_sub(from), to.saturating_sub(from).max(1))
 }
 
+/// Where replay should end, and how the server's log says where it did: PostgreSQL takes a segment that it cannot read for the end of
+/// all log, and opens.
+fn end_of_replay(plan: &RestorePlan) -> Vec<String> {
+    let Some(end) = plan.chosen.wal.last().filter(|_| plan.request.standby.is_none()) else { return Vec::new() };
+    let size = SegmentSize::new(plan.chosen.descriptor.cluster.wal_segment_size);
+    let last = size.map(|size| format!(" (segment {})", Segment::before(end.timeline, end.to, size))).unwrap_or_default();
+    let whole = format!("the log of the plan ends at {} on timeline {}{last}", end.to, end.timeline);
+    match plan.request.target {
+        Target::Latest => vec![
+            format!("{whole}: `redo done at …` in the server's log must name a position in that segment"),
+            "one before it means that replay stopped at a record it could not read, and the rest is missing".to_owned(),
+        ],
+        Target::Immediate(_) => vec![format!("the server's log must say `recovery stopping after reaching consistency`; {whole}")],
+        Target::Time(_) => vec![
+            format!("the server's log must say `recovery stopping …` with a time beyond the target; {whole}"),
+            "`recovery ended before configured recovery target was reached` may only mean that nothing came later: `--start` finds out"
+                .to_owned(),
+        ],
+        _ => vec![
+            format!("the server's log must say `recovery stopping …` with the target; {whole}"),
+            "`recovery ended before configured recovery target was reached` means that the target is not in the log".to_owned(),
+        ],
+    }
+}
+
 pub(super) fn report(plan: &RestorePlan, report: &Report) -> String {
     let mut text = String::from("Restored\n");
     let mut line = |name: &str, value: String| {
@@ -131,11 +171,14 @@ pub(super) fn report(plan: &RestorePlan, report: &Report) -> String {
     let fetched = format!("{} of {} written, {} read from the store", size(report.written), size(report.size), size(report.fetched));
     line("files", format!("{fetched}, in {}{rate}", seconds(took.files + took.sync)));
     if report.removed > 0 {
-        line("removed", format!("{} files that the backup does not have", report.removed));
+        line("removed", format!("{} that the backup does not have", counted(report.removed, "file")));
     }
     let directory = report.directory.display();
     let Some(reached) = &report.reached else {
         line("next", format!("start PostgreSQL on `{directory}`; it replays the log up to {}", report.target));
+        for (name, value) in ["compare", ""].into_iter().zip(end_of_replay(plan)) {
+            line(name, value);
+        }
         if plan.request.standby.is_none() {
             line("then", format!("look at the data; `seawall release --target {directory}` ends the quarantine"));
         }

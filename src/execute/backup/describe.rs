@@ -4,8 +4,20 @@ use crate::format::descriptor::{Private, Tablespace};
 use crate::postgres::{Server, Settings};
 
 /// Settings beside those that a restored server must not have less of.
-const ALSO: [&str; 8] =
-    ["wal_level", "full_page_writes", "data_directory_mode", "server_encoding", "archive_mode", "config_file", "hba_file", "ident_file"];
+const ALSO: [&str; 11] = [
+    "wal_level",
+    "full_page_writes",
+    "data_directory_mode",
+    "server_encoding",
+    "archive_mode",
+    "config_file",
+    "hba_file",
+    "ident_file",
+    // Whether a copy can be started beside it.
+    "port",
+    "listen_addresses",
+    "unix_socket_directories",
+];
 
 pub(super) fn private(server: &Server, settings: &Settings, config_files: Vec<String>, remarks: &mut Vec<String>) -> Private {
     let mut private = Private {

@@ -66,7 +66,10 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
     let copying = Clock::now();
     let source = Source::of(&plan.chosen.store, &plan.chosen.repository, &plan.chosen.descriptor, &plan.identities)?;
     let how = How { workers: plan.request.workers, delta: plan.directory.standing != Standing::Empty };
-    let restored = restore(&source, &ground, how, progress)?;
+    let restored = restore(&source, &ground, how, progress).map_err(|fault| {
+        let fault = RestoreFault::from(fault);
+        fault.with_others(site, &plan.request, &plan.chosen, &plan.identities, clock::now()).within_a_restore()
+    })?;
     let removed = if how.delta { Extras::remove(&ground, restored.names)?.files } else { 0 };
     complete(plan, &ground)?;
     seconds.files = copying.elapsed().as_secs_f64();

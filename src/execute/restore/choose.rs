@@ -12,7 +12,7 @@ use crate::policy::model::Policy;
 use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
 use crate::site::{Found, Site};
 use crate::store::Store;
-use crate::units::{Instant, Name, Timeline};
+use crate::units::{Instant, Name, Timeline, to_the_millisecond};
 
 /// The way back that was found.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ fn narrowed(inventory: &StoreInventory, request: &Request) -> Result<StoreInvent
     Ok(StoreInventory { backups, ..inventory.clone() })
 }
 
-fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Result<Path<'i>, Missing> {
+pub(super) fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Result<Path<'i>, Missing> {
     let aim = |timeline| Aim { target: request.target.clone(), system_identifier: None, timeline };
     match request.timeline {
         TimelineChoice::Latest => find_path(inventory, &aim(None)),
@@ -161,10 +161,13 @@ fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> R
         message.push_str(&format!("\n  not known: {doubt}"));
     }
     let hint = match (missing, &request.target) {
-        (Missing::WalEndsBefore { end_time: Some(end), .. }, Target::Time(time)) if *time <= now => format!(
+        (Missing::WalEndsBefore { end_time: Some(end), .. }, Target::Time(time)) if *time <= now => {
+            let end = to_the_millisecond(*end);
+            format!(
             "The log is whole up to {end}. If the server still runs, `select pg_switch_wal()` there archives the rest. \
              Otherwise choose: `--to {end}` for a moment that is proven, or `--latest` for everything that was archived."
-        ),
+            )
+        }
         (Missing::WalEndsBefore { .. }, Target::Time(_)) => "The target is in the future, or nothing was archived since: choose a moment that has been.".into(),
         (Missing::WalEndsBefore { .. }, _) => "Choose an earlier target, or `--latest`.".into(),
         (Missing::Wal { .. }, _) => {

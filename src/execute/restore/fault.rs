@@ -11,11 +11,17 @@ pub struct RestoreFault {
     pub message: String,
     /// What to do, as a sentence.
     pub hint: String,
+    /// An object of the backup is lost or damaged: another backup may serve.
+    pub(super) of_object: bool,
 }
 
 impl RestoreFault {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        RestoreFault { message: message.into(), hint: hint.into() }
+        RestoreFault { message: message.into(), hint: hint.into(), of_object: false }
+    }
+
+    pub(super) fn of_object(message: impl Into<String>) -> Self {
+        RestoreFault { of_object: true, ..RestoreFault::new(message, "") }
     }
 }
 
@@ -40,6 +46,6 @@ impl From<PipelineFault> for RestoreFault {
             PipelineFault::File { .. } => "Nothing in the directory can be started. Mend what is named and run it again with `--delta`.",
             other => other.hint(),
         };
-        RestoreFault::new(fault.to_string(), hint)
+        RestoreFault { of_object: fault.is_of_object(), ..RestoreFault::new(fault.to_string(), hint) }
     }
 }

@@ -12,6 +12,7 @@ use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
 use crate::pipeline::restore::{Extras, Ground, Names, Source};
 use crate::pipeline::{PipelineFault, RangedObject};
+use crate::plan::words::counted;
 use crate::policy::model::Encryption;
 use crate::site::Site;
 use crate::store::{Meta, Thaw};
@@ -68,10 +69,13 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
     let began = std::time::Instant::now();
     let identities = identities(site, &request)?;
     let chosen = choose(site, &request, &identities, now)?;
-    let frozen = inspect_objects(&chosen)?;
-    if frozen.is_none() {
-        can_open(site, &chosen, &identities)?;
-    }
+    let readable = inspect_objects(&chosen).and_then(|frozen| {
+        if frozen.is_none() {
+            can_open(site, &chosen, &identities)?;
+        }
+        Ok(frozen)
+    });
+    let frozen = readable.map_err(|fault| fault.with_others(site, &request, &chosen, &identities, now))?;
     let directory = directory::examine(&request, &chosen.descriptor)?;
     let tablespaces = tablespaces::places(&request, &chosen.private.tablespaces)?;
     let ground = Ground { root: request.directory.clone(), tablespaces: tablespaces.clone(), owner: directory.owner };
@@ -123,14 +127,11 @@ fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
         let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, object)?;
         match there.get(key.as_str()) {
             None => {
-                return Err(RestoreFault::new(
-                    format!("{key} is not in the store"),
-                    "Restore from another copy: `--store NAME`, or another `--backup`.",
-                ));
+                return Err(RestoreFault::of_object(format!("{key} is not in the store")));
             }
             Some(meta) if meta.size != object.size => {
                 let message = format!("{key} is damaged: it has {} bytes instead of {}", meta.size, object.size);
-                return Err(RestoreFault::new(message, "Restore from another copy: `--store NAME`, or another `--backup`."));
+                return Err(RestoreFault::of_object(message));
             }
             // It keeps its class while it is thawed: only the store knows whether it can be read.
             Some(meta) if meta.frozen => match chosen.store.thaw_state(&key)? {
@@ -163,7 +164,7 @@ fn can_open(site: &Site<'_>, chosen: &Chosen, identities: &Identities) -> Result
     let Some(part) = chosen.descriptor.objects_of(ObjectKind::Part).next() else { return Ok(()) };
     let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, part)?;
     match RangedObject::open(&chosen.store, &key, part.size, identities) {
-        Err(fault @ PipelineFault::Sealed { .. }) => {
+        Err(fault @ PipelineFault::Sealed { .. }) if !fault.is_of_object() => {
             let recipients = match &site.policy.encryption {
                 Some(Encryption::Age(age)) => age.recipients.join(", "),
                 _ => String::new(),
@@ -205,12 +206,12 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     let damaged = plan.chosen.descriptor.damage.pages;
     if damaged > 0 {
         let first = plan.chosen.descriptor.damage.blocks.first().map(|block| format!(", first in {} block {}", block.path, block.block));
-        warnings.push(format!("{damaged} pages had wrong checksums when they were backed up{}", first.unwrap_or_default()));
+        warnings.push(format!("{} had wrong checksums when they were backed up{}", counted(damaged, "page"), first.unwrap_or_default()));
     }
     if let Some(extras) = plan.extras.as_ref().filter(|extras| !extras.unarchived.is_empty()) {
         let names = extras.unarchived.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-        let count = extras.unarchived.len();
-        warnings.push(format!("{count} files of the write-ahead log in the directory were never archived and will be lost: {names}"));
+        let count = counted(extras.unarchived.len(), "file");
+        warnings.push(format!("{count} of the write-ahead log in the directory, never archived, will be lost: {names}"));
     }
     warnings.extend(unreadable(site, plan));
     warnings.extend(super::collations::compare(&plan.chosen.private));

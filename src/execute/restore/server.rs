@@ -10,7 +10,7 @@ use super::ending::Ending;
 use super::plan::RestorePlan;
 use super::report::{Reached, State};
 use super::request::Action;
-use super::{RestoreFault, own_config, programs, settings};
+use super::{RestoreFault, own_config, port, programs, settings};
 use crate::postgres::{Connection, Settings};
 use crate::recovery::WalStretch;
 use crate::units::{Lsn, Segment, SegmentSize};
@@ -65,6 +65,7 @@ impl<'p> Server<'p> {
             ));
         }
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
+        port::refuse_taken(plan)?;
         let log = plan.request.directory.join("seawall-recovery.log");
         Ok(Server {
             plan,

@@ -15,8 +15,11 @@ fn what_is_not_there_or_not_right_is_named() {
     let id = rig.backup();
     rig.load(5);
     rig.archive();
+    let newer = rig.backup();
     rig.load(5);
     rig.archive();
+    let programs = Version::V16.programs();
+    let programs = programs.to_str().expect("text");
     fs::create_dir(rig.path("full")).expect("a directory");
     fs::write(rig.path("full/letter"), "dear").expect("a file");
     rig.write("other.txt", age::secrecy::ExposeSecret::expose_secret(&age::x25519::Identity::generate().to_string()));
@@ -51,17 +54,24 @@ fn what_is_not_there_or_not_right_is_named() {
     refused("r", &[], &["has a gap"]);
     fs::write(missing, kept).expect("back again");
 
-    // A part with one bit changed, and an object that is gone.
-    let part = &objects(&rig.path("store"), "part-00001.tar")[0];
+    // A part with one bit changed, and an object that is gone: the backup before it leads there too.
+    let part = &objects(&rig.path("store"), &format!("{newer}/part-00001.tar"))[0];
     let whole = fs::read(part).expect("a part");
     flip(part);
     let answer = rig.restore("damaged", &[]);
     assert!(answer.code == 1 && answer.err.contains("part-00001.tar"), "{}", answer.err);
+    assert!(answer.err.contains(&format!("`--backup {id}`")) && answer.err.contains("Add `--delta`"), "{}", answer.err);
     assert!(!rig.path("damaged/global/pg_control").exists());
     fs::remove_file(part).expect("gone");
-    refused("r", &[], &["part-00001.tar", "is not in the store"]);
+    refused("r", &[], &["part-00001.tar", "is not in the store", "What leads there too: `--backup", &id]);
+    refused("r", &["--backup", &newer], &["is not in the store", "What leads there too: `--backup", &id]);
     fs::write(part, whole).expect("back again");
 
+    // The original holds its port.
+    refused("r", &["--start-with", programs], &["port", "is taken", "--set port="]);
+
+    // Without that one, only a single backup leads there.
+    objects(&rig.path("store"), &format!("{newer}.json")).into_iter().for_each(|path| fs::remove_file(path).expect("gone"));
     // Somebody who has the bucket and the public keys signs a changed descriptor with a key of his own.
     let descriptor =
         objects(&rig.path("store"), &format!("{id}.json")).into_iter().find(|path| path.extension().is_some_and(|end| end == "json"));
