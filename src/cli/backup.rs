@@ -8,16 +8,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::repository::Format;
 use super::terminal::{Colour, print, tame};
 use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes};
 use crate::format::descriptor::{Damage, Descriptor};
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
+use crate::plan::words::counted;
 use crate::units::{Bytes, Instant, Lsn, Name, Period};
 use crate::world::{git, signals};
 
@@ -47,12 +49,6 @@ pub struct Backup {
     format: Format,
     #[command(flatten)]
     here: Here,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 fn label(text: &str) -> Result<String, String> {
@@ -123,7 +119,7 @@ fn watched<T: Send>(progress: &Progress, stage: &Mutex<Stage>, work: impl FnOnce
         let bar = &bar;
         scope.spawn(move || {
             while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let now = *stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let now = stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
                 let line = line(now, progress, began.elapsed());
                 match bar {
                     Some(bar) => bar.set_message(line),
@@ -143,7 +139,10 @@ fn watched<T: Send>(progress: &Progress, stage: &Mutex<Stage>, work: impl FnOnce
 fn line(stage: Stage, progress: &Progress, since: Duration) -> String {
     match stage {
         Stage::Checkpoint => "waiting for a checkpoint".to_owned(),
-        Stage::WaitingForLog => "copied; waiting until its log is in the store".to_owned(),
+        Stage::WaitingForLog(awaited) => {
+            let what = awaited.map(|awaited| format!(": {}", tame(&awaited.to_string()))).unwrap_or_default();
+            format!("copied; waiting until its log is in the store{what}")
+        }
         Stage::ReadingBack => "copied; reading it back from the store".to_owned(),
         Stage::Committing => "committing".to_owned(),
         Stage::Copying => {
@@ -176,12 +175,12 @@ fn summary(taken: &Taken) -> String {
     let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{value}").expect("a string takes all");
     row("backup", id.to_string());
     row("in", taken.store.clone());
-    row("size", format!("{} in {files} files, {} stored", size(*bytes), size(*stored_size)));
+    row("size", format!("{} in {}, {} stored", size(*bytes), counted(*files, "file"), size(*stored_size)));
     row("took", format!("{:.1} s, {}/s", taken.took.as_secs_f64(), size(rate)));
     row("log", format!("{} to {} on timeline {}", position.start, position.stop, position.timeline.0));
     row("recover to", format!("any moment from {} on", stopped.strftime("%Y-%m-%dT%H:%M:%SZ")));
     if damage.pages > 0 {
-        row("DAMAGED", format!("{} pages have wrong checksums; the backup is marked", damage.pages));
+        row("DAMAGED", format!("{} with wrong checksums; the backup is marked", counted(damage.pages, "page")));
         for block in damage.blocks.iter().take(10) {
             row("", format!("block {} of {}", block.block, tame(&block.path)));
         }

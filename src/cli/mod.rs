@@ -115,7 +115,7 @@ fn run(words: &[OsString]) -> Exit {
     }
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
-        Err(error) => return asked_or_wrong(&error),
+        Err(error) => return asked_or_wrong(&about_help(words, error)),
     };
     let done = match &arguments.command {
         Command::Validate(command) => command.run(arguments.color),
@@ -137,6 +137,16 @@ fn run(words: &[OsString]) -> Exit {
         Command::Man(command) => command.run(),
     };
     done.unwrap_or_else(|trouble| complain(&trouble))
+}
+
+/// `help --help`, which clap takes for a command: somebody asks for help.
+fn about_help(words: &[OsString], error: clap::Error) -> clap::Error {
+    let helps = words.iter().any(|word| word == "help");
+    if !helps || error.kind() != clap::error::ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let rest = words.iter().filter(|word| *word != "--help" && *word != "-h");
+    Arguments::try_parse_from(rest).err().unwrap_or(error)
 }
 
 /// What clap has to say: help and version are answers, everything else is a mistake on the command line.

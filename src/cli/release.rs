@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::repository::Format;
 use super::terminal::{Colour, print};
 use crate::execute::release::{self, Release};
 use crate::execute::restore::FetchCommand;
@@ -36,9 +37,9 @@ pub struct ReleaseCommand {
     /// Although the server that this is a copy of goes on: then every restore has to say which timeline is meant.
     #[arg(long)]
     beside_original: bool,
-    /// Write one JSON value at the end; the steps go to standard error.
-    #[arg(long)]
-    json: bool,
+    /// How the result is written; as JSON, the steps go to standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
     #[command(flatten)]
     here: Here,
 }
@@ -62,14 +63,14 @@ impl ReleaseCommand {
             patience: std::time::Duration::from_secs(self.wait.as_secs()),
         };
         let released = release::release(&site, &wanted, &mut |step| {
-            if self.json {
+            if self.format == Format::Json {
                 eprintln!("{step}");
             } else {
                 // That nobody reads it is no reason to stop half-way.
                 let _ = print(&format!("{step}\n"));
             }
         })?;
-        if self.json {
+        if self.format == Format::Json {
             print(&(serde_json::to_string_pretty(&released).expect("texts and numbers") + "\n"))?;
         } else if released.still_quiet.is_empty() {
             print("released\n")?;

@@ -11,6 +11,7 @@ use crate::format::layout::signature_of;
 use crate::format::signature::is_spelled_as_written;
 use crate::observe::{Listed, Read, read_descriptor};
 use crate::pipeline::{PipelineFault, hash_object};
+use crate::plan::words::counted;
 use crate::store::{Fault, Meta};
 use crate::units::{BackupId, Key};
 
@@ -58,7 +59,7 @@ fn backup(ground: &Ground<'_>, listed: &Listed, more: &mut Vec<Work>) {
         return found.fault(FaultKind::Unread, ground.repository.prefix(&format!("data/{id}")), &fault.message, Some(id));
     }
     if !descriptor.damage.is_none() {
-        let what = format!("{} pages had wrong checksums in the database when it was taken", descriptor.damage.pages);
+        let what = format!("{} had wrong checksums in the database when it was taken", counted(descriptor.damage.pages, "page"));
         found.fault(FaultKind::Damaged, &listed.key, &what, Some(id));
     }
     let descriptor = Arc::new(descriptor);

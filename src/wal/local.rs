@@ -1,7 +1,7 @@
 //! What waits on this host, and how long it still can.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{data_directory, debt, ready};
@@ -46,11 +46,10 @@ pub fn waiting(data: &Path, state: &Path, cluster: SystemIdentifier) -> std::io:
     })
 }
 
-/// A data directory is where we stand, or where the environment says.
-pub fn usual_data_directory() -> Option<std::path::PathBuf> {
-    let here = std::path::PathBuf::from(".");
-    let given = std::env::var_os("PGDATA").map(std::path::PathBuf::from);
-    [given, Some(here)]
+/// A data directory is where the environment says, where the policy says, or where we stand.
+pub fn usual_data_directory(of_policy: Option<&str>) -> Option<PathBuf> {
+    let given = std::env::var_os("PGDATA").map(PathBuf::from);
+    [given, of_policy.map(PathBuf::from), Some(PathBuf::from("."))]
         .into_iter()
         .flatten()
         .find(|data| data.join("global/pg_control").is_file() && data_directory(&data.join("pg_wal/x")).is_some())

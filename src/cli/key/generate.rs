@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::{ExposeSecret, SecretString};
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::exit::{Exit, Trouble};
+use crate::cli::repository::Format;
 use crate::cli::terminal::{print, tame};
+use crate::cli::validate::json;
 use crate::format::seal::Identities;
 use crate::world::files;
 use crate::world::secret::{SecretPlace, secret};
@@ -27,6 +30,19 @@ Examples:
 pub struct Generate {
     #[command(flatten)]
     pub made: Made,
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+/// What `seawall key generate --format json` prints.
+#[derive(Debug, Serialize)]
+struct Output<'k> {
+    format_version: u32,
+    /// For `encryption.age.recipients`.
+    recipient: &'k str,
+    /// Where its identity is now.
+    file: String,
 }
 
 /// Where a new identity goes.
@@ -46,12 +62,18 @@ pub struct Made {
 impl Generate {
     pub fn run(&self) -> Result<Exit, Trouble> {
         let public = self.made.make()?;
+        if self.format == Format::Json {
+            let file = self.made.out.to_string_lossy().into_owned();
+            print(&json(&Output { format_version: 1, recipient: &public, file })?)?;
+            return Ok(Exit::Done);
+        }
         let file = tame(&self.made.out.to_string_lossy()).into_owned();
         print(&format!("The recovery identity is in `{file}`{}.\nIts public key: {public}\n\n", self.made.protected()))?;
         print(&format!("In the policy:\n\n{}", policy_lines(std::slice::from_ref(&public))))?;
+        print(&self.made.identity_lines())?;
         print(
-            "\nKeep the file off the database host, in at least two places; whoever restores or verifies names it with \
-             `--identity FILE`,\nor in `encryption.age.identity`. Prove soon that it opens something: `seawall verify --deep`.\n",
+            "\nKeep the identity off the database host, in at least two places. `identity` says where it lies on the hosts that restore \
+             and verify;\nwithout it, name the file there with `--identity FILE`. Prove soon that it opens something: `seawall verify --deep`.\n",
         )?;
         Ok(Exit::Done)
     }
@@ -91,6 +113,23 @@ impl Made {
             return Err(Trouble::failed("the passphrase is empty", "Write it into the file, on one line."));
         }
         Ok(Some(passphrase))
+    }
+
+    /// The lines below `recipients` that say where the identity is found.
+    fn identity_lines(&self) -> String {
+        let file = |path: &Path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            // JSON's text is YAML's too, whatever the name has in it.
+            let quoted = serde_json::Value::from(path.to_string_lossy()).to_string();
+            format!("{{ file: {} }}", tame(&quoted))
+        };
+        let mut lines = format!("    identity: {}\n", file(&self.out));
+        match (&self.passphrase_file, &self.passphrase_env) {
+            (Some(path), _) => lines.push_str(&format!("    passphrase: {}\n", file(path))),
+            (None, Some(name)) => lines.push_str(&format!("    passphrase: {{ env: {} }}\n", tame(name))),
+            (None, None) => {}
+        }
+        lines
     }
 
     pub fn protected(&self) -> &'static str {

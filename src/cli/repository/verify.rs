@@ -160,7 +160,12 @@ fn watched<T>(name: &Name, progress: &Progress, work: impl FnOnce() -> T) -> T {
         let bytes = progress.bytes.load(Ordering::Relaxed);
         let seconds = began.elapsed().as_secs().max(1);
         let objects = progress.objects.load(Ordering::Relaxed);
-        format!("verifying {name}: {objects} objects, {}, {}/s", Bytes::new(bytes).rounded(), Bytes::new(bytes / seconds).rounded())
+        format!(
+            "verifying {name}: {}, {}, {}/s",
+            counted(objects, "object"),
+            Bytes::new(bytes).rounded(),
+            Bytes::new(bytes / seconds).rounded()
+        )
     };
     thread::scope(|scope| {
         let (done, ended) = mpsc::sync_channel::<()>(0);

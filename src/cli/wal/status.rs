@@ -32,7 +32,7 @@ Examples:
 pub struct Status {
     #[command(flatten)]
     here: Here,
-    /// The cluster's data directory [default: $PGDATA, or this directory if it is one].
+    /// The cluster's data directory [default: $PGDATA, then the policy's `cluster.data_directory`, then this directory if it is one].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// How it is written.
@@ -149,7 +149,8 @@ impl Status {
     }
 
     fn here_record(&self, site: &Site<'_>, seen: &[(&Name, Result<Option<WalSeen>, SiteFault>)]) -> Result<Option<HereRecord>, Trouble> {
-        let Some(data) = self.data.clone().or_else(usual_data_directory) else { return Ok(None) };
+        let of_policy = site.policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_deref());
+        let Some(data) = self.data.clone().or_else(|| usual_data_directory(of_policy)) else { return Ok(None) };
         let cluster = system_identifier(&data).map_err(|fault| Trouble::failed(fault.message, fault.hint))?;
         let state = settings::state(site);
         let waits = waiting(&data, &state, cluster).map_err(|error| {
@@ -272,7 +273,7 @@ fn timeline_lines(timeline: &TimelineRecord, now: Instant) -> Vec<String> {
         ago(timeline.to_time, now)
     )];
     for gap in &timeline.gaps {
-        let count = gap.segments.map(|count| counted(usize::try_from(count).unwrap_or(usize::MAX), "segment")).unwrap_or_default();
+        let count = gap.segments.map(|count| counted(count, "segment")).unwrap_or_default();
         let names = match (&gap.first_segment, &gap.last_segment) {
             (Some(first), Some(last)) if first == last => format!(": {first}"),
             (Some(first), Some(last)) => format!(": {first} to {last}"),
@@ -291,7 +292,12 @@ fn here_lines(here: &HereRecord, now: Instant) -> Vec<String> {
     let since = here.waiting_since.map(|since| format!(", the oldest written {}", ago(since, now))).unwrap_or_default();
     lines.push(match &here.next {
         Some(next) => {
-            format!("  {} wait ({}), from {next} on{since}", counted(here.waiting_files, "file"), Bytes::new(here.waiting_bytes).rounded())
+            let wait = if here.waiting_files == 1 { "waits" } else { "wait" };
+            format!(
+                "  {} {wait} ({}), from {next} on{since}",
+                counted(here.waiting_files, "file"),
+                Bytes::new(here.waiting_bytes).rounded()
+            )
         }
         None => "  nothing waits to be archived".to_owned(),
     });

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BackupFault;
+use super::awaited::Awaited;
 use crate::format::codec::Codec;
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
@@ -18,6 +19,8 @@ use crate::wal::{Place, WalFault, find, read_stamp};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often the server is asked what its archiver does, while nothing comes.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How many segments are asked for one by one; of more a list is taken.
 const FEW: u64 = 4;
 /// How far the clocks of two hosts may differ.
@@ -58,22 +61,28 @@ pub(super) struct Archive<'a> {
     pub encrypted: bool,
 }
 
-/// Comes back when all of it is there.
+/// Comes back when all of it is there. Tells meanwhile what it waits for.
 pub(super) fn wait(
     archive: Archive<'_>,
     needed: &Needed,
     patience: Duration,
     stop: &AtomicBool,
     server: &mut Connection,
+    tell: &dyn Fn(Awaited),
 ) -> Result<(), BackupFault> {
     let began = Instant::now();
     let (mut pause, mut missing) = (FIRST_PAUSE, archive.missing(needed, needed.first())?);
+    let mut ask_at = began + LONGEST_PAUSE;
     while let Some(segment) = missing {
         if stop.load(Ordering::Relaxed) {
             return Err(BackupFault::Interrupted);
         }
         if began.elapsed() > patience {
             return Err(never_came(segment, began.elapsed(), archive.store, server));
+        }
+        if Instant::now() >= ask_at {
+            tell(Awaited::ask(segment, server));
+            ask_at = Instant::now() + ASK_EVERY;
         }
         thread::sleep(pause);
         let still = archive.missing(needed, segment)?;
@@ -170,15 +179,8 @@ fn content(path: &Path) -> Option<[u8; 32]> {
 
 fn never_came(segment: Segment, waited: Duration, store: &Store, server: &mut Connection) -> BackupFault {
     let message = format!("segment {segment} of the log did not come to {} within {} s", store.url(), waited.as_secs());
-    let said = server.query("select last_failed_wal, last_failed_time::text from pg_stat_archiver where last_failed_wal is not null", &[]);
-    let failed = said.ok().and_then(|rows| {
-        let row = rows.iter().next()?;
-        Some(format!(
-            "`pg_stat_archiver` says that {} failed at {}; the server's log says why. ",
-            row.get("last_failed_wal")?,
-            row.get("last_failed_time")?
-        ))
-    });
-    let hint = format!("{}Look at `archive_command`, `pg_stat_archiver` and the server's log.", failed.unwrap_or_default());
+    let archiver = Awaited::ask(segment, server).archiver;
+    let said = archiver.map(|archiver| format!("`pg_stat_archiver`: {archiver}. ")).unwrap_or_default();
+    let hint = format!("{said}Look at `archive_command` and at the server's log, which says why a call of it failed.");
     BackupFault::refused(message, hint)
 }

@@ -1,6 +1,7 @@
 //! Takes a physical backup.
 
 mod archived;
+mod awaited;
 mod commit;
 mod config;
 mod describe;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
+pub use awaited::Awaited;
 pub use commit::Latest;
 pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
@@ -38,6 +40,7 @@ use crate::format::manifest::WalNeeded;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copied, Copy, Job, Pages, Progress, SmallFile, scan};
+use crate::plan::words::counted;
 use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
@@ -63,13 +66,13 @@ pub struct Taken {
 }
 
 /// What a backup is doing, for those who watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
     /// The server writes a checkpoint.
     Checkpoint,
     Copying,
-    /// Everything is copied; the log that belongs to it is on its way.
-    WaitingForLog,
+    /// Everything is copied; the log that belongs to it is on its way, and for what of it.
+    WaitingForLog(Option<Awaited>),
     /// What the store has is compared with what was sent.
     ReadingBack,
     Committing,
@@ -199,7 +202,7 @@ impl Run<'_> {
         if copy.copied.damage.pages > 0 && self.order.damaged_pages == DamagedPages::Fail {
             return Err(damaged(&copy.copied));
         }
-        (self.onlooker.stage)(Stage::WaitingForLog);
+        (self.onlooker.stage)(Stage::WaitingForLog(None));
         self.wait_for_log(&copy, &mut connection, files.as_deref(), data_lock.is_encrypted())?;
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
@@ -302,7 +305,8 @@ impl Run<'_> {
         let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
-        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection)?;
+        let tell = |awaited| (self.onlooker.stage)(Stage::WaitingForLog(Some(awaited)));
+        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection, &tell)?;
         // A standby has only what it received of a segment.
         let wal = root.filter(|_| !self.server.in_recovery).map(|root| root.join("pg_wal"));
         archived::must_be_own(archive, &needed, wal.as_deref(), self.started)
@@ -396,7 +400,7 @@ fn mode_of_files(root: &Path) -> u32 {
 fn damaged(copied: &Copied) -> BackupFault {
     let blocks: Vec<String> =
         copied.damage.blocks.iter().take(5).map(|damaged| format!("block {} of {}", damaged.block, damaged.path)).collect();
-    let message = format!("{} pages have wrong checksums: {}", copied.damage.pages, blocks.join(", "));
+    let message = format!("{} with wrong checksums: {}", counted(copied.damage.pages, "page"), blocks.join(", "));
     BackupFault::refused(
         message,
         "Find out which relations they belong to with `pg_filenode_relation`; `damaged_pages: mark` keeps such a backup.",

@@ -9,6 +9,7 @@ use super::{BackupFault, lease};
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::backup::{Adopted, Left};
+use crate::plan::words::counted;
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
 use crate::units::{BackupId, Bytes, Instant, Key};
@@ -147,11 +148,8 @@ impl Basis {
             return "what was written of this backup was removed".to_owned();
         }
         let bytes = parts.iter().map(|left| left.part.size + left.index.size).sum();
-        let (size, count) = (Bytes::new(bytes).rounded(), parts.len());
-        format!(
-            "{count} parts of {} are complete ({size}) and stay in the store: the next run of this job on this host goes on with them",
-            self.id
-        )
+        let (size, count) = (Bytes::new(bytes).rounded(), counted(parts.len(), "complete part"));
+        format!("{count} of {} ({size}) kept in the store: the next run of this job on this host goes on from there", self.id)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Deep, fingerprint, invalid};
 use crate::format::descriptor::hex;
 use crate::format::descriptor::{Object, ObjectKind};
 use crate::pipeline::{PipelineFault, open_object};
+use crate::plan::words::counted;
 use crate::units::Key;
 use crate::verify::Ground;
 use crate::verify::backup::unread;
@@ -58,12 +59,12 @@ pub(super) fn compare(ground: &Ground<'_>, deep: &Deep) {
                 ground.found.fault(
                     FaultKind::Damaged,
                     &key,
-                    &format!("the parts do not hold {} more files as it says", differing.more),
+                    &format!("the parts do not hold {} as it says", counted(differing.more, "more file")),
                     Some(id),
                 );
             }
             if !files.is_empty() {
-                let what = format!("the parts hold {} files of which it says nothing", files.len());
+                let what = format!("the parts hold {} of which it says nothing", counted(files.len(), "file"));
                 ground.found.fault(FaultKind::Damaged, &key, &what, Some(id));
             }
         }

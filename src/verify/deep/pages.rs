@@ -1,5 +1,6 @@
 use crate::format::descriptor::Cluster;
 use crate::format::page::{Look, look};
+use crate::plan::words::counted;
 
 /// PostgreSQL cuts relations into files of this size.
 const FILE: u64 = 1 << 30;
@@ -53,7 +54,7 @@ impl Pages {
     }
 
     pub(super) fn wrong(self) -> Option<String> {
-        self.first_wrong.map(|first| format!("{} pages have wrong checksums, the first is block {first}", self.wrong))
+        self.first_wrong.map(|first| format!("{} with wrong checksums, the first is block {first}", counted(self.wrong, "page")))
     }
 }
 

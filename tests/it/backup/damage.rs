@@ -46,7 +46,7 @@ fn a_damaged_page_ends_the_backup_where_the_policy_says_so() {
         let rig = Rig::new(Version::V15, &policy);
         let path = spoil(&rig, 2);
         let said = rig.refused(&[]);
-        assert!(said.contains(&format!("1 pages have wrong checksums: block 2 of {path}")), "{no_files}: {said}");
+        assert!(said.contains(&format!("1 page with wrong checksums: block 2 of {path}")), "{no_files}: {said}");
         assert!(rig.has_only_whole_parts() && rig.objects("backups").is_empty());
     }
 }

@@ -22,6 +22,9 @@ fn each_end_has_its_code() {
         (vec!["--version"], 0),
         (vec!["--help"], 0),
         (vec!["help", "validate"], 0),
+        (vec!["help", "--help"], 0),
+        (vec!["key", "help", "-h"], 0),
+        (vec!["help", "nonsense", "--help"], 64),
         (vec!["completions", "fish"], 0),
     ] {
         let run = room.run(&arguments);

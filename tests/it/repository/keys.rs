@@ -30,6 +30,8 @@ fn an_identity_is_made_once_and_only_its_owner_reads_it() {
     assert_eq!(Identities::parse(&text, None).expect("an identity").public(), [public(&run.stdout)]);
     assert!(run.stdout.contains(&format!("recipients:\n      - {}", public(&run.stdout))), "{}", run.stdout);
     assert!(!run.stdout.contains("AGE-SECRET-KEY") && !run.stderr.contains("AGE-SECRET-KEY"));
+    let identity = format!("    identity: {{ file: {:?} }}\n", path.display().to_string());
+    assert!(run.stdout.contains(&identity), "{}", run.stdout);
     let run = fixture.run(&["key", "generate", "--out", "new.txt"]);
     assert!(run.code == Some(1) && run.stderr.contains("is there already"), "{}", run.stderr);
     assert_eq!(std::fs::read(&path).expect("it is there"), text);
@@ -46,6 +48,11 @@ fn a_passphrase_protects_the_file_and_is_never_an_argument() {
     let passphrase = "correct horse".to_owned().into();
     assert_eq!(Identities::parse(&text, Some(&passphrase)).expect("it opens").public(), [public(&run.stdout)]);
     assert!(Identities::parse(&text, Some(&"wrong".to_owned().into())).is_err());
+    assert!(run.stdout.contains("    passphrase: { file: \"/") && !run.stdout.contains("horse"), "{}", run.stdout);
+    let run = fixture.run(&["key", "generate", "--out", "for-programs.txt", "--format", "json"]);
+    let json: Value = serde_json::from_str(&run.stdout).expect(&run.stdout);
+    let made = std::fs::read(fixture.path().join("for-programs.txt")).expect("it is there");
+    assert_eq!(json["recipient"], Identities::parse(&made, None).expect("an identity").public()[0]);
     std::fs::write(fixture.path().join("empty.txt"), "\n").expect("written");
     let run = fixture.run(&["key", "generate", "--out", "other.age", "--passphrase-file", "empty.txt"]);
     assert!(run.code == Some(1) && !fixture.path().join("other.age").exists(), "{}", run.stderr);
@@ -57,6 +64,9 @@ fn a_host_tells_its_line_for_the_policy() {
     let run = fixture.run(&["key", "host", "--host", "db-1"]);
     assert!(run.stdout.contains(&format!("db-1: \"{}\"", fixture.keys.signing.public())), "{}", run.stdout);
     assert!(run.stdout.contains("does not accept this host yet") && run.stdout.contains(&fixture.keys.recipient));
+    let json = fixture.run(&["key", "host", "--host", "db-1", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.stdout).expect(&json.stdout);
+    assert_eq!((&json["writer"], &json["accepted"]), (&fixture.keys.signing.public().into(), &false.into()));
     let guarded = Fixture::new();
     assert!(guarded.run(&["key", "host", "--host", "db-1"]).stdout.contains("accepts this host already"));
 }

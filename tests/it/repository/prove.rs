@@ -213,7 +213,7 @@ fn deep_finds_what_was_wrong_before_it_was_sealed() {
     assert!(proved(&fixture, false).expect("it can be checked").is_sound());
     let report = proved(&fixture, true).expect("it can be checked");
     let [fault] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
-    assert!(fault.what.contains("`base/5/1259` in it: 1 pages have wrong checksums, the first is block 3"), "{fault:?}");
+    assert!(fault.what.contains("`base/5/1259` in it: 1 page with wrong checksums, the first is block 3"), "{fault:?}");
     // A segment whose pages are those of another.
     let fixture = small(WAYS[0]);
     let lying = fixture.wal(WalFile::Segment(segment(1, 5)), &segment_bytes(1, 7), "2026-11-20T00:05:00Z");

@@ -61,6 +61,22 @@ fn gaps_are_named_and_what_waits_is_counted() {
 }
 
 #[test]
+fn the_policy_says_where_the_data_directory_is() {
+    let room = Room::new();
+    room.policy("one", &["one"], "");
+    let data = room.data("data");
+    ready(&data, &name(1), &segment(1, 1, 7));
+    let elsewhere = room.path("elsewhere");
+    fs::create_dir_all(&elsewhere).expect("made");
+    assert!(!status(&room, &elsewhere, "one", &[]).1.contains("here ("));
+    let policy = fs::read_to_string(room.path("one.yaml")).expect("a policy");
+    let named = policy.replace("databases: [shop] }", &format!("databases: [shop], data_directory: {} }}", data.display()));
+    fs::write(room.path("one.yaml"), named).expect("written");
+    let (_, text) = status(&room, &elsewhere, "one", &[]);
+    assert!(text.contains(&format!("here ({})", data.display())) && text.contains("  1 file waits ("), "{text}");
+}
+
+#[test]
 fn a_failure_is_remembered_until_something_is_archived() {
     let room = Room::new();
     let data = room.data("data");
