@@ -1,38 +1,33 @@
 //! Does a tree have the shape of a policy? Every departure is reported, and what departs is cut out, so that the rest can
-//! be read and checked for meaning in the same run.
+//! be read and checked for meaning in the same run. Here the tree is walked; `messages` says what is wrong and what was probably
+//! meant, `forms` knows how times, days and quantities are written.
+
+mod forms;
+mod messages;
 
 use std::str::FromStr;
 
-use super::file::{ClockTime, FindingCode, MonthDay, ZoneName};
 use super::finding::{Code, Finding};
-use super::path::PolicyPath;
-use super::shape::{Map, Shape, ShapeId, Shapes, Text};
-use super::yaml::{Entry, Node, Resolved, Scalar, UNREADABLE_KEY, Value};
-use crate::units::{BackupId, Bytes, Duration, Name, Percent, Period, QuantityError, Rate, clipped, nearest};
+use super::path::{PolicyPath, Step};
+use super::shape::{Map, Shape, ShapeId, Shapes, Text, written};
+use super::source::Place;
+use super::yaml::{Entry, Node, Resolved, Scalar, Value};
+use crate::units::{Name, clipped};
+use forms::{form_fault, padded, quantity_reader};
+use messages::{expected, meant_by};
 
 const OLD_BOOLEAN: Code = Code(9);
 const SEXAGESIMAL: Code = Code(10);
-const UNKNOWN_KEY: Code = Code(101);
 const WRONG_KIND: Code = Code(102);
 const MISSING_KEY: Code = Code(103);
 const NONE_OF: Code = Code(104);
 const SEVERAL_OF: Code = Code(105);
-const UNKNOWN_CHOICE: Code = Code(106);
 const OUT_OF_RANGE: Code = Code(107);
 const BAD_QUANTITY: Code = Code(108);
 const BAD_FORM: Code = Code(109);
 const TOO_FEW: Code = Code(110);
 const LITERAL_SECRET: Code = Code(111);
-const NO_VALUE: Code = Code(112);
 const BAD_AMOUNT: Code = Code(201);
-const NO_SUCH_DATE: Code = Code(209);
-
-/// More keys than this help nobody who reads a message.
-const MANY_KEYS: usize = 20;
-/// From here on nobody reads hints, and what was meant is not looked for.
-const MANY_FINDINGS: usize = 500;
-/// Nor do more places that a key may belong to.
-const MANY_HOMES: usize = 3;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -100,14 +95,7 @@ impl Checker {
         kept.map(|value| Node { value, place })
     }
 
-    fn map(
-        &mut self,
-        entries: Vec<Entry>,
-        shape: &Shape,
-        map: &Map,
-        path: &PolicyPath,
-        place: &super::source::Place,
-    ) -> Option<Vec<Entry>> {
+    fn map(&mut self, entries: Vec<Entry>, shape: &Shape, map: &Map, path: &PolicyPath, place: &Place) -> Option<Vec<Entry>> {
         let mut sound = true;
         if !self.fragment {
             sound &= self.exactly_one(&entries, map, path, place);
@@ -119,14 +107,13 @@ impl Checker {
                 if misspelt.contains(&missing.as_str()) {
                     continue;
                 }
-                let example =
-                    map.fields.get(missing).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                let example = map.fields.get(missing).and_then(|field| field.example.as_ref()).map(written).unwrap_or_default();
                 let mut finding = Finding::error(MISSING_KEY, path.clone(), format!("`{missing}` is missing"))
                     .on_key()
                     .label(format!("needs `{missing}`"))
                     .hint(format!("Add `{missing}: {example}`."));
                 if path.is_top() {
-                    finding = finding.at(super::source::Place::new(&place.source, place.start, place.start));
+                    finding = finding.at(Place::new(&place.source, place.start, place.start));
                 }
                 self.findings.push(finding);
             }
@@ -135,8 +122,7 @@ impl Checker {
                 .iter()
                 .find(|(key, needed)| entries.iter().any(|entry| &entry.key == key) && !entries.iter().any(|entry| &entry.key == needed))
             {
-                let example =
-                    map.fields.get(needed).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                let example = map.fields.get(needed).and_then(|field| field.example.as_ref()).map(written).unwrap_or_default();
                 self.findings.push(
                     Finding::error(MISSING_KEY, path.clone(), format!("`{needed}` is missing"))
                         .on_key()
@@ -200,7 +186,7 @@ impl Checker {
         sound.then_some(kept)
     }
 
-    fn exactly_one(&mut self, entries: &[Entry], map: &Map, path: &PolicyPath, place: &super::source::Place) -> bool {
+    fn exactly_one(&mut self, entries: &[Entry], map: &Map, path: &PolicyPath, place: &Place) -> bool {
         if map.one_of.is_empty() {
             return true;
         }
@@ -211,7 +197,7 @@ impl Checker {
             [_] => true,
             [] => {
                 let first = map.one_of.first().map(String::as_str).unwrap_or_default();
-                let example = map.fields.get(first).and_then(|field| field.example.as_ref()).map(super::shape::written).unwrap_or_default();
+                let example = map.fields.get(first).and_then(|field| field.example.as_ref()).map(written).unwrap_or_default();
                 // What was chosen instead is reported as the unknown key it is.
                 if entries.iter().all(|entry| map.fields.contains_key(&entry.key)) {
                     let message = if only { format!("{all} is missing") } else { format!("one of {all} is missing") };
@@ -219,7 +205,7 @@ impl Checker {
                         .on_key()
                         .label(if only { format!("needs {all}") } else { "needs one of them".to_owned() })
                         .hint(format!("Add for example `{first}: {example}`."));
-                    if path.steps().last().is_some_and(|step| matches!(step, super::path::Step::Item(_))) {
+                    if path.steps().last().is_some_and(|step| matches!(step, Step::Item(_))) {
                         finding = finding.at(place.clone());
                     }
                     self.findings.push(finding);
@@ -242,181 +228,7 @@ impl Checker {
         }
     }
 
-    fn unknown_key(&mut self, key: &str, present: &[String], map: &Map, path: &PolicyPath, place: &super::source::Place) {
-        let known: Vec<&str> = map.fields.keys().map(String::as_str).collect();
-        let shown = clipped(key);
-        let message = format!("`{shown}` is not a known key");
-        if self.findings.len() >= MANY_FINDINGS {
-            self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key());
-            return;
-        }
-        let label = if known.is_empty() {
-            "nothing can be set here".to_owned()
-        } else if known.len() <= 8 {
-            format!("expected {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
-        } else {
-            "not a key of this element".to_owned()
-        };
-        let inside: Vec<&str> = map
-            .fields
-            .iter()
-            .filter(|(_, field)| self.shapes.get(field.shape).map.as_ref().is_some_and(|below| below.fields.contains_key(key)))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let root = self.shapes.get(self.shapes.root).map.as_ref();
-        let chosen = map.one_of.iter().any(|key| present.contains(key));
-        let meant = meant(key, map);
-        if let Some(meant) = meant.filter(|meant| present.iter().all(|key| key != meant)) {
-            // It is there under another name: nobody complains of its absence.
-            self.cut.push(path.key(meant));
-        }
-        let bare = key.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
-        let hint = if bare != key
-            && !key.trim_matches(' ').is_empty()
-            && key.contains(|c| !matches!(c, ' ' | '\t') && (c.is_whitespace() || INVISIBLE.contains(&c)))
-        {
-            "A space that is none (U+00A0 or the like) stands beside it, pasted from a page perhaps: write ordinary spaces.".to_owned()
-        } else if is_secret_key(key) && meant.is_none() {
-            "Take it out: a policy holds no secrets. Credentials come from the cloud's usual chain, a profile or `{ env: NAME }`. If this is a real one, replace it: it has been written down.".to_owned()
-        } else if path.is_top() && matches!(key, "apiVersion" | "kind" | "metadata" | "spec") {
-            match key {
-                "metadata" => "Take it out: `policy: NAME` at the top of the file says what it is called.".to_owned(),
-                "spec" => "Take it out, and move what stands in it to the top of the file.".to_owned(),
-                _ => "Take it out: `version: 1` and `policy: NAME` begin a policy.".to_owned(),
-            }
-        } else if let Some((first, value)) = glued(key).filter(|(first, _)| meant == Some(*first)) {
-            format!("A space is missing behind `:`: write `{first}: {}`.", clipped(value))
-        } else if let Some(meant) = meant.filter(|meant| SYNONYMS.contains(&(key, *meant))) {
-            format!("Here it is called `{meant}`.")
-        } else if let Some(near) = meant {
-            format!("Did you mean `{near}`?")
-        } else if !map.one_of.is_empty() && !chosen {
-            format!("Write one of {}.", map.one_of.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
-        } else if path.is_top() && key.starts_with("x-") {
-            "There are no keys of one's own: set the anchor (`&name`) where the value is first used, or share it with `extends`.".to_owned()
-        } else if map.fields.contains_key("cron") && matches!(key, "daily" | "hourly" | "weekly" | "monthly") {
-            let rule = match key {
-                "daily" => "at: \"02:00\"",
-                "hourly" => "every: 1h",
-                "weekly" => "on: sunday, at: \"02:00\"",
-                _ => "day: 1, of: month, at: \"02:00\"",
-            };
-            format!("Write for example `schedule: {{ {rule} }}`.")
-        } else if let Some(first) = inside.first().filter(|_| !path.is_top() || inside.len() <= MANY_HOMES) {
-            let homes = inside.iter().map(|home| format!("`{home}`")).collect::<Vec<_>>().join(" or ");
-            format!("It belongs inside {homes}: `{first}: {{ {shown}: … }}`.")
-        } else if !path.is_top() && root.is_some_and(|root| root.fields.contains_key(key)) {
-            format!("`{shown}` belongs at the top of the file.")
-        } else if known.is_empty() {
-            "Write `{}` for an element without settings.".to_owned()
-        } else if known.len() > MANY_KEYS {
-            "Check the spelling and the indentation; `seawall schema policy` describes every key, in an editor as well.".to_owned()
-        } else {
-            format!("The keys are {}.", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
-        };
-        self.findings.push(Finding::error(UNKNOWN_KEY, path.key(key), message).at(place.clone()).on_key().label(label).hint(hint));
-    }
-
-    fn no_value(&mut self, shape: &Shape, path: &PolicyPath) {
-        let in_list = matches!(path.steps().last(), Some(super::path::Step::Item(_)));
-        let hint = match &shape.map {
-            _ if in_list => "Write it behind the `-`, or take the item out.".to_owned(),
-            Some(_) if path.steps().len() == 1 && shape.map.as_ref().is_some_and(|map| map.rest.is_none()) => {
-                self.example_hint(path, shape)
-            }
-            Some(map) if map.required.is_empty() && map.one_of.is_empty() && map.min == 0 => {
-                "Write `{}` if nothing needs to be set, or take the key out.".to_owned()
-            }
-            _ => self.example_hint(path, shape),
-        };
-        self.findings.push(
-            Finding::error(NO_VALUE, path.clone(), format!("`{path}` has no value"))
-                .on_key()
-                .label(format!(
-                    "expected {}",
-                    if hint.starts_with("Write `{}`") { "a map, `{}` for all defaults".to_owned() } else { expected(shape) }
-                ))
-                .hint(hint),
-        );
-    }
-
-    fn wrong_kind<T>(&mut self, node: Node, shape: &Shape, path: &PolicyPath) -> Option<T> {
-        // The braces of a template are reported as such.
-        if let Value::Map(entries) = &node.value
-            && !shape.secret
-            && entries.iter().any(|entry| entry.key == UNREADABLE_KEY)
-        {
-            return None;
-        }
-        let hint = self.meant_hint(&node, shape, path).unwrap_or_else(|| self.example_hint(path, shape));
-        let finding = Finding::error(WRONG_KIND, path.clone(), format!("{} cannot stand here", node.kind()))
-            .at(node.place)
-            .label(format!("expected {}", expected(shape)))
-            .hint(hint);
-        self.findings.push(if shape.secret { finding.masked() } else { finding });
-        None
-    }
-
-    /// What somebody probably meant who wrote something of another kind here.
-    fn meant_hint(&self, node: &Node, shape: &Shape, path: &PolicyPath) -> Option<String> {
-        let Some(super::path::Step::Key(key)) = path.steps().last() else { return None };
-        let Value::Scalar(scalar) = &node.value else { return None };
-        let map = shape.map.as_ref()?;
-        if key == "keep" && map.fields.contains_key("for") && map.fields.contains_key("last") {
-            let count = scalar.text.bytes().all(|b| b.is_ascii_digit()) && !scalar.text.is_empty();
-            return match (count, scalar.text.parse::<Period>()) {
-                (true, _) => Some(format!(
-                    "Write `keep: {{ last: {0} }}` for the newest {0}, `keep: {{ daily: {0} }}` for one of each day.",
-                    clipped(&scalar.text)
-                )),
-                (false, Ok(_)) => Some(format!("Write `keep: {{ for: {} }}`.", clipped(&scalar.text))),
-                (false, Err(_)) => None,
-            };
-        }
-        if key == "schedule" && map.fields.contains_key("cron") {
-            if scalar.text.starts_with('@') || scalar.text.split_whitespace().count() == 5 {
-                return Some(format!("Write `schedule: {{ cron: \"{}\" }}`.", clipped(&scalar.text)));
-            }
-            if ClockTime::is_of_form(&scalar.text) {
-                return Some(format!("Write `schedule: {{ at: \"{}\" }}`.", clipped(&scalar.text)));
-            }
-        }
-        None
-    }
-
-    fn example_hint(&self, path: &PolicyPath, shape: &Shape) -> String {
-        let mut example = shape.example.clone();
-        let mut key = None;
-        if let Some((super::path::Step::Key(last), before)) = path.steps().split_last() {
-            key = Some(last.clone());
-            if let Some(field) = self.field(before, last) {
-                example = field.example.as_ref().map(super::shape::written).or(example);
-            }
-        }
-        match (key, example) {
-            (Some(key), Some(example)) => format!("Write for example `{key}: {example}`."),
-            (None, Some(example)) => format!("Write for example `{example}`."),
-            _ => format!("Expected is {}.", expected(shape)),
-        }
-    }
-
-    /// The field that a path names, looked up from the top.
-    fn field(&self, before: &[super::path::Step], last: &str) -> Option<&'static super::shape::Field> {
-        let mut at = self.shapes.root;
-        for step in before {
-            let shape = self.shapes.get(at);
-            at = match step {
-                super::path::Step::Item(_) => shape.list.as_ref()?.item,
-                super::path::Step::Key(key) => {
-                    let map = shape.map.as_ref()?;
-                    map.fields.get(key).map(|field| field.shape).or(map.rest)?
-                }
-            };
-        }
-        self.shapes.get(at).map.as_ref()?.fields.get(last)
-    }
-
-    fn scalar(&mut self, scalar: Scalar, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> Option<Scalar> {
+    fn scalar(&mut self, scalar: Scalar, shape: &Shape, path: &PolicyPath, place: &Place) -> Option<Scalar> {
         if shape.secret {
             self.findings.push(
                 Finding::error(LITERAL_SECRET, path.clone(), "a secret must not stand in a policy")
@@ -470,7 +282,7 @@ impl Checker {
         self.text(&scalar, text, shape, path, place).then_some(scalar)
     }
 
-    fn in_range(&mut self, number: f64, scalar: &Scalar, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> bool {
+    fn in_range(&mut self, number: f64, scalar: &Scalar, shape: &Shape, path: &PolicyPath, place: &Place) -> bool {
         let Some(limits) = &shape.number else { return true };
         let low = limits.min.is_some_and(|min| number < min);
         let high = limits.max.is_some_and(|max| number > max);
@@ -497,7 +309,7 @@ impl Checker {
         true
     }
 
-    fn text(&mut self, scalar: &Scalar, text: &Text, shape: &Shape, path: &PolicyPath, place: &super::source::Place) -> bool {
+    fn text(&mut self, scalar: &Scalar, text: &Text, shape: &Shape, path: &PolicyPath, place: &Place) -> bool {
         if !text.choices.is_empty() {
             return self.choice(scalar, text, path, place);
         }
@@ -511,7 +323,7 @@ impl Checker {
             } else {
                 BAD_QUANTITY
             };
-            let every = path.steps().last().is_some_and(|step| matches!(step, super::path::Step::Key(key) if key == "every"));
+            let every = path.steps().last().is_some_and(|step| matches!(step, Step::Key(key) if key == "every"));
             let hint = match scalar.text.to_ascii_lowercase().as_str() {
                 "day" if every => "Leave `every` out: `at: \"02:00\"` alone means every day.".to_owned(),
                 "hour" if every => "Write `every: 1h`.".to_owned(),
@@ -569,262 +381,5 @@ impl Checker {
             }
             None => true,
         }
-    }
-
-    fn choice(&mut self, scalar: &Scalar, text: &Text, path: &PolicyPath, place: &super::source::Place) -> bool {
-        if text.choices.contains(&scalar.text) && scalar.resolved() == Resolved::Text {
-            return true;
-        }
-        let all = text.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
-        let synonym = CHOICES.iter().find(|(word, meant)| *word == scalar.text && text.choices.iter().any(|choice| choice == meant));
-        let hint = match nearest(&scalar.text, text.choices.iter().map(String::as_str)) {
-            Some(near) => format!("Did you mean `{near}`?"),
-            None if synonym.is_some() => format!("Here it is called `{}`.", synonym.map(|(_, meant)| *meant).unwrap_or_default()),
-            None => format!("Write one of {all}."),
-        };
-        self.findings.push(
-            Finding::error(UNKNOWN_CHOICE, path.clone(), format!("`{}` is not a choice here", clipped(&scalar.text)))
-                .at(place.clone())
-                .label(format!("expected {all}"))
-                .hint(hint),
-        );
-        false
-    }
-}
-
-/// Words that other tools use for what has another name here.
-const SYNONYMS: [(&str, &str); 13] = [
-    ("retention", "keep"),
-    ("retain", "keep"),
-    ("when", "schedule"),
-    ("when", "at"),
-    ("tz", "timezone"),
-    ("name", "policy"),
-    ("storage", "stores"),
-    ("hypertable", "hypertables"),
-    ("archive_timeout", "timeout"),
-    ("notify", "receivers"),
-    ("time", "at"),
-    ("day_of_week", "on"),
-    ("full", "physical"),
-];
-
-/// Signs that nobody sees.
-const INVISIBLE: [char; 4] = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
-
-/// Only a secret is called this.
-fn is_secret_key(key: &str) -> bool {
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    ["password", "passwd", "secret", "secret_key", "secret_access_key", "access_key", "access_key_id", "account_key", "sas_token", "token"]
-        .iter()
-        .any(|word| key == *word || key.strip_prefix("aws_").is_some_and(|rest| rest == *word) || key.ends_with(&format!("_{word}")))
-}
-
-/// Keys that are written alike and mean something else.
-const STRANGERS: [(&str, &str); 2] = [("rpo", "rto"), ("rto", "rpo")];
-
-/// Words that other tools use for choices that have another name here.
-const CHOICES: [(&str, &str); 10] = [
-    ("warn", "warning"),
-    ("master", "primary"),
-    ("leader", "primary"),
-    ("replica", "standby"),
-    ("slave", "standby"),
-    ("error", "critical"),
-    ("success", "succeeded"),
-    ("failure", "failed"),
-    ("ssl", "implicit"),
-    ("plain", "custom"),
-];
-
-/// The key of this element that an unknown one probably stands for.
-fn meant<'m>(key: &str, map: &'m Map) -> Option<&'m str> {
-    // `{ store:main }`: to YAML all of it is the key.
-    if let Some((known, _)) = glued(key).and_then(|(first, _)| map.fields.get_key_value(first)) {
-        return Some(known);
-    }
-    let synonym = SYNONYMS.iter().find(|(word, meant)| *word == key && map.fields.contains_key(*meant));
-    let known = || map.fields.keys().map(String::as_str).filter(|near| !STRANGERS.contains(&(key, near)));
-    match synonym {
-        Some((_, meant)) => map.fields.get_key_value(*meant).map(|(meant, _)| meant.as_str()),
-        None => nearest(key, known()),
-    }
-}
-
-/// A key and its value without a space between them.
-fn glued(key: &str) -> Option<(&str, &str)> {
-    key.split_once(':').filter(|(_, value)| !value.is_empty())
-}
-
-/// What the unknown keys of an element probably stand for. Of a great many the first are enough.
-fn meant_by<'m>(entries: &[Entry], map: &'m Map) -> Vec<&'m str> {
-    let unknown = entries.iter().filter(|entry| !map.fields.contains_key(&entry.key)).take(MANY_KEYS);
-    unknown.filter_map(|entry| meant(&entry.key, map)).collect()
-}
-
-type Reader = fn(&str) -> Result<(), QuantityError>;
-
-fn quantity_reader(format: &str) -> Option<Reader> {
-    fn of<T: FromStr<Err = QuantityError>>(text: &str) -> Result<(), QuantityError> {
-        text.parse::<T>().map(drop)
-    }
-    Some(match format {
-        "duration-with-unit" => of::<Duration>,
-        "calendar-period" => of::<Period>,
-        "size-with-unit" => of::<Bytes>,
-        "rate-with-unit" => of::<Rate>,
-        "percentage" => of::<Percent>,
-        "name" => of::<Name>,
-        "backup-id" => of::<BackupId>,
-        _ => return None,
-    })
-}
-
-/// What is wrong with a text of the given written form.
-fn form_fault(format: &str, text: &str) -> Option<(Code, String, String)> {
-    let shown = clipped(text);
-    match format {
-        "calendar-date" => {
-            let digits = text.len() == 10
-                && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
-            if !digits {
-                return Some((BAD_FORM, format!("`{shown}` is not a day"), "Write year-month-day, for example `2027-03-31`.".into()));
-            }
-            text.parse::<jiff::civil::Date>()
-                .is_err()
-                .then(|| (NO_SUCH_DATE, format!("there is no day `{shown}`"), "Check the month and how many days it has.".into()))
-        }
-        "clock-time" => (!ClockTime::is_of_form(text)).then(|| {
-            (
-                BAD_FORM,
-                format!("`{shown}` is not a time of day"),
-                meant_time(text).map_or_else(
-                    || "Write hours and minutes from \"00:00\" to \"23:59\", for example \"03:00\".".into(),
-                    |time| format!("Write \"{time}\"."),
-                ),
-            )
-        }),
-        "month-and-day" => (!MonthDay::is_of_form(text))
-            .then(|| (BAD_FORM, format!("`{shown}` is not a day of the year"), "Write month-day, for example `01-15`.".into())),
-        "time-zone" => (!ZoneName::is_of_form(text)).then(|| {
-            (
-                BAD_FORM,
-                format!("`{shown}` is not a time zone"),
-                "Write a name of the IANA database, for example `Europe/Oslo` or `UTC`.".into(),
-            )
-        }),
-        "finding-code" => (!FindingCode::is_of_form(text)).then(|| {
-            (BAD_FORM, format!("`{shown}` is not the code of a finding"), "Write it as messages show it, for example `SW0903`.".into())
-        }),
-        _ => None,
-    }
-}
-
-/// The time of day that is written otherwise: `6:00`, `2am`, `24:00`, `02:15:00`, or between quotes that only look like such.
-fn meant_time(text: &str) -> Option<String> {
-    let bare =
-        text.trim_matches(|c: char| c.is_whitespace() || "\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\"'".contains(c)).to_ascii_lowercase();
-    let (digits, later) = match (bare.strip_suffix("am"), bare.strip_suffix("pm")) {
-        (Some(digits), _) => (digits.trim_end(), Some(0)),
-        (_, Some(digits)) => (digits.trim_end(), Some(12)),
-        _ => (bare.as_str(), None),
-    };
-    let mut parts = digits.split([':', 'h']);
-    let (hour, minute) = (parts.next()?, parts.next().filter(|part| !part.is_empty()));
-    if minute.is_none() && later.is_none() && !digits.ends_with('h') || parts.any(|seconds| seconds != "00") {
-        return None;
-    }
-    let number = |part: &str| part.parse::<u8>().ok().filter(|_| part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit()));
-    let (hour, minute) = (number(hour)?, minute.map_or(Some(0), number)?);
-    let hour = match later {
-        Some(later) => (1..=12).contains(&hour).then_some(hour % 12 + later)?,
-        None if hour == 24 && minute == 0 => 0,
-        None => hour,
-    };
-    let time = format!("{hour:02}:{minute:02}");
-    ClockTime::is_of_form(&time).then_some(time)
-}
-
-fn padded(time: &str) -> String {
-    if time.find(':') == Some(1) { format!("0{time}") } else { time.to_owned() }
-}
-
-/// What a shape accepts, in a few words.
-fn expected(shape: &Shape) -> String {
-    if shape.secret {
-        return "a reference to a secret".into();
-    }
-    let mut kinds: Vec<String> = Vec::new();
-    if let Some(text) = &shape.text {
-        if text.choices.is_empty() {
-            kinds.push(
-                match text.format.as_deref() {
-                    Some("duration-with-unit") => "a duration such as `15m`",
-                    Some("calendar-period") => "a period such as `30d`",
-                    Some("size-with-unit") => "a size such as `500GB`",
-                    Some("rate-with-unit") => "a rate such as `200MB/s`",
-                    Some("percentage") => "a percentage such as `80%`",
-                    Some("name") => "a name",
-                    Some("calendar-date") => "a day such as `2027-03-31`",
-                    Some("clock-time") => "a time of day such as \"03:00\"",
-                    Some("month-and-day") => "a day of the year such as `01-15`",
-                    Some("time-zone") => "a time zone such as `Europe/Oslo`",
-                    Some("finding-code") => "a code such as `SW0903`",
-                    Some("backup-id") => "a backup's id",
-                    _ => "a text",
-                }
-                .into(),
-            );
-        } else {
-            kinds.push(text.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", "));
-        }
-    }
-    if let Some(number) = &shape.number {
-        kinds.push(if number.integer { "a whole number" } else { "a number" }.into());
-    }
-    if shape.boolean {
-        kinds.push("`true` or `false`".into());
-    }
-    if shape.list.is_some() {
-        kinds.push("a list".into());
-    }
-    if let Some(map) = &shape.map {
-        kinds.push(if map.fields.is_empty() && map.rest.is_none() { "`{}`" } else { "a map" }.into());
-    }
-    match kinds.split_last() {
-        None => "something else".into(),
-        Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} or {last}", before.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_that_are_written_otherwise_are_understood() {
-        let meant = [
-            ("6:00", "06:00"),
-            ("2am", "02:00"),
-            ("12 am", "00:00"),
-            ("12pm", "12:00"),
-            ("24:00", "00:00"),
-            ("02:15:00", "02:15"),
-            ("02h15", "02:15"),
-            ("\u{201c}02:15\u{201d}", "02:15"),
-        ];
-        for (written, time) in meant {
-            assert_eq!(meant_time(written).as_deref(), Some(time), "{written}");
-        }
-        for strange in ["", "2", "13pm", "0am", "25:00", "02:60", "02:15:30", "noon", "\u{201c}\u{201d}", "1:2:3:4", "256:00", "+2:00"] {
-            assert_eq!(meant_time(strange), None, "{strange}");
-        }
-    }
-
-    #[test]
-    fn keys_of_secrets_are_told_from_others() {
-        assert!(["password", "aws_secret_access_key", "secret-key", "api_token", "access_key_id"].into_iter().all(is_secret_key));
-        assert!(!["passwords", "tokens", "keep", "keys", "secretary"].into_iter().any(is_secret_key));
     }
 }
