@@ -3,13 +3,11 @@
 use crate::inventory::Inventory;
 use crate::objectives::{Assessment, assess};
 use crate::policy::document::Document;
-use crate::policy::finding::{Code, Finding, Weight, sorted};
+use crate::policy::finding::{Finding, sorted};
 use crate::policy::model::Policy;
 use crate::policy::resolve::resolve;
 use crate::proof::{acknowledge, prove};
 use crate::units::Instant;
-
-const NEVER_RUNS: Code = Code(311);
 
 /// One policy, what it means, and everything that was found in it.
 #[derive(Debug)]
@@ -40,10 +38,7 @@ pub fn examine(document: Document, now: Instant, inventory: Option<&Inventory>) 
         let cluster = inventory.and_then(|inventory| inventory.clusters.get(&policy.name));
         let assessed = assess(policy, cluster, now);
         let proved = prove(policy, cluster, now);
-        // What a job that never runs would promise is not worth reading: first it has to run.
-        if !proved.iter().any(|finding| finding.code == NEVER_RUNS && finding.weight == Weight::Error) {
-            findings.extend(assessed.findings.iter().cloned());
-        }
+        findings.extend(assessed.findings_beside(&proved).iter().cloned());
         findings.extend(proved);
         findings = acknowledge(policy, findings, today);
         assessment = Some(assessed);

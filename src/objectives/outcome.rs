@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inventory::HowMeasured;
-use crate::policy::finding::Finding;
+use crate::policy::finding::{Code, Finding, Weight};
 use crate::policy::path::PolicyPath;
 use crate::units::{Duration, Instant, Name, Period};
 
@@ -19,6 +19,18 @@ pub struct Assessment {
     #[serde(skip)]
     #[schemars(skip)]
     pub findings: Vec<Finding>,
+}
+
+/// A job that never runs.
+const NEVER_RUNS: Code = Code(311);
+
+impl Assessment {
+    /// What is worth reading of the findings, beside what else was proved of the policy: what a job that never runs would promise is not.
+    /// First it has to run.
+    pub fn findings_beside(&self, proved: &[Finding]) -> &[Finding] {
+        let never_runs = proved.iter().any(|finding| finding.code == NEVER_RUNS && finding.weight == Weight::Error);
+        if never_runs { &[] } else { &self.findings }
+    }
 }
 
 /// One objective against its worst case.

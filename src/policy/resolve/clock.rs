@@ -49,19 +49,7 @@ impl Resolver<'_> {
 
     pub(super) fn schedule(&mut self, written: &file::Schedule, path: &PolicyPath) -> Option<Schedule> {
         let zone = self.zone_of(written.timezone.as_ref(), path)?;
-        let days = Days {
-            on: written.on.as_ref(),
-            nth: [
-                ("first", Nth::First, written.first.as_ref()),
-                ("second", Nth::Second, written.second.as_ref()),
-                ("third", Nth::Third, written.third.as_ref()),
-                ("fourth", Nth::Fourth, written.fourth.as_ref()),
-                ("last", Nth::Last, written.last.as_ref()),
-            ],
-            day: written.day,
-            of: written.of,
-            date: written.date.as_ref(),
-        };
+        let days = Days::of_schedule(written);
         let named = days.named();
         let mut rules: Vec<&str> = [("cron", written.cron.is_some()), ("every", written.every.is_some())]
             .into_iter()
@@ -218,19 +206,7 @@ impl Resolver<'_> {
 
     fn window(&mut self, written: &file::Window, path: &PolicyPath) -> Option<Window> {
         let zone = self.zone_of(written.timezone.as_ref(), path)?;
-        let days = Days {
-            on: written.on.as_ref(),
-            nth: [
-                ("first", Nth::First, written.first.as_ref()),
-                ("second", Nth::Second, written.second.as_ref()),
-                ("third", Nth::Third, written.third.as_ref()),
-                ("fourth", Nth::Fourth, written.fourth.as_ref()),
-                ("last", Nth::Last, written.last.as_ref()),
-            ],
-            day: None,
-            of: written.of,
-            date: None,
-        };
+        let days = Days::of_window(written);
         if let [first, second, ..] = days.named().as_slice() {
             self.push(
                 Finding::error(NOT_ONE_RULE, path.key(second), format!("`{second}` cannot stand beside `{first}` in one window"))
@@ -251,7 +227,40 @@ impl Resolver<'_> {
     }
 }
 
-impl Days<'_> {
+/// `first` to `last`, under their keys.
+fn nth<'f>(words: [&'f Option<String>; 5]) -> [(&'static str, Nth, Option<&'f String>); 5] {
+    let [first, second, third, fourth, last] = words.map(Option::as_ref);
+    [
+        ("first", Nth::First, first),
+        ("second", Nth::Second, second),
+        ("third", Nth::Third, third),
+        ("fourth", Nth::Fourth, fourth),
+        ("last", Nth::Last, last),
+    ]
+}
+
+impl<'f> Days<'f> {
+    fn of_schedule(written: &'f file::Schedule) -> Days<'f> {
+        Days {
+            on: written.on.as_ref(),
+            nth: nth([&written.first, &written.second, &written.third, &written.fourth, &written.last]),
+            day: written.day,
+            of: written.of,
+            date: written.date.as_ref(),
+        }
+    }
+
+    /// A window has no day of the month and no date.
+    fn of_window(written: &'f file::Window) -> Days<'f> {
+        Days {
+            on: written.on.as_ref(),
+            nth: nth([&written.first, &written.second, &written.third, &written.fourth, &written.last]),
+            day: None,
+            of: written.of,
+            date: None,
+        }
+    }
+
     /// The keys that name days.
     fn named(&self) -> Vec<&'static str> {
         let mut named = Vec::new();
