@@ -4,23 +4,10 @@
 //! well, half a time series. `cargo test --bench backup` runs everything once on a small cluster. pgBackRest is Debian's package;
 //! without it only our own figures are shown. Both encrypt, compress with zstd at level 1 and have two processes or workers.
 
+mod clusters;
 mod data;
 mod harness;
 mod s3;
-
-#[path = "../tests/it/clusters"]
-mod clusters {
-    #![allow(dead_code, reason = "tests use more of it")]
-    mod account;
-    mod cluster;
-    mod options;
-    mod template;
-    mod version;
-
-    pub use cluster::Cluster;
-    pub use options::Options;
-    pub use version::Version;
-}
 
 use std::fs;
 use std::path::Path;

@@ -5,20 +5,8 @@
 //! are shown. Both decrypt, expand zstd, check what they write, make it durable, and have two processes or workers. What a run finds
 //! is prepared before its clock starts.
 
+mod clusters;
 mod data;
-#[path = "../tests/it/clusters"]
-mod clusters {
-    #![allow(dead_code, reason = "tests use more of it")]
-    mod account;
-    mod cluster;
-    mod options;
-    mod template;
-    mod version;
-
-    pub use cluster::Cluster;
-    pub use options::Options;
-    pub use version::Version;
-}
 
 use std::fs;
 use std::path::Path;

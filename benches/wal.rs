@@ -4,19 +4,7 @@
 //! once on a few, to see that it still works. Calls are made as PostgreSQL makes them: one file after the other, each waited for.
 //! CPU is that of all processes that came of it, also of those that were left in the background.
 
-/// The servers of the tests.
-#[path = "../tests/it/clusters"]
-#[allow(dead_code, reason = "tests want more of them")]
-mod clusters {
-    pub mod account;
-    pub mod cluster;
-    pub mod options;
-    pub mod template;
-    pub mod version;
-    pub use cluster::{Cluster, StopMode};
-    pub use options::Options;
-    pub use version::Version;
-}
+mod clusters;
 #[path = "wal/peers.rs"]
 mod peers;
 
