@@ -228,7 +228,7 @@ impl Resolver<'_> {
 }
 
 /// `first` to `last`, under their keys.
-fn nth<'f>(words: [&'f Option<String>; 5]) -> [(&'static str, Nth, Option<&'f String>); 5] {
+fn nth(words: [&Option<String>; 5]) -> [(&'static str, Nth, Option<&String>); 5] {
     let [first, second, third, fourth, last] = words.map(Option::as_ref);
     [
         ("first", Nth::First, first),
