@@ -46,6 +46,9 @@ KeyringMode=private
 LimitCORE=0
 ";
 
+/// What a run exits with when it failed for a reason that no waiting mends. With 75, or killed, it is started again.
+const LASTING: &str = "1 2 3 4 64 70";
+
 /// The unit of one job, from its `[Unit]` on.
 pub(super) fn service(policy: &Policy, setting: &Setting, called: Called<'_>) -> Result<String, EmitFault> {
     let needs = needs(policy, setting, called)?;
@@ -59,7 +62,17 @@ pub(super) fn service(policy: &Policy, setting: &Setting, called: Called<'_>) ->
     line("Wants=network-online.target".into());
     // Caught up after a start of the host, it must not come before what it needs.
     line("After=network-online.target nss-lookup.target time-sync.target remote-fs.target postgresql.service".into());
+    let job = matches!(called, Called::Job(_));
+    if job {
+        // Who is to hear of the outcome hears of it at once.
+        let watch = super::systemd::name(policy, "watch");
+        line(format!("OnSuccess={watch}.service\nOnFailure={watch}.service\nStartLimitIntervalSec=0"));
+    }
     line("\n[Service]\nType=oneshot".into());
+    if job {
+        // What may go well a little later is asked for again; the run itself decides whether its time has come.
+        line(format!("Restart=on-failure\nRestartPreventExitStatus={LASTING}\nRestartSec=5min"));
+    }
     let command: Vec<String> = command(setting, called)?.iter().map(|word| quote::for_exec(word)).collect();
     line(format!("ExecStart={}", command.join(" ")));
     line(format!("User={}", user(policy, setting)));

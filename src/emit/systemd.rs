@@ -44,7 +44,7 @@ pub fn systemd(policy: &Policy, setting: &Setting) -> Result<Vec<Emitted>, EmitF
 }
 
 /// `seawall-pricing-agent-backups.nightly`
-fn name(policy: &Policy, job: &str) -> String {
+pub(super) fn name(policy: &Policy, job: &str) -> String {
     let name = format!("seawall-{}-{}", policy.name, quote::for_name(job));
     let room = LONGEST_NAME - ".service".len();
     if name.len() <= room {

@@ -10,6 +10,8 @@ pub struct Past {
     /// Since when the job is known on record; none when it is new.
     pub first_seen: Option<Instant>,
     pub last: Option<LastRun>,
+    /// When its last good run ended.
+    pub succeeded: Option<Instant>,
 }
 
 /// Its last run.
@@ -19,6 +21,8 @@ pub struct LastRun {
     /// None while it runs.
     pub ended: Option<Instant>,
     pub end: RunEnd,
+    /// Somebody asked for it: it answers no firing, and when it breaks off it is not tried again.
+    pub asked: bool,
     /// How many in a row did not succeed, this one among them.
     pub failures: u32,
 }
@@ -50,6 +54,7 @@ pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
     match last {
         Some(last) if last.started >= since => match last.end {
             RunEnd::Running | RunEnd::Succeeded | RunEnd::Failed => return later(),
+            RunEnd::BrokenOff if last.asked && past.succeeded.is_some_and(|succeeded| succeeded >= since) => return later(),
             RunEnd::BrokenOff => {
                 let at = again(&last);
                 if at > now {
@@ -123,7 +128,8 @@ mod tests {
     fn ran(started: &str, ended: Option<&str>, end: RunEnd, failures: u32) -> Past {
         Past {
             first_seen: Some(at("2026-01-01T00:00:00Z")),
-            last: Some(LastRun { started: at(started), ended: ended.map(at), end, failures }),
+            last: Some(LastRun { started: at(started), ended: ended.map(at), end, asked: false, failures }),
+            succeeded: None,
         }
     }
 
@@ -176,10 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_asked_for_and_broke_off_owes_nothing_that_was_done() {
+        let mut past = ran("2026-11-21T15:00:00Z", Some("2026-11-21T15:10:00Z"), RunEnd::BrokenOff, 1);
+        past.last = past.last.map(|last| LastRun { asked: true, ..last });
+        past.succeeded = Some(at("2026-11-21T02:30:00Z"));
+        assert!(matches!(due("backups.nightly", &past, "2026-11-21T16:00:00Z"), Due::Later { .. }));
+        // It was the first try of what was owed.
+        past.succeeded = Some(at("2026-11-20T02:30:00Z"));
+        assert!(matches!(due("backups.nightly", &past, "2026-11-21T16:00:00Z"), Due::Now { .. }));
+    }
+
+    #[test]
     fn a_new_job_owes_a_backup_at_once_and_everything_else_from_its_next_firing() {
         assert!(matches!(due("backups.nightly", &Past::default(), "2026-11-21T03:00:00Z"), Due::Now { .. }));
         assert!(matches!(due("verify.weekly", &Past::default(), "2026-11-21T03:00:00Z"), Due::Later { .. }));
-        let seen = Past { first_seen: Some(at("2026-11-21T03:00:00Z")), last: None };
+        let seen = Past { first_seen: Some(at("2026-11-21T03:00:00Z")), ..Past::default() };
         assert!(matches!(due("verify.weekly", &seen, "2026-11-22T04:59:59Z"), Due::Later { .. }));
         assert!(matches!(due("verify.weekly", &seen, "2026-11-22T05:00:00Z"), Due::Now { .. }));
     }
@@ -209,7 +226,7 @@ mod tests {
                 let now = at(from) + jiff::SignedDuration::from_mins(minute);
                 if matches!(owed(job, &past, now), Due::Now { .. }) {
                     count += 1;
-                    past.last = Some(LastRun { started: now, ended: Some(now), end: RunEnd::Succeeded, failures: 0 });
+                    past.last = Some(LastRun { started: now, ended: Some(now), end: RunEnd::Succeeded, asked: false, failures: 0 });
                 }
             }
             count

@@ -49,3 +49,33 @@ pub fn who() -> String {
         None => account,
     }
 }
+
+/// Whether another process of this number is there. One that has ended and that nobody has asked about yet is not.
+pub fn is_alive(pid: u32) -> bool {
+    if pid == std::process::id() {
+        return false;
+    }
+    let Ok(about) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name in parentheses may hold anything; the state is the word after the last of them.
+    let state = about.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    !matches!(state, Some("Z" | "X"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_not_alive_although_nobody_has_asked_about_it() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("it starts");
+        assert!(is_alive(child.id()));
+        child.kill().expect("killed");
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            !is_alive(child.id())
+        });
+        assert!(gone);
+        child.wait().expect("asked");
+        assert!(!is_alive(child.id()) && !is_alive(std::process::id()));
+    }
+}

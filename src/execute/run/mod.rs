@@ -152,9 +152,15 @@ fn past(record: &JobRecord) -> Past {
             (false, Some(catalog::Outcome::Failed)) if !record.last_transient => RunEnd::Failed,
             (false, Some(catalog::Outcome::Failed | catalog::Outcome::Stopped | catalog::Outcome::Lost)) => RunEnd::BrokenOff,
         };
-        LastRun { started, ended: record.last_ended.filter(|_| !running), end, failures: record.failures_in_a_row }
+        LastRun {
+            started,
+            ended: record.last_ended.filter(|_| !running),
+            end,
+            asked: record.last_owed_since.is_none(),
+            failures: record.failures_in_a_row,
+        }
     });
-    Past { first_seen: Some(record.first_seen), last }
+    Past { first_seen: Some(record.first_seen), last, succeeded: record.last_succeeded }
 }
 
 /// Ends on record the runs of this host whose processes are gone. Returns how many there were.
@@ -163,7 +169,7 @@ pub fn bury(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> {
     let mut buried = 0;
     for run in catalog.abandoned(site.host())?.into_iter().filter(|run| run.policy == site.policy.name.as_str()) {
         let another_boot = run.boot.is_some() && boot.is_some() && run.boot != boot;
-        if !another_boot && is_seawall(run.pid) {
+        if !another_boot && host::is_alive(run.pid) {
             continue;
         }
         // Whoever runs it holds the job's lock; a number of a process may have come to another one.
@@ -174,10 +180,6 @@ pub fn bury(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> {
         buried += 1;
     }
     Ok(buried)
-}
-
-fn is_seawall(pid: u32) -> bool {
-    pid != std::process::id() && std::path::Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Runs one job to its end.
