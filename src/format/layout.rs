@@ -43,6 +43,9 @@ impl FromStr for Repository {
     }
 }
 
+/// How the names of objects begin that are put to learn a store's time.
+pub const CLOCK_PROBE: &str = "expire-";
+
 impl Repository {
     /// The id that every host makes up alike: two that begin at once make the same one.
     pub fn first(policy: &str, cluster: SystemIdentifier) -> Repository {
@@ -87,7 +90,7 @@ impl Repository {
 
     /// Asks the store for its time.
     pub fn clock_probe(&self, name: &str) -> Key {
-        self.key(format_args!("leases/expire-{name}.json"))
+        self.key(format_args!("leases/{CLOCK_PROBE}{name}.json"))
     }
 
     /// That the rules let a backup go.

@@ -17,6 +17,16 @@ pub struct Lease {
     /// The run of the machine, from its start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
+    /// The process, among those that can see each other (a container has numbers of its own).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+}
+
+/// A process of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub number: u32,
+    pub among: String,
 }
 
 impl Lease {

@@ -50,6 +50,11 @@ pub fn who() -> String {
     }
 }
 
+/// What the numbers of processes here count among: a container has its own.
+pub fn process_space() -> Option<String> {
+    std::fs::read_link("/proc/self/ns/pid").ok().map(|space| space.to_string_lossy().into_owned())
+}
+
 /// Whether another process of this number is there. One that has ended and that nobody has asked about yet is not.
 pub fn is_alive(pid: u32) -> bool {
     if pid == std::process::id() {

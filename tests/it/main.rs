@@ -20,6 +20,7 @@ mod postgres;
 mod repository;
 mod restore;
 mod retention;
+mod run;
 mod schedule;
 mod servers;
 mod stores;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::BackupFault;
 use crate::format::layout::{Repository, descriptor_id};
-use crate::format::lease::{self, Lease as Content, STALE_SECONDS, is_stale};
+use crate::format::lease::{self, Lease as Content, Process, STALE_SECONDS, is_stale};
 use crate::store::{self, Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
 use crate::world::host;
@@ -40,7 +40,8 @@ impl Lease {
         started: Instant,
         force: bool,
     ) -> Result<Lease, BackupFault> {
-        let content = Content { backup: backup.clone(), job: job.clone(), host: on.to_owned(), started, boot: host::boot() };
+        let content =
+            Content { backup: backup.clone(), job: job.clone(), host: on.to_owned(), started, boot: host::boot(), process: process() };
         let json = Bytes::from(content.to_json());
         let mut lease = Lease { store: store.clone(), key: repository.backup_lease(backup), json, renewer: None };
         lease.store.replace(&lease.key, lease.json.clone())?;
@@ -91,7 +92,7 @@ impl Lease {
             }
             match self.store.get(&meta.key, lease::MAX_BYTES) {
                 Ok(json) => {
-                    if let Some(content) = Content::read(&json) {
+                    if let Some(content) = Content::read(&json).filter(|content| !is_dead(content)) {
                         return Ok(Some((content, meta.modified)));
                     }
                 }
@@ -113,6 +114,17 @@ impl Drop for Lease {
         }
         let _ = self.store.delete(std::slice::from_ref(&self.key));
     }
+}
+
+fn process() -> Option<Process> {
+    host::process_space().map(|among| Process { number: std::process::id(), among })
+}
+
+/// Its process is gone, and we are where that can be seen. A number may have come to another process: then its time is waited for.
+fn is_dead(content: &Content) -> bool {
+    let Some(process) = &content.process else { return false };
+    let here = content.boot.is_some() && content.boot == host::boot() && host::process_space().as_ref() == Some(&process.among);
+    here && process.number != std::process::id() && !host::is_alive(process.number)
 }
 
 fn seconds(from: Instant, to: Instant) -> i64 {

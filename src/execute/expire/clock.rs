@@ -7,11 +7,12 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 
 use super::ExpireFault;
-use crate::format::layout::Repository;
+use crate::format::layout::{CLOCK_PROBE, Repository};
+use crate::format::lease::STALE_SECONDS;
 use crate::postgres::Connection;
 use crate::site::Site;
-use crate::store::Store;
-use crate::units::Instant;
+use crate::store::{Meta, Store};
+use crate::units::{Instant, Key};
 use crate::world::clock;
 
 /// Clocks may differ by so much.
@@ -76,7 +77,19 @@ fn stores_time(store: &Store, repository: &Repository) -> Result<Instant, Expire
     let removed = store.purge(std::slice::from_ref(&probe));
     let meta = meta?.ok_or_else(|| ExpireFault::refused("an object that was put to learn the store's time vanished", "Run it again."))?;
     removed?;
+    sweep(store, repository, meta.modified)?;
     Ok(meta.modified)
+}
+
+/// What runs that were killed in between left.
+fn sweep(store: &Store, repository: &Repository, now: Instant) -> Result<(), ExpireFault> {
+    let is_left =
+        |meta: &Meta| meta.key.file_name().starts_with(CLOCK_PROBE) && now.duration_since(meta.modified).as_secs() > STALE_SECONDS;
+    let left: Vec<Key> = store.list(&repository.prefix("leases"))?.into_iter().filter(|meta| is_left(meta)).map(|meta| meta.key).collect();
+    if !left.is_empty() {
+        store.purge(&left)?;
+    }
+    Ok(())
 }
 
 /// None where it cannot be asked: a host that only expires need not reach the database.

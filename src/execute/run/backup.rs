@@ -40,7 +40,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
     };
     // Whatever the outcome: it undoes what the one before did.
     if let Some(after) = after.filter(|_| !matches!(end, Ended::Busy { .. })) {
-        steps.enter(|action| matches!(action, Action::RunHook { .. }));
+        steps.skip_to_last(|action| matches!(action, Action::RunHook { .. }));
         let outcome = match &end {
             Ended::Succeeded | Ended::Elsewhere { .. } => "succeeded",
             Ended::Failed { .. } | Ended::Busy { .. } => "failed",

@@ -12,21 +12,29 @@ use crate::world::clock;
 pub(super) struct Steps<'r> {
     steps: &'r [Step],
     record: &'r Record<'r>,
-    now: Mutex<Option<usize>>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    /// The step that is under way.
+    at: Option<usize>,
+    /// Where the next one is looked for.
+    next: usize,
 }
 
 impl<'r> Steps<'r> {
     pub(super) fn new(steps: &'r [Step], record: &'r Record<'r>) -> Self {
-        Steps { steps, record, now: Mutex::new(None) }
+        Steps { steps, record, now: Mutex::default() }
     }
 
     /// The next step of this kind begins, which ends the one before. Those between them were done on the way.
     pub(super) fn enter(&self, wanted: impl Fn(&Action) -> bool) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = now.map_or(0, |at| at + 1);
+        let from = now.next;
         let Some(found) = self.steps.iter().skip(from).position(|step| wanted(&step.action)).map(|at| from + at) else { return };
         let at = clock::now();
-        if let Some(before) = *now {
+        if let Some(before) = now.at {
             self.record.end_step(before, StepOutcome::Succeeded, None, at);
         }
         for passed in from..found {
@@ -34,12 +42,20 @@ impl<'r> Steps<'r> {
             self.record.end_step(passed, StepOutcome::Succeeded, None, at);
         }
         self.record.begin_step(found, &self.steps[found], at);
-        *now = Some(found);
+        *now = Now { at: Some(found), next: found + 1 };
+    }
+
+    /// The last step of this kind begins, whatever of those before it was done.
+    pub(super) fn skip_to_last(&self, wanted: impl Fn(&Action) -> bool) {
+        let Some(found) = self.steps.iter().rposition(|step| wanted(&step.action)) else { return };
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        self.record.begin_step(found, &self.steps[found], clock::now());
+        *now = Now { at: Some(found), next: found + 1 };
     }
 
     /// The step that is under way has ended; why, where it did not go well.
     pub(super) fn end(&self, outcome: StepOutcome, message: Option<&str>) {
-        if let Some(now) = self.now.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(now) = self.now.lock().unwrap_or_else(PoisonError::into_inner).at.take() {
             self.record.end_step(now, outcome, message, clock::now());
         }
     }

@@ -16,12 +16,17 @@ pub(crate) struct PostOffice {
 
 impl PostOffice {
     pub(crate) fn open(more: &[&str]) -> PostOffice {
+        let [port] = free_ports();
+        PostOffice::open_at(port, more)
+    }
+
+    /// Where it was before, or where others expect it.
+    pub(crate) fn open_at(port: u16, more: &[&str]) -> PostOffice {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/servers/post_office.py");
         let directory = tempfile::tempdir().expect("a directory");
         certificates(directory.path());
         let mails = directory.path().join("mails");
         fs::create_dir(&mails).expect("a directory");
-        let [port] = free_ports();
         let mut arguments = vec![script.to_string_lossy().into_owned(), port.to_string(), mails.to_string_lossy().into_owned()];
         arguments.extend(more.iter().map(|&word| word.to_owned()));
         let mut office = PostOffice { server: Server::start(&python_bin().join("python"), &arguments, &[], directory), port };

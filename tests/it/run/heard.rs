@@ -1,0 +1,96 @@
+use std::process::Command;
+
+use super::rig::Run;
+use crate::clusters::StopMode;
+use crate::servers::post_office::{PostOffice, header};
+
+fn mail(port: u16) -> String {
+    format!(
+        "smtp: {{ host: 127.0.0.1, port: {port}, tls: none, from: seawall@example.com }}\n\
+         receivers: {{ dba: {{ email: {{ to: [dba@example.com] }} }} }}\n\
+         alerts: {{ routes: [{{ to: [dba] }}, {{ event: succeeded, job: nightly, to: [dba] }}] }}\n"
+    )
+}
+
+fn subjects(office: &PostOffice) -> Vec<String> {
+    office.mails().iter().map(|mail| header(mail, "subject").concat()).collect()
+}
+
+#[test]
+fn a_failure_is_told_once_and_its_end_too() {
+    let office = PostOffice::open(&[]);
+    let run = Run::new("", &mail(office.port));
+    run.say(&["run", "--due"]).ends_with_code(0);
+    // A run sends nothing itself: it may not have the secrets.
+    assert_eq!(subjects(&office), [""; 0]);
+    run.say(&["watch"]).ends_with_code(0).says("nothing is wrong").says("1 message sent");
+    run.say(&["watch"]).ends_with_code(0).says("nothing is wrong");
+    assert_eq!(subjects(&office), ["[info] try: 'backups.nightly' succeeded"]);
+    run.rig.shell("mv store gone");
+    run.say(&["run", "nightly"]).says("FAILED");
+    run.say(&["watch"]).ends_with_code(0).says("failed:backups.nightly");
+    run.say(&["watch"]).ends_with_code(0);
+    run.rig.shell("rm -rf store; mv gone store");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0).says("nothing is wrong");
+    let told = subjects(&office);
+    assert_eq!(told.iter().filter(|subject| subject.contains("[critical] try: 'backups.nightly' failed")).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|subject| subject.starts_with("[resolved]")).count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_changes_nothing_and_is_heard_of() {
+    let office = PostOffice::open(&[]);
+    let run = Run::new("", &mail(office.port));
+    run.say(&["run", "--due"]).ends_with_code(0);
+    run.change("wal: {", "wal: { stores: disk,");
+    run.say(&["run", "--due"]).ends_with_code(1).says("cannot be used").says("policy.yaml:");
+    run.say(&["run", "--due"]).ends_with_code(1);
+    assert_eq!(run.backups(), 1);
+    let told = subjects(&office);
+    assert_eq!(told.iter().filter(|subject| subject.contains("the policy cannot be read")).count(), 1, "{told:?}");
+    assert!(run.outcomes().contains(&"policy failed".to_owned()), "{:?}", run.outcomes());
+    run.change("wal: { stores: disk,", "wal: {");
+    run.say(&["watch"]).ends_with_code(0);
+    assert!(subjects(&office).iter().any(|subject| subject.starts_with("[resolved]")), "{:?}", subjects(&office));
+}
+
+/// Database, store, receiver: all down at once. What is owed is delivered once they are back, in order.
+#[test]
+fn nothing_is_lost_while_everything_is_down() {
+    let office = PostOffice::open(&[]);
+    let port = office.port;
+    let run = Run::new("", &mail(port));
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    drop(office);
+    run.rig.cluster.stop(StopMode::Fast);
+    run.rig.shell("mv store gone");
+    run.say(&["run", "nightly"]).says("FAILED");
+    run.say(&["watch"]).ends_with_code(0).says("0 messages sent, 1 not yet");
+    run.say(&["watch"]).ends_with_code(0);
+    run.rig.shell("rm -rf store; mv gone store");
+    run.rig.cluster.resume();
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    // What waits is tried again after its pause: the clock of the record is moved, not the test's patience.
+    let office = PostOffice::open_at(port, &[]);
+    let sql = "update outbox set next_try = 0";
+    let moved = Command::new("python3")
+        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"])
+        .arg(run.file("state").join("catalog.db"))
+        .arg(sql)
+        .status()
+        .expect("python");
+    assert!(moved.success());
+    run.say(&["watch"]).ends_with_code(0);
+    let told = subjects(&office);
+    assert_eq!(
+        told,
+        [
+            "[info] try: 'backups.nightly' succeeded",
+            "[critical] try: 'backups.nightly' failed",
+            "[resolved] try: backups.nightly failed",
+            "[info] try: 'backups.nightly' succeeded"
+        ]
+    );
+}
