@@ -110,9 +110,8 @@ mod tests {
                 continue;
             }
             seen += 1;
-            let document = Document::load("t", &path, &|path| {
-                Ok(std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-            });
+            let document =
+                Document::load("t", &path, &|path| Ok(std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))));
             let policy = resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
             assert_eq!(remember(state.path(), &path, &policy).expect("kept"), None);
             let back = recall(state.path(), &path, now).expect("known");

@@ -31,7 +31,13 @@ pub(super) fn ran(ground: &Ground<'_>, ran: &Ran) {
 
 /// Of a mark, or of something that was deleted.
 pub(super) fn deed(ground: &Ground<'_>, deed: &Deed) {
-    let kind = if deed.until.is_some() { "expire.marked" } else if deed.objects > 0 { "expire.deleted" } else { "expire.unmarked" };
+    let kind = if deed.until.is_some() {
+        "expire.marked"
+    } else if deed.objects > 0 {
+        "expire.deleted"
+    } else {
+        "expire.unmarked"
+    };
     let what = format!("{} in `{}`: {}", deed.what, deed.store, deed.reason);
     append(ground, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default());
 }

@@ -31,7 +31,11 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<S
             let since = since_down(site, catalog, "server", false, now)?;
             let reason = || format!("the server was asked: {}", fault.message);
             Ok(Server {
-                answers: Answers::No { since, error: fault.message.clone(), hint: Some(fault.hint.clone()).filter(|hint| !hint.is_empty()) },
+                answers: Answers::No {
+                    since,
+                    error: fault.message.clone(),
+                    hint: Some(fault.hint.clone()).filter(|hint| !hint.is_empty()),
+                },
                 wal: Observed::unknown(reason()),
                 standbys: Observed::unknown(reason()),
                 clock_skew: Observed::unknown(reason()),

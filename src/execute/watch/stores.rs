@@ -54,7 +54,8 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<S
     let mut stores = BTreeMap::new();
     for (name, answer) in answers {
         let since = since_down(site, catalog, &format!("store:{name}"), answer.is_ok(), now)?;
-        let used = seen.used.get(&name).map_or_else(|| Observed::unknown("it was not looked at"), |used| Observed::Known(Bytes::new(*used)));
+        let used =
+            seen.used.get(&name).map_or_else(|| Observed::unknown("it was not looked at"), |used| Observed::Known(Bytes::new(*used)));
         let facts = match answer {
             Ok(()) => StoreFacts { answers: Answers::Yes, used },
             Err(fault) => {
