@@ -72,7 +72,7 @@ impl Watch {
 }
 
 /// The rules of the last version that could be read, so that somebody hears that this one cannot.
-pub(super) fn last_good(here: &Here, trouble: Trouble) -> Result<(crate::policy::model::Policy, Option<Unreadable>), Trouble> {
+pub(in crate::cli) fn last_good(here: &Here, trouble: Trouble) -> Result<(crate::policy::model::Policy, Option<Unreadable>), Trouble> {
     let now = clock::now();
     let Some(known) = known::recall(&here.state(), &here.path(), now) else { return Err(trouble) };
     let message = format!("{trouble}; {}", trouble.hint().unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::words::ReadFault;
@@ -116,6 +116,15 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
 ///
 /// The order: write beside it, sync, rename, sync the directory. Whatever happens in between, the old file is whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
+    replace_with(path, bytes, 0o600)
+}
+
+/// The same for what everybody on this host may read, whatever the umask says.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
+    replace_with(path, bytes, 0o644)
+}
+
+fn replace_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
     let of = |error: &io::Error| ReadFault::of(error, path);
     if let Ok(about) = fs::metadata(path)
         && !about.is_file()
@@ -127,7 +136,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
     // One that an interrupted run left behind; what is opened next must be new, not somebody's link to another file.
     let _ = fs::remove_file(&beside);
-    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
+    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
     written.map_err(|error| {
         // What is left of it says nothing to anybody.
         let _ = fs::remove_file(&beside);
@@ -155,8 +164,11 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     })
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    if mode != 0o600 {
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -107,6 +107,15 @@ pub fn judge(policy: &Policy, memory: Memory, seen: &Seen<'_>, now: Instant) -> 
     Judged { notices: outgoing.notices(), firing: firing(&memory, now), unheard, memory }
 }
 
+impl Memory {
+    /// What is wrong by the last judgement, worst first, for those who only read. Acknowledgements that were given since count already.
+    pub fn firing(&self, acknowledgements: &[Acknowledgement], now: Instant) -> Vec<Firing> {
+        let mut memory = self.clone();
+        progress::acknowledge(&mut memory, acknowledgements);
+        firing(&memory, now)
+    }
+}
+
 fn firing(memory: &Memory, now: Instant) -> Vec<Firing> {
     let fired = memory.alerts.iter().filter(|(_, alert)| alert.fired.is_some());
     let mut firing: Vec<Firing> = fired

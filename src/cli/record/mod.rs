@@ -1,6 +1,25 @@
 //! What is on record: commands that read the catalog.
 
-use crate::catalog::Catalog;
+mod ack;
+mod audit;
+mod check;
+mod checklist;
+mod gather;
+mod history;
+mod metrics;
+mod status;
+
+pub use ack::Ack;
+pub use audit::Audit;
+pub use check::{Check, unknown as unknown_check};
+pub use checklist::Checklist;
+pub use history::History;
+pub use metrics::Metrics;
+pub use status::Status;
+
+use crate::alert::{Acknowledgement, Firing, Memory};
+use crate::catalog::{Catalog, CatalogFault};
+use crate::cli::exit::Trouble;
 use crate::cli::here::Here;
 use crate::execute::run;
 use crate::plan::words::counted;
@@ -24,6 +43,37 @@ pub fn open(site: &Site<'_>) -> Option<Catalog> {
             None
         }
     }
+}
+
+/// The catalog, for those who only read it.
+fn existing(site: &Site<'_>) -> Result<Catalog, Trouble> {
+    let place = site.catalog()?;
+    Catalog::open_existing(&place).map_err(trouble)?.ok_or_else(|| {
+        let hint = "`seawall run --due` and `seawall watch` make it; `--state` names another place.";
+        Trouble::failed(format!("nothing has run here yet: there is no catalog at {place}"), hint)
+    })
+}
+
+fn trouble(fault: CatalogFault) -> Trouble {
+    Trouble::failed(fault.message, fault.hint)
+}
+
+/// What is wrong by the last look, worst first; what was acknowledged since then is.
+fn firing(catalog: &Catalog, policy: &Policy, now: Instant) -> Result<Vec<Firing>, Trouble> {
+    let name = policy.name.as_str();
+    let (_, text) = catalog.memory(name).map_err(trouble)?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let memory = Memory::from_json(&text).map_err(|fault| Trouble::failed(fault.to_string(), fault.hint()))?;
+    let given = catalog.acknowledgements(name).map_err(trouble)?.into_iter().map(|ack| Acknowledgement {
+        key: ack.key,
+        by: ack.by,
+        at: ack.at,
+        until: ack.until,
+        note: Some(ack.note).filter(|note| !note.is_empty()),
+    });
+    Ok(memory.firing(&given.collect::<Vec<_>>(), now))
 }
 
 /// Keeps the policy, for the day on which it cannot be read.
