@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::alert::{Firing, expected_since, severity_of_failure};
 use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Sized, Taken, Undelivered};
+use crate::plan::Due;
 use crate::plan::words::{about, counted, plain};
-use crate::plan::{Due, minute};
 use crate::policy::file::Severity;
 use crate::policy::model::{Policy, TimedKind};
 use crate::schedule::Schedule;
@@ -46,6 +46,8 @@ pub struct Problem {
     /// That of the alert, where there is one.
     pub key: String,
     pub title: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +58,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(level: Level, key: impl Into<String>, title: impl Into<String>) -> Self {
-        Problem { level, key: key.into(), title: title.into(), since: None, hint: None, acknowledged_by: None }
+        Problem { level, key: key.into(), title: title.into(), text: String::new(), since: None, hint: None, acknowledged_by: None }
     }
 
     #[must_use]
@@ -320,7 +322,7 @@ fn problems(record: &OnRecord, jobs: &[JobStanding], now: Instant) -> Vec<Proble
     for job in jobs.iter().filter(|job| job.kind != TimedKind::Duty) {
         more.extend(of_job(job, now));
     }
-    more.extend(of_messages(record, now));
+    more.extend(of_messages(record));
     more.retain(|problem| all.iter().all(|known| known.key != problem.key));
     all.extend(more);
     all.sort_by_key(|problem| std::cmp::Reverse(problem.level));
@@ -335,7 +337,9 @@ fn of_alert(firing: &Firing) -> Problem {
     Problem {
         since: Some(firing.since),
         acknowledged_by: firing.acknowledged_by.clone(),
-        ..Problem::new(level, firing.key.clone(), plain(&firing.title))
+        text: firing.text.clone(),
+        hint: firing.hint.clone(),
+        ..Problem::new(level, firing.key.clone(), firing.title.clone())
     }
 }
 
@@ -374,16 +378,15 @@ fn of_job(job: &JobStanding, now: Instant) -> Vec<Problem> {
         && job.running_since.is_none()
         && Duration::between(*since, now) > UNTRIED
     {
-        let title = format!("{} is owed since {} and nobody has begun it", job.job, minute(*since));
+        let title = format!("{} is owed and nobody has begun it", job.job);
         found.push(Problem { since: Some(*since), ..Problem::new(Level::Warning, format!("owed:{}", job.job), title).hint(run_it) });
     }
     found
 }
 
-fn of_messages(record: &OnRecord, now: Instant) -> Vec<Problem> {
+fn of_messages(record: &OnRecord) -> Vec<Problem> {
     let of_receiver = |one: &FailingReceiver| {
-        let ago = about(now.as_second() - one.since.as_second());
-        let title = format!("messages do not reach `{}` for {ago}: {}", plain(&one.receiver), plain(&one.last_error));
+        let title = format!("messages do not reach `{}`: {}", one.receiver, plain(&one.last_error));
         let hint = format!("`seawall notify test {}` tries it now.", one.receiver);
         Problem { since: Some(one.since), ..Problem::new(Level::Warning, format!("delivery:{}", one.receiver), title).hint(hint) }
     };

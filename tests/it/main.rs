@@ -16,6 +16,7 @@ mod layering;
 mod notify;
 mod plan;
 mod postgres;
+mod record;
 mod repository;
 mod restore;
 mod retention;

@@ -113,6 +113,8 @@ fn on_record(here: &Here, policy: Policy, now: Instant, catalogs: &mut Catalogs)
     let dues: Vec<JobDue> = dues.collect();
     let mut standing = stand(&policy, &record, &dues, now);
     if let Some(problem) = problem {
+        // All that is missing follows from that.
+        standing.problems.clear();
         standing.add(problem);
     }
     Looked { record, standing, policy: Some(policy) }

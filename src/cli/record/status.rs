@@ -11,7 +11,7 @@ use crate::cli::terminal::{Colour, Terminal, print, tame};
 use crate::cli::validate::json;
 use crate::plan::minute;
 use crate::plan::text::{columns, wrapped};
-use crate::plan::words::{counted, plain};
+use crate::plan::words::counted;
 use crate::report::{JobStanding, Level, Problem, Standing};
 use crate::units::{Bytes, Instant};
 use crate::world::clock;
@@ -98,16 +98,19 @@ fn painted(level: Level, colours: bool) -> String {
 
 fn told(problem: &Problem, colours: bool, width: u16) -> String {
     let since = problem.since.map(|since| format!(", since {}", minute(since))).unwrap_or_default();
-    let who = problem.acknowledged_by.as_ref().map(|who| format!(", {} takes care of it", plain(who))).unwrap_or_default();
-    let line = format!("{} ({}){since}{who}", plain(&problem.title), plain(&problem.key));
+    let who = problem.acknowledged_by.as_ref().map(|who| format!(", {} takes care of it", tame(who))).unwrap_or_default();
+    let line = format!("{} ({}){since}{who}", tame(&problem.title), tame(&problem.key));
     let first =
         format!("  {:<8}  ", if problem.level == Level::Well { "info".to_owned() } else { painted(Level::Well.max(problem.level), false) });
     let mut text = wrapped(&line, &first, "            ", width);
     if colours {
         text = text.replacen(&painted(problem.level, false), &painted(problem.level, true), 1);
     }
+    if !problem.text.is_empty() {
+        text.push_str(&wrapped(&tame(&problem.text), "            ", "            ", width));
+    }
     if let Some(hint) = &problem.hint {
-        text.push_str(&wrapped(&plain(hint), "            help: ", "                  ", width));
+        text.push_str(&wrapped(&tame(hint), "            help: ", "                  ", width));
     }
     text
 }
