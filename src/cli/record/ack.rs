@@ -4,14 +4,14 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{existing, firing, trouble};
+use super::{existing, firing, policy_or_last_good, trouble};
 use crate::catalog::{Acknowledgement, Catalog};
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::moment;
 use crate::cli::repository::Format;
 use crate::cli::terminal::{Colour, Terminal, print, tame};
-use crate::cli::{validate, watch};
+use crate::cli::validate;
 use crate::execute::run::BRAKE;
 use crate::format::audit::Entry;
 use crate::plan::minute;
@@ -83,7 +83,7 @@ impl<'a> From<&'a Acknowledgement> for AckRecord<'a> {
 
 impl Ack {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let policy = self.here.read(colour).or_else(|trouble| watch::last_good(&self.here, trouble).map(|(policy, _)| policy))?;
+        let policy = policy_or_last_good(&self.here, colour)?;
         let site = self.here.site(&policy);
         let now = clock::now();
         let Some(key) = &self.key else {

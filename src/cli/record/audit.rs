@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{existing, trouble};
+use super::{existing, policy_or_last_good, trouble};
 use crate::catalog::Catalog;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
@@ -13,7 +13,6 @@ use crate::cli::moment;
 use crate::cli::repository::Format;
 use crate::cli::terminal::{Colour, Terminal, print};
 use crate::cli::validate::json;
-use crate::cli::watch;
 use crate::format::audit::{Chain, Head, Link};
 use crate::plan::text::columns;
 use crate::plan::words::counted;
@@ -130,7 +129,7 @@ impl Audit {
 }
 
 fn catalog(here: &Here, colour: Colour) -> Result<Catalog, Trouble> {
-    let policy = here.read(colour).or_else(|trouble| watch::last_good(here, trouble).map(|(policy, _)| policy))?;
+    let policy = policy_or_last_good(here, colour)?;
     existing(&here.site(&policy))
 }
 

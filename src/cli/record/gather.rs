@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::firing;
+use super::{firing, last_good};
 use crate::alert::Unreadable;
 use crate::catalog::{Catalog, CatalogFault};
 use crate::cli::exit::Trouble;
@@ -11,7 +11,6 @@ use crate::cli::fleet::Fleet;
 use crate::cli::here::Here;
 use crate::cli::location::Location;
 use crate::cli::terminal::Colour;
-use crate::cli::watch;
 use crate::execute::run;
 use crate::policy::model::Policy;
 use crate::report::{JobDue, Level, Measurements, OnRecord, Problem, Standing, stand};
@@ -63,8 +62,8 @@ pub fn all(here: &Here, colour: Colour, now: Instant) -> Vec<Looked> {
 fn one(here: &Here, read: Result<Policy, Trouble>, now: Instant, catalogs: &mut Catalogs) -> Looked {
     let (policy, unreadable) = match read {
         Ok(policy) => (policy, None),
-        Err(trouble) => match watch::last_good(here, trouble) {
-            Ok((policy, unreadable)) => (policy, unreadable),
+        Err(trouble) => match last_good(here, trouble) {
+            Ok((policy, unreadable)) => (policy, Some(unreadable)),
             Err(trouble) => {
                 let problem = Problem::new(Level::Critical, "policy", trouble.to_string());
                 return nothing(&here.path(), problem.hint(trouble.hint().unwrap_or_default()));

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{existing, trouble};
+use super::{existing, policy_or_last_good, trouble};
 use crate::catalog::{Catalog, Filter, Outcome, RunId, RunRow, StepRow};
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
@@ -11,7 +11,6 @@ use crate::cli::moment;
 use crate::cli::repository::{Format, span};
 use crate::cli::terminal::{Colour, Terminal, print, tame};
 use crate::cli::validate::json;
-use crate::cli::watch;
 use crate::execute::run;
 use crate::plan::text::columns;
 use crate::policy::model::Policy;
@@ -122,7 +121,7 @@ type Shown = Vec<(RunRow, Option<Vec<StepRow>>)>;
 impl History {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         // What ran, ran: also where the policy of the moment cannot be read.
-        let policy = self.here.read(colour).or_else(|trouble| watch::last_good(&self.here, trouble).map(|(policy, _)| policy))?;
+        let policy = policy_or_last_good(&self.here, colour)?;
         let catalog = existing(&self.here.site(&policy))?;
         let number = self.what.as_deref().and_then(|what| what.parse::<RunId>().ok());
         let shown = match number {

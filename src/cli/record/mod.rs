@@ -17,15 +17,18 @@ pub use history::History;
 pub use metrics::Metrics;
 pub use status::Status;
 
-use crate::alert::{Acknowledgement, Firing, Memory};
+use crate::alert::{Acknowledgement, Firing, Memory, Unreadable};
 use crate::catalog::{Catalog, CatalogFault};
 use crate::cli::exit::Trouble;
 use crate::cli::here::Here;
+use crate::cli::terminal::Colour;
+use crate::cli::watch;
 use crate::execute::run;
 use crate::plan::words::counted;
 use crate::policy::model::Policy;
 use crate::site::{Site, known};
 use crate::units::Instant;
+use crate::world::clock;
 
 /// The catalog, for those who write into it. Where it cannot be opened that is said, and what protects data goes on without.
 pub fn open(site: &Site<'_>) -> Option<Catalog> {
@@ -43,6 +46,17 @@ pub fn open(site: &Site<'_>) -> Option<Catalog> {
             None
         }
     }
+}
+
+/// The policy of the moment, or else its last version that could be read: what it promised is still owed, and what ran, ran.
+fn policy_or_last_good(here: &Here, colour: Colour) -> Result<Policy, Trouble> {
+    here.read(colour).or_else(|trouble| last_good(here, trouble).map(|(policy, _)| policy))
+}
+
+fn last_good(here: &Here, trouble: Trouble) -> Result<(Policy, Unreadable), Trouble> {
+    let Some(known) = known::peek(&here.state(), &here.path(), clock::now()) else { return Err(trouble) };
+    let unreadable = watch::unreadable(here, &trouble, known.unreadable_since);
+    Ok((known.policy, unreadable))
 }
 
 /// The catalog, for those who only read it.

@@ -89,7 +89,7 @@ fn human(looked: &Looked, now: Instant, colours: bool, width: u16) -> String {
 
 fn painted(level: Level, colours: bool) -> String {
     let (word, code) = match level {
-        Level::Well => ("ok", "32"),
+        Level::Well => ("note", "32"),
         Level::Warning => ("WARNING", "33"),
         Level::Critical => ("CRITICAL", "1;31"),
     };
@@ -100,8 +100,7 @@ fn told(problem: &Problem, colours: bool, width: u16) -> String {
     let since = problem.since.map(|since| format!(", since {}", minute(since))).unwrap_or_default();
     let who = problem.acknowledged_by.as_ref().map(|who| format!(", {} takes care of it", tame(who))).unwrap_or_default();
     let line = format!("{} ({}){since}{who}", tame(&problem.title), tame(&problem.key));
-    let first =
-        format!("  {:<8}  ", if problem.level == Level::Well { "info".to_owned() } else { painted(Level::Well.max(problem.level), false) });
+    let first = format!("  {:<8}  ", painted(problem.level, false));
     let mut text = wrapped(&line, &first, "            ", width);
     if colours {
         text = text.replacen(&painted(problem.level, false), &painted(problem.level, true), 1);

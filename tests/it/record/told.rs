@@ -93,18 +93,42 @@ fn nothing_has_run_yet_and_nobody_makes_a_catalog_by_asking() {
 #[test]
 fn asking_changes_nothing() {
     let rig = Rig::well();
+    // The file of what readers and writers share (`-shm`) is SQLite's own, and a log without content is none.
     let files = || {
-        let all = std::fs::read_dir(rig.room.path().join("state")).expect("the state");
+        let all = std::fs::read_dir(rig.room.path().join("state")).expect("the state").map(|entry| entry.expect("an entry"));
+        let all = all.map(|entry| (entry.file_name().into_string().expect("UTF-8"), std::fs::read(entry.path()).unwrap_or_default()));
         let mut all: Vec<_> =
-            all.map(|entry| entry.expect("an entry")).map(|entry| (entry.file_name(), std::fs::read(entry.path()).ok())).collect();
+            all.filter(|(name, bytes)| !name.ends_with("-shm") && !(name.ends_with("-wal") && bytes.is_empty())).collect();
         all.sort();
         all
     };
     let before = files();
+    assert!(before.iter().any(|(name, bytes)| name == "catalog.db" && !bytes.is_empty()));
     for words in [["status"].as_slice(), &["check"], &["metrics"], &["checklist"], &["history"], &["audit", "verify"], &["ack", "--list"]] {
         rig.run(words);
     }
     assert!(files() == before);
+}
+
+/// What was promised is still owed by the last version that could be read, and looking does not make it one's own.
+#[test]
+fn a_policy_that_broke_is_told_by_its_last_good_version() {
+    let rig = Rig::well();
+    assert_eq!(rig.run(&["watch"]).code, Some(0));
+    std::fs::write(rig.room.path().join("shop.yaml"), "version: 1\nfoo: 1\n").expect("a file");
+    let known = || {
+        let known = std::fs::read_dir(rig.room.path().join("state/known")).expect("a folder").map(|entry| entry.expect("an entry").path());
+        known.map(|path| std::fs::read(path).expect("a file")).collect::<Vec<_>>()
+    };
+    let before = known();
+    assert_eq!(before.len(), 1);
+    let run = rig.run(&["status"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stdout.contains("CRITICAL  nothing runs: the policy `shop.yaml` cannot be used"), "{run:?}");
+    assert!(run.stdout.contains("backups.nightly"), "{run:?}");
+    assert_eq!(rig.run(&["check"]).code, Some(3));
+    assert_eq!(rig.run(&["history"]).code, Some(0));
+    assert_eq!(known(), before);
 }
 
 #[test]
