@@ -5,6 +5,7 @@ pub mod alert;
 pub mod catalog;
 pub mod cli;
 pub mod diff;
+pub mod emit;
 pub mod execute;
 pub mod format;
 pub mod inventory;

@@ -62,7 +62,7 @@ pub struct StepRow {
 
 /// How large a good run's result was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sized {
+pub struct Size {
     pub at: Instant,
     pub bytes: u64,
     pub stored_bytes: Option<u64>,
@@ -135,11 +135,11 @@ impl Catalog {
     }
 
     /// What the last good runs of a job made, newest first.
-    pub fn sizes(&self, policy: &str, job: &str, limit: usize) -> Result<Vec<Sized>, CatalogFault> {
+    pub fn sizes(&self, policy: &str, job: &str, limit: usize) -> Result<Vec<Size>, CatalogFault> {
         const SQL: &str = "SELECT ended, bytes, stored_bytes FROM runs WHERE policy = $1 AND job = $2 AND outcome = 'succeeded' \
              AND bytes IS NOT NULL ORDER BY id DESC LIMIT $3";
         let values = vec![name(policy)?, name(job)?, count(limit)];
-        let read = |mut row: Row| Ok(Sized { at: row.instant()?, bytes: row.unsigned()?, stored_bytes: row.maybe_unsigned()? });
+        let read = |mut row: Row| Ok(Size { at: row.instant()?, bytes: row.unsigned()?, stored_bytes: row.maybe_unsigned()? });
         self.read(|link| link.ask(SQL, values)?.into_iter().map(read).collect())
     }
 

@@ -49,6 +49,10 @@ impl Catalog {
             Where::Sqlite(path) => lock_file(path, &hex(&digest[..16])),
             Where::Postgres(settings) => {
                 let mut server = Server::open(settings, Access::Read)?;
+                // A session that only holds a lock is silent for hours. (Version 13 has no such limit.)
+                const STAY: &str =
+                    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
+                server.ask(STAY, &[])?;
                 let number = i64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]]);
                 let row = server.ask("SELECT pg_catalog.pg_try_advisory_lock($1)::int", &[number.into()])?.into_iter().next();
                 let taken = row.map(|mut row| row.flag()).transpose()?.unwrap_or(false);

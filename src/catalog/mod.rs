@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use acknowledgements::Acknowledgement;
 pub use fault::{CatalogFault, FaultKind};
-pub use history::{Filter, RunRow, Sized, StepRow, Taken};
+pub use history::{Filter, RunRow, Size, StepRow, Taken};
 pub use jobs::JobRecord;
 pub use link::Where;
 pub use lock::Guard;

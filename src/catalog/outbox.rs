@@ -47,38 +47,6 @@ pub struct FailingReceiver {
 }
 
 impl Catalog {
-    /// Takes notices for sending, until `lease_until`. No two senders have the same one at once; who dies loses his claim with time.
-    ///
-    /// Of a receiver, nothing is given out past a notice that waits for its next try or is with another sender: order is kept.
-    /// What is only meant for later holds up nothing.
-    pub fn claim(&self, now: Instant, limit: usize, lease_until: Instant, claimant: &str) -> Result<Vec<Outgoing>, CatalogFault> {
-        const FIND: &str = "WITH held AS (SELECT policy, receiver, min(number) AS first FROM outbox \
-                 WHERE delivered IS NULL AND gave_up IS NULL AND (next_try > $1 OR leased_until > $1) GROUP BY policy, receiver) \
-             SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
-             LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \
-             WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.not_before <= $1 AND (h.first IS NULL OR o.number < h.first) \
-             ORDER BY o.number LIMIT $2";
-        self.take(FIND, vec![now.into()], limit, lease_until, claimant)
-    }
-
-    /// The same for one policy: who sends for some must not hold what others send.
-    pub fn claim_of(
-        &self,
-        policy: &str,
-        now: Instant,
-        limit: usize,
-        lease_until: Instant,
-        claimant: &str,
-    ) -> Result<Vec<Outgoing>, CatalogFault> {
-        const FIND: &str = "WITH held AS (SELECT receiver, min(number) AS first FROM outbox \
-                 WHERE policy = $3 AND delivered IS NULL AND gave_up IS NULL AND (next_try > $1 OR leased_until > $1) GROUP BY receiver) \
-             SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
-             LEFT JOIN held h ON h.receiver = o.receiver \
-             WHERE o.policy = $3 AND o.delivered IS NULL AND o.gave_up IS NULL AND o.not_before <= $1 AND (h.first IS NULL OR o.number < h.first) \
-             ORDER BY o.number LIMIT $2";
-        self.take(FIND, vec![now.into(), name(policy)?], limit, lease_until, claimant)
-    }
-
     /// The policies to whose receivers something is owed, if it may be tried now.
     pub fn owing(&self, now: Instant) -> Result<Vec<String>, CatalogFault> {
         const SQL: &str = "SELECT DISTINCT policy FROM outbox WHERE delivered IS NULL AND gave_up IS NULL AND not_before <= $1 \
@@ -86,29 +54,41 @@ impl Catalog {
         self.read(|link| link.ask(SQL, vec![now.into()])?.into_iter().map(|mut row| row.text()).collect())
     }
 
-    /// `with` is what the search is given first, and after the limit.
-    fn take(
+    /// Takes notices of these policies for sending, until `lease_until`. No two senders have the same one at once; who dies loses his
+    /// claim with time. A sender names the policies whose receivers he can reach: a fleet's hosts do not know each other's.
+    ///
+    /// Of a receiver, nothing is given out past a notice that waits for its next try or is under way, with whomever: order is kept.
+    /// What is only meant for later holds up nothing.
+    pub fn claim(
         &self,
-        find: &'static str,
-        with: Vec<Value>,
+        policies: &[&str],
+        now: Instant,
         limit: usize,
         lease_until: Instant,
         claimant: &str,
     ) -> Result<Vec<Outgoing>, CatalogFault> {
         const TAKE: &str = "UPDATE outbox SET attempts = attempts + 1, leased_until = $2, claimant = $3 WHERE number = $1";
-        let who = name(claimant)?;
-        let limited = |limit: usize| {
-            let mut values = with.clone();
-            values.insert(1, count(limit));
-            values
-        };
-        // Most of the time nothing is owed, and then nothing is written.
-        if self.read(|link| link.ask(find, limited(1)))?.is_empty() {
+        if policies.is_empty() {
             return Ok(Vec::new());
         }
+        let who = name(claimant)?;
+        let sql = owed(policies.len());
+        let values = |limit: usize| -> Result<Vec<Value>, CatalogFault> {
+            let mut values = vec![Value::from(now), count(limit)];
+            for policy in policies {
+                values.push(name(policy)?);
+            }
+            Ok(values)
+        };
+        // Most of the time nothing is owed, and then nothing is written.
+        let looked = values(1)?;
+        if self.read(|link| link.ask(sql.clone(), looked))?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = values(limit)?;
         self.write(|link| {
             let mut claimed = Vec::new();
-            for mut row in link.ask(find, limited(limit))? {
+            for mut row in link.ask(sql, values)? {
                 link.ask(TAKE, vec![row.int()?.into(), lease_until.into(), who.clone()])?;
                 claimed.push(outgoing(&mut row)?);
             }
@@ -176,6 +156,21 @@ impl Catalog {
         }
         Ok(failing.into_values().collect())
     }
+}
+
+/// What can be sent now. `held` is worked out once and not for every row, whatever a server without statistics thinks of that.
+fn owed(policies: usize) -> String {
+    let places: Vec<String> = (0..policies).map(|index| format!("${}", index + 3)).collect();
+    let places = places.join(", ");
+    format!(
+        "WITH held AS MATERIALIZED (SELECT policy, receiver, min(number) AS first FROM outbox \
+             WHERE delivered IS NULL AND gave_up IS NULL AND policy IN ({places}) AND (next_try > $1 OR leased_until > $1) \
+             GROUP BY policy, receiver) \
+         SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
+         LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \
+         WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.policy IN ({places}) AND o.not_before <= $1 \
+         AND (h.first IS NULL OR o.number < h.first) ORDER BY o.number LIMIT $2"
+    )
 }
 
 /// What follows the number.

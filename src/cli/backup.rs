@@ -81,7 +81,8 @@ impl Backup {
             eprintln!("note: {}", tame(remark));
         }
         match (ran.end, ran.made.taken) {
-            (Ended::Succeeded, Some(taken)) => {
+            (Ended::Succeeded, Some(mut taken)) => {
+                taken.remarks = ran.remarks;
                 let text = match self.format {
                     Format::Human => summary(&taken),
                     Format::Json => json(&taken),

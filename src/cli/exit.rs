@@ -37,7 +37,7 @@ pub enum Nagios {
 pub const TABLE: [(Exit, u8, &str); 13] = [
     (Exit::Done, 0, "done; the policies are sound"),
     (Exit::Failed, 1, "a policy has errors, or the command failed, or `status` finds something critical, or `checklist` answers no"),
-    (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode`: there is something to do"),
+    (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode` and `emit --diff`: there is something to do"),
     (
         Exit::NotAcknowledged,
         3,

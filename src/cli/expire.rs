@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::terminal::{Colour, print, tame};
-use crate::execute::expire::{self, Deed, ExpireFault, Expired, Onlooker, Wishes};
+use crate::execute::expire::{self, Deed, ExpireFault, Expired, Onlooker, Planned, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Doomed, Expiry};
 use crate::units::{Bytes, Instant, Name};
@@ -54,7 +54,7 @@ impl Expire {
         let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let wishes = Wishes { stores: self.stores.clone(), acknowledged: self.acknowledge_brake, ..Wishes::default() };
         if self.plan {
-            return self.show(expire::plan(&site, &wishes).map_err(trouble)?);
+            return self.show(&expire::plan(&site, &wishes).map_err(trouble)?);
         }
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let expired = expire::expire(&site, &wishes, Onlooker { deed: &|_| (), stop: &ending.asked }).map_err(trouble)?;
@@ -85,13 +85,13 @@ impl Expire {
         })
     }
 
-    fn show(&self, planned: Vec<(Name, Result<Option<Expiry>, ExpireFault>)>) -> Result<Exit, Trouble> {
+    fn show(&self, planned: &[Planned]) -> Result<Exit, Trouble> {
         print(&match self.format {
             Format::Human => planned.iter().map(plan_text).collect(),
-            Format::Json => plan_json(&planned),
+            Format::Json => plan_json(planned),
         })?;
         let mut exit = Exit::Done;
-        for (store, decided) in &planned {
+        for Planned { store, decided } in planned {
             match decided {
                 Err(fault) => {
                     complain(store, fault);
@@ -145,7 +145,7 @@ fn row(out: &mut String, word: &str, deed: &Deed) {
     writeln!(out, "{word:<10}{store}  {}  {size}  {}", tame(&what.to_string()), tame(reason)).expect("a string takes all");
 }
 
-fn plan_text((store, decided): &(Name, Result<Option<Expiry>, ExpireFault>)) -> String {
+fn plan_text(Planned { store, decided }: &Planned) -> String {
     let mut out = String::new();
     let Ok(Some(decided)) = decided else { return out };
     let mut rows = |word: &str, doomed: &Doomed, reason: &str| {
@@ -256,9 +256,9 @@ struct PlannedOutput<'t> {
     until: Option<Instant>,
 }
 
-fn plan_json(planned: &[(Name, Result<Option<Expiry>, ExpireFault>)]) -> String {
+fn plan_json(planned: &[Planned]) -> String {
     let nothing = Expiry::default();
-    let stores = planned.iter().map(|(store, decided)| {
+    let stores = planned.iter().map(|Planned { store, decided }| {
         let (decided_on, failed) = match decided {
             Ok(decided) => (decided.as_ref().unwrap_or(&nothing), None),
             Err(fault) => (&nothing, Some(failed_output(store, fault))),

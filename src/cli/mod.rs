@@ -5,6 +5,7 @@ mod completions;
 mod copying;
 pub mod diagnostics;
 mod diff;
+mod emit;
 pub mod examine;
 pub mod exit;
 mod expire;
@@ -54,6 +55,7 @@ Examples:
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
   seawall notify test                    do messages arrive?
+  seawall emit systemd                   the timers of this host
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
   seawall schema policy                  the JSON schema, for editors";
@@ -103,6 +105,8 @@ enum Command {
     Key(key::Key),
     #[command(subcommand)]
     Notify(notify::Notify),
+    #[command(subcommand)]
+    Emit(emit::Emit),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -181,6 +185,7 @@ fn run(words: &[OsString]) -> Exit {
         Command::Release(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Wal(command) => command.run(arguments.color),
+        Command::Emit(command) => command.run(arguments.color),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -242,3 +242,101 @@ impl<'l> Line<'l> {
 fn json(line: &Line<'_>) -> String {
     serde_json::to_string(line).expect("texts and numbers")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(what: &str) -> Entry {
+        Entry {
+            at: "2026-09-21T13:46:40.1234567Z".parse().expect("a time"),
+            policy: "orders".into(),
+            host: "db1".into(),
+            who: "root".into(),
+            digest: None,
+            commit: Some("0123abcd".into()),
+            what: what.into(),
+            kind: "backup.succeeded".into(),
+            details: r#"{"bytes":1.50}"#.into(),
+        }
+    }
+
+    fn chain(length: usize) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        for number in 0..length {
+            let head = links.last().map(Link::head);
+            links.push(Link::after(head.as_ref(), entry(&number.to_string())));
+        }
+        links
+    }
+
+    /// These bytes are the format: whatever changes them needs another version.
+    #[test]
+    fn a_line_is_just_so() {
+        let link = Link::after(None, entry("a \"backup\"\n"));
+        assert_eq!(
+            link.to_line(),
+            concat!(
+                r#"{"at":"2026-09-21T13:46:40.123456Z","commit":"0123abcd","details":"{\"bytes\":1.50}","digest":null,"#,
+                r#""hash":"d7f326c059e22ca9b13389f9a51dd232dfbb929562e3c28fa041b56e6cecb242","#,
+                r#""host":"db1","kind":"backup.succeeded","policy":"orders","#,
+                r#""previous":"0000000000000000000000000000000000000000000000000000000000000000","seq":1,"version":1,"#,
+                r#""what":"a \"backup\"\n","who":"root"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_no_line_is_refused() {
+        let line = chain(1)[0].to_line();
+        for (wrong, said) in [
+            (line.replace("\"version\":1", "\"version\":2"), "version 2"),
+            (line.replace("\"at\":\"2026", "\"at\":\"soon"), "its time is none"),
+            (line.replace("\"who\"", "\"whom\""), "unknown field"),
+            (line[1..].to_owned(), "invalid type"),
+        ] {
+            let fault = Link::from_line(&wrong).expect_err(&wrong);
+            assert!(fault.contains(said), "{fault}");
+        }
+    }
+
+    #[test]
+    fn part_of_a_chain_is_checked_from_a_known_head() {
+        let links = chain(5);
+        let heads: Vec<Head> = links.iter().map(Link::head).collect();
+        let mut rest = Chain::from(Some(heads[1].clone()), &heads);
+        links[2..].iter().for_each(|link| rest.push(link).expect("it follows"));
+        assert_eq!(rest.end(), Ok(Some(heads[4].clone())));
+        let mut other = Chain::from(Some(Head { hash: heads[0].hash.clone(), ..heads[1].clone() }), &[]);
+        assert_eq!(other.push(&links[2]), Err(Broken { seq: 3, why: BrokenHow::Unlinked }));
+        assert_eq!(verify(&[], &[]), Ok(None));
+        assert_eq!(verify(&[], &heads), Err(Broken { seq: 1, why: BrokenHow::Truncated { witnessed: 5 } }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(what: String, details: String, digest: Option<String>) {
+            let link = Link::after(None, Entry { details, digest, ..entry(&what) });
+            let line = link.to_line();
+            prop_assert!(!line.contains('\n'));
+            prop_assert_eq!(Link::from_line(&line), Ok(link.clone()));
+            prop_assert_eq!(verify([&link], &[]), Ok(Some(link.head())));
+        }
+
+        /// Whatever is taken out, doubled or moved: the first place that is not as it was is named.
+        #[test]
+        fn any_disorder_is_found(order in proptest::collection::vec(0usize..6, 0..8)) {
+            let links = chain(6);
+            let heads: Vec<Head> = links.iter().map(Link::head).collect();
+            let first = order.iter().enumerate().position(|(place, index)| place != *index).unwrap_or(order.len());
+            let found = verify(order.iter().map(|index| &links[*index]), &heads);
+            if first == 6 && order.len() == 6 {
+                prop_assert!(found.is_ok());
+            } else {
+                prop_assert_eq!(found.map_err(|broken| broken.seq), Err(first as u64 + 1));
+            }
+        }
+    }
+}

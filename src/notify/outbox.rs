@@ -85,7 +85,7 @@ pub fn flush(
         let mut queues = Vec::new();
         for owing in catalog.owing(began)? {
             let Some((_, policy)) = policies.get_key_value(owing.as_str()) else { continue };
-            let claimed = catalog.claim_of(&owing, began, BATCH, later(began, LEASE), claimant)?;
+            let claimed = catalog.claim(&[owing.as_str()], began, BATCH, later(began, LEASE), claimant)?;
             queues.extend(by_receiver(policy, claimed));
         }
         if queues.is_empty() {

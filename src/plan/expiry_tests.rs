@@ -158,24 +158,3 @@ fn a_small_store_goes_its_ordinary_course() {
     let going: Vec<&str> = going.iter().map(String::as_str).collect();
     assert_eq!(decided(&judged(&chain, &going), &marks(&[]), &[], false).mark.len(), 7);
 }
-
-#[test]
-fn a_hundred_thousand_backups_are_decided_in_a_second() {
-    let backups: Vec<Backup> = (0..100_000)
-        .map(|number| match number % 7 {
-            0 => backup(&format!("b{number:06}"), "nightly", None),
-            _ => backup(&format!("b{number:06}"), "nightly", Some(&format!("b{:06}", number - 1))),
-        })
-        .collect();
-    let going: Vec<Verdict<'_>> = (backups.iter())
-        .map(|backup| Verdict { backup, good: true, action: Action::Delete(DeleteReason::Leftovers { since: at(NOW) }) })
-        .collect();
-    let marked = backups.iter().map(|backup| (backup.id.clone(), Mark { at: at(NOW), acknowledged: false })).collect();
-    let pinned = BTreeSet::new();
-    let terms =
-        ExpiryTerms { marks: &marked, pinned: &pinned, grace: Duration::ZERO, brake: Percent::new(20), acknowledged: true, now: at(NOW) };
-    let began = std::time::Instant::now();
-    assert_eq!(expiry(&going, &terms).delete.len(), 100_000);
-    // Unoptimised, on a machine that does other things too.
-    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
-}

@@ -149,8 +149,15 @@ fn newest(
     now: Instant,
     faults: &mut Vec<LintFault>,
 ) {
+    let counts = |backup: &&Backup| backup.state == BackupState::Complete && backup.moment() <= now && backup.keep.is_none();
+    let mut latest_first: Vec<&Backup> = backups.iter().filter(counts).collect();
+    latest_first.sort_by_key(|backup| std::cmp::Reverse(backup.moment()));
     let mut newest: HashMap<&str, &Backup> = HashMap::new();
-    for backup in backups.iter().filter(|backup| backup.state == BackupState::Complete && backup.moment() <= now && backup.keep.is_none()) {
+    for backup in latest_first {
+        // Chains are long: they are followed only until one is found whole.
+        if newest.contains_key(backup.job.as_str()) {
+            continue;
+        }
         let mut link = backup;
         let mut links = 0;
         let whole = loop {
@@ -161,12 +168,8 @@ fn newest(
                 _ => break false,
             }
         };
-        if !whole {
-            continue;
-        }
-        let slot = newest.entry(backup.job.as_str()).or_insert(backup);
-        if backup.moment() > slot.moment() {
-            *slot = backup;
+        if whole {
+            newest.insert(backup.job.as_str(), backup);
         }
     }
     faults.extend(

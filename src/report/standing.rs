@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::alert::{Firing, expected_since, severity_of_failure};
-use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Sized, Taken, Undelivered};
+use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Size, Taken, Undelivered};
 use crate::plan::Due;
 use crate::plan::words::{about, counted, plain};
 use crate::policy::file::Severity;
@@ -74,7 +74,7 @@ pub struct OnRecord {
     /// Each job's last run.
     pub last: BTreeMap<String, RunRow>,
     /// What each job's last good run made, and how long it took.
-    pub made: BTreeMap<String, Sized>,
+    pub made: BTreeMap<String, Size>,
     pub took: BTreeMap<String, Taken>,
     pub firing: Vec<Firing>,
     pub undelivered: Vec<Undelivered>,

@@ -42,6 +42,7 @@ pub enum CronFault {
 
 pub(super) struct Parsed {
     pub rule: CivilRule,
+    pub conditions: DayConditions,
     /// The days in the words of a calendar rule, when there are such words.
     pub day_rule: Option<DayRule>,
 }
@@ -132,7 +133,7 @@ pub(super) fn parse(expression: &str) -> Result<Parsed, CronError> {
     let times = each(hours, 24).flat_map(|hour| each(minutes, 60).filter_map(move |minute| TimeOfDay::new(hour, minute)));
     // Each field names at least one value, so there is a time.
     let times = Times::new(times).ok_or_else(|| whole.error(CronFault::Never, "no time of day matches", "Name an hour and a minute."))?;
-    Ok(Parsed { rule: CivilRule { days, times }, day_rule: in_words(&conditions) })
+    Ok(Parsed { rule: CivilRule { days, times }, conditions, day_rule: in_words(&conditions) })
 }
 
 fn expand(shortcut: Piece) -> Result<&'static str, CronError> {

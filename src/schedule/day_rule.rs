@@ -147,21 +147,26 @@ impl Nth {
 impl DayRule {
     /// The same days, ready to be walked.
     pub(super) fn days(&self) -> Result<Days, CalendarError> {
+        self.conditions().days().ok_or(match *self {
+            DayRule::MonthDay { day: MonthDay::Number(day), .. } => CalendarError::NoSuchDay { day },
+            DayRule::Date { month, day } => CalendarError::NoSuchDate { month, day },
+            DayRule::Daily | DayRule::Weekdays(_) | DayRule::Nth { .. } | DayRule::MonthDay { .. } => CalendarError::NoWeekdays,
+        })
+    }
+
+    pub(super) fn conditions(&self) -> DayConditions {
         let any = DayConditions::ANY;
-        let (conditions, otherwise) = match *self {
-            DayRule::Daily => (any, CalendarError::NoWeekdays),
-            DayRule::Weekdays(set) => (DayConditions { weekdays: set.bits(), ..any }, CalendarError::NoWeekdays),
-            DayRule::Nth { nth, day, of } => (nth_conditions(nth, day, of), CalendarError::NoWeekdays),
-            DayRule::MonthDay { day: MonthDay::Last, of } => (nth_conditions(Nth::Last, NthDay::Day, of), CalendarError::NoWeekdays),
-            DayRule::MonthDay { day: MonthDay::Number(day), of } => {
-                (DayConditions { months: of.first_months(), numbers: bit(day), ..any }, CalendarError::NoSuchDay { day })
-            }
+        match *self {
+            DayRule::Daily => any,
+            DayRule::Weekdays(set) => DayConditions { weekdays: set.bits(), ..any },
+            DayRule::Nth { nth, day, of } => nth_conditions(nth, day, of),
+            DayRule::MonthDay { day: MonthDay::Last, of } => nth_conditions(Nth::Last, NthDay::Day, of),
+            DayRule::MonthDay { day: MonthDay::Number(day), of } => DayConditions { months: of.first_months(), numbers: bit(day), ..any },
             DayRule::Date { month, day } => {
                 let months = if month <= 12 { 1 << month } else { 0 };
-                (DayConditions { months, numbers: bit(day), ..any }, CalendarError::NoSuchDate { month, day })
+                DayConditions { months, numbers: bit(day), ..any }
             }
-        };
-        conditions.days().ok_or(otherwise)
+        }
     }
 }
 

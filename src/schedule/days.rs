@@ -22,13 +22,15 @@ pub(super) struct MonthDays {
     steps: [[(u8, u8); 7]; 4],
 }
 
-/// The conditions on a day, before they are worked out.
+/// The conditions on a day, before they are worked out. Its month has to match, and its number and its weekday as
+/// [`DayConditions::either`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DayConditions {
+pub struct DayConditions {
     /// Bit 1 is January.
     pub months: u16,
     /// Bit 1 is the first of the month.
     pub numbers: u32,
+    /// The last day of the month, beside those of `numbers`.
     pub last_day: bool,
     /// Bit 0 is Monday.
     pub weekdays: u8,
@@ -40,19 +42,26 @@ pub(super) struct DayConditions {
 }
 
 impl DayConditions {
-    pub(super) const ALL_MONTHS: u16 = 0x1ffe;
-    pub(super) const ALL_NUMBERS: u32 = 0xffff_fffe;
+    pub const ALL_MONTHS: u16 = 0x1ffe;
+    pub const ALL_NUMBERS: u32 = 0xffff_fffe;
+
+    pub const ALL_WEEKDAYS: u8 = 0x7f;
 
     /// Every day.
-    pub(super) const ANY: DayConditions = DayConditions {
+    pub const ANY: DayConditions = DayConditions {
         months: Self::ALL_MONTHS,
         numbers: Self::ALL_NUMBERS,
         last_day: false,
-        weekdays: 0x7f,
+        weekdays: Self::ALL_WEEKDAYS,
         nth_weekdays: [0; 5],
         last_weekdays: 0,
         either: false,
     };
+
+    /// Some day meets them.
+    pub fn can_be_met(&self) -> bool {
+        self.days().is_some()
+    }
 
     /// The matching days of a month of this length that begins with this weekday.
     fn in_month(&self, length: u32, first: u32) -> u32 {

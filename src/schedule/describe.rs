@@ -17,7 +17,7 @@ impl Schedule {
         let zone = &self.zone;
         match (&self.rule, &self.wording) {
             (Rule::Interval(step), _) => interval(*step),
-            (Rule::Civil(rule), Wording::Cron { expression, days: known }) => match (known, regular(rule)) {
+            (Rule::Civil(rule), Wording::Cron { expression, days: known, .. }) => match (known, regular(rule)) {
                 (Some(DayRule::Daily), Some(words)) => format!("{words} {zone}"),
                 (Some(rule_of_days), _) if self.times().is_some_and(|times| times.len() <= MOST_TIMES) => {
                     format!("{} at {} {zone}", days(rule_of_days), times(rule))

@@ -30,6 +30,7 @@ mod describe;
 mod firing;
 mod gap;
 mod month;
+mod pattern;
 mod time_of_day;
 mod times;
 mod weekday;
@@ -40,7 +41,9 @@ use thiserror::Error;
 
 pub use cron::{CronError, CronFault};
 pub use day_rule::{CalendarError, CalendarPeriod, DayRule, MonthDay, Nth, NthDay};
+pub use days::DayConditions;
 pub use gap::{ClockChange, Gap, GapCause};
+pub use pattern::Pattern;
 pub use time_of_day::{TimeOfDay, TimeOfDayError};
 pub use weekday::{Weekday, WeekdayError, WeekdaySet};
 pub use window::{Window, WindowError};
@@ -71,7 +74,7 @@ enum Rule {
 enum Wording {
     Interval,
     Calendar(DayRule),
-    Cron { expression: String, days: Option<DayRule> },
+    Cron { expression: String, conditions: DayConditions, days: Option<DayRule> },
 }
 
 /// Why a length of time makes no interval.
@@ -100,7 +103,7 @@ impl Schedule {
     /// A cron expression of five fields, read on the clocks of `zone`.
     pub fn cron(expression: &str, zone: Zone) -> Result<Schedule, CronError> {
         let parsed = cron::parse(expression)?;
-        let wording = Wording::Cron { expression: expression.trim().to_owned(), days: parsed.day_rule };
+        let wording = Wording::Cron { expression: expression.trim().to_owned(), conditions: parsed.conditions, days: parsed.day_rule };
         Ok(Schedule { rule: Rule::Civil(parsed.rule), zone, wording })
     }
 

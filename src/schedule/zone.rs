@@ -33,6 +33,14 @@ struct Change {
     offset: i64,
 }
 
+/// A change of the clocks, in Unix seconds: `by` so many forward, or back when negative, to a new `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClockMove {
+    pub at: i64,
+    pub offset: i64,
+    pub by: i64,
+}
+
 /// A stretch of time in which the clocks are not changed, in Unix seconds: `start` is in it, `end` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -125,6 +133,17 @@ impl Zone {
             offset: offset_after(began),
             before: offset_after(began.and_then(|index| index.checked_sub(1))),
         }
+    }
+
+    /// Every change of the clocks after a Unix second, as long as the table lists them.
+    pub(super) fn changes_since(&self, second: i64) -> impl Iterator<Item = ClockMove> {
+        let changes = &self.known.changes;
+        let begin = changes.partition_point(|change| change.at <= second);
+        (begin..changes.len()).map(move |index| {
+            let before = index.checked_sub(1).map_or(self.known.first_offset, |index| changes[index].offset);
+            let Change { at, offset } = changes[index];
+            ClockMove { at, offset, by: offset - before }
+        })
     }
 
     /// The lowest and the highest offset in use between two Unix seconds, and the greatest common divisor of all changes.

@@ -116,15 +116,15 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
 ///
 /// The order: write beside it, sync, rename, sync the directory. Whatever happens in between, the old file is whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
-    replace_with(path, bytes, 0o600)
+    replace_as(path, bytes, 0o600)
 }
 
-/// The same for what everybody on this host may read, whatever the umask says.
+/// The same with a file that everybody may read.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
-    replace_with(path, bytes, 0o644)
+    replace_as(path, bytes, 0o644)
 }
 
-fn replace_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
     let of = |error: &io::Error| ReadFault::of(error, path);
     if let Ok(about) = fs::metadata(path)
         && !about.is_file()
@@ -166,9 +166,8 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    if mode != 0o600 {
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-    }
+    // Whatever the umask is.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }

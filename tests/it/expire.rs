@@ -1,7 +1,11 @@
 //! What the policy lets go, deleted from real stores; and all that must not go.
 
+mod cloud;
+mod faults;
 mod log;
 mod never;
 mod phases;
 mod played;
+mod real;
 mod rig;
+mod speed;

@@ -6,12 +6,12 @@
 pub mod chance;
 mod clouds;
 mod full;
-mod hosts;
-mod killing;
+pub mod hosts;
+pub mod killing;
 mod kills;
 mod largest;
 pub mod small;
-mod sweep;
+pub mod sweep;
 mod sweep_backup;
 mod sweep_log;
 mod sweep_reading;

@@ -7,6 +7,7 @@ mod catalog;
 mod cli;
 mod clusters;
 mod diff;
+mod emit;
 mod expire;
 mod faults;
 mod fuzz;

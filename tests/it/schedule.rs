@@ -1,10 +1,12 @@
 //! Schedules, judged by looking at every minute, by `systemd-analyze calendar`, and by croniter.
 
 mod croniter;
+mod crontabs;
 mod gaps;
 mod naive;
 mod rules;
 mod systemd;
+mod timers;
 mod windows;
 
 use jiff::Timestamp;

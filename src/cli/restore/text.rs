@@ -142,7 +142,7 @@ fn end_of_replay(plan: &RestorePlan) -> Vec<String> {
     let Some(end) = plan.chosen.wal.last().filter(|_| plan.request.standby.is_none()) else { return Vec::new() };
     let size = SegmentSize::new(plan.chosen.descriptor.cluster.wal_segment_size);
     let last = size.map(|size| format!(" (segment {})", Segment::before(end.timeline, end.to, size))).unwrap_or_default();
-    let whole = format!("the archived log ends at {} on timeline {}{last}", end.to, end.timeline);
+    let whole = format!("the log of the plan ends at {} on timeline {}{last}", end.to, end.timeline);
     match plan.request.target {
         Target::Latest => vec![
             format!("{whole}: `redo done at …` in the server's log must name a position in that segment"),

@@ -29,7 +29,7 @@ use crate::store::{Fault, Locked, Meta, Put, Store};
 use crate::units::{BackupId, Instant, Key};
 
 /// What was asked so long ago is asked again before it counts.
-const QUESTION_AGES: Duration = Duration::from_secs(30);
+const QUESTION_AGES: Duration = Duration::from_secs(2);
 /// What is looked at is decided by for so long; then the run ends, and the next one looks again.
 pub(super) const LOOK_AGES: Duration = Duration::from_secs(15 * 60);
 /// So many objects are deleted with one call.

@@ -74,6 +74,13 @@ impl Onlooker<'_> {
     }
 }
 
+/// What would be done in one store; nothing where it has no repository of the policy.
+#[derive(Debug)]
+pub struct Planned {
+    pub store: Name,
+    pub decided: Result<Option<Expiry>, ExpireFault>,
+}
+
 /// Every store of the policy as it was seen: nothing where it has no repository.
 type Grounds = BTreeMap<Name, Result<Option<Ground>, ExpireFault>>;
 
@@ -115,7 +122,7 @@ pub fn expire(site: &Site<'_>, wishes: &Wishes, onlooker: Onlooker<'_>) -> Resul
 }
 
 /// What [`expire`] would do with the backups of each store, decided in the same way; nothing is touched.
-pub fn plan(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<(Name, Result<Option<Expiry>, ExpireFault>)>, ExpireFault> {
+pub fn plan(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Planned>, ExpireFault> {
     let asked = asked(site, wishes)?;
     let look = |name: &Name| {
         let Some(ground) = ground::look(site, name, wishes.clock, true)? else { return Ok(None) };
@@ -123,7 +130,7 @@ pub fn plan(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<(Name, Result<Option
         ground.decide(site, wishes).map(Some)
     };
     let planned = parallel::map_with(asked.len().min(8), &asked, &look);
-    Ok(asked.into_iter().zip(planned).collect())
+    Ok(asked.into_iter().zip(planned).map(|(store, decided)| Planned { store, decided }).collect())
 }
 
 fn asked(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Name>, ExpireFault> {

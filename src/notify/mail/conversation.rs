@@ -112,8 +112,9 @@ impl Server {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendFault> {
         let us = hello();
-        let tls = TlsParameters::new(self.host.clone()).map_err(|error| self.fault(Step::Protect, &error))?;
-        let first = (self.tls == SmtpTls::Implicit).then(|| tls.clone());
+        // The system's certificates are only read where they are needed.
+        let tls = || TlsParameters::new(self.host.clone()).map_err(|error| self.fault(Step::Protect, &error));
+        let first = if self.tls == SmtpTls::Implicit { Some(tls()?) } else { None };
         let connecting = AsyncSmtpConnection::connect_tokio1((self.host.as_str(), self.port), Some(CONNECT), &us, first, None);
         let mut connection = connecting.await.map_err(|error| self.fault(Step::Connect, &error))?;
         if self.tls == SmtpTls::Starttls {
@@ -125,7 +126,7 @@ impl Server {
                     "Use another port or `smtp.tls: implicit`; if it did before, somebody may stand in between.",
                 ));
             }
-            connection.starttls(tls, &us).await.map_err(|error| self.fault(Step::Protect, &error))?;
+            connection.starttls(tls()?, &us).await.map_err(|error| self.fault(Step::Protect, &error))?;
         }
         if let Some((user, password)) = &self.login {
             let known = [Mechanism::Plain, Mechanism::Login];
@@ -135,7 +136,12 @@ impl Server {
                 return Err(SendFault::setup(message, "Take out `smtp.user` if it wants no login."));
             }
             let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
-            connection.auth(&known, &credentials).await.map_err(|error| self.fault(Step::Login, &error))?;
+            connection.auth(&known, &credentials).await.map_err(|error| {
+                let mut fault = self.fault(Step::Login, &error);
+                // A server that repeats what it was told.
+                fault.message = fault.message.replace(password.expose_secret(), "…");
+                fault
+            })?;
         }
         Ok(connection)
     }

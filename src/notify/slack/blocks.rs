@@ -67,7 +67,9 @@ fn told(item: &Item, kind: NoticeKind) -> String {
 /// `text` is escaped.
 fn section(text: &str) -> Value {
     let text = fitted(text, MAX_SECTION);
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": if text.trim().is_empty() { "–" } else { text.as_str() }, "verbatim": true } })
+    // An empty one is refused.
+    let text = if text.trim().is_empty() { "–" } else { text.as_str() };
+    json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } })
 }
 
 /// Slack's three signs, so that nothing in somebody's words becomes a link or calls a whole channel.

@@ -183,7 +183,8 @@ pub struct Expire {
     /// How long a backup that may go stays marked before it is deleted. Without it: 24 hours.
     #[schemars(example = &"24h")]
     pub grace: Option<Duration>,
-    /// The share of all backups that one run may delete before it stops and asks. Without it: 20%.
+    /// The share of all backups in a store that one run may mark or delete before it stops and asks. Of each job as many may always go as
+    /// its `keep` has rules. Without it: 20%.
     #[schemars(example = &"20%")]
     pub brake: Option<Percent>,
 }

@@ -1,13 +1,25 @@
 //! The three services behind the client library's faces.
 
+use object_store::ObjectStore;
+use object_store::client::HttpClient;
 use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
-use object_store::{ClientOptions, ObjectStore};
 
 pub(super) enum Client {
-    S3 { client: object_store::aws::AmazonS3, options: Box<ClientOptions>, custom: bool },
-    Azure { client: object_store::azure::MicrosoftAzure, custom: bool },
-    Gcs { client: object_store::gcp::GoogleCloudStorage, custom: bool },
+    /// `http` is for what the library cannot ask.
+    S3 {
+        client: object_store::aws::AmazonS3,
+        http: HttpClient,
+        custom: bool,
+    },
+    Azure {
+        client: object_store::azure::MicrosoftAzure,
+        custom: bool,
+    },
+    Gcs {
+        client: object_store::gcp::GoogleCloudStorage,
+        custom: bool,
+    },
 }
 
 impl Client {

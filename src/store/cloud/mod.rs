@@ -5,6 +5,7 @@
 //! hearing of it. That is what decides whether "it is there already" means somebody else's object or our own.
 
 mod answer;
+mod ask;
 mod client;
 mod credentials;
 mod failure;
@@ -17,6 +18,7 @@ mod reader;
 mod runtime;
 mod thaw;
 mod upload;
+mod versions;
 mod wire;
 mod write;
 
@@ -144,7 +146,7 @@ impl Cloud {
             (Client::S3 { .. }, Doing::Reading) => "s3:GetObject and s3:ListBucket",
             (Client::S3 { .. }, Doing::Writing) => "s3:PutObject and s3:AbortMultipartUpload",
             (Client::S3 { .. }, Doing::Listing) => "s3:ListBucket",
-            (Client::S3 { .. }, Doing::Deleting) => "s3:DeleteObject",
+            (Client::S3 { .. }, Doing::Deleting) => "s3:DeleteObject and, where the bucket keeps versions, s3:DeleteObjectVersion",
             (Client::S3 { .. }, Doing::Thawing) => "s3:RestoreObject",
             (Client::Azure { .. }, Doing::Reading | Doing::Listing) => "the role Storage Blob Data Reader",
             (Client::Azure { .. }, _) => "the role Storage Blob Data Contributor",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider, Checksum};
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::HttpConnector;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::{BackoffConfig, Certificate, ClientOptions, HeaderValue, RetryConfig, StaticCredentialProvider};
 
@@ -114,7 +115,8 @@ pub(super) fn s3(settings: &S3<'_>) -> Result<Client, Fault> {
     }
     let credentials = s3_credentials(&builder, profile.as_ref(), settings.profile.is_some())?;
     let client = builder.with_credentials(credentials).build().map_err(unbuilt)?;
-    Ok(Client::S3 { client, options: Box::new(options), custom: endpoint.is_some() })
+    let http = Dial::new(Dialect::S3).connect(&options).map_err(unbuilt)?;
+    Ok(Client::S3 { client, http, custom: endpoint.is_some() })
 }
 
 /// `https://host` becomes `https://bucket.host`.

@@ -1,17 +1,10 @@
 //! Archive classes: an object must be asked for, and comes hours later.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
-use object_store::signer::{SignedUrlOptions, Signer};
 
 use super::failure::Failure;
-use super::wire::{Dial, Dialect};
 use super::{Client, Cloud, Doing, runtime};
 use crate::store::{Fault, FaultKind, Key, Thaw};
-
-const SIGNED_FOR: Duration = Duration::from_secs(300);
 
 /// Whether what a service says of the thawing means that the object can be read now.
 pub(super) fn is_thawed(restore: Option<&str>) -> bool {
@@ -38,28 +31,15 @@ impl Cloud {
     pub(in crate::store) fn thaw(self: &Arc<Self>, key: &Key, days: u32) -> Result<(), Fault> {
         let (this, key) = (self.clone(), key.clone());
         runtime::wait(async move {
-            let Client::S3 { client, options, .. } = &this.client else {
+            if !matches!(this.client, Client::S3 { .. }) {
                 let message = format!("{key} in {} cannot be thawed from here", this.url);
                 return Err(Fault::new(FaultKind::Config, message, "Move it to a warm tier by the service's own means."));
-            };
+            }
             let path = this.path(&key)?;
-            let http = Dial::new(Dialect::S3).connect(options).map_err(|error| {
-                let failure = Failure::of(&error);
-                this.fault(&failure, Doing::Thawing, key.as_str())
-            })?;
             let body = format!(
                 "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
             );
-            let asked = this.patiently(this.silence(), || async {
-                let options = SignedUrlOptions::default().with_query([("restore", "")]);
-                let method = "POST".parse().map_err(|_| odd())?;
-                let url = client.signed_url_opts(method, &path, SIGNED_FOR, &options).await?;
-                let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
-                *request.method_mut() = "POST".parse().map_err(|_| odd())?;
-                *request.uri_mut() = url.as_str().parse().map_err(|_| odd())?;
-                let sent = http.execute(request).await;
-                sent.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })
-            });
+            let asked = this.ask("POST", &path, &[("restore", "")], &body);
             match asked.await {
                 Ok(_) => Ok(()),
                 Err(failure) if failure.code == "RestoreAlreadyInProgress" => Ok(()),
@@ -71,10 +51,6 @@ impl Cloud {
     async fn thaw_fault(&self, failure: Failure, key: &Key) -> Fault {
         if failure.kind == FaultKind::Absent { self.unread(failure, key).await } else { self.fault(&failure, Doing::Thawing, key.as_str()) }
     }
-}
-
-fn odd() -> object_store::Error {
-    object_store::Error::NotSupported { source: "the request cannot be written".into() }
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ fn work(catalog: &Catalog, name: &str) {
 /// Sends what it is given until nothing is left.
 fn claim(catalog: &Catalog, name: &str) {
     while !catalog.undelivered("orders").expect("read").is_empty() {
-        for one in catalog.claim(at(10), 7, at(1000), name).expect("claimed") {
+        for one in catalog.claim(&["orders"], at(10), 7, at(1000), name).expect("claimed") {
             assert_eq!(one.attempts, 1);
             say(&one.id);
             catalog.delivered(&one.id, at(11), None).expect("noted");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use seawall::execute::expire::{Clock, Onlooker, Wishes, expire};
+use seawall::execute::expire::{Onlooker, Wishes, expire};
 use seawall::format::signature::SigningKey;
 use seawall::units::Key;
 
@@ -87,7 +87,7 @@ fn the_newest_good_one_stays_however_old_it_is() {
 
 #[test]
 fn marks_that_somebody_planted_delete_nothing_that_is_wanted() {
-    let (ground, noon) = ground();
+    let (ground, _) = ground();
     for number in 0..7 {
         put(&ground, &format!("expiring/n{number:02}.json"), "{\"acknowledged\":true}");
     }
@@ -103,7 +103,6 @@ fn marks_that_somebody_planted_delete_nothing_that_is_wanted() {
     for path in super::rig::files(&ground.fixture.store_path()).iter().filter(|path| path.to_string_lossy().contains("/expiring/")) {
         fs::File::options().write(true).open(path).and_then(|file| file.set_modified(month)).expect("aged");
     }
-    let _ = noon;
     let stop = std::sync::atomic::AtomicBool::new(false);
     let run = expire(&ground.fixture.site(), &Wishes::default(), Onlooker { deed: &|_| (), stop: &stop }).expect("it begins");
     // What the rules let go anyway went, and nothing else.
@@ -121,14 +120,4 @@ fn what_is_being_restored_stays_and_so_does_all_of_the_log() {
     let run = ground.expire(&later(&noon, 30));
     assert!(run.deleted.is_empty() && run.waiting[0].reason.contains("being restored"), "{run:?}");
     assert!(run.remarks.iter().any(|remark| remark.contains("no log is deleted")), "{:?}", run.remarks);
-}
-
-#[test]
-fn a_host_whose_clock_is_wrong_deletes_nothing() {
-    let (ground, _) = ground();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let run =
-        || expire(&ground.fixture.site(), &Wishes { clock: Clock::Measured, ..Wishes::default() }, Onlooker { deed: &|_| (), stop: &stop });
-    assert_eq!(ids(&run().expect("it begins").marked), ["n00"]);
-    // `faketime` would move the directory's clock too; a store whose clock is another is played by the unit test of `clock`.
 }

@@ -80,7 +80,7 @@ fn two_years_of_nights() {
     }
     let backups: BTreeSet<u64> = ground.there().iter().map(|id| id[1..].parse().expect("a number")).collect();
     // The base of the last three days is the newest before them; what follows it stays.
-    let base = backups.iter().copied().filter(|number| (*number as i64) <= nights + 1).next_back().expect("one");
+    let base = backups.iter().copied().rfind(|number| (*number as i64) <= nights + 1).expect("one");
     let expected: BTreeSet<u64> = backups.iter().copied().chain(base..=nights as u64).collect();
     assert_eq!(ground.segments(1), expected);
     let name = ground.fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, nights as u64)), Codec::DEFAULT, false);

@@ -90,22 +90,22 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 }
 "#;
 
-struct Clock<'r>(&'r Rig);
+pub struct Clock<'r>(&'r Rig);
 
 impl<'r> Clock<'r> {
-    fn of(rig: &'r Rig) -> Clock<'r> {
+    pub fn of(rig: &'r Rig) -> Clock<'r> {
         rig.write("clock.c", CLOCK);
         rig.write("clock", "0");
         rig.shell("cc -shared -fPIC -O1 -o clock.so clock.c");
         Clock(rig)
     }
 
-    fn set(&self, days: i64) {
+    pub fn set(&self, days: i64) {
         // Replaced as a whole: it is read at any time.
         self.0.shell(&format!("echo {} > clock.new && mv clock.new clock", days * 86_400));
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.0.command(words);
         command.env("LD_PRELOAD", self.0.path("clock.so")).env("SEAWALL_TEST_CLOCK", self.0.path("clock"));
         command

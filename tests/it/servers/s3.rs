@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::{Server, certificates, free_ports, must_exist, python_bin, request};
 
 pub(crate) const KEY: &str = "seawall";
 pub(crate) const SECRET: &str = "seawall-secret-of-the-test";
 pub(crate) const READER: &str = "reader";
+/// Makes buckets, and locks what lies in them.
+const ADMIN: &str = "admin";
 
 #[derive(Debug)]
 pub(crate) struct S3 {
@@ -73,6 +76,20 @@ impl S3 {
         self.server.wait_until("a bucket", || request(filer, &head, "").is_some_and(|status| status < 300 || status == 409));
     }
 
+    /// What an administrator does with Amazon's own library: `s3` is its client. Gives what the lines print.
+    pub(crate) fn administer(&self, lines: &str) -> String {
+        let head = format!(
+            "import boto3, datetime, json, os, sys\n\
+             s3 = boto3.client('s3', endpoint_url='http://127.0.0.1:{}', aws_access_key_id='{ADMIN}', aws_secret_access_key='{SECRET}', \
+             region_name='us-east-1')\n",
+            self.http
+        );
+        let python = python_bin().join("python");
+        let run = Command::new(python).args(["-c", &(head + lines)]).output().expect("it starts");
+        assert!(run.status.success(), "{lines}\n{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8_lossy(&run.stdout).trim().to_owned()
+    }
+
     pub(crate) fn ca(&self) -> PathBuf {
         self.server.directory.path().join("ca.pem")
     }
@@ -95,10 +112,15 @@ impl S3 {
 
 const SSE_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// Nobody is an administrator: for one, SeaweedFS makes every bucket that is written to.
+/// Whoever writes is no administrator: for one, SeaweedFS makes every bucket that is written to.
 fn identities() -> String {
     let identity = |name: &str, actions: &str| {
         format!(r#"{{"name":"{name}","credentials":[{{"accessKey":"{name}","secretKey":"{SECRET}"}}],"actions":[{actions}]}}"#)
     };
-    format!(r#"{{"identities":[{},{}]}}"#, identity(KEY, r#""Read","Write","List","Tagging""#), identity(READER, r#""Read","List""#))
+    let identities = [
+        identity(KEY, r#""Read","Write","List","Tagging""#),
+        identity(READER, r#""Read","List""#),
+        identity(ADMIN, r#""Admin","Read","Write","List","Tagging""#),
+    ];
+    format!(r#"{{"identities":[{}]}}"#, identities.join(","))
 }

@@ -101,6 +101,8 @@ fn errand() {
             let fault = store.put_new(&key("x"), noise(10, 1)).expect_err("it may not");
             assert_eq!(fault.kind, FaultKind::Denied, "{fault:?}");
             assert!(fault.hint.contains("s3:PutObject"), "{fault:?}");
+            let fault = store.purge(&[key("once/object")]).expect_err("nor delete");
+            assert_eq!(fault.kind, FaultKind::Denied, "{fault:?}");
             assert_eq!(store.head(&key("x")), Ok(None));
         }
         "measure" => {
@@ -133,6 +135,8 @@ fn errand() {
             assert_eq!(store.list(""), Ok(vec![]));
         }
         "frozen" => frozen(&store),
+        "versions" => versions(&store),
+        "locked" => locked(&store),
         "transient-soon" => {
             let since = Instant::now();
             let fault = store.get(&key("far/new"), 100).expect_err("nobody answers");
@@ -188,6 +192,43 @@ fn frozen(store: &Store) {
     assert!(store.thaw(&key("nothing"), 3).expect_err("it is not there").is_absent());
 }
 
+/// A bucket that keeps versions: what was overwritten and hidden goes too.
+fn versions(store: &Store) {
+    let keys: Vec<_> = (0..30).map(|number| key(&format!("kept/{number:02}"))).collect();
+    for key in &keys {
+        store.put_new(key, noise(9, 1)).expect("put");
+    }
+    for _ in 0..3 {
+        store.replace(&keys[0], noise(9, 2)).expect("put");
+    }
+    store.delete(&keys[..2]).expect("hidden");
+    // Beside it, and nobody's to delete.
+    store.put_new(&key("kept/02-beside"), noise(9, 1)).expect("put");
+    let purged = store.purge(&keys).expect("purged");
+    assert_eq!(purged, seawall::store::Purged::default());
+    assert_eq!(store.list("kept").expect("listed").len(), 1);
+    store.put_new(&keys[0], noise(9, 3)).expect("the name is free");
+    store.purge(&keys[..1]).expect("purged");
+}
+
+fn locked(store: &Store) {
+    let [retained, held, free] = ["locked/retained", "locked/held", "locked/free"].map(key);
+    let keys = [retained.clone(), held.clone(), free.clone()];
+    let mut locks = store.locks(&keys).expect("asked");
+    locks.sort_by(|one, other| one.key.cmp(&other.key));
+    let purged = store.purge(&keys).expect("what can be deleted is");
+    for locks in [locks, purged.locked] {
+        assert_eq!(locks.len(), 2, "{locks:?}");
+        let lock = |key| locks.iter().find(|lock| lock.key == key).expect("it is locked");
+        assert!(lock(held.clone()).legal_hold && lock(held.clone()).until.is_none(), "{locks:?}");
+        let until = lock(retained.clone()).until.expect("it says until when");
+        let left = until.duration_since(seawall::units::Instant::now()).as_hours();
+        assert!(!lock(retained.clone()).legal_hold && (22..=24).contains(&left), "{locks:?}");
+    }
+    let left: Vec<_> = store.list("locked").expect("listed").into_iter().map(|meta| meta.key).collect();
+    assert_eq!(left, [held, retained]);
+}
+
 fn every_call_says(store: &Store, kind: FaultKind) {
     let key = key("some/object");
     let two = || {
@@ -211,6 +252,7 @@ fn every_reading_call_says(store: &Store, kind: FaultKind) {
     says(store, "list", kind, store.list(""));
     says(store, "folders", kind, store.folders(""));
     says(store, "delete", kind, store.delete(std::slice::from_ref(&key)));
+    says(store, "purge", kind, store.purge(std::slice::from_ref(&key)));
 }
 
 fn says<T: std::fmt::Debug>(store: &Store, call: &str, kind: FaultKind, result: Result<T, Fault>) {

@@ -37,6 +37,7 @@ pub(super) fn kept_by(store: &Store) {
     listings_are_in_the_order_of_names(store);
     listings_go_by_pages(store);
     deleting_twice_is_no_fault(store);
+    purging_is_deleting_for_good(store);
     absent_is_said_of_what_is_absent(store);
     the_probe_finds_nothing_wrong(store);
     threads_do_not_disturb_each_other(store);
@@ -222,6 +223,22 @@ fn deleting_twice_is_no_fault(store: &Store) {
     }
     store.delete(&[]).expect("nothing to do");
     assert_eq!(store.put_new(&keys[0], Bytes::from_static(b"again")), Ok(Put::Created));
+}
+
+fn purging_is_deleting_for_good(store: &Store) {
+    let keys = [key("purge/a/one"), key("purge/a/two"), key("purge/b/one"), key("purge/nothing")];
+    for key in &keys[..3] {
+        assert_eq!(store.put_new(key, noise(9, 1)), Ok(Put::Created));
+    }
+    assert_eq!(store.locks(&keys), Ok(vec![]));
+    for _ in 0..2 {
+        let purged = store.purge(&keys).expect("purged");
+        assert_eq!(purged, seawall::store::Purged::default());
+        assert_eq!(store.list("purge"), Ok(vec![]));
+    }
+    assert_eq!(store.purge(&[]), Ok(seawall::store::Purged::default()));
+    assert_eq!(store.put_new(&keys[0], noise(9, 2)), Ok(Put::Created));
+    store.purge(&keys).expect("purged");
 }
 
 fn absent_is_said_of_what_is_absent(store: &Store) {

@@ -36,6 +36,32 @@ fn s3() {
     plain("transient").with("STORE_ENDPOINT", format!("http://127.0.0.1:{nobody}")).with("STORE_PATIENCE", 0).run();
 }
 
+/// What a bucket keeps behind what one sees, judged by Amazon's own library.
+#[test]
+fn s3_with_versions_and_locks() {
+    let server = s3::S3::start();
+    server.administer("s3.create_bucket(Bucket='kept', ObjectLockEnabledForBucket=True)");
+    let errand = |what: &str| s3_errand(what, &server).with("STORE_BUCKET", "kept").with("STORE_PREFIX", "deep/below");
+    let left = || {
+        server.administer(
+            "all = s3.list_object_versions(Bucket='kept', Prefix='deep')\n\
+             print([v['Key'] for v in all.get('Versions', [])] + [m['Key'] + ' hidden' for m in all.get('DeleteMarkers', [])])",
+        )
+    };
+    s3_errand("contract", &server).with("STORE_BUCKET", "kept").with("STORE_PREFIX", "contract").run();
+    errand("versions").run();
+    assert_eq!(left(), "['deep/below/kept/02-beside']");
+    server.administer(
+        "s3.delete_object(Bucket='kept', Key='deep/below/kept/02-beside', VersionId=s3.list_object_versions(Bucket='kept', Prefix='deep')['Versions'][0]['VersionId'])\n\
+         for name in ['retained', 'held', 'free']:\n    s3.put_object(Bucket='kept', Key='deep/below/locked/' + name, Body=b'x')\n\
+         until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=24)\n\
+         s3.put_object_retention(Bucket='kept', Key='deep/below/locked/retained', Retention={'Mode': 'COMPLIANCE', 'RetainUntilDate': until})\n\
+         s3.put_object_legal_hold(Bucket='kept', Key='deep/below/locked/held', LegalHold={'Status': 'ON'})",
+    );
+    errand("locked").run();
+    assert_eq!(left(), "['deep/below/locked/held', 'deep/below/locked/retained']");
+}
+
 #[test]
 fn azure() {
     let server = azure::Azure::start();

@@ -1,0 +1,122 @@
+//! The units themselves.
+
+use std::process::Command;
+
+use super::super::cli::{Room, golden_at, sound};
+use super::{emit, everywhere, names, units};
+
+/// Without what every edit of a policy's comments changes.
+fn steady(text: &str) -> String {
+    let line = |line: &str| match line.split_once("policy sha256:") {
+        Some((before, digest)) => {
+            assert_eq!(digest.trim_end_matches('.').len(), 64, "{line}");
+            format!("{before}policy sha256:DIGEST.\n")
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn files_read_as_they_did() {
+    for (policy, host) in everywhere() {
+        for what in ["systemd", "cron"] {
+            let run = emit(what, policy, host, &[]);
+            assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{policy} on {host:?}");
+            assert_eq!(run.stdout, emit(what, policy, host, &[]).stdout, "{policy} on {host:?} twice");
+            golden_at(&format!("tests/emit/{policy}/{}.{what}", host.unwrap_or("any-host")), &steady(&run.stdout));
+        }
+    }
+}
+
+#[test]
+fn systemd_takes_every_unit_without_a_word() {
+    for (policy, host) in everywhere() {
+        let room = units(policy, host, &["--program", "/usr/bin/true"]);
+        let paths: Vec<_> = names(room.path()).iter().map(|name| room.path().join(name)).collect();
+        assert!(paths.len() >= 2, "{policy} on {host:?}");
+        let output =
+            Command::new("systemd-analyze").env("LC_ALL", "C").args(["verify", "--man=no"]).args(&paths).output().expect("systemd-analyze");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{policy} on {host:?}: {said}");
+    }
+}
+
+#[test]
+fn every_service_is_hardened() {
+    for (policy, host) in everywhere() {
+        let room = units(policy, host, &["--program", "/usr/bin/true"]);
+        let services: Vec<_> = names(room.path()).into_iter().filter(|name| name.ends_with(".service")).collect();
+        for name in services {
+            let text = std::fs::read_to_string(room.path().join(&name)).expect("a unit");
+            // It would take the shared memory of the running server away.
+            assert!(!text.lines().any(|line| line.starts_with("RemoveIPC=")), "{name}");
+            let output = Command::new("systemd-analyze")
+                .env("LC_ALL", "C")
+                .args(["security", "--offline=true", "--no-pager", "--threshold=20"])
+                .arg(room.path().join(&name))
+                .output()
+                .expect("systemd-analyze");
+            let said = String::from_utf8_lossy(&output.stdout);
+            let overall = said.lines().find(|line| line.contains("Overall exposure level")).unwrap_or_default();
+            assert!(output.status.success() && overall.contains("OK"), "{policy} on {host:?}, {name}: {overall}\n{said}");
+        }
+    }
+}
+
+/// The lines of a unit that begin with a setting.
+fn settings(text: &str, name: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_job_gets_the_secrets_that_it_needs_and_no_others() {
+    let room = units("pricing-agent", Some("pricing-db-1"), &[]);
+    let of = |job: &str| {
+        let text = std::fs::read_to_string(room.path().join(format!("seawall-pricing-agent-{job}.service"))).expect("a unit");
+        settings(&text, "LoadCredential").into_iter().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("backups.nightly"), ["pricing-agent-password"]);
+    assert_eq!(of("watch"), ["pagerduty-routing-key", "pricing-agent-password", "smtp-password"]);
+    let staging = units("document-management", Some("docs-staging-1"), &[]);
+    let text = std::fs::read_to_string(staging.path().join("seawall-document-management-drills.weekly.service")).expect("a unit");
+    assert_eq!(settings(&text, "LoadCredential"), ["pgp-passphrase:/etc/seawall/credentials/pgp-passphrase"]);
+}
+
+#[test]
+fn timers_are_where_a_job_may_have_to_run() {
+    let timers = |policy: &str, host: &str| -> Vec<String> {
+        let room = units(policy, Some(host), &[]);
+        let prefix = format!("seawall-{policy}-");
+        names(room.path()).iter().filter_map(|name| Some(name.strip_suffix(".timer")?.strip_prefix(&prefix)?.to_owned())).collect()
+    };
+    // Either may be the primary one day.
+    assert_eq!(timers("pricing-agent", "pricing-db-1"), timers("pricing-agent", "pricing-db-2"));
+    assert!(timers("pricing-agent", "pricing-db-2").contains(&"backups.nightly".to_owned()));
+    assert_eq!(timers("pricing-agent", "pricing-staging-1"), ["drills.monthly", "drills.quarterly", "drills.yearly", "watch"]);
+    // `from: standby` may be any server, what names none is where `backups: true` is.
+    assert_eq!(
+        timers("document-management", "docs-db-1"),
+        ["backups.daily-incremental", "backups.monthly-dump", "backups.weekly-full", "watch"]
+    );
+    assert!(timers("document-management", "docs-db-2").contains(&"reports.compliance".to_owned()));
+}
+
+#[test]
+fn nothing_in_a_policy_becomes_a_setting() {
+    let hostile = |from: &str, to: &str| {
+        let text = sound("shop").replace(from, to);
+        assert_ne!(text, sound("shop"));
+        let room = Room::new().with("p.yaml", text);
+        let run = room.run(&["emit", "systemd", "--policy", "p.yaml"]);
+        (run.code, run.stdout, run.stderr)
+    };
+    let (code, _, said) = hostile("/srv/backups/shop", "\"/srv/x\\nExecStartPre=/bin/sh\"");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stores.main.local.path"), "{said}");
+    let (code, text, said) = hostile("/srv/backups/shop", "\"/srv/a b%h\\\"c$d\"");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(text.contains(r#"ReadWritePaths="-/srv/a b%%h\"c$d""#), "{text}");
+    let (code, text, _) = hostile("databases: [app] }", "databases: [app], password: { credential: a/b } }");
+    assert_eq!((code, text.as_str()), (Some(1), ""));
+}

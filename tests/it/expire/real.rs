@@ -1,0 +1,83 @@
+//! A real cluster: what stays of its backups and its log brings it back to any moment of the window, and no further.
+
+use std::sync::atomic::AtomicBool;
+
+use jiff::SignedDuration;
+use seawall::cli::here::Here;
+use seawall::cli::terminal::Colour;
+use seawall::execute::expire::{Clock, Expired, Onlooker, Wishes, expire};
+use seawall::units::Instant;
+
+use crate::clusters::{Options, Version};
+use crate::restore::rig::{Rig, objects};
+
+fn expire_at(rig: &Rig, now: Instant) -> Expired {
+    let here = Here { policy: Some(rig.path("policy.yaml")), state: Some(rig.path("state")), host: Some("db".parse().expect("a name")) };
+    let policy = here.read(Colour::Never).expect("a sound policy");
+    let stop = AtomicBool::new(false);
+    let wishes = Wishes { clock: Clock::Told(now), ..Wishes::default() };
+    let run = expire(&here.site(&policy), &wishes, Onlooker { deed: &|_| (), stop: &stop }).expect("it begins");
+    assert!(run.is_well(), "{run:?}");
+    run
+}
+
+#[test]
+fn what_is_left_of_a_real_cluster_comes_back() {
+    let rig = Rig::start(Version::V16, Options { segment_mb: 1, ..Options::default() });
+    rig.change_policy("keep: 7d }", "keep: 1h }");
+    rig.change_policy("keep: { daily: 7 }", "keep: { last: 1 }");
+    rig.change_policy("version: 1", "version: 1\nexpire: { brake: 100%, grace: 1h }");
+    rig.series();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        rig.load(10);
+        ids.push(rig.backup());
+    }
+    rig.load(10);
+    rig.archive();
+    let before = objects(&rig.path("store"), "/wal/").len();
+    // The window has moved past the third backup.
+    let now = Instant::now();
+    let hours = |hours: i64| now + SignedDuration::from_hours(hours);
+    let marked = expire_at(&rig, hours(2));
+    assert_eq!(super::rig::ids(&marked.marked), ids[..2], "{marked:?}");
+    let deleted = expire_at(&rig, hours(4));
+    assert_eq!(super::rig::ids(&deleted.deleted), ids[..2], "{deleted:?}");
+    // Their own log was marked with the rest, and went when they had gone.
+    assert_eq!(expire_at(&rig, hours(6)).marked.len(), 0);
+    let after = objects(&rig.path("store"), "/wal/").len();
+    assert!(after < before && after > 2, "{before} {after} {deleted:?}");
+    let left = crate::faults::killing::whole_backups(&rig);
+    assert_eq!(left, ids[2..]);
+    crate::faults::killing::prove_everything(&rig, &["--deep"]);
+    // A moment after the last backup, and the end.
+    let restored = rig.bring_back("moment", &["--to", &rig.after_row(35)]);
+    assert_eq!(restored.hash(), rig.hash(35));
+    restored.remove();
+    let restored = rig.bring_back("end", &["--latest"]);
+    assert_eq!(restored.hash(), rig.hash(i64::MAX));
+    restored.remove();
+    let refused = rig.restore("gone", &["--to", &rig.after_row(5)]);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("error: ") && refused.err.contains("backup"), "{}", refused.err);
+}
+
+/// `LD_PRELOAD` moves this host's clock, and neither the store's nor the database's.
+#[test]
+fn a_host_whose_clock_is_wrong_deletes_nothing() {
+    let rig = Rig::start(Version::V16, Options { segment_mb: 1, ..Options::default() });
+    rig.change_policy("keep: { daily: 7 }", "keep: { last: 1 }");
+    rig.series();
+    for _ in 0..2 {
+        rig.load(5);
+        rig.backup();
+    }
+    let clock = crate::faults::hosts::Clock::of(&rig);
+    for (days, refused) in [(1, true), (-1, true), (0, false)] {
+        clock.set(days);
+        let run = clock.command(&["expire"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(!run.status.success(), refused, "{days}: {said}");
+        assert!(!refused || said.contains("this host's clock says"), "{said}");
+    }
+}
