@@ -19,6 +19,7 @@ pub mod policy;
 pub mod postgres;
 pub mod proof;
 pub mod recovery;
+pub mod report;
 pub mod retention;
 pub mod schedule;
 pub mod site;

@@ -13,7 +13,7 @@ mod memory;
 mod notice;
 
 pub use condition::{Condition, State};
-pub use conditions::conditions;
+pub use conditions::{conditions, expected_since, severity_of_failure};
 pub use event::{Acknowledgement, Event};
 pub use facts::{
     Answers, Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Runs, StoreFacts, Undelivered, Unreadable, WalFacts,

@@ -10,6 +10,10 @@ pub enum Exit {
     SomethingToDo,
     NotAcknowledged,
     Stale,
+    /// `seawall status` and `seawall checklist`: nothing critical, and something to look at.
+    Warned,
+    /// How `seawall check` ends, which alone follows the convention of Nagios.
+    Check(Nagios),
     Usage,
     Fault,
     TryAgain,
@@ -19,10 +23,20 @@ pub enum Exit {
     Unfetched,
 }
 
+/// The states of Nagios' plugins, with their codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Nagios {
+    Ok = 0,
+    Warning = 1,
+    Critical = 2,
+    Unknown = 3,
+}
+
 /// Every exit code, and what it means.
-pub const TABLE: [(Exit, u8, &str); 12] = [
+pub const TABLE: [(Exit, u8, &str); 13] = [
     (Exit::Done, 0, "done; the policies are sound"),
-    (Exit::Failed, 1, "a policy has errors, or the command failed"),
+    (Exit::Failed, 1, "a policy has errors, or the command failed, or `status` finds something critical, or `checklist` answers no"),
     (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode` and `emit --diff`: there is something to do"),
     (
         Exit::NotAcknowledged,
@@ -30,6 +44,7 @@ pub const TABLE: [(Exit, u8, &str); 12] = [
         "the change destroys something and the policy does not acknowledge it, or `expire` has stopped at its brake",
     ),
     (Exit::Stale, 4, "only `run --plan`: the policy or the world is not as the plan says; plan again"),
+    (Exit::Warned, 5, "only `status` and `checklist`: nothing critical, but something to look at, or something that is not known"),
     (Exit::Usage, 64, "the command line makes no sense"),
     (Exit::Fault, 70, "a fault of seawall itself; please report it"),
     (Exit::TryAgain, 75, "only `run`: failed for a reason that may pass, or somebody else is at it; run it again"),
@@ -42,7 +57,10 @@ pub const TABLE: [(Exit, u8, &str); 12] = [
 
 impl Exit {
     pub fn code(self) -> u8 {
-        TABLE.iter().find(|(exit, ..)| *exit == self).map_or(70, |(_, code, _)| *code)
+        match self {
+            Exit::Check(state) => state as u8,
+            exit => TABLE.iter().find(|(known, ..)| *known == exit).map_or(70, |(_, code, _)| *code),
+        }
     }
 }
 
@@ -55,7 +73,7 @@ impl From<Exit> for ExitCode {
 /// The table for `--help`.
 pub fn table() -> String {
     let lines: Vec<String> = TABLE.iter().map(|(_, code, meaning)| format!("  {code:>3}  {meaning}")).collect();
-    format!("Exit codes:\n{}", lines.join("\n"))
+    format!("Exit codes (`seawall check` has those of Nagios: 0 ok, 1 warning, 2 critical, 3 unknown):\n{}", lines.join("\n"))
 }
 
 /// Why a command could not do its work.

@@ -48,6 +48,7 @@ Examples:
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
   seawall run --due                      whatever is owed now, by the record
+  seawall status                         what ran, what is owed, what is wrong
   seawall backup nightly                 take a backup now
   seawall expire --plan                  what the policy lets go, and why
   seawall list                           the backups in the stores, and how far each leads
@@ -81,6 +82,14 @@ enum Command {
     Policy(policy::Policy),
     Run(Box<run::Run>),
     Watch(watch::Watch),
+    Status(record::Status),
+    History(record::History),
+    Checklist(record::Checklist),
+    Ack(record::Ack),
+    #[command(subcommand)]
+    Audit(record::Audit),
+    Check(record::Check),
+    Metrics(record::Metrics),
     Backup(backup::Backup),
     Expire(expire::Expire),
     #[command(subcommand)]
@@ -119,8 +128,21 @@ pub fn main() -> ExitCode {
     // What PostgreSQL takes for "the log ends here" must not be said by mistake: it would begin a new timeline.
     match exit {
         Exit::Usage | Exit::Fault if answers_recovery() => Exit::Unfetched.into(),
+        // One of four codes and a line on standard output is all that Nagios understands.
+        exit if !matches!(exit, Exit::Done | Exit::Check(_)) && answers_nagios() => record::unknown_check().into(),
         exit => exit.into(),
     }
+}
+
+/// This is a `seawall check`.
+fn answers_nagios() -> bool {
+    let mut words = std::env::args_os().skip(1);
+    let mut first = words.next();
+    while first.as_ref().is_some_and(|word| word.to_string_lossy().starts_with("--color")) {
+        let takes_another = first.as_ref().is_some_and(|word| word == "--color");
+        first = if takes_another { words.nth(1) } else { words.next() };
+    }
+    first.is_some_and(|word| word == "check")
 }
 
 /// This is a `restore_command`.
@@ -143,6 +165,13 @@ fn run(words: &[OsString]) -> Exit {
         Command::Diff(command) => command.run(arguments.color),
         Command::Run(command) => command.run(arguments.color),
         Command::Watch(command) => command.run(arguments.color),
+        Command::Status(command) => command.run(arguments.color),
+        Command::History(command) => command.run(arguments.color),
+        Command::Checklist(command) => command.run(arguments.color),
+        Command::Ack(command) => command.run(arguments.color),
+        Command::Audit(command) => command.run(arguments.color),
+        Command::Check(command) => command.run(arguments.color),
+        Command::Metrics(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
         Command::Expire(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),

@@ -75,10 +75,16 @@ impl Watch {
 pub(super) fn last_good(here: &Here, trouble: Trouble) -> Result<(crate::policy::model::Policy, Option<Unreadable>), Trouble> {
     let now = clock::now();
     let Some(known) = known::recall(&here.state(), &here.path(), now) else { return Err(trouble) };
-    let message = format!("{trouble}; {}", trouble.hint().unwrap_or_default());
     tracing::error!("{trouble}: nothing runs, and those are told whom its last good version names");
+    let unreadable = unreadable(here, &trouble, known.unreadable_since);
+    Ok((known.policy, Some(unreadable)))
+}
+
+/// A policy that cannot be read, as it is told.
+pub(super) fn unreadable(here: &Here, trouble: &Trouble, since: Instant) -> Unreadable {
+    let message = format!("{trouble}; {}", trouble.hint().unwrap_or_default());
     let hint = format!("Run `seawall validate {}`.", here.path().display());
-    Ok((known.policy, Some(Unreadable { since: known.unreadable_since, message, hint: Some(hint) })))
+    Unreadable { since, message, hint: Some(hint) }
 }
 
 pub(super) fn look(

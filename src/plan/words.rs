@@ -53,3 +53,13 @@ pub fn span(length: Duration) -> String {
         _ => length.to_string(),
     }
 }
+
+/// `41 min`, in the largest unit of which there are at least two.
+pub fn about(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

@@ -75,6 +75,17 @@ pub fn recall(state: &Path, path: &Path, now: Instant) -> Option<LastGood> {
         // It is told without a beginning otherwise.
         let _ = write(&place, &known);
     }
+    last_good(known, path, since, now)
+}
+
+/// The same for those who only look: nothing is written. Somebody else than who runs the jobs may look, and what he wrote would be his.
+pub fn peek(state: &Path, path: &Path, now: Instant) -> Option<LastGood> {
+    let known = read(&place(state, path))?;
+    let since = known.unreadable_since.unwrap_or(now);
+    last_good(known, path, since, now)
+}
+
+fn last_good(known: Known, path: &Path, since: Instant, now: Instant) -> Option<LastGood> {
     let text = serde_json::to_vec(&known.whole).ok()?;
     let name = path.to_string_lossy().into_owned();
     let document = Document::load(&name, path, &|_| Ok(text.clone()));

@@ -17,6 +17,7 @@ mod layering;
 mod notify;
 mod plan;
 mod postgres;
+mod record;
 mod repository;
 mod restore;
 mod retention;

@@ -51,7 +51,7 @@ fn unknown(look: &mut Look<'_>) {
 /// Twice the interval and the time that a run takes: the beginning of the stretch in which something must have succeeded.
 ///
 /// That is the firing before the last one that has had its time.
-fn expected_since(schedule: &Schedule, takes: Duration, now: Instant) -> Option<Instant> {
+pub fn expected_since(schedule: &Schedule, takes: Duration, now: Instant) -> Option<Instant> {
     let done = now.saturating_sub(takes.to_signed()).ok()?;
     let last = if schedule.fires_at(done) { done } else { schedule.previous_before(done)? };
     schedule.previous_before(last)
@@ -91,7 +91,7 @@ fn takes(look: &Look<'_>, path: &str, seen: &JobFacts) -> Duration {
 }
 
 /// How urgent it is that a job failed.
-pub(in crate::alert) fn severity_of_failure(path: &str) -> Severity {
+pub fn severity_of_failure(path: &str) -> Severity {
     let section = path.split('.').next().unwrap_or(path);
     if matches!(section, "backups" | "verify" | "drills") { Severity::Critical } else { Severity::Warning }
 }

@@ -20,7 +20,7 @@ use crate::policy::file::{Severity, Thresholds};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant};
 
-pub(super) use jobs::severity_of_failure;
+pub use jobs::{expected_since, severity_of_failure};
 pub(super) use roots::roots_of;
 
 /// What is unknown for this long is itself an alert.

@@ -52,6 +52,10 @@ pub struct Firing {
     pub key: String,
     pub severity: Severity,
     pub title: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     pub since: Instant,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -107,6 +111,15 @@ pub fn judge(policy: &Policy, memory: Memory, seen: &Seen<'_>, now: Instant) -> 
     Judged { notices: outgoing.notices(), firing: firing(&memory, now), unheard, memory }
 }
 
+impl Memory {
+    /// What is wrong by the last judgement, worst first, for those who only read. Acknowledgements that were given since count already.
+    pub fn firing(&self, acknowledgements: &[Acknowledgement], now: Instant) -> Vec<Firing> {
+        let mut memory = self.clone();
+        progress::acknowledge(&mut memory, acknowledgements);
+        firing(&memory, now)
+    }
+}
+
 fn firing(memory: &Memory, now: Instant) -> Vec<Firing> {
     let fired = memory.alerts.iter().filter(|(_, alert)| alert.fired.is_some());
     let mut firing: Vec<Firing> = fired
@@ -114,6 +127,8 @@ fn firing(memory: &Memory, now: Instant) -> Vec<Firing> {
             key: key.clone(),
             severity: alert.last.severity,
             title: alert.last.title.clone(),
+            text: alert.last.text.clone(),
+            hint: alert.last.hint.clone(),
             since: alert.began,
             job: alert.last.job.clone(),
             acknowledged_by: alert.acknowledged.as_ref().filter(|_| alert.is_acknowledged(now)).map(|given| given.by.clone()),

@@ -1,12 +1,34 @@
 //! What is on record: commands that read the catalog.
 
-use crate::catalog::Catalog;
+mod ack;
+mod audit;
+mod check;
+mod checklist;
+mod gather;
+mod history;
+mod metrics;
+mod status;
+
+pub use ack::Ack;
+pub use audit::Audit;
+pub use check::{Check, unknown as unknown_check};
+pub use checklist::Checklist;
+pub use history::History;
+pub use metrics::Metrics;
+pub use status::Status;
+
+use crate::alert::{Acknowledgement, Firing, Memory, Unreadable};
+use crate::catalog::{Catalog, CatalogFault};
+use crate::cli::exit::Trouble;
 use crate::cli::here::Here;
+use crate::cli::terminal::Colour;
+use crate::cli::watch;
 use crate::execute::run;
 use crate::plan::words::counted;
 use crate::policy::model::Policy;
 use crate::site::{Site, known};
 use crate::units::Instant;
+use crate::world::clock;
 
 /// The catalog, for those who write into it. Where it cannot be opened that is said, and what protects data goes on without.
 pub fn open(site: &Site<'_>) -> Option<Catalog> {
@@ -24,6 +46,48 @@ pub fn open(site: &Site<'_>) -> Option<Catalog> {
             None
         }
     }
+}
+
+/// The policy of the moment, or else its last version that could be read: what it promised is still owed, and what ran, ran.
+fn policy_or_last_good(here: &Here, colour: Colour) -> Result<Policy, Trouble> {
+    here.read(colour).or_else(|trouble| last_good(here, trouble).map(|(policy, _)| policy))
+}
+
+fn last_good(here: &Here, trouble: Trouble) -> Result<(Policy, Unreadable), Trouble> {
+    let Some(known) = known::peek(&here.state(), &here.path(), clock::now()) else { return Err(trouble) };
+    let unreadable = watch::unreadable(here, &trouble, known.unreadable_since);
+    Ok((known.policy, unreadable))
+}
+
+/// The catalog, for those who only read it.
+fn existing(site: &Site<'_>) -> Result<Catalog, Trouble> {
+    let place = site.catalog()?;
+    Catalog::open_existing(&place).map_err(trouble)?.ok_or_else(|| {
+        let hint = "`seawall run --due` and `seawall watch` make it; `--state` names another place.";
+        Trouble::failed(format!("nothing has run here yet: there is no catalog at {place}"), hint)
+    })
+}
+
+fn trouble(fault: CatalogFault) -> Trouble {
+    Trouble::failed(fault.message, fault.hint)
+}
+
+/// What is wrong by the last look, worst first; what was acknowledged since then is.
+fn firing(catalog: &Catalog, policy: &Policy, now: Instant) -> Result<Vec<Firing>, Trouble> {
+    let name = policy.name.as_str();
+    let (_, text) = catalog.memory(name).map_err(trouble)?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let memory = Memory::from_json(&text).map_err(|fault| Trouble::failed(fault.to_string(), fault.hint()))?;
+    let given = catalog.acknowledgements(name).map_err(trouble)?.into_iter().map(|ack| Acknowledgement {
+        key: ack.key,
+        by: ack.by,
+        at: ack.at,
+        until: ack.until,
+        note: Some(ack.note).filter(|note| !note.is_empty()),
+    });
+    Ok(memory.firing(&given.collect::<Vec<_>>(), now))
 }
 
 /// Keeps the policy, for the day on which it cannot be read.

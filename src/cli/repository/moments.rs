@@ -1,3 +1,4 @@
+pub use crate::plan::words::about as span;
 use crate::schedule::Zone;
 use crate::units::Instant;
 
@@ -18,15 +19,5 @@ pub fn ago(at: Instant, now: Instant) -> String {
         seconds if seconds < 0 => "in the future".into(),
         seconds if seconds < 120 => format!("{seconds} s ago"),
         seconds => format!("{} ago", span(seconds)),
-    }
-}
-
-/// `41 min`, in the largest unit of which there are at least two.
-pub fn span(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
     }
 }

@@ -54,7 +54,8 @@ fn is_acknowledged(ground: &Ground<'_>) -> bool {
     let Some(braked) = braked else { return false };
     let since = crate::units::Instant::from_second(braked.value as i64).ok();
     let acks = catalog.acknowledgements(policy).unwrap_or_default();
-    acks.iter().any(|ack| ack.key == BRAKE && since.is_some_and(|since| ack.at >= since))
+    let now = clock::now();
+    acks.iter().any(|ack| ack.key == BRAKE && ack.until.is_none_or(|until| now < until) && since.is_some_and(|since| ack.at >= since))
 }
 
 fn end(expired: &Expired) -> Ended {

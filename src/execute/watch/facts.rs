@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{server, stores};
+use super::{measured, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Runs, Undelivered, Unreadable};
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, Outcome};
 use crate::execute::run;
@@ -43,7 +43,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let (succeeded, all) = catalog.success_rate(policy, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
     let undelivered = catalog.undelivered(policy)?;
     let waiting: Vec<_> = undelivered.iter().filter(|notice| !notice.gave_up).collect();
-    Ok(Facts {
+    let facts = Facts {
         unreadable,
         jobs: Observed::Known(jobs),
         server: server.answers,
@@ -61,7 +61,9 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
             count: waiting.len() as u64,
             oldest: waiting.iter().map(|notice| notice.created).min(),
         }),
-    })
+    };
+    measured::record(catalog, policy, &facts, now)?;
+    Ok(facts)
 }
 
 fn of_job(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<JobFacts, CatalogFault> {

@@ -5,6 +5,7 @@
 
 mod events;
 mod facts;
+mod measured;
 mod server;
 mod stores;
 

@@ -1,0 +1,219 @@
+//! `seawall metrics`: how policies stand, for Prometheus' node_exporter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::gather::{self, Looked};
+use crate::cli::exit::{Exit, Trouble};
+use crate::cli::here::Here;
+use crate::cli::terminal::{Colour, print};
+use crate::report::{Level, Standing};
+use crate::units::Instant;
+use crate::world::{clock, files};
+
+/// Write how policies stand as a text file for node_exporter's textfile collector.
+///
+/// Reads the record and asks neither a store nor a server. With a directory as `--policy` it is every policy in it. The file is replaced
+/// as a whole and may be read by everybody on this host.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seawall metrics --out /var/lib/prometheus/node-exporter/seawall.prom
+  seawall metrics | promtool check metrics")]
+pub struct Metrics {
+    /// The file; standard output without it. node_exporter reads what ends with `.prom`.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    here: Here,
+}
+
+impl Metrics {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let now = clock::now();
+        // A policy that cannot be read is a figure as well: the file must never just grow old.
+        let text = text(&gather::all(&self.here, colour, now), now);
+        match &self.out {
+            None => print(&text)?,
+            Some(path) => files::publish(path, text.as_bytes())
+                .map_err(|fault| Trouble::failed(format!("`{}`: {}", path.display(), fault.message), fault.hint))?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// What each metric is, in the order in which they are written. All of them are gauges: a record can be put back to an older copy.
+const ABOUT: &[(&str, &str)] = &[
+    ("seawall_info", "The version of Seawall that wrote this."),
+    ("seawall_metrics_timestamp_seconds", "When this was written."),
+    ("seawall_policy_level", "How the policy stands: 0 all is well, 1 something is to be looked at, 2 something is critical."),
+    ("seawall_policy_unknown", "Whether it is not known how the policy stands: the policy or its catalog cannot be read."),
+    ("seawall_watch_last_timestamp_seconds", "When `seawall watch` last looked at everything."),
+    ("seawall_backup_last_success_timestamp_seconds", "When the job's newest backup that is still there was complete."),
+    ("seawall_backup_last_size_bytes", "How large the data of the job's last good backup was."),
+    ("seawall_backup_last_stored_bytes", "How much of the store the job's last good backup took."),
+    ("seawall_backup_last_duration_seconds", "How long the job's last good backup took."),
+    ("seawall_job_last_success_timestamp_seconds", "When the job last succeeded."),
+    ("seawall_job_last_run_timestamp_seconds", "When the job was last begun."),
+    ("seawall_job_failures_in_a_row", "How often the job has failed since it last succeeded."),
+    ("seawall_job_running", "Whether the job is running."),
+    ("seawall_job_overdue", "Whether the job should have succeeded again long ago."),
+    (
+        "seawall_safe_until_timestamp_seconds",
+        "What was written before this moment would survive the loss of the server, as far as was seen.",
+    ),
+    ("seawall_objective_rpo_seconds", "How much may be lost by the policy."),
+    ("seawall_wal_waiting_since_timestamp_seconds", "Since when the oldest log waits that is not archived; 0 where none does."),
+    ("seawall_clock_skew_seconds", "By how much this host's clock and the server's differ."),
+    ("seawall_standby_lag_seconds", "How far the standby is behind."),
+    ("seawall_store_up", "Whether the store answered at the last look."),
+    ("seawall_store_used_bytes", "How much of the store is in use."),
+    ("seawall_store_capacity_bytes", "How much the store holds by the policy."),
+    ("seawall_runs_succeeded_ratio", "The share of the last 30 days' runs that succeeded."),
+    ("seawall_alert_firing", "An alert: 1, or 0 where somebody takes care of it."),
+    ("seawall_undelivered_messages", "Messages that have not arrived."),
+    ("seawall_receiver_failing_since_timestamp_seconds", "Since when messages do not reach the receiver."),
+];
+
+/// Labels and a value.
+type Sample = (String, f64);
+
+fn text(all: &[Looked], now: Instant) -> String {
+    let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
+    let mut add = |name: &'static str, labels: &[(&str, &str)], value: f64| {
+        samples.entry(name).or_default().push((written(labels), value));
+    };
+    add("seawall_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    add("seawall_metrics_timestamp_seconds", &[], seconds(now));
+    for looked in all {
+        of_policy(looked, &mut add);
+    }
+    let mut text = String::new();
+    for (name, help) in ABOUT {
+        let Some(samples) = samples.get(name) else { continue };
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    }
+    text
+}
+
+fn of_policy(looked: &Looked, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
+    let standing = &looked.standing;
+    let policy = ("policy", standing.policy.as_str());
+    let level = match standing.level {
+        Level::Well => 0.0,
+        Level::Warning => 1.0,
+        Level::Critical => 2.0,
+    };
+    add("seawall_policy_level", &[policy], level);
+    add("seawall_policy_unknown", &[policy], f64::from(u8::from(standing.unknown.is_some())));
+    if looked.policy.is_none() {
+        return;
+    }
+    let mut moment = |name: &'static str, labels: &[(&str, &str)], at: Option<Instant>| {
+        if let Some(at) = at {
+            add(name, labels, seconds(at));
+        }
+    };
+    moment("seawall_watch_last_timestamp_seconds", &[policy], standing.watched);
+    moment("seawall_safe_until_timestamp_seconds", &[policy], standing.safe_until);
+    for receiver in &standing.receivers {
+        let labels = [policy, ("receiver", receiver.receiver.as_str())];
+        moment("seawall_receiver_failing_since_timestamp_seconds", &labels, Some(receiver.since));
+    }
+    jobs(standing, add);
+    stores(standing, add);
+    if standing.wal_known {
+        add("seawall_wal_waiting_since_timestamp_seconds", &[policy], standing.wal_waiting_since.map_or(0.0, seconds));
+    }
+    if let Some(rpo) = standing.rpo {
+        add("seawall_objective_rpo_seconds", &[policy], rpo.as_secs() as f64);
+    }
+    if let Some(skew) = standing.clock_skew_seconds {
+        add("seawall_clock_skew_seconds", &[policy], skew as f64);
+    }
+    for (standby, lag) in looked.record.measured.all_seen("standby_lag_seconds") {
+        add("seawall_standby_lag_seconds", &[policy, ("standby", standby)], lag);
+    }
+    if standing.runs.all > 0 {
+        add("seawall_runs_succeeded_ratio", &[policy], standing.runs.succeeded as f64 / standing.runs.all as f64);
+    }
+    for firing in &standing.firing {
+        let severity = format!("{:?}", firing.severity).to_lowercase();
+        let labels = [policy, ("key", firing.key.as_str()), ("severity", severity.as_str())];
+        add("seawall_alert_firing", &labels, f64::from(u8::from(firing.acknowledged_by.is_none())));
+    }
+    add("seawall_undelivered_messages", &[policy], standing.undelivered as f64);
+}
+
+fn jobs(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
+    for job in &standing.jobs {
+        let labels = [("policy", standing.policy.as_str()), ("job", job.job.as_str())];
+        let mut maybe = |name: &'static str, value: Option<f64>| {
+            if let Some(value) = value {
+                add(name, &labels, value);
+            }
+        };
+        if job.job.starts_with("backups.") {
+            maybe("seawall_backup_last_success_timestamp_seconds", job.newest_backup.map(seconds));
+            maybe("seawall_backup_last_size_bytes", job.bytes.map(|bytes| bytes as f64));
+            maybe("seawall_backup_last_stored_bytes", job.stored_bytes.map(|bytes| bytes as f64));
+            maybe("seawall_backup_last_duration_seconds", job.took_seconds);
+        }
+        maybe("seawall_job_last_success_timestamp_seconds", job.last_succeeded.map(seconds));
+        maybe("seawall_job_last_run_timestamp_seconds", job.last_started.map(seconds));
+        maybe("seawall_job_failures_in_a_row", Some(f64::from(job.failures_in_a_row)));
+        maybe("seawall_job_running", Some(f64::from(u8::from(job.running_since.is_some()))));
+        maybe("seawall_job_overdue", Some(f64::from(u8::from(job.overdue))));
+    }
+}
+
+fn stores(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
+    for store in &standing.stores {
+        let labels = [("policy", standing.policy.as_str()), ("store", store.store.as_str())];
+        let mut maybe = |name: &'static str, value: Option<f64>| {
+            if let Some(value) = value {
+                add(name, &labels, value);
+            }
+        };
+        maybe("seawall_store_up", store.answers.map(|answers| f64::from(u8::from(answers))));
+        maybe("seawall_store_used_bytes", store.used_bytes.map(|bytes| bytes as f64));
+        maybe("seawall_store_capacity_bytes", store.capacity_bytes.map(|bytes| bytes as f64));
+    }
+}
+
+fn seconds(at: Instant) -> f64 {
+    at.as_millisecond() as f64 / 1e3
+}
+
+/// `{policy="shop",job="backups.nightly"}`
+fn written(labels: &[(&str, &str)]) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    format!("{{{}}}", labels.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_hold_whatever_somebody_wrote() {
+        assert_eq!(written(&[("policy", "a\"b\\c\nd")]), r#"{policy="a\"b\\c\nd"}"#);
+        assert_eq!(written(&[]), "");
+    }
+
+    #[test]
+    fn each_metric_is_described_once() {
+        let names: std::collections::BTreeSet<_> = ABOUT.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), ABOUT.len());
+    }
+}

@@ -1,0 +1,61 @@
+//! What was seen, as figures on record: what `status`, `check` and `metrics` go by.
+//!
+//! What is not known is not written. A figure counts for the present as long as it is of the same moment as `watched`.
+
+use crate::alert::{Answers, Facts};
+use crate::catalog::{Catalog, CatalogFault, Measured};
+use crate::units::Instant;
+
+/// All of it, or nothing.
+pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, now: Instant) -> Result<(), CatalogFault> {
+    let mut all: Vec<(&str, String, f64)> = vec![("watched", String::new(), seconds(now))];
+    let mut of = |name: &'static str, subject: &str, value: f64| all.push((name, subject.to_owned(), value));
+    if let Some(answers) = answers(&facts.server) {
+        of("server_answers", "", answers);
+    }
+    for (name, store) in &facts.stores {
+        if let Some(answers) = answers(&store.answers) {
+            of("store_answers", name.as_str(), answers);
+        }
+        if let Some(used) = store.used.known() {
+            of("store_used_bytes", name.as_str(), used.get() as f64);
+        }
+    }
+    if let Some(wal) = facts.wal.known() {
+        // Nothing waits: no moment at all.
+        of("wal_waiting_since", "", wal.waiting_since.map_or(0.0, seconds));
+        of("wal_waiting_segments", "", wal.waiting as f64);
+    }
+    for (name, lag) in facts.standbys.known().into_iter().flatten() {
+        if let Some(lag) = lag.known() {
+            of("standby_lag_seconds", name, lag.as_secs() as f64);
+        }
+    }
+    if let Some(skew) = facts.clock_skew.known() {
+        of("clock_skew_seconds", "", skew.as_secs() as f64);
+    }
+    for (job, seen) in facts.jobs.known().into_iter().flatten() {
+        if let Some(newest) = seen.newest_backup.as_ref().and_then(|newest| newest.known()) {
+            of("backup_newest", job, newest.map_or(0.0, seconds));
+        }
+    }
+    for hold in facts.holds.known().into_iter().flatten() {
+        if let Some(until) = hold.until {
+            of("hold_ends", hold.name.as_str(), seconds(until));
+        }
+    }
+    let measured: Vec<Measured<'_>> = all.iter().map(|(name, subject, value)| Measured { name, subject, value: *value }).collect();
+    catalog.measure(policy, &measured, now)
+}
+
+fn answers(answers: &Answers) -> Option<f64> {
+    match answers {
+        Answers::Yes => Some(1.0),
+        Answers::No { .. } => Some(0.0),
+        Answers::Unknown { .. } => None,
+    }
+}
+
+fn seconds(at: Instant) -> f64 {
+    at.as_microsecond() as f64 / 1e6
+}
