@@ -7,3 +7,4 @@ pub mod release;
 pub mod restore;
 pub mod run;
 pub mod watch;
+pub mod witness;

@@ -128,7 +128,7 @@ impl Ground<'_> {
     /// What lies where nothing of ours does, and what is left of backups that were not completed.
     fn strays(&self, seen: &Seen) -> Result<(), SiteFault> {
         use crate::inventory::BackupState;
-        const OURS: [&str; 7] = ["backups", "data", "wal", "claims", "pins", "leases", "hints"];
+        const OURS: [&str; 10] = ["backups", "data", "wal", "claims", "pins", "leases", "hints", "expiring", "holds", "audit"];
         for folder in self.store.folders(self.repository.as_str())? {
             if !OURS.contains(&folder.as_str()) {
                 self.found.unchecked(format!("what lies below {}: this version does not know what it is", self.repository.prefix(&folder)));

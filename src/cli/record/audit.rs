@@ -10,13 +10,14 @@ use crate::catalog::Catalog;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::moment;
-use crate::cli::repository::Format;
+use crate::cli::repository::{Format, stores};
 use crate::cli::terminal::{Colour, Terminal, print};
 use crate::cli::validate::json;
+use crate::execute::witness;
 use crate::format::audit::{Chain, Head, Link};
 use crate::plan::text::columns;
 use crate::plan::words::counted;
-use crate::units::Instant;
+use crate::units::{Instant, Name};
 
 /// So many links are read at once.
 const PAGE: usize = 1000;
@@ -56,11 +57,15 @@ pub struct Show {
 #[command(after_help = "\
 Examples:
   seawall audit verify
+  seawall audit verify --store main
   seawall audit verify --head 4711:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
 pub struct Verify {
     /// An end of the chain that somebody kept (may be given again).
     #[arg(long, value_name = "SEQ:HASH")]
     head: Vec<Kept>,
+    /// Compare it with what `seawall watch` copied into this store.
+    #[arg(long, value_name = "NAME")]
+    store: Option<Name>,
     /// How it is written.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -179,8 +184,22 @@ fn row(link: &Link) -> Vec<String> {
 
 impl Verify {
     fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let catalog = catalog(&self.here, colour)?;
-        let witnessed: Vec<Head> = self.head.iter().map(|kept| kept.0.clone()).collect();
+        let policy = policy_or_last_good(&self.here, colour)?;
+        let site = self.here.site(&policy);
+        let catalog = existing(&site)?;
+        let mut witnessed: Vec<Head> = self.head.iter().map(|kept| kept.0.clone()).collect();
+        if let Some(store) = &self.store {
+            stores(&policy, std::slice::from_ref(store))?;
+            let found = witness::heads(&site, &catalog, store).map_err(|fault| {
+                let hint = fault.hint().to_owned();
+                Trouble::failed(fault.to_string(), hint)
+            })?;
+            if found.is_empty() {
+                let hint = "`seawall watch` copies it once an hour, into the store of the log. A chain that was begun anew has another name there.";
+                return Err(Trouble::failed(format!("the store `{store}` has nothing of this audit chain"), hint));
+            }
+            witnessed.extend(found);
+        }
         let mut chain = Chain::from(None, &witnessed);
         let (mut links, mut broken) = (0_u64, None);
         // From the smallest number there is: a link that stands before the first one is found as well.
@@ -216,6 +235,9 @@ impl Verify {
                     format!("whole: {}, the head is {}:{}\n", counted(links, "link"), head.seq, head.hash)
                 }
             })?;
+            if self.store.is_some() {
+                print(&format!("{} from elsewhere agree\n", counted(witnessed.len(), "head")))?;
+            }
             if witnessed.is_empty() {
                 print("No head from elsewhere was given: that its end was not cut off is not proven.\n")?;
             }

@@ -15,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 use thiserror::Error;
 
 use crate::alert::{Acknowledgement, Judged, Memory, MemoryError, Seen, Unreadable, conditions, judge};
-use crate::catalog::{Catalog, CatalogFault, QueuedNotice};
+use crate::catalog::{Catalog, CatalogFault, Measured, QueuedNotice};
+use crate::execute::witness::{self, WitnessFault};
 use crate::notify::outbox::{self, Flushed};
 use crate::policy::model::Policy;
 use crate::site::{Site, SiteFault};
@@ -86,11 +87,27 @@ pub fn watch(
     let policies: BTreeMap<Name, Policy> = [(site.policy.name.clone(), site.policy.clone())].into();
     let claimant = format!("{}:{}", site.host(), std::process::id());
     let sent = outbox::flush(catalog, &policies, &clock::now, &claimant, stop)?;
+    if let Err(fault) = bear_witness(site, catalog) {
+        tracing::warn!(hint = fault.hint(), "the audit chain is not copied to the store: {fault}");
+    }
     for failure in &sent.failed {
         let word = if failure.gave_up { "was given up" } else { "waits" };
         tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
     }
     Ok(Watched { judged, sent, queued })
+}
+
+/// Once an hour the store gets what is new in the audit chain.
+fn bear_witness(site: &Site<'_>, catalog: &Catalog) -> Result<(), WitnessFault> {
+    const MARK: &str = "audit_copied";
+    const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+    let (policy, now) = (site.policy.name.as_str(), clock::now());
+    let last = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| moment(one.value));
+    if last.is_some_and(|last| now.duration_since(last).abs() < EVERY) {
+        return Ok(());
+    }
+    witness::copy(site, catalog)?;
+    Ok(catalog.measure(policy, &[Measured { name: MARK, subject: "", value: now.as_second() as f64 }], now)?)
 }
 
 /// Decides from what is remembered now; again, when somebody else was faster.

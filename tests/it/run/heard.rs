@@ -94,3 +94,27 @@ fn nothing_is_lost_while_everything_is_down() {
         ]
     );
 }
+
+/// Who can change the catalog can write all of the chain anew, but not what the store has of it.
+#[test]
+fn the_store_witnesses_the_audit_chain() {
+    let run = Run::new("", "");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(0).says("whole: ").says("from elsewhere agree");
+    assert!(run.rig.objects("audit").iter().all(|name| name.ends_with(".jsonl")) && !run.rig.objects("audit").is_empty());
+    run.say(&["verify"]).ends_with_code(0);
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(0);
+    // Cut short, the chain is whole in itself.
+    let sql = "drop trigger audit_is_not_deleted; delete from audit where seq > 1";
+    let cut = Command::new("python3")
+        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()"])
+        .arg(run.file("state").join("catalog.db"))
+        .arg(sql)
+        .status()
+        .expect("python");
+    assert!(cut.success());
+    run.say(&["audit", "verify"]).ends_with_code(0).says("whole: 1 link");
+    run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
+}
