@@ -50,8 +50,10 @@ impl Catalog {
     /// The policies to whose receivers something is owed, if it may be tried now.
     pub fn owing(&self, now: Instant) -> Result<Vec<String>, CatalogFault> {
         const SQL: &str = "SELECT DISTINCT policy FROM outbox WHERE delivered IS NULL AND gave_up IS NULL AND not_before <= $1 \
-             AND (next_try IS NULL OR next_try <= $1) AND (leased_until IS NULL OR leased_until <= $1) ORDER BY policy";
-        self.read(|link| link.ask(SQL, vec![now.into()])?.into_iter().map(|mut row| row.text()).collect())
+             AND (next_try IS NULL OR next_try <= $1 OR next_try > $2) AND (leased_until IS NULL OR leased_until <= $1 OR leased_until > $2) \
+             ORDER BY policy";
+        let values = vec![now.into(), now.as_microsecond().saturating_add(AHEAD).into()];
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| row.text()).collect())
     }
 
     /// Takes notices of these policies for sending, until `lease_until`. No two senders have the same one at once; who dies loses his
@@ -159,12 +161,16 @@ impl Catalog {
 }
 
 /// What can be sent now. `held` is worked out once and not for every row, whatever a server without statistics thinks of that.
+/// In microseconds. Nobody waits a day for another try, or has something for so long: what lies further ahead was written by a clock that was
+/// wrong.
+const AHEAD: i64 = 25 * 3600 * 1_000_000;
+
 fn owed(policies: usize) -> String {
     let places: Vec<String> = (0..policies).map(|index| format!("${}", index + 3)).collect();
     let places = places.join(", ");
     format!(
         "WITH held AS MATERIALIZED (SELECT policy, receiver, min(number) AS first FROM outbox \
-             WHERE delivered IS NULL AND gave_up IS NULL AND policy IN ({places}) AND (next_try > $1 OR leased_until > $1) \
+             WHERE delivered IS NULL AND gave_up IS NULL AND policy IN ({places}) AND (next_try > $1 AND next_try <= $1 + {AHEAD} OR leased_until > $1 AND leased_until <= $1 + {AHEAD}) \
              GROUP BY policy, receiver) \
          SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
          LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \

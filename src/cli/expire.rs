@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::terminal::{Colour, print, tame};
-use crate::execute::expire::{self, Deed, ExpireFault, Expired, Onlooker, Planned, Wishes};
+use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Planned, Wishes};
+use crate::execute::run;
 use crate::plan::words::counted;
 use crate::plan::{Doomed, Expiry};
 use crate::units::{Bytes, Instant, Name};
@@ -57,7 +58,11 @@ impl Expire {
             return self.show(&expire::plan(&site, &wishes).map_err(trouble)?);
         }
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
-        let expired = expire::expire(&site, &wishes, Onlooker { deed: &|_| (), stop: &ending.asked }).map_err(trouble)?;
+        // Nothing is deleted without a record.
+        let catalog = super::record::open(&site)
+            .ok_or_else(|| Trouble::failed("what is deleted could not be recorded, so nothing is", "See to the catalog first."))?;
+        let deed = |done: Done, deed: &Deed| run::audit_deed(&site, Some(&catalog), done, deed);
+        let expired = expire::expire(&site, &wishes, Onlooker { deed: &deed, stop: &ending.asked }).map_err(trouble)?;
         print(&match self.format {
             Format::Human => human(&expired),
             Format::Json => json(&expired),

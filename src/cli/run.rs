@@ -108,7 +108,7 @@ impl Run {
         if let Some(catalog) = record::open(&site) {
             let stop = AtomicBool::new(false);
             run::note_unreadable(&site, &catalog, &said.0, &said.1);
-            if let Err(fault) = super::watch::look(&site, &catalog, unreadable, &stop) {
+            if let Err(fault) = super::watch::look(&site, &catalog, Look::Unsent, unreadable, &stop) {
                 tracing::error!("nobody could be told: {fault}");
             }
         }

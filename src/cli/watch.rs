@@ -59,7 +59,7 @@ impl Watch {
         let catalog = crate::catalog::Catalog::open(&place).map_err(|fault| Trouble::failed(fault.message, fault.hint))?;
         record::settle(&site, &catalog);
         record::see(&site, &catalog, clock::now());
-        let watched = look(&site, &catalog, unreadable, &ending.asked)?;
+        let watched = look(&site, &catalog, Look::Everything, unreadable, &ending.asked)?;
         if let Err(fault) = notify::beat(&policy) {
             tracing::warn!(hint = fault.hint, "no sign of life could be sent: {}", fault.message);
         }
@@ -90,10 +90,11 @@ pub(super) fn unreadable(here: &Here, trouble: &Trouble, since: Instant) -> Unre
 pub(super) fn look(
     site: &Site<'_>,
     catalog: &crate::catalog::Catalog,
+    look: Look,
     unreadable: Option<Unreadable>,
     stop: &AtomicBool,
 ) -> Result<Watched, Trouble> {
-    watch::watch(site, catalog, Look::Everything, unreadable, stop).map_err(|fault| {
+    watch::watch(site, catalog, look, unreadable, stop).map_err(|fault| {
         let hint = fault.hint().to_owned();
         Trouble::failed(fault.to_string(), hint)
     })

@@ -16,12 +16,15 @@ use crate::units::{Duration, Instant, Name};
 /// Tells everybody who is to hear of what is wrong at this moment; what nobody has heard of comes back.
 pub(super) fn burning(memory: &mut Memory, audience: &Audience<'_>, outgoing: &mut Outgoing<'_>, now: Instant) -> Vec<Unheard> {
     let mut unheard = Vec::new();
-    let burning: Vec<String> = memory.alerts.iter().filter(|(_, alert)| alert.is_burning()).map(|(key, _)| key.clone()).collect();
+    let mut burning: Vec<String> = memory.alerts.iter().filter(|(_, alert)| alert.is_burning()).map(|(key, _)| key.clone()).collect();
+    // Causes first: what follows from one is silent only where somebody hears of the cause.
+    burning.sort_by_key(|key| memory.alerts.get(key).is_some_and(|alert| alert.last.because.is_some()));
     for key in burning {
         let flaps = is_flapping(memory, &key, now);
         let Some(alert) = memory.alerts.get(&key) else { continue };
         // While its cause is wrong as well, that is told instead.
-        if alert.last.because.as_ref().and_then(|root| memory.alerts.get(root)).is_some_and(|root| root.gone.is_none()) {
+        let root = alert.last.because.as_ref().and_then(|root| memory.alerts.get(root));
+        if root.is_some_and(|root| root.gone.is_none() && (root.fired.is_none() || !root.told.is_empty())) {
             continue;
         }
         let parts = audience.of_alert(&key, alert, now);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
 use super::clock::second;
 use super::ground::Ground;
-use super::{Deed, ExpireFault, Expired, Onlooker, What};
+use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{FORMAT, LogMark, Marker};
 use crate::inventory::{Backup, SystemIdentifier};
 use crate::observe::width;
@@ -204,7 +204,7 @@ impl Log<'_> {
             };
             if let Some(to) = line.deleted_to {
                 let deed = deed(to, NOT_NEEDED.into(), line.deleted, line.bytes, None);
-                (self.onlooker.deed)(&deed);
+                (self.onlooker.deed)(Done::Deleted, &deed);
                 expired.bytes += deed.bytes;
                 expired.deleted.push(deed);
             }
@@ -252,7 +252,7 @@ impl Log<'_> {
                     Some(below) => {
                         self.put_mark(*timeline, below)?;
                         let deed = self.deed(*timeline, below, NOT_NEEDED.to_owned(), line, None);
-                        (self.onlooker.deed)(&deed);
+                        (self.onlooker.deed)(Done::Marked, &deed);
                         expired.marked.push(deed);
                     }
                     None => {
@@ -261,7 +261,7 @@ impl Log<'_> {
                         // Otherwise all that it marked has gone.
                         if line.deleted == 0 {
                             let deed = self.deed(*timeline, mark.below, "it is needed again".into(), line, None);
-                            (self.onlooker.deed)(&deed);
+                            (self.onlooker.deed)(Done::Unmarked, &deed);
                             expired.unmarked.push(deed);
                         }
                     }

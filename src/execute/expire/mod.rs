@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 pub use clock::Clock;
 pub use fault::ExpireFault;
-pub use outcome::{Braked, Deed, Expired, Failed, What};
+pub use outcome::{Braked, Deed, Done, Expired, Failed, What};
 
 use backups::Fate;
 use ground::Ground;
@@ -58,7 +58,7 @@ impl Default for Wishes {
 #[derive(Clone, Copy)]
 pub struct Onlooker<'o> {
     /// Hears of each thing when it is done, for those who must not forget it even if the run is killed a moment later.
-    pub deed: &'o (dyn Fn(&Deed) + Sync),
+    pub deed: &'o (dyn Fn(Done, &Deed) + Sync),
     pub stop: &'o AtomicBool,
 }
 
@@ -205,7 +205,7 @@ impl Run<'_> {
             let what = What::Backup { id: spared.id.clone(), job: spared.job.clone() };
             let store = self.ground.name.clone();
             let deed = Deed { store, what, reason: spared.reason.clone(), bytes: 0, objects: 0, until: None };
-            (self.onlooker.deed)(&deed);
+            (self.onlooker.deed)(Done::Unmarked, &deed);
             self.expired.unmarked.push(deed);
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Run<'_> {
             self.ground.store.put_new(&self.ground.repository.tombstone(&doomed.id), Bytes::from(tombstone.to_json()))?;
             let until = self.ground.moment.store.checked_add(self.site.policy.expire.grace.to_signed()).ok();
             let deed = self.deed(doomed, doomed.reason.clone(), until);
-            (self.onlooker.deed)(&deed);
+            (self.onlooker.deed)(Done::Marked, &deed);
             self.expired.marked.push(deed);
         }
         Ok(())
@@ -276,7 +276,7 @@ impl Run<'_> {
         match fate {
             Fate::Gone { bytes, objects } => {
                 let deed = deed(reason.to_owned(), bytes, objects, None);
-                (self.onlooker.deed)(&deed);
+                (self.onlooker.deed)(Done::Deleted, &deed);
                 self.expired.bytes += bytes;
                 self.expired.deleted.push(deed);
             }
@@ -310,7 +310,7 @@ impl Expired {
 fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Grounds, expired: &mut Expired) -> Result<(), ExpireFault> {
     let Some(Ok(Some(ground))) = grounds.get(name) else { return Ok(()) };
     let stores: BTreeMap<Name, Observed<&StoreInventory>> =
-        grounds.iter().filter_map(|(name, seen)| Some((name.clone(), observed(seen)?))).collect();
+        grounds.iter().filter_map(|(name, seen)| Some((name.clone(), observed(site, name, seen)?))).collect();
     let needs = log_needs(site.policy, name, &stores, ground.moment.rules);
     let why = match (needs.everything(), restoring(grounds)) {
         (_, Some(why)) => Some(why),
@@ -333,8 +333,10 @@ fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Ground
 }
 
 /// None for a store that is known to have nothing of the policy.
-fn observed(seen: &Result<Option<Ground>, ExpireFault>) -> Option<Observed<&StoreInventory>> {
+fn observed<'g>(site: &Site<'_>, name: &Name, seen: &'g Result<Option<Ground>, ExpireFault>) -> Option<Observed<&'g StoreInventory>> {
     match seen {
+        // Where backups are to lie and none does, a disk may not be mounted, or a name may be wrong.
+        Ok(None) if is_base(site, name) => Some(Observed::unknown("backups belong there, and nothing lies there")),
         Ok(None) => None,
         Ok(Some(ground)) => Some(match ground.must_be_clear() {
             Ok(()) => Observed::Known(&ground.seen.inventory),
@@ -342,6 +344,11 @@ fn observed(seen: &Result<Option<Ground>, ExpireFault>) -> Option<Observed<&Stor
         }),
         Err(fault) => Some(Observed::unknown(fault.to_string())),
     }
+}
+
+/// The policy puts backups there first that need the log.
+fn is_base(site: &Site<'_>, name: &Name) -> bool {
+    site.policy.backups.values().any(|backup| backup.method.runs_in_this_version() && backup.store.as_ref() == Some(name))
 }
 
 /// A restore reads the log from where its backup begins, from whichever store has it.

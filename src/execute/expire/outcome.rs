@@ -32,6 +32,14 @@ impl Expired {
     }
 }
 
+/// What was done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    Marked,
+    Unmarked,
+    Deleted,
+}
+
 /// One thing that was done, or is to be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Deed {

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{Ended, Ground, Ran};
-use crate::catalog::CatalogFault;
-use crate::execute::expire::Deed;
+use crate::catalog::{Catalog, CatalogFault};
+use crate::execute::expire::{Deed, Done};
 use crate::format::audit::Entry;
+use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
@@ -30,28 +31,38 @@ pub(super) fn ran(ground: &Ground<'_>, ran: &Ran) {
 }
 
 /// Of a mark, or of something that was deleted.
-pub(super) fn deed(ground: &Ground<'_>, deed: &Deed) {
-    let kind = if deed.until.is_some() {
-        "expire.marked"
-    } else if deed.objects > 0 {
-        "expire.deleted"
-    } else {
-        "expire.unmarked"
+pub fn deed(site: &Site<'_>, catalog: Option<&Catalog>, done: Done, deed: &Deed) {
+    let Some(catalog) = catalog else { return };
+    let kind = match done {
+        Done::Marked => "expire.marked",
+        Done::Unmarked => "expire.unmarked",
+        Done::Deleted => "expire.deleted",
     };
     let what = format!("{} in `{}`: {}", deed.what, deed.store, deed.reason);
-    append(ground, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default());
+    add(site, catalog, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default());
+}
+
+/// Of a run whose process is gone.
+pub(super) fn lost(site: &Site<'_>, catalog: &Catalog, job: &str, message: &str) {
+    let kind = format!("{}.lost", job.split('.').next().unwrap_or("run"));
+    add(site, catalog, clock::now(), format!("`{job}` was lost: {message}"), kind, json!({ "job": job }).to_string());
 }
 
 fn append(ground: &Ground<'_>, at: Instant, what: String, kind: String, details: String) {
-    let Some(catalog) = ground.catalog else { return };
-    let policy = ground.site.policy;
+    if let Some(catalog) = ground.catalog {
+        add(ground.site, catalog, at, what, kind, details);
+    }
+}
+
+fn add(site: &Site<'_>, catalog: &Catalog, at: Instant, what: String, kind: String, details: String) {
+    let policy = site.policy;
     let entry = Entry {
         at,
         policy: policy.name.to_string(),
-        host: ground.site.host().to_owned(),
+        host: site.host().to_owned(),
         who: host::who(),
         digest: Some(policy.digest.clone()),
-        commit: ground.site.commit().map(str::to_owned),
+        commit: site.commit().map(str::to_owned),
         what,
         kind,
         details,

@@ -39,7 +39,8 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
         }
     };
     // Whatever the outcome: it undoes what the one before did.
-    if let Some(after) = after.filter(|_| !matches!(end, Ended::Busy { .. })) {
+    // Where somebody else is at it and nothing was begun, there is nothing to undo.
+    if let Some(after) = after.filter(|_| before.is_some() || !matches!(end, Ended::Busy { .. })) {
         steps.skip_to_last(|action| matches!(action, Action::RunHook { .. }));
         let outcome = match &end {
             Ended::Succeeded | Ended::Elsewhere { .. } => "succeeded",

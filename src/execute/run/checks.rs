@@ -26,6 +26,12 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
         }
         steps.enter(|action| matches!(action, Action::VerifyStore { store: of, .. } if of == store));
         match verify_one(ground, job, store) {
+            Ok(report) if report.is_sound() && report.backups.is_empty() && is_base(ground, job, store) => {
+                let message = format!("`{store}`: backups belong there, and none lies there");
+                steps.end(StepOutcome::Failed, Some(&message));
+                transient = false;
+                faults.push(message);
+            }
             Ok(report) if report.is_sound() => {
                 steps.end(StepOutcome::Succeeded, None);
                 remarks.extend(report.unchecked.iter().map(|what| format!("`{store}`: not checked: {what}")));
@@ -50,6 +56,13 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
     }
     let hint = "`seawall verify` shows everything that is wrong; what is damaged in one store may be whole in another.";
     (Ended::failed(faults.join("; "), hint, transient), Made::default(), remarks)
+}
+
+/// The policy puts backups there first that this job is to look at. That there are none proves nothing.
+fn is_base(ground: &Ground<'_>, job: &Verify, store: &Name) -> bool {
+    let wanted = |name: &Name| job.backups.is_empty() || job.backups.contains(name);
+    let mut backups = ground.site.policy.backups.iter();
+    backups.any(|(name, backup)| wanted(name) && backup.method.runs_in_this_version() && backup.store.as_ref() == Some(store))
 }
 
 fn verify_one(ground: &Ground<'_>, job: &Verify, store: &Name) -> Result<Report, SiteFault> {

@@ -7,9 +7,12 @@ use crate::format::layout::{compact, descriptor_id, signature_of};
 use crate::observe::{Read, read_descriptor};
 use crate::site::{Site, SiteFault};
 use crate::units::{BackupId, Instant, Name};
+use crate::world::clock;
 
 /// A store that does not answer soon will be asked again by the backup itself.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Clocks may differ by so much.
+const AGREES: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
 
 /// A backup that another host took, or this one before its record was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +34,15 @@ pub(super) fn newest_since(site: &Site<'_>, job: &Name, since: Instant) -> Resul
     let first = compact(since);
     let mut late: Vec<_> = keys.iter().filter(|key| descriptor_id(key).is_some() && key.file_name() >= first.as_str()).collect();
     late.sort();
+    let latest = clock::now().checked_add(AGREES).unwrap_or(Instant::MAX);
     for key in late.into_iter().rev() {
         let signed = keys.contains(&signature_of(key));
         let read = read_descriptor(&store, &found.repository, key, signed, site.policy.name.as_str(), &writers)?;
         if let Read::Good(descriptor, _) = read
             && descriptor.job == *job
             && descriptor.started >= since
+            // One from the future was dated by a clock that was wrong, and answers nothing.
+            && descriptor.started <= latest
         {
             return Ok(Some(other(&descriptor)));
         }

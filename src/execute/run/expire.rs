@@ -8,10 +8,10 @@ use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::{Measured, StepOutcome};
-use crate::execute::expire::{self, Deed, ExpireFault, Expired, Onlooker, Wishes};
+use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_expire};
-use crate::units::{Bytes, Name};
+use crate::units::{Bytes, Instant, Name};
 use crate::world::clock;
 
 /// What somebody acknowledges with `seawall ack` where deletions wait for a word.
@@ -22,14 +22,14 @@ pub(super) fn run(ground: &Ground<'_>, record: &Record<'_>) -> (Ended, Made, Vec
     let steps = Steps::new(&planned, record);
     let wishes = Wishes { acknowledged: is_acknowledged(ground), ..Wishes::default() };
     let at = Mutex::new(None::<Name>);
-    let deed = |deed: &Deed| {
+    let deed = |done: Done, deed: &Deed| {
         let mut store = at.lock().unwrap_or_else(PoisonError::into_inner);
         if store.as_ref() != Some(&deed.store) {
             steps.enter(|action| matches!(action, Action::DeleteMarked { store, .. } if *store == deed.store));
             *store = Some(deed.store.clone());
         }
         tracing::info!("`{}`: {}: {}", deed.store, deed.what, deed.reason);
-        audit::deed(ground, deed);
+        audit::deed(ground.site, ground.catalog, done, deed);
     };
     let expired = match expire::expire(ground.site, &wishes, Onlooker { deed: &deed, stop: ground.stop }) {
         Ok(expired) => expired,
@@ -52,10 +52,12 @@ fn is_acknowledged(ground: &Ground<'_>) -> bool {
     let policy = ground.site.policy.name.as_str();
     let braked = catalog.latest(policy).ok().and_then(|all| all.into_iter().find(|one| one.name == "braked_since" && one.value > 0.0));
     let Some(braked) = braked else { return false };
-    let since = crate::units::Instant::from_second(braked.value as i64).ok();
+    let since = Instant::from_second(braked.value as i64).ok();
     let acks = catalog.acknowledgements(policy).unwrap_or_default();
     let now = clock::now();
-    acks.iter().any(|ack| ack.key == BRAKE && ack.until.is_none_or(|until| now < until) && since.is_some_and(|since| ack.at >= since))
+    // One that is dated ahead was given before the brake, by a clock that was wrong.
+    let counts = |at: Instant, until: Option<Instant>| at <= now && until.is_none_or(|until| now < until);
+    acks.iter().any(|ack| ack.key == BRAKE && counts(ack.at, ack.until) && since.is_some_and(|since| ack.at >= since))
 }
 
 fn end(expired: &Expired) -> Ended {

@@ -29,6 +29,7 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
+pub use audit::deed as audit_deed;
 pub use expire::BRAKE;
 pub use unrecorded::bring_in;
 pub use work::{Job, NoSuchJob, Work, find, jobs};
@@ -177,6 +178,7 @@ pub fn bury(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> {
         let message = format!("its process ({}) ended without a word: it was killed, or the machine went down", run.pid);
         let end = End { transient: true, message: Some(&message), ..End::with(catalog::Outcome::Lost, clock::now()) };
         catalog.end_run(run.run, &end)?;
+        audit::lost(site, catalog, &run.job, &message);
         buried += 1;
     }
     Ok(buried)
@@ -246,9 +248,9 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     let record = Record::begin(ground.catalog, &new);
     let (end, made, remarks) = within_window(ground, job, |ground| match job.work {
         Work::Backup(backup, _) => backup::run(ground, backup, wishes, &record),
-        _ if !record.is_kept() && ground.catalog.is_none() => {
+        _ if !record.is_kept() => {
             let hint = "Backups are taken even so; nothing else is done without being written down.";
-            (Ended::failed("there is no catalog to record it in", hint, true), Made::default(), Vec::new())
+            (Ended::failed("it cannot be recorded", hint, true), Made::default(), Vec::new())
         }
         Work::Expire => expire::run(ground, &record),
         Work::Verify(_, verify) => checks::verify_stores(ground, verify, &record),

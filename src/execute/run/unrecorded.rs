@@ -71,7 +71,13 @@ impl Unrecorded {
     fn record(&self, catalog: &Catalog, policy: &str) -> Result<(), CatalogFault> {
         let begun = self.run.as_ref().and_then(|run| run.parse::<RunId>().ok());
         let run = match begun {
-            Some(run) if catalog.run(run)?.is_some_and(|row| row.job == self.job && row.started == self.started) => run,
+            Some(run)
+                if catalog
+                    .run(run)?
+                    .is_some_and(|row| row.job == self.job && row.started.as_microsecond() == self.started.as_microsecond()) =>
+            {
+                run
+            }
             _ => catalog.begin_run(&NewRun {
                 policy,
                 job: &self.job,

@@ -32,6 +32,8 @@ impl Happened {
 pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Happened, CatalogFault> {
     let policy = site.policy.name.as_str();
     let told = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| super::moment(one.value));
+    // One that lies ahead was made by a clock that was wrong: ids keep people from hearing things twice.
+    let told = told.filter(|told| *told <= now);
     let news = now.checked_sub(NEWS).unwrap_or(now);
     let from = told.and_then(|told| told.checked_sub(OVERLAP).ok()).unwrap_or(news);
     // A run may have begun long before it ended.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{measured, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Runs, Undelivered, Unreadable};
-use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, Outcome};
+use crate::catalog::{Catalog, CatalogFault, Filter, JobRecord, Latest, Measured, Outcome};
 use crate::execute::run;
 use crate::inventory::Observed;
 use crate::site::Site;
@@ -20,7 +20,8 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let policy = site.policy.name.as_str();
     let records = catalog.last_runs(policy)?;
     let server = server::look(site, catalog, now)?;
-    let stores = stores::look(site, catalog, now)?;
+    let made = records.iter().filter(|record| record.job.starts_with("backups.")).filter_map(|record| record.last_succeeded).max();
+    let stores = stores::look(site, catalog, made, now)?;
     let mut jobs = BTreeMap::new();
     for job in run::jobs(site.policy) {
         let path = job.path.to_string();
@@ -56,7 +57,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         clock_skew: server.clock_skew,
         braked: braked(&measured),
         locked: Observed::Known(value(&measured, "locked").unwrap_or(0.0) as u64),
-        failing: failing(catalog, policy, &undelivered)?,
+        failing: failing(site, catalog, &undelivered)?,
         undelivered: Observed::Known(Undelivered {
             count: waiting.len() as u64,
             oldest: waiting.iter().map(|notice| notice.created).min(),
@@ -67,22 +68,15 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
 }
 
 fn of_job(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<JobFacts, CatalogFault> {
-    let failed = match (record.last_outcome, record.last_run) {
-        (Some(Outcome::Failed | Outcome::Lost), Some(run)) => catalog.run(run)?.and_then(|row| {
-            Some(Failure {
-                at: row.ended?,
-                message: row.message.unwrap_or_else(|| "it failed without a word".to_owned()),
-                hint: row.hint,
-                in_a_row: record.failures_in_a_row,
-            })
-        }),
-        _ => None,
-    };
+    // Also while it is tried again, and when a try was stopped: only a success ends it.
+    let failed = if record.failures_in_a_row > 0 { last_failure(catalog, policy, record)? } else { None };
+    // By the order of the record it came before, whatever a clock said.
+    let is_before = |at: &Instant| failed.as_ref().is_none_or(|failed| *at < failed.at);
     let took = catalog.durations(policy, &record.job, 1)?;
     let sizes = catalog.sizes(policy, &record.job, SIZES)?;
     Ok(JobFacts {
         first_seen: Some(record.first_seen),
-        succeeded: record.last_succeeded,
+        succeeded: record.last_succeeded.filter(is_before),
         failed,
         running_since: record.running.filter(|running| record.last_run == Some(*running)).and(record.last_started),
         takes: took.first().map(|took| Duration::between(took.started, took.ended)),
@@ -90,6 +84,22 @@ fn of_job(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<JobFact
         sizes: sizes.iter().map(|sized| Bytes::new(sized.bytes)).collect(),
         restore_time: None,
     })
+}
+
+fn last_failure(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<Option<Failure>, CatalogFault> {
+    let mut rows = Vec::new();
+    for outcome in [Outcome::Failed, Outcome::Lost] {
+        let filter = Filter { policy: Some(policy), job: Some(&record.job), outcome: Some(outcome), limit: 1, ..Filter::default() };
+        rows.extend(catalog.history(&filter)?);
+    }
+    Ok(rows.into_iter().max_by_key(|row| row.run).and_then(|row| {
+        Some(Failure {
+            at: row.ended?,
+            message: row.message.unwrap_or_else(|| "it failed without a word".to_owned()),
+            hint: row.hint,
+            in_a_row: record.failures_in_a_row,
+        })
+    }))
 }
 
 fn value(measured: &[Latest], name: &str) -> Option<f64> {
@@ -102,10 +112,12 @@ fn braked(measured: &[Latest]) -> Option<Braked> {
     Some(Braked { since, backups: count("braked_backups"), of: count("braked_of") })
 }
 
-fn failing(catalog: &Catalog, policy: &str, undelivered: &[crate::catalog::Undelivered]) -> Result<Vec<FailingReceiver>, CatalogFault> {
-    let all = catalog.failing_receivers(policy)?;
+fn failing(site: &Site<'_>, catalog: &Catalog, undelivered: &[crate::catalog::Undelivered]) -> Result<Vec<FailingReceiver>, CatalogFault> {
+    let all = catalog.failing_receivers(site.policy.name.as_str())?;
     Ok(all
         .into_iter()
+        // One that was taken out of the policy is missed by nobody.
+        .filter(|one| site.policy.file.receivers.contains_key(one.receiver.as_str()))
         .filter_map(|one| {
             let waiting = undelivered.iter().filter(|notice| notice.receiver == one.receiver);
             Some(FailingReceiver {

@@ -62,6 +62,8 @@ impl WatchFault {
 pub enum Look {
     /// The server, the stores, the record.
     Everything,
+    /// Everything; nothing is sent.
+    Unsent,
     /// Only what is on record, after a run. Nothing is sent: the unit that runs a job has the secrets of that job and no others.
     Record,
 }
@@ -76,12 +78,12 @@ pub fn watch(
 ) -> Result<Watched, WatchFault> {
     let now = clock::now();
     let facts = match look {
-        Look::Everything => Some(gather(site, catalog, unreadable, now)?),
+        Look::Everything | Look::Unsent => Some(gather(site, catalog, unreadable, now)?),
         Look::Record => None,
     };
     let found = facts.as_ref().map(|facts| conditions(site.policy, facts, now));
     let (judged, queued) = decide(site, catalog, found.as_deref(), facts.as_ref().map_or(&[], |facts| facts.failing.as_slice()))?;
-    if look == Look::Record {
+    if look != Look::Everything {
         return Ok(Watched { judged, sent: Flushed::default(), queued });
     }
     let policies: BTreeMap<Name, Policy> = [(site.policy.name.clone(), site.policy.clone())].into();
@@ -127,6 +129,8 @@ fn decide(
         let acknowledgements: Vec<Acknowledgement> = catalog
             .acknowledgements(policy)?
             .into_iter()
+            // One that is dated ahead would count for what has not happened yet.
+            .filter(|ack| ack.at <= now)
             .map(|ack| Acknowledgement {
                 key: ack.key,
                 by: ack.by,

@@ -23,8 +23,11 @@ pub(super) struct Server {
 
 pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Server, CatalogFault> {
     match ask(site) {
-        Ok(server) => {
+        Ok(mut server) => {
             since_down(site, catalog, "server", true, now)?;
+            if let Observed::Known(standbys) = &mut server.standbys {
+                missing(site, catalog, standbys, now)?;
+            }
             Ok(server)
         }
         Err(fault) => {
@@ -42,6 +45,22 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<S
             })
         }
     }
+}
+
+/// A standby that was there lately and is not: how far it is behind is not known, which is not the same as well.
+fn missing(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    standbys: &mut BTreeMap<String, Observed<Duration>>,
+    now: Instant,
+) -> Result<(), CatalogFault> {
+    const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
+    let lately = catalog.latest(site.policy.name.as_str())?;
+    let lately = lately.into_iter().filter(|one| one.name == "standby_lag_seconds" && now.duration_since(one.at) < REMEMBERED);
+    for one in lately {
+        standbys.entry(one.subject).or_insert_with(|| Observed::unknown("it is not connected"));
+    }
+    Ok(())
 }
 
 fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
@@ -97,11 +116,11 @@ fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
 }
 
 fn standbys(connection: &mut Connection) -> Result<BTreeMap<String, Observed<Duration>>, Fault> {
-    let rows = connection.query(
-        "select application_name, extract(epoch from replay_lag) as lag, pg_wal_lsn_diff(sent_lsn, replay_lsn) as behind from pg_stat_replication",
-        &[],
-    )?;
-    let mut standbys = BTreeMap::new();
+    // Who only copies or keeps the log replays nothing.
+    const ASK: &str = "select application_name, extract(epoch from replay_lag) as lag, pg_wal_lsn_diff(sent_lsn, replay_lsn) as behind \
+         from pg_stat_replication where state <> 'backup' and replay_lsn is not null";
+    let rows = connection.query(ASK, &[])?;
+    let mut standbys: BTreeMap<String, Observed<Duration>> = BTreeMap::new();
     for row in rows.iter() {
         let lag = match (row.parse_if::<f64>("lag")?, row.parse_if::<f64>("behind")?) {
             (Some(lag), _) => Observed::Known(Duration::from_secs(lag.max(0.0) as u64)),
@@ -109,7 +128,11 @@ fn standbys(connection: &mut Connection) -> Result<BTreeMap<String, Observed<Dur
             (None, Some(behind)) if behind <= 0.0 => Observed::Known(Duration::ZERO),
             (None, _) => Observed::unknown("the server does not say how far it is"),
         };
-        standbys.insert(row.text("application_name")?.to_owned(), lag);
+        // Of several of one name the worst counts.
+        let known = standbys.entry(row.text("application_name")?.to_owned()).or_insert_with(|| lag.clone());
+        if let (Observed::Known(worst), Observed::Known(lag)) = (&mut *known, lag) {
+            *worst = (*worst).max(lag);
+        }
     }
     Ok(standbys)
 }

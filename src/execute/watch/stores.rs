@@ -41,10 +41,14 @@ pub(super) struct Stores {
     pub holds: Observed<Vec<Hold>>,
 }
 
-pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Stores, CatalogFault> {
-    let remembered = recall(site).filter(|seen| seen.at.is_some_and(|at| (now.duration_since(at)).abs() < EVERY));
-    let (answers, seen) = match remembered {
-        Some(seen) => (ask(site), seen),
+/// `made`: when the newest backup was made that the record knows of.
+pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, now: Instant) -> Result<Stores, CatalogFault> {
+    let is_fresh = |at: Instant| now.duration_since(at).abs() < EVERY && made.is_none_or(|made| made < at);
+    let remembered = recall(site).filter(|seen| seen.at.is_some_and(is_fresh)).map(|seen| (ask(site), seen));
+    // A store that was away when everything was looked at, and is back.
+    let is_back = |(asked, seen): &(Asked, Seen)| asked.iter().any(|(name, answer)| answer.is_ok() && !seen.stores.contains(name));
+    let (answers, seen) = match remembered.filter(|remembered| !is_back(remembered)) {
+        Some(remembered) => remembered,
         None => {
             let (answers, seen) = everything(site, now);
             remember(site, &seen);

@@ -104,7 +104,7 @@ fn marks_that_somebody_planted_delete_nothing_that_is_wanted() {
         fs::File::options().write(true).open(path).and_then(|file| file.set_modified(month)).expect("aged");
     }
     let stop = std::sync::atomic::AtomicBool::new(false);
-    let run = expire(&ground.fixture.site(), &Wishes::default(), Onlooker { deed: &|_| (), stop: &stop }).expect("it begins");
+    let run = expire(&ground.fixture.site(), &Wishes::default(), Onlooker { deed: &|_, _| (), stop: &stop }).expect("it begins");
     // What the rules let go anyway went, and nothing else.
     assert_eq!(ids(&run.deleted), ["n00", "nobody"], "{run:?}");
     assert_eq!((run.unmarked.len(), ground.there().len()), (6, 6));

@@ -16,7 +16,7 @@ fn expire_at(rig: &Rig, now: Instant) -> Expired {
     let policy = here.read(Colour::Never).expect("a sound policy");
     let stop = AtomicBool::new(false);
     let wishes = Wishes { clock: Clock::Told(now), ..Wishes::default() };
-    let run = expire(&here.site(&policy), &wishes, Onlooker { deed: &|_| (), stop: &stop }).expect("it begins");
+    let run = expire(&here.site(&policy), &wishes, Onlooker { deed: &|_, _| (), stop: &stop }).expect("it begins");
     assert!(run.is_well(), "{run:?}");
     run
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use jiff::SignedDuration;
 use seawall::cli::here::Here;
 use seawall::cli::terminal::Colour;
-use seawall::execute::expire::{Clock, Deed, ExpireFault, Expired, Onlooker, What, Wishes, expire};
+use seawall::execute::expire::{Clock, Deed, Done, ExpireFault, Expired, Onlooker, What, Wishes, expire};
 use seawall::format::descriptor::Descriptor;
 use seawall::units::{Instant, Lsn};
 
@@ -66,7 +66,7 @@ impl Ground {
         let now = moment(now);
         let heard: Mutex<Vec<Deed>> = Mutex::default();
         let stop = AtomicBool::new(false);
-        let deed = |deed: &Deed| heard.lock().expect("one at a time").push(deed.clone());
+        let deed = |_: Done, deed: &Deed| heard.lock().expect("one at a time").push(deed.clone());
         let done = expire(&self.fixture.site(), &Wishes { clock: Clock::Told(now), ..wishes }, Onlooker { deed: &deed, stop: &stop })?;
         let told: usize = [&done.marked, &done.unmarked, &done.deleted].iter().map(|deeds| deeds.len()).sum();
         assert_eq!(heard.into_inner().expect("nobody panicked").len(), told, "whoever keeps a record hears of everything");

@@ -47,6 +47,7 @@ fn a_policy_that_cannot_be_read_changes_nothing_and_is_heard_of() {
     run.say(&["run", "--due"]).ends_with_code(1).says("cannot be used").says("policy.yaml:");
     run.say(&["run", "--due"]).ends_with_code(1);
     assert_eq!(run.backups(), 1);
+    run.say(&["watch"]).ends_with_code(0).says("the policy cannot be read");
     let told = subjects(&office);
     assert_eq!(told.iter().filter(|subject| subject.contains("the policy cannot be read")).count(), 1, "{told:?}");
     assert!(run.outcomes().contains(&"policy failed".to_owned()), "{:?}", run.outcomes());
