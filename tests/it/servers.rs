@@ -75,9 +75,17 @@ impl Drop for Server {
     }
 }
 
-/// Ports that nobody listens on now.
+/// Ports that nobody listens on now. They lie below those that the kernel gives to connections: a server may take seconds until it takes its
+/// own, and until then any connection of another test could have it.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let listeners = [(); N].map(|()| {
+        loop {
+            let port = 10_000 + u16::try_from(getrandom::u32().expect("randomness") % 22_000).expect("a port");
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+                break listener;
+            }
+        }
+    });
     listeners.map(|listener| listener.local_addr().expect("its address").port())
 }
 
