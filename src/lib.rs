@@ -4,8 +4,10 @@
 pub mod alert;
 pub mod catalog;
 pub mod cli;
+pub mod converge;
 pub mod diff;
 pub mod emit;
+pub mod evidence;
 pub mod execute;
 pub mod format;
 pub mod inventory;
@@ -24,6 +26,7 @@ pub mod retention;
 pub mod schedule;
 pub mod site;
 pub mod store;
+pub mod timescale;
 pub mod units;
 pub mod verify;
 pub mod wal;

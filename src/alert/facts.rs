@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::{Hold, Observed};
+use crate::evidence::{Prediction, RecoveryPoint};
+use crate::inventory::{DrillStanding, Hold, IdentityStanding, Observed};
 use crate::units::{Bytes, Duration, Instant, Name};
 
 /// What was seen.
@@ -19,9 +20,15 @@ pub struct Facts {
     /// The server answers.
     pub server: Answers,
     pub stores: BTreeMap<Name, StoreFacts>,
+    /// How far each store that gets second copies is behind.
+    pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     pub wal: Observed<WalFacts>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
+    /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
+    pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
+    /// The heartbeat row; none where the policy has none.
+    pub canary: Option<Observed<CanaryFacts>>,
     /// Runs of all jobs within the last 30 days.
     pub runs: Observed<Runs>,
     /// Holds that lie in stores; those of the policy are known anyway.
@@ -35,6 +42,17 @@ pub struct Facts {
     pub locked: Observed<u64>,
     pub failing: Vec<FailingReceiver>,
     pub undelivered: Observed<Undelivered>,
+    /// Up to where everything would survive; none where nothing would.
+    pub recovery_point: Observed<Option<RecoveryPoint>>,
+    /// How long recoveries will take, by what was measured.
+    pub predictions: Vec<Prediction>,
+    /// How the drills stand, by their own records.
+    pub drills: BTreeMap<Name, DrillStanding>,
+    /// The recovery identities, by their public keys.
+    pub identities: BTreeMap<String, IdentityStanding>,
+    /// How fast files are restored and log is replayed, in bytes a second, at the careful end.
+    pub restore_rate: Option<u64>,
+    pub replay_rate: Option<u64>,
 }
 
 /// What is known of one job.
@@ -54,7 +72,7 @@ pub struct JobFacts {
     pub newest_backup: Option<Observed<Option<Instant>>>,
     /// The sizes of its last backups, the newest first.
     pub sizes: Vec<Bytes>,
-    /// How long the restore of the last successful drill took.
+    /// How long the recovery of the last drill that got that far took.
     pub restore_time: Option<Duration>,
 }
 
@@ -103,6 +121,16 @@ pub struct StoreFacts {
     pub used: Observed<Bytes>,
 }
 
+/// A store that gets second copies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CopyFacts {
+    /// Since when the oldest thing that belongs there and is not could have been there; none when nothing is missing.
+    pub behind_since: Option<Instant>,
+    /// How many backups are missing.
+    pub backups: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WalFacts {
@@ -117,6 +145,47 @@ pub struct WalFacts {
     /// What the archiver last failed with, while it does.
     #[serde(default)]
     pub error: Option<String>,
+    /// How long the newest archived segment took into the store.
+    #[serde(default)]
+    pub push: Option<Duration>,
+    /// How many bytes of log the cluster has written in its life.
+    #[serde(default)]
+    pub position: Option<u64>,
+}
+
+/// A database against its policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseFacts {
+    /// What is not as the policy says, a sentence each.
+    pub differs: Vec<String>,
+    /// The jobs that the database runs by itself.
+    pub jobs: Vec<DatabaseJob>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseJob {
+    pub id: i32,
+    /// What it does.
+    pub does: String,
+    /// What of its work is not done, or that it failed; none while all is well.
+    #[serde(default)]
+    pub wrong: Option<String>,
+    /// What it said when it last failed.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// The heartbeat row of a policy's `canary`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CanaryFacts {
+    /// When the newest row was written, by the database's clock.
+    pub written: Option<Instant>,
+    /// Why it is not written.
+    pub error: Option<String>,
+    pub hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +202,8 @@ pub struct DutyFacts {
     pub first_seen: Option<Instant>,
     /// When somebody last said that it is done.
     pub done: Option<Instant>,
+    /// The last moment of its schedule that is on record as come.
+    pub reminded: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,8 +249,11 @@ impl Default for Facts {
             jobs: not_looked_at(),
             server: Answers::Unknown { reason: "nobody has asked".into() },
             stores: BTreeMap::new(),
+            copies: BTreeMap::new(),
             wal: not_looked_at(),
             standbys: not_looked_at(),
+            databases: BTreeMap::new(),
+            canary: None,
             runs: not_looked_at(),
             holds: not_looked_at(),
             duties: BTreeMap::new(),
@@ -188,6 +262,12 @@ impl Default for Facts {
             locked: not_looked_at(),
             failing: Vec::new(),
             undelivered: not_looked_at(),
+            recovery_point: not_looked_at(),
+            predictions: Vec::new(),
+            drills: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            restore_rate: None,
+            replay_rate: None,
         }
     }
 }

@@ -23,6 +23,20 @@ pub struct Notice {
     pub subject: String,
     /// What it tells, worst first; more than one thing is a digest.
     pub items: Vec<Item>,
+    /// What is sent with it where that is possible: by mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enclosed: Option<Enclosed>,
+}
+
+/// A report that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Enclosed {
+    /// What the page is called as a file.
+    pub file: String,
+    /// The page.
+    pub html: String,
+    /// The same for those who read text.
+    pub text: String,
 }
 
 /// Why a message is sent.

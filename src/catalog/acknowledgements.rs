@@ -17,6 +17,18 @@ pub struct Acknowledgement {
     pub until: Option<Instant>,
 }
 
+macro_rules! columns {
+    () => {
+        "subject, by_whom, note, at, until FROM acknowledgements"
+    };
+}
+pub(super) use columns;
+
+pub(super) fn read(row: &mut Row) -> Result<Acknowledgement, CatalogFault> {
+    let (key, by, note) = (row.text()?, row.text()?, row.text()?);
+    Ok(Acknowledgement { key, by, note, at: row.instant()?, until: row.maybe_instant()? })
+}
+
 impl Catalog {
     /// A later one takes the place of an earlier one.
     pub fn acknowledge(
@@ -36,13 +48,9 @@ impl Catalog {
 
     /// All that were not withdrawn; whether one has run out, the caller judges.
     pub fn acknowledgements(&self, policy: &str) -> Result<Vec<Acknowledgement>, CatalogFault> {
-        const SQL: &str = "SELECT subject, by_whom, note, at, until FROM acknowledgements WHERE policy = $1 ORDER BY subject";
+        const SQL: &str = concat!("SELECT ", columns!(), " WHERE policy = $1 ORDER BY subject");
         let values = vec![name(policy)?];
-        let read = |mut row: Row| {
-            let (key, by, note) = (row.text()?, row.text()?, row.text()?);
-            Ok(Acknowledgement { key, by, note, at: row.instant()?, until: row.maybe_instant()? })
-        };
-        self.read(|link| link.ask(SQL, values)?.into_iter().map(read).collect())
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| read(&mut row)).collect())
     }
 
     /// Takes an acknowledgement back. False if there was none.

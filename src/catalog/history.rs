@@ -75,6 +75,14 @@ pub struct Taken {
     pub ended: Instant,
 }
 
+macro_rules! columns {
+    () => {
+        "id, policy, job, host, boot, pid, why, owed_since, started, digest, git_commit, ended, outcome, transient, message, hint, \
+         backup, store, bytes, stored_bytes, checksum"
+    };
+}
+pub(super) use columns;
+
 impl Catalog {
     /// Runs, newest first.
     pub fn history(&self, filter: &Filter<'_>) -> Result<Vec<RunRow>, CatalogFault> {
@@ -101,18 +109,13 @@ impl Catalog {
             only("outcome =", outcome.word().into());
         }
         values.push(count(if filter.limit == 0 { MOST } else { filter.limit }));
-        let sql = format!(
-            "SELECT id, policy, job, host, boot, pid, why, owed_since, started, digest, git_commit, ended, outcome, transient, message, hint, \
-             backup, store, bytes, stored_bytes, checksum FROM runs WHERE {conditions} ORDER BY id DESC LIMIT ${}",
-            values.len()
-        );
+        let sql = format!(concat!("SELECT ", columns!(), " FROM runs WHERE {} ORDER BY id DESC LIMIT ${}"), conditions, values.len());
         self.read(|link| link.ask(sql, values)?.into_iter().map(|mut row| run(&mut row)).collect())
     }
 
     /// One run.
     pub fn run(&self, id: RunId) -> Result<Option<RunRow>, CatalogFault> {
-        const SQL: &str = "SELECT id, policy, job, host, boot, pid, why, owed_since, started, digest, git_commit, ended, outcome, transient, \
-             message, hint, backup, store, bytes, stored_bytes, checksum FROM runs WHERE id = $1";
+        const SQL: &str = concat!("SELECT ", columns!(), " FROM runs WHERE id = $1");
         self.read(|link| link.ask_one(SQL, vec![id.0.into()])?.map(|mut row| run(&mut row)).transpose())
     }
 
@@ -123,10 +126,10 @@ impl Catalog {
     }
 
     /// Of the runs that were started since then and ended: how many succeeded, and how many there were. Those that somebody stopped
-    /// count for nothing.
+    /// count for nothing, and neither do restores, which are no jobs.
     pub fn success_rate(&self, policy: &str, since: Instant) -> Result<(u64, u64), CatalogFault> {
         const SQL: &str = "SELECT count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs \
-             WHERE policy = $1 AND started >= $2 AND outcome IN ('succeeded', 'failed', 'lost')";
+             WHERE policy = $1 AND started >= $2 AND job <> 'restore' AND outcome IN ('succeeded', 'failed', 'lost')";
         let values = vec![name(policy)?, since.into()];
         self.read(|link| match link.ask_one(SQL, values)? {
             Some(mut row) => Ok((row.unsigned()?, row.unsigned()?)),
@@ -153,7 +156,7 @@ impl Catalog {
     }
 }
 
-fn run(row: &mut Row) -> Result<RunRow, CatalogFault> {
+pub(super) fn run(row: &mut Row) -> Result<RunRow, CatalogFault> {
     Ok(RunRow {
         run: RunId(row.int()?),
         policy: row.text()?,

@@ -38,6 +38,7 @@ macro_rules! columns {
          failures_in_a_row, running FROM jobs"
     };
 }
+pub(super) use columns;
 
 impl Catalog {
     /// What is known of a policy's jobs.
@@ -71,7 +72,21 @@ impl Catalog {
     }
 }
 
-fn read(row: &mut Row) -> Result<JobRecord, CatalogFault> {
+impl Catalog {
+    /// The same for the jobs of many policies, with one look and at most one change.
+    pub fn see_jobs_of_all(&self, policies: &[(&str, Vec<&str>)], now: Instant) -> Result<(), CatalogFault> {
+        let known = self.last_runs_of_all()?;
+        let is_known = |policy: &str, job: &str| known.get(policy).is_some_and(|jobs| jobs.iter().any(|record| record.job == job));
+        let each = policies.iter().flat_map(|(policy, jobs)| jobs.iter().map(move |job| (*policy, *job)));
+        let fresh: Vec<(&str, &str)> = each.filter(|(policy, job)| !is_known(policy, job)).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.write(|link| fresh.iter().try_for_each(|(policy, job)| seen(link, policy, job, now)))
+    }
+}
+
+pub(super) fn read(row: &mut Row) -> Result<JobRecord, CatalogFault> {
     Ok(JobRecord {
         job: row.text()?,
         first_seen: row.instant()?,

@@ -16,14 +16,19 @@ use super::fault::CatalogFault;
 use super::link::{Access, Where};
 use super::server::Server;
 use super::sqlite::{beside, create_folder, open_lock};
-use crate::format::descriptor::hex;
+use crate::units::hex;
+
+/// A session that only holds a lock is silent for hours. (Version 13 has no such limit.)
+const STAY: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
+/// A host that lost its power or its network closes nothing: the server asks after it, and lets its lock go two minutes later.
+const VANISHED: &str = "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 15; SET tcp_keepalives_count = 4";
 
 /// Holds a job until it is dropped.
 pub struct Guard(Held);
 
 enum Held {
     /// Unlocked when it is closed.
-    File(#[allow(dead_code, reason = "held, not read")] File),
+    File(#[expect(dead_code, reason = "held, not read")] File),
     /// Unlocked when the session ends. Boxed and locked: looking whether it is still there is a conversation.
     Session(Box<Mutex<Server>>),
 }
@@ -49,10 +54,8 @@ impl Catalog {
             Where::Sqlite(path) => lock_file(path, &hex(&digest[..16])),
             Where::Postgres(settings) => {
                 let mut server = Server::open(settings, Access::Read)?;
-                // A session that only holds a lock is silent for hours. (Version 13 has no such limit.)
-                const STAY: &str =
-                    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
                 server.ask(STAY, &[])?;
+                server.script(VANISHED)?;
                 let number = i64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]]);
                 let row = server.ask("SELECT pg_catalog.pg_try_advisory_lock($1)::int", &[number.into()])?.into_iter().next();
                 let taken = row.map(|mut row| row.flag()).transpose()?.unwrap_or(false);

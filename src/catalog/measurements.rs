@@ -26,6 +26,17 @@ pub struct Latest {
     pub at: Instant,
 }
 
+macro_rules! latest_columns {
+    () => {
+        "name, subject, latest_value, latest_at FROM series"
+    };
+}
+pub(super) use latest_columns;
+
+pub(super) fn latest(row: &mut Row) -> Result<Latest, CatalogFault> {
+    Ok(Latest { name: row.text()?, subject: row.text()?, value: row.real()?, at: row.instant()? })
+}
+
 impl Catalog {
     /// Records what was measured at one moment, all of it or nothing. The same moment again replaces it.
     pub fn measure(&self, policy: &str, measured: &[Measured<'_>], at: Instant) -> Result<(), CatalogFault> {
@@ -53,10 +64,9 @@ impl Catalog {
 
     /// The newest value of each series, by name and subject.
     pub fn latest(&self, policy: &str) -> Result<Vec<Latest>, CatalogFault> {
-        const SQL: &str = "SELECT name, subject, latest_value, latest_at FROM series WHERE policy = $1 ORDER BY name, subject";
+        const SQL: &str = concat!("SELECT ", latest_columns!(), " WHERE policy = $1 ORDER BY name, subject");
         let values = vec![name(policy)?];
-        let read = |mut row: Row| Ok(Latest { name: row.text()?, subject: row.text()?, value: row.real()?, at: row.instant()? });
-        self.read(|link| link.ask(SQL, values)?.into_iter().map(read).collect())
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| latest(&mut row)).collect())
     }
 
     /// A series since a moment, oldest first.

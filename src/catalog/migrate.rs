@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use super::fault::{CatalogFault, FaultKind};
 use super::link::{Link, Where};
-use crate::format::descriptor::hex;
 use crate::units::Instant;
+use crate::units::hex;
 
 /// One step of the tables' history.
 #[derive(Debug, Clone)]
@@ -18,7 +18,8 @@ pub(super) struct Migration {
 
 /// The first is number 1. One that was released is never changed: catalogs out there were made with it.
 pub(super) fn all() -> Vec<Migration> {
-    vec![Migration { name: "first", text: Cow::Borrowed(include_str!("migrations/001-first.sql")) }]
+    let migration = |name, text| Migration { name, text: Cow::Borrowed(text) };
+    vec![migration("first", include_str!("migrations/001-first.sql")), migration("drills", include_str!("migrations/002-drills.sql"))]
 }
 
 /// How a catalog stands to this program.
@@ -113,7 +114,13 @@ mod tests {
     #[test]
     fn released_migrations_are_never_changed() {
         let hashes: Vec<String> = all().iter().map(|migration| sha256(&migration.text)).collect();
-        assert_eq!(hashes, ["3306de8205635971cff65d3319bf3501cb3f7c52f553c2e760ed08ea7fdd6017"]);
+        assert_eq!(
+            hashes,
+            [
+                "3306de8205635971cff65d3319bf3501cb3f7c52f553c2e760ed08ea7fdd6017",
+                "02b9375623d1050f4985b6780b31e97fd9b10c8a3b1444e50adfd109a1ada26d",
+            ]
+        );
     }
 
     fn and_then(text: &'static str) -> Vec<Migration> {
@@ -135,12 +142,12 @@ mod tests {
         let place = Where::Sqlite(path.clone());
         drop(Catalog::open(&place).expect("made"));
         let next = and_then("ALTER TABLE runs ADD COLUMN tier TEXT;\nCREATE TABLE tiers (name TEXT PRIMARY KEY);");
-        assert_eq!(version(&path, &next), Ok(Stand::Older(1)));
+        assert_eq!(version(&path, &next), Ok(Stand::Older(all().len())));
 
         // One that fails half way leaves nothing of itself.
         let broken = and_then("CREATE TABLE tiers (name TEXT PRIMARY KEY);\nALTER TABLE nothing ADD COLUMN tier TEXT;");
         assert!(Catalog::open_with(&place, broken).expect_err("it cannot be applied").message.contains("nothing"));
-        assert_eq!(version(&path, &next), Ok(Stand::Older(1)));
+        assert_eq!(version(&path, &next), Ok(Stand::Older(all().len())));
 
         drop(Catalog::open_with(&place, next.clone()).expect("brought up to date"));
         assert_eq!(version(&path, &next), Ok(Stand::Current));
@@ -158,7 +165,12 @@ mod tests {
         drop(Catalog::open(&place).expect("made"));
         let next = and_then("CREATE TABLE tiers (name TEXT PRIMARY KEY);");
         let fault = Catalog::open_existing_with(&place, next).expect_err("older");
-        assert!(fault.kind == FaultKind::Older && fault.message.contains("version 1") && fault.hint.contains("seawall run"), "{fault:?}");
+        assert!(
+            fault.kind == FaultKind::Older
+                && fault.message.contains(&format!("version {}", all().len()))
+                && fault.hint.contains("seawall run"),
+            "{fault:?}"
+        );
         Catalog::open_existing(&place).expect("unchanged").expect("there");
     }
 }

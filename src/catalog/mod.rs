@@ -8,33 +8,42 @@
 mod acknowledgements;
 mod audit;
 mod bounds;
+mod drills;
 mod fault;
 mod history;
+mod inventories;
 mod jobs;
 mod link;
 mod lock;
+mod many;
 mod measurements;
 mod memory;
 mod migrate;
 mod outbox;
+mod past;
 mod runs;
 mod server;
 mod sqlite;
 mod threads;
 mod upkeep;
 mod value;
+mod words;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use acknowledgements::Acknowledgement;
+pub use drills::{DrillEnd, DrillRow, NewDrill};
 pub use fault::{CatalogFault, FaultKind};
 pub use history::{Filter, RunRow, Size, StepRow, Taken};
+pub use inventories::KeptInventory;
 pub use jobs::JobRecord;
 pub use link::Where;
 pub use lock::Guard;
+pub use many::OfPolicy;
 pub use measurements::{Latest, Measured};
 pub use memory::QueuedNotice;
 pub use outbox::{FailingReceiver, Outgoing, Undelivered};
+pub use past::{ByPolicy, Changed, PastNotice, PastRun, Stretch, Worst};
 pub use runs::{Abandoned, End, NewRun, Outcome, RunId, StepOutcome, Why};
 pub use upkeep::Pruned;
 
@@ -117,7 +126,10 @@ fn open_for_writing(place: &Where, migrations: &[Migration]) -> Result<Link, Cat
                 CatalogFault::new(FaultKind::Conflict, message, "Look who deletes files there.")
             })?
         }
-        (None, Where::Postgres(_)) => unreachable!("a server's database is there once it let us in"),
+        (None, Where::Postgres(_)) => {
+            let message = format!("the catalog {place} is not there");
+            return Err(CatalogFault::new(FaultKind::Conflict, message, "Look whether `state.catalog` names the right database."));
+        }
     };
     match migrate::stand(&mut link, place, migrations)? {
         Stand::Current => link.ensure_wal()?,

@@ -1,6 +1,7 @@
 //! Notices that are owed: each is sent at least once, to each receiver in the order in which they were queued.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::Catalog;
 use super::bounds::{count, maybe_name, name, said};
@@ -45,6 +46,16 @@ pub struct FailingReceiver {
     pub attempts: u32,
     pub last_error: String,
 }
+
+/// So many of a policy are told of.
+pub(super) const MOST_UNDELIVERED: usize = 1000;
+
+macro_rules! undelivered_columns {
+    () => {
+        "id, receiver, notice, created, not_before, attempts, next_try, last_error, gave_up FROM outbox"
+    };
+}
+pub(super) use undelivered_columns;
 
 impl Catalog {
     /// The policies to whose receivers something is owed, if it may be tried now.
@@ -132,31 +143,46 @@ impl Catalog {
 
     /// What has not arrived, oldest first; what was given up too.
     pub fn undelivered(&self, policy: &str) -> Result<Vec<Undelivered>, CatalogFault> {
-        const SQL: &str = "SELECT id, receiver, notice, created, not_before, attempts, next_try, last_error, gave_up FROM outbox \
-             WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT 1000";
-        let values = vec![name(policy)?];
+        const SQL: &str = concat!("SELECT ", undelivered_columns!(), " WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT $2");
+        let values = vec![name(policy)?, count(MOST_UNDELIVERED)];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| undelivered(&mut row)).collect())
     }
 
-    /// Receivers whose last attempt failed, with the time since which none succeeded.
+    /// Receivers whose last attempt failed, with the time since which none succeeded. What was given up counts until something arrives
+    /// there or somebody acknowledges `delivery:RECEIVER`: nothing sends it any more, so nothing else might ever end it.
     pub fn failing_receivers(&self, policy: &str) -> Result<Vec<FailingReceiver>, CatalogFault> {
-        const SQL: &str = "SELECT o.receiver, o.first_failed, o.attempts, o.last_error FROM outbox o WHERE o.policy = $1 \
-             AND o.delivered IS NULL AND o.last_failed > \
-                 coalesce((SELECT max(d.delivered) FROM outbox d WHERE d.policy = $1 AND d.receiver = o.receiver), 0) \
-             ORDER BY o.last_failed LIMIT 10000";
-        let values = vec![name(policy)?];
-        let rows = self.read(|link| link.ask(SQL, values))?;
-        let mut failing: BTreeMap<String, FailingReceiver> = BTreeMap::new();
-        for mut row in rows {
-            let receiver = row.text()?;
-            let (since, attempts, last_error) = (row.instant()?, attempts(&mut row)?, row.text()?);
-            let first = FailingReceiver { receiver: receiver.clone(), since, attempts: 0, last_error: String::new() };
-            let one = failing.entry(receiver).or_insert(first);
-            one.since = one.since.min(since);
-            one.attempts = one.attempts.saturating_add(attempts);
-            one.last_error = last_error;
+        Ok(self.failing_receivers_of(&[policy])?.remove(policy).unwrap_or_default())
+    }
+
+    /// The same of many policies.
+    pub(super) fn failing_receivers_of(&self, policies: &[&str]) -> Result<BTreeMap<String, Vec<FailingReceiver>>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT o.policy, o.receiver, o.first_failed, o.attempts, o.last_error FROM outbox o WHERE o.policy IN ({places}) \
+                 AND o.delivered IS NULL AND o.last_failed > \
+                     coalesce((SELECT max(d.delivered) FROM outbox d WHERE d.policy = o.policy AND d.receiver = o.receiver), 0) \
+                 AND (o.gave_up IS NULL OR o.last_failed > \
+                     coalesce((SELECT a.at FROM acknowledgements a WHERE a.policy = o.policy AND a.subject = 'delivery:' || o.receiver), 0)) \
+                 ORDER BY o.last_failed LIMIT 10000"
+            )
+        };
+        let read = |row: &mut Row| {
+            let (policy, receiver) = (row.text()?, row.text()?);
+            Ok((policy, FailingReceiver { receiver, since: row.instant()?, attempts: attempts(row)?, last_error: row.text()? }))
+        };
+        let mut failing: BTreeMap<String, BTreeMap<String, FailingReceiver>> = BTreeMap::new();
+        for (policy, tried) in self.of_many(policies, Vec::new(), sql, read)? {
+            match failing.entry(policy).or_default().entry(tried.receiver.clone()) {
+                Entry::Vacant(place) => drop(place.insert(tried)),
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.since = known.since.min(tried.since);
+                    known.attempts = known.attempts.saturating_add(tried.attempts);
+                    known.last_error = tried.last_error;
+                }
+            }
         }
-        Ok(failing.into_values().collect())
+        Ok(failing.into_iter().map(|(policy, receivers)| (policy, receivers.into_values().collect())).collect())
     }
 }
 
@@ -192,7 +218,7 @@ fn outgoing(row: &mut Row) -> Result<Outgoing, CatalogFault> {
     })
 }
 
-fn undelivered(row: &mut Row) -> Result<Undelivered, CatalogFault> {
+pub(super) fn undelivered(row: &mut Row) -> Result<Undelivered, CatalogFault> {
     Ok(Undelivered {
         id: row.text()?,
         receiver: row.text()?,

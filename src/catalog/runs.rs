@@ -6,7 +6,8 @@ use std::str::FromStr;
 use super::bounds::{maybe_name, maybe_said, name, said, size};
 use super::fault::{CatalogFault, FaultKind};
 use super::link::Link;
-use super::value::{Row, Value, unexpected};
+use super::value::Row;
+use super::words::words;
 use super::{Catalog, jobs};
 use crate::units::Instant;
 
@@ -26,34 +27,6 @@ impl FromStr for RunId {
     fn from_str(text: &str) -> Result<RunId, Self::Err> {
         text.parse().map(RunId)
     }
-}
-
-/// A closed set of words, the same in the tables and for people.
-macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$of])* $variant),+ }
-
-        impl $name {
-            pub fn word(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-
-            pub(super) fn read(word: &str) -> Result<$name, CatalogFault> {
-                match word {
-                    $($word => Ok($name::$variant),)+
-                    other => Err(unexpected(concat!("one of ", $("`", $word, "` "),+), &Value::from(other))),
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-    };
 }
 
 words! {
@@ -154,6 +127,7 @@ pub struct Abandoned {
     pub run: RunId,
     pub policy: String,
     pub job: String,
+    pub host: String,
     pub boot: Option<String>,
     pub pid: u32,
     pub started: Instant,
@@ -234,15 +208,16 @@ impl Catalog {
         })
     }
 
-    /// The runs of a host that have no end, oldest first.
-    pub fn abandoned(&self, host: &str) -> Result<Vec<Abandoned>, CatalogFault> {
-        const SQL: &str = "SELECT id, policy, job, boot, pid, started FROM runs WHERE host = $1 AND ended IS NULL ORDER BY id";
-        let values = vec![name(host)?];
+    /// The runs of a policy that have no end, whichever host began them, oldest first.
+    pub fn abandoned(&self, policy: &str) -> Result<Vec<Abandoned>, CatalogFault> {
+        const SQL: &str = "SELECT id, policy, job, host, boot, pid, started FROM runs WHERE policy = $1 AND ended IS NULL ORDER BY id";
+        let values = vec![name(policy)?];
         let read = |mut row: Row| {
             Ok(Abandoned {
                 run: RunId(row.int()?),
                 policy: row.text()?,
                 job: row.text()?,
+                host: row.text()?,
                 boot: row.maybe_text()?,
                 pid: u32::try_from(row.int()?).unwrap_or_default(),
                 started: row.instant()?,

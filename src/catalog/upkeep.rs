@@ -13,8 +13,9 @@ const RUNS_DAYS: i64 = 800;
 const ALL_DAYS: i64 = 3;
 const HOURLY_DAYS: i64 = 40;
 const MEASUREMENTS_DAYS: i64 = 400;
-/// Notices that were delivered or given up, and acknowledgements that ran out. As long as a notice is here, its id is not queued again.
-const NOTICES_DAYS: i64 = 100;
+/// Notices that were delivered or given up, and acknowledgements that ran out: reports of a year tell of them. As long as a notice is here,
+/// its id is not queued again.
+const NOTICES_DAYS: i64 = 400;
 const THREADS_DAYS: i64 = 400;
 
 const HOUR: i64 = 3_600_000_000;
@@ -37,6 +38,12 @@ impl Catalog {
             "DELETE FROM runs WHERE started < $1 AND ended IS NOT NULL \
              AND id NOT IN (SELECT max(id) FROM runs GROUP BY policy, job) \
              AND id NOT IN (SELECT max(id) FROM runs WHERE outcome = 'succeeded' GROUP BY policy, job) RETURNING 1",
+            vec![ago(RUNS_DAYS)],
+        )?;
+        // The last one that passed is evidence for as long as there is none newer.
+        self.remove(
+            "DELETE FROM drills WHERE ended < $1 AND EXISTS (SELECT 1 FROM drills later WHERE later.policy = drills.policy \
+             AND later.drill = drills.drill AND later.outcome = 'passed' AND later.ended > drills.ended) RETURNING 1",
             vec![ago(RUNS_DAYS)],
         )?;
         let mut measurements = self.remove("DELETE FROM measurements WHERE at < $1 RETURNING 1", vec![ago(MEASUREMENTS_DAYS)])?;

@@ -92,6 +92,16 @@ impl Row {
         Ok(self.int()? != 0)
     }
 
+    /// A comparison, as the databases answer it: SQLite with 1, a server with `t`.
+    pub(super) fn truth(&mut self) -> Result<bool, CatalogFault> {
+        match self.next()? {
+            Value::Int(number) => Ok(number != 0),
+            Value::Text(text) if matches!(text.as_str(), "t" | "1") => Ok(true),
+            Value::Text(text) if matches!(text.as_str(), "f" | "0") => Ok(false),
+            other => Err(unexpected("yes or no", &other)),
+        }
+    }
+
     pub(super) fn text(&mut self) -> Result<String, CatalogFault> {
         self.maybe_text()?.ok_or_else(|| unexpected("a text", &Value::Null))
     }

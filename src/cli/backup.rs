@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::copying::{size, watched};
@@ -11,10 +12,11 @@ use super::here::Here;
 use super::log::{self, LogFormat};
 use super::repository::Format;
 use super::terminal::{Colour, print, tame};
+use super::validate;
 use crate::execute::backup::{Taken, Wishes};
 use crate::execute::run::{self, Ended, Ground, Why};
 use crate::format::descriptor::{Damage, Descriptor};
-use crate::inventory::OwnKeep;
+use crate::inventory::{BackupKind, OwnKeep};
 use crate::pipeline::backup::Progress;
 use crate::plan::words::counted;
 use crate::units::{Instant, Lsn, Name, Period};
@@ -35,7 +37,7 @@ pub struct Backup {
     /// Keeps this one for so long (`90d`) or until then (`2027-03-31`), instead of by its job's `keep`.
     #[arg(long, value_name = "TIME", value_parser = keep)]
     keep: Option<OwnKeep>,
-    /// Begins although another backup of this cluster seems to be running.
+    /// Begins although another backup of this cluster seems to be running, or this host's clock seems to be wrong.
     #[arg(long)]
     force: bool,
     /// Begins from nothing, although a backup that broke off could be gone on with.
@@ -71,6 +73,7 @@ impl Backup {
         let site = self.here.site(&policy).at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let wishes = Wishes { label: self.label.clone(), keep: self.keep, force: self.force, anew: self.anew };
+        let wishes = run::Wishes { backup: wishes, ..run::Wishes::default() };
         let job = run::find(&policy, &format!("backups.{}", self.job)).map_err(|fault| Trouble::failed(fault.to_string(), fault.hint))?;
         let catalog = super::record::open(&site);
         let progress = Progress::default();
@@ -83,19 +86,30 @@ impl Backup {
         match (ran.end, ran.made.taken) {
             (Ended::Succeeded, Some(mut taken)) => {
                 taken.remarks = ran.remarks;
-                let text = match self.format {
-                    Format::Human => summary(&taken),
-                    Format::Json => json(&taken),
-                };
-                print(&text)?;
+                print(&self.shown(&taken)?)?;
                 Ok(Exit::Done)
             }
             (Ended::Stopped, _) => {
                 eprintln!("error: it was interrupted");
                 Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted })
             }
+            (Ended::Failed { message, hint, .. }, Some(mut taken)) => {
+                // It is there all the same, and what is there is told.
+                taken.remarks = ran.remarks;
+                print(&self.shown(&taken)?)?;
+                Err(Trouble::failed(message, hint))
+            }
             (Ended::Failed { message, hint, .. } | Ended::Busy { message, hint }, _) => Err(Trouble::failed(message, hint)),
             (Ended::Succeeded | Ended::Elsewhere { .. }, _) => Ok(Exit::Done),
+        }
+    }
+}
+
+impl Backup {
+    fn shown(&self, taken: &Taken) -> Result<String, Trouble> {
+        match self.format {
+            Format::Human => Ok(summary(taken)),
+            Format::Json => json(taken),
         }
     }
 }
@@ -107,10 +121,23 @@ fn summary(taken: &Taken) -> String {
     let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{value}").expect("a string takes all");
     row("backup", id.to_string());
     row("in", taken.store.clone());
-    row("size", format!("{} in {}, {} stored", size(*bytes), counted(*files, "file"), size(*stored_size)));
+    let kind = taken.descriptor.kind;
+    let of = counted(*files, if kind.is_physical() || kind == BackupKind::Files { "file" } else { "table" });
+    row("size", format!("{} in {of}, {} stored", size(*bytes), size(*stored_size)));
     row("took", format!("{:.1} s, {}/s", taken.took.as_secs_f64(), size(rate)));
-    row("log", format!("{} to {} on timeline {}", position.start, position.stop, position.timeline.0));
-    row("recover to", format!("any moment from {} on", stopped.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    if kind != BackupKind::Files {
+        row("log", format!("{} to {} on timeline {}", position.start, position.stop, position.timeline.0));
+    }
+    if kind.is_physical() {
+        row("recover to", format!("any moment from {} on", stopped.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    } else if kind == BackupKind::Files {
+        row("restores to", "files as they were read: `seawall restore --files --to-root DIR`".to_owned());
+    } else {
+        row("restores to", "each database as of its snapshot".to_owned());
+    }
+    if damage.unread > 0 {
+        row("INCOMPLETE", format!("{} could not be read; the backup is marked", counted(damage.unread, "file")));
+    }
     if damage.pages > 0 {
         row("DAMAGED", format!("{} with wrong checksums; the backup is marked", counted(damage.pages, "page")));
         for block in damage.blocks.iter().take(10) {
@@ -121,8 +148,11 @@ fn summary(taken: &Taken) -> String {
 }
 
 /// What a script reads.
-#[derive(Debug, Serialize)]
-struct Output<'t> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall backup")]
+pub struct BackupOutput<'t> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     id: &'t str,
     job: &'t str,
@@ -142,9 +172,9 @@ struct Output<'t> {
     remarks: &'t [String],
 }
 
-fn json(taken: &Taken) -> String {
+fn json(taken: &Taken) -> Result<String, Trouble> {
     let descriptor = &taken.descriptor;
-    let output = Output {
+    let output = BackupOutput {
         format_version: 1,
         id: descriptor.id.as_str(),
         job: descriptor.job.as_str(),
@@ -163,7 +193,5 @@ fn json(taken: &Taken) -> String {
         damage: &descriptor.damage,
         remarks: &taken.remarks,
     };
-    let mut text = serde_json::to_string_pretty(&output).expect("numbers and texts");
-    text.push('\n');
-    text
+    validate::json(&output)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::diagnostics;
+use super::examine::Known;
 use super::exit::{Exit, Trouble};
 use super::fleet::Fleet;
 use super::location::Location;
@@ -66,8 +67,9 @@ impl Diff {
         let now = self.at.unwrap_or_else(clock::now);
         let terminal = Terminal::of_stdout(colour);
         let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
-        let old = Fleet::load(&[Location::parse(&self.old)?], now, inventory.as_ref());
-        let new = Fleet::load(&[Location::parse(&self.new)?], now, inventory.as_ref());
+        let known = Known { inventory: inventory.as_ref(), record: None };
+        let old = Fleet::load(&[Location::parse(&self.old)?], now, known);
+        let new = Fleet::load(&[Location::parse(&self.new)?], now, known);
         for (fleet, which) in [(&old, &self.old), (&new, &self.new)] {
             if let Some(findings) = unreadable(fleet) {
                 // A comparison with a policy that cannot be understood would leave out the very thing that matters.

@@ -14,6 +14,14 @@ pub enum Exit {
     Warned,
     /// How `seawall check` ends, which alone follows the convention of Nagios.
     Check(Nagios),
+    /// `seawall guard` ends as its command did.
+    Command(u8),
+    /// `seawall guard`: nothing protects the command, so it was not run.
+    NotRun,
+    /// `seawall guard`: the command is there and cannot be run.
+    NotExecutable,
+    /// `seawall guard`: there is no such command.
+    NotFound,
     Usage,
     Fault,
     TryAgain,
@@ -34,20 +42,32 @@ pub enum Nagios {
 }
 
 /// Every exit code, and what it means.
-pub const TABLE: [(Exit, u8, &str); 13] = [
+pub const TABLE: [(Exit, u8, &str); 16] = [
     (Exit::Done, 0, "done; the policies are sound"),
     (Exit::Failed, 1, "a policy has errors, or the command failed, or `status` finds something critical, or `checklist` answers no"),
-    (Exit::SomethingToDo, 2, "only with `plan --detailed-exitcode` and `emit --diff`: there is something to do"),
+    (
+        Exit::SomethingToDo,
+        2,
+        "only with `plan --detailed-exitcode` and `emit --diff`: there is something to do, or a database is not as its policy says",
+    ),
     (
         Exit::NotAcknowledged,
         3,
         "the change destroys something and the policy does not acknowledge it, or `expire` has stopped at its brake",
     ),
-    (Exit::Stale, 4, "only `run --plan`: the policy or the world is not as the plan says; plan again"),
+    (Exit::Stale, 4, "only `run --plan`, `apply` and `restore --merge`: the policy or the world is not as it was shown; look again"),
     (Exit::Warned, 5, "only `status` and `checklist`: nothing critical, but something to look at, or something that is not known"),
     (Exit::Usage, 64, "the command line makes no sense"),
     (Exit::Fault, 70, "a fault of seawall itself; please report it"),
-    (Exit::TryAgain, 75, "only `run`: failed for a reason that may pass, or somebody else is at it; run it again"),
+    (
+        Exit::TryAgain,
+        75,
+        "only `run`, `drill` and `restore --table`: failed for a reason that may pass, or somebody else is at it; and `restore`: what lies in an \
+         archive class was requested and is on its way; and `promote`: no store answers, or another host promotes. Run it again",
+    ),
+    (Exit::NotRun, 125, "only `guard`, whose other codes are its command's own: the command was not run, whatever else is wrong"),
+    (Exit::NotExecutable, 126, "only `guard`: the command was not run, because it is no program"),
+    (Exit::NotFound, 127, "only `guard`: the command was not run, because it is not there"),
     (Exit::Interrupted, 130, "interrupted from the keyboard"),
     (Exit::ClosedPipe, 141, "the reader of the output went away (`seawall … | head`)"),
     (Exit::Terminated, 143, "asked to end by SIGTERM"),
@@ -59,6 +79,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Check(state) => state as u8,
+            Exit::Command(code) => code,
             exit => TABLE.iter().find(|(known, ..)| *known == exit).map_or(70, |(_, code, _)| *code),
         }
     }
@@ -88,6 +109,9 @@ pub enum Trouble {
     /// What was to be done no longer fits the world.
     #[error("{message}")]
     Stale { message: String, hint: String },
+    /// Nothing is wrong, and it cannot be done yet.
+    #[error("{message}")]
+    TryAgain { message: String, hint: String },
     /// A fault of this program.
     #[error("{0}")]
     Fault(String),
@@ -109,6 +133,10 @@ impl Trouble {
         Trouble::Stale { message: message.into(), hint: hint.into() }
     }
 
+    pub fn try_again(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Trouble::TryAgain { message: message.into(), hint: hint.into() }
+    }
+
     pub fn fault(message: impl Into<String>) -> Self {
         Trouble::Fault(message.into())
     }
@@ -118,6 +146,7 @@ impl Trouble {
             Trouble::Fault(_) => Exit::Fault,
             Trouble::Usage { .. } => Exit::Usage,
             Trouble::Stale { .. } => Exit::Stale,
+            Trouble::TryAgain { .. } => Exit::TryAgain,
             Trouble::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::ClosedPipe,
             Trouble::Failed { .. } | Trouble::Output(_) => Exit::Failed,
         }
@@ -125,7 +154,7 @@ impl Trouble {
 
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } | Trouble::Stale { hint, .. } => {
+            Trouble::Usage { hint, .. } | Trouble::Failed { hint, .. } | Trouble::Stale { hint, .. } | Trouble::TryAgain { hint, .. } => {
                 Some(hint).filter(|hint| !hint.is_empty()).map(String::as_str)
             }
             Trouble::Fault(_) => Some("This is a fault of seawall, not of your policy; please report it with the policy."),

@@ -1,24 +1,29 @@
 //! `seawall expire`: does what the timer's job does, now.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::repository::Format;
 use super::terminal::{Colour, print, tame};
+use super::validate;
 use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Planned, Wishes};
 use crate::execute::run;
 use crate::plan::words::counted;
 use crate::plan::{Doomed, Expiry};
-use crate::units::{Bytes, Instant, Name};
+use crate::units::{Bytes, Instant, Name, StorageClass};
 use crate::world::{git, signals};
 
 /// Mark what the policy lets go, and delete what was marked for long enough.
 ///
 /// In two phases: a backup that no rule keeps any longer is marked, and deleted by a later run when `expire.grace` is over and
-/// still no rule, hold, chain or restore wants it. Then the write-ahead log goes that nothing needs. Every line says why.
+/// still no rule, hold, chain or restore wants it. Then the write-ahead log goes that nothing needs, and what only longer
+/// tiers still keep moves to their storage classes. Every line says why.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,17 +48,13 @@ pub struct Expire {
     here: Here,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
-}
-
 impl Expire {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let (policy, files) = self.here.read_with_files(colour)?;
         let site = self.here.site(&policy).at_commit(git::commit_of(&files));
-        let wishes = Wishes { stores: self.stores.clone(), acknowledged: self.acknowledge_brake, ..Wishes::default() };
+        let meant = if self.stores.is_empty() { policy.stores.keys().cloned().collect() } else { self.stores.iter().cloned().collect() };
+        let acknowledged = if self.acknowledge_brake { meant } else { BTreeSet::new() };
+        let wishes = Wishes { stores: self.stores.clone(), acknowledged, ..Wishes::default() };
         if self.plan {
             return self.show(&expire::plan(&site, &wishes).map_err(trouble)?);
         }
@@ -65,7 +66,7 @@ impl Expire {
         let expired = expire::expire(&site, &wishes, Onlooker { deed: &deed, stop: &ending.asked }).map_err(trouble)?;
         print(&match self.format {
             Format::Human => human(&expired),
-            Format::Json => json(&expired),
+            Format::Json => json(&expired)?,
         })?;
         for remark in &expired.remarks {
             eprintln!("note: {}", tame(remark));
@@ -93,10 +94,10 @@ impl Expire {
     fn show(&self, planned: &[Planned]) -> Result<Exit, Trouble> {
         print(&match self.format {
             Format::Human => planned.iter().map(plan_text).collect(),
-            Format::Json => plan_json(planned),
+            Format::Json => plan_json(planned)?,
         })?;
         let mut exit = Exit::Done;
-        for Planned { store, decided } in planned {
+        for Planned { store, decided, .. } in planned {
             match decided {
                 Err(fault) => {
                     complain(store, fault);
@@ -118,16 +119,14 @@ fn trouble(fault: ExpireFault) -> Trouble {
 }
 
 fn complain(store: &Name, fault: &ExpireFault) {
-    eprintln!("error: `{store}`: {}", tame(&fault.to_string()));
-    if !fault.hint().is_empty() {
-        eprintln!("  help: {}", tame(fault.hint()));
-    }
+    super::terminal::complain(&format!("`{store}`: {}", tame(&fault.to_string())), fault.hint());
 }
 
 fn human(expired: &Expired) -> String {
     let mut out = String::new();
     let groups = [
         ("deleted", &expired.deleted),
+        ("moved", &expired.moved),
         ("marked", &expired.marked),
         ("unmarked", &expired.unmarked),
         ("waiting", &expired.waiting),
@@ -138,19 +137,22 @@ fn human(expired: &Expired) -> String {
             row(&mut out, word, deed);
         }
     }
-    let done = [(&expired.marked, "marked"), (&expired.unmarked, "unmarked"), (&expired.deleted, "deleted")];
-    let done: Vec<String> = done.iter().map(|(deeds, word)| format!("{} {word}", deeds.len())).collect();
+    let done = [(&expired.marked, "marked"), (&expired.unmarked, "unmarked"), (&expired.deleted, "deleted"), (&expired.moved, "moved")];
+    // Most policies move nothing.
+    let said = done.iter().filter(|(deeds, word)| *word != "moved" || !deeds.is_empty());
+    let done: Vec<String> = said.map(|(deeds, word)| format!("{} {word}", deeds.len())).collect();
     writeln!(out, "{}, {} freed", done.join(", "), Bytes::new(expired.bytes).rounded()).expect("a string takes all");
     out
 }
 
 fn row(out: &mut String, word: &str, deed: &Deed) {
-    let Deed { store, what, reason, bytes, .. } = deed;
+    let Deed { store, what, reason, bytes, storage_class, .. } = deed;
     let size = Bytes::new(*bytes).rounded();
-    writeln!(out, "{word:<10}{store}  {}  {size}  {}", tame(&what.to_string()), tame(reason)).expect("a string takes all");
+    let to = storage_class.map_or_else(String::new, |class| format!("to {class}: "));
+    writeln!(out, "{word:<10}{store}  {}  {size}  {to}{}", tame(&what.to_string()), tame(reason)).expect("a string takes all");
 }
 
-fn plan_text(Planned { store, decided }: &Planned) -> String {
+fn plan_text(Planned { store, decided, moves }: &Planned) -> String {
     let mut out = String::new();
     let Ok(Some(decided)) = decided else { return out };
     let mut rows = |word: &str, doomed: &Doomed, reason: &str| {
@@ -165,105 +167,173 @@ fn plan_text(Planned { store, decided }: &Planned) -> String {
     for spared in &decided.unmark {
         writeln!(out, "{:<10}{store}  {} of `{}`  {}", "unmark", spared.id, spared.job, tame(&spared.reason)).expect("a string takes all");
     }
+    for one in moves {
+        let size = Bytes::new(one.bytes).rounded();
+        writeln!(out, "{:<10}{store}  {} of `{}`  {size}  to {}: {}", "move", one.id, one.job, one.to, one.reason)
+            .expect("a string takes all");
+    }
     let counts = [("to delete", decided.delete.len()), ("to mark", decided.mark.len()), ("waiting", decided.waiting.len())];
     let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{} {what}", counted(*count, "backup"))).collect();
+    let counts: Vec<String> = counts.into_iter().chain((!moves.is_empty()).then(|| counted(moves.len(), "backup") + " to move")).collect();
     writeln!(out, "`{store}`: {}", counts.join(", ")).expect("a string takes all");
     out
 }
 
 /// What a script reads.
-#[derive(Debug, Serialize)]
-struct Output<'t> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall expire")]
+pub struct ExpireOutput<'t> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// What no rule wants any more and was marked by this run.
     marked: &'t [Deed],
+    /// What is wanted again and has lost its mark.
     unmarked: &'t [Deed],
+    /// What was marked for long enough and is gone.
     deleted: &'t [Deed],
+    /// What was moved to a colder storage class.
+    moved: &'t [Deed],
+    /// What a lock of the store forbids to delete for now.
     deferred: &'t [Deed],
+    /// What no rule wants and is still there.
     waiting: &'t [Deed],
+    /// Stores in which more would go at once than `expire.brake` allows: nothing went there.
     braked: Vec<BrakedOutput<'t>>,
+    /// Stores in which nothing, or nothing more, could be done.
     failed: Vec<FailedOutput<'t>>,
+    /// What people should know.
     remarks: &'t [String],
+    /// How much room was freed.
     bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct BrakedOutput<'t> {
+    /// The store.
     store: &'t Name,
+    /// How many backups would go.
     would: usize,
+    /// Of how many.
     of: usize,
+    /// `expire.brake`.
     limit: String,
+    /// The same as a sentence.
     says: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FailedOutput<'t> {
+    /// The store.
     store: &'t Name,
+    /// What is wrong.
     message: String,
+    /// What to do, as a sentence.
     hint: &'t str,
+    /// The same may go well later.
     transient: bool,
 }
 
-fn json(expired: &Expired) -> String {
-    let braked =
-        |braked: &'_ expire::Braked| (braked.brake.would, braked.brake.of, braked.brake.limit.to_string(), braked.brake.to_string());
-    let output = Output {
+fn json(expired: &Expired) -> Result<String, Trouble> {
+    let output = ExpireOutput {
         format_version: 1,
         marked: &expired.marked,
         unmarked: &expired.unmarked,
         deleted: &expired.deleted,
+        moved: &expired.moved,
         deferred: &expired.deferred,
         waiting: &expired.waiting,
         braked: (expired.braked.iter())
-            .map(|one| {
-                let (would, of, limit, says) = braked(one);
-                BrakedOutput { store: &one.store, would, of, limit, says }
+            .map(|expire::Braked { store, brake }| BrakedOutput {
+                store,
+                would: brake.would,
+                of: brake.of,
+                limit: brake.limit.to_string(),
+                says: brake.to_string(),
             })
             .collect(),
         failed: (expired.failed.iter()).map(|failed| failed_output(&failed.store, &failed.fault)).collect(),
         remarks: &expired.remarks,
         bytes: expired.bytes,
     };
-    pretty(&output)
+    validate::json(&output)
 }
 
 fn failed_output<'t>(store: &'t Name, fault: &'t ExpireFault) -> FailedOutput<'t> {
     FailedOutput { store, message: fault.to_string(), hint: fault.hint(), transient: fault.is_transient() }
 }
 
-#[derive(Debug, Serialize)]
-struct PlanOutput<'t> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall expire --plan")]
+pub struct ExpirePlanOutput<'t> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// What would be done in each store.
     stores: Vec<StorePlan<'t>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StorePlan<'t> {
+    /// The store.
     store: &'t Name,
+    /// Why nothing can be said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<FailedOutput<'t>>,
+    /// What would be deleted.
     delete: Vec<PlannedOutput<'t>>,
+    /// What would be marked.
     mark: Vec<PlannedOutput<'t>>,
+    /// What would lose its mark.
     unmark: Vec<PlannedOutput<'t>>,
+    /// What no rule wants and would stay for now.
     waiting: Vec<PlannedOutput<'t>>,
+    /// What would be moved to a colder storage class.
+    #[serde(rename = "move")]
+    moves: Vec<MoveOutput<'t>>,
+    /// Why the brake would stop it.
     #[serde(skip_serializing_if = "Option::is_none")]
     braked: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct PlannedOutput<'t> {
+#[derive(Debug, Serialize, JsonSchema)]
+struct MoveOutput<'t> {
+    /// The backup.
     id: &'t str,
+    /// The job that took it.
     job: &'t Name,
+    /// The class it lies in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<StorageClass>,
+    /// The class it goes to.
+    to: StorageClass,
+    /// Why.
     reason: &'t str,
+    /// How much that is.
     bytes: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct PlannedOutput<'t> {
+    /// The backup.
+    id: &'t str,
+    /// The job that took it.
+    job: &'t Name,
+    /// Why it goes, or stays.
+    reason: &'t str,
+    /// The room it takes.
+    bytes: u64,
+    /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// Until when, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Instant>,
 }
 
-fn plan_json(planned: &[Planned]) -> String {
+fn plan_json(planned: &[Planned]) -> Result<String, Trouble> {
     let nothing = Expiry::default();
-    let stores = planned.iter().map(|Planned { store, decided }| {
+    let stores = planned.iter().map(|Planned { store, decided, moves }| {
         let (decided_on, failed) = match decided {
             Ok(decided) => (decided.as_ref().unwrap_or(&nothing), None),
             Err(fault) => (&nothing, Some(failed_output(store, fault))),
@@ -290,18 +360,22 @@ fn plan_json(planned: &[Planned]) -> String {
                     ..planned_output(&waiting.doomed)
                 })
                 .collect(),
+            moves: (moves.iter())
+                .map(|one| MoveOutput {
+                    id: one.id.as_str(),
+                    job: &one.job,
+                    from: one.from,
+                    to: one.to,
+                    reason: &one.reason,
+                    bytes: one.bytes,
+                })
+                .collect(),
             braked: decided_on.braked.map(|brake| brake.to_string()),
         }
     });
-    pretty(&PlanOutput { format_version: 1, stores: stores.collect() })
+    validate::json(&ExpirePlanOutput { format_version: 1, stores: stores.collect() })
 }
 
 fn planned_output(doomed: &Doomed) -> PlannedOutput<'_> {
     PlannedOutput { id: doomed.id.as_str(), job: &doomed.job, reason: &doomed.reason, bytes: doomed.bytes, why: None, until: None }
-}
-
-fn pretty(output: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(output).expect("numbers and texts");
-    text.push('\n');
-    text
 }

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::examine::{Examined, examine};
+use super::examine::{Examined, Known, examine};
 use super::location::Location;
-use crate::inventory::Inventory;
 use crate::policy::document::{Document, ReadFault};
 use crate::policy::finding::{Code, Finding, Weight, sorted};
 use crate::policy::path::PolicyPath;
@@ -33,9 +32,9 @@ pub struct Fleet {
 impl Fleet {
     /// Reads and examines everything at the given locations. A fleet may have thousands of policies, so their trees go as
     /// soon as they are examined.
-    pub fn load(locations: &[Location], now: Instant, inventory: Option<&Inventory>) -> Fleet {
+    pub fn load(locations: &[Location], now: Instant, known: Known<'_>) -> Fleet {
         Self::read(locations, &|document| {
-            let mut examined = examine(document, now, inventory);
+            let mut examined = examine(document, now, known);
             examined.document.forget_trees();
             examined
         })
@@ -43,7 +42,7 @@ impl Fleet {
 
     /// The same for those who show policies as they are written.
     pub fn load_with_trees(locations: &[Location], now: Instant) -> Fleet {
-        Self::read(locations, &|document| examine(document, now, None))
+        Self::read(locations, &|document| examine(document, now, Known::default()))
     }
 
     fn read(locations: &[Location], look: &(dyn Fn(Document) -> Examined + Sync)) -> Fleet {

@@ -20,11 +20,13 @@ use crate::world::{clock, files, host};
 /// Where the policy is looked for when nobody says.
 const USUAL: &str = "/etc/seawall/policy.yaml";
 
-/// Which policy, and where on this host.
+/// Which policy, and where on this host. Some commands take a folder of policies too.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Where")]
 pub struct Here {
     /// The policy's file [default: $SEAWALL_POLICY, then /etc/seawall/policy.yaml].
+    ///
+    /// `run --due`, `watch`, `status`, `checklist`, `check`, `metrics`, `report` and `serve` also take a folder: all policies below it.
     #[arg(long, short = 'p', value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where this host keeps its keys and markers [default: $STATE_DIRECTORY, then /var/lib/seawall or below the home directory].
@@ -50,6 +52,17 @@ impl Here {
 
     /// The same, and every file that it was made from.
     pub fn read_with_files(&self, colour: Colour) -> Result<(Policy, Vec<PathBuf>), Trouble> {
+        self.read_if_complete(Some(colour))?.ok_or_else(|| {
+            let hint = "Name a policy that extends it.";
+            Trouble::failed(
+                format!("`{}` is no policy of its own: it is there for others to extend", tame(&self.path().to_string_lossy())),
+                hint,
+            )
+        })
+    }
+
+    /// The same; nothing where the file is only there for others to extend. What is wrong is shown where somebody says in which colours.
+    pub fn read_if_complete(&self, shown: Option<Colour>) -> Result<Option<(Policy, Vec<PathBuf>)>, Trouble> {
         let path = self.path();
         let read = RefCell::new(Vec::new());
         let name = path.to_string_lossy().into_owned();
@@ -60,13 +73,16 @@ impl Here {
         let today = clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let resolved = resolve(&document, today);
         match resolved.policy {
-            Some(policy) if document.is_sound() => Ok((policy, read.into_inner())),
+            Some(policy) if document.is_sound() => Ok(Some((policy, read.into_inner()))),
+            _ if document.is_abstract && document.is_sound() => Ok(None),
             _ => {
                 let mut findings = document.findings.clone();
                 findings.extend(resolved.findings);
                 findings.retain(|finding| finding.is_blocking());
                 findings.iter_mut().for_each(|finding| document.locate(finding));
-                eprint!("{}", diagnostics::render(&sorted(findings), Terminal::of_stderr(colour)));
+                if let Some(colour) = shown {
+                    eprint!("{}", diagnostics::render(&sorted(findings), Terminal::of_stderr(colour)));
+                }
                 let hint = "Name it with `--policy FILE`; `seawall validate FILE` says all that is wrong with it.";
                 Err(Trouble::failed(format!("the policy `{}` cannot be used", tame(&name)), hint))
             }
@@ -79,7 +95,7 @@ impl Here {
     }
 
     pub fn site<'p>(&self, policy: &'p Policy) -> Site<'p> {
-        Site::new(policy, self.state.as_deref(), self.host.as_ref())
+        Site::new(policy, self.state.as_deref(), self.host.as_ref()).of_file(self.path())
     }
 }
 

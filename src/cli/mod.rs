@@ -1,16 +1,25 @@
 //! The command line: one file per command, words in, words out.
 
+mod apply;
+mod archive;
 mod backup;
+mod bench;
 mod completions;
+mod confirm;
+mod copy;
 mod copying;
 pub mod diagnostics;
 mod diff;
+mod drill;
 mod emit;
 pub mod examine;
 pub mod exit;
 mod expire;
 mod explain;
+mod export;
 pub mod fleet;
+mod folder;
+mod guard;
 pub mod here;
 mod key;
 pub mod location;
@@ -18,15 +27,19 @@ mod log;
 mod man;
 pub mod moment;
 mod notify;
+mod on_record;
 mod plan;
 mod policy;
+mod promote;
 mod record;
 mod release;
+mod report;
 mod repository;
 mod restore;
 mod reviewed;
 mod run;
 mod schema;
+mod serve;
 pub mod terminal;
 mod validate;
 mod wal;
@@ -36,7 +49,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{Exit, Trouble};
 use terminal::{Colour, tame};
@@ -47,14 +60,21 @@ Examples:
   seawall validate --format github       the same as annotations of a pull request
   seawall plan policies/a.yaml           what it will do, and whether it can keep what it promises
   seawall diff git:main:policies policies  what a change of policies means
+  seawall apply                          what databases keep, compress and refresh, as the policy says
   seawall run --due                      whatever is owed now, by the record
   seawall status                         what ran, what is owed, what is wrong
+  seawall report -o report.html          does the promise hold, and what is the evidence?
   seawall backup nightly                 take a backup now
+  seawall guard -- psql -f change.sql    protect the database, run it, and print what undoes it
+  seawall copy                           second copies brought up to date
   seawall expire --plan                  what the policy lets go, and why
   seawall list                           the backups in the stores, and how far each leads
   seawall verify                         is every object in the stores what was put there?
   seawall restore --to TIME --target DIR the cluster as it was at that moment
+  seawall promote                        a standby becomes the primary, guarded
+  seawall drill weekly                   prove it: restore a copy, check it, time it, remove it
   seawall notify test                    do messages arrive?
+  seawall export --table T -o T.parquet  rows of the live database, as CSV or Parquet
   seawall emit systemd                   the timers of this host
   seawall explain SW0101                 what a finding means and how to mend it
   seawall policy show policies/a.yaml    one policy in full, with the origin of each value
@@ -77,6 +97,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Diff(diff::Diff),
+    Apply(apply::Apply),
     Explain(explain::Explain),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -90,8 +111,17 @@ enum Command {
     Audit(record::Audit),
     Check(record::Check),
     Metrics(record::Metrics),
+    Report(report::ReportCommand),
+    Serve(serve::Serve),
     Backup(backup::Backup),
+    Guard(Box<guard::Guard>),
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    Copy(copy::Copy),
     Expire(expire::Expire),
+    Export(export::Export),
+    #[command(subcommand)]
+    Archive(archive::Archive),
     #[command(subcommand)]
     Wal(wal::Wal),
     List(repository::List),
@@ -99,6 +129,8 @@ enum Command {
     Verify(repository::Verify),
     Restore(Box<restore::Restore>),
     Release(release::ReleaseCommand),
+    Promote(promote::Promote),
+    Drill(Box<drill::Drill>),
     #[command(subcommand)]
     Inventory(repository::InventoryCommand),
     #[command(subcommand)]
@@ -128,21 +160,23 @@ pub fn main() -> ExitCode {
     // What PostgreSQL takes for "the log ends here" must not be said by mistake: it would begin a new timeline.
     match exit {
         Exit::Usage | Exit::Fault if answers_recovery() => Exit::Unfetched.into(),
+        // 64 may be the guarded command's own.
+        Exit::Usage if asked_for("guard") => Exit::NotRun.into(),
         // One of four codes and a line on standard output is all that Nagios understands.
-        exit if !matches!(exit, Exit::Done | Exit::Check(_)) && answers_nagios() => record::unknown_check().into(),
+        exit if !matches!(exit, Exit::Done | Exit::Check(_)) && asked_for("check") => record::unknown_check().into(),
         exit => exit.into(),
     }
 }
 
-/// This is a `seawall check`.
-fn answers_nagios() -> bool {
+/// This is that command, whatever is wrong with the rest of the line.
+fn asked_for(command: &str) -> bool {
     let mut words = std::env::args_os().skip(1);
     let mut first = words.next();
     while first.as_ref().is_some_and(|word| word.to_string_lossy().starts_with("--color")) {
         let takes_another = first.as_ref().is_some_and(|word| word == "--color");
         first = if takes_another { words.nth(1) } else { words.next() };
     }
-    first.is_some_and(|word| word == "check")
+    first.is_some_and(|word| word == command)
 }
 
 /// This is a `restore_command`.
@@ -155,7 +189,7 @@ fn run(words: &[OsString]) -> Exit {
     if wal::is_marked(words) {
         return Exit::Done;
     }
-    let arguments = match Arguments::try_parse_from(words) {
+    let arguments = match parsed(words) {
         Ok(arguments) => arguments,
         Err(error) => return asked_or_wrong(&about_help(words, error)),
     };
@@ -163,6 +197,7 @@ fn run(words: &[OsString]) -> Exit {
         Command::Validate(command) => command.run(arguments.color),
         Command::Plan(command) => command.run(arguments.color),
         Command::Diff(command) => command.run(arguments.color),
+        Command::Apply(command) => command.run(arguments.color),
         Command::Run(command) => command.run(arguments.color),
         Command::Watch(command) => command.run(arguments.color),
         Command::Status(command) => command.run(arguments.color),
@@ -172,7 +207,14 @@ fn run(words: &[OsString]) -> Exit {
         Command::Audit(command) => command.run(arguments.color),
         Command::Check(command) => command.run(arguments.color),
         Command::Metrics(command) => command.run(arguments.color),
+        Command::Report(command) => command.run(arguments.color),
+        Command::Serve(command) => command.run(arguments.color),
         Command::Backup(command) => command.run(arguments.color),
+        Command::Guard(command) => command.run(arguments.color),
+        Command::Bench(command) => command.run(arguments.color),
+        Command::Export(command) => command.run(arguments.color),
+        Command::Archive(command) => command.run(arguments.color),
+        Command::Copy(command) => command.run(arguments.color),
         Command::Expire(command) => command.run(arguments.color),
         Command::List(command) => command.run(arguments.color),
         Command::Show(command) => command.run(arguments.color),
@@ -183,6 +225,8 @@ fn run(words: &[OsString]) -> Exit {
         Command::Explain(command) => command.run(),
         Command::Restore(command) => command.run(arguments.color),
         Command::Release(command) => command.run(arguments.color),
+        Command::Promote(command) => command.run(arguments.color),
+        Command::Drill(command) => command.run(arguments.color),
         Command::Policy(command) => command.run(arguments.color),
         Command::Wal(command) => command.run(arguments.color),
         Command::Emit(command) => command.run(arguments.color),
@@ -191,6 +235,20 @@ fn run(words: &[OsString]) -> Exit {
         Command::Man(command) => command.run(),
     };
     done.unwrap_or_else(|trouble| complain(&trouble))
+}
+
+/// With what clap cannot say: which words belong together.
+fn parsed(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let mut command = definitions();
+    let said = command.try_get_matches_from_mut(words)?;
+    if let Some((name, said)) = said.subcommand()
+        && name == "restore"
+        && let Some(restore) = command.find_subcommand_mut(name)
+        && let Some(why) = restore::meaningless(restore, said)
+    {
+        return Err(restore.error(clap::error::ErrorKind::ArgumentConflict, why));
+    }
+    Arguments::from_arg_matches(&said).map_err(|error| error.format(&mut command))
 }
 
 /// `help --help`, which clap takes for a command: somebody asks for help.
@@ -218,10 +276,7 @@ fn complain(trouble: &Trouble) -> Exit {
     if exit != Exit::ClosedPipe {
         // Our own lists begin their lines with two spaces.
         let lines: Vec<String> = trouble.to_string().split("\n  ").map(|line| tame(line).into_owned()).collect();
-        eprintln!("error: {}", lines.join("\n  "));
-        if let Some(hint) = trouble.hint() {
-            eprintln!("  help: {}", tame(hint));
-        }
+        terminal::complain(&lines.join("\n  "), trouble.hint().unwrap_or_default());
     }
     exit
 }

@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant as Stopwatch};
 
 use clap::{Args, Subcommand, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::repository::Format;
 use super::terminal::{Colour, print, tame};
+use super::validate;
 use crate::alert::NoticeKind;
 use crate::message::sample;
 use crate::notify::{Before, Courier, Receipt, SendFault};
@@ -37,6 +41,9 @@ pub struct Test {
     /// What it looks like.
     #[arg(long, value_name = "KIND", default_value = "sample")]
     kind: Kind,
+    /// How the result is written.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
     #[command(flatten)]
     here: Here,
 }
@@ -75,12 +82,10 @@ impl Test {
             (courier.send(&notice, &Before::default()), began.elapsed())
         };
         let outcomes = parallel::map_with(AT_ONCE, &receivers, &deliver);
-        let mut text = String::new();
-        let width = receivers.iter().map(|receiver| receiver.as_str().len()).max().unwrap_or_default();
-        for (receiver, (outcome, took)) in receivers.iter().zip(&outcomes) {
-            let _ = writeln!(text, "{:width$}  {}", receiver.as_str(), said(outcome, *took));
-        }
-        print(&text)?;
+        print(&match self.format {
+            Format::Human => human(&receivers, &outcomes),
+            Format::Json => json(&policy, &receivers, &outcomes)?,
+        })?;
         let complete = outcomes.iter().all(|(outcome, _)| outcome.as_ref().is_ok_and(|receipt| receipt.refused.is_empty()));
         Ok(if complete { Exit::Done } else { Exit::Failed })
     }
@@ -104,6 +109,64 @@ impl Test {
         };
         self.receivers.iter().map(find).collect()
     }
+}
+
+/// What the server said, and how long it took.
+type Outcome = (Result<Receipt, SendFault>, Duration);
+
+fn human(receivers: &[&Name], outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    let width = receivers.iter().map(|receiver| receiver.as_str().len()).max().unwrap_or_default();
+    for (receiver, (outcome, took)) in receivers.iter().zip(outcomes) {
+        let _ = writeln!(text, "{:width$}  {}", receiver.as_str(), said(outcome, *took));
+    }
+    text
+}
+
+/// What `seawall notify test --format json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall notify test")]
+pub struct NotifyTestOutput<'n> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
+    format_version: u32,
+    /// The policy.
+    policy: &'n str,
+    /// In the order in which they were asked.
+    receivers: Vec<ReceiverRecord<'n>>,
+}
+
+/// One receiver of a sample.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ReceiverRecord<'n> {
+    /// By the policy.
+    receiver: &'n str,
+    /// Its server took the message.
+    delivered: bool,
+    /// What its server said, or what went wrong.
+    said: &'n str,
+    /// Who of several did not get it, and why.
+    refused: &'n [String],
+    /// What to do, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'n str>,
+    /// How long it took.
+    seconds: f64,
+}
+
+fn json(policy: &Policy, receivers: &[&Name], outcomes: &[Outcome]) -> Result<String, Trouble> {
+    let records = receivers.iter().zip(outcomes).map(|(receiver, (outcome, took))| {
+        let seconds = took.as_secs_f64();
+        let receiver = receiver.as_str();
+        match outcome {
+            Ok(Receipt { said, refused, .. }) => ReceiverRecord { receiver, delivered: true, said, refused, hint: None, seconds },
+            Err(SendFault { message, hint, .. }) => {
+                let hint = Some(hint.as_str()).filter(|hint| !hint.is_empty());
+                ReceiverRecord { receiver, delivered: false, said: message, refused: &[], hint, seconds }
+            }
+        }
+    });
+    validate::json(&NotifyTestOutput { format_version: 1, policy: policy.name.as_str(), receivers: records.collect() })
 }
 
 fn said(outcome: &Result<Receipt, SendFault>, took: Duration) -> String {

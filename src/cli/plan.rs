@@ -7,25 +7,32 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::diagnostics::{self, FindingRecord, Secrets, Shown, record};
-use super::examine::Examined;
+use super::examine::{Examined, Known};
 use super::exit::{Exit, Trouble};
 use super::fleet::Fleet;
 use super::location::Location;
 use super::moment;
+use super::on_record::OnRecord;
 use super::terminal::{Colour, Terminal, print, tame};
 use super::validate::{SummaryRecord, json, summary_record};
-use crate::inventory::Inventory;
+use crate::converge::{Convergence, Running, converge};
+use crate::evidence::Evidence;
+use crate::inventory::{ClusterInventory, Inventory};
 use crate::objectives::{Assessment, ReachRow, Row};
+use crate::observe;
 use crate::plan::words::quoted;
 use crate::plan::{self, Plan, markdown};
 use crate::policy::finding::{Finding, Weight};
+use crate::policy::model::Policy;
+use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, files, parallel};
 
 /// Show what policies will do: the next runs, the steps of each job, whether the objectives can be kept, what is kept for how
 /// long, and what would be deleted.
 ///
-/// Needs no database, no store and no credentials. What cannot be known without them is said to be unknown.
+/// Needs no database, no store and no credentials, unless `--connect` asks for what databases say. What cannot be known without them
+/// is said to be unknown. What drills and runs have measured comes from `--inventory`, or from the catalog of this host where that is a file.
 #[derive(Debug, Args)]
 #[command(
     name = "plan",
@@ -37,6 +44,7 @@ Examples:
   seawall plan --until 2027-06-30                    which backups exist then, and how far back they reach
   seawall plan --format markdown                     as a comment on a pull request
   seawall plan --out plan.json                       keep it, with the digest of the policy it was made from
+  seawall plan --connect policies/pricing.yaml       also ask its databases what they keep, compress and refresh
   seawall plan --detailed-exitcode                   exit with 2 when there is something to do"
 )]
 pub struct PlanCommand {
@@ -48,6 +56,13 @@ pub struct PlanCommand {
     /// What is known of the world; `seawall schema inventory` describes the file.
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
+    /// Also ask the databases that the policy speaks of, and show what differs there as the SQL that mends it.
+    #[arg(long)]
+    connect: bool,
+    /// Where this host keeps its catalog, from which measured figures come where `--inventory` has none [default: $STATE_DIRECTORY, then
+    /// /var/lib/seawall or below the home directory].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Also show which backups will exist on that day (UTC) or at that time, by simulation.
     #[arg(long, value_name = "DATE", value_parser = moment::parse)]
     until: Option<Instant>,
@@ -102,6 +117,12 @@ pub struct PlanRecord<'p> {
     pub objectives: &'p [Row],
     /// How far back each job reaches in each store, once it has run that long.
     pub reach: &'p [ReachRow],
+    /// What recoveries have shown. Absent where nothing is known of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<&'p Evidence>,
+    /// What differs between the policy and its databases. Absent when nobody asked them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub databases: Option<&'p Convergence>,
 }
 
 /// What comes of one policy. Plans are large and fleets are as well: a plan stays only where it is printed as data.
@@ -111,6 +132,7 @@ struct Planned<'p> {
     /// It, for people.
     text: String,
     plan: Option<Plan>,
+    databases: Option<Convergence>,
     has_something_to_do: bool,
 }
 
@@ -120,7 +142,9 @@ impl PlanCommand {
         let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
         let locations = Location::all(&self.paths)?;
         let terminal = Terminal::of_stdout(colour);
-        let fleet = Fleet::load(&locations, now, inventory.as_ref());
+        let catalogs = OnRecord::default();
+        let record = |policy: &Policy| catalogs.of(policy, self.state.as_deref(), now);
+        let fleet = Fleet::load(&locations, now, Known { inventory: inventory.as_ref(), record: Some(&record) });
         let planned = parallel::map(&fleet.policies, &|examined| self.planned(examined, inventory.as_ref(), now, terminal));
         let planned: Vec<Planned<'_>> = planned.into_iter().flatten().collect::<Result<_, _>>()?;
         let findings = fleet.all_findings();
@@ -169,22 +193,38 @@ impl PlanCommand {
         if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
             return Some(Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name))));
         }
+        let databases = self.databases(policy, observed.map(|(inventory, _)| inventory), now);
         let text = match self.format {
-            Format::Human => human(examined, assessment, &plan, terminal),
-            Format::Markdown => in_markdown(examined, assessment, &plan),
+            Format::Human => human(examined, assessment, &plan, databases.as_ref(), terminal),
+            Format::Markdown => in_markdown(examined, assessment, &plan, databases.as_ref()),
             Format::Json => String::new(),
         };
-        let has_something_to_do = plan.has_something_to_do();
+        let has_something_to_do = plan.has_something_to_do() || databases.as_ref().is_some_and(|databases| !databases.is_settled());
         let as_data = self.format == Format::Json || self.out.is_some();
-        Some(Ok(Planned { examined, assessment, text, plan: as_data.then_some(plan), has_something_to_do }))
+        Some(Ok(Planned { examined, assessment, text, plan: as_data.then_some(plan), databases, has_something_to_do }))
+    }
+
+    /// What differs in the databases, where somebody asked them: we, or who made the inventory.
+    fn databases(&self, policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant) -> Option<Convergence> {
+        if !Convergence::is_about(policy) {
+            return None;
+        }
+        if self.connect {
+            return Some(converge(policy, &observe::running(&Site::new(policy, None, None)), now));
+        }
+        let seen = inventory.filter(|seen| seen.server.is_some() || !seen.timescaledb.is_empty())?;
+        Some(converge(policy, &Running { server: seen.server.clone(), databases: seen.timescaledb.clone(), ..Running::default() }, now))
     }
 }
 
-fn human(examined: &Examined, assessment: &Assessment, plan: &Plan, terminal: Terminal) -> String {
+fn human(examined: &Examined, assessment: &Assessment, plan: &Plan, databases: Option<&Convergence>, terminal: Terminal) -> String {
     let width = u16::try_from(terminal.width.min(120)).unwrap_or(120);
     let heading = format!("Plan of {} ({})", plan.policy, tame(&examined.document.source.name));
     let line = "=".repeat(heading.chars().count().min(usize::from(width)));
-    format!("{heading}\n{line}\n{}\n{}\n\n{}{}", made(plan), plan.digest, assessment.to_text(width), plan.to_text(width))
+    let databases = databases.map(|databases| format!("{}\n", databases.to_text())).unwrap_or_default();
+    let evidence = examined.evidence.as_ref().map(|evidence| evidence.to_text(plan.made_at, width)).unwrap_or_default();
+    let promises = assessment.to_text(width);
+    format!("{heading}\n{line}\n{}\n{}\n\n{promises}{evidence}{}{databases}", made(plan), plan.digest, plan.to_text(width))
 }
 
 /// What the plan was made from.
@@ -206,6 +246,8 @@ fn output(planned: &[Planned<'_>], fleet: &Fleet, findings: &[Finding]) -> Resul
             plan,
             objectives: &each.assessment.rows,
             reach: &each.assessment.reach,
+            evidence: each.examined.evidence.as_ref(),
+            databases: each.databases.as_ref(),
         })
     });
     json(&PlanOutput {
@@ -233,7 +275,10 @@ fn heading_in_markdown(fleet: &Fleet, findings: &[Finding]) -> String {
     markdown::squeezed(&text) + "\n"
 }
 
-fn in_markdown(examined: &Examined, assessment: &Assessment, plan: &Plan) -> String {
+fn in_markdown(examined: &Examined, assessment: &Assessment, plan: &Plan, databases: Option<&Convergence>) -> String {
     let from = markdown::prose(&format!("From {}, {}; policy `{}`.", quoted(&examined.document.source.name), made(plan), plan.digest));
-    markdown::squeezed(&format!("### `{}`\n\n{from}\n\n{}{}", plan.policy, assessment.to_markdown(), plan.to_markdown())) + "\n"
+    let databases = databases.map(Convergence::to_markdown).unwrap_or_default();
+    let evidence = examined.evidence.as_ref().map(|evidence| evidence.to_markdown(plan.made_at)).unwrap_or_default();
+    let promises = assessment.to_markdown();
+    markdown::squeezed(&format!("### `{}`\n\n{from}\n\n{promises}{evidence}{}{databases}", plan.policy, plan.to_markdown())) + "\n"
 }

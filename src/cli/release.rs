@@ -71,7 +71,7 @@ impl ReleaseCommand {
             }
         })?;
         if self.format == Format::Json {
-            print(&(serde_json::to_string_pretty(&released).expect("texts and numbers") + "\n"))?;
+            print(&(super::validate::json(&released)?))?;
         } else if released.still_quiet.is_empty() {
             print("released\n")?;
         }

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::exit::Trouble;
 use super::terminal::tame;
+use crate::execute::expire::Reviewed;
 use crate::execute::run::{self, Job, Why};
 use crate::plan::{self, Due};
 use crate::policy::model::Policy;
-use crate::units::Instant;
+use crate::units::{BackupId, Instant, Name};
 use crate::world::files;
 
 /// A fleet's plan with all its backups.
@@ -38,14 +39,33 @@ pub fn jobs<'p>(path: &Path, policy: &'p Policy) -> Result<Vec<(Job<'p>, Why)>, 
             continue;
         }
         let name = job["job"].as_str().unwrap_or_default();
-        let now = fresh.jobs.iter().find(|fresh| fresh.job.to_string() == name);
-        let steps = now.map(|now| serde_json::to_value(&now.steps).unwrap_or_default());
-        if name != "expire" && steps.as_ref() != Some(&job["steps"]) {
+        let deletes = if name == "expire" { named(&job["steps"]) } else { Reviewed::new() };
+        let steps = match name {
+            // Made without a look at the stores: so with what this plan has seen there.
+            "expire" => Some(plan::steps_of_expire(policy, &listed(&job["steps"]))),
+            _ => fresh.jobs.iter().find(|fresh| fresh.job.to_string() == name).map(|fresh| fresh.steps.clone()),
+        };
+        let steps = steps.map(|steps| serde_json::to_value(&steps).unwrap_or_default());
+        if steps.as_ref() != Some(&job["steps"]) {
             let message = format!("the steps of `{}` in `{shown}` are not those that this version of seawall takes", tame(name));
             return Err(Trouble::stale(message, "Plan again with this version, and have that reviewed."));
         }
-        due.push((run::find(policy, name).map_err(|fault| Trouble::stale(fault.to_string(), fault.hint))?, Why::Plan));
+        due.push((run::find(policy, name).map_err(|fault| Trouble::stale(fault.to_string(), fault.hint))?, Why::Plan { deletes }));
     }
     debug_assert!(fresh.jobs.iter().all(|job| !matches!(job.due, Due::Now { .. })), "nothing is known of the world here");
     Ok(due)
+}
+
+/// What the plan says will go, of each store, as it stands in its steps.
+fn listed(steps: &Value) -> Vec<(Name, Vec<BackupId>)> {
+    let of_step = |step: &Value| {
+        let mark = step["action"].get("mark-expired")?;
+        let ids = mark["backups"].as_array()?.iter().filter_map(|id| id.as_str()?.parse().ok());
+        Some((mark["store"].as_str()?.parse().ok()?, ids.collect()))
+    };
+    steps.as_array().into_iter().flatten().filter_map(of_step).collect()
+}
+
+fn named(steps: &Value) -> Reviewed {
+    listed(steps).into_iter().map(|(store, ids)| (store, ids.into_iter().collect())).collect()
 }

@@ -5,13 +5,30 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::archive::{ArchiveListOutput, ArchiveRestoreOutput};
+use super::backup::BackupOutput;
+use super::bench::BenchOutput;
+use super::copy::{CopyOutput, CopyPlanOutput};
 use super::exit::{Exit, Trouble};
+use super::expire::{ExpireOutput, ExpirePlanOutput};
+use super::key::{KeyGenerateOutput, KeyHostOutput, KeyListOutput};
 use super::man::cannot_write;
+use super::notify::NotifyTestOutput;
 use super::plan::PlanOutput;
+use super::record::{AckOutput, AuditOutput, AuditVerifyOutput, ChecklistOutput, HistoryOutput, StatusOutput};
+use super::repository::{ListOutput, ShowOutput, VerifyOutput};
+use super::run::RunOutput;
 use super::terminal::{print, tame};
 use super::validate::{ValidateOutput, json};
+use super::wal::WalStatusOutput;
+use super::watch::WatchOutput;
 use crate::diff::FleetDiff;
-use crate::inventory::Inventory;
+use crate::execute::dump::restore::{Exported, Restored};
+use crate::execute::files::restore::RestoredFiles;
+use crate::execute::promote::Promotion;
+use crate::execute::release::Released;
+use crate::execute::restore::Report;
+use crate::inventory::{DrillRecord, Inventory};
 use crate::policy::schema;
 use crate::units::nearest;
 
@@ -39,15 +56,57 @@ pub struct Published {
 }
 
 /// Every schema that is published.
-pub const ALL: [Published; 7] = [
+pub const ALL: [Published; 41] = [
     Published { name: "policy", about: "a policy file", make: schema::policy },
     Published { name: "policy-fragment", about: "a policy file that extends another, or that others extend", make: schema::fragment },
     Published { name: "policy-output", about: "what `seawall policy show --format json` prints", make: of::<super::policy::PolicyOutput> },
     Published { name: "plan", about: "what `seawall plan --format json` prints and `--out` saves", make: of::<PlanOutput<'static>> },
     Published { name: "diff", about: "what `seawall diff --format json` prints", make: of::<FleetDiff> },
     Published { name: "inventory", about: "the state of the world that `--inventory` reads", make: read_by::<Inventory> },
-    Published { name: "validate-output", about: "what `seawall validate --format json` prints", make: of::<ValidateOutput> },
+    printed("validate-output", "what `seawall validate --format json` prints", of::<ValidateOutput>),
+    printed("run-output", "what `seawall run --format json` prints", of::<RunOutput<'static>>),
+    printed("watch-output", "what `seawall watch --format json` prints", of::<WatchOutput<'static>>),
+    printed("status-output", "what `seawall status --format json` prints", of::<StatusOutput<'static>>),
+    printed(
+        "report",
+        "what `seawall report --format json` prints, and `/report.json` of `seawall serve`",
+        of::<crate::report::account::Report>,
+    ),
+    printed("checklist-output", "what `seawall checklist --format json` prints", of::<ChecklistOutput>),
+    printed("history-output", "what `seawall history --format json` prints", of::<HistoryOutput<'static>>),
+    printed("ack-output", "what `seawall ack --format json` prints", of::<AckOutput<'static>>),
+    printed("audit-output", "what `seawall audit show --format json` prints", of::<AuditOutput>),
+    printed("audit-verify-output", "what `seawall audit verify --format json` prints", of::<AuditVerifyOutput<'static>>),
+    printed("backup-output", "what `seawall backup --format json` prints", of::<BackupOutput<'static>>),
+    printed("guard-report", "what `seawall guard --report` writes", of::<crate::execute::guard::Report>),
+    printed("bench-output", "what `seawall bench --format json` prints", of::<BenchOutput>),
+    printed("archive-list-output", "what `seawall archive list --format json` prints", of::<ArchiveListOutput>),
+    printed("archive-restore-output", "what `seawall archive restore --format json` prints", of::<ArchiveRestoreOutput>),
+    printed("copy-output", "what `seawall copy --format json` prints", of::<CopyOutput<'static>>),
+    printed("copy-plan-output", "what `seawall copy --plan --format json` prints", of::<CopyPlanOutput<'static>>),
+    printed("expire-output", "what `seawall expire --format json` prints", of::<ExpireOutput<'static>>),
+    printed("expire-plan-output", "what `seawall expire --plan --format json` prints", of::<ExpirePlanOutput<'static>>),
+    printed("list-output", "what `seawall list --format json` prints", of::<ListOutput<'static>>),
+    printed("show-output", "what `seawall show --format json` prints", of::<ShowOutput<'static>>),
+    printed("verify-output", "what `seawall verify --format json` prints", of::<VerifyOutput<'static>>),
+    printed("wal-status-output", "what `seawall wal status --format json` prints", of::<WalStatusOutput>),
+    printed("restore-dump-output", "what `seawall restore --into-database … --format json` prints", of::<Restored>),
+    printed("restore-table-output", "what `seawall restore --table … --format json` prints", of::<crate::execute::table::landing::Report>),
+    printed("restore-export-output", "what `seawall restore --export-to … --format json` prints", of::<Exported>),
+    printed("restore-files-output", "what `seawall restore --files … --format json` prints", of::<RestoredFiles>),
+    printed("restore-output", "what `seawall restore --format json` prints", of::<Report>),
+    printed("drill-output", "what `seawall drill --format json` prints, and what lies beside a backup", of::<DrillRecord>),
+    printed("release-output", "what `seawall release --format json` prints", of::<Released>),
+    printed("promote-output", "what `seawall promote --format json` prints", of::<Promotion>),
+    printed("notify-test-output", "what `seawall notify test --format json` prints", of::<NotifyTestOutput<'static>>),
+    printed("key-generate-output", "what `seawall key generate --format json` prints", of::<KeyGenerateOutput<'static>>),
+    printed("key-host-output", "what `seawall key host --format json` prints", of::<KeyHostOutput<'static>>),
+    printed("key-list-output", "what `seawall key list --format json` prints", of::<KeyListOutput<'static>>),
 ];
+
+const fn printed(name: &'static str, about: &'static str, make: fn() -> Value) -> Published {
+    Published { name, about, make }
+}
 
 impl Published {
     /// The schema as it is published.
@@ -78,7 +137,7 @@ fn read_by<T: schemars::JsonSchema>() -> Value {
 }
 
 fn list() -> String {
-    ALL.iter().map(|each| format!("{:<16}  {}\n", each.name, each.about)).collect()
+    ALL.iter().map(|each| format!("{:<19}  {}\n", each.name, each.about)).collect()
 }
 
 fn find(name: &str) -> Result<Published, Trouble> {

@@ -63,6 +63,14 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// What went wrong, which is tame already, and how to mend it.
+pub fn complain(message: &str, hint: &str) {
+    eprintln!("error: {message}");
+    if !hint.is_empty() {
+        eprintln!("  help: {}", tame(hint));
+    }
+}
+
 /// A text from outside, without anything that acts on a terminal: control characters, and those that turn the direction of
 /// writing or cannot be seen. What was there stays visible as a replacement character.
 pub fn tame(text: &str) -> Cow<'_, str> {

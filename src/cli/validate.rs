@@ -1,10 +1,13 @@
 //! `seawall validate`: is every policy sound?
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::diagnostics::{self, FindingRecord, Secrets, Shown, record};
+use super::examine::Known;
 use super::exit::{Exit, Trouble};
 use super::fleet::{Fleet, Tally};
 use super::location::Location;
@@ -26,6 +29,7 @@ Examples:
   envsubst < template.yaml | seawall validate -      standard input
   seawall validate --strict --format github          in a pull request: warnings fail as well
   seawall validate --at 2027-06-30                   will it still be sound then?
+  seawall validate --inventory state.json            does what drills have measured contradict them?
   seawall validate --format json | jq .summary       for programs")]
 pub struct Validate {
     /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
@@ -33,6 +37,10 @@ pub struct Validate {
     /// Without any: the directory `policies` if it exists, else this one.
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
+    /// What is known of the world: measured figures and drills that contradict a policy are found as well. `seawall schema inventory` describes
+    /// the file, `seawall inventory export` writes it.
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
     /// How the findings are written.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -59,7 +67,9 @@ enum Format {
 impl Validate {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let locations = Location::all(&self.paths)?;
-        let fleet = Fleet::load(&locations, self.at.unwrap_or_else(clock::now), None);
+        let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
+        let known = Known { inventory: inventory.as_ref(), record: None };
+        let fleet = Fleet::load(&locations, self.at.unwrap_or_else(clock::now), known);
         let findings = fleet.all_findings();
         let text = match self.format {
             Format::Human => {

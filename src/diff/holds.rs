@@ -17,7 +17,7 @@ impl Comparison<'_> {
         let (old, new) = (self.old, self.new);
         for (name, hold) in &old.row_holds {
             let path = element("holds", name);
-            if hold.until.is_some_and(|until| until.0 <= today) {
+            if !hold.stands_on(today) {
                 continue;
             }
             let rows = |hold: &RowHold| format!("rows of {} in {}", quoted(&hold.table), quoted(&hold.database));

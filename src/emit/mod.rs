@@ -1,6 +1,7 @@
-//! What other systems read, written from a policy: timers for systemd, lines for cron. Text in, text out; nothing here touches the world.
+//! What other systems and people read, written from a policy: timers for systemd, lines for cron, rules for Prometheus, a dashboard, a
+//! runbook. Text in, text out; nothing here touches the world.
 //!
-//! The units only say *when to ask*. Whether a job is owed is decided by `seawall run --due` when it is asked, from the policy, the
+//! Timers only say *when to ask*. Whether a job is owed is decided by `seawall run --due` when it is asked, from the policy, the
 //! record of runs, the server's role and the lease. So asking once too often is harmless, and every choice here leans that way.
 
 pub mod calendar;
@@ -8,9 +9,12 @@ mod component;
 mod cron;
 mod days;
 pub mod difference;
+mod grafana;
 mod hosts;
 mod needs;
+mod prometheus;
 mod quote;
+mod runbook;
 mod service;
 mod spread;
 mod systemd;
@@ -19,6 +23,10 @@ mod timer;
 use thiserror::Error;
 
 pub use cron::cron;
+pub use grafana::grafana;
+pub use hosts::{concerns, has_turn};
+pub use prometheus::prometheus;
+pub use runbook::{Page, Setting as RunbookSetting, runbook};
 pub use systemd::systemd;
 
 use crate::policy::model::Policy;
@@ -135,10 +143,11 @@ impl Setting {
     }
 }
 
-/// How often `seawall watch` is called: as often as the heartbeat wants, and at least every 5 minutes.
+/// How often `seawall watch` is called: as often as the heartbeat and the canary want, and at least every 5 minutes.
 fn watch_every(policy: &Policy) -> crate::units::Duration {
     const LONGEST: crate::units::Duration = crate::units::Duration::from_mins(5);
     const SHORTEST: crate::units::Duration = crate::units::Duration::from_mins(1);
-    let heartbeat = policy.file.alerts.as_ref().and_then(|alerts| alerts.heartbeat.as_ref());
-    heartbeat.and_then(|heartbeat| heartbeat.every).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)
+    let heartbeat = policy.file.alerts.as_ref().and_then(|alerts| alerts.heartbeat.as_ref()).and_then(|heartbeat| heartbeat.every);
+    let canary = policy.file.canary.as_ref().map(|canary| canary.interval());
+    heartbeat.into_iter().chain(canary).min().unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)
 }

@@ -62,11 +62,24 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
     }
     needs.read(&setting.policy_file, "the policy's file")?;
     needs.read(&setting.program, "the program")?;
+    for (name, drill) in policy.drills.iter().filter(|(name, _)| has_copies_of(called, name.as_str())) {
+        if let Some(directory) = &drill.directory {
+            needs.write(directory, &format!("drills.{name}.directory"))?;
+        }
+    }
     if let Called::Job(timed) = called {
         of_job(policy, timed, &mut needs)?;
     }
     needs.shares_temporary = shares_temporary(policy, &needs);
     Ok(needs)
+}
+
+/// The drill itself puts its copy there, and whoever watches removes what a killed one has left.
+fn has_copies_of(called: Called<'_>, drill: &str) -> bool {
+    match called {
+        Called::Watch => true,
+        Called::Job(timed) => timed.kind == TimedKind::Drill && named(timed) == Some(drill),
+    }
 }
 
 fn of_job(policy: &Policy, timed: &Timed<'_>, needs: &mut Needs) -> Result<(), EmitFault> {
@@ -84,7 +97,9 @@ fn of_job(policy: &Policy, timed: &Timed<'_>, needs: &mut Needs) -> Result<(), E
     }
     if timed.kind == TimedKind::Drill {
         needs.starts_server = true;
-        needs.hooks = policy.file.drills.get(name).is_some_and(|drill| drill.run.is_some());
+        needs.hooks = policy.file.drills.get(name).is_some_and(|drill| {
+            drill.run.is_some() || drill.promote.as_ref().is_some_and(|promote| promote.fence.is_some() || promote.after.is_some())
+        });
     }
     Ok(())
 }

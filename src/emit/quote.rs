@@ -26,9 +26,7 @@ pub(super) fn for_people(text: &str) -> String {
 }
 
 /// A word for a POSIX shell.
-pub(super) fn for_shell(word: &str) -> String {
-    if is_plain(word) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
+pub(super) use crate::plan::words::for_shell;
 
 /// A command in a crontab, in which cron takes `%` for the end of a line.
 pub(super) fn for_cron(command: &str) -> String {

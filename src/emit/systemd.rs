@@ -9,7 +9,7 @@ use super::timer::timer;
 use super::{EmitFault, Emitted, Setting, again, heading, hosts, quote, watch_every};
 use crate::policy::model::Policy;
 use crate::schedule::{Schedule, Zone};
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, hex};
 
 /// Where an administrator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
@@ -51,7 +51,7 @@ pub(super) fn name(policy: &Policy, job: &str) -> String {
         return name;
     }
     // What is cut off still tells it from others.
-    let digest: String = Sha256::digest(name.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(name.as_bytes())[..6]);
     let mut cut = room - digest.len() - 1;
     // Not inside `\x20`.
     cut = name[..cut].rfind('\\').filter(|at| cut - at < 4).unwrap_or(cut);

@@ -76,7 +76,7 @@ pub fn run(path: &str, hook: &file::Command, about: &[(&str, String)], stop: Opt
     }
 }
 
-fn ended(status: ExitStatus) -> String {
+pub(super) fn ended(status: ExitStatus) -> String {
     status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}"))
 }
 
@@ -86,7 +86,7 @@ fn end_one(child: &mut Child) {
 }
 
 /// Asks the whole group to end, and after a while ends it.
-fn end_group(child: &mut Child) {
+pub(super) fn end_group(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let signal = |signal: Signal| group.map(|group| kill_process_group(group, signal));
     let asked = Stopwatch::now();

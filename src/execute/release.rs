@@ -3,6 +3,8 @@
 //! The order matters: the new timeline's history and its first segment lie safely in the store *before* anything else may change
 //! data, because a second recovery would otherwise give the same timeline number to another history.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
@@ -10,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
 use super::restore::directory;
-use super::restore::settings::{self, CRON_JOBS, TIMESCALE_WORKERS};
-use super::restore::{FetchCommand, RestoreFault, connect, programs};
+use super::restore::settings::{self, CRON_JOBS, PUSH, TIMESCALE_WORKERS};
+use super::restore::{FetchCommand, RestoreFault, connect, pid_file, programs};
 use crate::format::control::Control;
 use crate::format::history;
 use crate::format::layout::wal_file;
@@ -39,8 +41,11 @@ pub struct Release {
 }
 
 /// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall release")]
 pub struct Released {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     pub format_version: u32,
     pub timeline: Timeline,
     /// Settings that still hold and need a restart to end.
@@ -48,8 +53,6 @@ pub struct Released {
     pub restarted: bool,
 }
 
-/// In the middle of the `archive_command` that is written here.
-const PUSH: &str = " wal push %p --policy ";
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
@@ -224,13 +227,7 @@ impl<'r> Running<'r> {
     /// Archiving by the policy, from now on.
     fn archive(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
         let conf = self.read_conf()?;
-        let push = &self.release.push;
-        let quoted = |path: &Path| settings::quoted(&path.to_string_lossy());
-        let mut command = format!("{}{PUSH}{}", quoted(&push.program), quoted(&push.policy));
-        if let Some(state) = &push.state {
-            command.push_str(&format!(" --state {}", quoted(state)));
-        }
-        let wanted = settings::line("archive_command", &command);
+        let wanted = settings::line("archive_command", &settings::push_command(&self.release.push));
         if conf.contains(&wanted) {
             say("archiving is on already");
             return Ok(());
@@ -246,8 +243,7 @@ impl<'r> Running<'r> {
     }
 
     fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.release.directory.join("postmaster.pid")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        pid_file(&self.release.directory)
     }
 
     fn reload(&self) -> Result<(), RestoreFault> {
@@ -337,7 +333,7 @@ impl<'r> Running<'r> {
 }
 
 /// Those that must have the log before PostgreSQL may forget it.
-fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
+pub(super) fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
     let wal = site.policy.wal.as_ref();
     let wal =
         wal.ok_or_else(|| RestoreFault::new("the policy archives no write-ahead log", "Add `wal`, or leave the server in quarantine."))?;
@@ -347,7 +343,12 @@ fn stores(site: &Site<'_>) -> Result<Vec<Name>, RestoreFault> {
 
 /// Whether the timeline's history is there, and any segment of it. The first timeline has no history. A history that is not this server's
 /// own is a fault: somebody else was promoted to the same timeline, and its log will never be archived.
-fn archived(place: &Place, cluster: SystemIdentifier, timeline: Timeline, directory: &Path) -> Result<(bool, bool), RestoreFault> {
+pub(super) fn archived(
+    place: &Place,
+    cluster: SystemIdentifier,
+    timeline: Timeline,
+    directory: &Path,
+) -> Result<(bool, bool), RestoreFault> {
     let fault = |fault: WalFault| RestoreFault::new(fault.message, fault.hint);
     let (mut history, mut segment) = (timeline == Timeline::FIRST, false);
     if !history && let Some((key, size)) = find(place, cluster, WalFile::History(timeline)).map_err(fault)? {

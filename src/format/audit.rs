@@ -8,12 +8,13 @@
 //! Changing, removing, adding or moving a line breaks the chain at that line or the next. Cutting off its end, or writing all of it
 //! anew, shows only against a [`Head`] that somebody kept elsewhere.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::descriptor::hex;
 use crate::units::Instant;
+use crate::units::hex;
 
 /// What the first line names as the one before it.
 pub const BEFORE_THE_FIRST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -56,7 +57,7 @@ pub struct Link {
 }
 
 /// The end of a chain at some moment. Who keeps it can tell later whether the chain still has this past.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     pub seq: u64,
     pub hash: String,

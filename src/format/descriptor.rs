@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::recorded::{Answer, Recorded};
 use super::seal::{Identities, Recipients, SealError, Sealer, Unsealer};
 use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
@@ -16,7 +18,7 @@ pub const MAX_BYTES: usize = 16 << 20;
 
 /// What a backup says of itself to everybody who can read the store: numbers, times, hashes. Names of the customer's things are in
 /// [`Private`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Descriptor {
     pub format: u32,
     pub id: BackupId,
@@ -33,14 +35,15 @@ pub struct Descriptor {
     pub by: By,
     pub cluster: Cluster,
     pub position: Position,
-    /// Plain bytes of all files.
+    /// Plain bytes of all files; of a dump, as `pg_dump` wrote it.
     pub size: u64,
     /// Bytes of all objects.
     pub stored_size: u64,
+    /// Of a dump, the tables with rows; of files, those with content.
     pub files: u64,
     /// Every object of the backup but this one; `sha256sum` checks them.
     pub objects: Vec<Object>,
-    /// Pages whose checksum was wrong when they were read, if there were any.
+    /// Pages whose checksum was wrong when they were read, and files that could not be, if there were any.
     #[serde(default, skip_serializing_if = "Damage::is_none")]
     pub damage: Damage,
     /// [`Private`] as JSON, encrypted with age (armoured) to the recovery recipients and to the host's own key; plain JSON text where
@@ -49,7 +52,7 @@ pub struct Descriptor {
 }
 
 /// Who took it, with what, by which policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct By {
     pub seawall: String,
     pub host: String,
@@ -62,7 +65,7 @@ pub struct By {
 }
 
 /// The cluster it was taken from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     pub system_identifier: SystemIdentifier,
     /// `server_version_num`: 160004.
@@ -74,8 +77,8 @@ pub struct Cluster {
     pub standby: bool,
 }
 
-/// Where in the write-ahead log it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Where in the write-ahead log it lies. Of dumps: where the log was when the first and the last snapshot were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     pub timeline: Timeline,
     pub start: Lsn,
@@ -83,7 +86,7 @@ pub struct Position {
 }
 
 /// One object of a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Object {
     /// Below `data/<backup>/`.
     pub name: String,
@@ -95,15 +98,10 @@ pub struct Object {
     pub plain_size: u64,
 }
 
-/// As `sha256sum` writes it.
-pub fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectKind {
-    /// Files of the data directory and of tablespaces, as a tar.
+    /// Files of the data directory and of tablespaces, or of the paths of a `files` job, as a tar.
     Part,
     /// What lies where in the part of the same number.
     Index,
@@ -111,18 +109,35 @@ pub enum ObjectKind {
     Manifest,
     /// Configuration files from outside the data directory, as a tar.
     Config,
+    /// A database or a piece of it, in `pg_dump`'s custom format.
+    Dump,
+    /// Roles, tablespaces and settings, as SQL.
+    Globals,
+    /// A table's rows, as CSV or Parquet.
+    Rows,
+    /// What is in the dumps: [`super::contents::Contents`].
+    Contents,
+    /// What a backup of files was to hold and does not: [`super::notes::Notes`].
+    Notes,
 }
 
-/// Wrong page checksums.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What is not in the backup as it should be: pages with wrong checksums, files that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Damage {
     pub pages: u64,
     /// The first of them.
     #[serde(default)]
     pub blocks: Vec<DamagedBlock>,
+    /// Files that could not be read and are missing; their names are in `notes.json`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unread: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DamagedBlock {
     /// Within the data directory.
     pub path: String,
@@ -132,26 +147,38 @@ pub struct DamagedBlock {
 
 impl Damage {
     pub fn is_none(&self) -> bool {
-        self.pages == 0
+        self.pages == 0 && self.unread == 0
     }
 }
 
 /// What only those may read who can read the data.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Private {
     pub data_directory: String,
     pub tablespaces: Vec<Tablespace>,
     /// Files that were saved in `config.tar`, by their absolute paths.
     pub config_files: Vec<String>,
+    /// The paths of a backup of files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// The databases of a dump, in the order of its objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
     /// What a restored server must not have less of, by setting.
     pub settings: BTreeMap<String, String>,
     /// Versions of the extensions, by database.
     pub extensions: BTreeMap<String, BTreeMap<String, String>>,
     /// Versions of collations that indexes depend on: `libc`, `icu`, and each database's own.
     pub collations: BTreeMap<String, String>,
+    /// What a drill holds the copy against, by database.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded: BTreeMap<String, Recorded>,
+    /// What the original answered to the queries of `like_source`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tablespace {
     pub oid: u32,
     pub path: String,
@@ -160,7 +187,21 @@ pub struct Tablespace {
 impl Private {
     /// The text for [`Descriptor::private`]: armoured age, or plain JSON where nothing is encrypted.
     pub fn seal(&self, recipients: Option<&Recipients>) -> Result<String, SealError> {
-        let json = serde_json::to_vec(self).expect("texts");
+        SealedText::seal(self, recipients)
+    }
+
+    /// What [`Private::seal`] made of it.
+    pub fn open(text: &str, identities: &Identities) -> std::io::Result<Private> {
+        SealedText::open(text, identities)
+    }
+}
+
+/// JSON inside JSON: armoured age, or plain where nothing is encrypted.
+pub(super) struct SealedText;
+
+impl SealedText {
+    pub(super) fn seal(what: &impl Serialize, recipients: Option<&Recipients>) -> Result<String, SealError> {
+        let json = serde_json::to_vec(what).expect("texts");
         let Some(recipients) = recipients else { return Ok(String::from_utf8(json).expect("JSON is text")) };
         let mut sealer = Sealer::new(recipients)?;
         let mut sealed = sealer.header(&[]);
@@ -169,8 +210,7 @@ impl Private {
         Ok(armor(&sealed))
     }
 
-    /// What [`Private::seal`] made of it.
-    pub fn open(text: &str, identities: &Identities) -> std::io::Result<Private> {
+    pub(super) fn open<T: serde::de::DeserializeOwned>(text: &str, identities: &Identities) -> std::io::Result<T> {
         use std::io::Read as _;
         let mut json = Vec::new();
         if text.starts_with('{') {
@@ -217,8 +257,9 @@ impl Descriptor {
         }
     }
 
-    /// The same backup in the inventory's words.
+    /// The same backup in the inventory's words. A dump needs no log and is the base of none.
     pub fn to_backup(&self) -> Backup {
+        let position = self.kind.is_physical().then_some(self.position);
         Backup {
             id: self.id.clone(),
             job: self.job.clone(),
@@ -232,10 +273,11 @@ impl Descriptor {
             label: self.label.clone(),
             keep: self.keep,
             system_identifier: Some(self.cluster.system_identifier),
-            timeline: Some(self.position.timeline),
-            start_lsn: Some(self.position.start),
-            stop_lsn: Some(self.position.stop),
+            timeline: position.map(|position| position.timeline),
+            start_lsn: position.map(|position| position.start),
+            stop_lsn: position.map(|position| position.stop),
             verified_at: None,
+            storage_class: None,
         }
     }
 

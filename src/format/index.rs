@@ -1,6 +1,7 @@
 //! What lies where in a part: one line of JSON for each frame, in the order of the frames. It is written and read as a stream,
 //! so that a million files need no million in memory, and `zstd -d | jq` shows it to people.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD as BASE64, Engine};
@@ -51,9 +52,12 @@ pub struct Piece {
     /// CRC-32C of the whole file, on its last piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc: Option<u32>,
-    /// Where a symbolic link leads.
+    /// Where a symbolic link leads; of a hard link, the path that has the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// Of files beside a database, on the first piece: all that is restored of one and that a cluster's own files do not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<Box<Attributes>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +67,123 @@ pub enum Kind {
     File,
     Directory,
     Link,
+    HardLink,
+    Fifo,
 }
 
 impl Kind {
     pub fn is_file(&self) -> bool {
         *self == Kind::File
+    }
+}
+
+/// What a file has beside its name, its content, its permissions and its time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// The path, where it is no UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Bytes>,
+    /// Where a link leads, where that is no UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Bytes>,
+    pub uid: u32,
+    pub gid: u32,
+    /// The names of the two on the host that it was read on; empty where they had none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// Of the time, behind the seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nanos: u32,
+    /// POSIX access control lists, as text: `user:name:rw-:number`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_acl: Option<String>,
+    /// Extended attributes, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xattrs: BTreeMap<String, Bytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparse: Option<Sparse>,
+    /// A folder above what was to be copied: it is made where it is missing, and otherwise nobody's business.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub above: bool,
+}
+
+/// A file with holes: what a part has of it are its data, one stretch behind the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sparse {
+    /// The size that the file shows.
+    pub size: u64,
+    /// Where each stretch of data begins in the file, and how long it is; the last one may be empty, at its end.
+    pub data: Vec<(u64, u64)>,
+}
+
+impl Sparse {
+    /// Whether it can be the map of a file of which so many bytes are stored.
+    pub fn fits(&self, stored: u64) -> bool {
+        let mut end = 0;
+        let mut sum = 0;
+        for (from, len) in &self.data {
+            let Some(next) = from.checked_add(*len).filter(|next| *from >= end && *next <= self.size) else { return false };
+            (end, sum) = (next, sum + len);
+        }
+        sum == stored
+    }
+}
+
+impl Sparse {
+    /// Where in the file the bytes lie that are stored from there on, and how many at each place.
+    pub fn places_of(&self, from: u64, len: u64) -> Vec<(u64, u64)> {
+        let mut places = Vec::new();
+        let (mut at, end) = (0, from + len);
+        for (begin, length) in &self.data {
+            let (first, last) = (from.max(at), end.min(at + length));
+            if first < last {
+                places.push((begin + first - at, last - first));
+            }
+            at += length;
+        }
+        places
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Bytes that need not be text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map(Bytes).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Piece {
+    /// The path as the file system has it.
+    pub fn path_bytes(&self) -> &[u8] {
+        self.more.as_ref().and_then(|more| more.path.as_ref()).map_or(self.path.as_bytes(), |path| &path.0)
+    }
+
+    /// Where a link leads.
+    pub fn link_bytes(&self) -> &[u8] {
+        let text = self.link.as_deref().unwrap_or_default();
+        self.more.as_ref().and_then(|more| more.link.as_ref()).map_or(text.as_bytes(), |link| &link.0)
     }
 }
 
@@ -145,8 +261,12 @@ impl<R: BufRead> Frames<R> {
             if !inside || !in_file {
                 return Err(bad(format!("{} does not fit into its frame or file", piece.path)));
             }
-            if !is_inside(&piece.path) {
+            let bytes_are_inside = piece.more.as_ref().and_then(|more| more.path.as_ref()).is_none_or(|path| is_inside_bytes(&path.0));
+            if !is_inside(&piece.path) || !bytes_are_inside {
                 return Err(bad(format!("{} leads out of the data directory", piece.path)));
+            }
+            if !piece.more.as_ref().and_then(|more| more.sparse.as_ref()).is_none_or(|sparse| sparse.fits(piece.size)) {
+                return Err(bad(format!("{} has holes where none can be", piece.path)));
             }
         }
         self.at += u64::from(frame.len);
@@ -163,7 +283,11 @@ impl<R: BufRead> Iterator for Frames<R> {
 
 /// A relative path without any step upwards.
 pub fn is_inside(path: &str) -> bool {
-    !path.is_empty() && !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    is_inside_bytes(path.as_bytes())
+}
+
+pub fn is_inside_bytes(path: &[u8]) -> bool {
+    !path.is_empty() && !path.contains(&0) && path.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
@@ -183,6 +307,7 @@ mod tests {
             mtime: 1_700_000_000,
             crc: Some(7),
             link: None,
+            more: None,
         };
         Frame { at, len: 100, raw: 9216, pieces: vec![piece] }
     }

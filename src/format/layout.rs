@@ -8,11 +8,21 @@
 //! <repository>/data/<backup>/part-00001.index.zst.age …     what lies where in them
 //! <repository>/data/<backup>/backup_manifest.zst.age        PostgreSQL's own
 //! <repository>/data/<backup>/config.tar.zst.age             configuration that lies outside the data directory
+//! <repository>/data/<backup>/dump-00001.pgdump.zst.age     a database as pg_dump writes it; -definitions and -rows-00001 where it is in pieces
+//! <repository>/data/<backup>/globals.sql.zst.age           roles, tablespaces and settings, as pg_dumpall writes them
+//! <repository>/data/<backup>/contents.json.zst.age         what is in the dumps
+//! <repository>/data/<backup>/notes.json.zst.age            what a backup of files was to hold, and could not
 //! <repository>/wal/<system-id>/<timeline>/<log>/<segment>.zst.age
 //! <repository>/wal/<system-id>/history/<timeline>.history.zst.age
 //! <repository>/claims/<system-id>/<segment>.claim           who uploads a segment too large to be put in one piece; never deleted before it
 //! <repository>/expiring/<backup>.json                       the rules let it go; deleted when it has been marked for long enough
+//! <repository>/expiring/archive/<extent>.json               the same of archived rows
 //! <repository>/expiring/wal/<system-id>/<timeline>.json     the same of the log below a position
+//! <repository>/archive/<extent>.json                        rows of a table that moved here; with its signature beside it
+//! <repository>/archive/<extent>/rows.csv.zst.age            the rows
+//! <repository>/archive/<extent>/read-back/<host>-….json     that host has read every row of it; signed
+//! <repository>/archive/<extent>/removed.json                the table does not have them any more
+//! <repository>/drills/<backup>/<drill>.json                a restore drill of that backup, as it went; with its signature beside it
 //! <repository>/holds/<hold>.json                            what nobody may delete, placed at run time
 //! <repository>/pins/… leases/… hints/…                      the few mutable things
 //! ```
@@ -24,7 +34,7 @@ use std::str::FromStr;
 
 use super::codec::Codec;
 use crate::inventory::SystemIdentifier;
-use crate::units::{BackupId, Instant, Key, Segment, Timeline, WalFile};
+use crate::units::{BackupId, Instant, Key, Name, Segment, Timeline, WalFile};
 
 /// A repository within a store: all that belongs to one cluster. Its id is made at first use and outlives renamed policies.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +53,8 @@ impl FromStr for Repository {
     }
 }
 
-/// How the names of objects begin that are put to learn a store's time.
-pub const CLOCK_PROBE: &str = "expire-";
+/// How the names of objects begin that are put to learn something of a store: its time, and whether it keeps what is there.
+pub const PROBE: &str = "probe-";
 
 impl Repository {
     /// The id that every host makes up alike: two that begin at once make the same one.
@@ -88,14 +98,45 @@ impl Repository {
         self.key(format_args!("leases/backup-{id}.json"))
     }
 
-    /// Asks the store for its time.
-    pub fn clock_probe(&self, name: &str) -> Key {
-        self.key(format_args!("leases/{CLOCK_PROBE}{name}.json"))
+    /// Asks the store something, and is nobody's object.
+    pub fn probe(&self, name: &str) -> Key {
+        self.key(format_args!("leases/{PROBE}{name}.json"))
+    }
+
+    /// An extent of archived rows: its presence is the commit.
+    pub fn extent(&self, id: &BackupId) -> Key {
+        self.key(format_args!("archive/{id}.json"))
+    }
+
+    /// An object of an extent.
+    pub fn extent_data(&self, id: &BackupId, name: &str) -> Key {
+        self.key(format_args!("archive/{id}/{name}"))
+    }
+
+    /// That somebody has read an extent back, under a name that is used once. The host signs it.
+    pub fn extent_read_back(&self, id: &BackupId, name: &str) -> Key {
+        self.key(format_args!("archive/{id}/read-back/{name}.json"))
+    }
+
+    /// That the table does not have an extent's rows any more.
+    pub fn extent_removed(&self, id: &BackupId) -> Key {
+        self.key(format_args!("archive/{id}/removed.json"))
+    }
+
+    /// Of which extent a descriptor is; `None` for what is none.
+    pub fn extent_id(&self, key: &Key) -> Option<BackupId> {
+        let id: BackupId = key.file_name().strip_suffix(".json")?.parse().ok()?;
+        (self.extent(&id) == *key).then_some(id)
     }
 
     /// That the rules let a backup go.
     pub fn tombstone(&self, id: &BackupId) -> Key {
         self.key(format_args!("expiring/{id}.json"))
+    }
+
+    /// That an extent's time in the archive is over.
+    pub fn extent_mark(&self, id: &BackupId) -> Key {
+        self.key(format_args!("expiring/archive/{id}.json"))
     }
 
     /// Of which backup a tombstone is; `None` for what is none.
@@ -109,9 +150,29 @@ impl Repository {
         self.key(format_args!("expiring/wal/{cluster}/{}.json", timeline(of)))
     }
 
+    /// How a restore drill of a backup went.
+    pub fn drill(&self, backup: &BackupId, id: &BackupId) -> Key {
+        self.key(format_args!("drills/{backup}/{id}.json"))
+    }
+
+    /// All drills of a backup.
+    pub fn drills_prefix(&self, backup: &BackupId) -> String {
+        self.prefix(&format!("drills/{backup}"))
+    }
+
+    /// What nobody may delete, placed at run time.
+    pub fn hold(&self, name: &Name) -> Key {
+        self.key(format_args!("holds/{name}.json"))
+    }
+
     /// Which backup was the last one; only a hint, the descriptors are the truth.
     pub fn latest(&self) -> Key {
         self.key("hints/latest.json")
+    }
+
+    /// The same of a job whose backups are dumps.
+    pub fn latest_of(&self, job: &Name) -> Key {
+        self.key(format_args!("hints/latest-{job}.json"))
     }
 
     pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
@@ -122,6 +183,11 @@ impl Repository {
             }
             WalFile::History(_) => self.key(format_args!("wal/{cluster}/history/{file}{end}")),
         }
+    }
+
+    /// Who promotes a server of a cluster.
+    pub fn promotion(&self, cluster: SystemIdentifier) -> Key {
+        self.key(format_args!("leases/promote-{cluster}.json"))
     }
 
     /// Who may upload a file of the log that is too large to be put in one piece.
@@ -174,6 +240,16 @@ pub fn descriptor_id(key: &Key) -> Option<BackupId> {
     id.parse().ok()
 }
 
+/// Whether an object holds files or rows of a backup: not their index, the manifest or anything else that a restore is planned with.
+pub fn is_part(key: &Key) -> bool {
+    let mut words = key.file_name().split('.');
+    match (words.next(), words.next()) {
+        (Some(first), Some("tar")) => first.starts_with("part-"),
+        (Some(first), Some("pgdump")) => first.starts_with("dump-") && !first.ends_with("-definitions"),
+        _ => false,
+    }
+}
+
 /// What file of the log an object is, with how it is stored.
 pub fn wal_file(key: &Key) -> Option<(WalFile, Codec, bool)> {
     let (name, codec, encrypted) = Codec::of_name(key.file_name());
@@ -203,11 +279,17 @@ mod tests {
         let moment = "2026-11-21T02:41:07.9Z".parse().expect("a moment");
         let key = repository.descriptor(moment, &id);
         assert_eq!(key.file_name(), "20261121T024107Z-20261121T020000Z-7f3c0011.json");
-        assert_eq!((descriptor_id(&key), descriptor_id(&signature_of(&key))), (Some(id), None));
+        assert_eq!((descriptor_id(&key), descriptor_id(&signature_of(&key))), (Some(id.clone()), None));
         let file: WalFile = "000000010000000A000000FE".parse().expect("a segment");
         let key = repository.wal(cluster, file, Codec::DEFAULT, true);
         assert!(key.as_str().ends_with("/wal/7301234567890123456/00000001/0000000A/000000010000000A000000FE.zst.age"), "{key}");
         assert_eq!(wal_file(&key), Some((file, Codec::DEFAULT, true)));
         assert!("a/b".parse::<Repository>().is_err());
+        let is_part = |name: &str| is_part(&repository.data(&id, name));
+        assert!(is_part("part-00001.tar.zst.age") && is_part("part-00001.tar") && !is_part("part-00001.index.zst.age"));
+        assert!(
+            is_part("dump-00001.pgdump.zst.age") && is_part("dump-00001-rows-00001.pgdump") && !is_part("dump-00001-definitions.pgdump")
+        );
+        assert!(!is_part("backup_manifest.zst.age") && !is_part("config.tar.zst.age"));
     }
 }

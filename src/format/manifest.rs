@@ -97,7 +97,7 @@ mod tests {
         assert_eq!((&json["System-Identifier"], &json["WAL-Ranges"][0]["End-LSN"]), (&42.into(), &"0/2000100".into()));
         let text = String::from_utf8(out).expect("text");
         let (before, _) = text.split_once("\"Manifest-Checksum\"").expect("its checksum");
-        let hex = Sha256::digest(before.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = crate::units::hex(&Sha256::digest(before.as_bytes()));
         assert_eq!(json["Manifest-Checksum"], hex);
     }
 }

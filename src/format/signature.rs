@@ -10,6 +10,10 @@ use thiserror::Error;
 pub const BACKUP: &str = "seawall-backup";
 /// The namespace of a stamp's signature on a file of the write-ahead log.
 pub const WAL: &str = "seawall-wal";
+/// The namespace of the signatures of an extent of archived rows, and of who read it back.
+pub const ARCHIVE: &str = "seawall-archive";
+/// The namespace of the signature of a restore drill's record.
+pub const DRILL: &str = "seawall-drill";
 /// The namespace of the signature in `repository.json`.
 pub const REPOSITORY: &str = "seawall-repository";
 

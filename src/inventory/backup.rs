@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Size, SystemIdentifier};
-use crate::units::{BackupId, Instant, Lsn, Name, Period, Timeline};
+use crate::units::{BackupId, Instant, Lsn, Name, Period, StorageClass, Timeline};
 
 /// One backup in one store, as its descriptor tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +67,10 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-11-21T03:10:00Z")]
     pub verified_at: Option<Instant>,
+    /// The warmest storage class that any of its data lie in. Absent where nobody looked, and in a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"GLACIER")]
+    pub storage_class: Option<StorageClass>,
 }
 
 /// What sort of backup it is.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backup, Fork, Hold, Measured, Observed, Size, SystemIdentifier, WalRange, unique};
+use super::{Backup, Fork, Hold, Measured, Observed, Proven, ServerState, Size, SystemIdentifier, Timescale, WalRange, unique};
 use crate::units::{Instant, Name};
 
 /// The world as it was observed at one moment.
@@ -48,9 +48,21 @@ pub struct ClusterInventory {
     /// What was measured.
     #[schemars(example = serde_json::json!({ "unknown": { "reason": "the catalog did not answer" } }))]
     pub measured: Observed<Measured>,
+    /// What recoveries have shown. Absent when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "known": {} }))]
+    pub proven: Option<Observed<Proven>>,
     /// Holds placed at run time, beside those of the policy.
     #[schemars(example = serde_json::json!({ "known": [] }))]
     pub holds: Observed<Vec<Hold>>,
+    /// What each database says of TimescaleDB. One that is not here was not asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
+    #[schemars(example = serde_json::json!({ "pricing_agent_db": { "unknown": { "reason": "the server does not answer" } } }))]
+    pub timescaledb: BTreeMap<String, Observed<Timescale>>,
+    /// What the server is set to, and what its roles may do. Absent when it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "unknown": { "reason": "the server does not answer" } }))]
+    pub server: Option<Observed<ServerState>>,
 }
 
 /// What lies in one store.

@@ -18,6 +18,10 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "value": "80MB/s", "at": "2026-11-02T04:52:00Z", "how": "drill" }))]
     pub replay: Option<Measurement<Rate>>,
+    /// How fast a dump is loaded, with its indexes, and counted: plain bytes of the dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "value": "20MB/s", "at": "2026-11-02T05:10:00Z", "how": "drill" }))]
+    pub load: Option<Measurement<Rate>>,
     /// How fast each store gives data back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     #[schemars(example = serde_json::json!({ "main": { "value": "150MB/s", "at": "2026-11-02T04:20:00Z", "how": "drill" } }))]
@@ -30,6 +34,10 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "value": "4GB", "at": "2026-11-20T00:00:00Z", "how": "run" }))]
     pub wal_per_hour: Option<Measurement<Size>>,
+    /// How large each job's newest backup is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
+    #[schemars(example = serde_json::json!({ "nightly": { "value": "500GB", "at": "2026-11-21T02:41:07Z", "how": "run" } }))]
+    pub sizes: BTreeMap<Name, Measurement<Size>>,
     /// How long one segment takes into the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "value": "2s", "at": "2026-11-20T00:00:00Z", "how": "run" }))]
@@ -38,17 +46,68 @@ pub struct Measured {
 
 /// A figure, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, bound(deserialize = "T: Deserialize<'de>"))]
 #[schemars(rename = "Measurement_{T}")]
 pub struct Measurement<T> {
-    /// The figure.
+    /// The figure that is reckoned with. Of several samples it is the careful one, `p95`: what a promise rests on must hold on a bad day.
     pub value: T,
-    /// When it was measured.
+    /// When it was measured; of several samples, the newest.
     #[schemars(example = &"2026-11-02T04:31:00Z")]
     pub at: Instant,
     /// What measured it.
     #[schemars(example = &"drill")]
     pub how: HowMeasured,
+    /// At least half of the samples were as good as this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<T>,
+    /// At least 95 of 100 samples were as good as this; of fewer than twenty, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<T>,
+    /// How many samples it rests on. Absent where somebody wrote the figure down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 6)]
+    pub samples: Option<u32>,
+}
+
+impl<T> Measurement<T> {
+    /// Measured once, or written down by somebody.
+    pub fn once(value: T, at: Instant, how: HowMeasured) -> Self {
+        Measurement { value, at, how, p50: None, p95: None, samples: None }
+    }
+}
+
+impl<T> Measurement<T> {
+    /// The same figure in other terms.
+    pub fn map<U>(self, change: impl Fn(T) -> U) -> Measurement<U> {
+        let Measurement { value, at, how, p50, p95, samples } = self;
+        Measurement { value: change(value), at, how, p50: p50.map(&change), p95: p95.map(&change), samples }
+    }
+}
+
+impl<T: Clone> Measurement<T> {
+    /// The same, reckoned with what is usual.
+    fn usual(&self) -> Self {
+        Measurement { value: self.p50.clone().unwrap_or_else(|| self.value.clone()), ..self.clone() }
+    }
+}
+
+impl Measured {
+    /// The same figures as they usually are, where that is known: the other end of the careful ones.
+    pub fn usual(&self) -> Measured {
+        fn all<T: Clone>(figures: &BTreeMap<Name, Measurement<T>>) -> BTreeMap<Name, Measurement<T>> {
+            figures.iter().map(|(name, figure)| (name.clone(), figure.usual())).collect()
+        }
+        Measured {
+            restore: self.restore.as_ref().map(Measurement::usual),
+            replay: self.replay.as_ref().map(Measurement::usual),
+            load: self.load.as_ref().map(Measurement::usual),
+            fetch: all(&self.fetch),
+            backup_durations: all(&self.backup_durations),
+            wal_per_hour: self.wal_per_hour.as_ref().map(Measurement::usual),
+            sizes: all(&self.sizes),
+            push: self.push.as_ref().map(Measurement::usual),
+        }
+    }
 }
 
 /// What measured a figure.

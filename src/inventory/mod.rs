@@ -8,14 +8,19 @@ mod backup;
 mod chain;
 mod check;
 mod cluster;
+mod drill;
+mod held;
 mod hold;
 mod lineage;
 mod measured;
 mod observed;
+mod proven;
 mod read;
+mod running;
 #[cfg(test)]
 mod schema_test;
 mod size;
+mod timescale;
 mod unique;
 mod wal;
 
@@ -23,10 +28,21 @@ pub use backup::{Backup, BackupKind, BackupState, OwnKeep};
 pub use chain::{Broken, Chains};
 pub use check::{Problem, ProblemKind};
 pub use cluster::{ClusterInventory, Inventory, StoreInventory};
+pub use drill::{
+    CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, Expected, Phase, RehearsedPromotion,
+    RehearsedStep, Restored,
+};
+pub use held::{HoldEntry, HoldTable};
 pub use hold::{Hold, Selection};
 pub use lineage::SystemIdentifier;
 pub use measured::{HowMeasured, Measured, Measurement};
 pub use observed::Observed;
+pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven};
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};
+pub use running::{RoleState, ServerState, Setting};
 pub use size::Size;
+pub use timescale::{
+    Age, Aggregate, Chunk, ChunkRange, Compression, Dimension, DimensionKind, Hypertable, JobKind, LastJobRun, Licence, OrderBy, TableName,
+    Timescale, TimescaleJob, TimescaleState,
+};
 pub use wal::{Fork, WalRange, gaps, settled};

@@ -30,5 +30,6 @@ pub fn sample(policy: &Name, receiver: &Name, kind: NoticeKind, at: Instant, mar
             until: over.then_some(at),
             facts: vec![("age".into(), "27 h".into()), ("limit".into(), "25 h".into())],
         }],
+        enclosed: None,
     }
 }

@@ -1,7 +1,7 @@
 //! To a Prometheus Alertmanager: its alerts have labels, a beginning and an end.
 //!
 //! Alertmanager forgets what it is not told again, at the latest when it is restarted. So what lasts gets an end far enough away that
-//! nothing is over because nobody said anything for an hour, and the receipt asks for it to be sent again every few minutes.
+//! nothing is over because nobody said anything for an hour, and every few minutes it is sent again as long as it burns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::policy::file::{Alertmanager, Severity};
 use crate::units::Instant;
 use crate::world::clock;
 
-const RESEND_EVERY: Duration = Duration::from_secs(5 * 60);
+pub(super) const RESEND_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long an alert lasts when nobody says anything any more.
 const LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How long something lasts that is over at once: longer than Alertmanager waits for others of its group.
@@ -55,7 +55,7 @@ pub(super) fn send(manager: &Alertmanager, notice: &Notice, message: &Message, b
     }
     let lasts = matches!(notice.kind, NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation);
     let reference = lasts.then(|| severities(notice));
-    Ok(Receipt { reference, resend_every: lasts.then_some(RESEND_EVERY), ..Receipt::new(format!("answered {}", answer.status)) })
+    Ok(Receipt { reference, ..Receipt::new(format!("answered {}", answer.status)) })
 }
 
 const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Warning, Severity::Info];

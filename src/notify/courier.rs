@@ -34,13 +34,11 @@ pub struct Receipt {
     pub said: String,
     /// Who did not get it and never will, of several, and why.
     pub refused: Vec<String>,
-    /// The receiver forgets: as long as the alert lasts, it wants to hear of it this often.
-    pub resend_every: Option<Duration>,
 }
 
 impl Receipt {
     pub(super) fn new(said: impl Into<String>) -> Receipt {
-        Receipt { reference: None, said: said.into(), refused: Vec::new(), resend_every: None }
+        Receipt { reference: None, said: said.into(), refused: Vec::new() }
     }
 }
 
@@ -69,6 +67,12 @@ impl<'p> Courier<'p> {
             Receiver { webhook: Some(webhook), .. } => webhook::send(webhook, notice, &message, &path),
             _ => Err(SendFault::setup(format!("`{path}` is of no kind"), "Say where its messages go.")),
         }
+    }
+
+    /// The receiver forgets: as long as an alert lasts, it wants to hear of it this often.
+    pub fn resends(&self, receiver: &Name) -> Option<Duration> {
+        let receiver = self.policy.file.receivers.get(receiver)?;
+        receiver.alertmanager.as_ref().map(|_| alertmanager::RESEND_EVERY)
     }
 
     /// The server behind a receiver, as far as it is known without a secret: receivers of the same server fail together.

@@ -19,6 +19,7 @@ pub use fault::{FaultKind, SendFault};
 pub use heartbeat::beat;
 
 use crate::policy::file::Severity;
+use crate::units::hex;
 
 /// Somebody's words on one line, for labels and titles.
 fn line(text: &str) -> String {
@@ -37,5 +38,5 @@ fn severity(severity: Severity) -> &'static str {
 /// A notice's id where anything but letters and digits would be in the way: the same for the same notice.
 fn mark(id: &str) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(id.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(id.as_bytes())[..16])
 }

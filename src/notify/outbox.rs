@@ -1,6 +1,7 @@
 //! What is owed is sent: everything once at least, to each receiver in the order in which it was queued, and nobody waits for
 //! somebody else's mail server.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -53,8 +54,6 @@ pub struct Delivery {
     pub receiver: String,
     /// Who of several did not get it, and why.
     pub refused: Vec<String>,
-    /// The receiver wants to hear of it this often, as long as it lasts.
-    pub resend_every: Option<Duration>,
 }
 
 /// An attempt that failed.
@@ -71,9 +70,9 @@ pub struct Failure {
 }
 
 /// Sends what is owed to the receivers of these policies and may be tried now. What policies elsewhere owe is left to those who have them.
-pub fn flush(
+pub fn flush<P: Borrow<Policy>>(
     catalog: &Catalog,
-    policies: &BTreeMap<Name, Policy>,
+    policies: &BTreeMap<Name, P>,
     now: &(dyn Fn() -> Instant + Sync),
     claimant: &str,
     stop: &AtomicBool,
@@ -84,7 +83,7 @@ pub fn flush(
         let began = now();
         let mut queues = Vec::new();
         for owing in catalog.owing(began)? {
-            let Some((_, policy)) = policies.get_key_value(owing.as_str()) else { continue };
+            let Some(policy) = policies.get(owing.as_str()).map(P::borrow) else { continue };
             let claimed = catalog.claim(&[owing.as_str()], began, BATCH, later(began, LEASE), claimant)?;
             queues.extend(by_receiver(policy, claimed));
         }
@@ -214,13 +213,7 @@ impl Round<'_> {
                 self.remember(outgoing, &thread(&item.key), &reference)?;
             }
         }
-        Ok(Delivery {
-            id: outgoing.id.clone(),
-            policy: policy.name.clone(),
-            receiver: outgoing.receiver.clone(),
-            refused: receipt.refused,
-            resend_every: receipt.resend_every,
-        })
+        Ok(Delivery { id: outgoing.id.clone(), policy: policy.name.clone(), receiver: outgoing.receiver.clone(), refused: receipt.refused })
     }
 
     fn remember(&self, outgoing: &Outgoing, thread: &str, what: &str) -> Result<(), CatalogFault> {

@@ -1,5 +1,6 @@
 //! To an address of somebody's own, as JSON, signed if they want.
 
+use crate::units::hex;
 use aws_lc_rs::hmac;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ fn signature(key: &[u8], seconds: i64, body: &[u8]) -> String {
     let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     signing.update(format!("{seconds}.").as_bytes());
     signing.update(body);
-    let hex: String = signing.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(signing.sign().as_ref());
     format!("t={seconds},v1={hex}")
 }
 

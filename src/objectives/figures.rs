@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::outcome::{Basis, Origin, Part, PartKind, WorstCase};
 use super::steady;
 use crate::inventory::{BackupState, ClusterInventory, Measured, Measurement, Observed};
-use crate::policy::file::{Copies, S3Class, Tier};
+use crate::policy::file::S3Class;
 use crate::policy::model::{Backup, Method, Policy, StoreKind};
 use crate::policy::path::PolicyPath;
 use crate::schedule::Gap;
@@ -121,11 +121,16 @@ type Restore<'p> = (&'p Name, &'p Name, Option<&'p Name>, Option<&'p Name>);
 
 impl<'p> Figures<'p> {
     pub fn new(policy: &'p Policy, cluster: Option<&'p ClusterInventory>, now: Instant) -> Self {
+        Self::measured_as(policy, cluster, cluster.and_then(|cluster| cluster.measured.known()), now)
+    }
+
+    /// With other measured figures than those of the inventory.
+    pub fn measured_as(policy: &'p Policy, cluster: Option<&'p ClusterInventory>, measured: Option<&'p Measured>, now: Instant) -> Self {
         Figures {
             policy,
             cluster,
             now,
-            measured: cluster.and_then(|cluster| cluster.measured.known()),
+            measured,
             gaps: RefCell::default(),
             restores: RefCell::default(),
             sizes: cluster.map(newest_sizes).unwrap_or_default(),
@@ -182,7 +187,8 @@ impl<'p> Figures<'p> {
         Self::pick(None, self.policy.objectives.assume.backup, "backup", Rate::per_second(100 * MB))
     }
     pub fn load_rate(&self) -> Figure<Rate> {
-        Self::pick(None, self.policy.objectives.assume.load, "load", Rate::per_second(10 * MB))
+        let measured = self.measured.and_then(|measured| measured.load.as_ref());
+        Self::pick(measured, self.policy.objectives.assume.load, "load", Rate::per_second(10 * MB))
     }
     pub fn replay_rate(&self) -> Figure<Rate> {
         let measured = self.measured.and_then(|measured| measured.replay.as_ref());
@@ -210,39 +216,6 @@ impl<'p> Figures<'p> {
         let deep = matches!(kind, StoreKind::S3(s3) if s3.storage_class == Some(S3Class::DeepArchive));
         let default = Duration::from_hours(if deep { 48 } else { 12 });
         kind.needs_thaw().then(|| Self::pick(None, self.policy.objectives.assume.thaw, "thaw", default))
-    }
-
-    /// The wait for one job's newest backup in a store: it lies in an archive class from the beginning when the store has one,
-    /// or when the first rule that keeps it moves it there.
-    pub fn thaw_of<'s>(&self, job: &Name, store: &'s Name) -> Option<(&'s Name, Figure<Duration>)> {
-        if let Some(thaw) = self.thaw(store) {
-            return Some((store, thaw));
-        }
-        let class = self.first_class(job, store)?;
-        let hours = match class {
-            "DEEP_ARCHIVE" => 48,
-            "GLACIER" | "archive" => 12,
-            _ => return None,
-        };
-        Some((store, Self::pick(None, self.policy.objectives.assume.thaw, "thaw", Duration::from_hours(hours))))
-    }
-
-    /// The storage class of the shortest rule. Of a number of backups or an age nobody can say a class: these come first.
-    fn first_class(&self, job: &Name, store: &Name) -> Option<&'p str> {
-        let written = self.policy.file.backups.get(job)?;
-        let own = match &written.copies {
-            Some(Copies::Rules(rules)) => rules.get(store).and_then(|rule| rule.keep.as_ref()),
-            _ => None,
-        };
-        let keep = own.or(written.keep.as_ref())?;
-        if keep.last.is_some() || keep.r#for.is_some() {
-            return None;
-        }
-        let tiers = [&keep.hourly, &keep.daily, &keep.weekly, &keep.monthly, &keep.quarterly, &keep.yearly];
-        match tiers.into_iter().flatten().next()? {
-            Tier::Detailed(tier) => tier.storage_class.as_deref(),
-            _ => None,
-        }
     }
 
     pub fn cluster_size(&self) -> Result<Figure<Bytes>, Lack> {
@@ -281,8 +254,11 @@ impl<'p> Figures<'p> {
         let (_, backup) = self.job(job).ok_or_else(lack)?;
         let (name, declared) = (format!("size of {job}"), backup.size);
         if let Some((at, value)) = self.sizes.get(job) {
-            let origin = Origin::Measured { at: *at, how: crate::inventory::HowMeasured::Run };
+            let origin = Origin::Measured { at: *at, how: crate::inventory::HowMeasured::Run, samples: None };
             return Ok(Figure { value: *value, name, origin, declared });
+        }
+        if let Some(measured) = self.measured.and_then(|measured| measured.sizes.get(job)) {
+            return Ok(Figure { value: measured.value.bytes(), name, origin: measured_origin(measured), declared });
         }
         if let Some(value) = declared {
             return Ok(Figure { value, name, origin: Origin::Declared(job_path(job, "size")), declared });
@@ -322,7 +298,7 @@ fn job_path(job: &Name, key: &str) -> PolicyPath {
 }
 
 fn measured_origin<T>(measured: &Measurement<T>) -> Origin {
-    Origin::Measured { at: measured.at, how: measured.how }
+    Origin::Measured { at: measured.at, how: measured.how, samples: measured.samples }
 }
 
 fn newest_sizes(cluster: &ClusterInventory) -> BTreeMap<&Name, (Instant, Bytes)> {

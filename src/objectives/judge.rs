@@ -19,6 +19,7 @@ const ONLY_ASSUMED: Code = Code(408);
 const TIER_NOT_KEPT: Code = Code(409);
 const NOT_REHEARSED: Code = Code(411);
 const IN_OTHER_HANDS: Code = Code(412);
+const MEASURED_TOO_SLOW: Code = Code(413);
 
 pub(super) fn judge(figures: &Figures<'_>, cases: &[Case<'_>]) -> Vec<Finding> {
     let mut verdict = Verdict { figures, said: Vec::new() };
@@ -97,6 +98,10 @@ impl Verdict<'_, '_> {
         let more = if sum.lacks.is_empty() { "up to" } else { "more than" };
         let (code, message) = match what {
             Objective::Rpo => (RPO_NOT_KEPT, format!("rpo of {promised} cannot be kept: {more} {total} may be lost")),
+            Objective::Rto if is_rehearsed(&sum.parts) => {
+                let tier = if case.question.subject.kind == SubjectKind::Tier { " for this tier" } else { "" };
+                (MEASURED_TOO_SLOW, format!("rto of {promised} is not kept{tier} by what was measured: it takes {more} {total}"))
+            }
             Objective::Rto if case.question.subject.kind == SubjectKind::Tier => {
                 (TIER_NOT_KEPT, format!("rto of {promised} cannot be kept for this tier: it may take {more} {total}"))
             }
@@ -204,7 +209,7 @@ impl Verdict<'_, '_> {
         let promised = |case: &&Case<'_>| case.question.rpo.value.is_some() || case.question.rto.value.is_some();
         if policy.drills.is_empty() {
             let assumed = cases.iter().filter(promised).filter_map(|case| case.outcome.as_ref().ok()).any(|found| {
-                found.way != Way::External && found.time.parts.iter().any(|part| is_measurable(part.kind) && part.origin.is_assumed())
+                found.way != Way::External && found.time.parts.iter().any(|part| part.kind.is_rehearsable() && part.origin.is_assumed())
             });
             if assumed {
                 let finding = Finding::warning(
@@ -255,9 +260,10 @@ impl Verdict<'_, '_> {
     }
 }
 
-/// A drill would measure it.
-fn is_measurable(kind: PartKind) -> bool {
-    matches!(kind, PartKind::Restore | PartKind::Increments | PartKind::Replay | PartKind::Load)
+/// Everything in it that a recovery can measure was measured by one: it is no assumption that breaks the promise.
+fn is_rehearsed(parts: &[Part]) -> bool {
+    let mut measurable = parts.iter().filter(|part| part.kind.is_rehearsable() && !part.length.is_zero()).peekable();
+    measurable.peek().is_some() && measurable.all(|part| part.rests_on.iter().any(|basis| basis.origin.is_rehearsed()))
 }
 
 /// Where the promise stands; for a scenario that only inherits it, the scenario.

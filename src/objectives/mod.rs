@@ -21,7 +21,7 @@ pub use outcome::{
     Answer, Assessment, Basis, Margin, Objective, Oldest, Origin, Part, PartKind, ReachRow, Row, Subject, SubjectKind, Way, WorstCase,
 };
 
-use crate::inventory::ClusterInventory;
+use crate::inventory::{ClusterInventory, Measured};
 use crate::policy::model::Policy;
 use crate::units::Instant;
 use figures::Figures;
@@ -38,4 +38,12 @@ pub fn assess(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instan
         reach: reach.into_iter().map(|job| job.row).collect(),
         findings,
     }
+}
+
+/// How long each recovery takes at worst, reckoned with these measured figures instead of those of the inventory: one row for each thing that
+/// is promised, always in the same order.
+pub fn recovery_times(policy: &Policy, inventory: Option<&ClusterInventory>, measured: &Measured, now: Instant) -> Vec<Row> {
+    let figures = Figures::measured_as(policy, inventory, Some(measured), now);
+    let cases = question::questions(policy).into_iter().map(|question| answer::answered(&figures, question));
+    cases.flat_map(answer::Case::into_rows).filter(|row| row.what == Objective::Rto).collect()
 }

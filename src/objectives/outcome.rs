@@ -189,6 +189,9 @@ pub enum Origin {
         at: Instant,
         /// What measured it.
         how: HowMeasured,
+        /// How often. Absent where that is not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        samples: Option<u32>,
     },
     /// It was seen when the inventory was made.
     Observed,
@@ -293,6 +296,10 @@ impl Origin {
             Origin::Default => 4,
         }
     }
+    /// Something was really brought back, and it took so long.
+    pub fn is_rehearsed(&self) -> bool {
+        matches!(self, Origin::Measured { how: HowMeasured::Drill | HowMeasured::Recovery | HowMeasured::Benchmark, .. })
+    }
     /// Nobody has ever seen it: it is declared or a default.
     pub fn is_assumed(&self) -> bool {
         matches!(self, Origin::Declared(_) | Origin::Default)
@@ -300,6 +307,10 @@ impl Origin {
 }
 
 impl PartKind {
+    /// A drill would measure it.
+    pub const fn is_rehearsable(self) -> bool {
+        matches!(self, PartKind::Restore | PartKind::Increments | PartKind::Replay | PartKind::Load)
+    }
     /// A word or two for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -389,14 +400,19 @@ impl fmt::Display for Origin {
             Origin::Observed => f.pad("observed"),
             Origin::Declared(path) => f.pad(&format!("declared in {path}")),
             Origin::Default => f.pad("default"),
-            Origin::Measured { at, how } => {
-                let how = match how {
-                    HowMeasured::Drill => "by a drill",
-                    HowMeasured::Recovery => "in a recovery",
-                    HowMeasured::Run => "by its runs",
-                    HowMeasured::Benchmark => "on demand",
-                };
-                f.pad(&format!("measured {how} on {}", at.to_zoned(jiff::tz::TimeZone::UTC).date()))
+            Origin::Measured { at, how, samples } => {
+                let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+                let many = samples.filter(|samples| *samples > 1);
+                f.pad(&match (how, many) {
+                    (HowMeasured::Drill, None) => format!("measured by a drill on {date}"),
+                    (HowMeasured::Recovery, None) => format!("measured in a recovery on {date}"),
+                    (HowMeasured::Run, None) => format!("measured by its runs on {date}"),
+                    (HowMeasured::Benchmark, None) => format!("measured on demand on {date}"),
+                    (HowMeasured::Run, Some(_)) => format!("measured by its runs, the newest on {date}"),
+                    (HowMeasured::Drill, Some(many)) => format!("measured by {many} drills, the newest on {date}"),
+                    (HowMeasured::Recovery, Some(many)) => format!("measured in {many} recoveries, the newest on {date}"),
+                    (HowMeasured::Benchmark, Some(many)) => format!("measured {many} times, the newest on {date}"),
+                })
             }
         }
     }

@@ -97,14 +97,7 @@ fn most_seconds(kind: TierKind) -> i64 {
 }
 
 pub(super) fn tier_kind(name: TierName) -> TierKind {
-    match name {
-        TierName::Hourly => TierKind::Hourly,
-        TierName::Daily => TierKind::Daily,
-        TierName::Weekly => TierKind::Weekly,
-        TierName::Monthly => TierKind::Monthly,
-        TierName::Quarterly => TierKind::Quarterly,
-        TierName::Yearly => TierKind::Yearly,
-    }
+    name.into()
 }
 
 /// The tier that lets the most through.

@@ -566,7 +566,7 @@ objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite
 }
 
 #[test]
-fn what_the_first_rule_moves_to_an_archive_class_has_to_thaw() {
+fn the_newest_is_never_moved_to_an_archive_class() {
     let text = |keep: &str| {
         format!(
             "timezone: UTC
@@ -585,8 +585,46 @@ objectives: {{ {SIZES} }}
         let policy = resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
         part(&assess(&policy, None, NOW.parse().expect("a moment")), "everything rto", "archive class")
     };
-    assert_eq!(thaw("daily: { count: 30, storage_class: DEEP_ARCHIVE }"), "2d");
+    assert_eq!(thaw("daily: { count: 30, storage_class: DEEP_ARCHIVE }"), "none");
     assert_eq!(thaw("daily: { count: 30, storage_class: GLACIER_IR }"), "none");
-    // The newest is still kept by another rule, which does not move it.
     assert_eq!(thaw("daily: 7, monthly: { count: 12, storage_class: GLACIER }"), "none");
+}
+
+/// What nobody assumes is another matter than what nobody has measured, and has a code of its own.
+#[test]
+fn what_was_measured_and_is_too_slow_is_said_to_be_measured() {
+    let inventory = |more: &str| {
+        format!(
+            r#"{{ "system_identifier": {{ "unknown": {{ "reason": "x" }} }}, "postgres_version": {{ "known": "16.4" }},
+        "cluster_size": {{ "known": "600GB" }}, "stores": {{}}, "holds": {{ "known": [] }}, "measured": {{ "known": {{
+            "restore": {{ "value": "20MB/s", "p50": "40MB/s", "p95": "20MB/s", "samples": 6, "at": "2026-11-02T04:31:00Z", "how": "drill" }}{more} }} }} }}"#
+        )
+    };
+    let text = format!("{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 4h, {ASSUME} }}\n");
+    let replay = r#", "replay": { "value": "80MB/s", "at": "2026-11-02T04:31:00Z", "how": "recovery" }"#;
+    let codes = |inventory: &str| -> Vec<String> {
+        let judged = measured(&text, inventory);
+        judged
+            .findings
+            .iter()
+            .filter(|finding| finding.is_blocking())
+            .map(|finding| format!("{}: {}", finding.code, finding.message))
+            .collect()
+    };
+    assert_eq!(codes(&inventory(replay)), ["SW0413: rto of 4h is not kept by what was measured: it takes up to 9h 31m 24s"]);
+    assert_eq!(codes(&inventory("")), ["SW0402: rto of 4h cannot be kept: it may take up to 9h 31m 24s"]);
+    let judged = measured(&text, &inventory(replay));
+    let restore = &judged.rows[1].worst.parts()[2];
+    assert_eq!(restore.rests_on[1].origin.to_string(), "measured by 6 drills, the newest on 2026-11-02");
+}
+
+/// The size of what a catalog alone knows.
+#[test]
+fn a_size_on_record_counts_where_no_store_was_looked_at() {
+    let inventory = r#"{ "system_identifier": { "unknown": { "reason": "x" } }, "postgres_version": { "unknown": { "reason": "x" } },
+        "cluster_size": { "unknown": { "reason": "x" } }, "stores": {}, "holds": { "known": [] }, "measured": { "known": {
+            "sizes": { "nightly": { "value": "50GB", "at": "2026-11-20T03:00:00Z", "how": "run" } } } } }"#;
+    let text = format!("{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 4h, {ASSUME} }}\n");
+    let judged = measured(&text, inventory);
+    assert_eq!(judged.rows[1].worst.parts()[2].label, "fetch and restore 50GB from `main` at 200MB/s");
 }

@@ -26,7 +26,7 @@ pub(super) fn physical(
     run: &Run<'_>,
 ) -> Sum {
     let mut sum = begin(figures, true);
-    let backups = std::iter::once(base).chain(increments).map(|stock| figures.thaw_of(stock.name, stock.store));
+    let backups = std::iter::once(base).chain(increments).map(|stock| figures.thaw(stock.store).map(|thaw| (stock.store, thaw)));
     thaw(backups.chain(log.map(|log| figures.thaw(log).map(|thaw| (log, thaw)))), &mut sum);
     let rate = figures.restore_rate(base.store);
     let tier = question.tier.and_then(|tier| tier.size.map(|size| (size, tier)));
@@ -96,7 +96,7 @@ fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
 pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stock<'_>]) -> Sum {
     let new_server = question.recover == Recover::Cluster || question.tier.is_some() || question.subject.name.is_none();
     let mut sum = begin(figures, new_server);
-    thaw(dumps.iter().map(|dump| figures.thaw_of(dump.name, dump.store)), &mut sum);
+    thaw(dumps.iter().map(|dump| figures.thaw(dump.store).map(|thaw| (dump.store, thaw))), &mut sum);
     let rate = figures.load_rate();
     for dump in dumps {
         let tier = question.tier.and_then(|tier| tier.size).filter(|_| question.is_small());
@@ -117,7 +117,7 @@ pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stoc
 
 pub(super) fn files(figures: &Figures<'_>, _: &Question<'_>, stock: &Stock<'_>) -> Sum {
     let mut sum = begin(figures, false);
-    thaw(std::iter::once(figures.thaw_of(stock.name, stock.store)), &mut sum);
+    thaw(std::iter::once(figures.thaw(stock.store).map(|thaw| (stock.store, thaw))), &mut sum);
     let rate = figures.restore_rate(stock.store);
     match figures.size(stock.name) {
         Ok(size) => {

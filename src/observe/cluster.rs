@@ -33,8 +33,11 @@ pub fn cluster(site: &Site<'_>, now: Instant) -> SeenCluster {
         postgres_version: newest.map_or_else(not_asked, |(version, _)| Observed::Known(spelled(version))),
         cluster_size: Observed::unknown("the database was not asked; only the stores were looked at"),
         stores: observed.collect(),
-        measured: Observed::unknown("there is no catalog of measurements yet"),
+        measured: Observed::unknown("the catalog was not asked; only the stores were looked at"),
+        proven: None,
         holds: placed(&stores),
+        timescaledb: BTreeMap::new(),
+        server: None,
     };
     SeenCluster { inventory, stores }
 }

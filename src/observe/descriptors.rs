@@ -145,7 +145,7 @@ pub fn read_descriptor(
         Err(fault) if fault.kind == FaultKind::Damaged => return Ok(Read::Rejected(fault.message)),
         Err(fault) => return Err(fault),
     };
-    let signer = match signature(store, key, is_signed, &json, writers)? {
+    let signer = match signer_beside(store, key, is_signed, BACKUP, &json, writers)? {
         Ok(signer) => signer,
         Err(why) => return Ok(Read::Rejected(why)),
     };
@@ -161,14 +161,23 @@ pub fn read_descriptor(
 }
 
 /// Who signed it, by the policy's name for the host.
-fn signature(store: &Store, key: &Key, is_signed: bool, json: &[u8], writers: &Writers) -> Result<Result<Option<String>, String>, Fault> {
+/// Who signed an object with the signature beside it, by the policy's name for the host (none where the policy names nobody); or why it is
+/// not believed.
+pub fn signer_beside(
+    store: &Store,
+    key: &Key,
+    is_signed: bool,
+    namespace: &str,
+    json: &[u8],
+    writers: &Writers,
+) -> Result<Result<Option<String>, String>, Fault> {
     let armored = if is_signed { get_signature(store, key)? } else { None };
     Ok(match (armored, writers.is_empty()) {
         (None, true) => Ok(None),
         (None, false) => Err("it is not signed".into()),
-        (Some(armored), true) => Writers::check_whole_armored(BACKUP, json, &armored).map(|_| None).map_err(|error| error.to_string()),
+        (Some(armored), true) => Writers::check_whole_armored(namespace, json, &armored).map(|_| None).map_err(|error| error.to_string()),
         (Some(armored), false) => {
-            writers.check_armored(BACKUP, json, &armored).map(|name| Some(name.to_owned())).map_err(|error| error.to_string())
+            writers.check_armored(namespace, json, &armored).map(|name| Some(name.to_owned())).map_err(|error| error.to_string())
         }
     })
 }

@@ -3,26 +3,40 @@
 //! **Unknown is not empty.** What could not be looked at is [`Observed::Unknown`] with the reason, and a backup that nobody
 //! accepted by the policy has signed is named and not counted.
 
+mod archived;
+mod classes;
 mod cluster;
+mod databases;
 mod descriptors;
+mod held;
 mod holds;
 mod leftovers;
+mod recorded;
+mod server;
 mod wal;
 
+pub use archived::{Kept, Names, Shelf, sha256};
+pub use classes::storage_classes;
 pub use cluster::{SeenCluster, cluster, spelled};
-pub use descriptors::{Listed, Read, find_descriptor, read_descriptor};
+pub use databases::{databases, holds_shown, running};
+pub use descriptors::{Listed, Read, find_descriptor, read_descriptor, signer_beside};
+pub use held::look_at_holds;
 pub use holds::holds;
+pub use recorded::{LOADED, RECOVERED, RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
+pub use server::{look_at_server, server};
 pub use wal::{WalSeen, accept_stamp, signer};
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
-use crate::inventory::{Hold, Observed, Size, StoreInventory, SystemIdentifier, gaps, settled};
+use crate::inventory::{Backup, BackupState, Hold, Observed, Size, StoreInventory, SystemIdentifier, gaps, settled};
 use crate::site::{PassedOver, Site, SiteFault};
 use crate::store::{Fault, Store};
-use crate::units::{Instant, Key, SegmentSize};
+use crate::units::{Instant, Key, Name, SegmentSize};
 use crate::world::parallel;
 
 /// To a log whose newest segment is older nothing is on its way.
@@ -53,9 +67,10 @@ pub struct Seen {
 }
 
 /// An object that is not believed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub key: Key,
     pub why: String,
 }
@@ -100,9 +115,22 @@ pub fn look_as_far_as_possible(site: &Site<'_>, store: &Store, now: Instant) -> 
     let identities = site.identities(None).unwrap_or_default();
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
     match site.find_repository(store)? {
-        Some(found) => Ok(look_around(store, found.repository, &eyes)?.passing_over(found.passed_over)),
+        Some(found) => {
+            let repository = found.repository.clone();
+            let mut seen = look_around(store, found.repository, &eyes)?.passing_over(found.passed_over);
+            let moves =
+                |backup: &Backup| backup.state == BackupState::Complete && backup.parent.is_none() && has_classes(site, &backup.job);
+            storage_classes(store, &repository, &mut seen.inventory.backups, &moves)?;
+            Ok(seen)
+        }
         None => Ok(Seen::nothing()),
     }
+}
+
+/// Whether the backups of a job move from one storage class to another.
+fn has_classes(site: &Site<'_>, job: &Name) -> bool {
+    let Some(backup) = site.policy.backups.get(job) else { return false };
+    !backup.classes.is_empty() || backup.copies.iter().any(|copy| !copy.classes.is_empty())
 }
 
 /// The write-ahead log alone; nothing where the store holds no repository of the policy.

@@ -7,10 +7,10 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{PipelineFault, ReadObject};
 use crate::format::codec::Codec;
-use crate::format::descriptor::hex;
 use crate::format::seal::{Identities, Unsealer};
 use crate::store::Store;
 use crate::units::Key;
+use crate::units::hex;
 
 /// An object that is held against its SHA-256 while it is read: its end comes only when the hash is right.
 pub struct Checked {

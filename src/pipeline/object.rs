@@ -65,7 +65,7 @@ impl ObjectWriter {
             Lock::Open => None,
         };
         let upload = store.upload(key)?;
-        let piece_size = upload.piece_size();
+        let piece_size = upload.piece_size(0);
         let piece = sealer.as_ref().map(|sealer| sealer.header(&[])).unwrap_or_default();
         let digest = Digest(Context::new(&SHA256));
         Ok(ObjectWriter { key: key.clone(), upload, sealer, digest, piece, piece_size, next: 0, size: 0, plain: 0 })
@@ -107,6 +107,7 @@ impl ObjectWriter {
         self.size += piece.len() as u64;
         self.upload.put(self.next, Bytes::from(piece))?;
         self.next += 1;
+        self.piece_size = self.upload.piece_size(self.next);
         Ok(())
     }
 

@@ -2,15 +2,16 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::PipelineFault;
 use crate::format::codec::Codec;
-use crate::format::descriptor::hex;
 use crate::format::seal::{BadHeader, Identities, MAX_HEADER, Opened, SealError, Unsealer};
 use crate::store::{Reader, Store};
 use crate::units::Key;
+use crate::units::hex;
 
 /// A whole object as a stream, decrypted and expanded, as its name says it must be.
 pub type ReadObject = Box<dyn Read + Send>;
@@ -71,6 +72,11 @@ impl RangedObject {
 
     /// Bytes of the body (what `age -d` gives). `buffer` is only there to be used again.
     pub fn read<'b>(&self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], PipelineFault> {
+        self.read_timed(range, buffer).map(|(plain, _)| plain)
+    }
+
+    /// The same, and how long the store took for it.
+    pub fn read_timed<'b>(&self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> Result<(&'b [u8], Duration), PipelineFault> {
         let sealed = match &self.opened {
             Some(opened) => opened.sealed_range(range.clone(), self.size),
             None => range.clone(),
@@ -78,14 +84,16 @@ impl RangedObject {
         buffer.clear();
         let length = usize::try_from(sealed.end - sealed.start).unwrap_or(usize::MAX);
         buffer.resize(length, 0);
+        let asked = Instant::now();
         let mut reader: Reader = self.store.reader(&self.key, sealed)?;
         reader.read_exact(buffer).map_err(|error| PipelineFault::of_stream(self.key.as_str(), &error))?;
+        let waited = asked.elapsed();
         match &self.opened {
             Some(opened) => opened
                 .open_range(range, self.size, buffer)
-                .map(|plain| &*plain)
+                .map(|plain| (&*plain, waited))
                 .map_err(|error| PipelineFault::Sealed { key: self.key.to_string(), error }),
-            None => Ok(buffer),
+            None => Ok((buffer, waited)),
         }
     }
 }

@@ -1,15 +1,16 @@
 //! What lies in each store, and what becomes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::moves::{MoveTerms, moves};
 use crate::inventory::{ClusterInventory, Hold, Observed, Size};
 use crate::policy::model::Policy;
 use crate::recovery::reach_back;
-use crate::retention::{Action, Keep, RetentionInput, Verdict, WalKeep, WalNeeded, verdicts, wal_needed};
-use crate::units::{BackupId, Duration, Instant, Name};
+use crate::retention::{Action, Keep, RetentionInput, TierClasses, Verdict, WalKeep, WalNeeded, verdicts, wal_needed};
+use crate::units::{BackupId, Duration, Instant, Name, StorageClass};
 
 /// What lies in one store.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -51,6 +52,18 @@ pub struct Existing {
     pub size: Option<Size>,
     /// What becomes of it.
     pub fate: Fate,
+    /// Where its data move, when they lie too warm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moving>,
+}
+
+/// That a backup's data belong in a colder storage class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Moving {
+    /// The class.
+    pub to: StorageClass,
+    /// What still keeps it.
+    pub reason: String,
 }
 
 /// What becomes of a backup, and why.
@@ -93,6 +106,17 @@ pub fn keeps_in(policy: &Policy, store: &Name) -> BTreeMap<Name, Keep> {
         }
     }
     keeps
+}
+
+/// Into which storage classes the backups of each job move in this store; nothing of a job that has none.
+pub fn classes_in(policy: &Policy, store: &Name) -> BTreeMap<Name, TierClasses> {
+    let mut classes = BTreeMap::new();
+    for (name, backup) in &policy.backups {
+        let copy = backup.copies.iter().find(|copy| copy.store == *store).map(|copy| &copy.classes);
+        let here = if backup.store.as_ref() == Some(store) { Some(&backup.classes) } else { copy };
+        classes.extend(here.filter(|here| !here.is_empty()).map(|here| (name.clone(), here.clone())));
+    }
+    classes
 }
 
 /// The window for any-moment recovery, where this store has the log.
@@ -147,7 +171,17 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
         failed_grace: policy.expire.grace,
     };
     let judged = verdicts(&input, now);
-    state.existing = judged.iter().map(existing).collect();
+    let terms = MoveTerms {
+        classes: &classes_in(policy, name),
+        // Which are marked, and which are being restored, is seen only by those who act.
+        marks: &BTreeMap::new(),
+        pinned: &BTreeSet::new(),
+        window: window.as_ref(),
+        now,
+    };
+    let mut moving: BTreeMap<BackupId, Moving> =
+        moves(&judged, &terms).into_iter().map(|one| (one.id, Moving { to: one.to, reason: one.reason })).collect();
+    state.existing = judged.iter().map(|verdict| existing(verdict, moving.remove(&verdict.backup.id))).collect();
     state.existing.sort_by(|one, other| other.moment.cmp(&one.moment).then_with(|| one.id.cmp(&other.id)));
     let reach = reach_back(observed, inventory.system_identifier.known().copied());
     state.any_moment_since = reach.any_moment_since();
@@ -174,7 +208,7 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
     state
 }
 
-fn existing(verdict: &Verdict<'_>) -> Existing {
+fn existing(verdict: &Verdict<'_>, moves: Option<Moving>) -> Existing {
     let fate = match &verdict.action {
         Action::Keep(reasons) => Fate::Keep { reasons: reasons.iter().map(ToString::to_string).collect() },
         Action::Delete(reason) => Fate::Delete { reason: reason.to_string() },
@@ -186,6 +220,7 @@ fn existing(verdict: &Verdict<'_>) -> Existing {
         moment: verdict.backup.moment(),
         size: verdict.backup.stored_size.or(verdict.backup.size),
         fate,
+        moves,
     }
 }
 

@@ -87,6 +87,8 @@ pub enum WhyWaiting {
     /// What builds on it is still there.
     Child(BackupId),
     Braked,
+    /// A reviewed plan is carried out, and it is not in it.
+    NotNamed,
 }
 
 impl WhyWaiting {
@@ -103,6 +105,7 @@ impl fmt::Display for WhyWaiting {
             WhyWaiting::Pinned => f.write_str("it is being restored"),
             WhyWaiting::Child(id) => write!(f, "{id} builds on it and is still there"),
             WhyWaiting::Braked => f.write_str("the brake is on"),
+            WhyWaiting::NotNamed => f.write_str("the reviewed plan does not name it"),
         }
     }
 }

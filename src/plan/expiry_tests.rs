@@ -28,6 +28,7 @@ fn backup(name: &str, job: &str, parent: Option<&str>) -> Backup {
         start_lsn: None,
         stop_lsn: None,
         verified_at: None,
+        storage_class: None,
     }
 }
 

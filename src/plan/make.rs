@@ -148,7 +148,11 @@ fn jobs(
             longest_gap: Some(gap(&job.schedule)),
             next: next(Some(&job.schedule), now),
             due: Due::Unknown { reason: "an inventory does not hold its past runs".into() },
-            runs_in_this_version: matches!(job.kind, TimedKind::Verify | TimedKind::Duty),
+            runs_in_this_version: match job.kind {
+                TimedKind::Verify | TimedKind::Duty | TimedKind::Archive | TimedKind::Retain | TimedKind::Report => true,
+                TimedKind::Drill => policy.drills.get(name_of(job)).is_some_and(|drill| drill.runs_in_this_version(policy)),
+                _ => false,
+            },
             steps: steps_of(policy, job),
         });
     }
@@ -162,7 +166,7 @@ fn jobs(
             longest_gap: None,
             next: Vec::new(),
             due: Due::OnDemand,
-            runs_in_this_version: false,
+            runs_in_this_version: drill.runs_in_this_version(policy),
             steps: steps::of_drill(policy, drill),
         });
     }
@@ -203,16 +207,21 @@ fn next(schedule: Option<&Schedule>, now: Instant) -> Vec<Instant> {
     next
 }
 
+/// `drills.weekly` is named `weekly`.
+fn name_of<'j>(job: &'j Timed<'_>) -> &'j str {
+    job.path.steps().get(1).and_then(|step| if let PathStep::Key(key) = step { Some(key.as_str()) } else { None }).unwrap_or_default()
+}
+
 fn steps_of(policy: &Policy, job: &Timed<'_>) -> Vec<Step> {
-    let name =
-        job.path.steps().get(1).and_then(|step| if let PathStep::Key(key) = step { Some(key.as_str()) } else { None }).unwrap_or_default();
+    let name = name_of(job);
     match job.kind {
         TimedKind::Verify => policy.verify.get(name).map(|verify| steps::of_verify(policy, verify)),
         TimedKind::Drill => policy.drills.get(name).map(|drill| steps::of_drill(policy, drill)),
         TimedKind::Archive => policy.archives.iter().find(|archive| archive.path == job.path).map(steps::of_archive),
+        TimedKind::Retain => policy.droppings.iter().find(|dropping| dropping.path == job.path).map(steps::of_dropping),
         TimedKind::Report => policy.reports.get(name).map(steps::of_report),
         TimedKind::Duty => policy.duties.get(name).map(|duty| steps::of_duty(&job.path, &duty.who)),
-        TimedKind::Backup | TimedKind::Expire => None,
+        TimedKind::Backup | TimedKind::Expire | TimedKind::Copy => None,
     }
     .unwrap_or_default()
 }

@@ -181,7 +181,8 @@ fn store_markdown(text: &mut String, store: &StoreState) {
         .collect();
     text.push_str(&format!("- {}\n", prose(&format!("{name}: {}", super::text::known_words(store)))));
     let remarks = super::text::remarks(store);
-    text.extend(remarks.iter().map(|remark| format!("  - {}\n", prose(remark))));
+    let moving = super::text::moving_words(store);
+    text.extend(remarks.iter().chain(&moving).map(|remark| format!("  - {}\n", prose(remark))));
     if !going.is_empty() {
         let body = table(&["backup", "job", "of", "size", "why"], &going);
         let summary = format!("To be deleted: {}", counted(going.len(), "backup"));

@@ -4,7 +4,9 @@
 //! choice of its own. What could not be observed is said to be unknown; nothing is planned for deletion on the strength of
 //! an unknown.
 
+mod copies;
 mod due;
+mod evidenced;
 mod existing;
 mod expiry;
 mod forecast;
@@ -12,6 +14,8 @@ mod lint;
 mod log;
 mod make;
 pub mod markdown;
+mod moves;
+mod named;
 mod owed;
 mod promises;
 mod step;
@@ -19,22 +23,24 @@ mod steps;
 pub mod text;
 pub mod words;
 
+pub use copies::{Behind, CopySource, behind, belonging, copy_sources, log_of_copy};
 pub use due::Due;
-pub use existing::{Existing, Fate, StoreState, WalState, keeps_in, window_in};
+pub use existing::{Existing, Fate, Moving, StoreState, WalState, classes_in, keeps_in, window_in};
 pub use expiry::{Brake, Doomed, Expiry, ExpiryTerms, Mark, Spared, Waiting, WhyWaiting, expiry};
 pub use forecast::{ForecastError, Horizon, StoreForecast};
 pub use lint::{LintFault, LogPiece, lint, lint_deletions, lint_log};
 pub use log::log_needs;
 pub use make::{make, minute};
+pub use moves::{Move, MoveTerms, moves};
 pub use owed::{LastRun, Past, RunEnd, owed, rank};
 pub use step::{Action, Precondition, Step};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::policy::model::{Policy, TimedKind, Verify};
+use crate::policy::model::{Archive, Drill, Dropping, Policy, Report, TimedKind, Verify};
 use crate::policy::path::PolicyPath;
-use crate::units::{Duration, Instant, Name};
+use crate::units::{BackupId, Duration, Instant, Name};
 
 /// The version of a plan's JSON.
 pub const FORMAT_VERSION: u32 = 1;
@@ -106,14 +112,39 @@ pub fn steps_of_backup(policy: &Policy, name: &Name) -> Vec<Step> {
     policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup)).unwrap_or_default()
 }
 
-/// The steps of expiry, before it is known what will go.
-pub fn steps_of_expire(policy: &Policy) -> Vec<Step> {
-    steps::of_expire(policy, &[])
+/// The steps of expiry: with what goes from each store, or, before that is known, with nothing.
+pub fn steps_of_expire(policy: &Policy, expired: &[(Name, Vec<BackupId>)]) -> Vec<Step> {
+    steps::of_expire(policy, expired)
+}
+
+/// The steps of a restore drill.
+pub fn steps_of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
+    steps::of_drill(policy, drill)
+}
+
+/// The steps that bring a second copy up to date.
+pub fn steps_of_copy(policy: &Policy, to: &Name) -> Vec<Step> {
+    steps::of_copy(policy, to)
 }
 
 /// The steps of a job that looks.
 pub fn steps_of_verify(policy: &Policy, job: &Verify) -> Vec<Step> {
     steps::of_verify(policy, job)
+}
+
+/// The steps of rows that move to a store.
+pub fn steps_of_archive(archive: &Archive) -> Vec<Step> {
+    steps::of_archive(archive)
+}
+
+/// The steps of rows that go by their age.
+pub fn steps_of_dropping(dropping: &Dropping) -> Vec<Step> {
+    steps::of_dropping(dropping)
+}
+
+/// The steps of a report that is made and sent.
+pub fn steps_of_report(report: &Report) -> Vec<Step> {
+    steps::of_report(report)
 }
 
 /// The steps of a duty; none where the policy has no such duty.
@@ -126,6 +157,7 @@ impl Plan {
     pub fn has_something_to_do(&self) -> bool {
         let due = self.jobs.iter().any(|job| matches!(job.due, Due::Now { .. } | Due::Unknown { .. }));
         let deletions = self.stores.iter().any(|store| store.existing.iter().any(|backup| matches!(backup.fate, Fate::Delete { .. })));
-        due || deletions
+        let moves = self.stores.iter().any(|store| store.existing.iter().any(|backup| backup.moves.is_some()));
+        due || deletions || moves
     }
 }

@@ -87,7 +87,7 @@ fn again(last: &LastRun) -> Instant {
 pub fn rank(kind: TimedKind) -> u8 {
     match kind {
         TimedKind::Backup => 0,
-        TimedKind::Archive => 1,
+        TimedKind::Archive | TimedKind::Retain | TimedKind::Copy => 1,
         TimedKind::Expire => 2,
         TimedKind::Verify => 3,
         TimedKind::Drill => 4,

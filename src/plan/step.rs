@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::words::{counted, joined, quoted};
-use crate::units::{BackupId, Bytes, Duration, Name};
+use crate::units::{BackupId, Bytes, Duration, Name, StorageClass};
 
 /// One thing that is done, why, and what must hold for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -44,15 +44,20 @@ pub enum Action {
     Copy { from: Name, to: Name },
     MarkExpired { store: Name, backups: Vec<BackupId> },
     DeleteMarked { store: Name, after: Duration },
+    MoveColder { store: Name, classes: Vec<StorageClass> },
     VerifyStore { store: Name, deep: bool },
     FetchBackup { store: Option<Name>, job: Name },
     StartThrowAwayServer,
     ReplayLog { to: String },
+    RehearsePromotion { fence: Option<Vec<String>>, after: Option<Vec<String>> },
     CheckExpectations { count: usize },
     RemoveThrowAwayServer,
+    CompareFiles,
+    RemoveFiles,
     ExportRows { database: String, table: String, older_than: String },
     CompareExport { store: Name },
     DropArchivedRows { table: String },
+    DropOldRows { database: String, table: String, older_than: String },
     SendReport { to: Vec<Name> },
     Remind { who: Name },
 }
@@ -75,6 +80,8 @@ pub enum Precondition {
     StillExpired,
     NothingNeedsThem,
     NotHeld,
+    NotLocked,
+    NobodyReadsThem,
     ClockAgrees { within: Duration },
     IdentityThere,
     RoomForRestore,
@@ -124,18 +131,35 @@ impl fmt::Display for Action {
             Action::MarkExpired { store, backups } if backups.is_empty() => write!(f, "mark in `{store}` what no rule keeps any longer"),
             Action::MarkExpired { store, backups } => write!(f, "mark {} in `{store}` as expired", counted(backups.len(), "backup")),
             Action::DeleteMarked { store, after } => write!(f, "delete from `{store}` what has been marked for {after}, descriptor first"),
+            Action::MoveColder { store, classes } => {
+                write!(f, "move in `{store}` what only longer tiers keep to {}", joined(classes))
+            }
             Action::VerifyStore { store, deep: false } => write!(f, "check every object in `{store}` against its hash"),
             Action::VerifyStore { store, deep: true } => write!(f, "decrypt, decompress and check every page in `{store}`"),
             Action::FetchBackup { store: Some(store), job } => write!(f, "fetch a backup of `{job}` from `{store}`"),
             Action::FetchBackup { store: None, job } => write!(f, "fetch a backup of `{job}`"),
             Action::StartThrowAwayServer => f.write_str("start a throw-away PostgreSQL, without archiving, network and background jobs"),
             Action::ReplayLog { to } => write!(f, "replay the log to {to}"),
+            Action::RehearsePromotion { fence, after } => {
+                f.write_str("promote it as `seawall promote` does, archiving nothing")?;
+                for (when, program) in [("before it", fence), ("after it", after)] {
+                    if let Some(program) = program {
+                        write!(f, ", {when} {}", quoted(program.join(" ")))?;
+                    }
+                }
+                Ok(())
+            }
             Action::CheckExpectations { count } => write!(f, "check {}", counted(*count, "expectation")),
             Action::RemoveThrowAwayServer => f.write_str("remove the throw-away PostgreSQL, whatever happened"),
+            Action::CompareFiles => f.write_str("compare each file, its owner, rights, time and attributes with the backup"),
+            Action::RemoveFiles => f.write_str("remove the files, whatever happened"),
             Action::ExportRows { database, table, older_than } => {
                 write!(f, "export rows of {} in {} older than {older_than}", quoted(table), quoted(database))
             }
             Action::CompareExport { store } => write!(f, "read the export back from `{store}` and compare it"),
+            Action::DropOldRows { database, table, older_than } => {
+                write!(f, "drop rows of {} in {} older than {older_than}", quoted(table), quoted(database))
+            }
             Action::DropArchivedRows { table } => write!(f, "drop from {} what was compared", quoted(table)),
             Action::SendReport { to } => {
                 write!(f, "make the report and send it to {}", joined(to.iter().map(quoted)))
@@ -162,6 +186,8 @@ impl fmt::Display for Precondition {
             Precondition::StillExpired => f.write_str("the rules still say so on a new listing"),
             Precondition::NothingNeedsThem => f.write_str("no backup that stays builds on them"),
             Precondition::NotHeld => f.write_str("no hold covers them"),
+            Precondition::NotLocked => f.write_str("no lock of the store covers them"),
+            Precondition::NobodyReadsThem => f.write_str("no restore reads them"),
             Precondition::ClockAgrees { within } => write!(f, "this host's clock agrees with the store's within {within}"),
             Precondition::IdentityThere => f.write_str("the identity that opens backups is on this host"),
             Precondition::RoomForRestore => f.write_str("there is room for the restored cluster"),

@@ -1,12 +1,15 @@
 //! The steps of each kind of job, in the order in which a DBA would write them on a whiteboard.
 
-use super::existing::keeps_in;
+use std::collections::BTreeSet;
+
+use super::copies::{CopySource, copy_sources};
+use super::existing::{classes_in, keeps_in};
 use super::step::{Action, Precondition, Step};
 use super::words::quoted;
 use crate::policy::file;
-use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Method, Policy, Report, Verify};
+use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Dropping, Method, Policy, Report, Verify};
 use crate::policy::path::PolicyPath;
-use crate::units::{Bytes, Duration, Name};
+use crate::units::{Bytes, Duration, Name, StorageClass};
 
 pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -56,6 +59,18 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
         first.needs = needs;
     }
     steps
+}
+
+/// Brings one store up to date, from each that it is copied from.
+pub fn of_copy(policy: &Policy, to: &Name) -> Vec<Step> {
+    let step = |source: CopySource<'_>| {
+        Step::new(
+            Action::Copy { from: source.store.clone(), to: to.clone() },
+            "what belongs there and is not there yet",
+            vec![Precondition::StoreAnswers { store: source.store.clone() }, Precondition::StoreAnswers { store: to.clone() }],
+        )
+    };
+    copy_sources(policy, to).into_iter().map(step).collect()
 }
 
 /// What a careful guess leaves for: compression is expected to halve it.
@@ -246,6 +261,17 @@ pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)
             vec![Precondition::StillExpired, Precondition::NotHeld, Precondition::NothingNeedsThem],
         ));
     }
+    // Last, and in no hurry: nothing waits for it.
+    for store in policy.stores.keys() {
+        let classes: BTreeSet<StorageClass> = classes_in(policy, store).values().flat_map(|classes| classes.values().copied()).collect();
+        if !classes.is_empty() {
+            steps.push(Step::new(
+                Action::MoveColder { store: store.clone(), classes: classes.into_iter().collect() },
+                "what is kept for long and rarely read lies more cheaply there",
+                vec![Precondition::NothingNeedsThem, Precondition::NotHeld, Precondition::NobodyReadsThem, Precondition::NotLocked],
+            ));
+        }
+    }
     steps
 }
 
@@ -280,19 +306,51 @@ pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
             (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { "the newest moment that is archived" })
         }
     };
+    if drill.files(policy).is_some() {
+        return of_drill_of_files(drill, job);
+    }
     let physical = policy.backups.get(&job).is_some_and(|backup| backup.method.is_physical());
     let fetch = vec![Precondition::IdentityThere, Precondition::RoomForRestore, Precondition::NotTheOriginal, Precondition::SameExtensions];
     let mut steps = vec![
         Step::new(Action::FetchBackup { store: drill.from.clone(), job }, "this is what a recovery would start from", fetch),
         Step::new(Action::StartThrowAwayServer, "nothing it does can reach the original", vec![Precondition::NotTheOriginal]),
     ];
+    if drill.dump(policy).is_some() {
+        // It is loaded into a server that runs.
+        steps.reverse();
+    }
     if physical && policy.wal.is_some() {
         steps.push(Step::new(Action::ReplayLog { to: to.into() }, "rows written after the base backup must come back too", Vec::new()));
     }
-    if drill.expectations > 0 {
-        steps.push(Step::new(Action::CheckExpectations { count: drill.expectations }, "a server that starts proves little", Vec::new()));
+    if let Some(promote) = &drill.promote {
+        let words = |program: &Option<file::Command>| program.as_ref().map(|program| program.run.clone());
+        let action = Action::RehearsePromotion { fence: words(&promote.fence), after: words(&promote.after) };
+        steps.push(Step::new(action, "who is promoted at night has been promoted by day", vec![Precondition::NotTheOriginal]));
+    }
+    if !drill.expectations.is_empty() {
+        steps.push(Step::new(
+            Action::CheckExpectations { count: drill.expectations.len() },
+            "a server that starts proves little",
+            Vec::new(),
+        ));
+    }
+    if let Some(program) = &drill.run {
+        steps.push(hook(program, "the application's own tests know what it needs".to_owned()));
     }
     steps.push(Step::new(Action::RemoveThrowAwayServer, "a drill leaves nothing behind", Vec::new()));
+    steps
+}
+
+fn of_drill_of_files(drill: &Drill, job: Name) -> Vec<Step> {
+    let fetch = vec![Precondition::IdentityThere, Precondition::RoomForRestore, Precondition::NotTheOriginal];
+    let mut steps = vec![
+        Step::new(Action::FetchBackup { store: drill.from.clone(), job }, "this is what a recovery would bring back", fetch),
+        Step::new(Action::CompareFiles, "a file that is there proves little", Vec::new()),
+    ];
+    if let Some(program) = &drill.run {
+        steps.push(hook(program, "whoever reads these files knows whether they are right".to_owned()));
+    }
+    steps.push(Step::new(Action::RemoveFiles, "a drill leaves nothing behind", Vec::new()));
     steps
 }
 
@@ -311,6 +369,13 @@ pub fn of_archive(archive: &Archive) -> Vec<Step> {
             vec![Precondition::CopyAgrees, Precondition::NotHeld],
         ),
     ]
+}
+
+pub fn of_dropping(dropping: &Dropping) -> Vec<Step> {
+    let older_than = dropping.after.to_string();
+    let action = Action::DropOldRows { database: dropping.database.clone(), table: dropping.table.clone(), older_than };
+    let reason = format!("{} lets them go; what is held stays, which the database's own job would not see", quoted(&dropping.path));
+    vec![Step::new(action, reason, vec![Precondition::ServerIsUp, Precondition::NotHeld])]
 }
 
 pub fn of_report(report: &Report) -> Vec<Step> {

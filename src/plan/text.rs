@@ -1,11 +1,13 @@
 //! A plan for a person at a terminal.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::make::minute;
 use super::words::{counted, joined, span, visible};
 use super::{Due, Fate, Horizon, Job, Plan, Run, StoreState};
-use crate::units::Bytes;
+use crate::units::{BackupId, Bytes, StorageClass};
 
 /// How many backups of a list are named before the rest is counted.
 const NAMED: usize = 20;
@@ -191,6 +193,7 @@ pub(super) fn remarks(store: &StoreState) -> Vec<String> {
 fn known(store: &StoreState, width: u16) -> String {
     let mut text = wrapped(&known_words(store), "    ", "    ", width);
     text.extend(remarks(store).iter().map(|remark| wrapped(remark, "    ", "      ", width)));
+    text.push_str(&moving(store, width));
     let going: Vec<_> = store
         .existing
         .iter()
@@ -217,6 +220,25 @@ fn known(store: &StoreState, width: u16) -> String {
         text.push_str(&format!("      and {} more; `--format json` names all\n", going.len() - NAMED));
     }
     text
+}
+
+/// Where backups move, one line for each class.
+pub(super) fn moving_words(store: &StoreState) -> Vec<String> {
+    let mut by_class: BTreeMap<(StorageClass, &str), Vec<&BackupId>> = BTreeMap::new();
+    for (backup, moves) in store.existing.iter().filter_map(|backup| Some((backup, backup.moves.as_ref()?))) {
+        by_class.entry((moves.to, &moves.reason)).or_default().push(&backup.id);
+    }
+    let line = |((to, reason), ids): ((StorageClass, &str), Vec<&BackupId>)| {
+        let (named, more) = ids.split_at(ids.len().min(NAMED_UNUSABLE));
+        let more = (!more.is_empty()).then(|| format!("{} more", more.len()));
+        let names = joined(named.iter().map(|id| format!("`{id}`")).chain(more));
+        format!("to be moved to {to}, because {reason}: {names}")
+    };
+    by_class.into_iter().map(line).collect()
+}
+
+fn moving(store: &StoreState, width: u16) -> String {
+    moving_words(store).iter().map(|line| wrapped(line, "    ", "      ", width)).collect()
 }
 
 fn forecast_text(forecast: &Horizon, width: u16) -> String {

@@ -27,6 +27,22 @@ pub fn plain(text: impl fmt::Display) -> String {
     shown
 }
 
+/// A word of a command line that people paste into a POSIX shell.
+pub fn for_shell(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_./:=@+-,".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Somebody else's message as a sentence. A first word that is a name keeps its spelling.
+pub fn sentence(message: &str) -> String {
+    let message = plain(message.trim());
+    let is_word = message.split(' ').next().is_some_and(|first| first.chars().all(char::is_alphabetic));
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| if is_word { first.to_uppercase().collect() } else { first.to_string() }).unwrap_or_default();
+    let end = if message.is_empty() || message.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// `a`, `a and b`, `a, b and c`
 pub fn joined(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
     let mut words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();

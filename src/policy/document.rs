@@ -14,7 +14,7 @@ use super::path::{PolicyPath, Step};
 use super::shape::{ShapeId, Shapes};
 use super::source::{Place, Source};
 use super::yaml::{self, Entry, Node, Value};
-use crate::units::Name;
+use crate::units::{Name, hex};
 
 const UNREADABLE: Code = Code(1);
 const TOO_LARGE: Code = Code(2);
@@ -273,7 +273,7 @@ fn digest(sources: &[Arc<Source>]) -> String {
         hasher.update((source.text.len() as u64).to_be_bytes());
         hasher.update(source.text.as_bytes());
     }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&hasher.finalize());
     format!("sha256:{hex}")
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod decode;
 pub mod document;
+pub mod exclude;
 pub mod file;
 pub mod finding;
 pub mod model;

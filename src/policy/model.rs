@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::document::Templates;
 use super::file;
 use crate::inventory::Hold;
-use crate::retention::Keep;
+use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Schedule, Window, Zone};
-use crate::units::{Bytes, Duration, Name, Percent, Period, Rate};
+use crate::units::{Bytes, ClassFamily, Decimal, Duration, Name, Percent, Period, Rate};
 
 /// A whole policy.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ pub struct Policy {
     pub windows: BTreeMap<Name, MaintenanceWindow>,
     pub drills: BTreeMap<Name, Drill>,
     pub archives: Vec<Archive>,
+    pub droppings: Vec<Dropping>,
     pub row_holds: BTreeMap<Name, RowHold>,
     pub backup_holds: Vec<Hold>,
     pub duties: BTreeMap<Name, Duty>,
@@ -112,6 +113,8 @@ pub struct Backup {
     pub copies: Vec<CopyTo>,
     /// Without a rule it is kept for ever.
     pub keep: Keep,
+    /// In `store`.
+    pub classes: TierClasses,
     pub read_back: file::ReadBack,
     pub takes: Option<Duration>,
     pub size: Option<Bytes>,
@@ -135,6 +138,7 @@ pub struct CopyTo {
     pub store: Name,
     /// Its own rule, or the job's.
     pub keep: Keep,
+    pub classes: TierClasses,
     /// How long after the backup it is there.
     pub within: Duration,
     /// Only what these tiers keep; empty: everything.
@@ -173,8 +177,70 @@ pub struct Drill {
     pub rehearses: Option<Name>,
     pub from: Option<Name>,
     pub within: Option<Duration>,
-    pub expectations: usize,
+    pub directory: Option<String>,
+    pub expectations: BTreeMap<Name, Expectation>,
+    /// The application's own tests.
+    pub run: Option<file::Command>,
+    /// The copy is a standby whose promotion is rehearsed.
+    pub promote: Option<file::Rehearsal>,
     pub timeout: Option<Duration>,
+}
+
+impl Drill {
+    /// What it restores is restored by this version.
+    pub fn runs_in_this_version(&self, policy: &Policy) -> bool {
+        match &self.restore {
+            DrillRestore::Latest(job) | DrillRestore::Random(job) => {
+                let is_one = |method: &Method| method.is_physical() || method.is_dumped() || matches!(method, Method::Files(_));
+                policy.backups.get(job).is_some_and(|backup| is_one(&backup.method))
+            }
+            DrillRestore::PointInTime(_) => true,
+        }
+    }
+
+    /// The job whose dumps it restores, of databases or of tables.
+    pub fn dump(&self, policy: &Policy) -> Option<&Name> {
+        self.job_of(policy, Method::is_dumped)
+    }
+
+    /// The job whose copies of files it restores.
+    pub fn files(&self, policy: &Policy) -> Option<&Name> {
+        self.job_of(policy, |method| matches!(method, Method::Files(_)))
+    }
+
+    fn job_of(&self, policy: &Policy, is_one: impl FnOnce(&Method) -> bool) -> Option<&Name> {
+        let (DrillRestore::Latest(job) | DrillRestore::Random(job)) = &self.restore else { return None };
+        policy.backups.get(job).is_some_and(|backup| is_one(&backup.method)).then_some(job)
+    }
+}
+
+/// What must be true of a restored database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    pub what: Expecting,
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expecting {
+    /// What a query finds.
+    Query { sql: String, database: String, comparison: Comparison },
+    /// What Seawall looks at by itself; without a database in every one of them.
+    Check { check: file::Check, database: Option<String> },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparison {
+    Is(file::Value),
+    /// At least one of them is there.
+    Range {
+        least: Option<Decimal>,
+        most: Option<Decimal>,
+    },
+    NoRows,
+    SomeRows,
+    NewerThan(Duration),
+    LikeSource(Percent),
 }
 
 #[derive(Debug, Clone)]
@@ -196,6 +262,22 @@ pub struct Archive {
     pub schedule: Schedule,
     /// How long the table itself keeps its rows, when that is declared.
     pub retain: Option<Period>,
+    /// The column that says how old a row is; that of a hypertable is its own.
+    pub column: Option<String>,
+    pub formats: Vec<file::ArchiveFormat>,
+    /// How long the rows stay in the store.
+    pub keep: Option<Period>,
+}
+
+/// Rows that leave a hypertable by their age, taken out by Seawall: the database's own job would not see a hold.
+#[derive(Debug, Clone)]
+pub struct Dropping {
+    /// `timescaledb.DB.hypertables.TABLE.retain`.
+    pub path: super::path::PolicyPath,
+    pub database: String,
+    pub table: String,
+    pub after: Period,
+    pub schedule: Schedule,
 }
 
 #[derive(Debug, Clone)]
@@ -206,6 +288,15 @@ pub struct RowHold {
     pub table: String,
     pub from: Option<file::Date>,
     pub to: Option<file::Date>,
+    /// Which rows, in SQL.
+    pub condition: Option<String>,
+}
+
+impl RowHold {
+    /// `until` is the first day on which it no longer stands.
+    pub fn stands_on(&self, day: jiff::civil::Date) -> bool {
+        self.until.is_none_or(|until| day < until.0)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -236,7 +327,7 @@ impl Method {
     }
     /// What it takes: this version does, or only plans.
     pub fn runs_in_this_version(&self) -> bool {
-        matches!(self, Method::Physical(_))
+        matches!(self, Method::Physical(_) | Method::Logical(_) | Method::Tables(_) | Method::Files(_))
     }
     /// Seawall itself writes its backups into a store.
     pub fn is_stored(&self) -> bool {
@@ -245,6 +336,11 @@ impl Method {
     /// A server can be brought back from it and the log.
     pub fn is_physical(&self) -> bool {
         matches!(self, Method::Physical(_) | Method::Incremental { .. })
+    }
+
+    /// Databases, or tables of one, as of a snapshot.
+    pub fn is_dumped(&self) -> bool {
+        matches!(self, Method::Logical(_) | Method::Tables(_))
     }
 }
 
@@ -271,6 +367,15 @@ impl StoreKind {
                 format!("azure://{}{}/{}{}", at(&azure.endpoint), azure.account, azure.container, join(&azure.prefix))
             }
             StoreKind::Gcs(gcs) => format!("gs://{}{}{}", at(&gcs.endpoint), gcs.bucket, join(&gcs.prefix)),
+        }
+    }
+    /// The storage classes that its objects can lie in; none in a directory.
+    pub fn classes(&self) -> Option<ClassFamily> {
+        match self {
+            StoreKind::Local(_) => None,
+            StoreKind::S3(_) => Some(ClassFamily::S3),
+            StoreKind::Azure(_) => Some(ClassFamily::Azure),
+            StoreKind::Gcs(_) => Some(ClassFamily::Gcs),
         }
     }
     /// Its objects must be requested and waited for before they can be read.
@@ -303,7 +408,33 @@ impl Policy {
         backup.store.iter().chain(backup.copies.iter().map(|copy| &copy.store)).collect()
     }
 
-    /// Everything that runs by the clock.
+    /// The stores that get second copies, and how soon what belongs there is to be there.
+    pub fn copy_stores(&self) -> BTreeMap<&Name, Duration> {
+        let mut stores: BTreeMap<&Name, Duration> = BTreeMap::new();
+        for backup in self.backups.values().filter(|backup| backup.store.is_some() && backup.method.is_stored()) {
+            for copy in &backup.copies {
+                let within = stores.entry(&copy.store).or_insert(copy.within);
+                *within = (*within).min(copy.within);
+            }
+        }
+        for store in self.wal.iter().flat_map(|wal| wal.copies.iter().filter(|store| **store != wal.store)) {
+            stores.entry(store).or_insert(USUAL_WITHIN);
+        }
+        stores
+    }
+
+    /// The jobs that bring second copies up to date. No policy writes a schedule for them: each follows the backups that it copies, and
+    /// looks again every half an hour for what was missed.
+    pub fn copying(&self) -> Vec<Timed<'_>> {
+        let schedule = |every| Schedule::every(every, self.zone.clone()).ok();
+        let job = |store: &Name| {
+            let schedule = schedule(COPIES_EVERY)?;
+            Some(Timed { path: ["copies", store.as_str()].into(), kind: TimedKind::Copy, schedule, window: None })
+        };
+        self.copy_stores().into_keys().filter_map(job).collect()
+    }
+
+    /// Everything that runs by the clock because the policy says so.
     pub fn timed(&self) -> Vec<Timed<'_>> {
         let mut timed = Vec::new();
         let mut push = |path: super::path::PolicyPath, kind: TimedKind, schedule: &'_ Option<Schedule>, window: Option<&'_ Name>| {
@@ -324,6 +455,9 @@ impl Policy {
         for archive in &self.archives {
             push(archive.path.clone(), TimedKind::Archive, &Some(archive.schedule.clone()), None);
         }
+        for dropping in &self.droppings {
+            push(dropping.path.clone(), TimedKind::Retain, &Some(dropping.schedule.clone()), None);
+        }
         for (name, report) in &self.reports {
             push(["reports", name.as_str()].into(), TimedKind::Report, &Some(report.schedule.clone()), None);
         }
@@ -339,6 +473,25 @@ impl Policy {
                 window: window.and_then(|name| self.windows.get_key_value(&name)),
             })
             .collect()
+    }
+}
+
+/// How soon a copy is there when nothing says how soon.
+const USUAL_WITHIN: Duration = Duration::from_hours(1);
+/// How often it is looked whether a copy misses something.
+const COPIES_EVERY: Duration = Duration::from_mins(30);
+
+impl From<file::TierName> for TierKind {
+    fn from(name: file::TierName) -> TierKind {
+        use file::TierName;
+        match name {
+            TierName::Hourly => TierKind::Hourly,
+            TierName::Daily => TierKind::Daily,
+            TierName::Weekly => TierKind::Weekly,
+            TierName::Monthly => TierKind::Monthly,
+            TierName::Quarterly => TierKind::Quarterly,
+            TierName::Yearly => TierKind::Yearly,
+        }
     }
 }
 
@@ -359,6 +512,8 @@ pub enum TimedKind {
     Verify,
     Drill,
     Archive,
+    Retain,
     Report,
     Duty,
+    Copy,
 }

@@ -1,4 +1,4 @@
-//! Names as SQL reads them: what is not quoted is folded to lower case.
+//! Names and texts as SQL reads them: a name that is not quoted is folded to lower case.
 
 /// What is wrong with a text as the name of a table, a view or a column, and what it should be.
 pub fn fault(text: &str, parts: usize) -> Option<(String, String)> {
@@ -24,7 +24,7 @@ pub fn fault(text: &str, parts: usize) -> Option<(String, String)> {
                 "Check the name; PostgreSQL would cut it.".into(),
             ));
         }
-        if piece.starts_with('"') || is_plain(piece) {
+        if is_quoted(piece) || is_plain(piece) {
             continue;
         }
         let quoted: Vec<String> = pieces
@@ -51,8 +51,22 @@ pub fn meaning(text: &str) -> Vec<String> {
     split(text)
         .unwrap_or_default()
         .into_iter()
-        .map(|piece| if piece.starts_with('"') { piece.trim_matches('"').replace("\"\"", "\"") } else { piece.to_lowercase() })
+        .map(|piece| match piece.strip_prefix('"').map(|rest| rest.strip_suffix('"').unwrap_or(rest)) {
+            Some(inner) => inner.replace("\"\"", "\""),
+            None => piece.to_lowercase(),
+        })
         .collect()
+}
+
+/// A name as SQL reads it back. Always quoted, so that no list of reserved words has to be up to date.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL reads it back, whatever `standard_conforming_strings` is.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 /// Two texts name the same table; one without a schema matches any.
@@ -62,6 +76,12 @@ pub fn same_table(one: &str, other: &str) -> bool {
         ([.., a], [.., b]) if one.len() != other.len() => a == b,
         _ => one == other,
     }
+}
+
+/// One name in quotes, and nothing behind it.
+fn is_quoted(piece: &str) -> bool {
+    let inside = piece.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.is_some_and(|inside| !inside.replace("\"\"", "").contains('"'))
 }
 
 fn is_plain(piece: &str) -> bool {
@@ -89,7 +109,7 @@ fn split(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{fault, same_table};
+    use super::{fault, meaning, same_table};
 
     #[test]
     fn plain_and_quoted_names_pass() {
@@ -104,9 +124,15 @@ mod tests {
             fault("Orders", 2).map(|(message, _)| message),
             Some("`Orders` needs quoting: PostgreSQL would read it as `orders`".into())
         );
-        for name in ["order lines", "a.b.c", "", ".", "x; drop table y", "\"open", "1st"] {
+        for name in ["\"a\"(); drop table b; --\"c\"", "\"a\"b", "order lines", "a.b.c", "", ".", "x; drop table y", "\"open", "1st"] {
             assert!(fault(name, 2).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn quotes_inside_of_a_name_are_part_of_it() {
+        assert_eq!(meaning(r#""say ""hi""".X"#), [r#"say "hi""#, "x"]);
+        assert_eq!(meaning(r#""""""#), [r#"""#]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
-use postgres_protocol::message::backend::{DataRowBody, ErrorFields, Message, RowDescriptionBody};
+use postgres_protocol::message::backend::{DataRowBody, ErrorFields, Field, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
 
 use super::cancel::Cancel;
@@ -49,6 +49,15 @@ pub struct Connection {
     pub(super) notices: VecDeque<Notice>,
     pub(super) key: Option<(i32, i32)>,
     pub(super) version: u32,
+}
+
+/// A column of a statement's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub name: String,
+    pub type_oid: u32,
+    /// What `format_type` takes beside it.
+    pub type_modifier: i32,
 }
 
 impl Connection {
@@ -108,6 +117,11 @@ impl Connection {
         self.wire.silence()
     }
 
+    /// Nothing can be asked over it any more.
+    pub fn is_broken(&self) -> bool {
+        self.wire.is_broken()
+    }
+
     /// Something that another thread can stop this session's statement with.
     pub fn cancel_handle(&self) -> Option<Cancel> {
         let (process, secret) = self.key?;
@@ -152,6 +166,33 @@ impl Connection {
             Ok(())
         })?;
         Ok(self.answers()?.pop().unwrap_or_default())
+    }
+
+    /// The columns that one statement would give, without running it.
+    pub fn describe(&mut self, sql: &str) -> Result<Vec<Described>, Fault> {
+        self.wire.send(|out| {
+            frontend::parse("", sql, [], out)?;
+            frontend::describe(b'S', "", out)?;
+            frontend::sync(out);
+            Ok(())
+        })?;
+        let (mut columns, mut refused) = (Vec::new(), None);
+        loop {
+            match self.next(&mut refused)? {
+                Message::RowDescription(body) => {
+                    let of = |field: Field<'_>| Described {
+                        name: field.name().to_owned(),
+                        type_oid: field.type_oid(),
+                        type_modifier: field.type_modifier(),
+                    };
+                    let fields: Result<Vec<_>, _> = body.fields().map(|field| Ok(of(field))).collect();
+                    columns = fields.map_err(|error| self.garbled(&error))?;
+                }
+                Message::ParseComplete | Message::ParameterDescription(_) | Message::NoData => {}
+                Message::ReadyForQuery(_) => return refused.map_or(Ok(columns), Err),
+                _ => return Err(self.out_of_turn()),
+            }
+        }
     }
 
     /// Is the other side still there?

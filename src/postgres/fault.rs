@@ -36,6 +36,11 @@ impl Fault {
         Fault { kind, message: message.into(), hint: hint.into() }
     }
 
+    /// A server that answers well and is not one that can be worked with.
+    pub(crate) fn unexpected(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Fault::new(FaultKind::Config, message, hint)
+    }
+
     pub(super) fn config(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Fault::new(FaultKind::Config, message, hint)
     }

@@ -16,7 +16,8 @@ const A_QUARTER: Duration = Duration::from_days(98);
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let policy = facts.policy;
     for (name, drill) in &policy.drills {
-        if drill.expectations == 0 && policy.file.drills.get(name).is_none_or(|written| written.run.is_none()) {
+        // Files are compared with the backup whatever is said.
+        if drill.expectations.is_empty() && drill.run.is_none() && drill.files(policy).is_none() {
             findings.push(
                 Finding::warning(
                     PROVES_LITTLE,
@@ -80,10 +81,13 @@ fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     if !facts.scheduled().any(|(_, backup, _)| backup.method.is_stored()) {
         return;
     }
-    let scheduled = policy.drills.iter().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));
+    // That files come back proves nothing of a database.
+    let has_databases = policy.backups.values().any(|backup| backup.method.is_stored() && !matches!(backup.method, Method::Files(_)));
+    let drills = policy.drills.iter().filter(|(_, drill)| !has_databases || drill.files(policy).is_none());
+    let scheduled = drills.clone().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));
     let finding = match scheduled.map(|(name, schedule)| (facts.longest_gap(schedule).length, name)).min() {
-        None if policy.drills.is_empty() => {
-            Finding::warning(TOO_RARE, PolicyPath::top(), "no drill: nothing ever proves that a backup can be restored")
+        None if drills.count() == 0 => {
+            Finding::warning(TOO_RARE, PolicyPath::top(), if policy.drills.is_empty() { "no drill: nothing ever proves that a backup can be restored" } else { "no drill of a database: nothing ever proves that one can be restored" })
                 .hint("Add one, for example `drills: { monthly: { restore: { latest: JOB }, schedule: { first: monday, at: \"04:00\" }, expect: { rows: { check: row-counts } } } }`.")
         }
         None => Finding::warning(TOO_RARE, PolicyPath::from(["drills"]), "no drill runs by the clock")

@@ -39,17 +39,20 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// From one run to another, and not from today, so that it is the same at every hour of the day.
 fn per_year(schedule: &Schedule, now: Instant) -> u64 {
-    let year = now.checked_add(SignedDuration::from_secs(YEAR_SECONDS)).unwrap_or(Instant::MAX);
-    let (mut count, mut last) = (0, now);
-    while count < COUNTED {
-        match schedule.next_after(last).filter(|firing| *firing < year) {
+    let Some(first) = schedule.next_after(now) else { return 0 };
+    let year = first.checked_add(SignedDuration::from_secs(YEAR_SECONDS)).unwrap_or(Instant::MAX);
+    let (mut count, mut last) = (0_u64, first);
+    while count < COUNTED && last < year {
+        match schedule.next_after(last) {
             Some(firing) => (count, last) = (count + 1, firing),
-            None => return count,
+            None => return count + 1,
         }
     }
-    let counted_in = last.duration_since(now).as_secs().max(1);
-    let projected = u64::try_from(i128::from(count) * i128::from(YEAR_SECONDS) / i128::from(counted_in)).unwrap_or(u64::MAX);
+    let seconds = i128::from(last.duration_since(first).as_secs().max(1));
+    let rounded = (i128::from(count) * i128::from(YEAR_SECONDS) * 2 + seconds) / (seconds * 2);
+    let projected = u64::try_from(rounded).unwrap_or(u64::MAX);
     // Not counted to the end, so not said to the last one either.
-    projected.saturating_add(50) / 100 * 100
+    if last < year { projected.saturating_add(50) / 100 * 100 } else { projected }
 }

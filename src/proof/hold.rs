@@ -21,15 +21,24 @@ struct Removal<'p> {
     database: &'p str,
     table: &'p str,
     after: Period,
-    archives: bool,
+    by: By,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Seawall moves them, and asks the holds.
+    Archive,
+    /// Seawall drops them in place of the database's own job, and asks the holds.
+    Table,
+    /// The database's own job: an aggregate has no rows that a hold could name.
+    Aggregate,
 }
 
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let today = facts.today();
-    let standing = |until: Option<Date>| until.is_none_or(|until| today < until.0);
-    if facts.policy.row_holds.values().any(|hold| standing(hold.until)) {
+    if facts.policy.row_holds.values().any(|hold| hold.stands_on(today)) {
         let removals = removals(facts.policy);
-        for (name, hold) in facts.policy.row_holds.iter().filter(|(_, hold)| standing(hold.until)) {
+        for (name, hold) in facts.policy.row_holds.iter().filter(|(_, hold)| hold.stands_on(today)) {
             let path = PolicyPath::from(["holds", name.as_str(), "rows"]);
             let cuts = removals.iter().filter(|removal| removal.is_of(hold));
             findings.extend(cuts.filter_map(|removal| removal.cut(name, hold, &path, facts)));
@@ -43,12 +52,13 @@ fn removals(policy: &Policy) -> Vec<Removal<'_>> {
     let mut removals = Vec::new();
     for (database, timescale) in &policy.file.timescaledb {
         let path = PolicyPath::from(["timescaledb", database.as_str()]);
-        let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain));
-        let views = timescale.continuous_aggregates.iter().map(|(view, written)| ("continuous_aggregates", view, written.retain));
-        for (section, table, retain) in tables.chain(views) {
+        let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain, By::Table));
+        let views = timescale.continuous_aggregates.iter();
+        let views = views.map(|(view, written)| ("continuous_aggregates", view, written.retain, By::Aggregate));
+        for (section, table, retain, by) in tables.chain(views) {
             if let Some(after) = retain {
                 let path = path.key(section).key(table).key("retain");
-                removals.push(Removal { path, database, table, after, archives: false });
+                removals.push(Removal { path, database, table, after, by });
             }
         }
     }
@@ -57,7 +67,7 @@ fn removals(policy: &Policy) -> Vec<Removal<'_>> {
         database: &archive.database,
         table: &archive.table,
         after: archive.after,
-        archives: true,
+        by: By::Archive,
     }));
     removals
 }
@@ -78,18 +88,23 @@ impl Removal<'_> {
         if until.is_some_and(|until| gone >= until) {
             return None;
         }
-        let (verb, away) = if self.archives { ("moves", " out of the database") } else { ("drops", "") };
+        let (verb, away) = if self.by == By::Archive { ("moves", " out of the database") } else { ("drops", "") };
         let when = match hold.from {
             None => format!("{verb} rows that have become {} old{away}", self.after),
             Some(from) if gone <= facts.now => format!("{verb} rows of {}{away} at once", from.0),
             Some(from) => format!("{verb} rows of {}{away} on {}", from.0, zone.wall_clock(gone).date()),
         };
         let until_when = hold.until.map_or("without an end".to_owned(), |until| format!("until {}", until.0));
-        let finding = Finding::error(CUT_THROUGH, self.path.clone(), format!("{when}, and `holds.{name}` holds them {until_when}"))
-            .label("cuts through a hold")
-            .hint(self.way_out(first, until, facts))
-            .related(path.clone(), "the hold");
-        Some(finding)
+        let what = format!("{when}, and `holds.{name}` holds them {until_when}");
+        let finding = match self.by {
+            By::Aggregate => Finding::error(CUT_THROUGH, self.path.clone(), what).hint(self.way_out(first, until, facts)),
+            By::Table => Finding::warning(CUT_THROUGH, self.path.clone(), format!("{what}: what is held stays")).hint(
+                "Run `seawall apply`: it takes the database's own job away, which looks at nothing but the age, and Seawall drops around the hold.",
+            ),
+            By::Archive => Finding::note(CUT_THROUGH, self.path.clone(), format!("{what}: what is held stays"))
+                .hint("Nothing has to be done: the rest moves when the hold has ended."),
+        };
+        Some(finding.label("cuts through a hold").related(path.clone(), "the hold"))
     }
 
     fn way_out(&self, first: Option<Instant>, until: Option<Instant>, facts: &Facts<'_>) -> String {

@@ -8,6 +8,7 @@
 
 mod acknowledge;
 mod chain;
+mod class;
 mod clock_change;
 mod drill;
 mod facts;
@@ -47,6 +48,7 @@ pub fn prove(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant
     forever::prove(&facts, &mut findings);
     lock::prove(&facts, &mut findings);
     tier::prove(&facts, &mut findings);
+    class::prove(&facts, &mut findings);
     separation::prove(&facts, &mut findings);
     second_copy::prove(&facts, &mut findings);
     secrecy::prove(&facts, &mut findings);

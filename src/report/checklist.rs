@@ -1,22 +1,17 @@
 //! The questions that somebody who answers for databases asks every morning, answered from what is on record.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::standing::{Level, OnRecord, Standing};
+use crate::alert::allowed;
 use crate::catalog::{JobRecord, Outcome};
 use crate::plan::minute;
 use crate::plan::words::{about, counted, joined, plain};
 use crate::policy::model::{Policy, Timed, TimedKind};
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, moment_of};
 
-/// As long before it ends, somebody should know of a hold.
-const HOLDS_ENDING: Duration = Duration::from_days(30);
-/// A clock that is off by more is wrong.
-const SKEWED_SECONDS: u64 = 60;
-/// A store is full enough to be thought about.
-const NEARLY_FULL_PERCENT: u128 = 80;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     Yes,
@@ -25,7 +20,7 @@ pub enum Answer {
 }
 
 /// A question of the day, and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Question {
     /// For programs.
     pub key: &'static str,
@@ -45,7 +40,7 @@ pub fn checklist(policy: &Policy, record: &OnRecord, standing: &Standing, now: I
         answered("backups", "Was every backup of yesterday made?", backups(policy, record, now)),
         answered("wal", "Is the write-ahead log archived?", wal(policy, standing, now)),
         answered("stores", "Do the stores answer?", stores(standing)),
-        answered("room", "Do the stores have room?", room(standing)),
+        answered("room", "Do the stores have room?", room(policy, standing)),
         answered("verify", "Was the last verification good?", last_of(policy, record, TimedKind::Verify, now)),
         answered("drills", "Was the last restore drill good?", last_of(policy, record, TimedKind::Drill, now)),
         answered("messages", "Do messages arrive?", messages(policy, standing)),
@@ -89,8 +84,9 @@ fn record_of<'r>(record: &'r OnRecord, job: &str) -> Option<&'r JobRecord> {
 }
 
 fn wal(policy: &Policy, standing: &Standing, now: Instant) -> (Answer, String) {
-    let Some(wal) = &policy.wal else { return (Answer::Yes, "the policy archives none".to_owned()) };
-    let limit = policy.objectives.rpo.map_or(wal.timeout * 2, |rpo| rpo.max(wal.timeout * 2));
+    let Some(limit) = allowed::wal_lag(policy).map(|limit| limit.value) else {
+        return (Answer::Yes, "the policy archives none".to_owned());
+    };
     match (standing.wal_known, standing.wal_waiting_since) {
         (false, _) => (Answer::Unknown, "it was not seen at the last look".to_owned()),
         (true, None) => (Answer::Yes, "nothing waits".to_owned()),
@@ -111,14 +107,15 @@ fn stores(standing: &Standing) -> (Answer, String) {
     worst(said, "the policy has no stores")
 }
 
-fn room(standing: &Standing) -> (Answer, String) {
+fn room(policy: &Policy, standing: &Standing) -> (Answer, String) {
+    let limit = u128::from(allowed::storage_used(policy).value.tenths());
     let said = standing.stores.iter().map(|store| match (store.used_bytes, store.capacity_bytes.filter(|capacity| *capacity > 0)) {
         (_, None) => (Answer::Unknown, format!("the policy does not say how much {} holds", store.store)),
         (None, _) => (Answer::Unknown, format!("{} was not looked at", store.store)),
         (Some(used), Some(capacity)) => {
-            let percent = u128::from(used) * 100 / u128::from(capacity);
-            let answer = if percent >= NEARLY_FULL_PERCENT { Answer::No } else { Answer::Yes };
-            (answer, format!("{} is {percent}% full", store.store))
+            let tenths = u128::from(used) * 1_000 / u128::from(capacity);
+            let answer = if tenths > limit { Answer::No } else { Answer::Yes };
+            (answer, format!("{} is {}% full", store.store, tenths / 10))
         }
     });
     worst(said, "the policy has no stores")
@@ -169,16 +166,13 @@ fn messages(policy: &Policy, standing: &Standing) -> (Answer, String) {
 
 fn holds(policy: &Policy, record: &OnRecord, now: Instant) -> (Answer, String) {
     let declared = policy.backup_holds.iter().filter_map(|hold| Some((hold.name.to_string(), hold.until?)));
-    let stored = record
-        .measured
-        .all_seen("hold_ends")
-        .filter_map(|(name, ends)| Some((name.to_owned(), super::standing::Measurements::moment(ends)?)));
+    let stored = record.measured.all_seen("hold_ends").filter_map(|(name, ends)| Some((name.to_owned(), moment_of(ends)?)));
     let mut ends: Vec<(String, Instant)> = declared.chain(stored).collect();
     ends.sort();
     ends.dedup_by(|a, b| a.0 == b.0);
     let ending: Vec<String> = ends
         .iter()
-        .filter(|(_, until)| *until > now && Duration::between(now, *until) <= HOLDS_ENDING)
+        .filter(|(_, until)| *until > now && Duration::between(now, *until) <= allowed::NOTICE_OF_HOLDS)
         .map(|(name, until)| format!("{} ends at {}", plain(name), minute(*until)))
         .collect();
     match ending.is_empty() {
@@ -198,7 +192,7 @@ fn clocks(standing: &Standing) -> (Answer, String) {
     match standing.clock_skew_seconds {
         None => (Answer::Unknown, "nothing was compared at the last look".to_owned()),
         Some(skew) => {
-            let answer = if skew <= SKEWED_SECONDS { Answer::Yes } else { Answer::No };
+            let answer = if skew <= allowed::CLOCK_SKEW.as_secs() { Answer::Yes } else { Answer::No };
             (answer, format!("this host and the server differ by {skew} s"))
         }
     }

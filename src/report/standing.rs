@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::alert::{Firing, expected_since, severity_of_failure};
+use super::account::{self, HoldAccount};
+use super::recovery::{RecoveryStanding, recovery};
+use crate::alert::{Firing, Silence, Unheard, expected_since, severity_of_failure};
 use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Size, Taken, Undelivered};
-use crate::plan::Due;
 use crate::plan::words::{about, counted, plain};
+use crate::plan::{Due, minute};
 use crate::policy::file::Severity;
 use crate::policy::model::{Policy, TimedKind};
 use crate::schedule::Schedule;
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, moment_of};
 
 /// Whoever looked longer ago than this does not look any more.
 const UNWATCHED: Duration = Duration::from_mins(15);
@@ -20,7 +23,7 @@ const UNTRIED: Duration = Duration::from_hours(1);
 /// Watching lists what a store has at least so often: a backup that is newer may not be in its list yet.
 const LISTED: Duration = Duration::from_mins(65);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     Well,
@@ -39,19 +42,24 @@ impl From<Severity> for Level {
 }
 
 /// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// Somebody takes care of what is critical: it is a warning from then on.
     pub level: Level,
     /// That of the alert, where there is one.
     pub key: String,
+    /// What is wrong, in a line.
     pub title: String,
+    /// More of it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Instant>,
+    /// What to do, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Who takes care of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_by: Option<String>,
 }
@@ -77,6 +85,8 @@ pub struct OnRecord {
     pub made: BTreeMap<String, Size>,
     pub took: BTreeMap<String, Taken>,
     pub firing: Vec<Firing>,
+    /// What of that nobody has heard of.
+    pub unheard: Vec<Unheard>,
     pub undelivered: Vec<Undelivered>,
     pub failing: Vec<FailingReceiver>,
     pub measured: Measurements,
@@ -98,6 +108,11 @@ impl Measurements {
         self.find("watched", "").map(|one| one.at)
     }
 
+    /// As it was last written, whenever that was.
+    pub fn last(&self, name: &str, subject: &str) -> Option<f64> {
+        self.find(name, subject).map(|one| one.value)
+    }
+
     /// As it was seen at the last look; none if it was not.
     pub fn seen(&self, name: &str, subject: &str) -> Option<f64> {
         let watched = self.watched()?;
@@ -108,11 +123,6 @@ impl Measurements {
     pub fn all_seen<'m>(&'m self, name: &'m str) -> impl Iterator<Item = (&'m str, f64)> + 'm {
         let watched = self.watched();
         self.0.iter().filter(move |one| one.name == name && Some(one.at) == watched).map(|one| (one.subject.as_str(), one.value))
-    }
-
-    /// A moment that was measured; none where it says that there is no such moment.
-    pub fn moment(seconds: f64) -> Option<Instant> {
-        Instant::from_microsecond((seconds * 1e6) as i64).ok().filter(|_| seconds > 0.0)
     }
 }
 
@@ -126,8 +136,9 @@ pub struct JobDue {
 }
 
 /// How a policy stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Standing {
+    /// Its name; its file where that cannot be read.
     pub policy: String,
     /// The worst of its problems.
     pub level: Level,
@@ -138,48 +149,73 @@ pub struct Standing {
     pub watched: Option<Instant>,
     /// Worst first.
     pub problems: Vec<Problem>,
+    /// Every job.
     pub jobs: Vec<JobStanding>,
     /// Alerts, worst first.
     pub firing: Vec<Firing>,
+    /// What of that nobody has heard of, and why.
+    pub unheard: Vec<Unheard>,
     /// Whom messages do not reach.
     pub receivers: Vec<Receiver>,
+    /// How many messages have not arrived.
     pub undelivered: usize,
+    /// Every store, as it was last seen.
     pub stores: Vec<Store>,
+    /// Of the last 30 days.
     pub runs: Succeeded,
     /// How much may be lost.
     pub rpo: Option<Duration>,
+    /// What recoveries have shown.
+    pub recovery: RecoveryStanding,
     /// Everything before this moment would survive the loss of the server, as far as was seen.
     pub safe_until: Option<Instant>,
     /// The oldest log that is not archived; none where nothing waits, or where that is not known.
     pub wal_waiting_since: Option<Instant>,
     /// The archive's lag is known, and none means that nothing waits.
     pub wal_known: bool,
+    /// By how much this host's clock and the server's differ.
     pub clock_skew_seconds: Option<u64>,
+    /// What may not go, by the policy.
+    pub holds: Vec<HoldAccount>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct JobStanding {
+    /// As a path of the policy.
     pub job: String,
+    /// What sort of job it is.
     pub kind: TimedKind,
+    /// Whether it should run now.
     pub due: Due,
+    /// Since when it runs.
     pub running_since: Option<Instant>,
+    /// When it last began.
     pub last_started: Option<Instant>,
+    /// When it last ended.
     pub last_ended: Option<Instant>,
+    /// What came of it.
     pub last_outcome: Option<&'static str>,
+    /// Why it is so.
     pub last_message: Option<String>,
+    /// When it last went well.
     pub last_succeeded: Option<Instant>,
+    /// How often it has failed since.
     pub failures_in_a_row: u32,
     /// It should have succeeded again long ago.
     pub overdue: bool,
     /// From which age of its last success on it is.
     pub overdue_after_seconds: Option<u64>,
+    /// When its newest backup was complete.
     pub newest_backup: Option<Instant>,
+    /// How large the data of the last good backup were.
     pub bytes: Option<u64>,
+    /// How much of the store that takes.
     pub stored_bytes: Option<u64>,
+    /// How long that took.
     pub took_seconds: Option<f64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Receiver {
     pub receiver: String,
     pub since: Instant,
@@ -187,16 +223,19 @@ pub struct Receiver {
     pub error: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Store {
     pub store: String,
     pub answers: Option<bool>,
     pub used_bytes: Option<u64>,
     pub capacity_bytes: Option<u64>,
+    /// How long the oldest thing that belongs here as a second copy has been missing; 0 where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_behind_seconds: Option<u64>,
 }
 
 /// Of the last 30 days' runs.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Succeeded {
     pub succeeded: u64,
     pub all: u64,
@@ -213,15 +252,18 @@ impl Standing {
             problems: vec![problem],
             jobs: Vec::new(),
             firing: Vec::new(),
+            unheard: Vec::new(),
             receivers: Vec::new(),
             undelivered: 0,
             stores: Vec::new(),
             runs: Succeeded::default(),
             rpo: None,
+            recovery: RecoveryStanding::default(),
             safe_until: None,
             wal_waiting_since: None,
             wal_known: false,
             clock_skew_seconds: None,
+            holds: Vec::new(),
         }
     }
 
@@ -238,13 +280,16 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
     let measured = &record.measured;
     let jobs: Vec<JobStanding> = dues.iter().map(|due| job(due, record, now)).collect();
     let wal = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
-    let wal_waiting_since = wal.and_then(Measurements::moment);
+    let wal_waiting_since = wal.and_then(moment_of);
     let newest_backup = jobs.iter().filter_map(|job| job.newest_backup).max();
     let stores = policy.stores.iter().map(|(name, store)| Store {
         store: name.to_string(),
         answers: measured.seen("store_answers", name.as_str()).map(|answers| answers > 0.0),
         used_bytes: measured.seen("store_used_bytes", name.as_str()).map(|used| used as u64),
         capacity_bytes: store.capacity.map(|capacity| capacity.get()),
+        copy_behind_seconds: measured
+            .seen("copy_behind_since", name.as_str())
+            .map(|since| moment_of(since).map_or(0, |since| Duration::between(since, now).as_secs())),
     });
     let receivers = record.failing.iter().map(|one| Receiver {
         receiver: one.receiver.clone(),
@@ -253,25 +298,33 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
         error: one.last_error.clone(),
     });
     let problems = problems(record, &jobs, now);
+    let recovery = recovery(policy, measured);
+    // With all that was seen at the last look: gaps in the store, heartbeat rows.
+    let lost = recovery.lost_seconds.map(|lost| Duration::from_secs(lost).to_signed());
+    let seen_safe = lost.zip(measured.watched()).and_then(|(lost, watched)| watched.checked_sub(lost).ok());
     Standing {
         policy: policy.name.to_string(),
         level: problems.iter().map(|problem| problem.level).max().unwrap_or(Level::Well),
         unknown: None,
         watched: measured.watched(),
         firing: record.firing.clone(),
+        unheard: record.unheard.clone(),
         receivers: receivers.collect(),
         undelivered: record.undelivered.len(),
         stores: stores.collect(),
         runs: Succeeded { succeeded: record.runs.0, all: record.runs.1 },
         rpo: policy.objectives.rpo,
         // The log is worth nothing without a backup that it goes on from.
-        safe_until: newest_backup.map(|newest| match wal {
-            Some(_) => wal_waiting_since.or(measured.watched()).map_or(newest, |until| until.max(newest)),
-            None => newest,
+        safe_until: newest_backup.map(|newest| match (wal, seen_safe) {
+            (_, Some(seen)) => seen.max(newest),
+            (Some(_), None) => wal_waiting_since.or(measured.watched()).map_or(newest, |until| until.max(newest)),
+            (None, None) => newest,
         }),
+        recovery,
         wal_waiting_since,
         wal_known: wal.is_some(),
         clock_skew_seconds: measured.seen("clock_skew_seconds", "").map(|skew| skew as u64),
+        holds: account::holds(policy, None, now).into_iter().filter(|hold| hold.active).collect(),
         jobs,
         problems,
     }
@@ -279,7 +332,9 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
 
 fn job(due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {
     let known = record.records.iter().find(|known| known.job == due.job);
-    let succeeded = known.and_then(|known| known.last_succeeded);
+    // A drill that somebody ran by hand, or on another host, has its own record.
+    let drilled = due.job.strip_prefix("drills.").and_then(|drill| record.measured.seen("drill_passed", drill)).and_then(moment_of);
+    let succeeded = known.and_then(|known| known.last_succeeded).max(drilled);
     let took = record.took.get(&due.job).map(|took| took.ended.duration_since(took.started).as_secs_f64());
     let takes = Duration::from_secs(took.unwrap_or(0.0).max(0.0) as u64);
     let expected = due.schedule.as_ref().filter(|_| due.kind != TimedKind::Duty).and_then(|schedule| expected_since(schedule, takes, now));
@@ -311,12 +366,12 @@ fn job(due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {
 fn newest_backup(measured: &Measurements, job: &str, succeeded: Option<Instant>) -> Option<Instant> {
     let Some((seen, watched)) = measured.seen("backup_newest", job).zip(measured.watched()) else { return succeeded };
     let since = succeeded.filter(|at| Duration::between(*at, watched) < LISTED);
-    Measurements::moment(seen).max(since)
+    moment_of(seen).max(since)
 }
 
 /// Alerts, and what the record shows by itself: those who should raise alerts may be what is broken.
 fn problems(record: &OnRecord, jobs: &[JobStanding], now: Instant) -> Vec<Problem> {
-    let mut all: Vec<Problem> = record.firing.iter().map(of_alert).collect();
+    let mut all: Vec<Problem> = record.firing.iter().map(|firing| of_alert(firing, record)).collect();
     let mut more = vec![];
     more.extend(unwatched(record.measured.watched(), now));
     for job in jobs.iter().filter(|job| job.kind != TimedKind::Duty) {
@@ -329,7 +384,7 @@ fn problems(record: &OnRecord, jobs: &[JobStanding], now: Instant) -> Vec<Proble
     all
 }
 
-fn of_alert(firing: &Firing) -> Problem {
+fn of_alert(firing: &Firing, record: &OnRecord) -> Problem {
     let level = match &firing.acknowledged_by {
         Some(_) => Level::from(firing.severity).min(Level::Warning),
         None => firing.severity.into(),
@@ -337,16 +392,30 @@ fn of_alert(firing: &Firing) -> Problem {
     Problem {
         since: Some(firing.since),
         acknowledged_by: firing.acknowledged_by.clone(),
-        text: firing.text.clone(),
+        text: format!("{}{}", firing.text, silence(firing, record)).trim_start().to_owned(),
         hint: firing.hint.clone(),
         ..Problem::new(level, firing.key.clone(), firing.title.clone())
+    }
+}
+
+/// What keeps people from hearing of it.
+fn silence(firing: &Firing, record: &OnRecord) -> &'static str {
+    match record.unheard.iter().find(|unheard| unheard.key == firing.key).map(|unheard| unheard.why) {
+        None => "",
+        Some(Silence::NoRoute) => " Nobody has heard of it: no route of `alerts.routes` is for it.",
+        Some(Silence::NotNow) => " Nobody has heard of it yet: it is told when the time of its route comes.",
+        Some(Silence::Failing) => " Nobody has heard of it: messages to those who were told do not arrive.",
     }
 }
 
 fn unwatched(watched: Option<Instant>, now: Instant) -> Option<Problem> {
     let title = match watched {
         None => "`seawall watch` has never looked: nobody would hear of anything".to_owned(),
-        Some(at) if Duration::between(at, now) <= UNWATCHED => return None,
+        // Duration::between is zero for what lies ahead: a clock that was set back must not hide that nobody looks.
+        Some(at) if now.duration_since(at).abs() <= UNWATCHED.to_signed() => return None,
+        Some(at) if at > now => {
+            format!("`seawall watch` last looked at {}, which lies ahead: the clock was set back, and nobody has looked since", minute(at))
+        }
         Some(at) => {
             let ago = about(now.as_second() - at.as_second());
             format!("`seawall watch` last looked {ago} ago: nobody hears of anything since")
@@ -391,7 +460,9 @@ fn of_messages(record: &OnRecord) -> Vec<Problem> {
         Problem { since: Some(one.since), ..Problem::new(Level::Warning, format!("delivery:{}", one.receiver), title).hint(hint) }
     };
     let mut found: Vec<Problem> = record.failing.iter().map(of_receiver).collect();
-    let given_up = record.undelivered.iter().filter(|notice| notice.gave_up).count();
+    // Where something arrived since, or somebody knows of it, that is past.
+    let fails = |receiver: &str| record.failing.iter().any(|one| one.receiver == receiver);
+    let given_up = record.undelivered.iter().filter(|notice| notice.gave_up && fails(&notice.receiver)).count();
     if given_up > 0 {
         let title = format!("{} never arrived, and nobody tries any more", counted(given_up, "message"));
         found.push(Problem::new(Level::Warning, "given_up", title));

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::tz::TimeZone;
 
-use crate::units::Period;
+use crate::units::{Period, StorageClass};
 
 /// How long the backups of a job stay. See the room's documentation for the meaning of each rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub struct Keep {
     /// Whose calendar the buckets and periods follow.
     pub zone: TimeZone,
 }
+
+/// Into which storage class goes what only a tier, or a longer one, still keeps; for the tiers that say so.
+pub type TierClasses = BTreeMap<TierKind, StorageClass>;
 
 /// How many buckets a tier keeps, or how long the representative of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,7 +57,7 @@ mod wal;
 pub use crate::inventory::{Hold, Selection};
 pub use bucket::Bucket;
 pub use forecast::{BuildsOn, Forecast, Forecasted, JobForecast, simulate};
-pub use keep::{Keep, Tier, TierKind};
+pub use keep::{Keep, Tier, TierClasses, TierKind};
 pub use lifetime::{Firing, Lifetime, kept_until, lifetimes};
 pub use log::LogNeeds;
 pub use reason::{Defect, DeleteReason, KeepReason, UndecidedReason};

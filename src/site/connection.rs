@@ -16,7 +16,7 @@ impl Site<'_> {
     pub fn connection(&self) -> Result<Settings, SiteFault> {
         let own = self.policy.hosts.get(self.host()).and_then(|host| host.connection.as_deref());
         match own {
-            Some(own) => self.settings(own),
+            Some(own) => self.server_at(own),
             None => self.cluster_connection(),
         }
     }
@@ -24,10 +24,21 @@ impl Site<'_> {
     /// The cluster wherever it takes writes.
     pub fn cluster_connection(&self) -> Result<Settings, SiteFault> {
         let cluster = self.policy.file.cluster.as_ref();
-        self.settings(cluster.and_then(|cluster| cluster.connection.as_deref()).unwrap_or_default())
+        self.server_at(cluster.and_then(|cluster| cluster.connection.as_deref()).unwrap_or_default())
     }
 
-    fn settings(&self, text: &str) -> Result<Settings, SiteFault> {
+    /// Which server that is, for those who must not be at one server twice: where it listens, without who asks. No secret is read.
+    pub fn server_name(&self) -> String {
+        let own = self.policy.hosts.get(self.host()).and_then(|host| host.connection.as_deref());
+        let text = own.or_else(|| self.policy.file.cluster.as_ref()?.connection.as_deref()).unwrap_or_default();
+        match Settings::read(text) {
+            Ok(settings) => settings.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Err(_) => text.to_owned(),
+        }
+    }
+
+    /// Another server of the cluster, with the password that the policy has for it.
+    pub fn server_at(&self, text: &str) -> Result<Settings, SiteFault> {
         let settings = Settings::read(text)?;
         let password = self.policy.file.cluster.as_ref().and_then(|cluster| cluster.password.as_ref());
         match password {

@@ -56,15 +56,7 @@ impl HostKeys {
         // For people; of the key that is there, which another process may have made at the same moment.
         let public = directory.join("signing.pub");
         if !public.exists() {
-            let _ = write_new(
-                &public,
-                format!(
-                    "{}
-",
-                    keys.signing.public()
-                )
-                .as_bytes(),
-            );
+            let _ = write_new(&public, format!("{}\n", keys.signing.public()).as_bytes());
         }
         Ok(keys)
     }
@@ -216,7 +208,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         if let Some(parent) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        let beside = path.with_extension(format!("part.{}", std::process::id()));
+        let beside = path.with_extension(format!("part.{}", files::own_word()));
         let named = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).and_then(|mut file| {
             file.write_all(bytes).and_then(|()| file.sync_all())?;
             fs::hard_link(&beside, path)
@@ -231,4 +223,25 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         let hint = "Run as the user that owns the state directory, or name another one with `--state`.";
         SiteFault::new(format!("`{}` cannot be written: {error}", path.display()), hint)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fleet's first runs on a new host begin at the same time, in one process.
+    #[test]
+    fn those_who_make_the_hosts_keys_at_once_get_the_same_ones() {
+        for _ in 0..20 {
+            let state = tempfile::tempdir().expect("a folder");
+            let keys: Vec<String> = std::thread::scope(|scope| {
+                let make = || HostKeys::of_host(state.path(), "db-1").expect("keys").signing.public();
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+            });
+            assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+            let left = fs::read_dir(HostKeys::directory(state.path())).expect("the folder").count();
+            assert_eq!(left, 3, "nothing but the keys is left");
+        }
+    }
 }

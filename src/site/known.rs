@@ -1,5 +1,6 @@
 //! The last version of a policy that could be read, for the day on which it cannot: who is told then, only a policy can say.
 
+use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::document::Document;
 use crate::policy::model::Policy;
 use crate::policy::resolve::resolve;
-use crate::units::Instant;
+use crate::units::{Instant, Name};
 use crate::world::files;
 
 const MAX_BYTES: usize = 16 << 20;
@@ -25,6 +26,9 @@ struct Known {
     /// Since when its file cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unreadable_since: Option<Instant>,
+    /// What the policy in this file was called before, as long as something is to be brought to its end under that name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    formerly: BTreeSet<Name>,
 }
 
 /// What is done where the policy of the moment cannot be read.
@@ -32,6 +36,12 @@ struct Known {
 pub struct LastGood {
     pub policy: Policy,
     pub unreadable_since: Instant,
+}
+
+impl Known {
+    fn name(&self) -> Option<Name> {
+        self.whole.get("policy")?.as_str()?.parse().ok()
+    }
 }
 
 fn place(state: &Path, path: &Path) -> PathBuf {
@@ -61,8 +71,32 @@ pub fn remember(state: &Path, path: &Path, policy: &Policy) -> std::io::Result<O
     }
     let mut whole = serde_json::to_value(policy.file.as_ref())?;
     without_nothing(&mut whole);
-    write(&place, &Known { path: path.to_owned(), digest: policy.digest.clone(), whole, unreadable_since: None })?;
+    let mut formerly = before.as_ref().map(|before| before.formerly.clone()).unwrap_or_default();
+    formerly.extend(before.as_ref().and_then(Known::name));
+    formerly.remove(&policy.name);
+    write(&place, &Known { path: path.to_owned(), digest: policy.digest.clone(), whole, unreadable_since: None, formerly })?;
     Ok(before.map(|before| before.digest).filter(|digest| *digest != policy.digest))
+}
+
+/// What the policy in this file was called before. A name that another policy of this host has by now is not among them.
+pub fn formerly(state: &Path, path: &Path) -> BTreeSet<Name> {
+    let own = place(state, path);
+    let mut names = read(&own).map(|known| known.formerly).unwrap_or_default();
+    if !names.is_empty() {
+        let others = std::fs::read_dir(state.join("known")).into_iter().flatten().flatten().map(|entry| entry.path());
+        let others = others.filter(|other| *other != own).filter_map(|other| read(&other)).filter(|other| other.path.exists());
+        for name in others.filter_map(|other| other.name()) {
+            names.remove(&name);
+        }
+    }
+    names
+}
+
+/// Nothing is left to be done under a former name.
+pub fn forget(state: &Path, path: &Path, former: &Name) -> std::io::Result<()> {
+    let place = place(state, path);
+    let Some(mut known) = read(&place) else { return Ok(()) };
+    if known.formerly.remove(former) { write(&place, &known) } else { Ok(()) }
 }
 
 /// The last version that could be read, and since when this one cannot.

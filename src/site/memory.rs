@@ -2,7 +2,7 @@
 //! was put there instead would be lost with the next mount.
 
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
 use super::{Site, SiteFault};
@@ -30,11 +30,21 @@ impl Site<'_> {
     }
 
     /// A directory that holds nothing of ours, and did when this host last wrote to it.
-    pub(super) fn not_forgotten(&self, store: &Store) -> Result<(), SiteFault> {
+    pub fn not_forgotten(&self, store: &Store) -> Result<(), SiteFault> {
         let url = store.url();
         let is_it = |kind: &StoreKind| matches!(kind, StoreKind::Local(_)) && kind.url() == url.trim_end_matches('/');
         let Some((name, _)) = self.policy.stores.iter().find(|(_, known)| is_it(&known.kind)) else { return Ok(()) };
         self.remembered(name).map_or(Ok(()), |repository| Err(self.gone(name, store, &repository)))
+    }
+
+    /// Of a store that this host has read and will write to: a standby, before its server is promoted. An account that is not the server's
+    /// own leaves no notes in its way.
+    pub fn keep_in_mind(&self, name: &Name, repository: &Repository) {
+        let is_own = std::fs::metadata(self.state()).is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw());
+        if is_own && !rustix::process::geteuid().is_root() && self.remembered(name).is_none() {
+            // Forgetting it costs the knowledge that an empty mount point is one.
+            let _ = self.remember(name, repository);
+        }
     }
 
     fn note(&self, name: &Name) -> PathBuf {

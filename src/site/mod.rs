@@ -35,6 +35,20 @@ impl SiteFault {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         SiteFault { message: message.into(), hint: hint.into(), transient: false }
     }
+
+    /// Somebody wanted it so; the next run goes on.
+    pub fn interrupted() -> Self {
+        SiteFault { message: "it was asked to end".into(), hint: String::new(), transient: true }
+    }
+}
+
+impl From<crate::pipeline::PipelineFault> for SiteFault {
+    fn from(fault: crate::pipeline::PipelineFault) -> Self {
+        match fault {
+            crate::pipeline::PipelineFault::Interrupted => SiteFault::interrupted(),
+            fault => SiteFault { transient: fault.is_transient(), hint: fault.hint().to_owned(), message: fault.to_string() },
+        }
+    }
 }
 
 impl From<crate::store::Fault> for SiteFault {
@@ -49,16 +63,35 @@ impl From<crate::store::Fault> for SiteFault {
 pub struct Site<'p> {
     pub policy: &'p Policy,
     state: PathBuf,
+    state_is_given: bool,
     host: String,
     commit: Option<String>,
+    file: Option<PathBuf>,
 }
 
 impl<'p> Site<'p> {
     /// `host` is the policy's name for this host, where it differs from the host's own.
     pub fn new(policy: &'p Policy, state: Option<&Path>, host: Option<&Name>) -> Site<'p> {
+        let state_is_given = state.is_some() || crate::world::host::given_state_directory().is_some();
         let state = state.map_or_else(crate::world::host::state_directory, Path::to_owned);
         let host = host.map_or_else(crate::world::host::name, Name::to_string);
-        Site { policy, state, host, commit: None }
+        Site { policy, state, state_is_given, host, commit: None, file: None }
+    }
+
+    /// The policy's file, for those who name it to another process.
+    #[must_use]
+    pub fn of_file(self, file: PathBuf) -> Site<'p> {
+        Site { file: Some(file), ..self }
+    }
+
+    /// The policy's file, where it is known.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Where this host's state lies, if somebody said so: for a process of another account, whose usual place is another one.
+    pub fn given_state(&self) -> Option<&Path> {
+        self.state_is_given.then_some(&self.state)
     }
 
     /// The git commit of the policy's files, for those who write it down.

@@ -60,7 +60,7 @@ pub fn settings(store: &model::Store) -> Settings {
             storage_class: gcs.storage_class.as_ref().map(spelled),
         },
     };
-    Settings { place, upload_limit: store.upload_limit, patience: Settings::PATIENCE }
+    Settings { upload_limit: store.upload_limit, ..Settings::new(place) }
 }
 
 /// A class as its cloud spells it, which is how the policy spells it.

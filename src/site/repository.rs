@@ -8,7 +8,7 @@ use super::{Site, SiteFault};
 use crate::format::layout::Repository;
 use crate::format::signature::{REPOSITORY, SignatureError, SigningKey, Writers, claimed_key};
 use crate::inventory::SystemIdentifier;
-use crate::store::{FaultKind, Put, Store};
+use crate::store::{FaultKind, Put, Store, fresh_name};
 use crate::units::{Instant, Key};
 
 /// The version of the layout.
@@ -111,6 +111,7 @@ impl Site<'_> {
             signature: None,
         };
         about.sign(&self.host_keys()?.signing).map_err(|error| SiteFault::new(error.to_string(), ""))?;
+        store.check_conditional_put(&repository.probe(&fresh_name()))?;
         match store.put_new(&repository.about(), Bytes::from(about.to_json()))? {
             // Another host that began at the same time made the very same one.
             Put::Created | Put::Exists => Ok(repository),

@@ -8,6 +8,7 @@ mod cloud;
 mod fault;
 mod faulty;
 mod local;
+mod moved;
 mod pace;
 mod patience;
 mod probe;
@@ -24,12 +25,14 @@ use bytes::Bytes;
 pub use crate::units::{BadKey, Key};
 pub use fault::{Fault, FaultKind};
 pub use faulty::{Call, Effect, Faults, Tally};
+pub use moved::Moved;
+pub use probe::fresh_name;
 pub use purge::{Locked, Purged};
 pub use reader::Reader;
-pub use settings::{Place, Settings, Sse};
+pub use settings::{Growth, Place, Settings, Sse};
 pub use upload::Upload;
 
-use crate::units::Instant;
+use crate::units::{ClassFamily, Haste, Instant, StorageClass};
 use cloud::{Cloud, CloudReader, CloudUpload};
 use faulty::{Faulty, FaultyReader, FaultyUpload};
 use local::Local;
@@ -57,6 +60,8 @@ pub struct Meta {
     pub size: u64,
     /// By the store's own clock.
     pub modified: Instant,
+    /// Nothing for a directory, and for a class that is not known here.
+    pub class: Option<StorageClass>,
     /// It lies in an archive class and must be requested and waited for.
     pub frozen: bool,
 }
@@ -247,6 +252,25 @@ impl Store {
         }
     }
 
+    /// The classes that its objects can lie in; none in a directory.
+    pub fn classes(&self) -> Option<ClassFamily> {
+        match &self.kind {
+            Kind::Local(_) => None,
+            Kind::Cloud(cloud) => Some(cloud.family()),
+            Kind::Faulty(faulty) => faulty.inner.classes(),
+        }
+    }
+
+    /// Moves an object into another class, with all that belongs to it: it is there whole, before and after. What a lock protects
+    /// stays as it is. Moved again it is no fault.
+    pub fn move_to(&self, key: &Key, class: StorageClass) -> Result<Moved, Fault> {
+        match &self.kind {
+            Kind::Local(local) => Err(local.no_classes(key)),
+            Kind::Cloud(cloud) => cloud.move_to(key, class),
+            Kind::Faulty(faulty) => faulty.move_to(key, class),
+        }
+    }
+
     /// How an object of an archive class stands, or `None` when there is no such object.
     pub fn thaw_state(&self, key: &Key) -> Result<Option<Thaw>, Fault> {
         match &self.kind {
@@ -257,18 +281,18 @@ impl Store {
     }
 
     /// Asks for an object of an archive class, to be readable for some days. It takes hours: see [`Store::thaw_state`].
-    pub fn thaw(&self, key: &Key, days: u32) -> Result<(), Fault> {
+    pub fn thaw(&self, key: &Key, days: u32, haste: Haste) -> Result<(), Fault> {
         match &self.kind {
             Kind::Local(local) => local.file(key).map(drop),
-            Kind::Cloud(cloud) => cloud.thaw(key, days),
-            Kind::Faulty(faulty) => faulty.thaw(key, days),
+            Kind::Cloud(cloud) => cloud.thaw(key, days, haste),
+            Kind::Faulty(faulty) => faulty.thaw(key, days, haste),
         }
     }
 
     /// Whether the store really refuses to put what is there already: some say they do and do not. Everything that must
-    /// not be overwritten rests on it, so it is asked at the first use.
-    pub fn check_conditional_put(&self, below: &str) -> Result<(), Fault> {
-        probe::conditional_put(self, below)
+    /// not be overwritten rests on it, so it is asked at the first use, with an object of that name, which nobody else has.
+    pub fn check_conditional_put(&self, probe: &Key) -> Result<(), Fault> {
+        probe::conditional_put(self, probe)
     }
 }
 

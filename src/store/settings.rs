@@ -12,6 +12,39 @@ pub struct Settings {
     /// How long what fails for a moment is tried again before it is given up. Nothing new is tried after it; an attempt that
     /// is under way may still end.
     pub patience: Duration,
+    /// Of a cloud: how an object is cut that is put as it comes.
+    pub growth: Growth,
+}
+
+/// Nobody knows how long an object will be that is put as it comes, and it can have only so many pieces. So they grow, late: most objects
+/// have pieces of one size, which is all that some stores take (Cloudflare's R2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// So many pieces are as small as can be.
+    pub alike: u32,
+    /// Of each larger size there are so many.
+    pub each: u32,
+}
+
+impl Growth {
+    /// 19 GiB in pieces of 5 MiB, and at most 200 GiB in all.
+    pub const USUAL: Growth = Growth { alike: 4000, each: 1000 };
+    /// Eight times the smallest: some pieces are always in memory.
+    const MOST_DOUBLINGS: u32 = 3;
+
+    /// How large this piece is, from 0.
+    pub(super) fn piece(self, smallest: usize, index: u32) -> usize {
+        let doublings = match index.checked_sub(self.alike) {
+            None => 0,
+            Some(beyond) => (1 + beyond / self.each.max(1)).min(Self::MOST_DOUBLINGS),
+        };
+        smallest << doublings
+    }
+
+    /// How large an object of so many pieces can be.
+    pub(super) fn most(self, smallest: usize, pieces: u32) -> u64 {
+        (0..pieces).map(|index| self.piece(smallest, index) as u64).sum()
+    }
 }
 
 impl Settings {
@@ -19,7 +52,7 @@ impl Settings {
 
     /// A place with everything else as usual.
     pub fn new(place: Place) -> Settings {
-        Settings { place, upload_limit: None, patience: Self::PATIENCE }
+        Settings { place, upload_limit: None, patience: Self::PATIENCE, growth: Growth::USUAL }
     }
 }
 
@@ -61,4 +94,20 @@ pub enum Place {
 pub enum Sse {
     S3,
     Kms(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_grow_late_and_not_for_ever() {
+        let growth = Growth { alike: 2, each: 1 };
+        let sizes: Vec<usize> = (0..8).map(|index| growth.piece(5, index)).collect();
+        assert_eq!(sizes, [5, 5, 10, 20, 40, 40, 40, 40]);
+        assert_eq!(growth.most(5, 4), 40);
+        let usual = |index| Growth::USUAL.piece(5 << 20, index) >> 20;
+        assert_eq!([0, 3999, 4000, 4999, 5000, 5999, 6000, 9999].map(usual), [5, 5, 10, 10, 20, 20, 40, 40]);
+        assert_eq!(Growth::USUAL.most(5 << 20, 10_000) >> 30, 205);
+    }
 }

@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
-use super::cloud::{self, CloudUpload};
+use super::cloud::CloudUpload;
 use super::faulty::FaultyUpload;
 use super::{Fault, local};
 
-/// One object on its way, in pieces of equal size that may be put in any order. Dropped before `finish`, nothing stays of it.
+/// One object on its way, in pieces that may be put in any order. Dropped before `finish`, nothing stays of it.
 #[derive(Debug)]
 pub struct Upload {
     kind: Kind,
@@ -30,12 +30,12 @@ impl Upload {
         Upload { kind: Kind::Faulty(Box::new(upload)) }
     }
 
-    /// How large every piece but the last must be.
-    pub fn piece_size(&self) -> usize {
+    /// How large piece `index` (from 0) must be, where it is not the last.
+    pub fn piece_size(&self, index: u32) -> usize {
         match &self.kind {
             Kind::Local(_) => local::PIECE_SIZE,
-            Kind::Cloud(_) => cloud::PIECE_SIZE,
-            Kind::Faulty(upload) => upload.inner.piece_size(),
+            Kind::Cloud(upload) => upload.piece_size(index),
+            Kind::Faulty(upload) => upload.inner.piece_size(index),
         }
     }
 

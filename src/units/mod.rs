@@ -4,7 +4,10 @@
 //! writes the canonical spelling, and the JSON schema carries the pattern that editors check.
 
 mod bytes;
+mod decimal;
 mod duration;
+mod figure;
+mod hex;
 mod id;
 mod key;
 mod lsn;
@@ -14,10 +17,14 @@ mod quantity;
 mod segment;
 mod sign;
 mod spelling;
+mod storage_class;
 mod text_form;
 
 pub use bytes::{Bytes, Rate};
+pub use decimal::{Decimal, NotANumber};
 pub use duration::Duration;
+pub use figure::{figure_of, moment_of};
+pub use hex::hex;
 pub use id::{BackupId, Name};
 pub use key::{BadKey, Key};
 pub use lsn::{Lsn, Timeline};
@@ -28,6 +35,7 @@ pub use quantity::{QuantityError, QuantityFault};
 pub use segment::{NotAWalFile, Segment, SegmentSize, WalFile};
 pub use sign::{is_wild, visible};
 pub use spelling::nearest;
+pub use storage_class::{ClassFamily, Haste, StorageClass};
 pub(crate) use text_form::text_form;
 
 /// A moment, in UTC. The core never asks for the current one: it is handed in.

@@ -58,6 +58,22 @@ impl Period {
         then.to_zoned(zone.clone()).checked_add(self.span()).map_or(Instant::MAX, |until| until.timestamp())
     }
 
+    /// The same length, however it is written: a day counts as 24 hours, and a month as no number of days.
+    pub fn is_as_long_as(self, other: Period) -> bool {
+        let seconds = |one: Period| u64::from(one.days) * 86_400 + u64::from(one.seconds);
+        self.months == other.months && seconds(self) == seconds(other)
+    }
+
+    /// Whatever months lie between: a month may have 28 days, and 31.
+    pub fn is_surely_shorter(self, other: Period) -> bool {
+        let days = |period: Period, month: u32| u64::from(period.months) * u64::from(month) + u64::from(period.days);
+        let same_rest = (self.days, self.seconds) == (other.days, other.seconds);
+        let (own, others) = (days(self, 31), days(other, 28));
+        (same_rest && self.months < other.months)
+            || (self.months == other.months && (self.days, self.seconds) < (other.days, other.seconds))
+            || own < others
+    }
+
     /// The length with average months, for ordering and estimates only.
     pub fn approximate(self) -> super::Duration {
         const SECONDS_PER_MONTH: u64 = 2_629_746; // 365.2425 days / 12

@@ -1,18 +1,19 @@
 //! One backup's objects against its descriptor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::deep::{self, Deep};
 use super::report::FaultKind;
-use super::{Ground, wal};
+use super::{Ground, archive, wal};
+use crate::format::archived::Extent;
 use crate::format::descriptor::{Descriptor, Object};
 use crate::format::layout::signature_of;
 use crate::format::signature::is_spelled_as_written;
-use crate::observe::{Listed, Read, read_descriptor};
+use crate::observe::{Listed, Names, Read, read_descriptor};
 use crate::pipeline::{PipelineFault, hash_object};
 use crate::plan::words::counted;
-use crate::store::{Fault, Meta};
+use crate::store::{Fault, Meta, Thaw};
 use crate::units::{BackupId, Key};
 
 /// Something that one thread does alone.
@@ -33,6 +34,16 @@ pub(super) enum Work {
     /// List a folder of the log.
     WalFolder(String),
     Wal(Meta),
+    /// Read an extent's descriptor, and look whether its objects are there.
+    Extent {
+        id: BackupId,
+        names: Arc<Names>,
+    },
+    /// Hash one object of an extent.
+    Rows {
+        of: Arc<Extent>,
+        number: usize,
+    },
 }
 
 pub(super) fn step(ground: &Ground<'_>, work: Work, more: &mut Vec<Work>) {
@@ -42,6 +53,8 @@ pub(super) fn step(ground: &Ground<'_>, work: Work, more: &mut Vec<Work>) {
         Work::Open { of, number } => deep::open(ground, &of, number),
         Work::WalFolder(prefix) => wal::folder(ground, &prefix, more),
         Work::Wal(meta) => wal::object(ground, &meta),
+        Work::Extent { id, names } => archive::extent(ground, &id, &names, more),
+        Work::Rows { of, number } => archive::object(ground, &of, number),
     }
 }
 
@@ -55,16 +68,28 @@ fn backup(ground: &Ground<'_>, listed: &Listed, more: &mut Vec<Work>) {
         Err(fault) => return found.fault(FaultKind::Unread, &listed.key, &fault.message, Some(id)),
     };
     signature(ground, listed);
-    if let Err(fault) = objects(ground, &descriptor) {
-        return found.fault(FaultKind::Unread, ground.repository.prefix(&format!("data/{id}")), &fault.message, Some(id));
+    let frozen = match objects(ground, &descriptor) {
+        Ok(frozen) => frozen,
+        Err(fault) => {
+            return found.fault(FaultKind::Unread, ground.repository.prefix(&format!("data/{id}")), &fault.message, Some(id));
+        }
+    };
+    if !frozen.is_empty() {
+        let count = counted(frozen.len(), "object");
+        found.unchecked(format!("what is in {count} of backup {id}: they lie in an archive class, and only their sizes were checked"));
     }
     if !descriptor.damage.is_none() {
-        let what = format!("{} had wrong checksums in the database when it was taken", counted(descriptor.damage.pages, "page"));
+        let what = match descriptor.damage.unread {
+            0 => format!("{} had wrong checksums in the database when it was taken", counted(descriptor.damage.pages, "page")),
+            unread => format!("{} could not be read when it was taken", counted(unread, "file")),
+        };
         found.fault(FaultKind::Damaged, &listed.key, &what, Some(id));
     }
     let descriptor = Arc::new(descriptor);
-    more.extend((0..descriptor.objects.len()).map(|number| Work::Object { of: descriptor.clone(), number }));
-    if ground.wanted.deep {
+    let readable = (0..descriptor.objects.len()).filter(|number| !frozen.contains(number));
+    more.extend(readable.map(|number| Work::Object { of: descriptor.clone(), number }));
+    // What is inside is judged as a whole or not at all.
+    if ground.wanted.deep && frozen.is_empty() {
         more.extend(deep::begin(ground, &descriptor));
     }
 }
@@ -81,26 +106,29 @@ fn signature(ground: &Ground<'_>, listed: &Listed) {
     }
 }
 
-/// Which objects lie there, and how large.
-fn objects(ground: &Ground<'_>, descriptor: &Descriptor) -> Result<(), Fault> {
+/// Which objects lie there, and how large. Gives those that cannot be read before they are requested.
+fn objects(ground: &Ground<'_>, descriptor: &Descriptor) -> Result<HashSet<usize>, Fault> {
     let id = &descriptor.id;
     let there = ground.store.list(&ground.repository.prefix(&format!("data/{id}")))?;
-    let mut there: HashMap<&Key, u64> = there.iter().map(|meta| (&meta.key, meta.size)).collect();
-    for object in &descriptor.objects {
+    let mut there: HashMap<&Key, &Meta> = there.iter().map(|meta| (&meta.key, meta)).collect();
+    let mut frozen = HashSet::new();
+    for (number, object) in descriptor.objects.iter().enumerate() {
         let key = ground.repository.data(id, &object.name);
         match there.remove(&key) {
             None => ground.found.fault(FaultKind::Missing, &key, "it is not there", Some(id)),
-            Some(size) if size != object.size => {
-                let what = format!("it has {size} bytes instead of {}", object.size);
+            Some(meta) if meta.size != object.size => {
+                let what = format!("it has {} bytes instead of {}", meta.size, object.size);
                 ground.found.fault(FaultKind::Damaged, &key, &what, Some(id));
             }
+            // Some of them were thawed for somebody and can be read.
+            Some(meta) if meta.frozen && ground.store.thaw_state(&key)? != Some(Thaw::Readable) => drop(frozen.insert(number)),
             Some(_) => {}
         }
     }
     for key in there.into_keys() {
         ground.found.fault(FaultKind::Extra, key, "the backup's descriptor does not know it", Some(id));
     }
-    Ok(())
+    Ok(frozen)
 }
 
 fn object(ground: &Ground<'_>, descriptor: &Descriptor, object: &Object) {
@@ -131,7 +159,7 @@ pub(super) fn unread(ground: &Ground<'_>, key: &Key, fault: &PipelineFault, id: 
     ground.found.fault(kind, key, &what, id);
 }
 
-fn sha256(ground: &Ground<'_>, key: &Key, size: u64) -> Result<String, PipelineFault> {
+pub(super) fn sha256(ground: &Ground<'_>, key: &Key, size: u64) -> Result<String, PipelineFault> {
     hash_object(ground.store, key, size, &mut |got| {
         ground.progress.read(got);
         true

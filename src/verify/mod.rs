@@ -3,6 +3,7 @@
 //!
 //! A check that finds damage fails, and says which object; what could not be checked is said as well, because unknown is not fine.
 
+mod archive;
 mod backup;
 mod claims;
 mod continuity;
@@ -115,6 +116,7 @@ impl Ground<'_> {
                 self.found.fault(FaultKind::Rejected, &rejected.key, &rejected.why, None);
             }
             work.extend(wal::folders(self)?);
+            work.extend(archive::extents(self)?);
             self.strays(seen)?;
             claims::check(self)?;
         } else {
@@ -128,7 +130,8 @@ impl Ground<'_> {
     /// What lies where nothing of ours does, and what is left of backups that were not completed.
     fn strays(&self, seen: &Seen) -> Result<(), SiteFault> {
         use crate::inventory::BackupState;
-        const OURS: [&str; 10] = ["backups", "data", "wal", "claims", "pins", "leases", "hints", "expiring", "holds", "audit"];
+        const OURS: [&str; 12] =
+            ["archive", "backups", "data", "wal", "claims", "pins", "leases", "hints", "expiring", "holds", "drills", "audit"];
         for folder in self.store.folders(self.repository.as_str())? {
             if !OURS.contains(&folder.as_str()) {
                 self.found.unchecked(format!("what lies below {}: this version does not know what it is", self.repository.prefix(&folder)));

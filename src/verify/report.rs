@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::units::BackupId;
@@ -9,7 +10,7 @@ use crate::units::BackupId;
 const MAX_FAULTS: usize = 10_000;
 
 /// What was found in one store.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// In the order of their objects.
     pub faults: Vec<Fault>,
@@ -26,14 +27,14 @@ pub struct Report {
 }
 
 /// How a backup came out of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sound {
     pub backup: BackupId,
     pub faults: usize,
 }
 
 /// An object that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Fault {
     pub key: String,
     pub kind: FaultKind,
@@ -43,7 +44,7 @@ pub struct Fault {
     pub backup: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// Its bytes are not those that were put.

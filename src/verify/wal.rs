@@ -41,6 +41,9 @@ pub(super) fn of_backups(ground: &Ground<'_>, chosen: &[&Listed]) -> Result<Vec<
             // Said when the backup itself is looked at.
             continue;
         };
+        if !descriptor.kind.is_physical() {
+            continue;
+        }
         let (position, size) = (descriptor.position, listed.segment_size);
         let first = Segment::of(position.timeline, position.start, size);
         let last = Segment::before(position.timeline, position.stop, size);

@@ -103,13 +103,14 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
     }
     large::claim(run, to, &crate::format::stamp::Stamp { body: [0; 32], ..stamp.clone() })?;
     let mut upload = to.store.upload(&target)?;
-    let piece = upload.piece_size() as u64;
-    for index in 0..size.div_ceil(piece) {
-        let at = index * piece;
-        let bytes = from.store.get_range(&key, at..size.min(at + piece))?;
+    let (mut at, mut index) = (0, 0);
+    while at < size {
+        let bytes = from.store.get_range(&key, at..size.min(at + upload.piece_size(index) as u64))?;
         let skip = usize::try_from(header.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
         body.update(&bytes[skip..]);
-        upload.put(u32::try_from(index).unwrap_or(u32::MAX), bytes)?;
+        at += bytes.len() as u64;
+        upload.put(index, bytes)?;
+        index += 1;
     }
     if whole(&body) { Ok(upload.finish()?) } else { Err(WalFault::damaged(&key, "its bytes are not those that were put")) }
 }

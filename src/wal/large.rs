@@ -96,7 +96,8 @@ struct Pieces {
 
 impl Pieces {
     fn begin(upload: Upload) -> Pieces {
-        let size = upload.piece_size();
+        // Of the longest segment, all are alike.
+        let size = upload.piece_size(0);
         Pieces { upload, size, first: None, next: 0, rest: Vec::with_capacity(size + FRAME) }
     }
 

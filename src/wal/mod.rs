@@ -20,6 +20,7 @@ mod push;
 mod ready;
 mod settings;
 mod ship;
+mod spare;
 mod spool;
 mod take;
 
@@ -33,5 +34,6 @@ pub use pass::Pass;
 pub use prefetch::{prefetch, server};
 pub use push::{Pushed, push};
 pub use settings::{Destination, Place, Settings, destinations_digest};
+pub use spare::spare_tablespaces;
 pub use spool::Spool;
 pub use take::Trust;

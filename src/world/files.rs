@@ -1,9 +1,13 @@
 //! Files and directories.
 
 use std::fs::{self, File, FileType};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchown, fstat, linkat, mkdirat, open, openat};
 
 use super::words::ReadFault;
 
@@ -124,6 +128,12 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     replace_as(path, bytes, 0o644)
 }
 
+/// For the name of a file that nobody else writes at the same time: no other process, and no other thread of this one.
+pub fn own_word() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
     let of = |error: &io::Error| ReadFault::of(error, path);
     if let Ok(about) = fs::metadata(path)
@@ -133,7 +143,7 @@ fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| ReadFault::new("no file is named", "Name a file."))?;
-    let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), own_word()));
     // One that an interrupted run left behind; what is opened next must be new, not somebody's link to another file.
     let _ = fs::remove_file(&beside);
     let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
@@ -164,10 +174,114 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
     })
 }
 
+/// Makes a file of what `write` writes, readable by its owner only: it gets its name when it is whole and on disk, and nothing is left of one that
+/// did not come so far. What is there already is replaced only where that is meant, and only if it is a plain file.
+pub fn made<T, E: From<io::Error>>(path: &Path, over: bool, write: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>) -> Result<T, E> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    match path.symlink_metadata() {
+        Ok(_) if !over => return Err(io::Error::from(io::ErrorKind::AlreadyExists).into()),
+        Ok(about) if !about.is_file() => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there and is no plain file").into()),
+        _ => {}
+    }
+    let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), own_word()));
+    let all = || -> Result<T, E> {
+        let (file, is_nameless) = nameless(directory, &beside)?;
+        let mut file = BufWriter::with_capacity(1 << 20, file);
+        let written = write(&mut file)?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        // A name and not a rename, which would put it over whatever has come there meanwhile.
+        let named = |to: &Path| match is_nameless {
+            true => {
+                let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+                linkat(CWD, own.as_str(), CWD, to, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+            }
+            false if to == beside => Ok(()),
+            false => fs::hard_link(&beside, to),
+        };
+        if over {
+            named(&beside)?;
+            fs::rename(&beside, path)?;
+        } else {
+            named(path)?;
+        }
+        Ok(written)
+    };
+    let done = all();
+    // After a rename there is none.
+    let _ = fs::remove_file(&beside);
+    if done.is_ok() {
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    }
+    done
+}
+
+/// Without a name, where the file system has such: then nothing is left of it, however this ends. Says whether it has none.
+fn nameless(directory: &Path, beside: &Path) -> io::Result<(File, bool)> {
+    match open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
+        Ok(file) if Path::new("/proc/self/fd").is_dir() => Ok((File::from(file), true)),
+        _ => Ok((fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?, false)),
+    }
+}
+
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // Whatever the umask is.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// A folder with what is missing above it. What is made belongs to whom the first folder belongs that is there: what root makes in another
+/// account's folder must not lock that account out.
+pub fn make_folders(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
+    let Some(above) = missing.last().and_then(|highest| highest.parent()) else { return Ok(()) };
+    let folder = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // Step by step, and through no link: whoever owns the first folder could put one in the way.
+    let mut at = open(above, folder, Mode::empty())?;
+    let about = fstat(&at)?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(about.st_uid), rustix::fs::Gid::from_raw(about.st_gid));
+    for name in missing.iter().rev().filter_map(|path| path.file_name()) {
+        match mkdirat(&at, name, Mode::RWXU) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        at = openat(&at, name, folder | OFlags::NOFOLLOW, Mode::empty())?;
+        if rustix::process::geteuid().is_root() {
+            fchown(&at, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn folders_belong_to_whom_the_folder_above_belongs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state");
+        fs::create_dir(&state).expect("made");
+        if rustix::process::geteuid().is_root() {
+            chown(&state, Some(65_534), Some(65_534)).expect("given away");
+        }
+        let owner = |path: &Path| path.metadata().map(|about| (about.uid(), about.gid())).expect("there");
+        for _ in 0..2 {
+            make_folders(&state.join("policies/tables")).expect("made, and there already");
+        }
+        for made in ["policies", "policies/tables"] {
+            let made = state.join(made);
+            assert_eq!((owner(&made), made.metadata().expect("there").permissions().mode() & 0o777), (owner(&state), 0o700));
+        }
+        // Nobody is led elsewhere by a link that leads to what is not there yet.
+        let elsewhere = folder.path().join("elsewhere");
+        symlink(&elsewhere, state.join("link")).expect("a link");
+        assert!(make_folders(&state.join("link/tables")).is_err());
+        assert!(!elsewhere.exists());
+    }
 }

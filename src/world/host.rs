@@ -40,10 +40,16 @@ pub fn boot() -> Option<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }
 
+/// The account that we run as.
+pub fn account() -> String {
+    let of = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
+    of("USER").or_else(|| of("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}
+
 /// Who we are on this host: the account, and the person behind it where `sudo` tells.
 pub fn who() -> String {
     let of = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
-    let account = of("USER").or_else(|| of("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()));
+    let account = account();
     match of("SUDO_USER").filter(|person| *person != account) {
         Some(person) => format!("{person} as {account}"),
         None => account,

@@ -1,5 +1,6 @@
 //! The outside: files, the clock, git. The only room that asks them, and it decides nothing.
 
+pub mod accounts;
 pub mod clock;
 pub mod direct;
 pub mod files;

@@ -1,10 +1,11 @@
 //! Signals that ask a long work to end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::task::Poll;
 use std::{io, thread};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Set when somebody wants this to end.
@@ -48,6 +49,101 @@ pub fn ending() -> io::Result<Ending> {
         });
     })?;
     Ok(ending)
+}
+
+/// The signals of somebody who runs another program: before it runs they ask us to end, then they are the program's own.
+#[derive(Debug, Clone, Default)]
+pub struct Relay {
+    /// Somebody wants this to end, and the program does not run yet.
+    pub asked: Arc<AtomicBool>,
+    program: Arc<AtomicI32>,
+}
+
+/// There is no program any more: what comes now came too late for it.
+const OVER: i32 = -1;
+
+impl Relay {
+    /// From here on signals go to this process.
+    pub fn begin(&self, program: u32) {
+        let program = i32::try_from(program).unwrap_or(OVER);
+        self.program.store(program, Ordering::SeqCst);
+        // One that came in between was meant for it.
+        if self.asked.load(Ordering::SeqCst) {
+            pass_on(program, Signal::TERM);
+        }
+    }
+
+    /// Before its number can become somebody else's.
+    pub fn end(&self) {
+        self.program.store(OVER, Ordering::SeqCst);
+    }
+}
+
+/// Listens for SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on, apart from those that were ignored already (`nohup`, `&` in a script): these
+/// stay ignored, also by the program. Before it runs, a second signal ends the process at once, with this exit code.
+pub fn relay(hurried: u8) -> io::Result<Relay> {
+    let relay = Relay::default();
+    let heard = relay.clone();
+    let ignored = ignored();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (ready, begun) = std::sync::mpsc::channel();
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            let listen = |which: Signal| Ok((which, signal(SignalKind::from_raw(which.as_raw()))?));
+            let kinds = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT].into_iter();
+            let kinds = kinds.filter(|which| ignored & (1 << (which.as_raw() - 1)) == 0);
+            let all = kinds.map(listen).collect::<io::Result<Vec<_>>>();
+            let _ = ready.send(all.as_ref().map(|_| ()).map_err(io::Error::kind));
+            let Ok(mut all) = all else { return };
+            loop {
+                let which = std::future::poll_fn(|context| {
+                    let came = all.iter_mut().find_map(|(which, signal)| signal.poll_recv(context).is_ready().then_some(*which));
+                    came.map_or(Poll::Pending, Poll::Ready)
+                });
+                heard.hear(which.await, hurried);
+            }
+        });
+    })?;
+    begun.recv().map_err(io::Error::other)?.map_err(io::Error::from)?;
+    Ok(relay)
+}
+
+impl Relay {
+    fn hear(&self, which: Signal, hurried: u8) {
+        match self.program.load(Ordering::SeqCst) {
+            0 if self.asked.swap(true, Ordering::SeqCst) => std::process::exit(hurried.into()),
+            0 => {
+                // It may have begun between the two.
+                match self.program.load(Ordering::SeqCst) {
+                    0 | OVER => {}
+                    program => pass_on(program, which),
+                }
+            }
+            OVER => {}
+            // What is typed reaches all that runs on the terminal, so the program has it already.
+            _ if matches!(which, Signal::INT | Signal::QUIT) && has_terminal() => {}
+            program => pass_on(program, which),
+        }
+    }
+}
+
+fn pass_on(program: i32, which: Signal) {
+    if let Some(program) = Pid::from_raw(program) {
+        let _ = kill_process(program, which);
+    }
+}
+
+/// We are in front of a terminal, which sends what is typed to all of us.
+fn has_terminal() -> bool {
+    let group = rustix::process::getpgrp();
+    std::fs::File::open("/dev/tty").is_ok_and(|terminal| rustix::termios::tcgetpgrp(terminal).is_ok_and(|front| front == group))
+}
+
+/// A bit for each signal that is ignored, the first for number 1; none where the system does not say.
+fn ignored() -> u64 {
+    let about = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = about.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Does something when the process is asked to end (SIGTERM, SIGINT, SIGQUIT), on a thread of its own,

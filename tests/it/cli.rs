@@ -91,6 +91,20 @@ pub fn in_repository_with_input(arguments: &[&str], input: &[u8]) -> Run {
     finish(command.env("COLUMNS", "120").args(arguments), input)
 }
 
+/// What a program would read, held against the schema that is published for it.
+#[track_caller]
+pub fn follows(schema: &str, printed: &str) -> serde_json::Value {
+    let value: serde_json::Value = serde_json::from_str(printed).unwrap_or_else(|error| panic!("{schema}: {error}: {printed}"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{schema}.schema.json"));
+    let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let kept = serde_json::from_slice(&kept).expect("JSON");
+    let validator = jsonschema::validator_for(&kept).expect("a schema");
+    let faults: Vec<String> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(faults.is_empty(), "{schema}: {faults:?}\n{value}");
+    assert_eq!(value["format_version"], 1, "{schema}");
+    value
+}
+
 /// A policy in which nothing is wrong.
 pub fn sound(name: &str) -> String {
     format!(

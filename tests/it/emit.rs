@@ -1,6 +1,8 @@
 //! `seawall emit`: what it writes, judged by systemd's own programs, and how it brings a directory up to it.
 
 mod install;
+mod prometheus;
+mod runbook;
 mod units;
 
 use std::path::Path;

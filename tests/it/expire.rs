@@ -7,5 +7,6 @@ mod never;
 mod phases;
 mod played;
 mod real;
-mod rig;
+mod reviewed;
+pub mod rig;
 mod speed;

@@ -4,7 +4,7 @@
 //! says where. The same again, with the world in order, succeeds.
 
 pub mod chance;
-mod clouds;
+pub mod clouds;
 mod full;
 pub mod hosts;
 pub mod killing;
@@ -15,3 +15,4 @@ pub mod sweep;
 mod sweep_backup;
 mod sweep_log;
 mod sweep_reading;
+mod sweep_tables;

@@ -59,6 +59,7 @@ fn notice(kind: NoticeKind, id: &str) -> Notice {
         at: "2026-11-21T03:00:00Z".parse().expect("a moment"),
         subject: "shop: the newest backup of nightly is 27 h old".into(),
         items: vec![item("backup_age:nightly")],
+        enclosed: None,
     }
 }
 

@@ -57,10 +57,11 @@ fn plans_read_as_they_did() {
         ("pricing-agent-stale", LATER, of_pricing("tests/inventories/pricing-agent-stale.json")),
         ("pricing-agent-held", LATER, of_pricing("tests/inventories/pricing-agent-held.json")),
         ("pricing-agent-overdue", LATER, of_pricing("tests/inventories/pricing-agent-overdue.json")),
+        ("pricing-agent-drilled", LATER, of_pricing("tests/inventories/pricing-agent-drilled.json")),
     ];
     // Of those with a small difference only, the text tells enough.
     let in_full = ["quickstart", "pricing-agent-with-inventory"];
-    let in_markdown = ["pricing-agent", "quickstart-in-a-year", "pricing-agent-unknown-store"];
+    let in_markdown = ["pricing-agent", "quickstart-in-a-year", "pricing-agent-unknown-store", "pricing-agent-drilled"];
     for (name, at, arguments) in samples {
         let run = |format: &str| {
             let run = in_repository(&[&["plan", "--at", at, "--format", format][..], &arguments].concat());

@@ -1,5 +1,6 @@
 //! Recovery, from a real cluster's backup and log to a real server again.
 
+mod archive_class;
 mod broken_log;
 mod delta;
 mod kinds;

@@ -1,6 +1,13 @@
 //! Jobs that run by themselves, on a real cluster: once, on record, and heard of.
 
+mod clocks;
 mod due;
+mod fleet;
 mod heard;
+mod hosts;
 mod kills;
-mod rig;
+mod outputs;
+mod receivers;
+mod reviewed;
+pub(crate) mod rig;
+mod silent;

@@ -1,8 +1,11 @@
 //! Servers for tests: the real programs, on free ports of this machine, gone when their test is.
 
+pub(crate) mod alertmanager;
 pub(crate) mod azure;
 pub(crate) mod gcs;
+pub(crate) mod live;
 pub(crate) mod moto;
+pub(crate) mod pglite;
 pub(crate) mod post_office;
 pub(crate) mod proxy;
 pub(crate) mod receiver;

@@ -1,9 +1,9 @@
 //! Messages that do not arrive.
 
-use super::{Look, rough, sentence};
+use super::{Look, rough};
 use crate::alert::condition::{Condition, State};
 use crate::inventory::Observed;
-use crate::plan::words::counted;
+use crate::plan::words::{counted, sentence};
 use crate::policy::file::Severity;
 use crate::units::Duration;
 
@@ -19,7 +19,10 @@ pub(super) fn look(look: &mut Look<'_>) {
             ..Condition::new(format!("delivery:{name}"), Severity::Critical, format!("messages to {name} do not arrive"))
         }
         .lasting(PATIENCE)
-        .hint(format!("`seawall notify test {name}` tries again and says what happens."));
+        .hint(format!(
+            "`seawall notify test {name}` tries again and says what happens. What was refused for good is not sent again: \
+             `seawall ack delivery:{name}` says that somebody knows."
+        ));
         let seen = look.facts.failing.iter().find(|failing| failing.receiver == *name);
         look.push(match seen {
             None => condition,

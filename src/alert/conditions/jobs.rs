@@ -1,11 +1,11 @@
 //! Jobs: what failed, what did not happen, what is old, odd or slow.
 
 use super::limit::Limit;
-use super::{Look, moment, roots, rough, sentence};
+use super::{Look, allowed, moment, roots, rough};
 use crate::alert::condition::{Condition, State};
 use crate::alert::facts::JobFacts;
 use crate::inventory::Observed;
-use crate::plan::words::counted;
+use crate::plan::words::{counted, sentence};
 use crate::policy::file::{Event, Severity};
 use crate::policy::model::{Timed, TimedKind};
 use crate::schedule::Schedule;
@@ -17,7 +17,8 @@ const USUAL_FROM: usize = 3;
 pub(super) fn look(look: &mut Look<'_>) {
     let Some(jobs) = look.known("catalog", None, &look.facts.jobs, None) else { return unknown(look) };
     let nothing = JobFacts::default();
-    let timed = look.policy.timed();
+    let mut timed = look.policy.timed();
+    timed.extend(look.policy.copying());
     for job in timed.iter().filter(|job| job.kind != TimedKind::Duty) {
         let path = job.path.to_string();
         overdue(look, job, &path, jobs.get(&path).unwrap_or(&nothing));
@@ -188,12 +189,10 @@ fn size(look: &mut Look<'_>, name: &Name, seen: &JobFacts) {
     );
 }
 
-/// Without a threshold: a drill's restore may take `drills.NAME.within`, or the RTO. That drills are made at all is `overdue:`.
+/// That drills are made at all is `overdue:`.
 fn drills<'f>(look: &mut Look<'_>, seen: impl Fn(&Name) -> &'f JobFacts) {
     for (name, drill) in &look.policy.drills {
-        let promised = drill.within.or(look.policy.objectives.rto);
-        let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
-        let Some(limit) = Limit::of(look.thresholds.restore_time.as_ref(), default) else { continue };
+        let Some(limit) = allowed::restore_time(look.policy, drill) else { continue };
         let condition =
             limit.condition(format!("restore_time:{name}"), format!("the restore of drills.{name} is slow")).job(format!("drills.{name}"));
         look.push(match seen(name).restore_time {
@@ -204,7 +203,7 @@ fn drills<'f>(look: &mut Look<'_>, seen: impl Fn(&Name) -> &'f JobFacts) {
                 .fact("limit", limit.value),
         });
     }
-    let Some(limit) = Limit::of(look.thresholds.drill_age.as_ref(), None) else { return };
+    let Some(limit) = allowed::drill_age(look.policy) else { return };
     let newest = look.policy.drills.keys().filter_map(|name| seen(name).succeeded).max();
     let first = look.policy.drills.keys().filter_map(|name| seen(name).first_seen).min();
     let condition = limit.condition("drill_age", "no drill has ever succeeded").fact("limit", limit.value);

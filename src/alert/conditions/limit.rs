@@ -6,7 +6,7 @@ use crate::units::{Duration, Percent};
 
 /// From which value on, for how long, how urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limit<T> {
+pub struct Limit<T> {
     pub value: T,
     pub lasting: Duration,
     pub severity: Severity,

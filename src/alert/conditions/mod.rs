@@ -2,7 +2,12 @@
 //!
 //! Every condition a policy can have is made each time, whatever its state: what is missing is no longer watched.
 
+pub mod allowed;
+mod catalog;
+mod copies;
+mod databases;
 mod delivery;
+mod evidence;
 mod jobs;
 mod limit;
 mod own;
@@ -16,11 +21,14 @@ use std::collections::BTreeSet;
 use super::condition::{Condition, State};
 use super::facts::Facts;
 use crate::inventory::Observed;
+use crate::plan::words::sentence;
 use crate::policy::file::{Severity, Thresholds};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant};
 
+pub use catalog::catalog_down;
 pub use jobs::{expected_since, severity_of_failure};
+pub use limit::Limit;
 pub(super) use roots::roots_of;
 
 /// What is unknown for this long is itself an alert.
@@ -36,8 +44,11 @@ pub fn conditions(policy: &Policy, facts: &Facts, now: Instant) -> Vec<Condition
     let mut look = Look { policy, facts, thresholds, now, conditions: Vec::new(), burning: BTreeSet::new() };
     own::look(&mut look);
     stores::look(&mut look);
+    copies::look(&mut look);
     servers::look(&mut look);
+    databases::look(&mut look);
     jobs::look(&mut look);
+    evidence::look(&mut look);
     people::look(&mut look);
     delivery::look(&mut look);
     let mut conditions = look.conditions;
@@ -95,16 +106,6 @@ impl Look<'_> {
             }
         }
     }
-}
-
-/// Somebody else's message as a sentence. A first word that is a name keeps its spelling.
-fn sentence(message: &str) -> String {
-    let message = crate::plan::words::plain(message.trim());
-    let is_word = message.split(' ').next().is_some_and(|first| first.chars().all(char::is_alphabetic));
-    let mut letters = message.chars();
-    let first = letters.next().map(|first| if is_word { first.to_uppercase().collect() } else { first.to_string() }).unwrap_or_default();
-    let end = if message.is_empty() || message.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }
 
 /// `2026-11-21 02:00 UTC`, as the policy's clocks show it.

@@ -1,15 +1,12 @@
 //! Seawall's own state: the policy, the clock, expiry, the share of runs that succeed.
 
-use super::limit::Limit;
-use super::{Look, sentence};
+use super::{Look, allowed};
 use crate::alert::condition::{Condition, State};
 use crate::inventory::Observed;
-use crate::plan::words::counted;
+use crate::plan::words::{counted, sentence};
 use crate::policy::file::{Event, Severity};
 use crate::units::Duration;
 
-/// From here on a clock is wrong; expiry stops at minutes.
-const SKEWED: Duration = Duration::from_secs(60);
 const SKEWED_BADLY: Duration = Duration::from_mins(5);
 
 pub(super) fn look(look: &mut Look<'_>) {
@@ -39,10 +36,10 @@ fn clock(look: &mut Look<'_>) {
         Observed::Known(skew) => {
             let severity = if *skew >= SKEWED_BADLY { Severity::Critical } else { Severity::Warning };
             Condition { severity, title: format!("this host's clock is off by {skew}"), ..condition }
-                .firing_if(*skew > SKEWED)
+                .firing_if(*skew > allowed::CLOCK_SKEW)
                 .text("Ages, schedules and retention are reckoned by it; expiry deletes nothing while it is minutes off.")
                 .hint("Mend time synchronisation on this host, for example with `chronyc makestep`.")
-                .fact("limit", SKEWED)
+                .fact("limit", allowed::CLOCK_SKEW)
         }
     });
 }
@@ -73,7 +70,7 @@ fn expiry(look: &mut Look<'_>) {
 }
 
 fn success_rate(look: &mut Look<'_>) {
-    let Some(limit) = Limit::floor(look.thresholds.success_rate.as_ref()) else { return };
+    let Some(limit) = allowed::success_rate(look.policy) else { return };
     let condition = limit.condition("success_rate", "too few runs succeed");
     look.push(match &look.facts.runs {
         Observed::Unknown { .. } => condition.state(State::Unknown),

@@ -1,14 +1,11 @@
 //! What people owe: reviews, duties, decisions about holds.
 
-use super::{Look, moment};
+use super::{Look, allowed, moment};
 use crate::alert::condition::{Condition, State};
 use crate::inventory::Hold;
 use crate::plan::words::plain;
 use crate::policy::file::{Event, Severity};
 use crate::units::{Duration, Instant, Name};
-
-/// How long before a hold ends somebody is told.
-const NOTICE_OF_HOLDS: Duration = Duration::from_days(30);
 
 pub(super) fn look(look: &mut Look<'_>) {
     review(look);
@@ -52,7 +49,7 @@ fn holds(look: &mut Look<'_>) {
                 format!("the hold {name} ends on {}", moment(look.policy, until)),
             )
             .event(Event::HoldEnding)
-            .firing_if(until > look.now && left <= NOTICE_OF_HOLDS)
+            .firing_if(until > look.now && left <= allowed::NOTICE_OF_HOLDS)
             .text(format!("It was made for: {}. What only it keeps may be deleted after that.", plain(reason)))
             .hint(format!("Ask whether it must go on. If so, write a later `holds.{name}.until`.")),
         );
@@ -75,6 +72,8 @@ fn duties(look: &mut Look<'_>) {
             continue;
         };
         let due = if schedule.fires_at(look.now) { Some(look.now) } else { schedule.previous_before(look.now) };
+        // What has come due stays so when the clock is set back.
+        let due = due.max(seen.reminded);
         let from = seen.done.max(seen.first_seen);
         let is_due = due.is_some_and(|due| from.is_some_and(|from| from < due));
         look.push(condition.firing_if(is_due).since(due));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::alert::condition::{Condition, State};
+use crate::plan::copy_sources;
 use crate::policy::model::{Method, Policy};
 use crate::units::Name;
 
@@ -22,6 +23,10 @@ pub(in crate::alert) fn roots_of(policy: &Policy, job: &str) -> Vec<String> {
         "verify" => policy.verify.get(name).map(|verify| verify.stores.iter().collect()).unwrap_or_default(),
         "drills" => policy.drills.get(name).and_then(|drill| drill.from.as_ref()).into_iter().collect(),
         "expire" => policy.stores.keys().collect(),
+        "copies" => {
+            let both = policy.stores.get_key_value(name).into_iter().flat_map(|(to, _)| std::iter::once(to).chain(sources(policy, to)));
+            both.collect()
+        }
         _ => policy.archives.iter().find(|archive| archive.path.to_string() == job).map(|archive| &archive.store).into_iter().collect(),
     };
     let reads_the_server = match section {
@@ -30,6 +35,10 @@ pub(in crate::alert) fn roots_of(policy: &Policy, job: &str) -> Vec<String> {
         _ => false,
     };
     stores.into_iter().map(store).chain(reads_the_server.then(|| SERVER.to_owned())).collect()
+}
+
+pub(super) fn sources<'p>(policy: &'p Policy, to: &Name) -> Vec<&'p Name> {
+    copy_sources(policy, to).into_iter().map(|source| source.store).collect()
 }
 
 /// A cause is as urgent as the worst that follows from it, and names what does.

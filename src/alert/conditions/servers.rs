@@ -1,14 +1,15 @@
 //! The server: whether it answers, its log on the way into the store, its standbys.
 
-use super::limit::Limit;
-use super::{Look, moment, roots, rough, sentence, stores};
+use super::{Look, allowed, moment, roots, rough, stores};
 use crate::alert::condition::{Condition, State};
+use crate::plan::words::sentence;
 use crate::policy::file::Severity;
 use crate::policy::model::Wal;
 use crate::units::Duration;
 
 /// A restart is no alert.
 const PATIENCE: Duration = Duration::from_mins(5);
+const CANARY_PATIENCE: Duration = Duration::from_mins(10);
 
 pub(super) fn look(look: &mut Look<'_>) {
     if look.policy.file.cluster.is_some() {
@@ -16,18 +17,15 @@ pub(super) fn look(look: &mut Look<'_>) {
         let (state, condition) = stores::reach(condition, Some(&look.facts.server));
         look.push(condition.state(state));
         standbys(look);
+        canary(look);
     }
     if let Some(wal) = &look.policy.wal {
         self::wal(look, wal);
     }
 }
 
-/// Without a threshold: the RPO, but never less than archiving is allowed to take; without an RPO twice `wal.timeout` and 5 minutes.
 fn wal(look: &mut Look<'_>, wal: &Wal) {
-    let longest = wal.timeout * 2;
-    let value = look.policy.objectives.rpo.map_or(longest + Duration::from_mins(5), |rpo| rpo.max(longest));
-    let default = Limit { value, lasting: Duration::ZERO, severity: Severity::Critical };
-    let Some(limit) = Limit::of(look.thresholds.wal_lag.as_ref(), Some(default)) else { return };
+    let Some(limit) = allowed::wal_lag(look.policy) else { return };
     let because = look.cause([roots::store(&wal.store), roots::SERVER.to_owned()]);
     let known = look.known("wal", None, &look.facts.wal, because.clone());
     let condition = Condition { because, ..limit.condition("wal_lag", "the log is not archived") };
@@ -48,10 +46,23 @@ fn wal(look: &mut Look<'_>, wal: &Wal) {
     look.push(condition);
 }
 
-/// Without a threshold: the RPO; without that standbys are not watched.
+/// Drills can only find the row where somebody writes it.
+fn canary(look: &mut Look<'_>) {
+    if look.policy.file.canary.is_none() {
+        return;
+    }
+    let because = look.cause([roots::SERVER.to_owned()]);
+    let condition = Condition::new("canary", Severity::Warning, "the canary is not written").lasting(CANARY_PATIENCE);
+    let condition = Condition { because: because.clone(), ..condition };
+    let Some(seen) = &look.facts.canary else { return look.push(condition.state(State::Unknown)) };
+    let Some(seen) = look.known("canary", None, seen, because) else { return look.push(condition.state(State::Unknown)) };
+    let condition = condition.firing_if(seen.error.is_some()).text(seen.error.as_deref().map(sentence).unwrap_or_default());
+    let hint = seen.hint.as_deref().filter(|hint| !hint.is_empty());
+    look.push(condition.hint(hint.unwrap_or("Without it a drill cannot show that what was written after the base backup comes back.")));
+}
+
 fn standbys(look: &mut Look<'_>) {
-    let default = look.policy.objectives.rpo.map(|value| Limit { value, lasting: Duration::from_mins(2), severity: Severity::Warning });
-    let Some(limit) = Limit::of(look.thresholds.replication_lag.as_ref(), default) else { return };
+    let Some(limit) = allowed::replication_lag(look.policy) else { return };
     let because = look.cause([roots::SERVER.to_owned()]);
     let Some(standbys) = look.known("standbys", None, &look.facts.standbys, because.clone()) else {
         look.all_unknown("replication_lag");

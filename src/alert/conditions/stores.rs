@@ -1,18 +1,16 @@
 //! Stores: whether they answer, and how full they are.
 
-use super::limit::Limit;
-use super::{Look, roots, sentence};
+use super::{Look, allowed, roots};
 use crate::alert::condition::{Condition, State};
 use crate::alert::facts::{Answers, StoreFacts};
 use crate::inventory::Observed;
+use crate::plan::words::sentence;
 use crate::policy::file::Severity;
 use crate::policy::model;
 use crate::units::{Duration, Name, Percent};
 
 /// A store that does not answer for a moment is nothing unusual.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Without a threshold.
-const NEARLY_FULL: Limit<Percent> = Limit { value: Percent::new(80), lasting: Duration::ZERO, severity: Severity::Warning };
 /// From here on it is urgent, unless the policy says how urgent it is.
 const FULL: Percent = Percent::new(95);
 
@@ -50,7 +48,7 @@ fn used(look: &mut Look<'_>, name: &Name, store: &model::Store, seen: Option<&St
     let Some(capacity) = store.capacity.filter(|capacity| capacity.get() > 0) else { return };
     let because = look.cause([roots::store(name)]);
     let written = look.thresholds.storage_used.as_ref();
-    let Some(limit) = Limit::of(written, Some(NEARLY_FULL)) else { return };
+    let limit = allowed::storage_used(look.policy);
     let seen = seen.map_or_else(|| Observed::unknown("nobody has looked"), |seen| seen.used.clone());
     let known = look.known(&format!("stores.{name}.used"), None, &seen, because).copied();
     let condition = limit.condition(format!("storage_used:{name}"), format!("the store {name} fills up"));

@@ -6,6 +6,7 @@ mod outgoing;
 mod progress;
 mod tell;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
@@ -47,18 +48,26 @@ pub struct Judged {
 }
 
 /// Something that is wrong now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Firing {
+    /// What it is about, the same from its beginning to its end; `seawall ack` takes it.
     pub key: String,
+    /// How bad it is.
     pub severity: Severity,
+    /// What is wrong, in a line.
     pub title: String,
+    /// More of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// What to do, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Since when.
     pub since: Instant,
+    /// The job that it is about, as a path of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// Who takes care of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_by: Option<String>,
     /// It comes and goes, and is gone at the moment.
@@ -67,15 +76,18 @@ pub struct Firing {
 }
 
 /// Something that is wrong now and that nobody has heard of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unheard {
+    /// What it is.
     pub key: String,
+    /// How urgent it is.
     pub severity: Severity,
+    /// Why nobody has.
     pub why: Silence,
 }
 
 /// Why nobody has heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Silence {
     /// No route fits.

@@ -8,12 +8,15 @@ use crate::alert::memory::Alert;
 use crate::alert::notice::{Item, Notice, NoticeKind};
 use crate::policy::file::Severity;
 use crate::policy::model::Policy;
-use crate::units::{Instant, Name};
+use crate::units::{Instant, Name, hex};
 
 /// More things than this of one kind for one receiver at one time become one message.
 const SINGLE: usize = 3;
-/// One message tells at most this many things.
+/// One message tells at most this many things, in so many bytes: the catalog takes no notice that is much larger.
 const LARGEST: usize = 500;
+const LARGEST_BYTES: usize = 512 << 10;
+/// As much is told of one thing; nobody reads more, and the record has it.
+const LONGEST_TEXT: usize = 16 << 10;
 
 /// What is to be sent, by receiver and kind.
 pub(super) struct Outgoing<'p> {
@@ -42,6 +45,9 @@ impl<'p> Outgoing<'p> {
     }
 
     fn push(&mut self, receiver: &Name, kind: NoticeKind, id: String, mut item: Item) {
+        item.facts.truncate(LARGEST);
+        let facts = item.facts.iter_mut().flat_map(|(name, value)| [name, value]);
+        facts.chain([&mut item.title, &mut item.text]).chain(&mut item.hint).for_each(cut);
         if !self.host.is_empty() {
             item.facts.push(("seen from".into(), self.host.clone()));
         }
@@ -57,14 +63,36 @@ impl<'p> Outgoing<'p> {
         let mut notices = Vec::new();
         for ((receiver, kind), mut items) in self.items {
             items.sort_by(|(_, a), (_, b)| (a.severity, a.since, &a.key).cmp(&(b.severity, b.since, &b.key)));
-            let size = if items.len() > SINGLE { LARGEST } else { 1 };
-            for part in items.chunks(size) {
+            let most = if items.len() > SINGLE { LARGEST } else { 1 };
+            let mut rest = items.as_slice();
+            while !rest.is_empty() {
+                let (part, others) = rest.split_at(fitting(rest, most));
                 notices.push(notice(&self.policy.name, &receiver, kind, self.now, part));
+                rest = others;
             }
         }
         // What became wrong comes before what is right again, and the worst first.
         notices.sort_by_key(|notice| (notice.kind, notice.severity));
         notices
+    }
+}
+
+/// How many of them one message can tell; one at least.
+fn fitting(items: &[(String, Item)], most: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |(_, item): &&(String, Item)| {
+        bytes += serde_json::to_string(item).map_or(0, |json| json.len());
+        bytes <= LARGEST_BYTES
+    };
+    items.iter().take(most).take_while(fits).count().max(1)
+}
+
+/// Its beginning, where it is too long.
+fn cut(text: &mut String) {
+    if text.len() > LONGEST_TEXT {
+        let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
     }
 }
 
@@ -84,6 +112,7 @@ fn notice(policy: &Name, receiver: &Name, kind: NoticeKind, at: Instant, part: &
         at,
         subject: subject(policy, kind, severity, &items),
         items,
+        enclosed: None,
     }
 }
 
@@ -128,5 +157,5 @@ fn digest<'w>(words: impl Iterator<Item = &'w str>) -> String {
         hasher.update((word.len() as u64).to_be_bytes());
         hasher.update(word.as_bytes());
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize()[..16])
 }

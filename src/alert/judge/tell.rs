@@ -6,8 +6,9 @@ use super::audience::{Audience, Part, Subject};
 use super::outgoing::Outgoing;
 use super::progress::{Over, is_flapping};
 use super::{Silence, Unheard};
+use crate::alert::facts::FailingReceiver;
 use crate::alert::memory::{Alert, Memory, Told};
-use crate::alert::notice::{Item, NoticeKind};
+use crate::alert::notice::{Item, Notice, NoticeKind};
 use crate::plan::words::joined;
 use crate::policy::file::Severity;
 use crate::policy::model::Policy;
@@ -22,9 +23,7 @@ pub(super) fn burning(memory: &mut Memory, audience: &Audience<'_>, outgoing: &m
     for key in burning {
         let flaps = is_flapping(memory, &key, now);
         let Some(alert) = memory.alerts.get(&key) else { continue };
-        // While its cause is wrong as well, that is told instead.
-        let root = alert.last.because.as_ref().and_then(|root| memory.alerts.get(root));
-        if root.is_some_and(|root| root.gone.is_none() && (root.fired.is_none() || !root.told.is_empty())) {
+        if is_told_by_its_cause(memory, alert) {
             continue;
         }
         let parts = audience.of_alert(&key, alert, now);
@@ -34,6 +33,12 @@ pub(super) fn burning(memory: &mut Memory, audience: &Audience<'_>, outgoing: &m
     }
     unheard.sort_by(|a, b| (a.severity, &a.key).cmp(&(b.severity, &b.key)));
     unheard
+}
+
+/// While its cause is wrong as well, that is told instead.
+fn is_told_by_its_cause(memory: &Memory, alert: &Alert) -> bool {
+    let root = alert.last.because.as_ref().and_then(|root| memory.alerts.get(root));
+    root.is_some_and(|root| root.gone.is_none() && (root.fired.is_none() || !root.told.is_empty()))
 }
 
 fn tell(key: &str, alert: &mut Alert, parts: &BTreeMap<&Name, Part>, flaps: bool, outgoing: &mut Outgoing<'_>, now: Instant) {
@@ -56,6 +61,33 @@ fn tell(key: &str, alert: &mut Alert, parts: &BTreeMap<&Name, Part>, flaps: bool
         outgoing.put(receiver, kind, item, alert, times);
         let first = told.filter(|told| told.severity <= severity).map_or(now, |told| told.first);
         alert.told.insert((*receiver).clone(), Told { first, last: now, times: times.saturating_add(1), severity });
+    }
+}
+
+impl Memory {
+    /// What is wrong by the last judgement and nobody has heard of, worst first, for those who only read.
+    pub fn unheard(&self, policy: &Policy, failing: &[FailingReceiver], now: Instant) -> Vec<Unheard> {
+        let audience = Audience::new(policy, failing, now);
+        let burning = self.alerts.iter().filter(|(_, alert)| alert.is_burning() && !is_told_by_its_cause(self, alert));
+        let silent = burning.filter_map(|(key, alert)| {
+            silence(key, alert, &audience).map(|why| Unheard { key: key.clone(), severity: alert.last.severity, why })
+        });
+        let mut unheard: Vec<Unheard> = silent.collect();
+        unheard.sort_by(|a, b| (a.severity, &a.key).cmp(&(b.severity, &b.key)));
+        unheard
+    }
+
+    /// What a receiver has heard of and is still so, one notice for each: for those who forget. It changes nothing of what is remembered.
+    pub fn burning_for(&self, policy: &Policy, host: &str, receiver: &Name, now: Instant) -> Vec<Notice> {
+        let heard = self.alerts.iter().filter(|(_, alert)| alert.is_burning());
+        let heard = heard.filter_map(|(key, alert)| Some((key, alert, alert.told.get(receiver)?)));
+        heard
+            .flat_map(|(key, alert, told)| {
+                let mut outgoing = Outgoing::new(policy, host, now);
+                outgoing.put(receiver, NoticeKind::Firing, item(key, alert), alert, told.times);
+                outgoing.notices()
+            })
+            .collect()
     }
 }
 

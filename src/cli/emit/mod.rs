@@ -1,6 +1,9 @@
 //! `seawall emit`: files for other systems, written from a policy.
 
 mod install;
+mod metrics;
+mod runbook;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +17,17 @@ use crate::policy::model::Policy;
 use crate::units::Name;
 use crate::world::host;
 use install::Installed;
+use metrics::{Grafana, Prometheus};
+use runbook::Runbook;
 
-/// Write timers from a policy.
+/// Write what others read, from policies: timers, alert rules, a dashboard, a runbook.
 #[derive(Debug, Subcommand)]
 pub enum Emit {
     Systemd(Systemd),
     Cron(Cron),
+    Prometheus(Prometheus),
+    Grafana(Grafana),
+    Runbook(Runbook),
 }
 
 /// Write the services and timers of systemd for what this host does under a policy.
@@ -85,6 +93,9 @@ impl Emit {
                 let (policy, setting) = command.options.read(colour)?;
                 command.options.put(&policy, &[emit::cron(&policy, &setting)?], &[""])
             }
+            Emit::Prometheus(command) => command.run(colour),
+            Emit::Grafana(command) => command.run(),
+            Emit::Runbook(command) => command.run(colour),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::{ExposeSecret, SecretString};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::exit::{Exit, Trouble};
@@ -36,8 +37,11 @@ pub struct Generate {
 }
 
 /// What `seawall key generate --format json` prints.
-#[derive(Debug, Serialize)]
-struct Output<'k> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall key generate")]
+pub struct KeyGenerateOutput<'k> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     /// For `encryption.age.recipients`.
     recipient: &'k str,
@@ -64,7 +68,7 @@ impl Generate {
         let public = self.made.make()?;
         if self.format == Format::Json {
             let file = self.made.out.to_string_lossy().into_owned();
-            print(&json(&Output { format_version: 1, recipient: &public, file })?)?;
+            print(&json(&KeyGenerateOutput { format_version: 1, recipient: &public, file })?)?;
             return Ok(Exit::Done);
         }
         let file = tame(&self.made.out.to_string_lossy()).into_owned();

@@ -1,6 +1,7 @@
 //! `seawall key host`: the keys of this host.
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::exit::{Exit, Trouble};
@@ -27,8 +28,11 @@ pub struct Host {
 }
 
 /// What `seawall key host --format json` prints.
-#[derive(Debug, Serialize)]
-struct Output<'k> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall key host")]
+pub struct KeyHostOutput<'k> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     host: &'k str,
     /// For `encryption.writers`.
@@ -55,7 +59,7 @@ impl Host {
         print(&match (self.format, accepted) {
             (Format::Json, accepted) => {
                 let recipient = &keys.recipient;
-                json(&Output { format_version: 1, host: &host, writer: &writer, recipient, keys: folder, accepted })?
+                json(&KeyHostOutput { format_version: 1, host: &host, writer: &writer, recipient, keys: folder, accepted })?
             }
             (Format::Human, None) => format!("There is no policy yet in `{}`.\n", tame(&self.here.path().to_string_lossy())),
             (Format::Human, Some(true)) => "The policy accepts this host already.\n".to_owned(),

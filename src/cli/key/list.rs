@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::exit::{Exit, Trouble};
@@ -49,8 +50,11 @@ pub struct List {
 }
 
 /// What `seawall key list --format json` prints.
-#[derive(Debug, Serialize)]
-struct Output<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall key list")]
+pub struct KeyListOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     policy: &'a Name,
     recipients: Vec<RecipientRecord>,
@@ -60,14 +64,14 @@ struct Output<'a> {
     stores: Vec<StoreRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RecipientRecord {
     recipient: String,
     /// Which identity on this host belongs to it.
     identity: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WriterRecord {
     host: String,
     key: String,
@@ -75,7 +79,7 @@ struct WriterRecord {
     ours: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StoreRecord {
     store: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +88,7 @@ struct StoreRecord {
 }
 
 /// Backups, one after the other, that are locked for the same.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Locked {
     backups: usize,
     from: Instant,
@@ -117,7 +121,7 @@ impl List {
         match self.format {
             Format::Json => {
                 let identities = known.iter().map(|known| known.name.as_str()).collect();
-                print(&json(&Output { format_version: 1, policy: &policy.name, recipients, writers, identities, stores: looked })?)?;
+                print(&json(&KeyListOutput { format_version: 1, policy: &policy.name, recipients, writers, identities, stores: looked })?)?;
             }
             Format::Human => {
                 let width = Terminal::for_tables(colour, 160);
@@ -203,12 +207,13 @@ impl Locked {
     }
 }
 
-/// A part: what only recovery identities open.
+/// A part or a dump: what only recovery identities open.
 fn first_object(site: &Site<'_>, store: &Store, repository: &Repository, listed: &Listed) -> Result<Option<(Key, u64)>, SiteFault> {
     let writers = site.writers()?;
     match observe::read_descriptor(store, repository, &listed.key, true, site.policy.name.as_str(), &writers)? {
         Read::Good(descriptor, _) => {
-            let part = descriptor.objects_of(ObjectKind::Part).next();
+            let part = descriptor.objects_of(ObjectKind::Part).chain(descriptor.objects_of(ObjectKind::Dump));
+            let part = part.chain(descriptor.objects_of(ObjectKind::Rows)).next();
             Ok(part.map(|part| (repository.data(&descriptor.id, &part.name), part.size)))
         }
         Read::Rejected(_) | Read::Newer(_) | Read::Gone => Ok(None),

@@ -7,6 +7,10 @@ mod rotate;
 
 use clap::Subcommand;
 
+pub use generate::KeyGenerateOutput;
+pub use host::KeyHostOutput;
+pub use list::KeyListOutput;
+
 use super::exit::{Exit, Trouble};
 use super::terminal::Colour;
 

@@ -1,6 +1,7 @@
 //! `seawall ack`: somebody takes an alert upon himself.
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -59,19 +60,29 @@ pub struct Ack {
     here: Here,
 }
 
-#[derive(Debug, Serialize)]
-struct AckOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall ack")]
+pub struct AckOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// The policy.
     policy: &'a str,
+    /// What somebody takes care of.
     acknowledgements: Vec<AckRecord<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct AckRecord<'a> {
+    /// That of the alert or the duty.
     key: &'a str,
+    /// Who takes care of it.
     by: &'a str,
+    /// What others should know.
     note: &'a str,
+    /// Since when.
     at: Instant,
+    /// Until when; none where that is open.
     until: Option<Instant>,
 }
 
@@ -115,7 +126,7 @@ impl Ack {
         let policy = site.policy;
         let by = self.by();
         let note = self.note.as_deref().unwrap_or_default();
-        let fires = firing(catalog, policy, now)?;
+        let (fires, _) = firing(catalog, policy, now)?;
         if !fires.iter().any(|firing| firing.key == key) && !is_always_allowed(policy, key) {
             let known = joined(fires.iter().map(|firing| quoted(&firing.key)));
             let hint = if fires.is_empty() { "Nothing fires.".to_owned() } else { format!("What fires: {known}.") };

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{existing, policy_or_last_good, trouble};
@@ -102,15 +103,21 @@ impl FromStr for Kept {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct ShowOutput {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall audit show")]
+pub struct AuditOutput {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     /// Oldest first; each as `seawall audit export` writes it.
     entries: Vec<serde_json::Value>,
 }
 
-#[derive(Debug, Serialize)]
-struct VerifyOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall audit verify")]
+pub struct AuditVerifyOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     whole: bool,
     /// None where the chain is empty or broken.
@@ -164,7 +171,7 @@ impl Show {
             Format::Json => {
                 let entries = links.iter().map(|link| serde_json::from_str(&link.to_line())).collect::<Result<_, _>>();
                 let entries = entries.map_err(|error| Trouble::fault(error.to_string()))?;
-                json(&ShowOutput { format_version: 1, entries })?
+                json(&AuditOutput { format_version: 1, entries })?
             }
             Format::Human if links.is_empty() => "nothing is on record\n".to_owned(),
             Format::Human => {
@@ -215,7 +222,7 @@ impl Verify {
             None => chain.end(),
         };
         if self.format == Format::Json {
-            print(&json(&VerifyOutput {
+            print(&json(&AuditVerifyOutput {
                 format_version: 1,
                 whole: ended.is_ok(),
                 head: ended.as_ref().ok().and_then(Option::as_ref),

@@ -1,13 +1,14 @@
 //! `seawall check`: how a policy stands, in the convention of Nagios.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::gather::{self, Looked};
+use crate::alert::allowed;
 use crate::cli::exit::{Exit, Nagios, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, print};
 use crate::plan::words::plain;
-use crate::policy::file::Limit;
+use crate::policy::file::{Limit, Severity};
 use crate::report::{Level, Standing};
 use crate::units::{Duration, Instant, Name};
 use crate::world::clock;
@@ -21,21 +22,12 @@ use crate::world::clock;
 Examples:
   seawall check -p /etc/seawall/policy.yaml")]
 pub struct Check {
-    /// How it is written.
-    #[arg(long, value_name = "FORMAT", default_value = "nagios")]
-    format: Format,
     #[command(flatten)]
     here: Here,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Nagios,
-}
-
 impl Check {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let Format::Nagios = self.format;
         let now = clock::now();
         let all = gather::all(&self.here, colour, now);
         let state = all.iter().map(|looked| state(&looked.standing)).max().unwrap_or(Nagios::Unknown);
@@ -143,13 +135,9 @@ fn figures(looked: &Looked, several: bool, now: Instant) -> Vec<String> {
             push(format!("size {name}"), format!("{bytes}B"), Default::default(), "");
         }
     }
-    if let (true, Some(wal)) = (standing.wal_known, &policy.wal) {
+    if let (true, Some(limit)) = (standing.wal_known, allowed::wal_lag(policy)) {
         let lag = standing.wal_waiting_since.map_or(0, |since| age(since, now));
-        let longest = wal.timeout * 2;
-        let default = policy.objectives.rpo.map_or(longest + Duration::from_mins(5), |rpo| rpo.max(longest));
-        let written = thresholds.and_then(|thresholds| thresholds.wal_lag.as_ref());
-        let limits = written.map_or_else(|| (String::new(), default.as_secs().to_string()), limits);
-        push("wal_lag".to_owned(), format!("{lag}s"), limits, "");
+        push("wal_lag".to_owned(), format!("{lag}s"), by_severity(limit.severity, limit.value), "");
     }
     if standing.runs.all > 0 {
         let rate = standing.runs.succeeded as f64 * 100.0 / standing.runs.all as f64;
@@ -166,12 +154,16 @@ fn figures(looked: &Looked, several: bool, now: Instant) -> Vec<String> {
 
 /// The threshold that the policy writes, where its severity puts it.
 fn limits(limit: &Limit<Duration>) -> (String, String) {
-    use crate::policy::file::Severity;
     match limit {
-        Limit::Above(above) => (above.as_secs().to_string(), String::new()),
-        Limit::Detailed(detailed) if detailed.severity == Some(Severity::Critical) => (String::new(), detailed.above.as_secs().to_string()),
-        Limit::Detailed(detailed) => (detailed.above.as_secs().to_string(), String::new()),
+        Limit::Above(above) => by_severity(Severity::Warning, *above),
+        Limit::Detailed(detailed) => by_severity(detailed.severity.unwrap_or(Severity::Warning), detailed.above),
     }
+}
+
+/// As the limit of a warning, or of what is critical.
+fn by_severity(severity: Severity, value: Duration) -> (String, String) {
+    let value = value.as_secs().to_string();
+    if severity == Severity::Critical { (String::new(), value) } else { (value, String::new()) }
 }
 
 fn age(at: Instant, now: Instant) -> u64 {

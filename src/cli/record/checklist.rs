@@ -1,6 +1,7 @@
 //! `seawall checklist`: the questions of the day, answered.
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::gather;
@@ -30,19 +31,26 @@ pub struct Checklist {
     here: Here,
 }
 
-#[derive(Debug, Serialize)]
-struct ChecklistOutput {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall checklist")]
+pub struct ChecklistOutput {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// When it was asked.
     at: Instant,
+    /// Each with its answers, worst first.
     policies: Vec<PolicyRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PolicyRecord {
+    /// Its name.
     policy: String,
     /// Why nothing can be answered, or not as of now.
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    /// In the order in which they are asked.
     questions: Vec<Question>,
 }
 

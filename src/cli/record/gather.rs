@@ -2,42 +2,66 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{firing, last_good};
+use super::last_good;
 use crate::alert::Unreadable;
-use crate::catalog::{Catalog, CatalogFault};
+use crate::catalog::{Catalog, Where};
+use crate::cli::examine::Known;
 use crate::cli::exit::Trouble;
 use crate::cli::fleet::Fleet;
+use crate::cli::folder::Catalogs;
 use crate::cli::here::Here;
 use crate::cli::location::Location;
 use crate::cli::terminal::Colour;
-use crate::execute::run;
+use crate::execute::report::{records, standing};
 use crate::policy::model::Policy;
-use crate::report::{JobDue, Level, Measurements, OnRecord, Problem, Standing, stand};
-use crate::site::Site;
+use crate::report::{Level, OnRecord, Problem, Standing};
 use crate::units::Instant;
-use crate::world::files;
-
-/// How far back the share of good runs looks.
-const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+use crate::world::{files, parallel};
 
 /// One policy, as it was found.
 pub struct Looked {
-    /// None where its file cannot be read and no earlier version is known.
-    pub policy: Option<Policy>,
+    /// None where its file cannot be read and no earlier version is known, or where its catalog cannot be read.
+    pub policy: Option<Arc<Policy>>,
+    /// None where nothing was recorded yet, or where it cannot be read.
+    pub catalog: Option<Arc<Catalog>>,
     pub record: OnRecord,
     pub standing: Standing,
 }
 
+/// A policy that is asked of, before anybody looks at its record.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    here: Here,
+    read: Found,
+}
+
+#[derive(Debug, Clone)]
+enum Found {
+    Policy(Arc<Policy>),
+    /// It cannot be read; this is its last version that could.
+    LastGood(Arc<Policy>, Unreadable),
+    Nothing(Problem),
+}
+
 /// The policy, or every policy in a directory, worst first.
 pub fn all(here: &Here, colour: Colour, now: Instant) -> Vec<Looked> {
+    look(&asked(here, Some(colour), now), now, &mut Catalogs::default())
+}
+
+/// Reads the policies. What is wrong with one is shown where somebody says in which colours.
+pub fn asked(here: &Here, colour: Option<Colour>, now: Instant) -> Vec<Asked> {
     let path = here.path();
-    let mut catalogs = Catalogs::default();
     if !files::is_directory(&path) {
-        return vec![one(here, here.read(colour), now, &mut catalogs)];
+        let read = match colour {
+            Some(colour) => here.read(colour),
+            None => here.read_if_complete(None).and_then(|read| read.map(|(policy, _)| policy).ok_or_else(|| of_others(&path))),
+        };
+        return vec![Asked::of(here.clone(), read)];
     }
-    let fleet = Fleet::load(&[Location::Path(path.clone())], now, None);
-    let mut all: Vec<Looked> = Vec::new();
+    let fleet = Fleet::load(&[Location::Path(path.clone())], now, Known::default());
+    let mut all: Vec<Asked> = Vec::new();
     for examined in fleet.policies.into_iter().filter(|examined| !examined.document.is_abstract) {
         let file = Path::new(&examined.document.source.name).to_owned();
         let here = Here { policy: Some(file.clone()), ..here.clone() };
@@ -46,120 +70,148 @@ pub fn all(here: &Here, colour: Colour, now: Instant) -> Vec<Looked> {
             let hint = format!("`seawall validate {}` says what is wrong with it.", file.display());
             Trouble::failed(format!("the policy `{}` cannot be used", file.display()), hint)
         });
-        all.push(one(&here, read, now, &mut catalogs));
+        all.push(Asked::of(here, read));
     }
     if all.is_empty() {
         let problem = Problem::new(Level::Critical, "policy", format!("there is no policy in `{}`", path.display()));
-        all.push(nothing(&path, problem.hint("Policies are files named `*.yaml` or `*.yml`.")));
+        let problem = problem.hint("Policies are files named `*.yaml` or `*.yml`.");
+        all.push(Asked { here: here.clone(), read: Found::Nothing(problem) });
     }
+    all
+}
+
+fn of_others(path: &Path) -> Trouble {
+    Trouble::failed(
+        format!("`{}` is no policy of its own: it is there for others to extend", path.display()),
+        "Name a policy that extends it.",
+    )
+}
+
+impl Asked {
+    /// The policy of the moment, or its last good version: what it promised is still owed.
+    fn of(here: Here, read: Result<Policy, Trouble>) -> Asked {
+        let read = match read {
+            Ok(policy) => Found::Policy(Arc::new(policy)),
+            Err(trouble) => match last_good(&here, trouble) {
+                Ok((policy, unreadable)) => Found::LastGood(Arc::new(policy), unreadable),
+                Err(trouble) => {
+                    let problem = Problem::new(Level::Critical, "policy", trouble.to_string());
+                    Found::Nothing(problem.hint(trouble.hint().unwrap_or_default()))
+                }
+            },
+        };
+        Asked { here, read }
+    }
+
+    /// The one to go by.
+    fn policy(&self) -> Option<&Arc<Policy>> {
+        match &self.read {
+            Found::Policy(policy) | Found::LastGood(policy, _) => Some(policy),
+            Found::Nothing(_) => None,
+        }
+    }
+}
+
+/// How they stand by what is on record now, worst first. Those that share a catalog are asked of together.
+pub fn look(asked: &[Asked], now: Instant, catalogs: &mut Catalogs) -> Vec<Looked> {
+    let mut found: Vec<Option<Recorded>> = asked.iter().map(|_| None).collect();
+    for (catalog, of) in by_catalog(asked, catalogs, &mut found) {
+        let policies: Vec<&Policy> = of.iter().filter_map(|at| asked[*at].policy().map(Arc::as_ref)).collect();
+        match records(&catalog, &policies, now) {
+            Ok(records) => {
+                for (at, record) in of.into_iter().zip(records) {
+                    found[at] = Some(match record {
+                        Ok(record) => Recorded::Record(Arc::clone(&catalog), Box::new(record)),
+                        Err(fault) => Recorded::Unreadable(fault.to_string(), fault.hint().to_owned()),
+                    });
+                }
+            }
+            Err(fault) => {
+                for at in of {
+                    found[at] = Some(Recorded::Unreadable(fault.message.clone(), fault.hint.clone()));
+                }
+            }
+        }
+    }
+    let found: Vec<(&Asked, Option<Recorded>)> = asked.iter().zip(found).collect();
+    let standings = parallel::map(&found, &|(asked, recorded)| stood(asked, recorded.as_ref(), now));
+    let mut all: Vec<Looked> =
+        found.into_iter().zip(standings).map(|((asked, recorded), standing)| looked(asked, recorded, standing)).collect();
     all.sort_by(|a, b| {
         (std::cmp::Reverse(a.standing.level), &a.standing.policy).cmp(&(std::cmp::Reverse(b.standing.level), &b.standing.policy))
     });
     all
 }
 
-/// Of the policy of the moment, or of its last good version: what it promised is still owed.
-fn one(here: &Here, read: Result<Policy, Trouble>, now: Instant, catalogs: &mut Catalogs) -> Looked {
-    let (policy, unreadable) = match read {
-        Ok(policy) => (policy, None),
-        Err(trouble) => match last_good(here, trouble) {
-            Ok((policy, unreadable)) => (policy, Some(unreadable)),
-            Err(trouble) => {
-                let problem = Problem::new(Level::Critical, "policy", trouble.to_string());
-                return nothing(&here.path(), problem.hint(trouble.hint().unwrap_or_default()));
-            }
-        },
-    };
-    let mut looked = on_record(here, policy, now, catalogs);
-    if let Some(Unreadable { since, message, hint }) = unreadable {
-        looked.standing.unknown = Some(message.clone());
-        let problem = Problem::new(Level::Critical, "policy", format!("nothing runs: {message}"));
-        looked.standing.problems.retain(|known| known.key != problem.key);
-        looked.standing.add(Problem { since: Some(since), hint, ..problem });
-    }
-    looked
+/// What the catalog of a policy came to.
+enum Recorded {
+    Record(Arc<Catalog>, Box<OnRecord>),
+    /// There is no catalog at this place.
+    Nowhere(String),
+    Unreadable(String, String),
 }
 
-fn on_record(here: &Here, policy: Policy, now: Instant, catalogs: &mut Catalogs) -> Looked {
-    let site = here.site(&policy);
-    let read = catalogs.of(&site).and_then(|catalog| match catalog {
-        Some(catalog) => read(&policy, catalog, now).map(Some),
-        None => Ok(None),
-    });
-    let (record, problem) = match read {
-        Ok(Some(record)) => (record, None),
-        Ok(None) => {
-            let place = site.catalog().map(|place| place.to_string()).unwrap_or_default();
+/// Which policies each catalog is asked of. Those whose catalog cannot be opened are answered at once.
+fn by_catalog(asked: &[Asked], catalogs: &mut Catalogs, found: &mut [Option<Recorded>]) -> Vec<(Arc<Catalog>, Vec<usize>)> {
+    let mut all: BTreeMap<String, (Arc<Catalog>, Vec<usize>)> = BTreeMap::new();
+    for (at, one) in asked.iter().enumerate() {
+        let Some(policy) = one.policy() else { continue };
+        let site = one.here.site(policy);
+        let place = site.catalog().map(|place: Where| place.to_string()).unwrap_or_default();
+        if let Some((_, of)) = all.get_mut(&place) {
+            of.push(at);
+            continue;
+        }
+        match catalogs.existing(&site) {
+            Ok(Some(catalog)) => drop(all.insert(place, (catalog, vec![at]))),
+            Ok(None) => found[at] = Some(Recorded::Nowhere(place)),
+            Err(trouble) => found[at] = Some(Recorded::Unreadable(trouble.to_string(), trouble.hint().unwrap_or_default().to_owned())),
+        }
+    }
+    all.into_values().collect()
+}
+
+fn stood(asked: &Asked, recorded: Option<&Recorded>, now: Instant) -> Standing {
+    let (policy, unreadable) = match &asked.read {
+        Found::Policy(policy) => (policy, None),
+        Found::LastGood(policy, unreadable) => (policy, Some(unreadable.clone())),
+        Found::Nothing(problem) => return Standing::unknown(asked.here.path().display().to_string(), problem.clone()),
+    };
+    let mut standing = match recorded {
+        Some(Recorded::Record(_, record)) => standing(policy, record, now),
+        Some(Recorded::Nowhere(place)) => {
+            let mut standing = standing(policy, &OnRecord::default(), now);
             let problem = Problem::new(Level::Critical, "catalog", format!("nothing has run here yet: there is no catalog at {place}"));
             let hint = "`seawall run --due` and `seawall watch` make it; `--state` names another place.";
-            (OnRecord::default(), Some(problem.hint(hint)))
+            // All that is missing follows from that.
+            standing.problems.clear();
+            standing.add(problem.hint(hint));
+            standing
         }
-        Err(trouble) => {
-            let problem = Problem::new(Level::Critical, "catalog", trouble.to_string());
-            // What cannot be read says nothing: it must not look like a record in which nothing ever ran.
-            let standing = Standing::unknown(policy.name.to_string(), problem.hint(trouble.hint().unwrap_or_default()));
-            return Looked { policy: None, record: OnRecord::default(), standing };
+        // What cannot be read says nothing: it must not look like a record in which nothing ever ran.
+        Some(Recorded::Unreadable(message, hint)) => {
+            let problem = Problem::new(Level::Critical, "catalog", message.clone()).hint(hint.clone());
+            return Standing::unknown(policy.name.to_string(), problem);
+        }
+        None => {
+            return Standing::unknown(policy.name.to_string(), Problem::new(Level::Critical, "catalog", "nobody has asked its catalog"));
         }
     };
-    let owed = run::look(&policy, &record.records, now);
-    let timed = policy.timed();
-    let dues = owed.all.into_iter().map(|(job, due)| JobDue {
-        job: job.path.to_string(),
-        kind: job.kind(),
-        due,
-        schedule: timed.iter().find(|timed| timed.path == job.path).map(|timed| timed.schedule.clone()),
-    });
-    let dues: Vec<JobDue> = dues.collect();
-    let mut standing = stand(&policy, &record, &dues, now);
-    if let Some(problem) = problem {
-        // All that is missing follows from that.
-        standing.problems.clear();
-        standing.add(problem);
+    if let Some(Unreadable { since, message, hint }) = unreadable {
+        standing.unknown = Some(message.clone());
+        let problem = Problem::new(Level::Critical, "policy", format!("nothing runs: {message}"));
+        standing.problems.retain(|known| known.key != problem.key);
+        standing.add(Problem { since: Some(since), hint, ..problem });
     }
-    Looked { record, standing, policy: Some(policy) }
+    standing
 }
 
-fn nothing(path: &Path, problem: Problem) -> Looked {
-    Looked { policy: None, record: OnRecord::default(), standing: Standing::unknown(path.display().to_string(), problem) }
-}
-
-/// Each catalog opened once, however many policies share it.
-#[derive(Default)]
-struct Catalogs(BTreeMap<String, Option<Catalog>>);
-
-impl Catalogs {
-    fn of(&mut self, site: &Site<'_>) -> Result<Option<&Catalog>, Trouble> {
-        let place = site.catalog()?;
-        let name = place.to_string();
-        if !self.0.contains_key(&name) {
-            let opened = Catalog::open_existing(&place).map_err(super::trouble)?;
-            self.0.insert(name.clone(), opened);
+fn looked(asked: &Asked, recorded: Option<Recorded>, standing: Standing) -> Looked {
+    match recorded {
+        Some(Recorded::Record(catalog, record)) => {
+            Looked { policy: asked.policy().cloned(), catalog: Some(catalog), record: *record, standing }
         }
-        Ok(self.0.get(&name).and_then(Option::as_ref))
+        Some(Recorded::Nowhere(_)) => Looked { policy: asked.policy().cloned(), catalog: None, record: OnRecord::default(), standing },
+        Some(Recorded::Unreadable(..)) | None => Looked { policy: None, catalog: None, record: OnRecord::default(), standing },
     }
-}
-
-fn read(policy: &Policy, catalog: &Catalog, now: Instant) -> Result<OnRecord, Trouble> {
-    let firing = firing(catalog, policy, now)?;
-    of_catalog(policy.name.as_str(), catalog, now).map(|record| OnRecord { firing, ..record }).map_err(super::trouble)
-}
-
-fn of_catalog(policy: &str, catalog: &Catalog, now: Instant) -> Result<OnRecord, CatalogFault> {
-    let records = catalog.last_runs(policy)?;
-    let mut record = OnRecord {
-        undelivered: catalog.undelivered(policy)?,
-        failing: catalog.failing_receivers(policy)?,
-        measured: Measurements(catalog.latest(policy)?),
-        runs: catalog.success_rate(policy, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?,
-        ..OnRecord::default()
-    };
-    for known in &records {
-        let job = &known.job;
-        if let Some(run) = known.last_run.map(|run| catalog.run(run)).transpose()?.flatten() {
-            record.last.insert(job.clone(), run);
-        }
-        record.made.extend(catalog.sizes(policy, job, 1)?.first().map(|made| (job.clone(), *made)));
-        record.took.extend(catalog.durations(policy, job, 1)?.first().map(|took| (job.clone(), *took)));
-    }
-    Ok(OnRecord { records, ..record })
 }

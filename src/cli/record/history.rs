@@ -1,6 +1,7 @@
 //! `seawall history`: the runs on record.
 
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{existing, policy_or_last_good, trouble};
@@ -71,48 +72,76 @@ impl From<Ended> for Outcome {
 }
 
 /// What `seawall history --format json` prints.
-#[derive(Debug, Serialize)]
-struct HistoryOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall history")]
+pub struct HistoryOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// The policy.
     policy: &'a str,
+    /// The newest first.
     runs: Vec<RunRecord<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RunRecord<'a> {
+    /// Its number.
     run: String,
+    /// As a path of the policy.
     job: &'a str,
+    /// Who ran it.
     host: &'a str,
+    /// `asked`, `due` or `plan`.
     why: &'static str,
+    /// Since when it was owed.
     owed_since: Option<Instant>,
+    /// When it began.
     started: Instant,
     /// None while it is under way.
     ended: Option<Instant>,
+    /// `succeeded`, `failed`, `stopped` or `lost`; none while it is under way.
     outcome: Option<&'static str>,
     /// The same may go well later.
     transient: bool,
+    /// Why it is so.
     message: Option<&'a str>,
+    /// What to do, as a sentence.
     hint: Option<&'a str>,
+    /// The backup that came of it.
     backup: Option<&'a str>,
+    /// Where that is.
     store: Option<&'a str>,
+    /// How large its data are.
     bytes: Option<u64>,
+    /// How much of the store they take.
     stored_bytes: Option<u64>,
+    /// SHA-256 of its descriptor.
     checksum: Option<&'a str>,
     /// Of the policy.
     digest: Option<&'a str>,
+    /// The git commit of the policy.
     commit: Option<&'a str>,
+    /// What it did, in order, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepRecord<'a>>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StepRecord<'a> {
+    /// From 1 on.
     number: u32,
+    /// What sort of step.
     action: &'a str,
+    /// The same in words.
     says: &'a str,
+    /// When it began.
     started: Instant,
+    /// When it ended.
     ended: Option<Instant>,
+    /// `succeeded`, `failed` or `stopped`; none while it is under way.
     outcome: Option<&'static str>,
+    /// Why it is so.
     message: Option<&'a str>,
 }
 

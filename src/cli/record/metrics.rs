@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, print};
 use crate::report::{Level, Standing};
-use crate::units::Instant;
+use crate::units::{Instant, figure_of};
 use crate::world::{clock, files};
 
 /// Write how policies stand as a text file for node_exporter's textfile collector.
@@ -45,7 +45,10 @@ impl Metrics {
     }
 }
 
-/// What each metric is, in the order in which they are written. All of them are gauges: a record can be put back to an older copy.
+/// What has quantiles: Prometheus wants it to be called so.
+const SUMMARY: &str = "seawall_recovery_time_predicted_seconds";
+
+/// What each metric is, in the order in which they are written. All others are gauges: a record can be put back to an older copy.
 const ABOUT: &[(&str, &str)] = &[
     ("seawall_info", "The version of Seawall that wrote this."),
     ("seawall_metrics_timestamp_seconds", "When this was written."),
@@ -66,12 +69,27 @@ const ABOUT: &[(&str, &str)] = &[
         "What was written before this moment would survive the loss of the server, as far as was seen.",
     ),
     ("seawall_objective_rpo_seconds", "How much may be lost by the policy."),
+    ("seawall_recovery_point_seconds", "How much of the written data would have been lost at the last look."),
+    ("seawall_recovery_point_objective_seconds", "How much may be lost by the policy."),
+    (SUMMARY, "How long a recovery takes by what drills and recoveries measured: usually (quantile 0.5), and with careful figures (0.95)."),
+    ("seawall_recovery_time_objective_seconds", "How long a recovery may take by the policy."),
+    ("seawall_restore_rate_bytes_per_second", "How fast a backup is restored by what was measured, at the slow end."),
+    ("seawall_replay_rate_bytes_per_second", "How fast log is replayed by what was measured, at the slow end."),
+    ("seawall_drill_last_passed_timestamp_seconds", "When the drill last passed."),
+    ("seawall_drill_last_ended_timestamp_seconds", "When the drill last ended, well or badly."),
+    ("seawall_drill_last_outcome", "Whether the last run of the drill passed."),
+    ("seawall_drill_recovery_seconds", "How long the last recovery of the drill took."),
+    ("seawall_identity_opened_timestamp_seconds", "When the recovery identity of this public key last opened something."),
     ("seawall_wal_waiting_since_timestamp_seconds", "Since when the oldest log waits that is not archived; 0 where none does."),
     ("seawall_clock_skew_seconds", "By how much this host's clock and the server's differ."),
     ("seawall_standby_lag_seconds", "How far the standby is behind."),
     ("seawall_store_up", "Whether the store answered at the last look."),
     ("seawall_store_used_bytes", "How much of the store is in use."),
     ("seawall_store_capacity_bytes", "How much the store holds by the policy."),
+    (
+        "seawall_copy_behind_seconds",
+        "How long the oldest thing that belongs in the store as a second copy has been missing; 0 where nothing is.",
+    ),
     ("seawall_runs_succeeded_ratio", "The share of the last 30 days' runs that succeeded."),
     ("seawall_alert_firing", "An alert: 1, or 0 where somebody takes care of it."),
     ("seawall_undelivered_messages", "Messages that have not arrived."),
@@ -81,20 +99,22 @@ const ABOUT: &[(&str, &str)] = &[
 /// Labels and a value.
 type Sample = (String, f64);
 
-fn text(all: &[Looked], now: Instant) -> String {
+/// All of them, in the format of Prometheus.
+pub fn text(all: &[Looked], now: Instant) -> String {
     let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
     let mut add = |name: &'static str, labels: &[(&str, &str)], value: f64| {
         samples.entry(name).or_default().push((written(labels), value));
     };
     add("seawall_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    add("seawall_metrics_timestamp_seconds", &[], seconds(now));
+    add("seawall_metrics_timestamp_seconds", &[], figure_of(now));
     for looked in all {
         of_policy(looked, &mut add);
     }
     let mut text = String::new();
     for (name, help) in ABOUT {
         let Some(samples) = samples.get(name) else { continue };
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        let kind = if *name == SUMMARY { "summary" } else { "gauge" };
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in samples {
             let _ = writeln!(text, "{name}{labels} {value}");
         }
@@ -117,7 +137,7 @@ fn of_policy(looked: &Looked, add: &mut impl FnMut(&'static str, &[(&str, &str)]
     }
     let mut moment = |name: &'static str, labels: &[(&str, &str)], at: Option<Instant>| {
         if let Some(at) = at {
-            add(name, labels, seconds(at));
+            add(name, labels, figure_of(at));
         }
     };
     moment("seawall_watch_last_timestamp_seconds", &[policy], standing.watched);
@@ -128,11 +148,13 @@ fn of_policy(looked: &Looked, add: &mut impl FnMut(&'static str, &[(&str, &str)]
     }
     jobs(standing, add);
     stores(standing, add);
+    recovery(standing, add);
     if standing.wal_known {
-        add("seawall_wal_waiting_since_timestamp_seconds", &[policy], standing.wal_waiting_since.map_or(0.0, seconds));
+        add("seawall_wal_waiting_since_timestamp_seconds", &[policy], standing.wal_waiting_since.map_or(0.0, figure_of));
     }
     if let Some(rpo) = standing.rpo {
         add("seawall_objective_rpo_seconds", &[policy], rpo.as_secs() as f64);
+        add("seawall_recovery_point_objective_seconds", &[policy], rpo.as_secs() as f64);
     }
     if let Some(skew) = standing.clock_skew_seconds {
         add("seawall_clock_skew_seconds", &[policy], skew as f64);
@@ -153,20 +175,21 @@ fn of_policy(looked: &Looked, add: &mut impl FnMut(&'static str, &[(&str, &str)]
 
 fn jobs(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
     for job in &standing.jobs {
-        let labels = [("policy", standing.policy.as_str()), ("job", job.job.as_str())];
+        // Prometheus gives every target a label `job` of its own, and would call this one `exported_job`.
+        let labels = [("policy", standing.policy.as_str()), ("job_name", job.job.as_str())];
         let mut maybe = |name: &'static str, value: Option<f64>| {
             if let Some(value) = value {
                 add(name, &labels, value);
             }
         };
         if job.job.starts_with("backups.") {
-            maybe("seawall_backup_last_success_timestamp_seconds", job.newest_backup.map(seconds));
+            maybe("seawall_backup_last_success_timestamp_seconds", job.newest_backup.map(figure_of));
             maybe("seawall_backup_last_size_bytes", job.bytes.map(|bytes| bytes as f64));
             maybe("seawall_backup_last_stored_bytes", job.stored_bytes.map(|bytes| bytes as f64));
             maybe("seawall_backup_last_duration_seconds", job.took_seconds);
         }
-        maybe("seawall_job_last_success_timestamp_seconds", job.last_succeeded.map(seconds));
-        maybe("seawall_job_last_run_timestamp_seconds", job.last_started.map(seconds));
+        maybe("seawall_job_last_success_timestamp_seconds", job.last_succeeded.map(figure_of));
+        maybe("seawall_job_last_run_timestamp_seconds", job.last_started.map(figure_of));
         maybe("seawall_job_failures_in_a_row", Some(f64::from(job.failures_in_a_row)));
         maybe("seawall_job_running", Some(f64::from(u8::from(job.running_since.is_some()))));
         maybe("seawall_job_overdue", Some(f64::from(u8::from(job.overdue))));
@@ -183,15 +206,54 @@ fn stores(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &str)
         };
         maybe("seawall_store_up", store.answers.map(|answers| f64::from(u8::from(answers))));
         maybe("seawall_store_used_bytes", store.used_bytes.map(|bytes| bytes as f64));
+        maybe("seawall_copy_behind_seconds", store.copy_behind_seconds.map(|behind| behind as f64));
         maybe("seawall_store_capacity_bytes", store.capacity_bytes.map(|bytes| bytes as f64));
     }
 }
 
-fn seconds(at: Instant) -> f64 {
-    at.as_millisecond() as f64 / 1e3
+/// What was measured of recoveries; of what never was there is no figure.
+fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
+    let policy = ("policy", standing.policy.as_str());
+    let recovery = &standing.recovery;
+    let mut of_policy = |name: &'static str, value: Option<u64>| {
+        if let Some(value) = value {
+            add(name, &[policy], value as f64);
+        }
+    };
+    of_policy("seawall_recovery_point_seconds", recovery.lost_seconds);
+    of_policy("seawall_restore_rate_bytes_per_second", recovery.restore_bytes_per_second);
+    of_policy("seawall_replay_rate_bytes_per_second", recovery.replay_bytes_per_second);
+    for time in &recovery.times {
+        let scenario = ("scenario", time.scenario.as_str());
+        for (quantile, seconds) in [("0.5", time.p50_seconds), ("0.95", time.p95_seconds)] {
+            if let Some(seconds) = seconds {
+                add(SUMMARY, &[policy, scenario, ("quantile", quantile)], seconds as f64);
+            }
+        }
+        if let Some(promised) = time.promised {
+            add("seawall_recovery_time_objective_seconds", &[policy, scenario], promised.as_secs() as f64);
+        }
+    }
+    for drill in &recovery.drills {
+        let labels = [policy, ("drill", drill.drill.as_str())];
+        add("seawall_drill_last_ended_timestamp_seconds", &labels, figure_of(drill.last_ended));
+        add("seawall_drill_last_outcome", &labels, f64::from(u8::from(drill.passed)));
+        if let Some(passed) = drill.last_passed {
+            add("seawall_drill_last_passed_timestamp_seconds", &labels, figure_of(passed));
+        }
+        if let Some(seconds) = drill.recovery_seconds {
+            add("seawall_drill_recovery_seconds", &labels, seconds);
+        }
+    }
+    for identity in &recovery.identities {
+        if let Some(opened) = identity.opened {
+            let labels = [policy, ("recipient", identity.recipient.as_str())];
+            add("seawall_identity_opened_timestamp_seconds", &labels, figure_of(opened));
+        }
+    }
 }
 
-/// `{policy="shop",job="backups.nightly"}`
+/// `{policy="shop",job_name="backups.nightly"}`
 fn written(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() {
         return String::new();

@@ -4,26 +4,28 @@ mod ack;
 mod audit;
 mod check;
 mod checklist;
-mod gather;
+pub mod gather;
 mod history;
-mod metrics;
+pub mod metrics;
 mod status;
 
-pub use ack::Ack;
-pub use audit::Audit;
+pub use ack::{Ack, AckOutput};
+pub use audit::{Audit, AuditOutput, AuditVerifyOutput};
 pub use check::{Check, unknown as unknown_check};
-pub use checklist::Checklist;
-pub use history::History;
+pub use checklist::{Checklist, ChecklistOutput};
+pub use history::{History, HistoryOutput};
 pub use metrics::Metrics;
-pub use status::Status;
+pub use status::{Status, StatusOutput};
 
-use crate::alert::{Acknowledgement, Firing, Memory, Unreadable};
+use crate::alert::{Acknowledgement, Firing, Memory, Unheard, Unreadable};
 use crate::catalog::{Catalog, CatalogFault};
 use crate::cli::exit::Trouble;
 use crate::cli::here::Here;
 use crate::cli::terminal::Colour;
 use crate::cli::watch;
+use crate::execute::drill;
 use crate::execute::run;
+use crate::execute::watch::failing;
 use crate::plan::words::counted;
 use crate::policy::model::Policy;
 use crate::site::{Site, known};
@@ -72,12 +74,12 @@ fn trouble(fault: CatalogFault) -> Trouble {
     Trouble::failed(fault.message, fault.hint)
 }
 
-/// What is wrong by the last look, worst first; what was acknowledged since then is.
-fn firing(catalog: &Catalog, policy: &Policy, now: Instant) -> Result<Vec<Firing>, Trouble> {
+/// What is wrong by the last look, and what of it nobody has heard of, worst first; what was acknowledged since then is.
+fn firing(catalog: &Catalog, policy: &Policy, now: Instant) -> Result<(Vec<Firing>, Vec<Unheard>), Trouble> {
     let name = policy.name.as_str();
     let (_, text) = catalog.memory(name).map_err(trouble)?;
     if text.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let memory = Memory::from_json(&text).map_err(|fault| Trouble::failed(fault.to_string(), fault.hint()))?;
     let given = catalog.acknowledgements(name).map_err(trouble)?.into_iter().map(|ack| Acknowledgement {
@@ -87,7 +89,9 @@ fn firing(catalog: &Catalog, policy: &Policy, now: Instant) -> Result<Vec<Firing
         until: ack.until,
         note: Some(ack.note).filter(|note| !note.is_empty()),
     });
-    Ok(memory.firing(&given.collect::<Vec<_>>(), now))
+    let undelivered = catalog.undelivered(name).map_err(trouble)?;
+    let failing = failing(policy, catalog.failing_receivers(name).map_err(trouble)?, &undelivered);
+    Ok((memory.firing(&given.collect::<Vec<_>>(), now), memory.unheard(policy, &failing, now)))
 }
 
 /// Keeps the policy, for the day on which it cannot be read.
@@ -98,8 +102,11 @@ pub fn keep_policy(here: &Here, policy: &Policy) {
 }
 
 /// Brings the record up to date with what this host knows and the record does not.
-pub fn settle(site: &Site<'_>, catalog: &Catalog) {
-    let settled = run::bring_in(site, catalog).and_then(|()| run::bury(site, catalog));
+pub fn settle(sites: &[&Site<'_>], catalog: &Catalog) {
+    for site in sites {
+        drill::sweep(site, Some(catalog));
+    }
+    let settled = sites.iter().try_for_each(|site| run::bring_in(site, catalog)).and_then(|()| run::bury(sites, catalog));
     match settled {
         Ok(0) => {}
         Ok(lost) => tracing::warn!("{} ended without a word and is on record as lost", counted(lost, "run")),
@@ -107,11 +114,17 @@ pub fn settle(site: &Site<'_>, catalog: &Catalog) {
     }
 }
 
-/// Notes which jobs the policy has.
-pub fn see(site: &Site<'_>, catalog: &Catalog, now: Instant) {
-    let paths: Vec<String> = run::jobs(site.policy).iter().map(|job| job.path.to_string()).collect();
-    let jobs: Vec<&str> = paths.iter().map(String::as_str).collect();
-    if let Err(fault) = catalog.see_jobs(site.policy.name.as_str(), &jobs, now) {
+/// Notes which jobs the policies have.
+pub fn see(sites: &[&Site<'_>], catalog: &Catalog, now: Instant) {
+    let paths = |site: &&Site<'_>| run::jobs(site.policy).iter().map(|job| job.path.to_string()).collect::<Vec<_>>();
+    let jobs: Vec<Vec<String>> = sites.iter().map(paths).collect();
+    let jobs: Vec<(&str, Vec<&str>)> =
+        sites.iter().zip(&jobs).map(|(site, jobs)| (site.policy.name.as_str(), jobs.iter().map(String::as_str).collect())).collect();
+    let seen = match jobs.as_slice() {
+        [(policy, jobs)] => catalog.see_jobs(policy, jobs, now),
+        all => catalog.see_jobs_of_all(all, now),
+    };
+    if let Err(fault) = seen {
         tracing::warn!(hint = fault.hint, "the record is not up to date: {}", fault.message);
     }
 }

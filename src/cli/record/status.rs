@@ -1,6 +1,7 @@
 //! `seawall status`: what ran, what is owed, what is wrong.
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::gather::{self, Looked};
@@ -12,8 +13,8 @@ use crate::cli::validate::json;
 use crate::plan::minute;
 use crate::plan::text::{columns, wrapped};
 use crate::plan::words::counted;
-use crate::report::{JobStanding, Level, Problem, Standing};
-use crate::units::{Bytes, Instant};
+use crate::report::{JobStanding, Level, Problem, RecoveryStanding, RecoveryTime, Standing};
+use crate::units::{Bytes, Duration, Instant};
 use crate::world::clock;
 
 /// Say how a policy stands: what ran, what is owed and late, what is wrong, how much could be lost now.
@@ -34,11 +35,17 @@ pub struct Status {
     here: Here,
 }
 
-#[derive(Debug, Serialize)]
-struct StatusOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall status")]
+pub struct StatusOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
+    /// When it was asked.
     at: Instant,
+    /// The worst of all.
     level: Level,
+    /// Worst first.
     policies: Vec<&'a Standing>,
 }
 
@@ -147,6 +154,18 @@ fn objectives(standing: &Standing, now: Instant) -> String {
         }
         None => format!("Nothing would survive the loss of the server: there is no backup on record{promised}.\n"),
     });
+    text.push_str(&recovery(&standing.recovery, now));
+    for store in &standing.stores {
+        match store.copy_behind_seconds {
+            None => {}
+            Some(0) => text.push_str(&format!("The copy in {} has all that belongs there.\n", store.store)),
+            Some(behind) => text.push_str(&format!("The copy in {} is {} behind.\n", store.store, span(behind as i64))),
+        }
+    }
+    for hold in &standing.holds {
+        let until = hold.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        text.push_str(&format!("Under hold{until}: {} (`{}`, {}).\n", tame(&hold.holds), tame(&hold.hold), tame(&hold.reason)));
+    }
     if standing.runs.all > 0 {
         text.push_str(&format!("{} of {} of the last 30 days succeeded.\n", standing.runs.succeeded, counted(standing.runs.all, "run")));
     }
@@ -156,4 +175,29 @@ fn objectives(standing: &Standing, now: Instant) -> String {
         text.push_str(&format!("{} not yet arrived.\n", counted(standing.undelivered, "message")));
     }
     text
+}
+
+/// How long a recovery takes by what was measured: of everything, and of whatever is nearest to what is promised.
+fn recovery(recovery: &RecoveryStanding, now: Instant) -> String {
+    let share = |time: &RecoveryTime| Some(time.p95_seconds? * 1_000 / time.promised?.as_secs().max(1));
+    let nearest = recovery.times.iter().filter(|time| share(time).is_some()).max_by_key(|time| share(time));
+    let everything = recovery.times.first();
+    let nearest = nearest.filter(|nearest| everything.is_none_or(|everything| everything.scenario != nearest.scenario));
+    everything.into_iter().chain(nearest).map(|time| recovery_time(time, now)).collect()
+}
+
+fn recovery_time(time: &RecoveryTime, now: Instant) -> String {
+    let promised = time.promised.map(|promised| format!(" (promised: {promised})")).unwrap_or_default();
+    let what = if time.scenario == "everything" { "everything".to_owned() } else { format!("`{}`", tame(&time.scenario)) };
+    let Some((p50, p95)) = time.p50_seconds.zip(time.p95_seconds) else {
+        return match time.promised {
+            Some(_) => format!("How long a recovery of {what} takes was never measured{promised}.\n"),
+            None => String::new(),
+        };
+    };
+    let (p50, p95) = (Duration::from_secs(p50), Duration::from_secs(p95));
+    let range = if p50 == p95 { p95.to_string() } else { format!("{p50} to {p95}") };
+    let newest = time.measured.map(|at| format!(", the newest {}", ago(at, now))).unwrap_or_default();
+    let rests_on = if time.samples == 1 { "one measured recovery".to_owned() } else { format!("{} measured recoveries", time.samples) };
+    format!("A recovery of {what} takes {range} by {rests_on}{newest}{promised}.\n")
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::moments::{ago, local, span};
@@ -49,8 +50,11 @@ pub struct List {
 }
 
 /// What `seawall list --format json` prints.
-#[derive(Debug, Serialize)]
-struct ListOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall list")]
+pub struct ListOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     policy: &'a Name,
     at: Instant,
@@ -59,7 +63,7 @@ struct ListOutput<'a> {
     stores: Vec<StoreRecord<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StoreRecord<'a> {
     store: &'a Name,
     place: String,
@@ -79,13 +83,13 @@ struct StoreRecord<'a> {
     doubts: &'a [String],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Unread<'a> {
     key: &'a str,
     why: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct BackupRecord<'a> {
     #[serde(flatten)]
     backup: &'a Backup,
@@ -94,7 +98,7 @@ struct BackupRecord<'a> {
 }
 
 /// How far a backup can be rolled forward.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Recoverable {
     /// To any moment up to this one.
@@ -224,8 +228,14 @@ impl List {
         let mut text = wrapped(&format!("Store {} ({place}), repository {repository}", looked.name), "", "  ", width);
         let backups = self.wanted(seen);
         let mut reach = reach(seen);
-        let rows = backups.iter().map(|backup| row(backup, reach.remove(backup.id.as_str()), policy, now)).collect();
-        text.push_str(&columns(&HEADER, rows, width));
+        let mut rows: Vec<Vec<String>> = backups.iter().map(|backup| row(backup, reach.remove(backup.id.as_str()), policy, now)).collect();
+        let mut header = HEADER.to_vec();
+        if backups.iter().any(|backup| backup.storage_class.is_some()) {
+            header.push(CLASS);
+            let classes = backups.iter().map(|backup| backup.storage_class.map_or_else(String::new, |class| class.to_string()));
+            rows.iter_mut().zip(classes).for_each(|(row, class)| row.push(class));
+        }
+        text.push_str(&columns(&header, rows, width));
         text.push_str(&totals(&backups, seen, width));
         text.push_str(&wal(seen, policy, now, width));
         for (key, fault) in &seen.unread {
@@ -239,6 +249,8 @@ impl List {
 }
 
 const HEADER: [&str; 12] = ["id", "job", "kind", "taken", "took", "size", "stored", "ratio", "tl", "state", "label", "recoverable to"];
+/// Only where something moves from one to another.
+const CLASS: &str = "class";
 
 fn reach(seen: &Seen) -> HashMap<String, Result<Until, crate::recovery::Missing>> {
     forward(&seen.inventory).into_iter().map(|Forward { backup, until }| (backup.to_string(), until)).collect()

@@ -7,10 +7,10 @@ mod show;
 mod verify;
 
 pub use inventory::InventoryCommand;
-pub use list::List;
+pub use list::{List, ListOutput};
 pub use moments::{ago, span};
-pub use show::Show;
-pub use verify::Verify;
+pub use show::{Show, ShowOutput};
+pub use verify::{Verify, VerifyOutput};
 
 use clap::ValueEnum;
 

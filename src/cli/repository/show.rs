@@ -1,8 +1,10 @@
 //! `seawall show BACKUP`: everything about one backup.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::list::state;
@@ -13,14 +15,16 @@ use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, Terminal, print};
 use crate::cli::validate::json;
 use crate::format::descriptor::{Descriptor, Private};
-use crate::inventory::{Backup, BackupState, Chains, StoreInventory};
+use crate::format::layout::Repository;
+use crate::inventory::{Backup, BackupKind, BackupState, Chains, StoreInventory};
 use crate::observe::{self, Read};
 use crate::plan::text::{columns, wrapped};
 use crate::plan::words::{counted, quoted};
 use crate::policy::model::Policy;
 use crate::recovery::{Until, forward};
 use crate::site::Site;
-use crate::units::{BackupId, Bytes, Instant, Name, Segment, SegmentSize, WalFile};
+use crate::store::Store;
+use crate::units::{BackupId, Bytes, Instant, Name, Segment, SegmentSize, StorageClass, WalFile};
 use crate::world::clock;
 
 /// Show everything about one backup: what it holds, what it builds on, which write-ahead log it needs, how to restore it.
@@ -54,8 +58,11 @@ pub struct Show {
 }
 
 /// What `seawall show --format json` prints.
-#[derive(Debug, Serialize)]
-struct ShowOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall show")]
+pub struct ShowOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     store: &'a Name,
     place: String,
@@ -67,7 +74,11 @@ struct ShowOutput<'a> {
     private: Option<&'a Private>,
     /// All it builds on, the full one first; absent where the chain is broken.
     chain: Option<Vec<&'a BackupId>>,
-    wal: WalRecord,
+    /// Absent where it needs no log: a dump.
+    wal: Option<WalRecord>,
+    /// The storage class of each object, by its name; absent in a directory.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    classes: &'a BTreeMap<String, StorageClass>,
     /// Any moment from the backup's end to this one can be had.
     recoverable_until: Option<Instant>,
     /// Why it cannot be restored at all.
@@ -75,7 +86,7 @@ struct ShowOutput<'a> {
     restore: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WalRecord {
     first: String,
     last: String,
@@ -91,6 +102,8 @@ struct Found<'p> {
     descriptor: Descriptor,
     signer: Option<String>,
     inventory: StoreInventory,
+    /// In which storage class its objects lie, where the store has classes.
+    classes: BTreeMap<String, StorageClass>,
 }
 
 impl Show {
@@ -149,7 +162,8 @@ impl Show {
             match read.map_err(crate::site::SiteFault::from)? {
                 Read::Good(descriptor, signer) => {
                     let (place, key) = (store.url(), listed.key.to_string());
-                    return Ok(Found { store: name, place, key, descriptor: *descriptor, signer, inventory: seen.inventory });
+                    let classes = classes(&store, repository, &id)?;
+                    return Ok(Found { store: name, place, key, descriptor: *descriptor, signer, inventory: seen.inventory, classes });
                 }
                 Read::Rejected(why) | Read::Newer(why) => passed.push(format!("{name}: {id}: {why}")),
                 Read::Gone => passed.push(format!("{name}: {id} was deleted a moment ago")),
@@ -168,8 +182,19 @@ impl Show {
     }
 }
 
+fn classes(store: &Store, repository: &Repository, id: &BackupId) -> Result<BTreeMap<String, StorageClass>, Trouble> {
+    if store.classes().is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let objects = store.list(&repository.prefix(&format!("data/{id}"))).map_err(crate::site::SiteFault::from)?;
+    Ok(objects.into_iter().filter_map(|meta| Some((meta.key.file_name().to_owned(), meta.class?))).collect())
+}
+
 /// Which segments make it consistent, and whether they are there.
-fn wal(found: &Found<'_>) -> WalRecord {
+fn wal(found: &Found<'_>) -> Option<WalRecord> {
+    if !found.descriptor.kind.is_physical() {
+        return None;
+    }
     let (cluster, position) = (&found.descriptor.cluster, found.descriptor.position);
     let size = SegmentSize::new(cluster.wal_segment_size).expect("checked when it was read");
     let first = Segment::of(position.timeline, position.start, size);
@@ -180,12 +205,12 @@ fn wal(found: &Found<'_>) -> WalRecord {
             && range.from_lsn <= position.start
             && range.to_lsn >= position.stop
     };
-    WalRecord {
+    Some(WalRecord {
         first: WalFile::Segment(first).to_string(),
         last: WalFile::Segment(last).to_string(),
         segments: last.number(size).saturating_sub(first.number(size)) + 1,
         complete: found.inventory.wal.iter().any(covers),
-    }
+    })
 }
 
 fn chain(found: &Found<'_>) -> Result<Vec<BackupId>, String> {
@@ -205,6 +230,12 @@ fn until(found: &Found<'_>) -> Result<Until, String> {
 
 /// The command that restores it to the newest moment it leads to.
 fn restore(found: &Found<'_>, policy: &Policy, until: &Result<Until, String>) -> String {
+    if found.descriptor.kind == BackupKind::Files {
+        return format!("seawall restore --files --to-root DIRECTORY --store {} --backup {}", found.store, found.descriptor.id);
+    }
+    if !found.descriptor.kind.is_physical() {
+        return format!("seawall restore --into-database DATABASE --create --store {} --backup {}", found.store, found.descriptor.id);
+    }
     let from = format!("seawall restore --target DIRECTORY --store {} --backup {}", found.store, found.descriptor.id);
     match until {
         Ok(Until::Moment { at, .. }) => format!("{from} --to '{}'", with_zone(*at, &policy.zone)),
@@ -225,11 +256,12 @@ fn output(found: &Found<'_>, policy: &Policy, private: Option<&Private>) -> Resu
         private,
         chain: chain.as_ref().ok().map(|chain| chain.iter().collect()),
         wal: wal(found),
+        classes: &found.classes,
         recoverable_until: match until {
             Ok(Until::Moment { at, .. } | Until::ItsEnd { at, .. }) => Some(at),
             Err(_) => None,
         },
-        unusable: until.as_ref().err().map(String::as_str),
+        unusable: until.as_ref().err().filter(|_| found.descriptor.kind.is_physical()).map(String::as_str),
         restore: &restore(found, policy, &until),
     })
 }
@@ -270,6 +302,7 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
             |name| format!("by {name}, whom the policy accepts"),
         ),
     );
+    let is_files = descriptor.kind == BackupKind::Files;
     let cluster = &descriptor.cluster;
     let checksums = if cluster.data_checksums { "with page checksums" } else { "without page checksums" };
     let standby = if cluster.standby { ", a standby" } else { "" };
@@ -279,11 +312,14 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
         format!(
             "{} in {}; {} stored",
             Bytes::new(descriptor.size).rounded(),
-            counted(descriptor.files, "file"),
+            counted(descriptor.files, if descriptor.kind.is_physical() || is_files { "file" } else { "table" }),
             Bytes::new(descriptor.stored_size).rounded()
         ),
     );
-    if !descriptor.damage.is_none() {
+    if descriptor.damage.unread > 0 {
+        row("INCOMPLETE", format!("{} could not be read; `notes.json` names them", counted(descriptor.damage.unread, "file")));
+    }
+    if descriptor.damage.pages > 0 {
         let blocks: Vec<String> = descriptor.damage.blocks.iter().take(5).map(|bad| format!("{} block {}", bad.path, bad.block)).collect();
         row("DAMAGED", format!("{} with wrong checksums: {}", counted(descriptor.damage.pages, "page"), blocks.join(", ")));
     }
@@ -294,19 +330,25 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
             Err(why) => format!("BROKEN: {why}"),
         },
     );
-    let wal = wal(found);
-    let there = if wal.complete { "all there" } else { "NOT all there" };
-    row(
-        "needs log",
-        format!(
-            "timeline {}, {} to {}: {} to {} ({there})",
-            descriptor.position.timeline, descriptor.position.start, descriptor.position.stop, wal.first, wal.last
-        ),
-    );
     let until = until(found);
+    let position = descriptor.position;
+    match wal(found) {
+        Some(wal) => {
+            let there = if wal.complete { "all there" } else { "NOT all there" };
+            let range = format!("{} to {}: {} to {}", position.start, position.stop, wal.first, wal.last);
+            row("needs log", format!("timeline {}, {range} ({there})", position.timeline));
+        }
+        None if is_files => row("needs log", "none".into()),
+        None => row(
+            "needs log",
+            format!("none; its snapshots are of {} to {} on timeline {}", position.start, position.stop, position.timeline),
+        ),
+    }
     row(
         "restores to",
         match &until {
+            _ if is_files => "files as they were read".into(),
+            _ if !descriptor.kind.is_physical() => "each database as of its snapshot".into(),
             Ok(Until::Moment { at, timeline }) => format!("any moment from its end to {} on timeline {timeline}", local(*at, &policy.zone)),
             Ok(Until::ItsEnd { .. }) => "its own end only".into(),
             Err(why) => format!("NOTHING: {why}"),
@@ -316,7 +358,7 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
     secret(&mut row, private);
     text.push_str(&columns(&[], rows, width));
     text.push_str("\nObjects\n");
-    text.push_str(&objects(descriptor, width));
+    text.push_str(&objects(found, width));
     text + &format!("\nRestore it with\n  {}\n", restore(found, policy, &until))
 }
 
@@ -326,7 +368,15 @@ fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>
         Ok(private) => private,
         Err(why) => return row("private part", format!("closed: {why} (give `--identity FILE`)")),
     };
-    row("directory", quoted(&private.data_directory));
+    for path in &private.paths {
+        row("path", quoted(path));
+    }
+    for database in &private.databases {
+        row("database", quoted(database));
+    }
+    if !private.data_directory.is_empty() {
+        row("directory", quoted(&private.data_directory));
+    }
     for tablespace in &private.tablespaces {
         row("tablespace", format!("{} at {}", tablespace.oid, quoted(&tablespace.path)));
     }
@@ -334,21 +384,33 @@ fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>
         row("configuration", quoted(file));
     }
     let settings: Vec<String> = private.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    row("settings", settings.join(", "));
+    if !settings.is_empty() {
+        row("settings", settings.join(", "));
+    }
     for (database, extensions) in &private.extensions {
         let words: Vec<String> = extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         row("extensions", format!("{}: {}", quoted(database), words.join(", ")));
     }
     let collations: Vec<String> = private.collations.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    row("collations", collations.join(", "));
+    if !collations.is_empty() {
+        row("collations", collations.join(", "));
+    }
 }
 
-fn objects(descriptor: &Descriptor, width: u16) -> String {
+fn objects(found: &Found<'_>, width: u16) -> String {
     const NAMED: usize = 20;
+    let descriptor = &found.descriptor;
+    let has_classes = !found.classes.is_empty();
     let rows = descriptor.objects.iter().take(NAMED).map(|object| {
-        vec![object.name.clone(), Bytes::new(object.size).rounded(), Bytes::new(object.plain_size).rounded(), object.sha256.clone()]
+        let class = || found.classes.get(&object.name).map_or_else(String::new, StorageClass::to_string);
+        let mut row = vec![object.name.clone(), Bytes::new(object.size).rounded(), Bytes::new(object.plain_size).rounded()];
+        row.extend(has_classes.then(class));
+        row.push(object.sha256.clone());
+        row
     });
-    let mut text = columns(&["name", "stored", "plain", "sha-256"], rows.collect(), width);
+    let header: &[&str] =
+        if has_classes { &["name", "stored", "plain", "class", "sha-256"] } else { &["name", "stored", "plain", "sha-256"] };
+    let mut text = columns(header, rows.collect(), width);
     if descriptor.objects.len() > NAMED {
         text.push_str(&format!("  and {} more (`--format json` shows all)\n", descriptor.objects.len() - NAMED));
     }

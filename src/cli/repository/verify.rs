@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Format, stores, unguarded};
@@ -16,6 +17,7 @@ use crate::cli::here::Here;
 use crate::cli::moment;
 use crate::cli::terminal::{Colour, Terminal, print, tame};
 use crate::cli::validate::json;
+use crate::execute::custody;
 use crate::format::seal::Identities;
 use crate::plan::text::wrapped;
 use crate::plan::words::counted;
@@ -67,8 +69,11 @@ pub struct Verify {
 }
 
 /// What `seawall verify --format json` prints.
-#[derive(Debug, Serialize)]
-struct VerifyOutput<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall verify")]
+pub struct VerifyOutput<'a> {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     policy: &'a Name,
     at: Instant,
@@ -79,7 +84,7 @@ struct VerifyOutput<'a> {
     stores: Vec<StoreRecord<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StoreRecord<'a> {
     store: &'a Name,
     /// Why nothing is known of it.
@@ -109,6 +114,7 @@ impl Verify {
             }
             all.push((name, report));
         }
+        custody::note_where_there_is_a_catalog(&site, &identities, clock::now());
         let sound = all.iter().all(|(_, report)| report.as_ref().is_ok_and(Report::is_sound));
         match (self.format, unguarded) {
             (Format::Human, Some(warning)) => print(&wrapped(&format!("Note: {warning}"), "", "  ", width(colour)))?,

@@ -12,7 +12,7 @@ use crate::world::signals::Ending;
 
 /// One line that is written again and again on a terminal, and now and then elsewhere.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(in crate::cli) struct Line {
     terminal: bool,
     to_stderr: bool,
     last: Option<Instant>,
@@ -20,12 +20,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(to_stderr: bool) -> Line {
+    pub(in crate::cli) fn new(to_stderr: bool) -> Line {
         let terminal = if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         Line { terminal, to_stderr, last: None, shown: false }
     }
 
-    pub(super) fn say(&mut self, text: &str) {
+    pub(in crate::cli) fn say(&mut self, text: &str) {
         let every = if self.terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
         if self.last.is_some_and(|last| last.elapsed() < every) || (self.last.is_none() && !self.terminal) {
             self.last.get_or_insert_with(Instant::now);
@@ -36,7 +36,7 @@ impl Line {
         self.write(&if self.terminal { format!("\r\x1b[K{text}") } else { format!("{text}\n") });
     }
 
-    pub(super) fn end(&mut self) {
+    pub(in crate::cli) fn end(&mut self) {
         if self.terminal && self.shown {
             self.write("\r\x1b[K");
         }
@@ -54,14 +54,14 @@ impl Line {
 
 /// Shows the copying while it goes on.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::cli) struct Watch {
     progress: Arc<Progress>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    pub(super) fn start(size: u64, to_stderr: bool, ending: Ending) -> Watch {
+    pub(in crate::cli) fn start(size: u64, to_stderr: bool, ending: Ending) -> Watch {
         let (progress, over) = (Arc::new(Progress::default()), Arc::new(AtomicBool::new(false)));
         let (seen, ended) = (progress.clone(), over.clone());
         let thread = std::thread::spawn(move || {
@@ -78,11 +78,11 @@ impl Watch {
         Watch { progress, over, thread: Some(thread) }
     }
 
-    pub(super) fn progress(&self) -> &Progress {
+    pub(in crate::cli) fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    pub(super) fn end(mut self) {
+    pub(in crate::cli) fn end(mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();

@@ -2,16 +2,17 @@
 
 use std::fmt::Write;
 
+use crate::cli::copying::size;
 use crate::cli::exit::Trouble;
 use crate::cli::terminal::tame;
 use crate::execute::restore::directory::Standing;
-use crate::execute::restore::{Following, Report, RestorePlan, State};
-use crate::plan::words::counted;
+use crate::execute::restore::{Archived, Following, Follows, Report, RestorePlan, State, Upstream};
+use crate::plan::words::{counted, joined, span};
 use crate::recovery::Target;
-use crate::units::{Bytes, Segment, SegmentSize, to_the_millisecond};
+use crate::units::{Haste, Segment, SegmentSize, to_the_millisecond};
 
 /// `3 min 20 s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(in crate::cli) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..=9 => format!("{seconds:.1} s"),
@@ -19,10 +20,6 @@ pub(super) fn seconds(seconds: f64) -> String {
         120..=7_199 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
-}
-
-fn size(bytes: u64) -> String {
-    Bytes::new(bytes).rounded()
 }
 
 pub(super) fn plan(plan: &RestorePlan) -> String {
@@ -50,6 +47,9 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
     for (oid, place) in &plan.tablespaces {
         line("tablespace", format!("{oid} into `{}`", place.display()));
     }
+    for archived in archived(plan) {
+        line("archive", archived);
+    }
     line("takes", duration(plan));
     line("signal", plan.signal.to_owned());
     for (name, value) in &plan.settings {
@@ -57,6 +57,9 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
         if !value.is_empty() || name.starts_with("archive") {
             line("setting", format!("{name} = '{}'", if name == "primary_conninfo" { "…" } else { value }));
         }
+    }
+    if let Some(upstream) = &plan.upstream {
+        line("follows", follows(upstream, request.standby.as_ref().and_then(|standby| standby.slot.as_deref())));
     }
     if request.standby.is_none() {
         line("quarantine", "it archives nothing and background jobs stay quiet until `seawall release`".to_owned());
@@ -82,6 +85,33 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
     all
 }
 
+fn follows(upstream: &Upstream, slot: Option<&str>) -> String {
+    match upstream {
+        Upstream::Archive => "the archive alone".to_owned(),
+        Upstream::Silent(_) => "the archive, and the primary when it answers".to_owned(),
+        Upstream::Answers(primary) => {
+            let slot = match slot {
+                Some(slot) if primary.has_slot => format!(", by its slot `{slot}`, which is there and unused"),
+                Some(slot) => format!(", by a new slot `{slot}`"),
+                None => String::new(),
+            };
+            format!("{}, now at {} on timeline {}{slot}", primary.at, primary.position, primary.timeline)
+        }
+    }
+}
+
+/// Where a standby stands, as it says itself.
+fn streaming(follows: &Follows) -> String {
+    let behind = follows.behind_bytes.map(|bytes| format!(", {} behind", size(bytes))).unwrap_or_default();
+    if follows.streams {
+        let from = follows.from.as_deref().unwrap_or("its primary");
+        let slot = follows.slot.as_ref().map(|slot| format!(" by the slot `{slot}`")).unwrap_or_default();
+        return format!("it streams from {from}{slot}{behind}");
+    }
+    let why = follows.why_not.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("it DOES NOT STREAM{why}; it follows the archive")
+}
+
 fn overwrites(plan: &RestorePlan) -> String {
     match plan.directory.standing {
         Standing::Empty => "which is empty".to_owned(),
@@ -103,24 +133,57 @@ fn duration(plan: &RestorePlan) -> String {
     format!("{copy}; {replay}")
 }
 
-/// What must be requested before anything can be read.
-pub(super) fn frozen(plan: &RestorePlan, requested: Option<u32>) -> Trouble {
-    let frozen = &plan.frozen;
-    let count = frozen.asleep.len() + frozen.underway;
-    let message = format!("{} ({}) in an archive class cannot be read now", counted(count, "object"), size(frozen.bytes));
-    let hint = match (requested, frozen.asleep.len()) {
-        (None, asleep) if asleep > 0 => {
+/// What lies in an archive class, how it stands, and how long the rest takes.
+fn archived(plan: &RestorePlan) -> Vec<String> {
+    let archived = &plan.archived;
+    let mut lines = Vec::new();
+    let mut tell = |count: usize, bytes: u64, how: &str| {
+        if count > 0 {
+            lines.push(format!("{} ({}) {how}", counted(count, "object"), size(bytes)));
+        }
+    };
+    tell(archived.ready, archived.ready_bytes, "of an archive class were thawed and can be read now");
+    tell(archived.underway.len(), archived.underway_bytes, "were requested and are on their way");
+    let classes = joined(archived.classes.keys());
+    tell(
+        archived.asleep.len(),
+        archived.asleep_bytes,
+        &format!("in {classes} cannot be read before they are requested: {}", times(archived)),
+    );
+    lines
+}
+
+/// How long a request takes, for each speed that there is.
+fn times(archived: &Archived) -> String {
+    let each = Haste::ALL.into_iter().filter_map(|haste| Some(format!("{haste} within {}", span(archived.within(haste)?))));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Nothing was requested, and nothing can be read before it is.
+pub(super) fn asleep(archived: &Archived) -> Trouble {
+    let hint = format!("`--thaw DAYS` requests them ({}; `--thaw-speed` chooses). Or restore from another store.", times(archived));
+    Trouble::failed(unreadable(archived), hint)
+}
+
+/// All that cannot be read is on its way.
+pub(super) fn on_their_way(archived: &Archived, requested: Option<(usize, Haste)>) -> Trouble {
+    let hint = match requested.and_then(|(count, haste)| Some((count, archived.within(haste)?))) {
+        Some((count, within)) => {
             format!(
-                "`--thaw DAYS` requests {} that nobody has asked for; it takes hours. Or restore from another store.",
-                counted(asleep, "object")
+                "{} requested now, all of them here within {}: run it again then, or with `--wait`.",
+                counted(count, "object"),
+                span(within)
             )
         }
-        (Some(days), asleep) if asleep > 0 => {
-            format!("{} requested, for {}; run it again when all can be read.", counted(asleep, "object"), counted(days, "day"))
-        }
-        _ => "All of them are on their way: run it again later.".to_owned(),
+        None => "All of them were requested before: run it again later, or with `--wait`.".to_owned(),
     };
-    Trouble::failed(message, hint)
+    Trouble::try_again(unreadable(archived), hint)
+}
+
+pub(super) fn unreadable(archived: &Archived) -> String {
+    let count = archived.asleep.len() + archived.underway.len();
+    let bytes = size(archived.asleep_bytes + archived.underway_bytes);
+    format!("{} of {} ({bytes}) in an archive class cannot be read now; nothing was touched", count, counted(archived.count(), "object"))
 }
 
 pub(super) fn following(plan: &RestorePlan, following: &Following) -> String {
@@ -204,6 +267,13 @@ pub(super) fn report(plan: &RestorePlan, report: &Report) -> String {
     }
     if let Some(said) = &reached.ended_by {
         line("warning", format!("the last segment is not whole: replay ended where PostgreSQL said `{said}`"));
+    }
+    for compared in &report.compared {
+        let name = if compared.met { "compared" } else { "warning" };
+        line(name, format!("{}: {}", compared.name, compared.says));
+    }
+    if let Some(follows) = &reached.follows {
+        line("follows", streaming(follows));
     }
     if let (Some(socket), Some(port)) = (&reached.socket, reached.port) {
         line("connect", format!("psql -h {socket} -p {port}"));

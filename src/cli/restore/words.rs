@@ -32,6 +32,12 @@ pub(super) fn setting(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| format!("`{name}` is not a setting"))
 }
 
+/// PostgreSQL allows nothing else.
+pub(super) fn slot(text: &str) -> Result<String, String> {
+    let good = (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if good { Ok(text.to_owned()) } else { Err("a slot's name has lower case letters, digits and underscores, at most 63".to_owned()) }
+}
+
 impl Goal {
     pub(super) fn target(&self, policy: &Policy) -> Result<Target, Trouble> {
         Ok(if let Some(text) = &self.to {
@@ -51,7 +57,7 @@ impl Goal {
 }
 
 /// A time with its zone; without one, in the policy's, and said so.
-fn time(text: &str, policy: &Policy) -> Result<Instant, Trouble> {
+pub(in crate::cli) fn time(text: &str, policy: &Policy) -> Result<Instant, Trouble> {
     if let Ok(time) = text.parse::<Instant>() {
         return Ok(time);
     }

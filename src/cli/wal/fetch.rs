@@ -10,7 +10,7 @@ use super::source::LogSource;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::terminal::tame;
 use crate::units::WalFile;
-use crate::wal::{Fetched, WalFault};
+use crate::wal::{Fetched, WalFault, spare_tablespaces};
 
 /// Fetch a file of the write-ahead log from the policy's stores: PostgreSQL's `restore_command`.
 ///
@@ -34,22 +34,28 @@ pub struct Fetch {
     to: PathBuf,
     #[command(flatten)]
     from: LogSource,
-    /// How long a store that does not answer is asked again.
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    patience: crate::units::Duration,
+    /// How long a store that does not answer is asked again [default: 60s; for a standby, which asks again by itself, 10s].
+    #[arg(long, value_name = "DURATION")]
+    patience: Option<crate::units::Duration>,
     /// For a standby: what could not be fetched ends with 1, after the same patience.
     #[arg(long)]
     standby: bool,
+    /// Stop recovery before it makes a tablespace in a directory of this machine that has one: it may be that of the original.
+    #[arg(long)]
+    spare_tablespaces: bool,
     /// Fetch only what is asked for.
     #[arg(long)]
     no_prefetch: bool,
 }
 
+const USUAL: Duration = Duration::from_secs(60);
+const FOR_A_STANDBY: Duration = Duration::from_secs(10);
+
 impl Fetch {
     /// Whatever goes wrong must not look like "absent".
     pub fn run(&self) -> Result<Exit, Trouble> {
         crate::world::signals::on_termination(|signal| std::process::exit(128 + signal));
-        match self.fetch() {
+        match self.fetch().and_then(|fetched| self.spare(fetched)) {
             Ok(Fetched::Done { despite }) => {
                 for line in despite {
                     say(&format!("{} was taken from another store: {line}", self.name));
@@ -75,7 +81,9 @@ impl Fetch {
         let file: WalFile = self.name.parse().map_err(|error: crate::units::NotAWalFile| {
             WalFault::new(crate::wal::WalFaultKind::Local, error.to_string(), "`restore_command` is `seawall wal fetch %f %p`.")
         })?;
-        let patience = Duration::try_from(self.patience.to_signed()).unwrap_or_default();
+        // A standby that is to be promoted does not hear of it while it waits here.
+        let usual = if self.standby { FOR_A_STANDBY } else { USUAL };
+        let patience = self.patience.map_or(usual, |patience| Duration::from_secs(patience.as_secs()));
         let ahead = if self.no_prefetch { None } else { Ahead::of(&self.from, &self.to) };
         if ahead.as_ref().is_some_and(|ahead| ahead.take(file, patience)) {
             return Ok(Fetched::Done { despite: Vec::new() });
@@ -90,6 +98,16 @@ impl Fetch {
                 ahead.go_on(segment);
             }
         }
+        Ok(fetched)
+    }
+
+    /// What was fetched is taken away again, and PostgreSQL never sees it.
+    fn spare(&self, fetched: Fetched) -> Result<Fetched, WalFault> {
+        let is_segment = matches!(self.name.parse(), Ok(WalFile::Segment(_) | WalFile::Partial(_)));
+        if !self.spare_tablespaces || !is_segment || !matches!(fetched, Fetched::Done { .. }) {
+            return Ok(fetched);
+        }
+        spare_tablespaces(&self.to).inspect_err(|_| drop(std::fs::remove_file(&self.to)))?;
         Ok(fetched)
     }
 

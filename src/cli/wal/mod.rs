@@ -11,6 +11,8 @@ use std::ffi::OsString;
 
 use clap::Subcommand;
 
+pub use status::WalStatusOutput;
+
 use super::exit::{Exit, Trouble};
 use super::terminal::Colour;
 

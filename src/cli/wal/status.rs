@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::settings;
@@ -41,8 +42,11 @@ pub struct Status {
 }
 
 /// What `seawall wal status --format json` prints.
-#[derive(Debug, Serialize)]
-struct StatusOutput {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall wal status")]
+pub struct WalStatusOutput {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     format_version: u32,
     policy: Name,
     at: Instant,
@@ -51,7 +55,7 @@ struct StatusOutput {
     here: Option<HereRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StoreRecord {
     store: Name,
     place: String,
@@ -67,7 +71,7 @@ struct StoreRecord {
     doubts: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TimelineRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     system_identifier: Option<SystemIdentifier>,
@@ -85,7 +89,7 @@ struct TimelineRecord {
     gaps: Vec<GapRecord>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct GapRecord {
     from_lsn: Lsn,
     to_lsn: Lsn,
@@ -97,7 +101,7 @@ struct GapRecord {
     segments: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct HereRecord {
     data_directory: String,
     system_identifier: SystemIdentifier,
@@ -123,7 +127,7 @@ struct HereRecord {
     room_for_seconds: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct OwedRecord {
     store: String,
     files: usize,
@@ -140,7 +144,7 @@ impl Status {
         let here = self.here_record(&site, &seen)?;
         let stores: Vec<StoreRecord> = seen.into_iter().map(|(name, seen)| store_record(&site, name, seen)).collect();
         let known = stores.iter().all(|store| store.unknown.is_none());
-        let output = StatusOutput { format_version: 1, policy: policy.name.clone(), at: now, stores, here };
+        let output = WalStatusOutput { format_version: 1, policy: policy.name.clone(), at: now, stores, here };
         match self.format {
             Format::Human => print(&tame_lines(&human(&output)))?,
             Format::Json => print(&json(&output)?)?,
@@ -243,7 +247,7 @@ fn timeline(seen: &WalSeen, ranges: &[&WalRange]) -> TimelineRecord {
     }
 }
 
-fn human(output: &StatusOutput) -> String {
+fn human(output: &WalStatusOutput) -> String {
     let mut lines = Vec::new();
     for store in &output.stores {
         lines.push(format!("store {} ({})", store.store, store.place));

@@ -73,6 +73,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
                 start_lsn: Some(Lsn(position)),
                 stop_lsn: Some(Lsn(position + 10)),
                 verified_at: None,
+                storage_class: None,
             }
         })
         .collect();
@@ -92,7 +93,10 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
         cluster_size: Observed::unknown("not asked"),
         stores: [("main".parse().expect("a name"), Observed::Known(store))].into_iter().collect(),
         measured: Observed::unknown("not asked"),
+        proven: None,
         holds: Observed::Known(Vec::new()),
+        timescaledb: Default::default(),
+        server: None,
     }
 }
 

@@ -294,7 +294,7 @@ backups:
     before: { run: [/bin/a, b], timeout: 2m }
     after: { run: [/bin/c] }
   often: { incremental: { of: nightly, chain: 96 }, schedule: { every: 15m }, store: main, keep: { for: 24h } }
-  dump: { logical: { format: directory, jobs: 4, owners: false, grants: false, schemas: [public], exclude_tables: ["audit_*"], globals: false, from: standby }, schedule: { on: [monday, thursday], at: ["04:00", "16:00"] }, store: goog, keep: { daily: 7 } }
+  dump: { logical: { format: directory, jobs: 4, owners: false, grants: false, schemas: [public], exclude_tables: ["audit_*"], exclude_table_data: [sessions], lock_timeout: 5s, programs: /opt/pg/bin, globals: false, from: standby }, schedule: { on: [monday, thursday], at: ["04:00", "16:00"] }, store: goog, keep: { daily: 7 } }
   some: { tables: { tables: [users, "trading.positions"], format: csv }, schedule: { first: tuesday, of: quarter, at: "04:00" }, store: disk, keep: { last: 4 } }
   etc: { files: { paths: [/etc/x, /etc/y], exclude: ["*.log"], globals: true }, schedule: { date: 01-15, at: "05:00" }, store: blue, keep: { last: 2 } }
   prov: { provider: { aiven: { project: g, service: pg, token: { env: TOKEN } }, newest_within: 26h, any_moment: 2d } }
@@ -303,6 +303,10 @@ expire: { schedule: { at: "06:30" }, grace: 20h, brake: 10% }
 verify: { weekly: { schedule: { on: saturday, at: "06:00" }, stores: [main], backups: [nightly], deep: true, host: c, window: office } }
 windows: { office: { last: sunday, of: month, from: "02:00", to: "06:00", timezone: UTC, overrun: stop } }
 drills:
+  failover:
+    restore: { latest: nightly }
+    promote: { fence: { run: [./fence, --dry], timeout: 2m }, after: { run: [./dns, --dry] }, within: 5m, stream: host=db-1 }
+    expect: { there: { sql: select 1, is: 1 } }
   monthly:
     restore: { random: nightly }
     schedule: { day: 15, of: month, at: "04:00" }

@@ -28,7 +28,7 @@ const CLOCKS: Duration = Duration::from_secs(600);
 
 /// The log of one backup.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Needed {
+pub(in crate::execute) struct Needed {
     pub cluster: SystemIdentifier,
     pub timeline: Timeline,
     pub start: Lsn,
@@ -53,7 +53,7 @@ impl Needed {
 
 /// Where the log lies.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Archive<'a> {
+pub(in crate::execute) struct Archive<'a> {
     pub store: &'a Store,
     pub repository: &'a Repository,
     /// How it is usually stored; every other way counts too.
@@ -62,7 +62,7 @@ pub(super) struct Archive<'a> {
 }
 
 /// Comes back when all of it is there. Tells meanwhile what it waits for.
-pub(super) fn wait(
+pub(in crate::execute) fn wait(
     archive: Archive<'_>,
     needed: &Needed,
     patience: Duration,
@@ -147,7 +147,12 @@ impl Archive<'_> {
 
 /// Names are not enough: a server that was set back to an older state writes the same names once more, and its archiver is refused. What lies
 /// in the store must be what this server wrote: by its content while the segment is here (`wal`), by its time otherwise.
-pub(super) fn must_be_own(archive: Archive<'_>, needed: &Needed, wal: Option<&Path>, started: Timestamp) -> Result<(), BackupFault> {
+pub(in crate::execute) fn must_be_own(
+    archive: Archive<'_>,
+    needed: &Needed,
+    wal: Option<&Path>,
+    started: Timestamp,
+) -> Result<(), BackupFault> {
     let place = Place { store: archive.store.clone(), repository: archive.repository.clone() };
     let unread = |fault: WalFault| BackupFault::refused(fault.message, fault.hint);
     for segment in [needed.first(), needed.last()] {

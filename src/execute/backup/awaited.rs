@@ -29,12 +29,22 @@ pub struct Archiver {
 
 impl Awaited {
     pub(super) fn ask(segment: Segment, server: &mut Connection) -> Awaited {
-        let archiver = server.query(ASK, &[]).ok().and_then(|rows| Archiver::read(rows.iter().next()?));
-        Awaited { segment, archiver: archiver.filter(|archiver| archiver.archived.is_some() || archiver.failed.is_some()) }
+        Awaited { segment, archiver: Archiver::ask(server) }
     }
 }
 
 impl Archiver {
+    /// None where the server does not say, or has nothing to say yet.
+    pub(in crate::execute) fn ask(server: &mut Connection) -> Option<Archiver> {
+        let archiver = server.query(ASK, &[]).ok().and_then(|rows| Archiver::read(rows.iter().next()?));
+        archiver.filter(|archiver| archiver.archived.is_some() || archiver.failed.is_some())
+    }
+
+    /// The last try failed.
+    pub(in crate::execute) fn fails(&self) -> bool {
+        self.fails
+    }
+
     fn read(row: &Row) -> Option<Archiver> {
         let at = |file: &str, time: &str| Some((row.get(file)?.to_owned(), row.get(time)?.to_owned()));
         Some(Archiver {

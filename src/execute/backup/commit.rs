@@ -15,7 +15,7 @@ use crate::units::{BackupId, Instant, Key};
 
 const LIMIT: usize = 64 << 10;
 
-/// `hints/latest.json`: spares a look at all descriptors; nothing is decided by it that could not be looked up.
+/// `hints/latest.json`, and of dumps `hints/latest-<job>.json`: spares a look at all descriptors; nothing is decided by it that could not be looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
     pub id: BackupId,
@@ -26,7 +26,12 @@ pub struct Latest {
 }
 
 /// Puts the signature, then the descriptor: with it, and not before, the backup is there. Everything it names is durable by now.
-pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descriptor, key: &SigningKey) -> Result<Key, BackupFault> {
+pub(in crate::execute) fn commit(
+    store: &Store,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    key: &SigningKey,
+) -> Result<Key, BackupFault> {
     check_objects(store, repository, descriptor)?;
     let json = descriptor.to_json();
     let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
@@ -54,7 +59,8 @@ pub(super) fn commit(store: &Store, repository: &Repository, descriptor: &Descri
         stored_size: descriptor.stored_size,
     };
     // A hint that is missing or old costs a listing, nothing else.
-    let _ = store.replace(&repository.latest(), Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
+    let hint = if descriptor.kind.is_physical() { repository.latest() } else { repository.latest_of(&descriptor.job) };
+    let _ = store.replace(&hint, Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
     Ok(place)
 }
 
@@ -94,6 +100,6 @@ fn check_objects(store: &Store, repository: &Repository, descriptor: &Descriptor
     Ok(())
 }
 
-pub(super) fn latest(store: &Store, repository: &Repository) -> Option<Latest> {
-    serde_json::from_slice(&store.get(&repository.latest(), LIMIT).ok()?).ok()
+pub(in crate::execute) fn latest(store: &Store, hint: &Key) -> Option<Latest> {
+    serde_json::from_slice(&store.get(hint, LIMIT).ok()?).ok()
 }

@@ -8,11 +8,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::codec::Compressor;
-use crate::format::descriptor::{Object, ObjectKind, hex};
+use crate::format::descriptor::{Object, ObjectKind};
 use crate::format::tarball::{self, Owner, What};
 use crate::pipeline::backup::Job;
 use crate::pipeline::{ObjectWriter, PipelineFault};
 use crate::postgres::{Connection, Server};
+use crate::units::hex;
 
 /// Configuration is text that people write.
 const MAX_FILE: u64 = 4 << 20;

@@ -1,10 +1,14 @@
 //! What is said of a cluster to those who may read its data.
 
-use crate::format::descriptor::{Private, Tablespace};
+use super::originals;
+use crate::format::descriptor::{By, Cluster, Private, Tablespace};
+use crate::inventory::SystemIdentifier;
+use crate::policy::model::Policy;
 use crate::postgres::{Server, Settings};
+use crate::site::Site;
 
 /// Settings beside those that a restored server must not have less of.
-const ALSO: [&str; 11] = [
+const ALSO: [&str; 12] = [
     "wal_level",
     "full_page_writes",
     "data_directory_mode",
@@ -17,9 +21,38 @@ const ALSO: [&str; 11] = [
     "port",
     "listen_addresses",
     "unix_socket_directories",
+    // Whether what it loads is installed where a copy starts.
+    "shared_preload_libraries",
 ];
 
-pub(super) fn private(server: &Server, settings: &Settings, config_files: Vec<String>, remarks: &mut Vec<String>) -> Private {
+pub(in crate::execute) fn by(site: &Site<'_>) -> By {
+    By {
+        seawall: env!("CARGO_PKG_VERSION").to_owned(),
+        host: site.host().to_owned(),
+        policy: site.policy.name.to_string(),
+        digest: site.policy.digest.clone(),
+        commit: site.commit().map(str::to_owned),
+    }
+}
+
+pub(in crate::execute) fn cluster(server: &Server) -> Cluster {
+    Cluster {
+        system_identifier: SystemIdentifier(server.system),
+        version: server.version,
+        block_size: server.block_bytes,
+        wal_segment_size: server.segment_bytes,
+        data_checksums: server.data_checksums,
+        standby: server.in_recovery,
+    }
+}
+
+pub(super) fn private(
+    server: &Server,
+    settings: &Settings,
+    config_files: Vec<String>,
+    policy: &Policy,
+    remarks: &mut Vec<String>,
+) -> Private {
     let mut private = Private {
         data_directory: server.setting("data_directory").unwrap_or_default().to_owned(),
         tablespaces: server.tablespaces.iter().map(|space| Tablespace { oid: space.oid, path: space.path.clone() }).collect(),
@@ -50,5 +83,7 @@ pub(super) fn private(server: &Server, settings: &Settings, config_files: Vec<St
         }
         Err(fault) => remarks.push(format!("the versions of collations are not recorded: {fault}")),
     }
+    private.recorded = originals::look(server, settings, remarks);
+    private.answers = originals::answers(policy, settings, remarks);
     private
 }

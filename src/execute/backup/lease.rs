@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::BackupFault;
+use crate::execute::expire::pins;
+use crate::execute::store_clock::stores_time;
 use crate::format::layout::{Repository, descriptor_id};
 use crate::format::lease::{self, Lease as Content, Process, STALE_SECONDS, is_stale};
 use crate::store::{self, Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
-use crate::world::host;
+use crate::world::{clock, host};
 
 /// Renewed so often.
 const RENEW: Duration = Duration::from_secs(30);
@@ -22,7 +24,7 @@ const RENEW: Duration = Duration::from_secs(30);
 const ORPHAN_SECONDS: i64 = 3600;
 
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::execute) struct Lease {
     store: Store,
     key: Key,
     json: Bytes,
@@ -31,7 +33,7 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes a lease; refused while another one is alive, unless that is wished.
-    pub(super) fn take(
+    pub(in crate::execute) fn take(
         store: &Store,
         repository: &Repository,
         backup: &BackupId,
@@ -47,15 +49,7 @@ impl Lease {
         lease.store.replace(&lease.key, lease.json.clone())?;
         if !force && let Some((other, at)) = lease.other(repository)? {
             drop(lease);
-            let message = format!(
-                "a backup of this cluster is running: {} of `{}` on {}, begun {}",
-                other.backup, other.job, other.host, other.started
-            );
-            let hint = format!(
-                "It was last heard of at {at}; when it is dead, wait {} minutes, or say `--force`: two at once do no harm.",
-                STALE_SECONDS / 60
-            );
-            return Err(BackupFault::Busy { message, hint });
+            return Err(busy(&other, at));
         }
         lease.keep_alive()?;
         Ok(lease)
@@ -77,32 +71,71 @@ impl Lease {
         Ok(())
     }
 
-    /// The store's own time.
-    pub(super) fn now(&self) -> Result<Instant, BackupFault> {
+    /// The store's own time, and the moments of this host's between which it was asked.
+    pub(in crate::execute) fn compared(&self) -> Result<(Instant, Instant, Instant), BackupFault> {
+        let before = clock::now();
+        self.store.replace(&self.key, self.json.clone())?;
+        let at = self.now()?;
+        Ok((before, at, clock::now()))
+    }
+
+    /// The store's own time when it was last renewed.
+    pub(in crate::execute) fn now(&self) -> Result<Instant, BackupFault> {
         let meta = self.store.head(&self.key)?;
         meta.map(|meta| meta.modified).ok_or_else(|| BackupFault::refused("the lease vanished", "Did somebody delete it? Run it again."))
     }
 
     /// Somebody else's that is alive, and when it was last renewed.
     fn other(&self, repository: &Repository) -> Result<Option<(Content, Instant)>, BackupFault> {
-        let now = self.now()?;
-        for meta in leases(&self.store, repository)? {
-            if meta.key == self.key || is_stale(meta.modified, now) {
-                continue;
-            }
-            match self.store.get(&meta.key, lease::MAX_BYTES) {
-                Ok(json) => {
-                    if let Some(content) = Content::read(&json).filter(|content| !is_dead(content)) {
-                        return Ok(Some((content, meta.modified)));
-                    }
-                }
-                // It ended just now.
-                Err(fault) if fault.is_absent() => {}
-                Err(fault) => return Err(fault.into()),
-            }
-        }
-        Ok(None)
+        let all = leases(&self.store, repository)?.into_iter().filter(|meta| meta.key != self.key).collect();
+        Ok(alive(&self.store, all, self.now()?)?.into_iter().next())
     }
+}
+
+/// Somebody else is at it, by a look before anything is begun. A store that does not answer says nothing: the backup itself will ask it.
+pub(in crate::execute) fn must_be_alone(store: &Store, repository: &Repository) -> Result<(), BackupFault> {
+    match running(store, repository) {
+        Ok(running) => running.first().map_or(Ok(()), |(other, at)| Err(busy(other, *at))),
+        Err(fault) => {
+            tracing::debug!("the store was not asked whether a backup is running: {}", fault.message);
+            Ok(())
+        }
+    }
+}
+
+fn busy(other: &Content, at: Instant) -> BackupFault {
+    let message =
+        format!("a backup of this cluster is running: {} of `{}` on {}, begun {}", other.backup, other.job, other.host, other.started);
+    let hint = format!(
+        "It was last heard of at {at}; when it is dead, wait {} minutes, or say `--force`: two at once do no harm.",
+        STALE_SECONDS / 60
+    );
+    BackupFault::Busy { message, hint }
+}
+
+/// The backups that are going on, as far as the store knows, and when each was last heard of.
+pub(in crate::execute) fn running(store: &Store, repository: &Repository) -> Result<Vec<(Content, Instant)>, store::Fault> {
+    let all = leases(store, repository)?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    alive(store, all, stores_time(store, repository)?)
+}
+
+fn alive(store: &Store, all: Vec<Meta>, now: Instant) -> Result<Vec<(Content, Instant)>, store::Fault> {
+    let mut alive = Vec::new();
+    for meta in all.into_iter().filter(|meta| !is_stale(meta.modified, now)) {
+        match store.get(&meta.key, lease::MAX_BYTES) {
+            Ok(json) => {
+                let content = Content::read(&json).filter(|content| !is_dead(content.boot.as_deref(), content.process.as_ref()));
+                alive.extend(content.map(|content| (content, meta.modified)));
+            }
+            // It ended just now.
+            Err(fault) if fault.is_absent() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(alive)
 }
 
 impl Drop for Lease {
@@ -116,14 +149,14 @@ impl Drop for Lease {
     }
 }
 
-fn process() -> Option<Process> {
+pub(in crate::execute) fn process() -> Option<Process> {
     host::process_space().map(|among| Process { number: std::process::id(), among })
 }
 
 /// Its process is gone, and we are where that can be seen. A number may have come to another process: then its time is waited for.
-fn is_dead(content: &Content) -> bool {
-    let Some(process) = &content.process else { return false };
-    let here = content.boot.is_some() && content.boot == host::boot() && host::process_space().as_ref() == Some(&process.among);
+pub(in crate::execute) fn is_dead(boot: Option<&str>, process: Option<&Process>) -> bool {
+    let Some(process) = process else { return false };
+    let here = boot.is_some() && boot == host::boot().as_deref() && host::process_space().as_ref() == Some(&process.among);
     here && process.number != std::process::id() && !host::is_alive(process.number)
 }
 
@@ -131,14 +164,19 @@ fn seconds(from: Instant, to: Instant) -> i64 {
     to.duration_since(from).as_secs()
 }
 
-fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, BackupFault> {
+fn leases(store: &Store, repository: &Repository) -> Result<Vec<Meta>, store::Fault> {
     let all = store.list(&repository.prefix("leases"))?;
     Ok(all.into_iter().filter(|meta| meta.key.file_name().starts_with("backup-")).collect())
 }
 
 /// Whether a backup may be going on in another run of a machine. A journal of this run says that nobody holds it here; but the state directory
 /// may be a copy of another host's, or have outlived a crash.
-pub(super) fn is_alive_elsewhere(store: &Store, repository: &Repository, backup: &BackupId, probe: &BackupId) -> Result<bool, BackupFault> {
+pub(in crate::execute) fn is_alive_elsewhere(
+    store: &Store,
+    repository: &Repository,
+    backup: &BackupId,
+    probe: &BackupId,
+) -> Result<bool, BackupFault> {
     let key = repository.backup_lease(backup);
     let Some(meta) = store.head(&key)? else { return Ok(false) };
     let content: Option<Content> = store.get(&key, lease::MAX_BYTES).ok().and_then(|json| Content::read(&json));
@@ -154,7 +192,7 @@ pub(super) fn is_alive_elsewhere(store: &Store, repository: &Repository, backup:
 }
 
 /// Removes what a backup left whose process is certainly dead.
-pub(super) fn remove_dead(store: &Store, repository: &Repository, backup: &BackupId) -> Result<(), BackupFault> {
+pub(in crate::execute) fn remove_dead(store: &Store, repository: &Repository, backup: &BackupId) -> Result<(), BackupFault> {
     let objects = store.list(&repository.prefix(&format!("data/{backup}")))?;
     let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
     keys.push(repository.backup_lease(backup));
@@ -163,7 +201,7 @@ pub(super) fn remove_dead(store: &Store, repository: &Repository, backup: &Backu
 }
 
 /// Removes what broken-off backups left: objects without a descriptor that nobody is adding to. Says which backups they were.
-pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
+pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
     let now = own.now()?;
     let folders = store.folders(&repository.prefix("data"))?;
     if folders.is_empty() {
@@ -188,6 +226,11 @@ pub(super) fn clear_leftovers(store: &Store, repository: &Repository, own: &Leas
         if store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)? {
             continue;
         }
+        // Whoever copies a backup to here has no lease, but a pin, and one large object may be on its way for hours.
+        let pins = pins(store, repository, now)?;
+        if pins.backups.contains(&id) || pins.unread.is_some() {
+            continue;
+        }
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
         let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
@@ -208,7 +251,7 @@ pub(in crate::execute) fn is_abandoned(lease: Option<&Meta>, objects: &[Meta], n
     }
 }
 
-pub(super) fn is_complete(store: &Store, repository: &Repository, backup: &BackupId) -> Result<bool, BackupFault> {
+pub(in crate::execute) fn is_complete(store: &Store, repository: &Repository, backup: &BackupId) -> Result<bool, BackupFault> {
     Ok(committed(store, repository)?.0.contains(backup))
 }
 

@@ -1,18 +1,22 @@
 //! Takes a physical backup.
 
-mod archived;
-mod awaited;
-mod commit;
+pub(in crate::execute) mod archived;
+pub(in crate::execute) mod awaited;
+mod bench;
+pub(in crate::execute) mod clocks;
+pub(in crate::execute) mod commit;
 mod config;
-mod describe;
+pub(in crate::execute) mod describe;
 mod fault;
 mod journal;
 pub(in crate::execute) mod lease;
-mod order;
+pub(in crate::execute) mod opening;
+pub(in crate::execute) mod order;
+pub(in crate::execute) mod originals;
 mod protocol;
-mod read_back;
+pub(in crate::execute) mod read_back;
 mod resume;
-mod server;
+pub(in crate::execute) mod server;
 mod watch;
 
 use std::os::unix::fs::MetadataExt;
@@ -21,21 +25,23 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
 pub use awaited::Awaited;
+pub use bench::{Benched, bench};
 pub use commit::Latest;
 pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
 
 use archived::{Archive, Needed};
 use lease::Lease;
+use opening::Opening;
 use order::Order;
 use resume::Basis;
 use server::Source;
 use watch::Watch;
 
 use crate::format::control;
-use crate::format::descriptor::{By, Cluster, Descriptor, FORMAT, Position};
+use crate::format::descriptor::{Descriptor, FORMAT, Position};
 use crate::format::label::{self, BackupLabel};
-use crate::format::layout::{Repository, compact};
+use crate::format::layout::Repository;
 use crate::format::manifest::WalNeeded;
 use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::Lock;
@@ -45,7 +51,7 @@ use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
-use crate::units::{BackupId, Instant, Key, Name, SegmentSize};
+use crate::units::{Instant, Key, Name, SegmentSize};
 use crate::world::clock;
 
 /// How long a checkpoint may take.
@@ -73,6 +79,12 @@ pub enum Stage {
     /// The server writes a checkpoint.
     Checkpoint,
     Copying,
+    /// Files beside the cluster are read.
+    ReadingFiles,
+    /// A database is dumped.
+    Dumping(String),
+    /// Roles, tablespaces and settings are dumped.
+    DumpingGlobals,
     /// Everything is copied; the log that belongs to it is on its way, and for what of it.
     WaitingForLog(Option<Awaited>),
     /// What the store has is compared with what was sent.
@@ -96,24 +108,21 @@ impl std::fmt::Debug for Onlooker<'_> {
 
 /// Takes a backup. Nothing that looks complete is left behind when it does not come to its end.
 pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
-    let (started, began) = (clock::now(), Stopwatch::now());
-    (onlooker.stage)(Stage::Checking);
+    let opening = Opening::begin(site, job, wishes, onlooker);
+    let (started, began) = (opening.started, opening.began);
     let order = Order::of(site, job)?;
-    let keys = site.host_keys()?;
-    site.must_be_writer(&keys)?;
-    let mut connection = Connection::connect(&site.connection()?)?;
-    let server = Server::observe(&mut connection)?;
+    let keys = opening.keys()?;
+    let (mut connection, server) = opening.server()?;
     server::check(&order, &server)?;
     let source = server::source(&order, &server)?;
-    let store = site.store(&order.store)?;
     let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
-    let repository = site.own_repository(&order.store, &store, cluster, started)?;
     let root = match &source {
         Source::Files { root, .. } => Some(root.as_path()),
         Source::Protocol => None,
     };
-    server::check_disk(&order, root, commit::latest(&store, &repository).map(|latest| latest.stored_size))?;
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let (store, repository) = opening.repository(place, cluster, root, &Repository::latest)?;
 
     let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());
     let mut remarks: Vec<String> = unmade.map(made).into_iter().collect();
@@ -125,7 +134,8 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         }
         None => Basis::new(started)?,
     };
-    let lease = Lease::take(&store, &repository, &basis.id, &order.job, site.host(), started, wishes.force)?;
+    let (lease, of_clocks) = opening.lease(&store, &repository, &basis.id, Some(&mut connection))?;
+    remarks.extend(of_clocks);
     basis.tidy(&store, &repository)?;
     let mut run = Run {
         site,
@@ -143,24 +153,8 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         remarks,
     };
     let taken = run.whole(connection, source);
-    let mut remarks = std::mem::take(&mut run.remarks);
-    let taken = match taken {
-        Ok((descriptor, key)) => Ok(Taken { descriptor, key, store: store.url(), remarks, took: began.elapsed() }),
-        Err(fault) => {
-            // What may have been committed must keep its objects.
-            if !matches!(fault, BackupFault::Unknown { .. }) {
-                remarks.push(basis.abandon(&store, &repository));
-            }
-            Err(Failure { fault, remarks })
-        }
-    };
-    drop(lease);
-    taken
-}
-
-fn new_id(now: Instant) -> Result<BackupId, BackupFault> {
-    let random = getrandom::u32().map_err(|error| BackupFault::refused(format!("there is no randomness: {error}"), ""))?;
-    Ok(format!("{}-{random:08x}", compact(now)).parse().expect("digits, letters and a hyphen"))
+    let remarks = std::mem::take(&mut run.remarks);
+    opening.end(&store, taken, remarks, || basis.abandon(&store, &repository))
 }
 
 /// One backup on its way.
@@ -332,13 +326,12 @@ impl Run<'_> {
     }
 
     fn describe(&mut self, copy: Whole, index_lock: &Lock) -> Result<Descriptor, BackupFault> {
-        let private = describe::private(self.server, &self.site.connection()?, copy.config_files, &mut self.remarks);
+        let private = describe::private(self.server, &self.site.connection()?, copy.config_files, self.site.policy, &mut self.remarks);
         let recipients = match index_lock {
             Lock::Age(recipients) => Some(recipients.as_ref()),
             Lock::Open => None,
         };
         let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
-        let policy = self.site.policy;
         Ok(Descriptor {
             format: FORMAT,
             id: self.basis.id.clone(),
@@ -349,21 +342,8 @@ impl Run<'_> {
             keep: self.wishes.keep,
             started: self.started,
             stopped: self.end(),
-            by: By {
-                seawall: env!("CARGO_PKG_VERSION").to_owned(),
-                host: self.site.host().to_owned(),
-                policy: policy.name.to_string(),
-                digest: policy.digest.clone(),
-                commit: self.site.commit().map(str::to_owned),
-            },
-            cluster: Cluster {
-                system_identifier: SystemIdentifier(self.server.system),
-                version: self.server.version,
-                block_size: self.server.block_bytes,
-                wal_segment_size: self.server.segment_bytes,
-                data_checksums: self.server.data_checksums,
-                standby: self.server.in_recovery,
-            },
+            by: describe::by(self.site),
+            cluster: describe::cluster(self.server),
             position: copy.position,
             size: copy.copied.bytes,
             stored_size: copy.copied.objects.iter().map(|object| object.size).sum(),
@@ -374,11 +354,15 @@ impl Run<'_> {
         })
     }
 
-    /// Never before the beginning: the clock may have been set back meanwhile, and nobody would believe such a backup.
     fn end(&self) -> Instant {
-        let now = clock::now();
-        self.started.checked_add(self.began.elapsed()).map_or(now, |at_least| now.max(at_least))
+        end_of(self.started, self.began)
     }
+}
+
+/// Never before the beginning: the clock may have been set back meanwhile, and nobody would believe such a backup.
+pub(in crate::execute) fn end_of(started: Instant, began: Stopwatch) -> Instant {
+    let now = clock::now();
+    started.checked_add(began.elapsed()).map_or(now, |at_least| now.max(at_least))
 }
 
 /// What belongs to the copy and is known only at its end. `pg_control` comes last of all: a restore that breaks off before it

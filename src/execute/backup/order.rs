@@ -7,16 +7,16 @@ use super::BackupFault;
 use crate::format::codec::Codec;
 use crate::inventory::OwnKeep;
 use crate::policy::file::{DamagedPages, ReadBack, ReadFrom};
-use crate::policy::model::{Method, StoreKind};
+use crate::policy::model::{Method, Policy, StoreKind};
 use crate::site::Site;
-use crate::units::{Bytes, Name, Rate};
+use crate::units::{self, Bytes, Name, Rate};
 
 /// What the caller of a backup wishes beside what the policy says.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
     pub label: Option<String>,
     pub keep: Option<OwnKeep>,
-    /// Also while another host seems to be at it.
+    /// Also while another host seems to be at it, and by a clock that seems to be wrong.
     pub force: bool,
     /// Not from what a broken-off backup left.
     pub anew: bool,
@@ -57,7 +57,7 @@ impl Order {
             }
             other => {
                 let message = format!("backups.{job}: a backup of the kind `{}` cannot be taken yet", other.as_str());
-                return Err(BackupFault::refused(message, "Physical backups can."));
+                return Err(BackupFault::refused(message, "Physical and logical ones and those of files can."));
             }
         };
         let store = backup
@@ -68,10 +68,6 @@ impl Order {
             let hint = "Add `wal: { store: … }`: a copy of the files becomes a cluster only with the log that was written meanwhile.";
             BackupFault::refused("the policy does not archive the write-ahead log", hint)
         })?;
-        let local = policy.stores.get(&store).and_then(|store| match &store.kind {
-            StoreKind::Local(local) => Some((PathBuf::from(&local.path), local.other_device == Some(false))),
-            _ => None,
-        });
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Order {
             job: job.clone(),
@@ -83,10 +79,22 @@ impl Order {
             read_back: backup.read_back,
             codec: site.codec(Some(job)),
             data_directory: policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_ref()).map(PathBuf::from),
-            local,
+            local: local(policy, &store),
             declared_size: backup.size,
-            timeout: backup.timeout.map(|timeout| Duration::try_from(timeout.to_signed()).unwrap_or(Duration::MAX)),
+            timeout: backup.timeout.map(patience),
             store,
         })
     }
+}
+
+/// The store's directory, if it is one, and whether it may be on the cluster's own disk.
+pub(in crate::execute) fn local(policy: &Policy, store: &Name) -> Option<(PathBuf, bool)> {
+    match &policy.stores.get(store)?.kind {
+        StoreKind::Local(local) => Some((PathBuf::from(&local.path), local.other_device == Some(false))),
+        _ => None,
+    }
+}
+
+pub(in crate::execute) fn patience(timeout: units::Duration) -> Duration {
+    Duration::try_from(timeout.to_signed()).unwrap_or(Duration::MAX)
 }

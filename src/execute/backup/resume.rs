@@ -6,6 +6,7 @@ use std::path::Path;
 use super::journal::Journal;
 use super::order::Order;
 use super::{BackupFault, lease};
+use crate::execute::id::new_id;
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::backup::{Adopted, Left};
@@ -27,7 +28,7 @@ pub(super) struct Basis {
 impl Basis {
     /// A backup of which nothing can be gone on with: files that the server sends come only once.
     pub(super) fn new(now: Instant) -> Result<Basis, BackupFault> {
-        Ok(Basis { id: super::new_id(now)?, left: Vec::new(), journal: None, terms: String::new() })
+        Ok(Basis { id: new_id(now)?, left: Vec::new(), journal: None, terms: String::new() })
     }
 
     /// The one that broke off, or a new one. A journal that cannot be had is a remark: it only spares work.

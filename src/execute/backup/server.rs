@@ -13,6 +13,7 @@ use crate::pipeline::PipelineFault;
 use crate::policy::file::ReadFrom;
 use crate::postgres::Server;
 use crate::site::Site;
+use crate::units::{Bytes, Name};
 
 /// Where the files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +30,27 @@ pub(super) fn check(order: &Order, server: &Server) -> Result<(), BackupFault> {
     if !(13..=18).contains(&major) {
         return Err(BackupFault::refused(format!("the server is PostgreSQL {major}"), "Backups are taken of PostgreSQL 13 to 18."));
     }
-    match (order.from, server.in_recovery) {
-        (Some(ReadFrom::Primary), true) => {
-            let hint = "Run it on the primary, or say `from: any`.";
-            return Err(BackupFault::refused("the policy has backups from the primary, and this server is a standby", hint));
-        }
-        (Some(ReadFrom::Standby), false) => {
-            let hint = "Run it on a standby, or say `from: any`.";
-            return Err(BackupFault::refused("the policy has backups from a standby, and this server is the primary", hint));
-        }
-        _ => {}
-    }
+    check_role(order.from, server)?;
     // A standby's own settings say nothing about who archives.
     if server.in_recovery {
         return Ok(());
     }
     archives(server)
+}
+
+/// It is the one of the cluster's servers that the policy means.
+pub(in crate::execute) fn check_role(from: Option<ReadFrom>, server: &Server) -> Result<(), BackupFault> {
+    match (from, server.in_recovery) {
+        (Some(ReadFrom::Primary), true) => {
+            let hint = "Run it on the primary, or say `from: any`.";
+            Err(BackupFault::refused("the policy has backups from the primary, and this server is a standby", hint))
+        }
+        (Some(ReadFrom::Standby), false) => {
+            let hint = "Run it on a standby, or say `from: any`.";
+            Err(BackupFault::refused("the policy has backups from a standby, and this server is the primary", hint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Without an archiver the backup would wait for ever for its last segment.
@@ -106,9 +112,18 @@ pub(super) fn read_control(root: &Path) -> Result<(Vec<u8>, Control), BackupFaul
     }
 }
 
+/// Where a backup goes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::execute) struct Place<'p> {
+    pub store: &'p Name,
+    /// The store's directory, if it is one, and whether it may be on the cluster's own disk.
+    pub local: Option<&'p (PathBuf, bool)>,
+    pub declared_size: Option<Bytes>,
+}
+
 /// The store is not on the disk whose loss it shall survive, and has room.
-pub(super) fn check_disk(order: &Order, root: Option<&Path>, last_size: Option<u64>) -> Result<(), BackupFault> {
-    let Some((path, same_device_is_fine)) = &order.local else { return Ok(()) };
+pub(in crate::execute) fn check_disk(order: Place<'_>, root: Option<&Path>, last_size: Option<u64>) -> Result<(), BackupFault> {
+    let Some((path, same_device_is_fine)) = order.local else { return Ok(()) };
     // Before the first backup the directory may not be there.
     let Some(there) = path.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
     let owner = fs::metadata(there).map_or(0, |about| about.uid());
@@ -134,7 +149,7 @@ pub(super) fn check_disk(order: &Order, root: Option<&Path>, last_size: Option<u
     if let (Some(needed), Ok(about)) = (needed, rustix::fs::statvfs(there)) {
         let free = about.f_bavail.saturating_mul(about.f_frsize);
         if free < needed {
-            let shown = |bytes: u64| crate::units::Bytes::new(bytes).rounded();
+            let shown = |bytes: u64| Bytes::new(bytes).rounded();
             let message = format!("stores.{} has room for {}, and a backup takes about {}", order.store, shown(free), shown(needed));
             return Err(BackupFault::refused(message, "Make room, or let `expire` run first."));
         }

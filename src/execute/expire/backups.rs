@@ -4,7 +4,8 @@
 //! 2. the descriptor: from here on there is no such backup, whatever else happens. When long time passed between the last question and
 //!    this (a machine that was put to sleep), it is asked again, and what is wanted after all gets its descriptor back: nothing else
 //!    is gone yet;
-//! 3. the hint at the latest backup, if it names this one; the signature; the data; the lease;
+//! 3. the hint at the latest backup, if it names this one; the signature; the data; the records of its drills, which say nothing
+//!    without it (the catalog keeps what they found); the lease;
 //! 4. the mark, last: as long as it is there, the next run knows that something is unfinished.
 //!
 //! Data without a descriptor are what a broken-off backup leaves too, and the next backup clears them away after an hour
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use bytes::Bytes;
 
+use super::ExpireFault;
 use super::clock::second;
 use super::ground::{Ground, pins};
 use crate::execute::backup::Latest;
@@ -50,8 +52,16 @@ pub(super) enum Fate {
     Stays(String),
 }
 
+/// Says that something is about to go; it stays where that cannot be said.
+pub(super) type Announce<'a> = dyn Fn() -> Result<(), ExpireFault> + 'a;
+
 /// Deletes a backup that has a descriptor.
-pub(super) fn delete(ground: &Ground, doomed: &Doomed, doubts: &mut BTreeSet<String>) -> Result<Fate, Fault> {
+pub(super) fn delete(
+    ground: &Ground,
+    doomed: &Doomed,
+    announce: &Announce<'_>,
+    doubts: &mut BTreeSet<String>,
+) -> Result<Fate, ExpireFault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let Some(listed) = ground.seen.listed.iter().find(|listed| listed.id == doomed.id) else {
         return Ok(Fate::Stays("its descriptor is not the one that was listed".into()));
@@ -69,6 +79,7 @@ pub(super) fn delete(ground: &Ground, doomed: &Doomed, doubts: &mut BTreeSet<Str
         Ok(json) => json,
         Err(why) => return Ok(Fate::Stays(why)),
     };
+    announce()?;
     let purged = store.purge(std::slice::from_ref(descriptor))?;
     doubts.extend(purged.doubt);
     if let Some(deferred) = locked(&purged.locked) {
@@ -77,10 +88,11 @@ pub(super) fn delete(ground: &Ground, doomed: &Doomed, doubts: &mut BTreeSet<Str
     if asked.elapsed() > QUESTION_AGES
         && let Some(why) = wanted_after_all(ground, doomed)?
     {
-        return put_back(store, descriptor, json).map(|()| Fate::Stays(why));
+        put_back(store, descriptor, json)?;
+        return Ok(Fate::Stays(why));
     }
     forget_latest(ground, &doomed.id)?;
-    rest(ground, &doomed.id, Some(signature_of(descriptor)), &objects, json.len() as u64, doubts)
+    Ok(rest(ground, &doomed.id, Some(signature_of(descriptor)), &objects, json.len() as u64, doubts)?)
 }
 
 /// Signature, data, lease, mark.
@@ -94,7 +106,8 @@ fn rest(
 ) -> Result<Fate, Fault> {
     let (store, repository) = (&ground.store, &ground.repository);
     // First the signature, which is found only as long as there are data without a descriptor.
-    let keys: Vec<Key> = signature.into_iter().chain(objects.iter().map(|meta| meta.key.clone())).collect();
+    let drills = store.list(&repository.drills_prefix(id))?;
+    let keys: Vec<Key> = signature.into_iter().chain(objects.iter().chain(&drills).map(|meta| meta.key.clone())).collect();
     for keys in keys.chunks(AT_ONCE) {
         let purged = store.purge(keys)?;
         doubts.extend(purged.doubt);
@@ -108,16 +121,26 @@ fn rest(
 }
 
 /// Finishes what was broken off, and removes what a failed run left: objects without a descriptor that nobody is adding to.
-pub(super) fn finish(ground: &Ground, id: &BackupId, doubts: &mut BTreeSet<String>) -> Result<Fate, Fault> {
+pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, doubts: &mut BTreeSet<String>) -> Result<Fate, ExpireFault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
-    if !objects.is_empty() {
+    let is_alive = || -> Result<bool, Fault> {
         let lease = store.head(&repository.backup_lease(id))?;
-        if !is_abandoned(lease.as_ref(), &objects, ground.moment.store) {
+        Ok(!is_abandoned(lease.as_ref(), &objects, ground.moment.store))
+    };
+    if !objects.is_empty() {
+        if is_alive()? {
             return Ok(Fate::Stays("somebody may be adding to it".into()));
         }
         if ground.pins.backups.contains(id) || ground.pins.unread.is_some() {
             return Ok(Fate::Stays("it is being restored".into()));
+        }
+    }
+    if !objects.is_empty() {
+        // The record may be slow, so what follows is asked after it.
+        announce()?;
+        if is_alive()? {
+            return Ok(Fate::Stays("somebody adds to it again".into()));
         }
     }
     // Listed after its objects: whoever committed it in between is seen here.
@@ -129,7 +152,7 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, doubts: &mut BTreeSet<Strin
     if let Some(deferred) = locked(&store.locks(&objects.iter().map(|meta| meta.key.clone()).collect::<Vec<_>>())?) {
         return Ok(deferred);
     }
-    rest(ground, id, signature, &objects, 0, doubts)
+    Ok(rest(ground, id, signature, &objects, 0, doubts)?)
 }
 
 /// Its descriptor, when nothing keeps the backup; otherwise what does.
@@ -171,7 +194,7 @@ fn wanted_after_all(ground: &Ground, doomed: &Doomed) -> Result<Option<String>, 
 }
 
 /// A backup that was completed meanwhile and builds on it. Their names begin with the time, so new ones come last.
-fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>, Fault> {
+pub(super) fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>, Fault> {
     let last = ground.seen.listed.iter().map(|listed| &listed.key).max();
     let mut new = Vec::new();
     ground.store.list_after(&ground.repository.prefix("backups"), last, &mut |meta| {
@@ -200,12 +223,13 @@ fn put_back(store: &Store, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
 
 /// The newest good backup is never deleted, so a hint that names this one is old. Without a hint the descriptors are asked.
 fn forget_latest(ground: &Ground, id: &BackupId) -> Result<(), Fault> {
-    let key = ground.repository.latest();
-    let names = match ground.store.get(&key, 64 << 10) {
+    let hints = ground.store.list(&ground.repository.prefix("hints"))?.into_iter().map(|meta| meta.key);
+    let names = |key: &Key| match ground.store.get(key, 64 << 10) {
         Ok(json) => serde_json::from_slice::<Latest>(&json).is_ok_and(|latest| latest.id == *id),
         Err(_) => false,
     };
-    if names { ground.store.delete(&[key]) } else { Ok(()) }
+    let old: Vec<Key> = hints.filter(names).collect();
+    if old.is_empty() { Ok(()) } else { ground.store.delete(&old) }
 }
 
 /// The longest of these locks.

@@ -3,20 +3,16 @@
 
 use std::time::{Duration, Instant as Stopwatch};
 
-use bytes::Bytes;
-use jiff::SignedDuration;
-
 use super::ExpireFault;
-use crate::format::layout::{CLOCK_PROBE, Repository};
-use crate::format::lease::STALE_SECONDS;
+pub(super) use crate::execute::store_clock::AGREES;
+use crate::execute::store_clock::{apart, stores_time};
+use crate::format::layout::Repository;
 use crate::postgres::Connection;
 use crate::site::Site;
-use crate::store::{Meta, Store};
-use crate::units::{Instant, Key};
+use crate::store::Store;
+use crate::units::Instant;
 use crate::world::clock;
 
-/// Clocks may differ by so much.
-pub(super) const AGREES: SignedDuration = SignedDuration::from_mins(2);
 /// The database is asked for its time, and not waited for.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,14 +27,14 @@ pub enum Clock {
 
 /// The moment by which one store is judged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(in crate::execute) struct Moment {
     /// By the store's clock: the age of marks, leases and pins.
     pub store: Instant,
     /// For the rules. The earlier of the two clocks: nothing goes too early.
     pub rules: Instant,
 }
 
-pub(super) fn moment(clock: Clock, site: &Site<'_>, store: &Store, repository: &Repository) -> Result<Moment, ExpireFault> {
+pub(in crate::execute) fn moment(clock: Clock, site: &Site<'_>, store: &Store, repository: &Repository) -> Result<Moment, ExpireFault> {
     if let Clock::Told(now) = clock {
         return Ok(Moment { store: now, rules: now });
     }
@@ -54,8 +50,7 @@ pub(super) fn moment(clock: Clock, site: &Site<'_>, store: &Store, repository: &
 
 /// `at` was read somewhere between the two moments of this host's clock.
 fn agree(whose: &str, at: Instant, before: Instant, after: Instant) -> Result<(), ExpireFault> {
-    let off = if at < before { before.duration_since(at) } else { at.duration_since(after) };
-    if off <= AGREES {
+    if apart(before, at, after).abs() <= AGREES {
         return Ok(());
     }
     let message =
@@ -65,31 +60,6 @@ fn agree(whose: &str, at: Instant, before: Instant, after: Instant) -> Result<()
 
 pub(super) fn second(moment: Instant) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// By an object that is put and looked at. Of its own name, so that two that ask at once do not disturb each other.
-fn stores_time(store: &Store, repository: &Repository) -> Result<Instant, ExpireFault> {
-    let name = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
-    let probe = repository.clock_probe(&name);
-    store.replace(&probe, Bytes::from_static(b"{}"))?;
-    let meta = store.head(&probe);
-    // Also after a fault: nobody else knows its name.
-    let removed = store.purge(std::slice::from_ref(&probe));
-    let meta = meta?.ok_or_else(|| ExpireFault::refused("an object that was put to learn the store's time vanished", "Run it again."))?;
-    removed?;
-    sweep(store, repository, meta.modified)?;
-    Ok(meta.modified)
-}
-
-/// What runs that were killed in between left.
-fn sweep(store: &Store, repository: &Repository, now: Instant) -> Result<(), ExpireFault> {
-    let is_left =
-        |meta: &Meta| meta.key.file_name().starts_with(CLOCK_PROBE) && now.duration_since(meta.modified).as_secs() > STALE_SECONDS;
-    let left: Vec<Key> = store.list(&repository.prefix("leases"))?.into_iter().filter(|meta| is_left(meta)).map(|meta| meta.key).collect();
-    if !left.is_empty() {
-        store.purge(&left)?;
-    }
-    Ok(())
 }
 
 /// None where it cannot be asked: a host that only expires need not reach the database.

@@ -1,5 +1,6 @@
 //! One store as it was seen before anything is decided: everything is listed, and what is not clear ends it here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::{AGREES, Clock, Moment, Since, moment, second};
@@ -8,9 +9,9 @@ use crate::format::layout::{Repository, descriptor_id};
 use crate::format::pin::{self, Pin};
 use crate::format::tombstone::{LogMark, MAX_BYTES, Tombstone};
 use crate::inventory::{Backup, BackupState, Hold, Observed, SystemIdentifier};
-use crate::observe::{Eyes, Seen, look_into, width};
-use crate::plan::{Doomed, Expiry, ExpiryTerms, Mark, expiry, keeps_in, lint_deletions, window_in};
-use crate::retention::{RetentionInput, verdicts};
+use crate::observe::{Eyes, Seen, look_into, storage_classes, width};
+use crate::plan::{Doomed, Expiry, ExpiryTerms, Mark, Move, MoveTerms, classes_in, expiry, keeps_in, lint_deletions, moves, window_in};
+use crate::retention::{Keep, RetentionInput, TierClasses, Verdict, WalKeep, verdicts};
 use crate::site::Site;
 use crate::store::{Fault, Store};
 use crate::units::{BackupId, Instant, Name, Timeline};
@@ -33,7 +34,7 @@ pub(super) struct Ground {
 
 /// What is being restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pins {
+pub(in crate::execute) struct Pins {
     pub backups: BTreeSet<BackupId>,
     /// One could not be read: it may be of any.
     pub unread: Option<String>,
@@ -111,38 +112,27 @@ impl Ground {
         Ok(())
     }
 
+    /// Reads what the rules say of each backup.
+    pub(super) fn judged<T>(&self, site: &Site<'_>, read: impl FnOnce(&[Verdict<'_>]) -> T) -> T {
+        let policy = site.policy;
+        let (keeps, window) = (keeps_in(policy, &self.name), window_in(policy, &self.name));
+        read(&verdicts(&self.input(self.backups(), &keeps, window.as_ref(), site), self.moment.rules))
+    }
+
     /// What is to be done with the backups, looked at a second time by other code.
     pub(super) fn decide(&self, site: &Site<'_>, wishes: &Wishes) -> Result<Expiry, ExpireFault> {
         let policy = site.policy;
-        let (keeps, window) = (keeps_in(policy, &self.name), window_in(policy, &self.name));
-        let input = RetentionInput {
-            backups: Observed::Known(self.backups()),
+        let keeps = keeps_in(policy, &self.name);
+        let terms = ExpiryTerms {
+            marks: &self.marks,
+            pinned: &self.pinned(),
             keeps: &keeps,
-            holds: Observed::Known(self.holds.as_slice()),
-            wal: window.as_ref(),
-            failed_grace: policy.expire.grace,
+            grace: policy.expire.grace,
+            brake: policy.expire.brake,
+            acknowledged: wishes.acknowledged.contains(&self.name),
+            now: self.moment.store,
         };
-        let judged = verdicts(&input, self.moment.rules);
-        let everything: BTreeSet<BackupId>;
-        let pinned = match self.pins.unread {
-            None => &self.pins.backups,
-            Some(_) => {
-                everything = self.backups().iter().map(|backup| backup.id.clone()).collect();
-                &everything
-            }
-        };
-        let decided = expiry(
-            &judged,
-            &ExpiryTerms {
-                marks: &self.marks,
-                pinned,
-                keeps: &keeps,
-                grace: policy.expire.grace,
-                brake: policy.expire.brake,
-                acknowledged: wishes.acknowledged,
-                now: self.moment.store,
-            },
-        );
+        let decided = self.judged(site, |judged| expiry(judged, &terms));
         let going = || decided.delete.iter().map(|doomed| &doomed.id);
         let later = || decided.mark.iter().chain(decided.waiting.iter().map(|waiting| &waiting.doomed)).map(|doomed: &Doomed| &doomed.id);
         let holds: Vec<&Hold> = self.holds.iter().collect();
@@ -151,11 +141,54 @@ impl Ground {
             .flat_map(|doomed| lint_deletions(self.backups(), &holds, doomed, self.moment.rules))
             .next();
         match faults {
-            None => Ok(decided),
+            None => Ok(match &wishes.only {
+                Some(only) => decided.only(only.get(&self.name).unwrap_or(&BTreeSet::new())),
+                None => decided,
+            }),
             Some(fault) => {
                 let message = format!("two ways to decide do not agree, so nothing is deleted: {fault}");
                 Err(ExpireFault::refused(message, "This is a fault of seawall; please report it with `seawall inventory`."))
             }
+        }
+    }
+
+    /// What is to lie in a colder storage class, and does not yet.
+    pub(super) fn moves(&self, site: &Site<'_>) -> Result<Vec<Move>, ExpireFault> {
+        let classes = classes_in(site.policy, &self.name);
+        if classes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut backups = self.backups().to_vec();
+        // Only those that may move are looked at more closely.
+        let candidates: BTreeSet<BackupId> = self.moves_of(&backups, site, &classes).into_iter().map(|one| one.id).collect();
+        storage_classes(&self.store, &self.repository, &mut backups, &|backup| candidates.contains(&backup.id))?;
+        // What lies in a class that is not known here, or has no parts, stays as it is.
+        Ok(self.moves_of(&backups, site, &classes).into_iter().filter(|one| one.from.is_some()).collect())
+    }
+
+    fn moves_of(&self, backups: &[Backup], site: &Site<'_>, classes: &BTreeMap<Name, TierClasses>) -> Vec<Move> {
+        let (keeps, window) = (keeps_in(site.policy, &self.name), window_in(site.policy, &self.name));
+        let judged = verdicts(&self.input(backups, &keeps, window.as_ref(), site), self.moment.rules);
+        let (marks, window) = (&self.marks, window.as_ref());
+        moves(&judged, &MoveTerms { classes, marks, pinned: &self.pinned(), window, now: self.moment.rules })
+    }
+
+    fn input<'i>(
+        &'i self,
+        backups: &'i [Backup],
+        keeps: &'i BTreeMap<Name, Keep>,
+        wal: Option<&'i WalKeep>,
+        site: &Site<'_>,
+    ) -> RetentionInput<'i> {
+        let (backups, holds) = (Observed::Known(backups), Observed::Known(self.holds.as_slice()));
+        RetentionInput { backups, keeps, holds, wal, failed_grace: site.policy.expire.grace }
+    }
+
+    /// What is being restored; everything, where that cannot be told.
+    fn pinned(&self) -> Cow<'_, BTreeSet<BackupId>> {
+        match self.pins.unread {
+            None => Cow::Borrowed(&self.pins.backups),
+            Some(_) => Cow::Owned(self.backups().iter().map(|backup| backup.id.clone()).collect()),
         }
     }
 
@@ -197,7 +230,7 @@ fn marks(store: &Store, repository: &Repository) -> Result<Marks, Fault> {
 }
 
 /// What is being restored now, by the store's clock.
-pub(super) fn pins(store: &Store, repository: &Repository, now: Instant) -> Result<Pins, Fault> {
+pub(in crate::execute) fn pins(store: &Store, repository: &Repository, now: Instant) -> Result<Pins, Fault> {
     let mut pins = Pins::default();
     for meta in store.list(&repository.prefix("pins"))? {
         if pin::is_stale(meta.modified, now) {

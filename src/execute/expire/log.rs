@@ -1,5 +1,6 @@
-//! Deletes what nothing needs of the write-ahead log. In two phases too: a mark for each timeline says below which position nothing was
-//! needed but what backups need for themselves; when it is old enough, and as far as that is still so, it goes.
+//! Deletes what nothing needs of the write-ahead log. In two phases too: a mark for each timeline names the stretches that nothing needed;
+//! when it is old enough, and as far as that is still so, they go. What a backup needed until it went, or until it could not be seen any more, is in no
+//! mark yet: it is marked then, and waits for its own time.
 //!
 //! A backup's own log stays as long as the backup is *there* (`plan::log_needs`), so a backup always goes before its log. Histories of
 //! timelines stay for ever: they are tiny, and without one a timeline cannot be followed.
@@ -13,10 +14,10 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
-use super::clock::second;
+use super::clock::{Since, second};
 use super::ground::Ground;
 use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
-use crate::format::tombstone::{FORMAT, LogMark, Marker};
+use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
 use crate::observe::width;
 use crate::plan::{LogPiece, lint_log};
@@ -40,21 +41,23 @@ pub(super) struct Log<'r> {
     pub policy: &'r Policy,
     pub marker: &'r Marker,
     pub onlooker: Onlooker<'r>,
+    /// When each store of the policy was looked at.
+    pub looked: Vec<Since>,
 }
 
 /// What was found on one timeline.
 #[derive(Debug, Default)]
 struct Line {
-    /// What nothing needs goes up to here, deleted or not.
-    deletable_to: Option<Lsn>,
-    /// Of that which is still there.
-    left_to: Option<Lsn>,
+    /// What nothing needs and is still there.
+    left_stretches: Vec<Stretch>,
     left: u64,
     left_bytes: u64,
     deleted: u64,
     deleted_to: Option<Lsn>,
     bytes: u64,
     locked: Vec<Locked>,
+    /// It is on record that some of it goes.
+    announced: bool,
 }
 
 /// An object that goes.
@@ -119,7 +122,6 @@ impl Log<'_> {
             return;
         }
         let line = lines.entry(piece.timeline).or_default();
-        line.deletable_to = line.deletable_to.max(Some(piece.to));
         if self.is_ripe(piece) {
             going.push(Going { meta, piece });
         } else {
@@ -129,7 +131,7 @@ impl Log<'_> {
 
     /// Marked for long enough, by the store's clock.
     fn is_ripe(&self, piece: LogPiece) -> bool {
-        self.mark(piece.timeline).is_some_and(|(mark, at)| piece.to <= mark.below && self.until(*at) <= self.ground.moment.store)
+        self.mark(piece.timeline).is_some_and(|(mark, at)| mark.covers(stretch(piece)) && self.until(*at) <= self.ground.moment.store)
     }
 
     fn mark(&self, timeline: Timeline) -> Option<&(LogMark, Instant)> {
@@ -149,6 +151,9 @@ impl Log<'_> {
         if let Some(fault) = lint_log(self.backups.iter().copied(), &pieces).first() {
             let message = format!("two ways to decide do not agree, so no log is deleted: {fault}");
             return Err(ExpireFault::refused(message, "This is a fault of seawall; please report it with `seawall inventory`."));
+        }
+        for piece in &pieces {
+            self.announce(*piece, lines)?;
         }
         let chunks: Vec<&[Going]> = going.chunks(AT_ONCE).collect();
         let purged = parallel::map_with(width(&self.ground.store).min(8), &chunks, &|chunk| self.purge(chunk));
@@ -173,6 +178,18 @@ impl Log<'_> {
         failed.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
+    /// Once for each timeline, with all that its mark lets go.
+    fn announce(&self, piece: LogPiece, lines: &mut BTreeMap<Timeline, Line>) -> Result<(), ExpireFault> {
+        let line = lines.entry(piece.timeline).or_default();
+        if line.announced {
+            return Ok(());
+        }
+        let below = self.mark(piece.timeline).and_then(|(mark, _)| mark.below()).unwrap_or(piece.to);
+        self.onlooker.announce(Done::Deleting, &self.deed(piece.timeline, below, NOT_NEEDED.to_owned(), &Line::default(), None))?;
+        line.announced = true;
+        Ok(())
+    }
+
     fn purge(&self, chunk: &[Going]) -> Result<Purged, Fault> {
         let keys: Vec<Key> = chunk.iter().map(|going| going.meta.key.clone()).collect();
         self.ground.store.purge(&keys)
@@ -183,9 +200,9 @@ impl Log<'_> {
         if self.onlooker.is_stopped() {
             return Err(ExpireFault::Interrupted);
         }
-        if self.ground.looked.is_longer_than(LOOK_AGES) {
+        if self.looked.iter().any(|looked| looked.is_longer_than(LOOK_AGES)) {
             return Err(ExpireFault::refused(
-                "the store was listed too long ago to go on by it",
+                "the stores were listed too long ago to go on by it",
                 "The next run goes on where this one ended.",
             ));
         }
@@ -201,14 +218,15 @@ impl Log<'_> {
                 bytes,
                 objects,
                 until,
+                storage_class: None,
             };
             if let Some(to) = line.deleted_to {
                 let deed = deed(to, NOT_NEEDED.into(), line.deleted, line.bytes, None);
-                (self.onlooker.deed)(Done::Deleted, &deed);
+                let _ = (self.onlooker.deed)(Done::Deleted, &deed);
                 expired.bytes += deed.bytes;
                 expired.deleted.push(deed);
             }
-            if let (Some(to), Some(Fate::Deferred { why, until })) = (line.left_to, locked(&line.locked)) {
+            if let (Some(to), Some(Fate::Deferred { why, until })) = (line.left_to(), locked(&line.locked)) {
                 expired.deferred.push(deed(to, why, line.locked.len() as u64, 0, until));
             }
         }
@@ -243,16 +261,17 @@ impl Log<'_> {
             let line = lines.get(timeline).unwrap_or(&nothing);
             let mark = self.mark(*timeline);
             let is_over = mark.is_some_and(|(_, at)| self.until(*at) <= self.ground.moment.store);
-            match (mark, line.deletable_to) {
+            let left = joined(line.left_stretches.clone());
+            match mark {
                 // Its time is not over, and it says no more than what still holds.
-                (Some((mark, at)), Some(to)) if !is_over && mark.below <= to => {
-                    expired.waiting.push(self.waiting(*timeline, mark.below, line, *at));
+                Some((mark, at)) if !is_over && !left.is_empty() && mark.stretches.iter().all(|marked| covers(&left, *marked)) => {
+                    expired.waiting.push(self.waiting(*timeline, mark.below().unwrap_or_default(), line, *at));
                 }
-                (_, _) => match line.left_to {
+                _ => match line.left_to() {
                     Some(below) => {
-                        self.put_mark(*timeline, below)?;
                         let deed = self.deed(*timeline, below, NOT_NEEDED.to_owned(), line, None);
-                        (self.onlooker.deed)(Done::Marked, &deed);
+                        self.onlooker.announce(Done::Marked, &deed)?;
+                        self.put_mark(*timeline, left)?;
                         expired.marked.push(deed);
                     }
                     None => {
@@ -260,8 +279,8 @@ impl Log<'_> {
                         self.ground.store.purge(&[self.ground.repository.log_mark(self.cluster, *timeline)])?;
                         // Otherwise all that it marked has gone.
                         if line.deleted == 0 {
-                            let deed = self.deed(*timeline, mark.below, "it is needed again".into(), line, None);
-                            (self.onlooker.deed)(Done::Unmarked, &deed);
+                            let deed = self.deed(*timeline, mark.below().unwrap_or_default(), "it is needed again".into(), line, None);
+                            let _ = (self.onlooker.deed)(Done::Unmarked, &deed);
                             expired.unmarked.push(deed);
                         }
                     }
@@ -278,22 +297,34 @@ impl Log<'_> {
 
     fn deed(&self, timeline: Timeline, below: Lsn, reason: String, line: &Line, until: Option<Instant>) -> Deed {
         let what = What::Log { system_identifier: self.cluster, timeline, below };
-        Deed { store: self.ground.name.clone(), what, reason, bytes: line.left_bytes, objects: line.left, until }
+        Deed { store: self.ground.name.clone(), what, reason, bytes: line.left_bytes, objects: line.left, until, storage_class: None }
     }
 
-    fn put_mark(&self, timeline: Timeline, below: Lsn) -> Result<(), Fault> {
-        let mark = LogMark { format: FORMAT, system_identifier: self.cluster, timeline, below, by: self.marker.clone() };
+    fn put_mark(&self, timeline: Timeline, stretches: Vec<Stretch>) -> Result<(), Fault> {
+        let mark = LogMark::new(self.cluster, timeline, stretches, self.marker.clone());
         self.ground.store.replace(&self.ground.repository.log_mark(self.cluster, timeline), Bytes::from(mark.to_json()))
     }
 }
 
 const NOT_NEEDED: &str = "no backup that is there and no moment within `wal.keep` needs it";
 
+fn stretch(piece: LogPiece) -> Stretch {
+    Stretch { from: piece.from, to: piece.to }
+}
+
 impl Line {
     fn stays(&mut self, meta: &Meta, piece: LogPiece) {
         self.left += 1;
         self.left_bytes += meta.size;
-        self.left_to = self.left_to.max(Some(piece.to));
+        match self.left_stretches.last_mut() {
+            // Listed in order, so mostly it goes on where the last one ended.
+            Some(last) if last.from <= piece.from && piece.from <= last.to => last.to = last.to.max(piece.to),
+            _ => self.left_stretches.push(stretch(piece)),
+        }
+    }
+
+    fn left_to(&self) -> Option<Lsn> {
+        self.left_stretches.iter().map(|stretch| stretch.to).max()
     }
 
     fn goes(&mut self, meta: &Meta, piece: LogPiece) {

@@ -1,11 +1,14 @@
 //! Deletes what the policy lets go. This is where backups are lost if something is wrong, so the order of a run is written down:
 //!
-//! 1. Every store of the policy is looked at. What cannot be seen is unknown, and nothing goes on the strength of an unknown.
+//! 1. Each store is looked at when its turn comes, so that one that is slow lets no other wait for ever. What cannot be seen is unknown, and
+//!    nothing goes on the strength of an unknown.
 //! 2. The clocks of this host, the store and the database must agree.
 //! 3. What no rule wants is marked (a tombstone, `expiring/<backup>.json`). What is marked and wanted again loses its mark.
 //! 4. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, each
-//!    in the order that `backups` describes, each asked about once more right before.
-//! 5. Then the log that nothing which is still there needs (`log`).
+//!    in the order that `backups` describes, each asked about once more right before. That it is about to go is on record before anything of it
+//!    does: a run that is killed leaves no deletion of which nobody knows, at most the record of one that was not begun.
+//! 5. Then, when every store of the policy was seen a moment ago, the log that nothing which is still there needs (`log`).
+//! 6. What only longer tiers still keep is moved to their storage classes (`moves`).
 //!
 //! Two runs at once, or one that slept for an hour in the middle, do no harm: marks are put once and only start a clock, all that is decided is
 //! decided from what lies there now, deleting twice is deleting once, and what is unfinished has its mark still. So there is no lease here;
@@ -16,15 +19,19 @@ mod clock;
 mod fault;
 mod ground;
 mod log;
+mod moves;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use clock::Clock;
+pub(in crate::execute) use clock::moment;
 pub use fault::ExpireFault;
+pub(in crate::execute) use ground::pins;
 pub use outcome::{Braked, Deed, Done, Expired, Failed, What};
 
 use backups::Fate;
@@ -33,7 +40,7 @@ use log::Log;
 
 use crate::format::tombstone::{FORMAT, Marker, Tombstone};
 use crate::inventory::{Backup, Observed, StoreInventory};
-use crate::plan::{Doomed, Expiry, Waiting, WhyWaiting, log_needs};
+use crate::plan::{Doomed, Expiry, Move, Waiting, WhyWaiting, log_needs};
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
 use crate::world::parallel;
@@ -43,22 +50,28 @@ use crate::world::parallel;
 pub struct Wishes {
     /// These stores; all of the policy's where none is named.
     pub stores: Vec<Name>,
-    /// As many may go at once as the rules let go: the brake was acknowledged.
-    pub acknowledged: bool,
+    /// In these stores as many may go at once as the rules let go: their brake was acknowledged.
+    pub acknowledged: BTreeSet<Name>,
+    /// What may go, where somebody has reviewed that; otherwise whatever no rule wants.
+    pub only: Option<Reviewed>,
     pub clock: Clock,
 }
 
+/// What a reviewed plan says will go, of each store. It is no order: what is wanted by now stays.
+pub type Reviewed = BTreeMap<Name, BTreeSet<BackupId>>;
+
 impl Default for Wishes {
     fn default() -> Self {
-        Wishes { stores: Vec::new(), acknowledged: false, clock: Clock::Measured }
+        Wishes { stores: Vec::new(), acknowledged: BTreeSet::new(), only: None, clock: Clock::Measured }
     }
 }
 
 /// Those who watch, and those who may stop it.
 #[derive(Clone, Copy)]
 pub struct Onlooker<'o> {
-    /// Hears of each thing when it is done, for those who must not forget it even if the run is killed a moment later.
-    pub deed: &'o (dyn Fn(Done, &Deed) + Sync),
+    /// Hears of each mark right before it is put, of each deletion right before and when it is done, and of all else when it is done, for those
+    /// who must not forget it even if the run is killed a moment later. False: it could not be noted, and what is not done yet is not done.
+    pub deed: &'o (dyn Fn(Done, &Deed) -> bool + Sync),
     pub stop: &'o AtomicBool,
 }
 
@@ -72,6 +85,16 @@ impl Onlooker<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+
+    /// It is about to be done, and that is on record.
+    fn announce(&self, done: Done, deed: &Deed) -> Result<(), ExpireFault> {
+        if (self.deed)(done, deed) {
+            return Ok(());
+        }
+        let what = if done == Done::Marked { "marked" } else { "deleted" };
+        let message = format!("that {} is {what} cannot be recorded, so it is not", deed.what);
+        Err(ExpireFault::refused(message, "See to the catalog first."))
+    }
 }
 
 /// What would be done in one store; nothing where it has no repository of the policy.
@@ -79,7 +102,12 @@ impl Onlooker<'_> {
 pub struct Planned {
     pub store: Name,
     pub decided: Result<Option<Expiry>, ExpireFault>,
+    /// What would be moved to a colder storage class; nothing while the brake is on.
+    pub moves: Vec<Move>,
 }
+
+/// What was seen so long ago is looked at anew before any log is deleted by it.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// Every store of the policy as it was seen: nothing where it has no repository.
 type Grounds = BTreeMap<Name, Result<Option<Ground>, ExpireFault>>;
@@ -87,11 +115,16 @@ type Grounds = BTreeMap<Name, Result<Option<Ground>, ExpireFault>>;
 /// Marks what the rules let go, and deletes what was marked long enough. Fails as a whole only before anything was done.
 pub fn expire(site: &Site<'_>, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Expired, ExpireFault> {
     let asked = asked(site, wishes)?;
-    let mut grounds = grounds(site, wishes, &asked);
+    let mut grounds = Grounds::new();
     let mut expired = Expired::default();
     let mut gone: BTreeMap<Name, BTreeSet<BackupId>> = BTreeMap::new();
     let mut free: Vec<Name> = Vec::new();
     for name in &asked {
+        if onlooker.is_stopped() {
+            expired.failed.push(Failed { store: name.clone(), fault: ExpireFault::Interrupted });
+            return Ok(expired);
+        }
+        grounds.insert(name.clone(), ground::look(site, name, wishes.clock, false));
         let Some(Ok(Some(ground))) = grounds.get(name) else {
             if let Some(Err(fault)) = grounds.get(name) {
                 expired.failed.push(Failed { store: name.clone(), fault: fault.clone() });
@@ -112,9 +145,21 @@ pub fn expire(site: &Site<'_>, wishes: &Wishes, onlooker: Onlooker<'_>) -> Resul
             Err(fault) => expired.failed.push(Failed { store: name.clone(), fault }),
         }
     }
-    forget(&mut grounds, &gone);
+    if wishes.only.is_some() {
+        expired.remarks.push("no log is deleted, and nothing moves to a colder class: the next ordinary run does that".to_owned());
+        return Ok(expired);
+    }
     for name in &free {
+        see_all(site, wishes, &asked, &mut grounds);
+        forget(&mut grounds, &gone);
         if let Err(fault) = log_of(site, onlooker, name, &grounds, &mut expired) {
+            expired.failed.push(Failed { store: name.clone(), fault });
+        }
+    }
+    for name in &free {
+        let Some(Ok(Some(ground))) = grounds.get(name) else { continue };
+        let mut run = Run { site, wishes, onlooker, ground, marker: marker(site), expired: &mut expired, gone: BTreeSet::new() };
+        if let Err(fault) = run.moves() {
             expired.failed.push(Failed { store: name.clone(), fault });
         }
     }
@@ -125,12 +170,18 @@ pub fn expire(site: &Site<'_>, wishes: &Wishes, onlooker: Onlooker<'_>) -> Resul
 pub fn plan(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Planned>, ExpireFault> {
     let asked = asked(site, wishes)?;
     let look = |name: &Name| {
-        let Some(ground) = ground::look(site, name, wishes.clock, true)? else { return Ok(None) };
+        let Some(ground) = ground::look(site, name, wishes.clock, true)? else { return Ok((None, Vec::new())) };
         ground.must_be_clear()?;
-        ground.decide(site, wishes).map(Some)
+        let decided = ground.decide(site, wishes)?;
+        let moves = if decided.braked.is_some() { Vec::new() } else { ground.moves(site)? };
+        Ok((Some(decided), moves))
     };
     let planned = parallel::map_with(asked.len().min(8), &asked, &look);
-    Ok(asked.into_iter().zip(planned).map(|(store, decided)| Planned { store, decided }).collect())
+    let planned = asked.into_iter().zip(planned).map(|(store, looked)| match looked {
+        Ok((decided, moves)) => Planned { store, decided: Ok(decided), moves },
+        Err(fault) => Planned { store, decided: Err(fault), moves: Vec::new() },
+    });
+    Ok(planned.collect())
 }
 
 fn asked(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Name>, ExpireFault> {
@@ -142,14 +193,16 @@ fn asked(site: &Site<'_>, wishes: &Wishes) -> Result<Vec<Name>, ExpireFault> {
     Ok(if wishes.stores.is_empty() { known.keys().cloned().collect() } else { wishes.stores.clone() })
 }
 
-/// All of them, also those that nobody asked for: the log of one may be needed by backups in another.
-fn grounds(site: &Site<'_>, wishes: &Wishes, asked: &[Name]) -> Grounds {
-    let names: Vec<&Name> = site.policy.stores.keys().collect();
-    let looked = parallel::map_with(names.len().min(8), &names, &|name| ground::look(site, name, wishes.clock, !asked.contains(name)));
-    names.into_iter().cloned().zip(looked).collect()
+/// All of them, also those that nobody asked for: the log of one may be needed by backups in another. What was seen a moment ago is not looked
+/// at again; what could not be seen is.
+fn see_all(site: &Site<'_>, wishes: &Wishes, asked: &[Name], grounds: &mut Grounds) {
+    let is_fresh = |name: &Name| matches!(grounds.get(name), Some(Ok(Some(ground))) if !ground.looked.is_longer_than(FRESH));
+    let names: Vec<&Name> = site.policy.stores.keys().filter(|name| !is_fresh(name)).collect();
+    let looked = parallel::map_with(names.len().clamp(1, 8), &names, &|name| ground::look(site, name, wishes.clock, !asked.contains(name)));
+    grounds.extend(names.into_iter().cloned().zip(looked));
 }
 
-fn marker(site: &Site<'_>) -> Marker {
+pub(in crate::execute) fn marker(site: &Site<'_>) -> Marker {
     Marker {
         host: site.host().to_owned(),
         policy: site.policy.name.to_string(),
@@ -183,6 +236,7 @@ impl Run<'_> {
     fn backups(&mut self) -> Result<bool, ExpireFault> {
         self.ground.must_be_clear()?;
         let decided = self.ground.decide(self.site, self.wishes)?;
+        self.held_against_the_plan(&decided);
         self.unmark(&decided)?;
         for Waiting { doomed, why } in &decided.waiting {
             let deed = self.deed(doomed, format!("{}: {why}", doomed.reason), why.until());
@@ -198,14 +252,31 @@ impl Run<'_> {
         Ok(true)
     }
 
+    /// What the reviewed plan names and does not go is told with its reason. (What waits is told anyway.)
+    fn held_against_the_plan(&mut self, decided: &Expiry) {
+        let Some(named) = self.wishes.only.as_ref().and_then(|only| only.get(&self.ground.name)) else { return };
+        let going = decided.mark.iter().chain(&decided.delete).chain(&decided.leftovers);
+        let told: BTreeSet<&BackupId> =
+            going.chain(decided.waiting.iter().map(|waiting| &waiting.doomed)).map(|doomed| &doomed.id).collect();
+        let remarks = self.ground.judged(self.site, |verdicts| {
+            let why = |id: &BackupId| match verdicts.iter().find(|verdict| verdict.backup.id == *id) {
+                Some(verdict) => format!("stays: {}", verdict.action),
+                None => "is not there any more".to_owned(),
+            };
+            let said = |id: &BackupId| format!("`{}`: the plan names {id}, which {}", self.ground.name, why(id));
+            named.iter().filter(|id| !told.contains(id)).map(said).collect::<Vec<_>>()
+        });
+        self.expired.remarks.extend(remarks);
+    }
+
     fn unmark(&mut self, decided: &Expiry) -> Result<(), ExpireFault> {
         for spared in &decided.unmark {
             self.may_go_on()?;
             self.ground.store.purge(&[self.ground.repository.tombstone(&spared.id)])?;
             let what = What::Backup { id: spared.id.clone(), job: spared.job.clone() };
             let store = self.ground.name.clone();
-            let deed = Deed { store, what, reason: spared.reason.clone(), bytes: 0, objects: 0, until: None };
-            (self.onlooker.deed)(Done::Unmarked, &deed);
+            let deed = Deed { store, what, reason: spared.reason.clone(), bytes: 0, objects: 0, until: None, storage_class: None };
+            let _ = (self.onlooker.deed)(Done::Unmarked, &deed);
             self.expired.unmarked.push(deed);
         }
         Ok(())
@@ -219,13 +290,13 @@ impl Run<'_> {
                 backup: doomed.id.clone(),
                 reason: doomed.reason.clone(),
                 by: self.marker.clone(),
-                acknowledged: self.wishes.acknowledged,
+                acknowledged: self.wishes.acknowledged.contains(&self.ground.name),
             };
-            // One that is there already began its time earlier: another run put it.
-            self.ground.store.put_new(&self.ground.repository.tombstone(&doomed.id), Bytes::from(tombstone.to_json()))?;
             let until = self.ground.moment.store.checked_add(self.site.policy.expire.grace.to_signed()).ok();
             let deed = self.deed(doomed, doomed.reason.clone(), until);
-            (self.onlooker.deed)(Done::Marked, &deed);
+            self.onlooker.announce(Done::Marked, &deed)?;
+            // One that is there already began its time earlier: another run put it.
+            self.ground.store.put_new(&self.ground.repository.tombstone(&doomed.id), Bytes::from(tombstone.to_json()))?;
             self.expired.marked.push(deed);
         }
         Ok(())
@@ -239,7 +310,10 @@ impl Run<'_> {
             let mut doubts = BTreeSet::new();
             let fate = match keeps.get(&doomed.id) {
                 Some(child) => Fate::Stays(WhyWaiting::Child(child.clone()).to_string()),
-                None => backups::delete(self.ground, doomed, &mut doubts)?,
+                None => {
+                    let deed = self.deed(doomed, doomed.reason.clone(), None);
+                    backups::delete(self.ground, doomed, &|| self.onlooker.announce(Done::Deleting, &deed), &mut doubts)?
+                }
             };
             doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
             let is_gone = matches!(fate, Fate::Gone { .. });
@@ -257,13 +331,26 @@ impl Run<'_> {
 
     /// Deletions that broke off, and what failed runs left.
     fn finish(&mut self, leftovers: &[Doomed]) -> Result<(), ExpireFault> {
-        let unfinished = self.ground.unfinished();
+        let named = self.wishes.only.as_ref().map(|only| only.get(&self.ground.name));
+        let is_named = |id: &BackupId| named.is_none_or(|named| named.is_some_and(|named| named.contains(id)));
+        let mut unfinished = self.ground.unfinished();
+        unfinished.retain(is_named);
         let broken_off = unfinished.iter().map(|id| (id, "its deletion was broken off"));
         let failed = leftovers.iter().filter(|doomed| !unfinished.contains(&doomed.id)).map(|doomed| (&doomed.id, doomed.reason.as_str()));
         for (id, reason) in broken_off.chain(failed).collect::<Vec<_>>() {
             self.may_go_on()?;
             let mut doubts = BTreeSet::new();
-            let fate = backups::finish(self.ground, id, &mut doubts)?;
+            let what = What::Leftovers { id: id.clone() };
+            let deed = Deed {
+                store: self.ground.name.clone(),
+                what,
+                reason: reason.to_owned(),
+                bytes: 0,
+                objects: 0,
+                until: None,
+                storage_class: None,
+            };
+            let fate = backups::finish(self.ground, id, &|| self.onlooker.announce(Done::Deleting, &deed), &mut doubts)?;
             doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
             self.note(What::Leftovers { id: id.clone() }, reason, 0, fate);
         }
@@ -272,11 +359,11 @@ impl Run<'_> {
 
     fn note(&mut self, what: What, reason: &str, listed_bytes: u64, fate: Fate) {
         let store = self.ground.name.clone();
-        let deed = |reason: String, bytes, objects, until| Deed { store, what, reason, bytes, objects, until };
+        let deed = |reason: String, bytes, objects, until| Deed { store, what, reason, bytes, objects, until, storage_class: None };
         match fate {
             Fate::Gone { bytes, objects } => {
                 let deed = deed(reason.to_owned(), bytes, objects, None);
-                (self.onlooker.deed)(Done::Deleted, &deed);
+                let _ = (self.onlooker.deed)(Done::Deleted, &deed);
                 self.expired.bytes += bytes;
                 self.expired.deleted.push(deed);
             }
@@ -287,7 +374,7 @@ impl Run<'_> {
 
     fn deed(&self, doomed: &Doomed, reason: String, until: Option<Instant>) -> Deed {
         let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
-        Deed { store: self.ground.name.clone(), what, reason, bytes: doomed.bytes, objects: 0, until }
+        Deed { store: self.ground.name.clone(), what, reason, bytes: doomed.bytes, objects: 0, until, storage_class: None }
     }
 
     fn may_go_on(&self) -> Result<(), ExpireFault> {
@@ -327,7 +414,8 @@ fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Ground
     let all: Vec<&Backup> = stores.values().filter_map(Observed::known).flat_map(|seen| &seen.backups).collect();
     for (cluster, size) in &ground.seen.segment_sizes {
         let (policy, marker) = (site.policy, &marker);
-        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker }.expire(expired)?;
+        let looked = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).map(|ground| ground.looked).collect();
+        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, looked }.expire(expired)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inventory::SystemIdentifier;
 use crate::plan::Brake;
-use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
+use crate::units::{BackupId, Instant, Lsn, Name, StorageClass, Timeline};
 
 use super::ExpireFault;
 
@@ -12,6 +13,8 @@ pub struct Expired {
     pub marked: Vec<Deed>,
     pub unmarked: Vec<Deed>,
     pub deleted: Vec<Deed>,
+    /// Into colder storage classes; also those of which only some objects were, before something stopped it.
+    pub moved: Vec<Deed>,
     /// A lock of the store forbids it for now.
     pub deferred: Vec<Deed>,
     /// What no rule wants and what is still there.
@@ -37,24 +40,34 @@ impl Expired {
 pub enum Done {
     Marked,
     Unmarked,
+    /// It goes now; what of it has gone is told by the next word.
+    Deleting,
     Deleted,
+    Moved,
 }
 
 /// One thing that was done, or is to be done, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Deed {
+    /// The store.
     pub store: Name,
+    /// What was done with, or waits.
     pub what: What,
+    /// Why.
     pub reason: String,
     /// In the store.
     pub bytes: u64,
+    /// How many objects.
     pub objects: u64,
     /// When it can go on, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
+    /// Of what moves: where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<StorageClass>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     Backup {

@@ -9,14 +9,14 @@ use std::time::Instant as Clock;
 
 use super::directory::{self, MARKER, Standing};
 use super::pin::Pin;
-use super::plan::RestorePlan;
+use super::plan::{RestorePlan, must_still_be_readable};
 use super::report::{Phases, Report};
 use super::tablespaces::Mark;
-use super::{RestoreFault, config, own_config, settings, tablespaces};
+use super::{RestoreFault, config, own_config, settings, standby, tablespaces};
 use crate::format::descriptor::ObjectKind;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Extras, Ground, How, Progress, Source, commit, object_key, restore};
+use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, commit, commit_in_memory, object_key, restore};
 use crate::site::Site;
 use crate::world::clock;
 
@@ -48,6 +48,11 @@ const DIRECTORIES: &[&str] = &[
 
 /// Carries a plan out. What is in the directory can be started when this returns well, and not before.
 pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Result<Report, RestoreFault> {
+    carry_out_some(site, plan, None, progress)
+}
+
+/// The same of some of the files, for a copy that is thrown away: what the others hold is not fetched, and nothing is made durable.
+pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Choice>, progress: &Progress) -> Result<Report, RestoreFault> {
     let began = Clock::now();
     let mut seconds = Phases { plan: plan.seconds, ..Phases::default() };
     // The world may have moved since somebody was asked.
@@ -60,22 +65,35 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
     hook(site, plan, "before_restore")?;
     seconds.hooks = began.elapsed().as_secs_f64();
     let _pin = Pin::put(plan, site.host(), clock::now());
+    must_still_be_readable(plan)?;
     let ground = Ground { root: plan.request.directory.clone(), tablespaces: plan.tablespaces.clone(), owner: plan.directory.owner };
     let marker = prepare(plan, &ground)?;
 
     let copying = Clock::now();
     let source = Source::of(&plan.chosen.store, &plan.chosen.repository, &plan.chosen.descriptor, &plan.identities)?;
-    let how = How { workers: plan.request.workers, delta: plan.directory.standing != Standing::Empty };
+    let how = How { workers: plan.request.workers, delta: plan.directory.standing != Standing::Empty, only };
     let restored = restore(&source, &ground, how, progress).map_err(|fault| {
         let fault = RestoreFault::from(fault);
         fault.with_others(site, &plan.request, &plan.chosen, &plan.identities, clock::now()).within_a_restore()
     })?;
     let removed = if how.delta { Extras::remove(&ground, restored.names)?.files } else { 0 };
     complete(plan, &ground)?;
+    // Of what is not all there it would be wrong.
+    if only.is_none() {
+        manifest(plan, &ground)?;
+    }
     seconds.files = copying.elapsed().as_secs_f64();
 
     let syncing = Clock::now();
-    commit(&ground, restored.written)?;
+    match only {
+        // It is thrown away before the machine ends, and what others have written on that disk would be waited for.
+        Some(_) => commit_in_memory(&ground)?,
+        None => commit(&ground, restored.written)?,
+    }
+    if plan.request.standby.is_some() {
+        site.keep_in_mind(&plan.chosen.store_name, &plan.chosen.repository);
+    }
+    standby::make_slot(&plan.request, plan.upstream.as_ref())?;
     fs::remove_file(plan.request.directory.join(MARKER)).ok();
     drop(marker);
     seconds.sync = syncing.elapsed().as_secs_f64();
@@ -85,7 +103,7 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
 
 /// One of the policy's hooks, if it has it.
 pub fn hook(site: &Site<'_>, plan: &RestorePlan, name: &str) -> Result<(), RestoreFault> {
-    let Some(all) = &site.policy.file.hooks else { return Ok(()) };
+    let Some(all) = site.policy.file.hooks.as_ref().filter(|_| plan.request.throw_away.is_none()) else { return Ok(()) };
     let hook = match name {
         "before_restore" => &all.before_restore,
         "after_restore" => &all.after_restore,
@@ -154,7 +172,6 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     {
         put(ground, &root.join("tablespace_map"), rewritten.as_bytes())?;
     }
-    manifest(plan, ground)?;
     config::put(plan, ground)?;
     own_config::stay_here(ground)?;
     own_config::put(plan, ground)?;
@@ -231,6 +248,7 @@ fn report(site: &Site<'_>, plan: &RestorePlan, progress: &Progress, seconds: Pha
         removed,
         seconds,
         reached: None,
+        compared: Vec::new(),
         warnings: plan.warnings.clone(),
     }
 }

@@ -26,6 +26,8 @@ pub struct Chosen {
     pub signer: Option<String>,
     pub wal: Vec<WalStretch>,
     pub timeline: Timeline,
+    /// The newest moment that the store's log of that timeline shows.
+    pub archived_until: Option<Instant>,
     /// Why this base.
     pub reason: String,
     /// The target is a moment up to which the log is known to be whole. If replay then ends before it meets anything later, there is
@@ -38,8 +40,8 @@ pub struct Chosen {
 }
 
 /// The stores that could have it, those of the log first: only there recovery to any moment is possible.
-pub fn candidates(policy: &Policy, request: &Request) -> Vec<Name> {
-    if let Some(store) = &request.store {
+pub fn candidates(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
+    if let Some(store) = only {
         return vec![store.clone()];
     }
     let of_wal = policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies));
@@ -57,7 +59,7 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     let writers = site.writers()?;
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
     let mut passed_over: Vec<(Name, RestoreFault)> = Vec::new();
-    for name in candidates(site.policy, request) {
+    for name in candidates(site.policy, request.store.as_ref()) {
         match from_store(site, &name, request, &eyes) {
             Ok(chosen) => {
                 let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
@@ -68,10 +70,12 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     }
     match passed_over.as_slice() {
         [] => Err(RestoreFault::new("no store of the policy gets physical backups", "Add a job with `physical: {}`.")),
-        [(name, fault)] => Err(RestoreFault::new(format!("store `{name}`: {fault}"), fault.hint.clone())),
+        [(name, fault)] => Err(fault.clone().with_message(format!("store `{name}`: {fault}"))),
         [(_, first), ..] => {
             let lines: Vec<String> = passed_over.iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
-            Err(RestoreFault::new(format!("no store leads there\n  {}", lines.join("\n  ")), first.hint.clone()))
+            let passing = passed_over.iter().any(|(_, fault)| fault.passing);
+            let message = format!("no store leads there\n  {}", lines.join("\n  "));
+            Err(RestoreFault { passing, ..RestoreFault::new(message, first.hint.clone()) })
         }
     }
 }
@@ -91,6 +95,8 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
     }
     let (descriptor, signer) = read(&store, &repository, &path, eyes)?;
     let private = open_private(&descriptor, eyes.identities)?;
+    let of_timeline = seen.inventory.wal.iter().filter(|range| range.timeline == path.timeline);
+    let archived_until = of_timeline.map(|range| range.to_time).max();
     let reason = if request.backup.is_some() { "the backup that was asked for".to_owned() } else { path.reason.to_string() };
     Ok(Chosen {
         store_name: name.clone(),
@@ -99,6 +105,7 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
         signer,
         wal: path.wal.clone(),
         timeline: path.timeline,
+        archived_until,
         reason,
         whole_until_target: matches!(request.target, Target::Time(_)),
         passed_over: Vec::new(),

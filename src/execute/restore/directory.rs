@@ -182,17 +182,27 @@ fn owner(request: &Request, path: &Path) -> Result<(Option<Owner>, String), Rest
     {
         return Ok((Some(Owner { uid: about.uid(), gid: about.gid() }), name_of(about.uid())));
     }
-    account(&|name, _| name == "postgres").map(|(name, owner)| (Some(owner), name)).ok_or_else(|| {
-        RestoreFault::new(
-            "PostgreSQL does not start as root, and there is no account `postgres` here",
-            "Say with `--owner NAME` whose it shall be.",
-        )
-    })
+    usual_account("Say with `--owner NAME` whose it shall be.")
+}
+
+/// As whom a server runs that is made here: as ourselves, and for root as `postgres`.
+pub fn server_account() -> Result<(Option<Owner>, String), RestoreFault> {
+    let own = rustix::process::geteuid();
+    if own.is_root() {
+        return usual_account("Run it as an account that PostgreSQL may run as.");
+    }
+    Ok((None, account(&|_, of| of == own.as_raw()).map_or_else(|| own.as_raw().to_string(), |(name, _)| name)))
+}
+
+fn usual_account(hint: &str) -> Result<(Option<Owner>, String), RestoreFault> {
+    let found = account(&|name, _| name == "postgres").map(|(name, owner)| (Some(owner), name));
+    found.ok_or_else(|| RestoreFault::new("PostgreSQL does not start as root, and there is no account `postgres` here", hint))
 }
 
 /// Room for all of it, where nothing is there yet. What a delta needs is known only when it is done.
 fn refuse_small(request: &Request, path: &Path, parent: &Path, standing: Standing, descriptor: &Descriptor) -> Result<(), RestoreFault> {
-    if standing != Standing::Empty {
+    // Whoever makes a throw-away copy knows how much of it comes back, and looks for the room.
+    if standing != Standing::Empty || request.throw_away.is_some() {
         return Ok(());
     }
     let elsewhere: Vec<&PathBuf> = request.tablespaces.iter().map(|remapped| &remapped.to).collect();

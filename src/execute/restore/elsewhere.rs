@@ -52,7 +52,7 @@ fn others(site: &Site<'_>, request: &Request, chosen: &Chosen, identities: &Iden
     let Ok(writers) = site.writers() else { return Vec::new() };
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
     let wider = Request { store: None, backup: None, ..request.clone() };
-    candidates(site.policy, &wider).iter().filter_map(|name| other(site, name, &wider, chosen, &eyes)).collect()
+    candidates(site.policy, wider.store.as_ref()).iter().filter_map(|name| other(site, name, &wider, chosen, &eyes)).collect()
 }
 
 /// The best of one store. One that cannot be looked at now offers nothing.

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use thiserror::Error;
 
+use super::archive::Asleep;
+use crate::execute::extensions::Lacking;
 use crate::execute::hook::HookFault;
 use crate::pipeline::PipelineFault;
 use crate::site::SiteFault;
@@ -14,11 +18,27 @@ pub struct RestoreFault {
     pub hint: String,
     /// An object of the backup is lost or damaged: another backup may serve.
     pub(super) of_object: bool,
+    /// The same may go well a little later.
+    pub passing: bool,
+    /// The backup lies in an archive class: what can be requested, and waited for.
+    pub asleep: Option<Arc<Asleep>>,
 }
 
 impl RestoreFault {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        RestoreFault { message: message.into(), hint: hint.into(), of_object: false }
+        RestoreFault { message: message.into(), hint: hint.into(), of_object: false, passing: false, asleep: None }
+    }
+
+    /// With more words about it.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        RestoreFault { message: message.into(), ..self }
+    }
+
+    /// For somebody who does something else about it.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        RestoreFault { hint: hint.into(), ..self }
     }
 
     pub(super) fn of_object(message: impl Into<String>) -> Self {
@@ -32,15 +52,21 @@ impl From<HookFault> for RestoreFault {
     }
 }
 
+impl From<Lacking> for RestoreFault {
+    fn from(lacking: Lacking) -> Self {
+        RestoreFault::new(lacking.message, lacking.hint)
+    }
+}
+
 impl From<SiteFault> for RestoreFault {
     fn from(fault: SiteFault) -> Self {
-        RestoreFault::new(fault.message, fault.hint)
+        RestoreFault { passing: fault.transient, ..RestoreFault::new(fault.message, fault.hint) }
     }
 }
 
 impl From<store::Fault> for RestoreFault {
     fn from(fault: store::Fault) -> Self {
-        RestoreFault::new(fault.message, fault.hint)
+        RestoreFault { passing: fault.is_transient(), ..RestoreFault::new(fault.message, fault.hint) }
     }
 }
 
@@ -53,6 +79,12 @@ impl From<PipelineFault> for RestoreFault {
             PipelineFault::File { .. } => "Nothing in the directory can be started. Mend what is named and run it again with `--delta`.",
             other => other.hint(),
         };
-        RestoreFault { of_object: fault.is_of_object(), ..RestoreFault::new(fault.to_string(), hint) }
+        RestoreFault { of_object: fault.is_of_object(), passing: fault.is_transient(), ..RestoreFault::new(fault.to_string(), hint) }
+    }
+}
+
+impl From<crate::postgres::Fault> for RestoreFault {
+    fn from(fault: crate::postgres::Fault) -> Self {
+        RestoreFault { passing: fault.is_transient(), ..RestoreFault::new(fault.message, fault.hint) }
     }
 }

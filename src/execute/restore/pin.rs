@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::choose::Chosen;
 use super::plan::RestorePlan;
+use crate::format::descriptor::Descriptor;
+use crate::format::layout::Repository;
 use crate::format::pin::{FORMAT, Pin as Content};
 use crate::store::Store;
 use crate::units::{Instant, Key};
+use crate::world::files;
 
 /// Renewed so often; it counts for much longer (`format::pin::STALE_SECONDS`).
 const RENEW: Duration = Duration::from_secs(300);
@@ -23,21 +27,26 @@ pub struct Pin {
 
 impl Pin {
     pub fn put(plan: &RestorePlan, host: &str, now: Instant) -> Option<Pin> {
-        let chosen = &plan.chosen;
-        let id = &chosen.descriptor.id;
-        let key = Key::new(format!("{}/pins/{id}-{}-{}.json", chosen.repository, host, std::process::id())).ok()?;
+        let Chosen { store, repository, descriptor, .. } = &plan.chosen;
+        Pin::of(store, repository, descriptor, "restore", host, now)
+    }
+
+    /// For whatever reason it is read.
+    pub fn of(store: &Store, repository: &Repository, descriptor: &Descriptor, why: &str, host: &str, now: Instant) -> Option<Pin> {
+        let id = &descriptor.id;
+        let key = Key::new(format!("{repository}/pins/{id}-{host}-{}.json", files::own_word())).ok()?;
         let content = Content {
             format: FORMAT,
             backup: id.clone(),
             host: host.to_owned(),
             since: now,
-            why: "restore".to_owned(),
-            wal_from: chosen.descriptor.position.start,
+            why: why.to_owned(),
+            wal_from: descriptor.position.start,
         };
         let json = Bytes::from(content.to_json());
-        chosen.store.replace(&key, json.clone()).ok()?;
-        let renewer = renew(chosen.store.clone(), key.clone(), json);
-        Some(Pin { store: chosen.store.clone(), key, renewer })
+        store.replace(&key, json.clone()).ok()?;
+        let renewer = renew(store.clone(), key.clone(), json);
+        Some(Pin { store: store.clone(), key, renewer })
     }
 }
 

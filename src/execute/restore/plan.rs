@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use super::archive::{self, Archived};
 use super::choose::{Chosen, choose, unsigned_warning};
 use super::directory::{self, Directory, Standing};
 use super::report::Report;
 use super::request::Request;
-use super::{RestoreFault, own_config, settings, tablespaces};
+use super::standby::{self, Upstream};
+use super::{RestoreFault, own_config, programs, settings, tablespaces};
+use crate::execute::extensions;
 use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
 use crate::pipeline::restore::{Extras, Ground, Names, Source};
@@ -15,7 +18,7 @@ use crate::pipeline::{PipelineFault, RangedObject};
 use crate::plan::words::counted;
 use crate::policy::model::Encryption;
 use crate::site::Site;
-use crate::store::{Meta, Thaw};
+use crate::store::Meta;
 use crate::units::{Instant, SegmentSize};
 
 /// A restore that is known to be possible as far as can be known without doing it.
@@ -25,12 +28,14 @@ pub struct RestorePlan {
     pub chosen: Chosen,
     pub directory: Directory,
     pub tablespaces: BTreeMap<u32, PathBuf>,
+    /// What a standby will stream from.
+    pub upstream: Option<Upstream>,
     pub signal: &'static str,
     pub settings: Vec<(String, String)>,
     /// With `--delta`: what will be removed.
     pub extras: Option<Extras>,
     pub estimate: Estimate,
-    pub frozen: Frozen,
+    pub archived: Archived,
     pub warnings: Vec<String>,
     pub identities: Identities,
     pub made: Instant,
@@ -49,37 +54,22 @@ pub struct Estimate {
     pub segments: u64,
 }
 
-/// Objects that must be requested and waited for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frozen {
-    /// Nobody has asked for them.
-    pub asleep: Vec<crate::units::Key>,
-    /// Asked for, and on their way.
-    pub underway: usize,
-    pub bytes: u64,
-}
-
-impl Frozen {
-    pub fn is_none(&self) -> bool {
-        self.asleep.is_empty() && self.underway == 0
-    }
-}
-
 pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePlan, RestoreFault> {
     let began = std::time::Instant::now();
     let identities = identities(site, &request)?;
     let chosen = choose(site, &request, &identities, now)?;
-    let readable = inspect_objects(&chosen).and_then(|frozen| {
-        if frozen.is_none() {
+    let readable = inspect_objects(&chosen).and_then(|archived| {
+        if archived.is_readable() {
             can_open(site, &chosen, &identities)?;
         }
-        Ok(frozen)
+        Ok(archived)
     });
-    let frozen = readable.map_err(|fault| fault.with_others(site, &request, &chosen, &identities, now))?;
+    let archived = readable.map_err(|fault| fault.with_others(site, &request, &chosen, &identities, now))?;
     let directory = directory::examine(&request, &chosen.descriptor)?;
+    let upstream = standby::upstream(site, &request, &chosen)?;
     let tablespaces = tablespaces::places(&request, &chosen.private.tablespaces)?;
     let ground = Ground { root: request.directory.clone(), tablespaces: tablespaces.clone(), owner: directory.owner };
-    let extras = if directory.standing == Standing::Empty || !frozen.is_none() {
+    let extras = if directory.standing == Standing::Empty || !archived.is_readable() {
         None
     } else {
         let source = Source::of(&chosen.store, &chosen.repository, &chosen.descriptor, &identities)?;
@@ -87,7 +77,8 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
     };
     let mut plan = RestorePlan {
         signal: settings::signal(&request),
-        settings: settings::lines(&request, &chosen),
+        settings: settings::lines(&request, &chosen, upstream.as_ref(), site.policy.wal.is_some()),
+        upstream,
         estimate: estimate(site, &chosen),
         warnings: Vec::new(),
         seconds: 0.0,
@@ -97,7 +88,7 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
         directory,
         tablespaces,
         extras,
-        frozen,
+        archived,
         identities,
     };
     plan.warnings = warnings(site, &plan)?;
@@ -117,12 +108,21 @@ fn identities(site: &Site<'_>, request: &Request) -> Result<Identities, RestoreF
     Ok(site.identities(request.identity.as_deref())?)
 }
 
+/// Still, now that a pin keeps it so: between the plan and the word to go on, expiry may have moved it into an archive.
+pub(super) fn must_still_be_readable(plan: &RestorePlan) -> Result<(), RestoreFault> {
+    if inspect_objects(&plan.chosen)?.is_readable() {
+        return Ok(());
+    }
+    let message =
+        format!("backup {} was moved into an archive class since the plan was made; nothing was touched", plan.chosen.descriptor.id);
+    Err(RestoreFault::new(message, "Run it again: the new plan says how long it takes to wake, and `--thaw` asks for it."))
+}
+
 /// Every object is there, in its size, and can be read now.
-fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
+fn inspect_objects(chosen: &Chosen) -> Result<Archived, RestoreFault> {
     let id = &chosen.descriptor.id;
     let there: HashMap<String, Meta> =
         chosen.store.list(&chosen.repository.prefix(&format!("data/{id}")))?.into_iter().map(|meta| (meta.key.to_string(), meta)).collect();
-    let mut frozen = Frozen::default();
     for object in &chosen.descriptor.objects {
         let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, object)?;
         match there.get(key.as_str()) {
@@ -133,30 +133,10 @@ fn inspect_objects(chosen: &Chosen) -> Result<Frozen, RestoreFault> {
                 let message = format!("{key} is damaged: it has {} bytes instead of {}", meta.size, object.size);
                 return Err(RestoreFault::of_object(message));
             }
-            // It keeps its class while it is thawed: only the store knows whether it can be read.
-            Some(meta) if meta.frozen => match chosen.store.thaw_state(&key)? {
-                Some(Thaw::Readable) => {}
-                Some(Thaw::Underway) => {
-                    frozen.underway += 1;
-                    frozen.bytes += meta.size;
-                }
-                Some(Thaw::Frozen) | None => {
-                    frozen.bytes += meta.size;
-                    frozen.asleep.push(key);
-                }
-            },
             Some(_) => {}
         }
     }
-    Ok(frozen)
-}
-
-/// Asks the store for everything that lies in an archive class. Asked for again it is no fault.
-pub fn thaw(plan: &RestorePlan, days: u32) -> Result<(), RestoreFault> {
-    for key in &plan.frozen.asleep {
-        plan.chosen.store.thaw(key, days)?;
-    }
-    Ok(())
+    archive::inspect(&chosen.store, &chosen.repository, &chosen.descriptor, &there)
 }
 
 /// Whether the identity opens the data: known before anything is overwritten.
@@ -214,6 +194,11 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
         warnings.push(format!("{count} of the write-ahead log in the directory, never archived, will be lost: {names}"));
     }
     warnings.extend(unreadable(site, plan));
+    warnings.extend(lacking(plan));
+    // A copy that is thrown away has no primary unless it was asked for.
+    let is_asked_for = plan.request.throw_away.is_none() || plan.upstream != Some(Upstream::Archive);
+    warnings.extend(standby::warnings(plan.upstream.as_ref().filter(|_| is_asked_for), &plan.chosen));
+    warnings.extend(cannot_archive(site, plan));
     warnings.extend(super::collations::compare(&plan.chosen.private));
     if let Some(files) = Some(&plan.chosen.private.config_files).filter(|files| !files.is_empty()) {
         let what = if own_config::is_needed(&plan.request, &plan.chosen.private) {
@@ -227,6 +212,26 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
         warnings.extend(what.map(|what| format!("configuration lay outside the data directory ({}): {what}", files.join(", "))));
     }
     Ok(warnings)
+}
+
+/// Where its PostgreSQL is known: with `--start` it is refused.
+fn lacking(plan: &RestorePlan) -> Option<String> {
+    let major = plan.chosen.descriptor.cluster.version / 10_000;
+    let programs = programs::find(None, major).ok().filter(|_| plan.request.throw_away.is_none())?;
+    Some(extensions::must_be_here(&programs, major, &plan.chosen.private).err()?.message)
+}
+
+/// A standby that is promoted one day signs what it archives with this host's key.
+fn cannot_archive(site: &Site<'_>, plan: &RestorePlan) -> Option<String> {
+    if plan.request.standby.is_none() || plan.request.throw_away.is_some() || site.policy.wal.is_none() {
+        return None;
+    }
+    let known = match site.existing_host_keys() {
+        Ok(Some(keys)) => site.must_be_writer(&keys).err().map(|fault| fault.message),
+        Ok(None) => Some("this host has no key yet (`seawall key host`)".to_owned()),
+        Err(fault) => Some(fault.message),
+    };
+    known.map(|why| format!("promoted, this server could not archive: {why}"))
 }
 
 /// The server itself fetches its log: as its own user, it must be able to read what that needs.

@@ -37,6 +37,28 @@ pub fn find(given: Option<&Path>, major: u32) -> Result<PathBuf, RestoreFault> {
     })
 }
 
+/// The folder with the programs of this major version, or else of the next one that is installed: what is no data directory comes back into
+/// a newer server too.
+pub fn find_from(given: Option<&Path>, least: u32) -> Result<(PathBuf, u32), RestoreFault> {
+    /// Up to here installed versions are looked for.
+    const NEWEST: u32 = 30;
+    if let Some(folder) = given {
+        return match version(folder) {
+            Some(found) if found >= least => Ok((folder.to_owned(), found)),
+            Some(found) => Err(RestoreFault::new(
+                format!("`{}` has PostgreSQL {found}, and {least} or a newer one is needed", folder.display()),
+                "A dump does not go back into an older server than it was made for.",
+            )),
+            None => find(given, least).map(|folder| (folder, least)),
+        };
+    }
+    let found = (least..=NEWEST).find_map(|major| find(None, major).ok().map(|folder| (folder, major)));
+    found.ok_or_else(|| {
+        let message = format!("neither PostgreSQL {least} nor a newer one is installed here, or not where it usually is");
+        RestoreFault::new(message, "Install it, or say where it is with `--start-with DIR`.")
+    })
+}
+
 fn version(folder: &Path) -> Option<u32> {
     let output = Command::new(folder.join("postgres")).arg("--version").output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,14 +1,24 @@
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::RestoreFault;
+use super::{Follows, RestoreFault, RestorePlan, Returned};
+use crate::catalog::Measured;
+use crate::execute::custody;
+use crate::inventory::Expected;
+use crate::observe::RECOVERED;
+use crate::site::Site;
 use crate::units::{BackupId, Instant, Lsn, Timeline};
-use crate::world::files;
+use crate::world::{clock, files};
 
 /// What a restore did and how long each part of it took: evidence, and the rate for the next estimate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Result of seawall restore")]
 pub struct Report {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
     pub format_version: u32,
     pub policy: String,
     pub host: String,
@@ -35,11 +45,14 @@ pub struct Report {
     pub removed: u64,
     pub seconds: Phases,
     pub reached: Option<Reached>,
+    /// The extensions, hypertables and jobs of the server that was started, against what the backup wrote down of the original's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<Expected>,
     pub warnings: Vec<String>,
 }
 
 /// How long each part took.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phases {
     /// Looking at the store and the directory.
     pub plan: f64,
@@ -58,7 +71,7 @@ pub struct Phases {
 }
 
 /// Where recovery ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reached {
     pub state: State,
     pub lsn: Option<Lsn>,
@@ -70,12 +83,15 @@ pub struct Reached {
     /// What PostgreSQL could not read in the last segment, where replay ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
+    /// How a standby follows its primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
     /// Where the server can be reached.
     pub socket: Option<String>,
     pub port: Option<u16>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Promoted,
@@ -108,9 +124,42 @@ impl Report {
         serde_json::from_slice(&files::read(&state.join(NAME), 1 << 20).ok()?).ok()
     }
 
+    /// What it measured, and which identity opened it, for the record of this host, where it has one.
+    pub fn note(&self, site: &Site<'_>, plan: &RestorePlan) {
+        custody::note_where_there_is_a_catalog(site, &plan.identities, self.ended);
+        let more = json!({
+            "target": self.target, "timeline": self.timeline, "delta": self.delta, "files": self.files, "removed": self.removed,
+            "signed_by": self.signed_by, "reached": self.reached,
+        });
+        Returned { bytes: Some(self.written), more, ..returned(plan, self.started, self.ended) }.note(site, Ok(()));
+        let Some(rate) = self.rate().filter(|rate| rate.is_finite() && *rate >= 1.0) else { return };
+        let measured = [Measured { name: RECOVERED, subject: &self.store, value: rate.floor() }];
+        custody::with_catalog(site, &|catalog| catalog.measure(&self.policy, &measured, self.ended));
+    }
+
+    /// What was agreed to and did not come to its end.
+    pub fn note_failed(site: &Site<'_>, plan: &RestorePlan, started: Instant, why: &str) {
+        returned(plan, started, clock::now()).note(site, Err(why));
+    }
+
     /// Plain bytes in a second, of the whole copying.
     pub fn rate(&self) -> Option<f64> {
         let seconds = self.seconds.files + self.seconds.sync;
         (!self.delta && seconds > 0.05).then(|| self.written as f64 / seconds)
+    }
+}
+
+fn returned(plan: &RestorePlan, started: Instant, ended: Instant) -> Returned<'_> {
+    let descriptor = &plan.chosen.descriptor;
+    Returned {
+        kind: "cluster",
+        subject: format!("the cluster of backup {} (up to {})", descriptor.id, plan.request.target),
+        backup: descriptor.id.as_str(),
+        store: plan.chosen.store_name.as_str(),
+        to: plan.request.directory.display().to_string(),
+        started,
+        ended,
+        bytes: None,
+        more: Value::Null,
     }
 }

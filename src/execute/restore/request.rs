@@ -32,6 +32,9 @@ pub struct Request {
     pub start: bool,
     /// How `restore_command` will call this program.
     pub fetch: FetchCommand,
+    /// A copy that will be thrown away: its tablespaces lie below this directory, and none of the policy's hooks hear of it, which are
+    /// about the real server.
+    pub throw_away: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +62,10 @@ pub enum Which {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standby {
+    /// Without one it follows the archive alone.
     pub primary_conninfo: Option<String>,
+    /// On the primary, to keep its log until this standby has it.
+    pub slot: Option<String>,
 }
 
 /// What the server does at the target.

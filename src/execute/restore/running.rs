@@ -44,6 +44,12 @@ pub fn refuse_running(path: &Path) -> Result<(), RestoreFault> {
     ))
 }
 
+/// The lines of `postmaster.pid`; none where there is no such file.
+pub(in crate::execute) fn pid_file(data: &Path) -> Vec<String> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
 /// What keeps the file from being proven to be left behind.
 fn doubt(path: &Path) -> Option<String> {
     let kind = rustix::fs::statfs(path).ok().and_then(|about| u64::try_from(about.f_type).ok());

@@ -1,5 +1,6 @@
 //! Starts the restored server and watches it recover.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use super::ending::Ending;
 use super::plan::RestorePlan;
 use super::report::{Reached, State};
 use super::request::Action;
-use super::{RestoreFault, own_config, port, programs, settings};
-use crate::postgres::{Connection, Settings};
+use super::running::pid_file;
+use super::{RestoreFault, own_config, port, programs, settings, standby};
+use crate::execute::extensions;
+use crate::postgres::{Connection, Fault, Settings};
 use crate::recovery::WalStretch;
 use crate::units::{Lsn, Segment, SegmentSize};
 
@@ -35,6 +38,13 @@ pub struct Server<'p> {
     /// What was read of the log.
     read: u64,
     text: String,
+    /// What was read of a line that does not end yet.
+    begun: String,
+    /// What of the log was given back to the disk.
+    freed: u64,
+    invalid: BTreeSet<String>,
+    /// That which it is asked in.
+    database: String,
     consistent: Option<f64>,
     ended_at_end_of_log: bool,
 }
@@ -45,12 +55,18 @@ pub struct Recovered {
     pub reached: Reached,
     pub consistent: Option<f64>,
     pub replay: f64,
+    /// Files of relations of which the log speaks of pages that were not there: only where the server was told to go on nevertheless.
+    pub invalid: BTreeSet<String>,
 }
 
 /// How much of the log's end is kept for what it said.
 const KEPT: usize = 256 << 10;
 /// So long a server may take from its start to its first sign.
 const ABSENT: Duration = Duration::from_secs(10);
+/// How much of the log is read at a time.
+const AT_ONCE: u64 = 16 << 20;
+/// A log that is longer is given back to the disk as it is read.
+const GIVE_BACK: u64 = 64 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl<'p> Server<'p> {
@@ -65,6 +81,10 @@ impl<'p> Server<'p> {
             ));
         }
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
+        // Who makes a copy to throw away knows which of its databases are entered.
+        if plan.request.throw_away.is_none() {
+            extensions::must_be_here(&programs, plan.chosen.descriptor.cluster.version / 10_000, private)?;
+        }
         port::refuse_taken(plan)?;
         let log = plan.request.directory.join("seawall-recovery.log");
         Ok(Server {
@@ -75,9 +95,23 @@ impl<'p> Server<'p> {
             last_alive: Clock::now(),
             read: 0,
             text: String::new(),
+            begun: String::new(),
+            freed: 0,
+            invalid: BTreeSet::new(),
+            database: "postgres".to_owned(),
             consistent: None,
             ended_at_end_of_log: false,
         })
+    }
+
+    /// No other database is ever entered: whoever enters one that is not whole ends the server.
+    #[must_use]
+    pub fn asked_in(self, database: &str) -> Server<'p> {
+        Server { database: database.to_owned(), ..self }
+    }
+
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     pub fn start(&mut self) -> Result<(), RestoreFault> {
@@ -233,15 +267,16 @@ impl<'p> Server<'p> {
             timeline: said(&self.text, "selected new timeline ID: ").and_then(|number| number.parse().ok()),
             ended_at_end_of_log: self.ended_at_end_of_log,
             ended_by: self.ended_by(state),
+            follows: None,
             socket: None,
             port: None,
         };
         let Some(lines) = server else {
-            return Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() };
+            return self.with(reached);
         };
         reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
         reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
-        if let Some(mut connection) = connect(lines, self.plan.directory.owner.is_some()) {
+        if let Some(Ok(mut connection)) = connect_to(lines, self.plan.directory.owner.is_some(), &self.database) {
             let lsn = if state == State::Promoted { "pg_current_wal_lsn()" } else { "pg_last_wal_replay_lsn()" };
             let sql = format!("select {lsn}::text as lsn, pg_last_xact_replay_timestamp()::text as at");
             if let Ok(rows) = connection.query(&sql, &[])
@@ -250,8 +285,15 @@ impl<'p> Server<'p> {
                 reached.lsn = row.get("lsn").and_then(|lsn| lsn.parse().ok());
                 reached.last_commit = reached.last_commit.or_else(|| row.get("at").map(str::to_owned));
             }
+            if state == State::Standby {
+                reached.follows = Some(standby::follows(&mut connection, self.plan.upstream.as_ref()));
+            }
         }
-        Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64() }
+        self.with(reached)
+    }
+
+    fn with(&self, reached: Reached) -> Recovered {
+        Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64(), invalid: self.invalid.clone() }
     }
 
     /// In the last segment a record that cannot be read is what a dead server left; that is said, and refused only before it.
@@ -261,16 +303,45 @@ impl<'p> Server<'p> {
     }
 
     fn read_log(&mut self) {
-        let Ok(mut file) = fs::File::open(&self.log) else { return };
+        while self.read_some() == AT_ONCE {}
+        self.give_back();
+    }
+
+    fn read_some(&mut self) -> u64 {
+        let Ok(mut file) = fs::File::open(&self.log) else { return 0 };
         let mut bytes = Vec::new();
-        if file.seek(SeekFrom::Start(self.read)).is_ok() && file.take(16 << 20).read_to_end(&mut bytes).is_ok() {
+        if file.seek(SeekFrom::Start(self.read)).is_ok() && file.take(AT_ONCE).read_to_end(&mut bytes).is_ok() {
             self.read += bytes.len() as u64;
-            self.text.push_str(&String::from_utf8_lossy(&bytes));
+            let text = String::from_utf8_lossy(&bytes);
+            self.hear(&text);
+            self.text.push_str(&text);
         }
         if self.text.len() > 2 * KEPT {
             let from = (self.text.len() - KEPT..self.text.len()).find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
             self.text.drain(..from);
         }
+        bytes.len() as u64
+    }
+
+    fn hear(&mut self, text: &str) {
+        self.begun.push_str(text);
+        let Some(end) = self.begun.rfind('\n') else { return };
+        self.invalid.extend(self.begun[..end].lines().filter_map(invalid).map(str::to_owned));
+        self.begun.drain(..=end);
+    }
+
+    /// Where a copy has holes, its server may say so of every record; nobody reads that a second time.
+    fn give_back(&mut self) {
+        if self.plan.request.throw_away.is_none() || self.read - self.freed < GIVE_BACK {
+            return;
+        }
+        let hole = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+        // The end stays, for people.
+        let until = self.read - GIVE_BACK / 2;
+        if let Ok(file) = fs::OpenOptions::new().write(true).open(&self.log) {
+            let _ = rustix::fs::fallocate(&file, hole, 0, until);
+        }
+        self.freed = until;
     }
 
     /// The last segment that was fetched.
@@ -282,12 +353,11 @@ impl<'p> Server<'p> {
     }
 
     fn postmaster(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.plan.request.directory.join("postmaster.pid")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        pid_file(&self.plan.request.directory)
     }
 
     /// What the server said last, when it says why.
-    fn failed(&mut self, what: &str) -> RestoreFault {
+    pub fn failed(&mut self, what: &str) -> RestoreFault {
         self.read_log();
         let said: Vec<&str> = self
             .text
@@ -304,6 +374,14 @@ impl<'p> Server<'p> {
             format!("The whole log is `{}`. The files are restored; mend what it says and start the server again.", self.log.display()),
         )
     }
+}
+
+/// `page 7 of relation base/5/16385 is uninitialized`: its path.
+fn invalid(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once(" of relation ")?;
+    let (path, what) = after.split_once(' ')?;
+    let is_page = before.rsplit_once("page ").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_page && matches!(what.trim_end(), "does not exist" | "is uninitialized")).then_some(path)
 }
 
 /// `pg_ctl` has a shell read it.
@@ -323,12 +401,18 @@ fn is_alive(lines: &[String]) -> bool {
 
 /// Through the socket that `postmaster.pid` names, or its address, as the superuser of that name.
 pub fn connect(lines: &[String], as_postgres: bool) -> Option<Connection> {
+    connect_to(lines, as_postgres, "postgres")?.ok()
+}
+
+/// None where `postmaster.pid` does not say how.
+pub(super) fn connect_to(lines: &[String], as_postgres: bool, database: &str) -> Option<Result<Connection, Fault>> {
     let port = lines.get(3)?.trim();
     let host = [lines.get(4)?, lines.get(5)?].into_iter().map(|text| text.trim()).find(|text| !text.is_empty())?;
     let host = if host == "*" { "127.0.0.1" } else { host };
     let users: &[&str] = if as_postgres { &["user=postgres"] } else { &["", "user=postgres"] };
-    users.iter().find_map(|user| {
-        let text = format!("host={host} port={port} dbname=postgres connect_timeout=5 {user}");
-        Connection::connect(&Settings::read(&text).ok()?).ok()
-    })
+    let connect = |user: &&str| {
+        let settings = Settings::read(&format!("host={host} port={port} connect_timeout=5 {user}"))?;
+        Connection::connect(&settings.with_dbname(database))
+    };
+    users.iter().map(connect).reduce(|first, next| first.or(next))
 }

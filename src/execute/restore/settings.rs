@@ -1,7 +1,8 @@
 //! What a restored server is told: where recovery ends, where its log comes from, and what keeps it quiet until it is released.
 
 use super::choose::Chosen;
-use super::request::{Request, TimelineChoice};
+use super::request::{FetchCommand, Request, TimelineChoice};
+use super::standby::Upstream;
 use crate::format::descriptor::Private;
 use crate::recovery::Target;
 
@@ -27,8 +28,10 @@ const FORMER: &[&str] = &[
 ];
 
 /// What recovery compares with the log.
-const NOT_LESS: &[&str] =
+pub(super) const NOT_LESS: &[&str] =
     &["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+
+const TARGETS: &[&str] = &["recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn"];
 
 /// What only recovery needed, or led it.
 pub fn is_of_recovery(name: &str) -> bool {
@@ -41,14 +44,35 @@ pub fn signal(request: &Request) -> &'static str {
 }
 
 /// The settings, in the order in which they are written.
-pub fn lines(request: &Request, chosen: &Chosen) -> Vec<(String, String)> {
+pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, archives: bool) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: String| lines.push((name.to_owned(), value));
     set("restore_command", restore_command(request, chosen));
+    // It would clean the archive of the tool that this one's log does not come from.
+    set("archive_cleanup_command", String::new());
     if let Some(standby) = &request.standby {
+        for other in TARGETS {
+            set(other, String::new());
+        }
         set("recovery_target_timeline", "latest".into());
-        if let Some(conninfo) = &standby.primary_conninfo {
-            set("primary_conninfo", conninfo.clone());
+        set("hot_standby", "on".into());
+        // Also when it is empty: the configuration may name the primary of the server that it was written for.
+        set("primary_conninfo", standby.primary_conninfo.clone().unwrap_or_default());
+        set("primary_slot_name", standby.slot.clone().unwrap_or_default());
+        if request.throw_away.is_some() {
+            // What the original's configuration does to the world when it is promoted, a copy does not; nor does it wait, or hold others up.
+            set("recovery_end_command", String::new());
+            set("recovery_min_apply_delay", "0".into());
+            set("hot_standby_feedback", "off".into());
+        }
+        // A standby archives nothing; promoted, it goes on where the primary stopped. Background jobs are not kept quiet: they do not run
+        // on a standby, and must run on what it is promoted to. A copy that is thrown away has other settings for both.
+        if archives && request.throw_away.is_none() {
+            set("archive_mode", "on".into());
+            set("archive_command", push_command(&request.fetch));
+            if chosen.descriptor.cluster.version >= 150_000 {
+                set("archive_library", String::new());
+            }
         }
     } else {
         target(request, chosen, &mut set);
@@ -66,10 +90,19 @@ pub fn lines(request: &Request, chosen: &Chosen) -> Vec<(String, String)> {
             set(name, value.to_owned());
         }
     }
+    // Before 15 it may name a place of this machine that the original writes to.
+    if request.throw_away.is_some() && chosen.descriptor.cluster.version < 150_000 {
+        set("stats_temp_directory", "pg_stat_tmp".into());
+    }
     // Recovery stops when these are lower than where the log was written.
-    for (name, value) in &chosen.private.settings {
-        if NOT_LESS.contains(&name.as_str()) && !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-            set(name, value.clone());
+    let primarys = |name: &str| match upstream {
+        Some(Upstream::Answers(primary)) => primary.at_least.get(name).copied(),
+        _ => None,
+    };
+    for name in NOT_LESS {
+        let recorded = chosen.private.settings.get(*name).and_then(|value| value.parse::<u64>().ok());
+        if let Some(least) = recorded.max(primarys(name)) {
+            set(name, least.to_string());
         }
     }
     for (name, value) in &request.set {
@@ -102,8 +135,8 @@ fn target(request: &Request, chosen: &Chosen, set: &mut impl FnMut(&str, String)
     };
     // A target of another kind in postgresql.conf would be a second one, which PostgreSQL refuses. The empty ones come first: after
     // ours they would take it back.
-    for other in ["recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn"] {
-        if named.as_ref().is_none_or(|(name, _)| *name != other) {
+    for other in TARGETS {
+        if named.as_ref().is_none_or(|(name, _)| name != other) {
             set(other, String::new());
         }
     }
@@ -143,6 +176,23 @@ fn restore_command(request: &Request, chosen: &Chosen) -> String {
     if request.standby.is_some() {
         // A blip of the store must not end a standby.
         command.push_str(" --standby");
+    }
+    if request.standby.is_none() || request.throw_away.is_some() {
+        // A standby is a server beside another one, on a machine of its own; a copy may lie next to the original.
+        command.push_str(" --spare-tablespaces");
+    }
+    command
+}
+
+/// In the middle of the `archive_command` that is written here.
+pub const PUSH: &str = " wal push %p --policy ";
+
+/// How a server archives from now on.
+pub fn push_command(push: &FetchCommand) -> String {
+    let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    let mut command = format!("{}{PUSH}{}", path(&push.program), path(&push.policy));
+    if let Some(state) = &push.state {
+        command.push_str(&format!(" --state {}", path(state)));
     }
     command
 }

@@ -16,7 +16,11 @@ use crate::world::files;
 
 /// The places of all tablespaces: where they were, or where they were asked to go.
 pub fn places(request: &Request, tablespaces: &[Tablespace]) -> Result<BTreeMap<u32, PathBuf>, RestoreFault> {
-    let mut places: BTreeMap<u32, PathBuf> = tablespaces.iter().map(|space| (space.oid, PathBuf::from(&space.path))).collect();
+    let place = |space: &Tablespace| match &request.throw_away {
+        Some(below) => below.join(space.oid.to_string()),
+        None => PathBuf::from(&space.path),
+    };
+    let mut places: BTreeMap<u32, PathBuf> = tablespaces.iter().map(|space| (space.oid, place(space))).collect();
     for remapped in &request.tablespaces {
         let which = tablespaces.iter().find(|space| match &remapped.which {
             Which::Number(oid) => space.oid == *oid,

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Ended, Ground, Ran};
 use crate::catalog::{Catalog, CatalogFault};
+use crate::execute::archive;
 use crate::execute::expire::{Deed, Done};
 use crate::format::audit::Entry;
 use crate::site::Site;
@@ -30,16 +31,41 @@ pub(super) fn ran(ground: &Ground<'_>, ran: &Ran) {
     append(ground, ran.ended, what, kind, details.to_string());
 }
 
-/// Of a mark, or of something that was deleted.
-pub fn deed(site: &Site<'_>, catalog: Option<&Catalog>, done: Done, deed: &Deed) {
-    let Some(catalog) = catalog else { return };
+/// Of a mark, of something that goes now, or that has gone or moved. False where that is not on record.
+pub fn deed(site: &Site<'_>, catalog: Option<&Catalog>, done: Done, deed: &Deed) -> bool {
+    let Some(catalog) = catalog else { return false };
     let kind = match done {
         Done::Marked => "expire.marked",
         Done::Unmarked => "expire.unmarked",
+        Done::Deleting => "expire.deleting",
         Done::Deleted => "expire.deleted",
+        Done::Moved => "expire.moved",
     };
-    let what = format!("{} in `{}`: {}", deed.what, deed.store, deed.reason);
-    add(site, catalog, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default());
+    let to = deed.storage_class.map_or_else(String::new, |class| format!(" to {class}"));
+    let what = format!("{} in `{}`{to}: {}", deed.what, deed.store, deed.reason);
+    add(site, catalog, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default())
+}
+
+/// Of rows that moved.
+pub(super) fn archived(ground: &Ground<'_>, done: archive::Done, deed: &archive::Deed) -> bool {
+    let (kind, what) = match done {
+        archive::Done::Exported => ("archive.exported", "exported to"),
+        archive::Done::ReadBack => ("archive.read-back", "read back from"),
+        archive::Done::Removing => ("archive.removing", "about to be taken out of their table; they are in"),
+        archive::Done::Removed => ("archive.removed", "taken out of their table; they are in"),
+        archive::Done::Marked => ("archive.marked", "marked, because their time is over, in"),
+        archive::Done::LettingGo => ("archive.deleting", "about to be deleted for good from"),
+        archive::Done::LetGo => ("archive.deleted", "deleted for good from"),
+    };
+    let what =
+        format!("{} rows of {} from {} to {} were {what} `{}` as {}", deed.rows, deed.table, deed.from, deed.to, deed.store, deed.extent);
+    append(ground, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default())
+}
+
+/// Of rows that went by their age.
+pub(super) fn dropped(ground: &Ground<'_>, dropped: &archive::Dropped) -> bool {
+    let what = format!("{} rows of {} from {} to {} were dropped by their age", dropped.rows, dropped.table, dropped.from, dropped.to);
+    append(ground, clock::now(), what, "retain.dropped".to_owned(), serde_json::to_string(dropped).unwrap_or_default())
 }
 
 /// Of a run whose process is gone.
@@ -48,15 +74,19 @@ pub(super) fn lost(site: &Site<'_>, catalog: &Catalog, job: &str, message: &str)
     add(site, catalog, clock::now(), format!("`{job}` was lost: {message}"), kind, json!({ "job": job }).to_string());
 }
 
-fn append(ground: &Ground<'_>, at: Instant, what: String, kind: String, details: String) {
-    if let Some(catalog) = ground.catalog {
-        add(ground.site, catalog, at, what, kind, details);
-    }
+/// Of anything else that is done now, for those who do nothing that is not on record.
+pub fn audit(site: &Site<'_>, catalog: &Catalog, what: String, kind: &str, details: String) -> Result<(), CatalogFault> {
+    catalog.append(&entry(site, clock::now(), what, kind.to_owned(), details)).map(|_| ())
 }
 
-fn add(site: &Site<'_>, catalog: &Catalog, at: Instant, what: String, kind: String, details: String) {
+/// False where it is not on record.
+fn append(ground: &Ground<'_>, at: Instant, what: String, kind: String, details: String) -> bool {
+    ground.catalog.is_some_and(|catalog| add(ground.site, catalog, at, what, kind, details))
+}
+
+fn entry(site: &Site<'_>, at: Instant, what: String, kind: String, details: String) -> Entry {
     let policy = site.policy;
-    let entry = Entry {
+    Entry {
         at,
         policy: policy.name.to_string(),
         host: site.host().to_owned(),
@@ -66,9 +96,15 @@ fn add(site: &Site<'_>, catalog: &Catalog, at: Instant, what: String, kind: Stri
         what,
         kind,
         details,
-    };
+    }
+}
+
+/// False where it is not on record.
+fn add(site: &Site<'_>, catalog: &Catalog, at: Instant, what: String, kind: String, details: String) -> bool {
+    let entry = entry(site, at, what, kind, details);
     let kept: Result<_, CatalogFault> = catalog.append(&entry);
-    if let Err(fault) = kept {
+    if let Err(fault) = &kept {
         tracing::warn!(hint = fault.hint, "the audit chain does not take this: {}", fault.message);
     }
+    kept.is_ok()
 }

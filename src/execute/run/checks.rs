@@ -6,6 +6,7 @@ use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
+use crate::execute::custody;
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_duty, steps_of_verify};
 use crate::policy::model::{Duty, Encryption, Verify};
@@ -73,7 +74,11 @@ fn verify_one(ground: &Ground<'_>, job: &Verify, store: &Name) -> Result<Report,
         return Err(SiteFault::new("a deep look needs an identity that opens the backups, and this host has none", hint));
     }
     let wanted = Wanted { jobs: job.backups.clone(), deep: job.deep, ..Wanted::default() };
-    verify::verify(site, &site.store(store)?, &identities, &wanted, clock::now(), &Progress::default())
+    let report = verify::verify(site, &site.store(store)?, &identities, &wanted, clock::now(), &Progress::default())?;
+    if let Some(Err(fault)) = ground.catalog.map(|catalog| custody::note(site, catalog, &identities, clock::now())) {
+        tracing::warn!(hint = fault.hint, "it is not on record that an identity opened something: {}", fault.message);
+    }
+    Ok(report)
 }
 
 /// That it is due is on record from here on; whoever watches tells people until somebody acknowledges it.

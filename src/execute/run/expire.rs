@@ -1,35 +1,48 @@
 //! Expiry, with every deed in the audit chain before the next one begins.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use super::audit;
 use super::record::Record;
 use super::steps::Steps;
-use super::{Ended, Ground, Made};
-use crate::catalog::{Measured, StepOutcome};
+use super::{Ended, Ground, Made, Why};
+use crate::catalog::{Acknowledgement, Measured, StepOutcome};
 use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_expire};
-use crate::units::{Bytes, Instant, Name};
+use crate::units::{BackupId, Bytes, Name, figure_of, moment_of};
 use crate::world::clock;
 
 /// What somebody acknowledges with `seawall ack` where deletions wait for a word.
 pub const BRAKE: &str = "expire_braked";
+/// Since when a store's brake is on, by the store's name; nothing of that kind where it is off.
+pub const BRAKED_SINCE: &str = "braked_since";
 
-pub(super) fn run(ground: &Ground<'_>, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
-    let planned = steps_of_expire(ground.site.policy);
+pub(super) fn run(ground: &Ground<'_>, why: &Why, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    let only = if let Why::Plan { deletes } = why { Some(deletes.clone()) } else { None };
+    let named: Vec<(Name, Vec<BackupId>)> =
+        only.iter().flatten().map(|(store, named)| (store.clone(), named.iter().cloned().collect())).collect();
+    let planned = steps_of_expire(ground.site.policy, &named);
     let steps = Steps::new(&planned, record);
-    let wishes = Wishes { acknowledged: is_acknowledged(ground), ..Wishes::default() };
-    let at = Mutex::new(None::<Name>);
+    let wishes = Wishes { acknowledged: acknowledged(ground), only, ..Wishes::default() };
+    let at = Mutex::new(None::<(Name, bool)>);
     let deed = |done: Done, deed: &Deed| {
-        let mut store = at.lock().unwrap_or_else(PoisonError::into_inner);
-        if store.as_ref() != Some(&deed.store) {
-            steps.enter(|action| matches!(action, Action::DeleteMarked { store, .. } if *store == deed.store));
-            *store = Some(deed.store.clone());
+        let is_move = done == Done::Moved;
+        let now = (deed.store.clone(), is_move);
+        let mut entered = at.lock().unwrap_or_else(PoisonError::into_inner);
+        if entered.as_ref() != Some(&now) {
+            steps.enter(|action| match action {
+                Action::MoveColder { store, .. } => is_move && *store == deed.store,
+                Action::DeleteMarked { store, .. } => !is_move && *store == deed.store,
+                _ => false,
+            });
+            *entered = Some(now);
         }
-        tracing::info!("`{}`: {}: {}", deed.store, deed.what, deed.reason);
-        audit::deed(ground.site, ground.catalog, done, deed);
+        if done != Done::Deleting {
+            tracing::info!("`{}`: {}: {}", deed.store, deed.what, deed.reason);
+        }
+        audit::deed(ground.site, ground.catalog, done, deed)
     };
     let expired = match expire::expire(ground.site, &wishes, Onlooker { deed: &deed, stop: ground.stop }) {
         Ok(expired) => expired,
@@ -46,18 +59,18 @@ pub(super) fn run(ground: &Ground<'_>, record: &Record<'_>) -> (Ended, Made, Vec
     (end, Made::default(), remarks)
 }
 
-/// Somebody has said, since the brake went on, that so much may go.
-fn is_acknowledged(ground: &Ground<'_>) -> bool {
-    let Some(catalog) = ground.catalog else { return false };
+/// The stores of which somebody has said, since their brake went on, that so much may go there.
+fn acknowledged(ground: &Ground<'_>) -> BTreeSet<Name> {
+    let Some(catalog) = ground.catalog else { return BTreeSet::new() };
     let policy = ground.site.policy.name.as_str();
-    let braked = catalog.latest(policy).ok().and_then(|all| all.into_iter().find(|one| one.name == "braked_since" && one.value > 0.0));
-    let Some(braked) = braked else { return false };
-    let since = Instant::from_second(braked.value as i64).ok();
-    let acks = catalog.acknowledgements(policy).unwrap_or_default();
     let now = clock::now();
     // One that is dated ahead was given before the brake, by a clock that was wrong.
-    let counts = |at: Instant, until: Option<Instant>| at <= now && until.is_none_or(|until| now < until);
-    acks.iter().any(|ack| ack.key == BRAKE && counts(ack.at, ack.until) && since.is_some_and(|since| ack.at >= since))
+    let counts = |ack: &Acknowledgement| ack.key == BRAKE && ack.at <= now && ack.until.is_none_or(|until| now < until);
+    let acks = catalog.acknowledgements(policy).unwrap_or_default();
+    let Some(given) = acks.iter().filter(|ack| counts(ack)).map(|ack| ack.at).max() else { return BTreeSet::new() };
+    let measured = catalog.latest(policy).unwrap_or_default();
+    let braked = measured.iter().filter(|one| one.name == BRAKED_SINCE);
+    braked.filter(|one| moment_of(one.value).is_some_and(|since| since <= given)).filter_map(|one| one.subject.parse().ok()).collect()
 }
 
 fn end(expired: &Expired) -> Ended {
@@ -82,6 +95,7 @@ fn remarks(expired: &Expired) -> Vec<String> {
     };
     tell(&expired.marked, "marked");
     tell(&expired.unmarked, "wanted again");
+    tell(&expired.moved, "moved to colder storage classes");
     tell(&expired.deferred, "locked by the store for now");
     if !expired.deleted.is_empty() {
         said.push(format!("{} deleted, {} freed", counted(expired.deleted.len(), "thing"), Bytes::new(expired.bytes).rounded()));
@@ -93,24 +107,30 @@ fn measure(ground: &Ground<'_>, expired: &Expired) {
     let Some(catalog) = ground.catalog else { return };
     let policy = ground.site.policy.name.as_str();
     let before = catalog.latest(policy).unwrap_or_default();
-    let since = before.iter().find(|one| one.name == "braked_since").map_or(0.0, |one| one.value);
     let now = clock::now();
-    let braked = if expired.braked.is_empty() {
-        0.0
-    } else if since > 0.0 {
-        since
-    } else {
-        now.as_second() as f64
-    };
-    let measured = |name, value| Measured { name, subject: "", value };
-    let all = [
-        measured("braked_since", braked),
-        measured("braked_backups", expired.braked.iter().map(|braked| braked.brake.would as f64).sum()),
-        measured("braked_of", expired.braked.iter().map(|braked| braked.brake.of as f64).sum()),
-        measured("locked", expired.deferred.len() as f64),
-        measured("deleted", expired.deleted.len() as f64),
-        measured("deleted_bytes", expired.bytes as f64),
+    let mut all = vec![
+        Measured { name: "locked", subject: "", value: expired.deferred.len() as f64 },
+        Measured { name: "deleted", subject: "", value: expired.deleted.len() as f64 },
+        Measured { name: "moved", subject: "", value: expired.moved.len() as f64 },
+        Measured { name: "moved_bytes", subject: "", value: expired.moved.iter().map(|deed| deed.bytes).sum::<u64>() as f64 },
+        Measured { name: "deleted_bytes", subject: "", value: expired.bytes as f64 },
     ];
+    for store in ground.site.policy.stores.keys() {
+        let known = before.iter().find(|one| one.name == BRAKED_SINCE && one.subject == store.as_str()).map_or(0.0, |one| one.value);
+        let brake = expired.braked.iter().find(|braked| braked.store == *store).map(|braked| &braked.brake);
+        let of = |name, value| Measured { name, subject: store.as_str(), value };
+        match brake {
+            Some(brake) => all.extend([
+                of(BRAKED_SINCE, if known > 0.0 { known } else { figure_of(now) }),
+                of("braked_backups", brake.would as f64),
+                of("braked_of", brake.of as f64),
+            ]),
+            // Of one that was not looked at, nothing new is known.
+            None if expired.failed.iter().any(|failed| failed.store == *store || failed.fault == ExpireFault::Interrupted) => {}
+            None if known > 0.0 => all.extend([of(BRAKED_SINCE, 0.0), of("braked_backups", 0.0), of("braked_of", 0.0)]),
+            None => {}
+        }
+    }
     if let Err(fault) = catalog.measure(policy, &all, now) {
         tracing::warn!("what was deleted cannot be measured: {}", fault.message);
     }

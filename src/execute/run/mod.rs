@@ -4,12 +4,17 @@
 //! it rare: a lock on this host or in the fleet's catalog, a lease in the store, and before a backup a look whether another host has
 //! already taken the one that is owed.
 
+mod archive;
 mod audit;
 mod backup;
+mod bury;
 mod checks;
+mod copies;
+mod drill;
 mod elsewhere;
 mod expire;
-mod record;
+pub(in crate::execute) mod record;
+mod report;
 mod steps;
 mod unrecorded;
 mod work;
@@ -19,8 +24,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::catalog::{self, Catalog, CatalogFault, End, JobRecord, NewRun};
-use crate::execute::backup::{Taken, Wishes};
+use crate::catalog::{self, Catalog, End, JobRecord, NewRun};
+use crate::execute::backup::{self as backups, Taken};
+use crate::execute::copies::Copied;
+use crate::execute::drill as drills;
+use crate::execute::expire::Reviewed;
 use crate::pipeline::backup::Progress;
 use crate::plan::{Due, LastRun, Past, RunEnd, owed, rank};
 use crate::policy::file::Overrun;
@@ -29,8 +37,10 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
-pub use audit::deed as audit_deed;
-pub use expire::BRAKE;
+pub use audit::{audit, deed as audit_deed};
+pub use bury::bury;
+pub use copies::COPIED;
+pub use expire::{BRAKE, BRAKED_SINCE};
 pub use unrecorded::bring_in;
 pub use work::{Job, NoSuchJob, Work, find, jobs};
 
@@ -56,8 +66,20 @@ impl std::fmt::Debug for Ground<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     Asked,
-    Due { since: Instant },
-    Plan,
+    Due {
+        since: Instant,
+    },
+    /// Somebody has reviewed a plan. What it says will go: nothing else may.
+    Plan {
+        deletes: Reviewed,
+    },
+}
+
+/// What somebody wants of a run beyond what the policy says.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    pub backup: backups::Wishes,
+    pub drill: drills::Wishes,
 }
 
 /// A job that was run, or was not.
@@ -105,6 +127,10 @@ impl Ended {
 pub struct Made {
     /// A backup that this run took.
     pub taken: Option<Box<Taken>>,
+    /// A drill that this run was.
+    pub drilled: Option<Box<drills::Drilled>>,
+    /// What was copied into a second store.
+    pub copied: Option<Box<Copied>>,
     pub backup: Option<String>,
     pub store: Option<String>,
     pub bytes: Option<u64>,
@@ -122,7 +148,8 @@ pub struct Owed<'p> {
 
 /// Looks at the record: what is owed now?
 pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed<'p> {
-    let timed = policy.timed();
+    let mut timed = policy.timed();
+    timed.extend(policy.copying());
     let mut owed_now = Owed { due: Vec::new(), all: Vec::new() };
     for job in jobs(policy) {
         let path = job.path.to_string();
@@ -164,26 +191,6 @@ fn past(record: &JobRecord) -> Past {
     Past { first_seen: Some(record.first_seen), last, succeeded: record.last_succeeded }
 }
 
-/// Ends on record the runs of this host whose processes are gone. Returns how many there were.
-pub fn bury(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> {
-    let boot = host::boot();
-    let mut buried = 0;
-    for run in catalog.abandoned(site.host())?.into_iter().filter(|run| run.policy == site.policy.name.as_str()) {
-        let another_boot = run.boot.is_some() && boot.is_some() && run.boot != boot;
-        if !another_boot && host::is_alive(run.pid) {
-            continue;
-        }
-        // Whoever runs it holds the job's lock; a number of a process may have come to another one.
-        let Some(_guard) = catalog.try_lock(&run.policy, &run.job)? else { continue };
-        let message = format!("its process ({}) ended without a word: it was killed, or the machine went down", run.pid);
-        let end = End { transient: true, message: Some(&message), ..End::with(catalog::Outcome::Lost, clock::now()) };
-        catalog.end_run(run.run, &end)?;
-        audit::lost(site, catalog, &run.job, &message);
-        buried += 1;
-    }
-    Ok(buried)
-}
-
 /// Runs one job to its end.
 pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ran {
     let started = clock::now();
@@ -191,8 +198,14 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name.as_str());
     let _entered = span.enter();
     let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
+    // It has the identity and no way to the original; this host is not it.
+    if let Some(other) = job.host_elsewhere(ground.site.host()) {
+        let message = format!("`{name}` runs on {other}, and this is {}", ground.site.host());
+        let hint = format!("Run it there; where this host is meant, say `--host {other}`.");
+        return ran(Ended::failed(message, hint, false), Made::default(), Vec::new());
+    }
     // Who says that two at once are meant takes no lock.
-    let guard = ground.catalog.filter(|_| !wishes.force).map(|catalog| catalog.try_lock(ground.site.policy.name.as_str(), &name));
+    let guard = ground.catalog.filter(|_| !wishes.backup.force).map(|catalog| catalog.try_lock(ground.site.policy.name.as_str(), &name));
     let _guard = match guard {
         Some(Ok(None)) => {
             let hint = "`seawall status` says since when.";
@@ -216,7 +229,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         why: match why {
             Why::Asked => catalog::Why::Asked,
             Why::Due { .. } => catalog::Why::Due,
-            Why::Plan => catalog::Why::Plan,
+            Why::Plan { .. } => catalog::Why::Plan,
         },
         owed_since,
         started,
@@ -247,14 +260,19 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     }
     let record = Record::begin(ground.catalog, &new);
     let (end, made, remarks) = within_window(ground, job, |ground| match job.work {
-        Work::Backup(backup, _) => backup::run(ground, backup, wishes, &record),
+        Work::Backup(backup, _) => backup::run(ground, backup, &wishes.backup, &record),
         _ if !record.is_kept() => {
             let hint = "Backups are taken even so; nothing else is done without being written down.";
             (Ended::failed("it cannot be recorded", hint, true), Made::default(), Vec::new())
         }
-        Work::Expire => expire::run(ground, &record),
+        Work::Expire => expire::run(ground, why, &record),
+        Work::Copy(store) => copies::run(ground, store, &record),
         Work::Verify(_, verify) => checks::verify_stores(ground, verify, &record),
+        Work::Drill(name, drill) => drill::run(ground, name, drill, &wishes.drill, &record),
+        Work::Archive(archive) => archive::run(ground, archive, &record),
+        Work::Retain(dropping) => archive::retain(ground, dropping, &record),
         Work::Duty(name, duty) => checks::remind(ground, name, duty, &record),
+        Work::Report(name, job) => report::run(ground, name, job, &record),
         Work::NotYet(kind) => (not_yet(kind), Made::default(), Vec::new()),
     });
     let (outcome, transient, message, hint) = match &end {
@@ -309,11 +327,15 @@ pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: 
 fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {
     use crate::policy::model::TimedKind;
     let what = match kind {
-        TimedKind::Backup => "takes only physical full backups so far",
-        TimedKind::Drill => "cannot run drills yet",
-        TimedKind::Archive => "cannot move rows to an archive yet",
-        TimedKind::Report => "cannot make reports yet",
-        TimedKind::Expire | TimedKind::Verify | TimedKind::Duty => "cannot run this yet",
+        TimedKind::Backup => "takes no incremental backups, and runs no other tool's, so far",
+        TimedKind::Drill => "restores only physical backups, dumps of databases and files in a drill so far",
+        TimedKind::Expire
+        | TimedKind::Verify
+        | TimedKind::Report
+        | TimedKind::Duty
+        | TimedKind::Archive
+        | TimedKind::Retain
+        | TimedKind::Copy => "cannot run this yet",
     };
     Ended::failed(
         format!("this version of seawall {what}"),

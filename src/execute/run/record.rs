@@ -12,7 +12,7 @@ use crate::units::Instant;
 
 /// One run on record, or one that nobody could write down.
 #[derive(Debug)]
-pub(super) struct Record<'r> {
+pub(in crate::execute) struct Record<'r> {
     catalog: Option<&'r Catalog>,
     run: Option<RunId>,
     /// The first thing that could not be written.
@@ -20,7 +20,7 @@ pub(super) struct Record<'r> {
 }
 
 impl<'r> Record<'r> {
-    pub(super) fn begin(catalog: Option<&'r Catalog>, new: &NewRun<'_>) -> Self {
+    pub(in crate::execute) fn begin(catalog: Option<&'r Catalog>, new: &NewRun<'_>) -> Self {
         let record = Record { catalog, run: None, fault: Mutex::new(None) };
         let run = catalog.and_then(|catalog| record.kept(catalog.begin_run(new)));
         Record { run, ..record }
@@ -45,7 +45,7 @@ impl<'r> Record<'r> {
     }
 
     /// The run has ended. What could not be recorded waits beside the state.
-    pub(super) fn end(&self, site: &Site<'_>, new: &NewRun<'_>, end: &End<'_>) {
+    pub(in crate::execute) fn end(&self, site: &Site<'_>, new: &NewRun<'_>, end: &End<'_>) {
         let ended = match (self.catalog, self.run) {
             (Some(catalog), Some(run)) => self.kept(catalog.end_run(run, end)),
             _ => None,

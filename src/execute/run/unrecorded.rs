@@ -1,6 +1,6 @@
 //! Runs that the catalog did not take: a line of JSON each, beside the state, until it does.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, CatalogFault, End, NewRun, Outcome, RunId, Why};
+use crate::execute::watch;
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::files;
@@ -122,8 +123,10 @@ pub(super) fn keep(site: &Site<'_>, run: &Unrecorded) -> io::Result<()> {
     line.push('\n');
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
     file.lock()?;
+    let is_new = file.metadata()?.len() == 0;
     file.write_all(line.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    if is_new { File::open(site.policy_state())?.sync_all() } else { Ok(()) }
 }
 
 /// Brings in what the catalog did not take. A line that a crash cut short is no run.
@@ -133,11 +136,23 @@ pub fn bring_in(site: &Site<'_>, catalog: &Catalog) -> Result<(), CatalogFault> 
     if file.try_lock().is_err() {
         return Ok(());
     }
-    let Ok(text) = files::read(&path, MAX_BYTES) else { return Ok(()) };
+    let text = match files::read(&path, MAX_BYTES) {
+        Ok(text) => text,
+        Err(fault) => {
+            tracing::warn!("runs that the catalog did not take are not brought in: {fault}");
+            return Ok(());
+        }
+    };
+    let policy = site.policy.name.as_str();
+    let mut first: Option<Instant> = None;
     for line in text.split(|byte| *byte == b'\n') {
         if let Ok(run) = serde_json::from_slice::<Unrecorded>(line) {
-            run.record(catalog, site.policy.name.as_str())?;
+            run.record(catalog, policy)?;
+            first = Some(first.map_or(run.ended, |first| first.min(run.ended)));
         }
+    }
+    if let Some(first) = first {
+        watch::tell_since(catalog, policy, first)?;
     }
     // Brought in twice, after a crash right here, it is there twice: nothing is lost.
     let _ = file.set_len(0).and_then(|()| file.sync_all());

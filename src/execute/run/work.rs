@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::plan::words::{joined, quoted};
-use crate::policy::model::{Backup, Duty, MaintenanceWindow, Policy, TimedKind, Verify};
+use crate::policy::model::{Archive, Backup, Drill, Dropping, Duty, MaintenanceWindow, Policy, Report, TimedKind, Verify};
 use crate::policy::path::PolicyPath;
 use crate::units::Name;
 
@@ -23,8 +23,14 @@ pub struct Job<'p> {
 pub enum Work<'p> {
     Backup(&'p Name, &'p Backup),
     Expire,
+    /// What belongs in this store as a second copy.
+    Copy(&'p Name),
     Verify(&'p Name, &'p Verify),
+    Drill(&'p Name, &'p Drill),
+    Archive(&'p Archive),
+    Retain(&'p Dropping),
     Duty(&'p Name, &'p Duty),
+    Report(&'p Name, &'p Report),
     /// What this version plans and cannot do.
     NotYet(TimedKind),
 }
@@ -48,10 +54,21 @@ impl Job<'_> {
         match self.work {
             Work::Backup(..) => TimedKind::Backup,
             Work::Expire => TimedKind::Expire,
+            Work::Copy(_) => TimedKind::Copy,
             Work::Verify(..) => TimedKind::Verify,
+            Work::Drill(..) => TimedKind::Drill,
+            Work::Archive(_) => TimedKind::Archive,
+            Work::Retain(_) => TimedKind::Retain,
             Work::Duty(..) => TimedKind::Duty,
+            Work::Report(..) => TimedKind::Report,
             Work::NotYet(kind) => kind,
         }
+    }
+
+    /// The host that it was given to, where that is another one.
+    pub fn host_elsewhere(&self, host: &str) -> Option<&Name> {
+        let Work::Drill(_, drill) = self.work else { return None };
+        drill.host.as_ref().filter(|asked| asked.as_str() != host)
     }
 }
 
@@ -64,6 +81,7 @@ pub fn jobs(policy: &Policy) -> Vec<Job<'_>> {
         let work = if backup.method.runs_in_this_version() { Work::Backup(name, backup) } else { Work::NotYet(TimedKind::Backup) };
         all.push(job(["backups", name.as_str()].into(), work, window(backup.window.as_ref())));
     }
+    all.extend(policy.copy_stores().into_keys().map(|store| job(["copies", store.as_str()].into(), Work::Copy(store), None)));
     if policy.backups.values().any(|backup| backup.store.is_some()) {
         all.push(job(["expire"].into(), Work::Expire, None));
     }
@@ -71,11 +89,13 @@ pub fn jobs(policy: &Policy) -> Vec<Job<'_>> {
         all.push(job(["verify", name.as_str()].into(), Work::Verify(name, verify), window(verify.window.as_ref())));
     }
     for (name, drill) in &policy.drills {
-        all.push(job(["drills", name.as_str()].into(), Work::NotYet(TimedKind::Drill), window(drill.window.as_ref())));
+        let work = if drill.runs_in_this_version(policy) { Work::Drill(name, drill) } else { Work::NotYet(TimedKind::Drill) };
+        all.push(job(["drills", name.as_str()].into(), work, window(drill.window.as_ref())));
     }
-    all.extend(policy.archives.iter().map(|archive| job(archive.path.clone(), Work::NotYet(TimedKind::Archive), None)));
-    for name in policy.reports.keys() {
-        all.push(job(["reports", name.as_str()].into(), Work::NotYet(TimedKind::Report), None));
+    all.extend(policy.archives.iter().map(|archive| job(archive.path.clone(), Work::Archive(archive), None)));
+    all.extend(policy.droppings.iter().map(|dropping| job(dropping.path.clone(), Work::Retain(dropping), None)));
+    for (name, report) in &policy.reports {
+        all.push(job(["reports", name.as_str()].into(), Work::Report(name, report), None));
     }
     for (name, duty) in &policy.duties {
         all.push(job(["duties", name.as_str()].into(), Work::Duty(name, duty), None));

@@ -3,9 +3,11 @@
 use crate::alert::Event;
 use crate::catalog::{Catalog, CatalogFault, Filter, Measured, Outcome, RunRow};
 use crate::execute::run;
+use crate::plan::words::sentence;
 use crate::policy::file::{self, Severity};
 use crate::site::Site;
-use crate::units::{Bytes, Instant};
+use crate::units::{Bytes, Instant, figure_of, moment_of};
+use crate::world::clock;
 
 /// Older outcomes are no news, also to a record that was just begun or restored.
 const NEWS: jiff::SignedDuration = jiff::SignedDuration::from_hours(72);
@@ -24,14 +26,28 @@ impl Happened {
     /// From now on only what is newer.
     pub(super) fn told(&self, catalog: &Catalog, policy: &str) -> Result<(), CatalogFault> {
         let Some(until) = self.until else { return Ok(()) };
-        let mark = Measured { name: MARK, subject: "", value: until.as_microsecond() as f64 / 1e6 };
+        let mark = Measured { name: MARK, subject: "", value: figure_of(until) };
         catalog.measure(policy, &[mark], until)
     }
 }
 
+/// A run that ended then was recorded only now: people are told of what is newer than that, if they were not.
+pub fn tell_since(catalog: &Catalog, policy: &str, ended: Instant) -> Result<(), CatalogFault> {
+    let told = told_until(catalog, policy)?;
+    let Some(before) = ended.checked_sub(jiff::SignedDuration::from_secs(1)).ok().filter(|before| told.is_some_and(|told| *before < told))
+    else {
+        return Ok(());
+    };
+    catalog.measure(policy, &[Measured { name: MARK, subject: "", value: figure_of(before) }], clock::now())
+}
+
+fn told_until(catalog: &Catalog, policy: &str) -> Result<Option<Instant>, CatalogFault> {
+    Ok(catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| moment_of(one.value)))
+}
+
 pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Happened, CatalogFault> {
     let policy = site.policy.name.as_str();
-    let told = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| super::moment(one.value));
+    let told = told_until(catalog, policy)?;
     // One that lies ahead was made by a clock that was wrong: ids keep people from hearing things twice.
     let told = told.filter(|told| *told <= now);
     let news = now.checked_sub(NEWS).unwrap_or(now);
@@ -45,12 +61,12 @@ pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<
     Ok(Happened { events, until: newest.filter(|newest| told.is_none_or(|told| *newest > told)) })
 }
 
+/// How urgent it is, the rules say by the job.
 fn event(run: &RunRow) -> Option<Event> {
     let (kind, severity, word) = match run.outcome? {
         Outcome::Succeeded => (file::Event::Succeeded, Severity::Info, "succeeded"),
         Outcome::Failed => (file::Event::Failed, Severity::Warning, "failed"),
         Outcome::Lost => (file::Event::Failed, Severity::Warning, "was lost"),
-        // How urgent it is, the rules say by the job.
         // Somebody wanted it so.
         Outcome::Stopped => return None,
     };
@@ -70,14 +86,8 @@ fn event(run: &RunRow) -> Option<Event> {
         job: Some(run.job.clone()),
         at,
         title: format!("`{}` {word}", run.job),
-        text: run.message.clone().map(sentence).unwrap_or_default(),
+        text: run.message.as_deref().map(sentence).unwrap_or_default(),
         hint: run.hint.clone(),
         facts,
     })
-}
-
-fn sentence(message: String) -> String {
-    let mut letters = message.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }

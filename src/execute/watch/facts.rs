@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{measured, server, stores};
+use super::{canary, databases, evidence, measured, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Runs, Undelivered, Unreadable};
-use crate::catalog::{Catalog, CatalogFault, Filter, JobRecord, Latest, Measured, Outcome};
+use crate::catalog::{Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::run;
 use crate::inventory::Observed;
+use crate::policy::model::Policy;
 use crate::site::Site;
-use crate::units::{Bytes, Duration, Instant};
+use crate::units::{Bytes, Duration, Instant, moment_of};
 
 /// How far back the rate of success looks.
 const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
@@ -21,7 +22,9 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let records = catalog.last_runs(policy)?;
     let server = server::look(site, catalog, now)?;
     let made = records.iter().filter(|record| record.job.starts_with("backups.")).filter_map(|record| record.last_succeeded).max();
-    let stores = stores::look(site, catalog, made, now)?;
+    let measured = catalog.latest(policy)?;
+    let copied = measured.iter().filter(|one| one.name == run::COPIED).filter_map(|one| moment_of(one.value)).max();
+    let stores = stores::look(site, catalog, made.max(copied), now)?;
     let mut jobs = BTreeMap::new();
     for job in run::jobs(site.policy) {
         let path = job.path.to_string();
@@ -34,36 +37,48 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         }
         jobs.insert(path, facts);
     }
-    let measured = catalog.latest(policy)?;
     let acks = catalog.acknowledgements(policy)?;
     let duties = site.policy.duties.keys().map(|name| {
         let record = records.iter().find(|record| record.job == format!("duties.{name}"));
         let done = acks.iter().find(|ack| ack.key == format!("duty_due:{name}")).map(|ack| ack.at);
-        (name.clone(), DutyFacts { first_seen: record.map(|record| record.first_seen), done })
+        (
+            name.clone(),
+            DutyFacts {
+                first_seen: record.map(|record| record.first_seen),
+                done,
+                reminded: record.and_then(|record| record.last_owed_since),
+            },
+        )
     });
     let (succeeded, all) = catalog.success_rate(policy, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
     let undelivered = catalog.undelivered(policy)?;
     let waiting: Vec<_> = undelivered.iter().filter(|notice| !notice.gave_up).collect();
-    let facts = Facts {
+    let mut facts = Facts {
         unreadable,
         jobs: Observed::Known(jobs),
         server: server.answers,
-        stores: stores.stores,
+        stores: stores.stores.clone(),
+        copies: stores.copies.clone(),
         wal: server.wal,
         standbys: server.standbys,
+        databases: databases::look(site, now),
+        canary: canary::write(site),
         runs: Observed::Known(Runs { succeeded, all }),
-        holds: stores.holds,
+        holds: stores.holds.clone(),
         duties: duties.collect(),
         clock_skew: server.clock_skew,
         braked: braked(&measured),
         locked: Observed::Known(value(&measured, "locked").unwrap_or(0.0) as u64),
-        failing: failing(site, catalog, &undelivered)?,
+        failing: failing(site.policy, catalog.failing_receivers(policy)?, &undelivered),
         undelivered: Observed::Known(Undelivered {
             count: waiting.len() as u64,
             oldest: waiting.iter().map(|notice| notice.created).min(),
         }),
+        ..Facts::default()
     };
-    measured::record(catalog, policy, &facts, now)?;
+    evidence::look(site, catalog, &records, &measured, &mut facts, now)?;
+    facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
+    measured::record(catalog, policy, &facts, &measured, now)?;
     Ok(facts)
 }
 
@@ -107,47 +122,36 @@ fn value(measured: &[Latest], name: &str) -> Option<f64> {
 }
 
 fn braked(measured: &[Latest]) -> Option<Braked> {
-    let since = super::moment(value(measured, "braked_since")?)?;
-    let count = |name| value(measured, name).unwrap_or(0.0) as u64;
+    let braked = measured.iter().filter(|one| one.name == run::BRAKED_SINCE);
+    let since = braked.filter_map(|one| moment_of(one.value)).min()?;
+    // Of a store without a brake they are 0.
+    let count = |name| measured.iter().filter(|one| one.name == name).map(|one| one.value as u64).sum();
     Some(Braked { since, backups: count("braked_backups"), of: count("braked_of") })
 }
 
-fn failing(site: &Site<'_>, catalog: &Catalog, undelivered: &[crate::catalog::Undelivered]) -> Result<Vec<FailingReceiver>, CatalogFault> {
-    let all = catalog.failing_receivers(site.policy.name.as_str())?;
-    Ok(all
-        .into_iter()
+/// Receivers that cannot be reached, and what waits for each.
+pub fn failing(
+    policy: &Policy,
+    all: Vec<crate::catalog::FailingReceiver>,
+    undelivered: &[crate::catalog::Undelivered],
+) -> Vec<FailingReceiver> {
+    all.into_iter()
         // One that was taken out of the policy is missed by nobody.
-        .filter(|one| site.policy.file.receivers.contains_key(one.receiver.as_str()))
+        .filter(|one| policy.file.receivers.contains_key(one.receiver.as_str()))
         .filter_map(|one| {
             let waiting = undelivered.iter().filter(|notice| notice.receiver == one.receiver);
             Some(FailingReceiver {
                 receiver: one.receiver.parse().ok()?,
                 since: one.since,
                 attempts: one.attempts,
-                error: one.last_error.clone(),
                 waiting: waiting.flat_map(|notice| keys(&notice.json)).collect(),
+                error: one.last_error,
             })
         })
-        .collect())
+        .collect()
 }
 
 /// What a notice that waits speaks of.
 fn keys(notice: &str) -> Vec<String> {
     serde_json::from_str::<Notice>(notice).map(|notice| notice.items.into_iter().map(|item| item.key).collect()).unwrap_or_default()
-}
-
-/// Since when something does not answer; now, where it just stopped. Kept on record, so that it is the same after a restart.
-pub(super) fn since_down(site: &Site<'_>, catalog: &Catalog, what: &str, answers: bool, now: Instant) -> Result<Instant, CatalogFault> {
-    const NAME: &str = "down_since";
-    let policy = site.policy.name.as_str();
-    let known = catalog.latest(policy)?.into_iter().find(|one| one.name == NAME && one.subject == what).map_or(0.0, |one| one.value);
-    let since = match (answers, super::moment(known)) {
-        (true, _) => None,
-        (false, since) => since.or(Some(now)),
-    };
-    let value = since.map_or(0.0, |since| since.as_microsecond() as f64 / 1e6);
-    if value != known {
-        catalog.measure(policy, &[Measured { name: NAME, subject: what, value }], now)?;
-    }
-    Ok(since.unwrap_or(now))
 }

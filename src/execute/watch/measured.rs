@@ -2,13 +2,14 @@
 //!
 //! What is not known is not written. A figure counts for the present as long as it is of the same moment as `watched`.
 
+use super::evidence;
 use crate::alert::{Answers, Facts};
-use crate::catalog::{Catalog, CatalogFault, Measured};
-use crate::units::Instant;
+use crate::catalog::{Catalog, CatalogFault, Latest, Measured};
+use crate::units::{Instant, figure_of};
 
 /// All of it, or nothing.
-pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, now: Instant) -> Result<(), CatalogFault> {
-    let mut all: Vec<(&str, String, f64)> = vec![("watched", String::new(), seconds(now))];
+pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
+    let mut all: Vec<(&str, String, f64)> = vec![("watched", String::new(), figure_of(now))];
     let mut of = |name: &'static str, subject: &str, value: f64| all.push((name, subject.to_owned(), value));
     if let Some(answers) = answers(&facts.server) {
         of("server_answers", "", answers);
@@ -21,9 +22,15 @@ pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, now: Instan
             of("store_used_bytes", name.as_str(), used.get() as f64);
         }
     }
+    for (name, copy) in &facts.copies {
+        if let Some(copy) = copy.known() {
+            // Nothing is missing: no moment at all.
+            of("copy_behind_since", name.as_str(), copy.behind_since.map_or(0.0, figure_of));
+        }
+    }
     if let Some(wal) = facts.wal.known() {
         // Nothing waits: no moment at all.
-        of("wal_waiting_since", "", wal.waiting_since.map_or(0.0, seconds));
+        of("wal_waiting_since", "", wal.waiting_since.map_or(0.0, figure_of));
         of("wal_waiting_segments", "", wal.waiting as f64);
     }
     for (name, lag) in facts.standbys.known().into_iter().flatten() {
@@ -34,16 +41,21 @@ pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, now: Instan
     if let Some(skew) = facts.clock_skew.known() {
         of("clock_skew_seconds", "", skew.as_secs() as f64);
     }
+    if let Some(written) = facts.canary.as_ref().and_then(|canary| canary.known()?.written) {
+        of("canary_written", "", figure_of(written));
+    }
     for (job, seen) in facts.jobs.known().into_iter().flatten() {
         if let Some(newest) = seen.newest_backup.as_ref().and_then(|newest| newest.known()) {
-            of("backup_newest", job, newest.map_or(0.0, seconds));
+            of("backup_newest", job, newest.map_or(0.0, figure_of));
         }
     }
     for hold in facts.holds.known().into_iter().flatten() {
         if let Some(until) = hold.until {
-            of("hold_ends", hold.name.as_str(), seconds(until));
+            of("hold_ends", hold.name.as_str(), figure_of(until));
         }
     }
+    evidence::record(facts, latest, now, &mut of);
+    evidence::record_log(catalog, policy, facts, latest, now)?;
     let measured: Vec<Measured<'_>> = all.iter().map(|(name, subject, value)| Measured { name, subject, value: *value }).collect();
     catalog.measure(policy, &measured, now)
 }
@@ -54,8 +66,4 @@ fn answers(answers: &Answers) -> Option<f64> {
         Answers::No { .. } => Some(0.0),
         Answers::Unknown { .. } => None,
     }
-}
-
-fn seconds(at: Instant) -> f64 {
-    at.as_microsecond() as f64 / 1e6
 }

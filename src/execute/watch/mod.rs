@@ -3,11 +3,17 @@
 //! What is to be said and that it was decided is written in one transaction; sending comes after it, and again with every later look until
 //! it has arrived. So nothing is lost when this process, the catalog's host or a receiver goes down at any moment.
 
+mod again;
+mod canary;
+mod databases;
 mod events;
+mod evidence;
 mod facts;
 mod measured;
+mod remembered;
 mod server;
 mod stores;
+mod uncatalogued;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -20,10 +26,12 @@ use crate::execute::witness::{self, WitnessFault};
 use crate::notify::outbox::{self, Flushed};
 use crate::policy::model::Policy;
 use crate::site::{Site, SiteFault};
-use crate::units::{Instant, Name};
-use crate::world::clock;
+use crate::units::{Name, moment_of};
+use crate::world::{clock, parallel};
 
-pub use facts::gather;
+pub use events::tell_since;
+pub use facts::{failing, gather};
+pub use uncatalogued::{catalog_is_down, catalog_is_well};
 
 /// What a look came to.
 #[derive(Debug)]
@@ -34,7 +42,7 @@ pub struct Watched {
     pub queued: usize,
 }
 
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum WatchFault {
     #[error("{0}")]
     Catalog(#[from] CatalogFault),
@@ -53,6 +61,16 @@ impl WatchFault {
             WatchFault::Memory(fault) => fault.hint(),
             WatchFault::Site(fault) => &fault.hint,
             WatchFault::Contested => "Is `seawall watch` started by more than one timer?",
+        }
+    }
+
+    /// The same may go well at the next look.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            WatchFault::Catalog(fault) => fault.transient,
+            WatchFault::Memory(_) => false,
+            WatchFault::Site(fault) => fault.transient,
+            WatchFault::Contested => true,
         }
     }
 }
@@ -86,17 +104,46 @@ pub fn watch(
     if look != Look::Everything {
         return Ok(Watched { judged, sent: Flushed::default(), queued });
     }
-    let policies: BTreeMap<Name, Policy> = [(site.policy.name.clone(), site.policy.clone())].into();
-    let claimant = format!("{}:{}", site.host(), std::process::id());
+    let sent = send(&[site], catalog, stop)?;
+    tell_again(site, catalog, &judged, &sent, stop)?;
+    Ok(Watched { judged, sent, queued })
+}
+
+/// Sends what is owed to the receivers of these policies, of one host and one catalog, and copies what is new in the audit chain. All together:
+/// a mail server that does not answer is waited for once, not once for each policy.
+pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result<Flushed, WatchFault> {
+    let Some(first) = sites.first() else { return Ok(Flushed::default()) };
+    let policies: BTreeMap<Name, &Policy> = sites.iter().map(|site| (site.policy.name.clone(), site.policy)).collect();
+    let claimant = format!("{}:{}", first.host(), std::process::id());
     let sent = outbox::flush(catalog, &policies, &clock::now, &claimant, stop)?;
-    if let Err(fault) = bear_witness(site, catalog) {
-        tracing::warn!(hint = fault.hint(), "the audit chain is not copied to the store: {fault}");
-    }
     for failure in &sent.failed {
         let word = if failure.gave_up { "was given up" } else { "waits" };
         tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
     }
-    Ok(Watched { judged, sent, queued })
+    parallel::map_with(sites.len().min(8), sites, &|site| {
+        if let Err(fault) = bear_witness(site, catalog) {
+            tracing::warn!(hint = fault.hint(), "the audit chain is not copied to the store: {fault}");
+        }
+    });
+    Ok(sent)
+}
+
+/// Receivers that forget are told again of what burns; `sent` is what was sent before.
+pub fn tell_again(site: &Site<'_>, catalog: &Catalog, judged: &Judged, sent: &Flushed, stop: &AtomicBool) -> Result<(), WatchFault> {
+    Ok(again::tell(site, catalog, &judged.memory, sent, stop)?)
+}
+
+/// The policy has another name now. Under the old one nothing is watched any more: whoever heard that something is wrong hears that it is not
+/// watched under that name, and what waits is sent. True when nothing is left to be done.
+pub fn leave(site: &Site<'_>, catalog: &Catalog, stop: &AtomicBool) -> Result<bool, WatchFault> {
+    let policy = &site.policy.name;
+    let (_, remembered) = catalog.memory(policy.as_str())?;
+    if !remembered.is_empty() {
+        decide(site, catalog, Some(&[]), &[])?;
+    }
+    let policies: BTreeMap<Name, &Policy> = [(policy.clone(), site.policy)].into();
+    outbox::flush(catalog, &policies, &clock::now, &format!("{}:{}", site.host(), std::process::id()), stop)?;
+    Ok(catalog.undelivered(policy.as_str())?.iter().all(|notice| notice.gave_up))
 }
 
 /// Once an hour the store gets what is new in the audit chain.
@@ -104,7 +151,7 @@ fn bear_witness(site: &Site<'_>, catalog: &Catalog) -> Result<(), WitnessFault> 
     const MARK: &str = "audit_copied";
     const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
     let (policy, now) = (site.policy.name.as_str(), clock::now());
-    let last = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| moment(one.value));
+    let last = catalog.latest(policy)?.into_iter().find(|one| one.name == MARK).and_then(|one| moment_of(one.value));
     if last.is_some_and(|last| now.duration_since(last).abs() < EVERY) {
         return Ok(());
     }
@@ -157,9 +204,4 @@ fn decide(
         }
     }
     Err(WatchFault::Contested)
-}
-
-/// When something was last seen working, for those who say since when it does not.
-fn moment(seconds: f64) -> Option<Instant> {
-    Instant::from_microsecond((seconds * 1e6) as i64).ok().filter(|_| seconds > 0.0)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::since_down;
 use crate::alert::{Answers, WalFacts};
 use crate::catalog::{Catalog, CatalogFault};
+use crate::execute::since::since_down;
 use crate::inventory::Observed;
 use crate::postgres::{Connection, Fault};
 use crate::site::{Site, SiteFault};
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, moment_of};
 use crate::world::clock;
 
 /// Written beyond the archived log in so few bytes, nothing that a commit waited for is lost: an idle server notes its own state there.
@@ -70,7 +70,7 @@ fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
     let row = connection.query("select extract(epoch from clock_timestamp()) as now, pg_is_in_recovery() as standby", &[])?;
     let row = row.one()?;
     let (seconds, standby) = (row.parse::<f64>("now")?, row.flag("standby")?);
-    let clock_skew = super::moment(seconds).map_or_else(
+    let clock_skew = moment_of(seconds).map_or_else(
         || Observed::unknown("the server's time makes no sense"),
         |theirs| Observed::Known(Duration::from_secs(theirs.duration_since(asked).as_secs().unsigned_abs())),
     );
@@ -83,20 +83,26 @@ fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
     Ok(Server { answers: Answers::Yes, wal, standbys, clock_skew })
 }
 
+/// What was archived last may be a backup's history file: then the marks tell which segment was.
 /// Segments that are ready and not archived, or one that is being written and holds more than the server's notes.
 fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
     const ARCHIVER: &str = "select extract(epoch from last_archived_time) as archived, last_failed_wal, \
          extract(epoch from last_failed_time) as failed, coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as failing, \
-         case when last_archived_wal ~ '^[0-9A-F]{24}$' then pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') - \
-           (select ((('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / size)) \
-             + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint + 1) * size \
-             from (select setting::bigint as size from pg_settings where name = 'wal_segment_size') s) end as beyond \
-         from pg_stat_archiver";
+         pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') - \
+           (select ((('x' || substr(segment, 9, 8))::bit(32)::bigint * (4294967296 / size)) \
+             + ('x' || substr(segment, 17, 8))::bit(32)::bigint + 1) * size \
+             from (select setting::bigint as size from pg_settings where name = 'wal_segment_size') s) as beyond, \
+         pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as position from pg_stat_archiver \
+         cross join lateral (select case when last_archived_wal ~ '^[0-9A-F]{24}$' then last_archived_wal \
+           else (select max(name) from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}[.]done$') end as segment) newest";
+    // A segment's mark keeps the time at which it was finished.
+    const PUSH: &str = "select extract(epoch from last_archived_time - modification) as took \
+         from pg_stat_archiver join pg_ls_archive_statusdir() on name = last_archived_wal || '.done'";
     const READY: &str = "select count(*) as files, extract(epoch from min(modification)) as oldest from pg_ls_archive_statusdir() \
          where name like '%.ready'";
     let archiver = connection.query(ARCHIVER, &[])?;
     let archiver = archiver.one()?;
-    let last_archived = archiver.parse_if::<f64>("archived")?.and_then(super::moment);
+    let last_archived = archiver.parse_if::<f64>("archived")?.and_then(moment_of);
     let beyond = archiver.parse_if::<f64>("beyond")?.unwrap_or(0.0);
     let error = if archiver.flag("failing")? {
         archiver.get("last_failed_wal").map(|segment| format!("`archive_command` failed for {segment}; the server's log says why"))
@@ -106,13 +112,22 @@ fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
     let ready = connection.query(READY, &[])?;
     let ready = ready.one()?;
     let waiting: u64 = ready.parse("files")?;
-    let oldest = ready.parse_if::<f64>("oldest")?.and_then(super::moment);
+    let oldest = ready.parse_if::<f64>("oldest")?.and_then(moment_of);
     let waiting_since = match oldest {
         Some(oldest) => Some(oldest),
         None if beyond > IDLE_BYTES as f64 => last_archived,
         None => None,
     };
-    Ok(WalFacts { waiting_since, waiting, last_archived, error })
+    let push = connection.query(PUSH, &[])?;
+    let push = push.iter().next().map(|row| row.parse_if::<f64>("took")).transpose()?.flatten();
+    Ok(WalFacts {
+        waiting_since,
+        waiting,
+        last_archived,
+        error,
+        push: push.filter(|seconds| *seconds >= 0.0).map(|seconds| Duration::from_secs(seconds.ceil() as u64)),
+        position: archiver.parse_if::<f64>("position")?.map(|position| position as u64),
+    })
 }
 
 fn standbys(connection: &mut Connection) -> Result<BTreeMap<String, Observed<Duration>>, Fault> {

@@ -2,24 +2,25 @@
 //! they are there, because a listing of all that a store has is slow and costs money.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::since_down;
-use crate::alert::{Answers, StoreFacts};
-use crate::catalog::{Catalog, CatalogFault};
-use crate::inventory::{BackupState, Hold, Observed, StoreInventory};
+use super::remembered::{recall, remember};
+use crate::alert::{Answers, CopyFacts, StoreFacts};
+use crate::catalog::{Catalog, CatalogFault, FaultKind};
+use crate::execute::since::since_down;
+use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory, WalRange};
 use crate::observe;
+use crate::plan::{Behind, behind};
+use crate::recovery::{self, Until};
 use crate::site::{Site, SiteFault};
 use crate::units::{Bytes, Instant, Name};
-use crate::world::{files, parallel};
+use crate::world::parallel;
 
 const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
 const PATIENCE: Duration = Duration::from_secs(30);
-const MAX_BYTES: usize = 16 << 20;
+const REMEMBERED: &str = "observed.json";
 
 /// What was seen in the last hour.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -30,8 +31,12 @@ struct Seen {
     /// The end of each job's newest complete backup, in the first store of the job.
     newest: BTreeMap<Name, Instant>,
     holds: Option<Vec<Hold>>,
+    /// How far each second copy was behind.
+    copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Stores that were seen.
     stores: Vec<Name>,
+    /// Where the log breaks off that goes on from the newest backup, although there is later log.
+    broken: Option<Instant>,
 }
 
 pub(super) struct Stores {
@@ -39,19 +44,23 @@ pub(super) struct Stores {
     /// By job.
     pub newest: BTreeMap<Name, Observed<Option<Instant>>>,
     pub holds: Observed<Vec<Hold>>,
+    pub broken: Option<Instant>,
+    pub copies: BTreeMap<Name, Observed<CopyFacts>>,
 }
 
-/// `made`: when the newest backup was made that the record knows of.
+/// `made`: when the newest backup was made, or copied, that the record knows of.
 pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, now: Instant) -> Result<Stores, CatalogFault> {
     let is_fresh = |at: Instant| now.duration_since(at).abs() < EVERY && made.is_none_or(|made| made < at);
-    let remembered = recall(site).filter(|seen| seen.at.is_some_and(is_fresh)).map(|seen| (ask(site), seen));
+    let remembered = recall(site, REMEMBERED).filter(|seen: &Seen| seen.at.is_some_and(is_fresh)).map(|seen| (ask(site), seen));
     // A store that was away when everything was looked at, and is back.
     let is_back = |(asked, seen): &(Asked, Seen)| asked.iter().any(|(name, answer)| answer.is_ok() && !seen.stores.contains(name));
     let (answers, seen) = match remembered.filter(|remembered| !is_back(remembered)) {
         Some(remembered) => remembered,
         None => {
-            let (answers, seen) = everything(site, now);
-            remember(site, &seen);
+            let (answers, seen, inventory) = everything(site, now);
+            keep(site, catalog, &inventory, now)?;
+            // Last: what could not be kept is looked at again.
+            remember(site, REMEMBERED, &seen);
             (answers, seen)
         }
     };
@@ -78,9 +87,9 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, no
         };
         Some((job.clone(), known))
     });
-    let newest = newest.collect();
+    let (newest, broken) = (newest.collect(), seen.broken);
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, holds })
+    Ok(Stores { stores, newest, holds, broken, copies: seen.copies })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -95,7 +104,20 @@ fn ask(site: &Site<'_>) -> Asked {
     names.into_iter().cloned().zip(asked).collect()
 }
 
-fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen) {
+/// What was seen, for those who have no way to the stores: reports, runbooks, `seawall serve`.
+fn keep(site: &Site<'_>, catalog: &Catalog, inventory: &ClusterInventory, now: Instant) -> Result<(), CatalogFault> {
+    let Ok(document) = serde_json::to_string(inventory) else { return Ok(()) };
+    match catalog.keep_inventory(site.policy.name.as_str(), &document, now) {
+        // More than the catalog takes: the look itself is worth more than its keepsake.
+        Err(fault) if fault.kind == FaultKind::Refused => {
+            tracing::warn!(hint = fault.hint, "what lies in the stores is not kept for reports: {}", fault.message);
+            Ok(())
+        }
+        kept => kept,
+    }
+}
+
+fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) {
     let cluster = observe::cluster(site, now);
     let mut seen = Seen { at: Some(now), holds: cluster.inventory.holds.known().cloned(), ..Seen::default() };
     for (name, store) in &cluster.inventory.stores {
@@ -103,9 +125,17 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen) {
         seen.stores.push(name.clone());
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
         newest(site, name, store, &mut seen.newest);
+        if site.policy.wal.as_ref().is_some_and(|wal| wal.store == *name) {
+            seen.broken = broken(store, now);
+        }
+    }
+    for to in site.policy.copy_stores().into_keys() {
+        let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
+        let facts = |behind: Behind| CopyFacts { behind_since: behind.since, backups: behind.backups as u64 };
+        seen.copies.insert(to.clone(), behind.map(facts));
     }
     let asked = cluster.stores.into_iter().map(|(name, seen)| (name, seen.map(drop))).collect();
-    (asked, seen)
+    (asked, seen, cluster.inventory)
 }
 
 fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTreeMap<Name, Instant>) {
@@ -117,18 +147,22 @@ fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTr
     }
 }
 
-fn place(site: &Site<'_>) -> PathBuf {
-    site.policy_state().join("observed.json")
-}
+/// How long a segment may still be on its way after later ones.
+const ON_ITS_WAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
-fn recall(site: &Site<'_>) -> Option<Seen> {
-    serde_json::from_slice(&files::read(&place(site), MAX_BYTES).ok()?).ok()
-}
-
-/// What cannot be remembered is only looked at again.
-fn remember(site: &Site<'_>, seen: &Seen) {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(site.policy_state());
-    if let (Ok(()), Ok(json)) = (made, serde_json::to_vec(seen)) {
-        let _ = files::replace(&place(site), &json);
-    }
+/// The newest backup can be rolled forward to there, and the store has log that was written later: something between them is missing.
+fn broken(store: &StoreInventory, now: Instant) -> Option<Instant> {
+    let base = store.backups.iter().filter(|backup| backup.kind.is_physical() && backup.state == BackupState::Complete);
+    let base = base.max_by_key(|backup| backup.moment())?;
+    let reached = recovery::forward(store).into_iter().find(|forward| forward.backup == base.id)?;
+    let (until, timeline) = match reached.until {
+        Ok(Until::Moment { at, timeline } | Until::ItsEnd { at, timeline }) => (at, timeline),
+        Err(_) => (base.moment(), base.timeline?),
+    };
+    // Of another timeline it may be that only its history is not known here.
+    let same = |range: &&WalRange| {
+        range.timeline == timeline && (range.system_identifier.is_none() || range.system_identifier == base.system_identifier)
+    };
+    let newest = store.wal.iter().filter(same).map(|range| range.to_time).max()?;
+    (newest > until && now.duration_since(until) > ON_ITS_WAY).then_some(until)
 }

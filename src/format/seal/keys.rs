@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::SecretString;
 use age_core::format::{FileKey, Stanza};
@@ -79,7 +80,19 @@ enum Identity {
 
 /// The private keys that objects can be opened with.
 #[derive(Default)]
-pub struct Identities(Vec<Identity>);
+pub struct Identities(Vec<Held>);
+
+/// One of them, and whether it has opened something since it was read.
+struct Held {
+    key: Identity,
+    used: AtomicBool,
+}
+
+impl From<Identity> for Held {
+    fn from(key: Identity) -> Self {
+        Held { key, used: AtomicBool::new(false) }
+    }
+}
 
 impl std::fmt::Debug for Identities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,13 +119,13 @@ impl Identities {
 
     fn parse_plain(text: &[u8], passphrase: Option<&SecretString>) -> Result<Identities, KeyError> {
         if text.windows(11).any(|window| window == b"PRIVATE KEY") {
-            return ssh_identity(text, passphrase).map(|key| Identities(vec![Identity::Ssh(key)]));
+            return ssh_identity(text, passphrase).map(|key| Identities(vec![Identity::Ssh(key).into()]));
         }
         let text = std::str::from_utf8(text).map_err(|_| KeyError::NoIdentity)?;
         let mut identities = Vec::new();
         for (number, line) in text.lines().map(str::trim).enumerate() {
             if !line.is_empty() && !line.starts_with('#') {
-                identities.push(Identity::X25519(line.parse().map_err(|_| KeyError::NotAnIdentity(number + 1))?));
+                identities.push(Identity::X25519(line.parse().map_err(|_| KeyError::NotAnIdentity(number + 1))?).into());
             }
         }
         if identities.is_empty() { Err(KeyError::NoIdentity) } else { Ok(Identities(identities)) }
@@ -129,22 +142,33 @@ impl Identities {
 
     /// The public keys of those that age itself made; those of SSH have theirs beside them.
     pub fn public(&self) -> Vec<String> {
-        let public = |identity: &Identity| match identity {
+        let public = |held: &Held| match &held.key {
             Identity::X25519(key) => Some(key.to_public().to_string()),
             Identity::Ssh(_) => None,
         };
         self.0.iter().filter_map(public).collect()
     }
 
+    /// The public keys of those that have opened something since they were read: who they belong to can still use them.
+    pub fn used(&self) -> Vec<String> {
+        let public = |held: &Held| match &held.key {
+            Identity::X25519(key) => Some(key.to_public().to_string()),
+            Identity::Ssh(key) => age::ssh::Recipient::try_from(key.clone()).ok().map(|recipient| recipient.to_string()),
+        };
+        self.0.iter().filter(|held| held.used.load(Ordering::Relaxed)).filter_map(public).collect()
+    }
+
     pub(super) fn unwrap(&self, stanzas: &[Stanza]) -> Result<FileKey, SealError> {
         use age::Identity as _;
-        for identity in &self.0 {
-            let unwrapped = match identity {
+        for held in &self.0 {
+            let unwrapped = match &held.key {
                 Identity::X25519(key) => key.unwrap_stanzas(stanzas),
                 Identity::Ssh(key) => key.unwrap_stanzas(stanzas),
             };
             if let Some(result) = unwrapped {
-                return result.map_err(|error| SealError::Identity(error.to_string()));
+                let file_key = result.map_err(|error| SealError::Identity(error.to_string()))?;
+                held.used.store(true, Ordering::Relaxed);
+                return Ok(file_key);
             }
         }
         Err(SealError::NoKey)

@@ -102,3 +102,19 @@ fn another_key_opens_nothing() {
     let error = open(&seal(&recipients, b"x", 1, &[]), &others).expect_err("not theirs");
     assert_eq!(error.get_ref().and_then(|error| error.downcast_ref()), Some(&SealError::NoKey));
 }
+
+/// Who has opened something is known by what was opened, not by what was tried.
+#[test]
+fn only_the_identity_that_opened_something_was_used() {
+    use age::secrecy::ExposeSecret;
+    let (recipients, _, key) = pair();
+    let (_, _, other) = pair();
+    let text = [&other, &key].map(|key| key.to_string().expose_secret().to_owned()).join("\n");
+    let identities = Identities::parse(text.as_bytes(), None).expect("two identities");
+    assert!(identities.used().is_empty());
+    assert_eq!(open(&seal(&recipients, b"a backup", 3, &[]), &identities).expect("opened"), b"a backup");
+    assert_eq!(identities.used(), [key.to_public().to_string()]);
+    let (strangers, ..) = pair();
+    open(&seal(&strangers, b"another", 3, &[]), &identities).expect_err("nobody's");
+    assert_eq!(identities.used().len(), 1);
+}

@@ -2,7 +2,7 @@
 
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart, header::ContentType};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart, header::ContentType};
 
 use super::super::fault::SendFault;
 use super::super::mark;
@@ -50,14 +50,23 @@ pub(super) fn write(email: &Email, smtp: &Smtp, notice: &Notice, message: &Messa
     ] {
         builder = builder.raw_header(header(name, value)?);
     }
-    let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.clone());
-    let built = match &message.html {
-        Some(html) => {
+    let words = match &notice.enclosed {
+        Some(enclosed) => format!("{}\n{}", message.text, enclosed.text),
+        None => message.text.clone(),
+    };
+    let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(words);
+    let built = match (&notice.enclosed, &message.html) {
+        // The whole page goes as a file: mail programs show little of a page's own style.
+        (Some(enclosed), _) => {
+            let page = Attachment::new(enclosed.file.clone()).body(enclosed.html.clone(), ContentType::TEXT_HTML);
+            builder.multipart(MultiPart::mixed().boundary(format!("seawall-{}", mark(&notice.id))).singlepart(text).singlepart(page))
+        }
+        (None, Some(html)) => {
             let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(html.clone());
             let alternative = MultiPart::alternative().boundary(format!("seawall-{}", mark(&notice.id)));
             builder.multipart(alternative.singlepart(text).singlepart(html))
         }
-        None => builder.singlepart(text),
+        (None, None) => builder.singlepart(text),
     };
     let built = built.map_err(|error| SendFault::refused(format!("the mail cannot be written: {error}"), ""))?;
     Ok(Letter { from, to, bytes: built.formatted(), reference: thread.map_or(id, str::to_owned) })

@@ -16,6 +16,7 @@ use super::pace::Pace;
 use super::pages::Found;
 use super::part::PartWriter;
 use super::text::TextWriter;
+use super::tree::{self, Tree};
 use super::{Job, PipelineFault};
 use crate::format::descriptor::{Damage, Object, ObjectKind};
 use crate::format::index::Piece;
@@ -29,7 +30,9 @@ const WORKERS_OF_A_LANE: usize = 4;
 #[derive(Debug)]
 pub struct Copy<'j> {
     pub(super) job: Job<'j>,
-    manifest: Mutex<(Manifest, TextWriter)>,
+    /// PostgreSQL's; files beside a cluster have none.
+    manifest: Option<Mutex<(Manifest, TextWriter)>>,
+    tree: tree::Shared,
     pub(super) next_part: AtomicU32,
     objects: Mutex<Vec<Object>>,
     pub(super) found: Found,
@@ -38,13 +41,15 @@ pub struct Copy<'j> {
 }
 
 /// What a copy came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Copied {
     pub objects: Vec<Object>,
     pub files: u64,
     /// Plain bytes of all files.
     pub bytes: u64,
     pub damage: Damage,
+    /// Of files beside a cluster.
+    pub found: tree::Found,
 }
 
 /// A small file that is in memory.
@@ -61,15 +66,25 @@ impl<'j> Copy<'j> {
         let end = job.codec.extension(job.index_lock.is_encrypted());
         let mut text = TextWriter::new(job.store, &(job.key)(&format!("backup_manifest{end}")), job.index_lock, job.codec)?;
         let manifest = Manifest::begin(job.major, job.cluster, &mut text.text);
-        Ok(Copy {
+        Ok(Copy { manifest: Some(Mutex::new((manifest, text))), ..Copy::without_manifest(job) })
+    }
+
+    /// A copy of what is no cluster.
+    pub fn beside(job: Job<'j>) -> Copy<'j> {
+        Copy::without_manifest(job)
+    }
+
+    fn without_manifest(job: Job<'j>) -> Copy<'j> {
+        Copy {
             job,
-            manifest: Mutex::new((manifest, text)),
+            manifest: None,
+            tree: tree::Shared::default(),
             next_part: AtomicU32::new(1),
             objects: Mutex::default(),
             found: Found::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Copies all that is listed.
@@ -125,16 +140,41 @@ impl<'j> Copy<'j> {
         })
     }
 
+    /// Copies what lies below some paths.
+    pub fn tree(&self, what: &Tree) -> Result<(), PipelineFault> {
+        let listing = Listing::of(self.job.owner);
+        let (sender, tasks) = mpsc::sync_channel(self.job.workers);
+        let tasks = Mutex::new(tasks);
+        let on_their_way = 4 * self.job.workers;
+        thread::scope(|scope| {
+            let (listing, tasks) = (&listing, &tasks);
+            let workers = scope.spawn(move || {
+                let taken = self.run(Path::new(""), listing, 1, &|_| {
+                    Ok(tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok().map(|task| (0, task)))
+                });
+                drop(std::mem::replace(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner), mpsc::sync_channel(0).1));
+                taken
+            });
+            let walked = tree::walk(what, &self.tree, sender, self.job.stop, on_their_way);
+            let worked = workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            worked.and(walked)
+        })
+    }
+
     /// Ends the manifest and says what was put.
     pub fn finish(self, wal: &[WalNeeded], stop: Lsn) -> Result<Copied, PipelineFault> {
-        let (manifest, mut text) = self.manifest.into_inner().unwrap_or_else(PoisonError::into_inner);
-        manifest.finish(wal, &mut text.text);
-        let manifest = text.finish(ObjectKind::Manifest)?;
+        let manifest = self.manifest.map(|manifest| {
+            let (manifest, mut text) = manifest.into_inner().unwrap_or_else(PoisonError::into_inner);
+            manifest.finish(wal, &mut text.text);
+            text.finish(ObjectKind::Manifest)
+        });
         let mut objects = self.objects.into_inner().unwrap_or_else(PoisonError::into_inner);
         objects.sort_by(|a, b| a.name.cmp(&b.name));
-        objects.push(manifest);
-        let damage = self.found.finish(stop);
-        Ok(Copied { objects, files: self.files.into_inner(), bytes: self.bytes.into_inner(), damage })
+        objects.extend(manifest.transpose()?);
+        let mut damage = self.found.finish(stop);
+        let found = self.tree.finish();
+        damage.unread = found.unread.count;
+        Ok(Copied { objects, files: self.files.into_inner(), bytes: self.bytes.into_inner(), damage, found })
     }
 
     pub(super) fn add_objects(&self, objects: [Object; 2]) {
@@ -144,7 +184,8 @@ impl<'j> Copy<'j> {
     pub(super) fn file_is_complete(&self, piece: &Piece) -> Result<(), PipelineFault> {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(piece.size, Ordering::Relaxed);
-        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let mut manifest = manifest.lock().unwrap_or_else(PoisonError::into_inner);
         let (manifest, text) = &mut *manifest;
         manifest.file(&piece.path, piece.size, piece.mtime, piece.crc.unwrap_or_default(), &mut text.text);
         text.line_is_complete()
@@ -159,6 +200,7 @@ impl<'j> Copy<'j> {
             pages: self.job.pages,
             again: self.job.again,
             found: &self.found,
+            tree: &self.tree,
             pace: &pace,
             progress: self.job.progress,
         };
@@ -199,6 +241,7 @@ impl<'j> Copy<'j> {
                 Work::EndOfPart => Done::EndOfPart,
                 work => Done::Frame(filler.fill(&work, lane.buffer())?),
             };
+
             lane.deposit(number, done, shared)?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use rustix::fs::{Advice, fadvise};
 
 use super::PipelineFault;
 use super::listing::{Listed, Listing};
+use super::tree::{Entry, Large};
 
 /// How much of the files one frame stands for. Smaller ones compress worse, larger ones need more memory and go less well
 /// through a processor's cache.
@@ -39,6 +40,10 @@ pub(super) enum Work {
     Piece { of: Arc<OpenFile>, from: u64, len: u32 },
     /// Bytes that are in memory already: small files, or a piece of a large one.
     Given(Vec<Given>),
+    /// Things beside a cluster, into one frame.
+    Entries(Vec<Entry>),
+    /// A piece of a large file beside a cluster, into a frame of its own.
+    Stretch { of: Arc<Large>, from: u64, len: u32 },
     /// The part is complete.
     EndOfPart,
 }

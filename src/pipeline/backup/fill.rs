@@ -12,7 +12,7 @@ use super::cut::{self, CHUNK, Work};
 use super::listing::{Listed, Listing};
 use super::pace::Pace;
 use super::pages::{self, Found, Pages};
-use super::{Again, PipelineFault, Progress};
+use super::{Again, PipelineFault, Progress, tree};
 use crate::format::codec::{Codec, Compressor};
 use crate::format::index::{Hash, Kind, Piece};
 use crate::format::tarball::{Owner, header, padding};
@@ -34,6 +34,7 @@ pub(super) struct Ground<'g> {
     pub pages: Option<Pages>,
     pub again: Option<Again<'g>>,
     pub found: &'g Found,
+    pub tree: &'g tree::Shared,
     pub pace: &'g Pace,
     pub progress: &'g Progress,
 }
@@ -47,9 +48,9 @@ impl std::fmt::Debug for Ground<'_> {
 /// A worker's own.
 #[derive(Debug)]
 pub(super) struct Filler<'g> {
-    ground: &'g Ground<'g>,
+    pub(super) ground: &'g Ground<'g>,
     compressor: Compressor,
-    tar: Vec<u8>,
+    pub(super) tar: Vec<u8>,
 }
 
 impl<'g> Filler<'g> {
@@ -71,6 +72,12 @@ impl<'g> Filler<'g> {
             }
             Work::Piece { of, from, len } => pieces.push(self.piece(&of.listed, &of.file, *from, *len as usize)?),
             Work::Given(all) => pieces.extend(all.iter().map(|given| self.given(&given.listed, given.from, &given.bytes))),
+            Work::Entries(entries) => {
+                for entry in entries {
+                    pieces.extend(self.entry(entry)?);
+                }
+            }
+            Work::Stretch { of, from, len } => pieces.push(self.stretch(of, *from, *len)?),
             Work::EndOfPart => {}
         }
         let mut filled = Filled { frame, raw: u32::try_from(self.tar.len()).expect("a chunk is small"), pieces };
@@ -150,6 +157,7 @@ impl<'g> Filler<'g> {
             mtime: listed.mtime,
             crc,
             link: None,
+            more: None,
         }
     }
 }

@@ -93,6 +93,26 @@ impl Listing {
         self.entries.retain(|_| taken.next() != Some(&true));
     }
 
+    /// About so many bytes of it, from everywhere in equal shares: who only measures need not read all of a large cluster.
+    pub fn thin_to(&mut self, bytes: u64) {
+        let (all, wanted) = (u128::from(self.bytes.max(1)), u128::from(bytes));
+        let (mut seen, mut kept, mut files) = (0_u128, 0_u128, 0);
+        self.entries.retain(|entry| {
+            if entry.is_directory {
+                return true;
+            }
+            seen += u128::from(entry.size);
+            let keep = kept < wanted && kept * all <= seen * wanted;
+            if keep {
+                kept += u128::from(entry.size);
+                files += 1;
+            }
+            keep
+        });
+        self.bytes = u64::try_from(kept).unwrap_or(u64::MAX);
+        self.files = files;
+    }
+
     /// Directories first, as they came; then files, those first that have not been changed for longest: what is changed all the time is copied
     /// last, and parts of what is never changed are the same in the next copy.
     pub(super) fn put_in_order(&mut self) {

@@ -14,6 +14,7 @@ mod pages;
 mod part;
 mod scan;
 mod text;
+pub mod tree;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -2,9 +2,10 @@
 
 use super::super::{Lock, ObjectWriter, PipelineFault};
 use crate::format::codec::{Codec, Compressor};
-use crate::format::descriptor::{Object, ObjectKind, hex};
+use crate::format::descriptor::{Object, ObjectKind};
 use crate::store::Store;
 use crate::units::Key;
+use crate::units::hex;
 
 /// One frame's worth.
 const FRAME: usize = 512 << 10;

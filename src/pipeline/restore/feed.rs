@@ -1,8 +1,9 @@
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::choice::{Choice, Take};
 use super::extras::Names;
-use super::{PartSource, PipelineFault, Source};
+use super::{How, PartSource, PipelineFault, Source};
 use crate::format::index::{BadIndex, Frame, Frames, Kind};
 use crate::pipeline::Checked;
 use crate::pipeline::RangedObject;
@@ -29,6 +30,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Feed<'s> {
     source: &'s Source<'s>,
+    only: Option<&'s dyn Choice>,
     state: Mutex<State>,
 }
 
@@ -52,9 +54,14 @@ struct OpenPart {
 }
 
 impl<'s> Feed<'s> {
-    pub(super) fn new(source: &'s Source<'s>, remember_names: bool) -> Feed<'s> {
-        let names = remember_names.then(Names::default);
-        Feed { source, state: Mutex::new(State { next: 0, open: None, stopped: false, names, links: Vec::new() }) }
+    pub(super) fn new(source: &'s Source<'s>, how: How<'s>) -> Feed<'s> {
+        let names = how.delta.then(Names::default);
+        Feed { source, only: how.only, state: Mutex::new(State { next: 0, open: None, stopped: false, names, links: Vec::new() }) }
+    }
+
+    /// Whatever is there already.
+    pub(super) fn all(source: &'s Source<'s>) -> Feed<'s> {
+        Feed::new(source, How { workers: 1, delta: false, only: None })
     }
 
     pub(super) fn stop(&self) {
@@ -70,7 +77,7 @@ impl<'s> Feed<'s> {
                 state.next += 1;
                 state.open = Some(OpenPart::new(part, self.source)?);
             }
-            if let Some(batch) = state.batch()? {
+            if let Some(batch) = state.batch(self.only)? {
                 return Ok(Some(batch));
             }
             state.open = None;
@@ -86,7 +93,7 @@ impl<'s> Feed<'s> {
 }
 
 impl State {
-    fn batch(&mut self) -> Result<Option<Batch>, PipelineFault> {
+    fn batch(&mut self, only: Option<&dyn Choice>) -> Result<Option<Batch>, PipelineFault> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let mut frames: Vec<Frame> = Vec::new();
         let (mut size, mut raw) = (0, 0);
@@ -97,11 +104,15 @@ impl State {
                 open.ahead = Some(frame);
                 break;
             }
+            if let Some(only) = only {
+                only.pass(&frame);
+            }
             for piece in &frame.pieces {
                 if let Some(names) = &mut self.names {
                     names.add(&piece.path);
                 }
-                if piece.kind == Kind::Link && self.links.len() < MAX_LINKS {
+                let is_link = piece.kind == Kind::Link && only.is_none_or(|only| only.take(piece) != Take::Nothing);
+                if is_link && self.links.len() < MAX_LINKS {
                     self.links.push((piece.path.clone(), piece.link.clone().unwrap_or_default()));
                 }
             }

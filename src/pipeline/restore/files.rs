@@ -19,7 +19,7 @@ const MODES: u32 = 0o7777;
 #[derive(Debug)]
 pub(super) struct Files<'g> {
     ground: &'g Ground,
-    how: How,
+    how: How<'g>,
     /// The one used last is the last.
     open: Vec<Open>,
     local: Vec<u8>,
@@ -41,7 +41,7 @@ impl Open {
 }
 
 impl<'g> Files<'g> {
-    pub(super) fn new(ground: &'g Ground, how: How) -> Files<'g> {
+    pub(super) fn new(ground: &'g Ground, how: How<'g>) -> Files<'g> {
         Files { ground, how, open: Vec::with_capacity(OPEN_FILES), local: Vec::new() }
     }
 
@@ -72,11 +72,28 @@ impl<'g> Files<'g> {
         match piece.kind {
             // Made when all files are written.
             Kind::Link => Ok(0),
+            Kind::HardLink | Kind::Fifo => {
+                Err(fault(&path, std::io::Error::other("no cluster has such a thing; `seawall restore --files` brings back files")))
+            }
             Kind::Directory => self.directory(piece, &path).map(|()| 0),
             Kind::File => {
                 let open = self.file(piece)?;
                 open.written = true;
                 open.file.write_all_at(bytes, piece.from).map_err(|error| fault(&path, error))
+            }
+        }
+    }
+
+    /// Makes a file of this piece's that has its size and nothing in it; once, with its first piece.
+    pub(super) fn hollow(&mut self, piece: &Piece) -> Result<(), PipelineFault> {
+        let Spot::At(path) = self.ground.spot(&piece.path) else { return Ok(()) };
+        match piece.kind {
+            Kind::Link | Kind::HardLink | Kind::Fifo => Ok(()),
+            Kind::Directory => self.directory(piece, &path),
+            Kind::File if piece.from > 0 => Ok(()),
+            Kind::File => {
+                let empty = Piece { size: 0, ..piece.clone() };
+                self.opened(&path, &empty)?.set_len(piece.size).map_err(|error| fault(&path, error))
             }
         }
     }

@@ -12,6 +12,7 @@
 //! the backup does not have is removed; then every file system is synced once; only then does `pg_control` get its name, and the
 //! directory that holds it is synced. Whatever ends a restore before that leaves a directory that PostgreSQL does not start.
 
+mod choice;
 mod extras;
 mod feed;
 mod files;
@@ -20,25 +21,30 @@ mod ground;
 mod parts;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 mod work;
 
+pub use choice::{Choice, Take};
 pub use extras::{Extras, Names};
 pub use ground::{Ground, Owner, PG_CONTROL};
 pub use parts::{PartSource, Source, object_key};
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::PipelineFault;
 use feed::Feed;
 use ground::Disks;
 
 /// How the files are restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct How {
+#[derive(Debug, Clone, Copy)]
+pub struct How<'h> {
     pub workers: usize,
     /// What is there already and is right is left alone.
     pub delta: bool,
+    /// Not all of it.
+    pub only: Option<&'h dyn Choice>,
 }
 
 /// How far it is, for whoever watches.
@@ -54,6 +60,12 @@ pub struct Progress {
     pub fetched: AtomicU64,
     pub frames_fetched: AtomicU64,
     pub frames: AtomicU64,
+    /// Nanoseconds that all workers together waited for the store.
+    pub fetching: AtomicU64,
+    /// Nanoseconds that they decrypted, expanded and compared hashes.
+    pub opening: AtomicU64,
+    /// Nanoseconds that they wrote.
+    pub writing: AtomicU64,
     /// Set from outside to end it early.
     pub cancelled: AtomicBool,
 }
@@ -61,6 +73,10 @@ pub struct Progress {
 impl Progress {
     fn add(counter: &AtomicU64, much: u64) {
         counter.fetch_add(much, Ordering::Relaxed);
+    }
+
+    fn spend(counter: &AtomicU64, time: Duration) {
+        Progress::add(counter, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
@@ -77,11 +93,11 @@ pub struct Restored {
 pub struct Written(Disks);
 
 /// Puts every file of the backup in its place, all but `pg_control`.
-pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<Restored, PipelineFault> {
+pub fn restore(source: &Source<'_>, ground: &Ground, how: How<'_>, progress: &Progress) -> Result<Restored, PipelineFault> {
     ground.make_directory(&ground.root)?;
     let disks = ground.hold()?;
     ground.disarm()?;
-    let feed = Feed::new(source, how.delta);
+    let feed = Feed::new(source, how);
     let fault: Mutex<Option<PipelineFault>> = Mutex::new(None);
     let failed = |error: PipelineFault| {
         feed.stop();
@@ -89,7 +105,9 @@ pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progre
     };
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| flush::flush(ground, progress, &over).unwrap_or_else(&failed));
+        if how.only.is_none() {
+            scope.spawn(|| flush::flush(ground, progress, &over).unwrap_or_else(&failed));
+        }
         let workers: Vec<_> =
             // One more than there are processors for: somebody always waits for the disk.
             (0..=how.workers.max(1)).map(|_| scope.spawn(|| work::work(&feed, ground, how, progress).unwrap_or_else(&failed))).collect();
@@ -110,6 +128,11 @@ pub fn restore(source: &Source<'_>, ground: &Ground, how: How, progress: &Progre
         ground.link(&path, &target)?;
     }
     Ok(Restored { names, written: Written(disks) })
+}
+
+/// The same of a copy that is thrown away before the machine ends: nothing of it need be durable.
+pub fn commit_in_memory(ground: &Ground) -> Result<(), PipelineFault> {
+    ground.arm()
 }
 
 /// Makes everything durable and then gives `pg_control` its name: from here on the directory starts.

@@ -10,7 +10,7 @@ use crate::format::index::{Frame, Hash, Kind, Piece};
 use crate::format::seal::{Identities, Recipients};
 use crate::pipeline::{Lock, ObjectWriter};
 use crate::store::{Place, Settings, Store};
-use crate::units::Key;
+use crate::units::{Key, hex};
 
 /// A backup as the writer makes it, in small: frames of at most `FRAME` bytes.
 const FRAME: usize = 64 << 10;
@@ -40,7 +40,20 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
 
 fn piece(path: &str, kind: Kind) -> Piece {
     let mode = if kind == Kind::Directory { 0o700 } else { 0o600 };
-    Piece { path: path.into(), kind, skip: 0, from: 0, len: 0, hash: None, size: 0, mode, mtime: 1_700_000_000, crc: None, link: None }
+    Piece {
+        path: path.into(),
+        kind,
+        skip: 0,
+        from: 0,
+        len: 0,
+        hash: None,
+        size: 0,
+        mode,
+        mtime: 1_700_000_000,
+        crc: None,
+        link: None,
+        more: None,
+    }
 }
 
 fn frames_of(files: &[(&str, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<Piece>)> {
@@ -62,12 +75,7 @@ fn frames_of(files: &[(&str, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<Piece>)> {
 
 fn make(codec: Codec, encrypted: bool) -> Made {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&Settings {
-        place: Place::Local { path: folder.path().join("store") },
-        upload_limit: None,
-        patience: Settings::PATIENCE,
-    })
-    .expect("a store");
+    let store = Store::open(&Settings::new(Place::Local { path: folder.path().join("store") })).expect("a store");
     let key = age::x25519::Identity::generate();
     let identities = Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
     let recipients = Recipients::parse([key.to_public().to_string().as_str()]).expect("a recipient");
@@ -88,7 +96,7 @@ fn make(codec: Codec, encrypted: bool) -> Made {
     compressor.frame(&lines, &mut out).expect("it compresses");
     writer.write(&out).expect("it is written");
     let written = writer.finish().expect("durable");
-    let index_sha256 = written.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let index_sha256 = hex(&written.sha256);
     let parts = vec![PartSource { part, part_size, index, index_size: written.size, index_sha256 }];
     Made { root: folder.path().to_owned(), _folder: folder, store, identities, parts }
 }
@@ -106,7 +114,7 @@ impl Made {
 
     fn restore(&self, delta: bool) -> Result<Progress, PipelineFault> {
         let progress = Progress::default();
-        let restored = restore(&self.source(), &self.ground(), How { workers: 2, delta }, &progress)?;
+        let restored = restore(&self.source(), &self.ground(), How { workers: 2, delta, only: None }, &progress)?;
         assert!(!self.root.join("data/global/pg_control").exists(), "it cannot be started before it is durable");
         if delta {
             Extras::remove(&self.ground(), restored.names)?;
@@ -242,4 +250,41 @@ fn what_somebody_elses_sync_was_told_is_heard_at_the_end() {
     assert!(sync().is_err(), "the disk fails");
     assert!(sync().is_ok(), "whoever comes later hears nothing");
     assert!(disks.sync(&ground).is_err());
+}
+
+#[derive(Debug)]
+struct OnlyLarge(&'static str);
+
+impl Choice for OnlyLarge {
+    fn take(&self, piece: &Piece) -> Take {
+        match piece.path.as_str() {
+            path if path == self.0 || path == PG_CONTROL => Take::Whole,
+            path if path.starts_with("pg_tblspc/") => Take::Nothing,
+            _ => Take::Hollow,
+        }
+    }
+}
+
+/// One file comes back with what is in it, the others in their size; of the part only the frames are read that hold anything of it.
+#[test]
+fn some_files_come_back_whole_and_the_others_hollow() {
+    let made = make(Codec::DEFAULT, true);
+    let (wanted, content) = files().into_iter().max_by_key(|(_, content)| content.len()).expect("files");
+    let progress = Progress::default();
+    let only = OnlyLarge(wanted);
+    let how = How { workers: 2, delta: false, only: Some(&only) };
+    let restored = restore(&made.source(), &made.ground(), how, &progress).expect("it is restored");
+    commit(&made.ground(), restored.written).expect("it is durable");
+    let data = made.root.join("data");
+    assert!(fs::read(data.join(wanted)).expect("it is there") == content);
+    for (path, content) in files().iter().filter(|(path, _)| *path != wanted && *path != PG_CONTROL) {
+        if path.starts_with("pg_tblspc/") {
+            assert!(!data.join(path).exists() && !made.root.join("space").join(path.rsplit('/').next().expect("a name")).exists());
+            continue;
+        }
+        let there = fs::read(data.join(path)).expect("it is there");
+        assert!(there.len() == content.len() && there.iter().all(|byte| *byte == 0), "{path}");
+    }
+    let (frames, fetched) = (progress.frames.load(Ordering::Relaxed), progress.frames_fetched.load(Ordering::Relaxed));
+    assert!(fetched < frames && progress.written.load(Ordering::Relaxed) < files().iter().map(|(_, content)| content.len() as u64).sum());
 }

@@ -1,6 +1,8 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use super::choice::{Choice, Take};
 use super::feed::{Batch, Feed};
 use super::files::{Files, hash_of};
 use super::ground::Ground;
@@ -10,8 +12,9 @@ use crate::format::index::{Frame, Kind};
 use crate::world::direct::Room;
 
 /// What one worker does until there are no frames left. Its buffers are made once.
-pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progress) -> Result<(), PipelineFault> {
-    let mut worker = Worker { files: Files::new(ground, how), progress, fetched: Vec::new(), expanded: Room::default(), expander: None };
+pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How<'_>, progress: &Progress) -> Result<(), PipelineFault> {
+    let mut worker =
+        Worker { files: Files::new(ground, how), only: how.only, progress, fetched: Vec::new(), expanded: Room::default(), expander: None };
     while let Some(batch) = feed.next()? {
         if progress.cancelled.load(Ordering::Relaxed) {
             return Err(PipelineFault::Interrupted);
@@ -26,6 +29,7 @@ pub(super) fn work(feed: &Feed<'_>, ground: &Ground, how: How, progress: &Progre
 
 struct Worker<'w> {
     files: Files<'w>,
+    only: Option<&'w dyn Choice>,
     progress: &'w Progress,
     fetched: Vec<u8>,
     expanded: Room,
@@ -34,13 +38,13 @@ struct Worker<'w> {
 
 impl Worker<'_> {
     /// Which frames are needed, as runs that lie together.
-    fn wanted(&mut self, batch: &Batch, how: How) -> Result<Vec<Range<usize>>, PipelineFault> {
-        if !how.delta {
+    fn wanted(&mut self, batch: &Batch, how: How<'_>) -> Result<Vec<Range<usize>>, PipelineFault> {
+        if !how.delta && how.only.is_none() {
             return Ok(std::iter::once(0..batch.frames.len()).collect());
         }
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (at, frame) in batch.frames.iter().enumerate() {
-            if self.has(frame)? {
+            if self.leaves(frame)? || (how.delta && self.has(frame)?) {
                 continue;
             }
             match runs.last_mut() {
@@ -49,6 +53,22 @@ impl Worker<'_> {
             }
         }
         Ok(runs)
+    }
+
+    /// Whether nothing of what a frame holds is wanted; what does without its bytes is then made.
+    fn leaves(&mut self, frame: &Frame) -> Result<bool, PipelineFault> {
+        let Some(only) = self.only else { return Ok(false) };
+        if frame.pieces.iter().any(|piece| piece.len > 0 && only.take(piece) == Take::Whole) {
+            return Ok(false);
+        }
+        for piece in &frame.pieces {
+            match only.take(piece) {
+                Take::Whole => _ = self.files.put(piece, &[])?,
+                Take::Hollow => self.files.hollow(piece)?,
+                Take::Nothing => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Whether all of a frame's pieces are in their places.
@@ -70,7 +90,10 @@ impl Worker<'_> {
         Progress::add(&self.progress.fetched, range.end - range.start);
         Progress::add(&self.progress.frames_fetched, frames.len() as u64);
         let mut buffer = std::mem::take(&mut self.fetched);
-        let bytes = batch.part.read(range, &mut buffer)?;
+        let began = Instant::now();
+        let (bytes, waited) = batch.part.read_timed(range, &mut buffer)?;
+        Progress::spend(&self.progress.fetching, waited);
+        Progress::spend(&self.progress.opening, began.elapsed().saturating_sub(waited));
         let mut rest = bytes;
         for frame in frames {
             let (compressed, after) = rest.split_at_checked(frame.len as usize).ok_or_else(|| damaged(batch, "it is too short"))?;
@@ -82,6 +105,7 @@ impl Worker<'_> {
     }
 
     fn frame(&mut self, batch: &Batch, frame: &Frame, compressed: &[u8]) -> Result<(), PipelineFault> {
+        let (began, mut writing) = (Instant::now(), Duration::ZERO);
         let (_, codec, _) = Codec::of_name(batch.key.file_name());
         if self.expander.as_ref().is_none_or(|(of, _)| *of != codec) {
             self.expander = Some((codec, Expander::new(codec).map_err(|error| PipelineFault::file("zstd", error))?));
@@ -91,6 +115,14 @@ impl Worker<'_> {
         let expanded = self.expanded.of(frame.raw as usize, largest.map_or(0, |piece| piece.skip as usize));
         expander.expand(compressed, expanded).map_err(|error| damaged(batch, &error.to_string()))?;
         for piece in &frame.pieces {
+            match self.only.map_or(Take::Whole, |only| only.take(piece)) {
+                Take::Whole => {}
+                Take::Hollow => {
+                    self.files.hollow(piece)?;
+                    continue;
+                }
+                Take::Nothing => continue,
+            }
             // That it lies within the frame was checked when the index was read.
             let bytes = &expanded[piece.skip as usize..piece.skip as usize + piece.len as usize];
             let cached = match piece.hash {
@@ -100,12 +132,19 @@ impl Worker<'_> {
                 None if !bytes.is_empty() => {
                     return Err(damaged(batch, &format!("nothing says what the bytes of `{}` must be", piece.path)));
                 }
-                _ => self.files.put(piece, bytes)?,
+                _ => {
+                    let began = Instant::now();
+                    let cached = self.files.put(piece, bytes)?;
+                    writing += began.elapsed();
+                    cached
+                }
             };
             Progress::add(&self.progress.done, bytes.len() as u64);
             Progress::add(&self.progress.written, bytes.len() as u64);
             Progress::add(&self.progress.cached, cached as u64);
         }
+        Progress::spend(&self.progress.writing, writing);
+        Progress::spend(&self.progress.opening, began.elapsed().saturating_sub(writing));
         Ok(())
     }
 }

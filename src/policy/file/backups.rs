@@ -137,13 +137,13 @@ pub struct Incremental {
 }
 
 /// A dump of databases.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logical {
     /// The databases; those of the cluster without it.
     #[schemars(example = serde_json::json!(["app"]))]
     pub databases: Option<Vec<String>>,
-    /// pg_dump's format. Without it: `directory` when there are jobs, `custom` otherwise.
+    /// In one piece (`custom`), or in as many as there are jobs (`directory`). Without it: `directory` when there are jobs, `custom` otherwise.
     #[schemars(example = &"custom")]
     pub format: Option<DumpFormat>,
     /// How many tables are dumped at once; needs the directory format.
@@ -163,12 +163,30 @@ pub struct Logical {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["audit_*"]))]
     pub exclude_tables: Vec<String>,
+    /// The definitions of these tables, and not their rows; pg_dump's patterns.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["sessions"]))]
+    pub exclude_table_data: Vec<String>,
+    /// How long a dump waits for a table that somebody changes the definition of, before it gives up. Without it: 10 s. While it waits, it
+    /// keeps others from changing the tables that it has already.
+    #[schemars(example = &"10s")]
+    pub lock_timeout: Option<Duration>,
+    /// The folder with pg_dump. Without it: PostgreSQL's usual one for the server's version.
+    #[schemars(example = &"/usr/lib/postgresql/16/bin")]
+    pub programs: Option<String>,
     /// Roles and tablespaces are dumped beside it. Without it: yes.
     #[schemars(example = true)]
     pub globals: Option<bool>,
     /// Which server is dumped. Without it: the host with `backups: true`.
     #[schemars(example = &"standby")]
     pub from: Option<ReadFrom>,
+}
+
+impl Logical {
+    /// Not all of a database.
+    pub fn is_partial(&self) -> bool {
+        !(self.schemas.is_empty() && self.exclude_tables.is_empty() && self.exclude_table_data.is_empty())
+    }
 }
 
 /// pg_dump's formats.

@@ -30,6 +30,21 @@ pub struct Cluster {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["pricing_agent_db"]))]
     pub databases: Vec<String>,
+    /// The roles that Seawall logs in as, with no more rights than their work needs.
+    #[schemars(example = serde_json::json!({ "backup": "seawall_backup", "monitor": "seawall_monitor" }))]
+    pub roles: Option<Roles>,
+}
+
+/// Who Seawall is to PostgreSQL.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// Takes backups.
+    #[schemars(example = &"seawall_backup")]
+    pub backup: Option<String>,
+    /// Watches, and sees nobody's rows.
+    #[schemars(example = &"seawall_monitor")]
+    pub monitor: Option<String>,
 }
 
 /// A host.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Schedule, exactly_one};
-use crate::units::{Duration, Name, Percent};
+use crate::units::{Decimal, Duration, Name, Percent};
 
 /// A restore drill.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -34,16 +34,41 @@ pub struct Drill {
     /// Fetching, restoring and replaying must take no longer than this together.
     #[schemars(example = &"5m")]
     pub within: Option<Duration>,
-    /// What must be true of the restored database, by name.
+    /// What must be true of the restored database, by name. Files are compared with the backup, every one of them.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "enough-rows": { "sql": "select count(*) from orders", "at_least": 1000000 } }))]
     pub expect: BTreeMap<Name, Expectation>,
-    /// A program to run against the restored database: the application's own tests. Its connection is in the `PG*` variables.
+    /// A program to run against the restored database: the application's own tests. Its connection is in the `PG*` variables; of files,
+    /// the folder is in `SEAWALL_FILES`.
     #[schemars(example = serde_json::json!({ "run": ["./validate.sh"] }))]
     pub run: Option<Command>,
+    /// The copy is a standby, and its promotion is rehearsed, as `seawall promote` does it.
+    #[schemars(example = serde_json::json!({ "fence": { "run": ["/usr/local/bin/fence-old-primary", "--only-see-whether-you-could"] }, "within": "2m" }))]
+    pub promote: Option<Rehearsal>,
+    /// Where the copy is put while the drill lasts: room for the whole cluster. Without it: below the state directory.
+    #[schemars(example = &"/srv/drills")]
+    pub directory: Option<String>,
     /// How long the whole drill may take before it is stopped and counts as failed.
     #[schemars(example = &"6h")]
     pub timeout: Option<Duration>,
+}
+
+/// How a promotion is rehearsed. None of the policy's `hooks` runs: they are about the real servers.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsal {
+    /// What stands for `hooks.before_promote`: a program that does all that the fence does but fence.
+    #[schemars(example = serde_json::json!({ "run": ["/usr/local/bin/fence-old-primary", "--only-see-whether-you-could"], "timeout": "2m" }))]
+    pub fence: Option<Command>,
+    /// What stands for `hooks.after_promote`: a program that leads nobody to the copy.
+    #[schemars(example = serde_json::json!({ "run": ["/usr/local/bin/point-dns-here", "--only-see-whether-you-could"] }))]
+    pub after: Option<Command>,
+    /// The promotion, from the call of the fence to the end of the last program, must take no longer than this.
+    #[schemars(example = &"2m")]
+    pub within: Option<Duration>,
+    /// Where the copy streams from, beside the archive that it follows. Without it the original hears nothing of the drill.
+    #[schemars(example = &"host=db-1 user=replicator")]
+    pub stream: Option<String>,
 }
 
 /// What a drill restores.
@@ -91,10 +116,10 @@ pub struct Expectation {
     pub is: Option<Value>,
     /// The value is this or more.
     #[schemars(example = 1_000_000)]
-    pub at_least: Option<f64>,
+    pub at_least: Option<Decimal>,
     /// The value is this or less.
     #[schemars(example = 100)]
-    pub at_most: Option<f64>,
+    pub at_most: Option<Decimal>,
     /// The query finds no row.
     #[schemars(example = true)]
     pub no_rows: Option<bool>,
@@ -107,6 +132,9 @@ pub struct Expectation {
     /// The value is the original's, give or take this share.
     #[schemars(example = &"1%")]
     pub like_source: Option<Percent>,
+    /// How long it may take before it counts as failed. Without it: 10 minutes for a query, an hour for a check.
+    #[schemars(example = &"30m")]
+    pub timeout: Option<Duration>,
 }
 
 /// A value that a query is compared with.
@@ -114,7 +142,7 @@ pub struct Expectation {
 #[serde(untagged)]
 pub enum Value {
     Bool(bool),
-    Number(f64),
+    Number(Decimal),
     Text(String),
 }
 
@@ -146,4 +174,11 @@ pub struct Canary {
     /// How often it is written. Without it: every minute.
     #[schemars(example = &"1m")]
     pub every: Option<Duration>,
+}
+
+impl Canary {
+    /// What is said of it, or a minute.
+    pub fn interval(&self) -> Duration {
+        self.every.unwrap_or(Duration::from_mins(1))
+    }
 }

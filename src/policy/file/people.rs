@@ -65,10 +65,10 @@ pub struct Hooks {
     /// After a recovery was released: run migrations, start the application.
     #[schemars(example = serde_json::json!({ "run": ["systemctl", "start", "app"] }))]
     pub after_restore: Option<Command>,
-    /// Fences the old primary; promotion goes on only if it succeeds.
+    /// Fences the old primary, or stops it for a switchover (`SEAWALL_KIND`); `seawall promote` goes on only if it ends with 0.
     #[schemars(example = serde_json::json!({ "run": ["/usr/local/bin/fence-old-primary"] }))]
     pub before_promote: Option<Command>,
-    /// After a promotion: connection strings, DNS.
+    /// After a promotion, once the new primary archives: connection strings, DNS.
     #[schemars(example = serde_json::json!({ "run": ["/usr/local/bin/point-dns-here"] }))]
     pub after_promote: Option<Command>,
 }

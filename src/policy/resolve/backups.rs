@@ -7,12 +7,13 @@ use crate::policy::file::{self, AzureTier, Copies, HostRole, ReadBack, ReadFrom,
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, CopyTo, Method, Verify};
 use crate::policy::path::PolicyPath;
-use crate::policy::sql_name;
-use crate::retention::{Keep, Tier};
-use crate::units::{Duration, Name};
+use crate::policy::{exclude, sql_name};
+use crate::retention::{Keep, Tier, TierClasses, TierKind};
+use crate::units::{ClassFamily, Duration, Name};
 
 const WRONG_BASE: Code = Code(207);
 const NOTHING_TO_BACK_UP: Code = Code(218);
+const BAD_PATTERN: Code = Code(248);
 const NEEDS_DIRECTORY: Code = Code(222);
 const BAD_SQL_NAME: Code = Code(210);
 const NO_STANDBY: Code = Code(226);
@@ -47,13 +48,14 @@ impl Resolver<'_> {
         let schedule = written.schedule.as_ref().and_then(|schedule| self.schedule(schedule, &path.key("schedule")));
         let keep = self.keep(written.keep.as_ref(), &path.key("keep"))?;
         let store = self.home(written, &method, path);
-        let copies = self.copies(written.copies.as_ref(), store.as_ref(), &keep, &path.key("copies"));
+        let copies = self.copies(written, store.as_ref(), &keep, &path.key("copies"));
         self.storage_classes(written, store.as_ref(), path);
         let read_back = self.read_back(written, store.as_ref(), path);
         Some(Backup {
             method,
             schedule,
             window: written.window.clone(),
+            classes: self.tier_classes(written.keep.as_ref(), store.as_ref()),
             store,
             copies,
             keep,
@@ -114,6 +116,14 @@ impl Resolver<'_> {
             for (index, each) in files.paths.iter().enumerate() {
                 self.absolute(each, &path.key("paths").item(index));
             }
+            for (index, pattern) in files.exclude.iter().enumerate() {
+                if let Err((_, why)) = exclude::patterns(std::slice::from_ref(pattern)) {
+                    let at = path.key("exclude").item(index);
+                    self.push(
+                        Finding::error(BAD_PATTERN, at, format!("`{pattern}` is no pattern: {why}")).hint("Write it as in .gitignore."),
+                    );
+                }
+            }
             return Some(Method::Files(files.clone()));
         }
         if let Some(provider) = &written.provider {
@@ -146,6 +156,9 @@ impl Resolver<'_> {
                 );
             }
             _ => {}
+        }
+        if let Some(programs) = &logical.programs {
+            self.absolute(programs, &path.key("programs"));
         }
         if logical.jobs.is_some_and(|jobs| jobs > 1) && logical.format == Some(file::DumpFormat::Custom) {
             self.push(
@@ -235,8 +248,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn copies(&mut self, written: Option<&Copies>, store: Option<&Name>, keep: &Keep, path: &PolicyPath) -> Vec<CopyTo> {
-        let plain = |store: &Name| CopyTo { store: store.clone(), keep: keep.clone(), within: Duration::from_hours(1), only: Vec::new() };
+    fn copies(&mut self, written: &file::Backup, store: Option<&Name>, keep: &Keep, path: &PolicyPath) -> Vec<CopyTo> {
+        let rules = written.keep.as_ref();
         let mut copies = Vec::new();
         let mut add = |this: &mut Self, copy: CopyTo, at: PolicyPath| {
             if !this.refer(&copy.store, &this.file.stores, "stores", &at) {
@@ -252,25 +265,28 @@ impl Resolver<'_> {
             }
             copies.push(copy);
         };
-        match written {
+        match &written.copies {
             None => {}
             Some(Copies::Names(names)) => {
                 for (index, name) in names.iter().enumerate() {
-                    add(self, plain(name), path.item(index));
+                    let (keep, classes) = (keep.clone(), self.tier_classes(rules, Some(name)));
+                    let copy = CopyTo { store: name.clone(), keep, classes, within: Duration::from_hours(1), only: Vec::new() };
+                    add(self, copy, path.item(index));
                 }
             }
-            Some(Copies::Rules(rules)) => {
-                for (name, rule) in rules {
+            Some(Copies::Rules(each)) => {
+                for (name, rule) in each {
                     let at = path.key(name);
                     let own = match &rule.keep {
                         Some(own) => self.keep(Some(own), &at.key("keep")),
                         None => Some(keep.clone()),
                     };
                     let Some(own) = own else { continue };
+                    let classes = self.tier_classes(rule.keep.as_ref().or(rules), Some(name));
                     let only: Vec<TierName> = rule.only.as_ref().map(|only| only.as_slice().to_vec()).unwrap_or_default();
                     add(
                         self,
-                        CopyTo { store: name.clone(), keep: own, within: rule.within.unwrap_or(Duration::from_hours(1)), only },
+                        CopyTo { store: name.clone(), keep: own, classes, within: rule.within.unwrap_or(Duration::from_hours(1)), only },
                         at.clone(),
                     );
                 }
@@ -335,42 +351,31 @@ impl Resolver<'_> {
     }
 
     fn classes_for(&mut self, keep: &file::Keep, stores: &[&Name], path: &PolicyPath) {
-        let tiers = [
-            ("hourly", &keep.hourly),
-            ("daily", &keep.daily),
-            ("weekly", &keep.weekly),
-            ("monthly", &keep.monthly),
-            ("quarterly", &keep.quarterly),
-            ("yearly", &keep.yearly),
-        ];
-        for (key, tier) in tiers {
-            let Some(file::Tier::Detailed(file::DetailedTier { storage_class: Some(class), .. })) = tier else { continue };
+        for (tier, class) in classes_in(keep) {
             for store in stores {
                 let Some(written) = self.file.stores.get(*store) else { continue };
-                let known: &[&str] = if written.s3.is_some() {
-                    &["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
-                } else if written.azure.is_some() {
-                    &["hot", "cool", "cold", "archive"]
-                } else if written.gcs.is_some() {
-                    &["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"]
-                } else {
-                    &[]
+                let hint = match family(written) {
+                    Some(family) if family.class(class).is_some() => continue,
+                    Some(family) => {
+                        let known: Vec<&str> = family.classes().iter().map(|class| class.as_str()).collect();
+                        format!("It knows {}; a copy in a store of another kind needs a `keep` of its own.", list(&known))
+                    }
+                    None => "A directory has no storage classes: take it out, or give that copy a `keep` of its own.".to_owned(),
                 };
-                if known.contains(&class.as_str()) {
-                    continue;
-                }
-                let hint = if known.is_empty() {
-                    "A directory has no storage classes: take it out, or give that copy a `keep` of its own.".to_owned()
-                } else {
-                    format!("It knows {}; a copy in a store of another kind needs a `keep` of its own.", list(known))
-                };
-                let at = path.key(key).key("storage_class");
+                let at = path.key(tier).key("storage_class");
                 self.push(
                     Finding::error(UNKNOWN_CLASS, at, format!("`{store}` has no storage class `{}`", crate::units::clipped(class)))
                         .hint(hint),
                 );
             }
         }
+    }
+
+    /// What a rule says of classes, in the words of the store it applies to. What it cannot mean there was reported.
+    fn tier_classes(&self, keep: Option<&file::Keep>, store: Option<&Name>) -> TierClasses {
+        let family = store.and_then(|store| self.file.stores.get(store)).and_then(family);
+        let (Some(keep), Some(family)) = (keep, family) else { return TierClasses::new() };
+        classes_in(keep).filter_map(|(tier, class)| Some((tier, family.class(class)?))).collect()
     }
 
     pub(super) fn sql_name(&mut self, name: &str, parts: usize, path: &PolicyPath) -> bool {
@@ -413,5 +418,23 @@ impl Resolver<'_> {
             let hosts = self.file.cluster.as_ref().map(|cluster| cluster.hosts.clone()).unwrap_or_default();
             self.refer(host, &hosts, "cluster.hosts", path);
         }
+    }
+}
+
+fn classes_in(keep: &file::Keep) -> impl Iterator<Item = (TierKind, &str)> {
+    let tiers = [&keep.hourly, &keep.daily, &keep.weekly, &keep.monthly, &keep.quarterly, &keep.yearly];
+    TierKind::ALL.into_iter().zip(tiers).filter_map(|(kind, tier)| match tier {
+        Some(file::Tier::Detailed(tier)) => Some((kind, tier.storage_class.as_deref()?)),
+        _ => None,
+    })
+}
+
+fn family(store: &file::Store) -> Option<ClassFamily> {
+    if store.s3.is_some() {
+        Some(ClassFamily::S3)
+    } else if store.azure.is_some() {
+        Some(ClassFamily::Azure)
+    } else {
+        store.gcs.is_some().then_some(ClassFamily::Gcs)
     }
 }

@@ -5,6 +5,7 @@ mod alerts;
 mod backups;
 mod clock;
 mod encryption;
+mod expectations;
 mod objectives;
 mod people;
 mod stores;
@@ -78,6 +79,7 @@ impl Resolver<'_> {
         let verify = self.verify();
         let archives = self.archives();
         let (row_holds, backup_holds) = self.holds();
+        let droppings = self.droppings(&archives, &row_holds);
         let duties = self.duties();
         let reports = self.reports();
         self.cluster();
@@ -112,6 +114,7 @@ impl Resolver<'_> {
             windows,
             drills,
             archives,
+            droppings,
             row_holds,
             backup_holds,
             duties,
@@ -224,6 +227,13 @@ impl Resolver<'_> {
             self.absolute(directory, &path.key("data_directory"));
         }
         let mut seen: Vec<&String> = Vec::new();
+        if let Some(roles) = &cluster.roles {
+            for (key, role) in [("backup", &roles.backup), ("monitor", &roles.monitor)] {
+                if let Some(role) = role {
+                    self.sql_name(role, 1, &path.key("roles").key(key));
+                }
+            }
+        }
         for (index, database) in cluster.databases.iter().enumerate() {
             if seen.contains(&database) {
                 self.push(
@@ -249,7 +259,11 @@ impl Resolver<'_> {
         });
         let drills =
             file.drills.iter().filter_map(|(name, drill)| Some((PolicyPath::from(["drills", name.as_str(), "run"]), drill.run.as_ref()?)));
-        for (path, command) in hooks.chain(drills).collect::<Vec<_>>() {
+        let rehearsals = file.drills.iter().flat_map(|(name, drill)| {
+            let both = drill.promote.iter().flat_map(|promote| [("fence", &promote.fence), ("after", &promote.after)]);
+            both.filter_map(move |(key, hook)| Some((PolicyPath::from(["drills", name.as_str(), "promote", key]), hook.as_ref()?)))
+        });
+        for (path, command) in hooks.chain(drills).chain(rehearsals).collect::<Vec<_>>() {
             for (index, argument) in command.run.iter().enumerate() {
                 if !holds_password(argument) {
                     continue;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Resolver;
-use crate::policy::file::{self, Check, HostRole};
+use crate::policy::file::{self, HostRole};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, Objectives, Scenario};
 use crate::policy::path::PolicyPath;
@@ -12,9 +12,10 @@ use crate::units::Name;
 const NO_OBJECTIVES: Code = Code(410);
 const LOOSER: Code = Code(228);
 const BAD_TIER: Code = Code(229);
-const COMPARISON: Code = Code(223);
 const WRONG_RESTORE: Code = Code(207);
 const NEEDS_WAL: Code = Code(406);
+const REAL_HOOK: Code = Code(251);
+const PASSWORD: Code = Code(211);
 
 impl Resolver<'_> {
     pub(super) fn objectives(&mut self) -> Objectives {
@@ -129,6 +130,11 @@ impl Resolver<'_> {
     fn drill(&mut self, written: &file::Drill, path: &PolicyPath) -> Option<Drill> {
         let file = self.file;
         let restore = self.drill_restore(&written.restore, &path.key("restore"));
+        if let Some(DrillRestore::Latest(job) | DrillRestore::Random(job)) = &restore
+            && file.backups.get(job).is_some_and(|job| job.files.is_some())
+        {
+            self.drill_of_files(written, job, path);
+        }
         if let Some(window) = &written.window {
             self.refer(window, &file.windows, "windows", &path.key("window"));
         }
@@ -139,6 +145,9 @@ impl Resolver<'_> {
             let scenarios = file.objectives.as_ref().map(|objectives| objectives.scenarios.clone()).unwrap_or_default();
             self.refer(scenario, &scenarios, "objectives.scenarios", &path.key("rehearses"));
         }
+        if let Some(directory) = &written.directory {
+            self.absolute(directory, &path.key("directory"));
+        }
         self.host(written.host.as_ref(), &path.key("host"));
         let role = written.host.as_ref().and_then(|host| file.cluster.as_ref()?.hosts.get(host)).map(|host| host.role);
         if matches!(role, Some(HostRole::Primary | HostRole::Standby)) {
@@ -148,8 +157,13 @@ impl Resolver<'_> {
                     .hint("Give it a host with `role: staging`: one that has the identity and no way to the original."),
             );
         }
+        let mut expectations = BTreeMap::new();
         for (name, expectation) in &written.expect {
-            self.expectation(expectation, &path.key("expect").key(name));
+            expectations.extend(self.expectation(expectation, &path.key("expect").key(name)).map(|one| (name.clone(), one)));
+        }
+        self.parquet(written, path);
+        if let Some(promote) = &written.promote {
+            self.rehearsal(promote, &written.restore, path);
         }
         let schedule = written.schedule.as_ref().map(|schedule| self.schedule(schedule, &path.key("schedule")));
         Some(Drill {
@@ -160,9 +174,116 @@ impl Resolver<'_> {
             rehearses: written.rehearses.clone(),
             from: written.from.clone(),
             within: written.within,
-            expectations: written.expect.len(),
+            directory: written.directory.clone(),
+            expectations,
+            run: written.run.clone(),
+            promote: written.promote.clone(),
             timeout: written.timeout,
         })
+    }
+
+    /// Rows as Parquet are read back, and nobody makes a table of them that could be asked.
+    fn parquet(&mut self, written: &file::Drill, path: &PolicyPath) {
+        let Some(job) = written.restore.latest.as_ref().or(written.restore.random.as_ref()) else { return };
+        let tables = self.file.backups.get(job).and_then(|backup| backup.tables.as_ref());
+        if tables.is_none_or(|tables| tables.format != Some(file::TableFormat::Parquet)) {
+            return;
+        }
+        for key in [(!written.expect.is_empty()).then_some("expect"), written.run.is_some().then_some("run")].into_iter().flatten() {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key(key),
+                    format!("`backups.{job}` has its rows as Parquet: no table is made that could be asked"),
+                )
+                .on_key()
+                .hint("Take it out: the rows are read back, counted and compared. Or let the job say `format: csv` or `custom`."),
+            );
+        }
+    }
+
+    /// A standby goes to the newest moment that there is, and never does what only a real promotion may do.
+    fn rehearsal(&mut self, written: &file::Rehearsal, restore: &file::DrillRestore, path: &PolicyPath) {
+        let (file, at) = (self.file, path.key("promote"));
+        if file.wal.is_none() && !self.was_cut(&["wal"].into()) {
+            self.push(
+                Finding::error(NEEDS_WAL, at.clone(), "a standby follows the log, and the log is not archived")
+                    .on_key()
+                    .hint("Add a `wal` section, or take `promote` out."),
+            );
+        }
+        let restores = path.key("restore");
+        let dump = restore.latest.as_ref().filter(|job| {
+            let job = file.backups.get(*job);
+            job.is_some_and(|job| job.physical.is_none() && job.incremental.is_none() && job.provider.is_none())
+        });
+        if let Some(job) = dump {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    restores.key("latest"),
+                    format!("`backups.{job}` is no copy of a cluster: it makes no standby"),
+                )
+                .hint("Name a physical job, or take `promote` out."),
+            );
+        }
+        let elsewhere = match (&restore.random, restore.point_in_time) {
+            (Some(_), _) => Some("random"),
+            (None, Some(file::DrillMoment::Random)) => Some("point_in_time"),
+            _ => None,
+        };
+        if let Some(key) = elsewhere {
+            self.push(
+                Finding::error(WRONG_RESTORE, restores.key(key), "a standby is promoted at the newest moment, and at no other")
+                    .hint("Write `latest: JOB` or `point_in_time: newest`, or take `promote` out."),
+            );
+        }
+        let hooks =
+            file.hooks.iter().flat_map(|hooks| [("before_promote", &hooks.before_promote), ("after_promote", &hooks.after_promote)]);
+        let real: Vec<(&str, &file::Command)> = hooks.filter_map(|(key, hook)| Some((key, hook.as_ref()?))).collect();
+        for (key, command) in [("fence", &written.fence), ("after", &written.after)] {
+            let Some(command) = command else { continue };
+            let Some((hook, _)) = real.iter().find(|(_, real)| real.run == command.run) else { continue };
+            self.push(
+                Finding::error(REAL_HOOK, at.key(key).key("run"), format!("this is `hooks.{hook}`, word for word"))
+                    .label("would do it to the real servers")
+                    .hint("Give it a word by which it only sees whether it could, or another program; `SEAWALL_REHEARSAL` is set as well.")
+                    .related(["hooks", *hook, "run"].into(), "the real one"),
+            );
+        }
+        if written.stream.as_deref().is_some_and(super::holds_password) {
+            self.push(
+                Finding::error(PASSWORD, at.key("stream"), "a password must not stand in a connection")
+                    .masked()
+                    .label("holds a password")
+                    .hint("Put it into a password file of the server's account (`passfile=…`) or a service (`service=…`). Change the password: it has been written down."),
+            );
+        }
+    }
+
+    /// There is no database in it, and no scenario is recovered from with it alone.
+    fn drill_of_files(&mut self, written: &file::Drill, job: &Name, path: &PolicyPath) {
+        if let Some(name) = written.expect.keys().next() {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("expect").key(name),
+                    format!("`backups.{job}` copies files, and no database can be asked"),
+                )
+                .on_key()
+                .hint("Every file is compared with the backup anyway; `run` can try them, with their folder in `SEAWALL_FILES`."),
+            );
+        }
+        if written.rehearses.is_some() {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("rehearses"),
+                    format!("`backups.{job}` copies files, and no scenario is met by them alone"),
+                )
+                .hint("Rehearse it with a drill of a physical backup or a dump; `within` limits this one."),
+            );
+        }
     }
 
     fn drill_restore(&mut self, written: &file::DrillRestore, path: &PolicyPath) -> Option<DrillRestore> {
@@ -191,75 +312,5 @@ impl Resolver<'_> {
             );
         }
         Some(if key == "latest" { DrillRestore::Latest(job.clone()) } else { DrillRestore::Random(job.clone()) })
-    }
-
-    fn expectation(&mut self, written: &file::Expectation, path: &PolicyPath) {
-        let comparisons: Vec<&str> = [
-            ("is", written.is.is_some()),
-            ("no_rows", written.no_rows.is_some()),
-            ("some_rows", written.some_rows.is_some()),
-            ("newer_than", written.newer_than.is_some()),
-            ("like_source", written.like_source.is_some()),
-            ("at_least", written.at_least.is_some()),
-            ("at_most", written.at_most.is_some()),
-        ]
-        .into_iter()
-        .filter(|(_, there)| *there)
-        .map(|(key, _)| key)
-        .collect();
-        let range = matches!(comparisons.as_slice(), ["at_least", "at_most"]);
-        if written.sql.is_some() {
-            let written_there = self.cut.iter().any(|cut| cut.starts_with(path));
-            if comparisons.is_empty() && !written_there {
-                self.push(
-                    Finding::error(COMPARISON, path.clone(), "nothing is expected of the query")
-                        .on_key()
-                        .label("can only pass")
-                        .hint("Add `is`, `at_least`, `at_most`, `no_rows`, `some_rows`, `newer_than` or `like_source`."),
-                );
-            } else if comparisons.len() > 1 && !range {
-                self.push(
-                    Finding::error(
-                        COMPARISON,
-                        path.key(comparisons[1]),
-                        format!("`{}` cannot stand beside `{}`", comparisons[1], comparisons[0]),
-                    )
-                    .on_key()
-                    .hint("One comparison a query (`at_least` and `at_most` may stand together); make two expectations."),
-                );
-            }
-            if let (Some(least), Some(most)) = (written.at_least, written.at_most)
-                && least > most
-            {
-                self.push(
-                    Finding::error(COMPARISON, path.key("at_most"), format!("no value is at least {least} and at most {most}"))
-                        .hint("Exchange the two."),
-                );
-            }
-            for (key, value) in [("no_rows", written.no_rows), ("some_rows", written.some_rows)] {
-                if value == Some(false) {
-                    self.push(
-                        Finding::error(COMPARISON, path.key(key), format!("`{key}: false` expects nothing"))
-                            .hint(format!("Write `{key}: true`, or the other one.")),
-                    );
-                }
-            }
-        } else if let Some(stray) = comparisons.first() {
-            self.push(
-                Finding::error(COMPARISON, path.key(stray), format!("`{stray}` means nothing beside `check`"))
-                    .on_key()
-                    .hint("A check knows what to expect; take it out, or write the query in `sql`."),
-            );
-        }
-        let needs_timescale = matches!(written.check, Some(Check::Hypertables | Check::Jobs));
-        if needs_timescale && self.file.timescaledb.is_empty() {
-            self.push(
-                Finding::warning(COMPARISON, path.key("check"), "the policy declares no hypertables, so this checks nothing")
-                    .hint("Declare them under `timescaledb`, or take the check out."),
-            );
-        }
-        if written.sql.is_some() && !self.was_cut(&path.key("sql")) {
-            self.database(written.database.as_ref(), path);
-        }
     }
 }

@@ -6,8 +6,9 @@ use super::{HOLD_ENDED, Resolver};
 use crate::inventory::{Hold, Selection};
 use crate::policy::file;
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::{Archive, RowHold};
+use crate::policy::model::{Archive, Dropping, RowHold};
 use crate::policy::path::PolicyPath;
+use crate::policy::sql_name;
 use crate::schedule::{DayRule, Schedule, TimeOfDay};
 use crate::units::{Instant, Name, Period};
 
@@ -16,6 +17,13 @@ const COMPRESS_TOO_LATE: Code = Code(509);
 const BAD_COLUMN: Code = Code(210);
 const WRONG_ORDER: Code = Code(236);
 const REPEATED_COLUMN: Code = Code(203);
+
+fn formats(written: Option<&file::OneOrMany<file::ArchiveFormat>>) -> Vec<file::ArchiveFormat> {
+    match written {
+        Some(written) => written.as_slice().to_vec(),
+        None => vec![file::ArchiveFormat::Csv, file::ArchiveFormat::Parquet],
+    }
+}
 
 impl Resolver<'_> {
     pub(super) fn archives(&mut self) -> Vec<Archive> {
@@ -53,10 +61,32 @@ impl Resolver<'_> {
                     store: written.store.clone(),
                     schedule,
                     retain: None,
+                    column: Some(written.column.clone()),
+                    formats: formats(written.format.as_ref()),
+                    keep: written.keep,
                 });
             }
         }
         archives
+    }
+
+    /// The tables with a hold whose rows go by their age. Those with an archive go by that.
+    pub(super) fn droppings(&mut self, archives: &[Archive], holds: &BTreeMap<Name, RowHold>) -> Vec<Dropping> {
+        let mut droppings = Vec::new();
+        for (database, timescale) in &self.file.timescaledb {
+            for (table, hypertable) in &timescale.hypertables {
+                let is_it = |of: &str, name: &str| of == database && sql_name::same_table(name, table);
+                let held = holds.values().any(|hold| is_it(&hold.database, &hold.table));
+                let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
+                let path = PolicyPath::from(["timescaledb", database.as_str(), "hypertables", table.as_str(), "retain"]);
+                if let (Some(after), true, false) = (hypertable.retain, held, archived)
+                    && let Some(schedule) = self.daily_unless(None, &path)
+                {
+                    droppings.push(Dropping { path, database: database.clone(), table: table.clone(), after, schedule });
+                }
+            }
+        }
+        droppings
     }
 
     fn hypertable(&mut self, database: &str, table: &str, written: &file::Hypertable, path: &PolicyPath, archives: &mut Vec<Archive>) {
@@ -102,6 +132,9 @@ impl Resolver<'_> {
                 store: archive.store.clone(),
                 schedule,
                 retain: written.retain,
+                column: None,
+                formats: formats(archive.format.as_ref()),
+                keep: archive.keep,
             });
         }
     }
@@ -188,6 +221,7 @@ impl Resolver<'_> {
                             table: held.table.clone(),
                             from: held.from,
                             to: held.to,
+                            condition: held.r#where.clone(),
                         },
                     );
                 }

@@ -2,6 +2,7 @@
 //!
 //! Reading is pure: the text, the environment and the files come in as [`Outside`]; only [`outside`] asks the machine.
 
+mod environment;
 mod list;
 mod options;
 pub mod outside;
@@ -13,6 +14,8 @@ mod tests;
 mod text;
 mod uri;
 
+pub use environment::Environment;
 pub use list::{Host, Target};
 pub use outside::{Outside, SeenFile};
 pub use settings::{Attributes, ChannelBinding, Keepalive, Roots, Settings, SslMode, Tls, TlsVersion};
+pub use text::{names_password, whereabouts};

@@ -19,6 +19,8 @@ pub struct Settings {
     /// In the order to try them.
     pub targets: Vec<Target>,
     pub dbname: String,
+    /// The text itself says which database, or a service that it names; not only the environment, or nobody.
+    pub names_database: bool,
     pub user: String,
     pub(in super::super) password: Option<SecretString>,
     pub tls: Tls,
@@ -120,6 +122,7 @@ impl Settings {
         let mut settings = Settings {
             targets: list::targets(said.or_empty("host"), said.or_empty("hostaddr"), said.or_empty("port"), sockets)?,
             dbname: said.get("dbname").unwrap_or(&user).to_owned(),
+            names_database: said.names_database,
             password: said.get("password").map(SecretString::from),
             tls: tls(&said, outside)?,
             channel_binding: choose(&said, "channel_binding", ChannelBinding::Prefer, &BINDINGS)?,
@@ -172,25 +175,34 @@ impl Settings {
 }
 
 /// All words, by whom they were said.
-struct Said(Words);
+struct Said {
+    words: Words,
+    names_database: bool,
+}
 
 impl Said {
     fn gather(text: &str, outside: &Outside<'_>) -> Result<Said, Fault> {
         let written = text::read(text)?;
         let last = |words: &Words, name: &str| words.iter().rev().find(|(word, _)| word == name).map(|(_, value)| value.clone());
-        let service = last(&written, "service").or_else(|| outside.env("PGSERVICE")).filter(|name| !name.is_empty());
+        let of_text = last(&written, "service");
+        let is_own = of_text.is_some();
+        let service = of_text.or_else(|| outside.env("PGSERVICE")).filter(|name| !name.is_empty());
+        let names_database = |words: &Words| last(words, "dbname").is_some_and(|name| !name.is_empty());
+        let mut named = names_database(&written);
         let mut words: Words =
             OPTIONS.iter().filter_map(|(name, variable, _)| Some(((*name).to_owned(), outside.env((*variable)?)?))).collect();
         if let Some(service) = service {
-            words.extend(service::read(&service, outside)?);
+            let of_service = service::read(&service, outside)?;
+            named |= is_own && names_database(&of_service);
+            words.extend(of_service);
         }
         words.extend(written);
-        Ok(Said(words))
+        Ok(Said { words, names_database: named })
     }
 
     /// The last word counts; an empty value says nothing.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(word, _)| word == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.words.iter().rev().find(|(word, _)| word == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     fn or_empty(&self, name: &str) -> &str {

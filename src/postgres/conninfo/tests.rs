@@ -139,3 +139,21 @@ fn nothing_shows_a_password() {
         assert!(!format!("{fault:?}").contains("hunter2"), "{text}: {fault:?}");
     }
 }
+
+#[test]
+fn who_names_the_database_is_known() {
+    let files = [("/h/.pg_service.conf", 0o644, "[s]\nhost=own\ndbname=d\n[bare]\nhost=own\n")];
+    for (text, env, names, dbname) in [
+        ("host=db dbname=rescue", &[][..], true, "rescue"),
+        ("postgresql://db/rescue", &[], true, "rescue"),
+        ("service=s", &[], true, "d"),
+        ("service=bare dbname=rescue", &[], true, "rescue"),
+        ("host=db", &[("PGDATABASE", "e")], false, "e"),
+        ("host=db", &[("PGSERVICE", "s")], false, "d"),
+        ("service=bare", &[], false, "runs"),
+        ("host=db dbname=", &[], false, "runs"),
+    ] {
+        let settings = resolve(text, env, &files).expect("settings");
+        assert_eq!((settings.names_database, settings.dbname.as_str()), (names, dbname), "{text} {env:?}");
+    }
+}

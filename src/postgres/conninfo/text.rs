@@ -17,6 +17,20 @@ pub(super) fn read(text: &str) -> Result<Words, Fault> {
     }
 }
 
+/// Whether the text itself holds a password. One that a service, a file or the environment has does not count.
+pub fn names_password(text: &str) -> Result<bool, Fault> {
+    let words = read(text)?;
+    Ok(words.iter().any(|(name, value)| matches!(name.as_str(), "password" | "sslpassword") && !value.is_empty()))
+}
+
+/// Only where it leads, for who wants no more than to see whether anybody is there: of all else it may say something that we cannot do.
+pub fn whereabouts(text: &str) -> Result<String, Fault> {
+    let words = read(text)?;
+    let places = words.iter().filter(|(name, _)| matches!(name.as_str(), "host" | "hostaddr" | "port"));
+    let each = places.map(|(name, value)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")));
+    Ok(each.chain(["sslmode=disable".to_owned()]).collect::<Vec<_>>().join(" "))
+}
+
 fn key_values(text: &str) -> Result<Words, Fault> {
     let mut words = Words::new();
     let mut rest = text.trim_start();

@@ -62,7 +62,7 @@ fn assert_with_main(code: u16, body: &str, expected: &[&str]) {
 }
 
 fn inventory(job: &str, takes: &str) -> ClusterInventory {
-    let duration = Measurement { value: takes.parse().expect("a duration"), at: now(), how: HowMeasured::Run };
+    let duration = Measurement::once(takes.parse().expect("a duration"), now(), HowMeasured::Run);
     let backup_durations = [(job.parse().expect("a name"), duration)].into();
     ClusterInventory {
         repository: None,
@@ -71,7 +71,10 @@ fn inventory(job: &str, takes: &str) -> ClusterInventory {
         cluster_size: Observed::Known(Size::new(100_000_000_000)),
         stores: Default::default(),
         measured: Observed::Known(Measured { backup_durations, ..Measured::default() }),
+        proven: None,
         holds: Observed::unknown("not asked"),
+        timescaledb: Default::default(),
+        server: None,
     }
 }
 

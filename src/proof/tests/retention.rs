@@ -13,22 +13,24 @@ fn retention_that_cuts_through_a_hold() {
     assert_with_main(
         501,
         &held(rows, until, &retain("4y")),
-        &[&format!("error {at}: drops rows of 2024-01-01 on 2028-01-01, and `holds.case` holds them until 2029-01-01")],
+        &[&format!(
+            "warning {at}: drops rows of 2024-01-01 on 2028-01-01, and `holds.case` holds them until 2029-01-01: what is held stays"
+        )],
     );
     assert_with_main(
         501,
         &held(rows, until, &retain("2y")),
-        &[&format!("error {at}: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01")],
+        &[&format!("warning {at}: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01: what is held stays")],
     );
     assert_with_main(
         501,
         &held(rows, "", &retain("7y")),
-        &[&format!("error {at}: drops rows of 2024-01-01 on 2031-01-01, and `holds.case` holds them without an end")],
+        &[&format!("warning {at}: drops rows of 2024-01-01 on 2031-01-01, and `holds.case` holds them without an end: what is held stays")],
     );
     assert_with_main(
         501,
         &held("table: prices", until, &retain("7y")),
-        &[&format!("error {at}: drops rows that have become 7y old, and `holds.case` holds them until 2029-01-01")],
+        &[&format!("warning {at}: drops rows that have become 7y old, and `holds.case` holds them until 2029-01-01: what is held stays")],
     );
     // The hold has ended on the day on which the first row goes.
     assert_with_main(501, &held(rows, until, &retain("5y")), &[]);
@@ -39,7 +41,7 @@ fn retention_that_cuts_through_a_hold() {
 #[test]
 fn a_table_is_the_same_with_its_schema_and_with_quotes() {
     let tables = "hypertables: { public.prices: { retain: 2y } }";
-    let expected = "error timescaledb.shop.hypertables.\"public.prices\".retain: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01";
+    let expected = "warning timescaledb.shop.hypertables.\"public.prices\".retain: drops rows of 2024-01-01 at once, and `holds.case` holds them until 2029-01-01: what is held stays";
     assert_with_main(501, &held("table: '\"prices\"', from: 2024-01-01", ", until: 2029-01-01", tables), &[expected]);
     assert_with_main(501, &held("table: other.prices, from: 2024-01-01", ", until: 2029-01-01", tables), &[]);
 }
@@ -52,7 +54,7 @@ fn archives_and_aggregates_cut_through_holds_too() {
         501,
         &held(&rows("prices"), ", until: 2030-01-01", tables),
         &[
-            "error timescaledb.shop.hypertables.prices.archive.after: moves rows of 2025-02-28 out of the database on 2028-02-28, and `holds.case` holds them until 2030-01-01",
+            "note timescaledb.shop.hypertables.prices.archive.after: moves rows of 2025-02-28 out of the database on 2028-02-28, and `holds.case` holds them until 2030-01-01: what is held stays",
         ],
     );
     assert_with_main(
@@ -67,14 +69,14 @@ fn archives_and_aggregates_cut_through_holds_too() {
         501,
         plain,
         &[
-            "error archive.old.after: moves rows of 2025-01-01 out of the database on 2030-01-01, and `holds.case` holds them without an end",
+            "note archive.old.after: moves rows of 2025-01-01 out of the database on 2030-01-01, and `holds.case` holds them without an end: what is held stays",
         ],
     );
 }
 
 #[test]
 fn the_hint_says_how_long_is_long_enough() {
-    let body = held("table: prices, from: 2024-01-01", ", until: 2029-01-02", "hypertables: { prices: { retain: 2y } }");
+    let body = held("table: prices, from: 2024-01-01", ", until: 2029-01-02", "continuous_aggregates: { prices: { retain: 2y } }");
     let hint = findings(&format!("{MAIN}{body}")).into_iter().find(|finding| finding.code.0 == 501).and_then(|finding| finding.hint);
     assert_eq!(hint.as_deref(), Some("Write `6y` or longer until the hold has ended."));
 }
@@ -198,7 +200,7 @@ fn backups_that_stay_for_ever() {
     assert_with_main(
         504,
         &increments("{ of: full }, schedule: { on: sunday, at: \"02:00\" }", "schedule: { at: \"02:00\" }, keep: { daily: 7 }"),
-        &["warning backups.often: its backups are kept for ever, and with them those of `backups.full`: about 53 a year"],
+        &["warning backups.often: its backups are kept for ever, and with them those of `backups.full`: about 52 a year"],
     );
 }
 
@@ -276,4 +278,50 @@ fn backups_that_go_before_the_next_is_due() {
     );
     assert_with_main(518, &body("{ for: 24h, monthly: 3 }"), &[]);
     assert_with_main(518, &body("{ for: 7d }"), &[]);
+}
+
+#[test]
+fn a_class_is_paid_for_longer_than_anything_lies_in_it() {
+    let job = |keep: &str| {
+        format!("backups: {{ nightly: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, store: main, keep: {{ {keep} }} }} }}\n")
+    };
+    let at = "backups.nightly.keep.weekly.storage_class";
+    assert_with_main(
+        525,
+        &job("daily: 7, weekly: { count: 5, storage_class: GLACIER }"),
+        &[&format!("warning {at}: what `weekly` keeps lies in GLACIER for about 4 weeks and is paid there for 90 days")],
+    );
+    assert_with_main(525, &job("daily: 7, weekly: { count: 26, storage_class: GLACIER }"), &[]);
+    assert_with_main(525, &job("daily: 7, weekly: { count: 6, storage_class: STANDARD_IA }"), &[]);
+    assert_with_main(
+        525,
+        &job("daily: 60, weekly: { count: 5, storage_class: STANDARD_IA }"),
+        &[&format!("warning {at}: other rules keep everything for 60 days, as long as `weekly` does")],
+    );
+    // The window keeps them where they are too.
+    let window =
+        format!("wal: {{ store: main, timeout: 60s, keep: 90d }}\n{}", job("daily: 7, weekly: { count: 13, storage_class: STANDARD_IA }"));
+    assert_with_main(
+        525,
+        &window,
+        &[&format!("warning {at}: what `weekly` keeps lies in STANDARD_IA for about 24 hours and is paid there for 30 days")],
+    );
+}
+
+#[test]
+fn nothing_is_moved_to_a_class_that_is_warmer() {
+    let job = |classes: [&str; 2]| {
+        let [weekly, yearly] = classes;
+        format!(
+            "backups: {{ nightly: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, store: main, keep: {{ \
+             weekly: {{ count: 30, storage_class: {weekly} }}, yearly: {{ count: 7, storage_class: {yearly} }} }} }} }}\n"
+        )
+    };
+    let at = "backups.nightly.keep.yearly.storage_class";
+    let said = |colder: &str, class: &str| {
+        format!("warning {at}: what comes under `yearly` lies in {colder} by then, because of `weekly`, and {class} is not colder")
+    };
+    assert_with_main(526, &job(["GLACIER", "STANDARD_IA"]), &[&said("GLACIER", "STANDARD_IA")]);
+    assert_with_main(526, &job(["GLACIER", "GLACIER"]), &[&said("GLACIER", "GLACIER")]);
+    assert_with_main(526, &job(["STANDARD_IA", "GLACIER"]), &[]);
 }

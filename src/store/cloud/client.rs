@@ -5,19 +5,27 @@ use object_store::client::HttpClient;
 use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 
+/// `http` is for what the library cannot ask.
 pub(super) enum Client {
-    /// `http` is for what the library cannot ask.
     S3 {
         client: object_store::aws::AmazonS3,
         http: HttpClient,
+        bucket: String,
         custom: bool,
     },
+    /// `container` is its address.
     Azure {
         client: object_store::azure::MicrosoftAzure,
+        http: HttpClient,
+        account: String,
+        container: String,
         custom: bool,
     },
+    /// `bucket` is its address in the service's other language, JSON.
     Gcs {
         client: object_store::gcp::GoogleCloudStorage,
+        http: HttpClient,
+        bucket: String,
         custom: bool,
     },
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use object_store::list::{PaginatedListOptions, PaginatedListResult};
 
 use super::failure::Failure;
-use super::wire::Heard;
+use super::wire::{self, Heard};
 use super::{Cloud, Doing, meta, runtime};
 use crate::store::{Fault, Key, Meta};
 
@@ -76,8 +76,8 @@ impl Cloud {
                 return None;
             }
             let key = Key::new(name.strip_prefix(&self.prefix)?).ok()?;
-            let frozen = listed.frozen.contains(name);
-            Some(Meta { frozen, ..meta(key, object) })
+            let said = listed.classes.get(name).map(String::as_str);
+            Some(Meta { class: self.class_of(said), frozen: said.is_some_and(wire::is_frozen), ..meta(key, object) })
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod ask;
+mod classes;
 mod client;
 mod credentials;
 mod failure;
@@ -15,8 +16,10 @@ mod profile;
 mod purge;
 mod read;
 mod reader;
+mod rewrite;
 mod runtime;
 mod thaw;
+mod tier;
 mod upload;
 mod versions;
 mod wire;
@@ -35,16 +38,15 @@ pub(super) use upload::CloudUpload;
 
 use super::pace::Pace;
 use super::patience::Attempts;
-use super::{Fault, FaultKind, Key, Meta, Place, Settings};
-use crate::units::Instant;
+use super::{Fault, FaultKind, Growth, Key, Meta, Place, Settings};
+use crate::units::{ClassFamily, Instant, StorageClass};
 use client::Client;
 use failure::Failure;
 
-/// Every piece of a multipart upload but the last: the least that S3 takes, because some are always on their way. 10,000 of them are the
-/// longest object, 48 GiB; no part and no segment is that long.
+/// The pieces of a multipart upload begin as the least that S3 takes, because some are always on their way; see [`Growth`].
 pub(super) const PIECE_SIZE: usize = 5 << 20;
-/// Pieces on their way at the same time, over all uploads of a store: this many times [`PIECE_SIZE`] of memory.
-const IN_FLIGHT: usize = 4;
+/// Pieces on their way at the same time, over all uploads of a store: this many times [`PIECE_SIZE`] of memory. A larger one takes several places.
+const IN_FLIGHT: u32 = 4;
 /// How long a server may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
@@ -60,6 +62,7 @@ pub(super) struct Cloud {
     class: Option<String>,
     pace: Option<Arc<Pace>>,
     slots: Arc<Semaphore>,
+    growth: Growth,
 }
 
 /// Only where it is: what the client holds is nobody's business.
@@ -77,6 +80,7 @@ enum Doing {
     Listing,
     Deleting,
     Thawing,
+    Moving,
 }
 
 impl Cloud {
@@ -111,12 +115,26 @@ impl Cloud {
             patience: settings.patience,
             class: class.clone(),
             pace: settings.upload_limit.map(|rate| Arc::new(Pace::new(rate))),
-            slots: Arc::new(Semaphore::new(IN_FLIGHT)),
+            slots: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
+            growth: settings.growth,
         })
     }
 
     pub(super) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    pub(super) fn family(&self) -> ClassFamily {
+        match self.client {
+            Client::S3 { .. } => ClassFamily::S3,
+            Client::Azure { .. } => ClassFamily::Azure,
+            Client::Gcs { .. } => ClassFamily::Gcs,
+        }
+    }
+
+    /// What the service says of an object's class; it says nothing of the warmest one. Nothing for a word that is not known here.
+    fn class_of(&self, said: Option<&str>) -> Option<StorageClass> {
+        said.map_or(Some(self.family().warmest()), |word| self.family().class_of_wire(word))
     }
 
     fn path(&self, key: &Key) -> Result<Path, Fault> {
@@ -131,6 +149,7 @@ impl Cloud {
             Doing::Listing => "listing",
             Doing::Deleting => "deleting",
             Doing::Thawing => "thawing",
+            Doing::Moving => "moving",
         };
         let hint = match (failure.kind, failure.hint) {
             (FaultKind::Denied, "") => self.permission(doing),
@@ -148,11 +167,13 @@ impl Cloud {
             (Client::S3 { .. }, Doing::Listing) => "s3:ListBucket",
             (Client::S3 { .. }, Doing::Deleting) => "s3:DeleteObject and, where the bucket keeps versions, s3:DeleteObjectVersion",
             (Client::S3 { .. }, Doing::Thawing) => "s3:RestoreObject",
+            (Client::S3 { .. }, Doing::Moving) => "s3:GetObject, s3:PutObject and, where the bucket keeps versions, s3:DeleteObjectVersion",
             (Client::Azure { .. }, Doing::Reading | Doing::Listing) => "the role Storage Blob Data Reader",
             (Client::Azure { .. }, _) => "the role Storage Blob Data Contributor",
             (Client::Gcs { .. }, Doing::Reading) => "storage.objects.get",
             (Client::Gcs { .. }, Doing::Listing) => "storage.objects.list",
             (Client::Gcs { .. }, Doing::Deleting) => "storage.objects.delete",
+            (Client::Gcs { .. }, Doing::Moving) => "storage.objects.get, storage.objects.create and storage.objects.delete",
             (Client::Gcs { .. }, _) => "storage.objects.create",
         };
         format!("The credentials need {action} here.")
@@ -194,7 +215,7 @@ impl Cloud {
 
 fn meta(key: Key, about: &object_store::ObjectMeta) -> Meta {
     let modified = Instant::from_millisecond(about.last_modified.timestamp_millis()).unwrap_or(Instant::UNIX_EPOCH);
-    Meta { key, size: about.size, modified, frozen: false }
+    Meta { key, size: about.size, modified, class: None, frozen: false }
 }
 
 fn crc32c(bytes: &[u8]) -> u32 {

@@ -116,7 +116,7 @@ pub(super) fn s3(settings: &S3<'_>) -> Result<Client, Fault> {
     let credentials = s3_credentials(&builder, profile.as_ref(), settings.profile.is_some())?;
     let client = builder.with_credentials(credentials).build().map_err(unbuilt)?;
     let http = Dial::new(Dialect::S3).connect(&options).map_err(unbuilt)?;
-    Ok(Client::S3 { client, http, custom: endpoint.is_some() })
+    Ok(Client::S3 { client, http, bucket: settings.bucket.to_owned(), custom: endpoint.is_some() })
 }
 
 /// `https://host` becomes `https://bucket.host`.
@@ -191,11 +191,12 @@ pub(super) fn azure(settings: &Azure<'_>) -> Result<Client, Fault> {
     let tier = settings.tier.map(HeaderValue::from_str).transpose();
     let tier = tier.map_err(|_| config("a tier is a word", "Write it as Azure does: `Cool`."))?;
     let dial = Dial::azure(settings.account, tier);
+    let options = options(allows_http(settings.endpoint)?, None)?;
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_account(settings.account)
         .with_container_name(settings.container)
         .with_retry(once())
-        .with_client_options(options(allows_http(settings.endpoint)?, None)?)
+        .with_client_options(options.clone())
         .with_http_connector(dial.clone())
         // What the environment must not decide.
         .with_use_emulator(false)
@@ -214,14 +215,23 @@ pub(super) fn azure(settings: &Azure<'_>) -> Result<Client, Fault> {
         client = builder.with_credentials(Arc::new(Watched::new(client.credentials().clone(), true))).build().map_err(unbuilt)?;
     }
     dial.signs(client.credentials().clone());
-    Ok(Client::Azure { client, custom: settings.endpoint.is_some() })
+    let own = || format!("https://{}.blob.core.windows.net", settings.account);
+    let place = settings.endpoint.map_or_else(own, |endpoint| endpoint.trim_end_matches('/').to_owned());
+    Ok(Client::Azure {
+        http: Dial::new(Dialect::Azure).connect(&options).map_err(unbuilt)?,
+        account: settings.account.to_owned(),
+        container: format!("{place}/{}", settings.container),
+        client,
+        custom: settings.endpoint.is_some(),
+    })
 }
 
 pub(super) fn gcs(bucket: &str, endpoint: Option<&str>) -> Result<Client, Fault> {
+    let options = options(allows_http(endpoint)?, None)?;
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
         .with_retry(once())
-        .with_client_options(options(allows_http(endpoint)?, None)?)
+        .with_client_options(options.clone())
         .with_http_connector(Dial::new(Dialect::Gcs));
     let names = ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_SERVICE_ACCOUNT_KEY"];
     let mut given = false;
@@ -243,7 +253,13 @@ pub(super) fn gcs(bucket: &str, endpoint: Option<&str>) -> Result<Client, Fault>
         }
     };
     let client = client.build().map_err(unbuilt)?;
-    Ok(Client::Gcs { client, custom: endpoint.is_some() })
+    let place = endpoint.unwrap_or("https://storage.googleapis.com").trim_end_matches('/');
+    Ok(Client::Gcs {
+        http: Dial::new(Dialect::Gcs).connect(&options).map_err(unbuilt)?,
+        bucket: format!("{place}/storage/v1/b/{bucket}"),
+        client,
+        custom: endpoint.is_some(),
+    })
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ impl Cloud {
             Ok(found) => {
                 let heard = found.extensions.get::<Heard>().cloned().unwrap_or_default();
                 let frozen = heard.class.as_deref().is_some_and(wire::is_frozen) && !thaw::is_thawed(heard.restore.as_deref());
-                Ok(Some((Meta { frozen, ..meta(key.clone(), &found.meta) }, heard)))
+                let class = self.class_of(heard.class.as_deref());
+                Ok(Some((Meta { class, frozen, ..meta(key.clone(), &found.meta) }, heard)))
             }
             Err(failure) if failure.kind == FaultKind::Absent => self.absent(failure, key).await.map(|_| None),
             Err(failure) => Err(self.fault(&failure, Doing::Reading, key.as_str())),

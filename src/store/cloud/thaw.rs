@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::{Client, Cloud, Doing, runtime};
 use crate::store::{Fault, FaultKind, Key, Thaw};
+use crate::units::Haste;
 
 /// Whether what a service says of the thawing means that the object can be read now.
 pub(super) fn is_thawed(restore: Option<&str>) -> bool {
@@ -27,25 +28,37 @@ impl Cloud {
         })
     }
 
-    /// S3 makes a copy that can be read for some days.
-    pub(in crate::store) fn thaw(self: &Arc<Self>, key: &Key, days: u32) -> Result<(), Fault> {
+    /// S3 makes a copy that can be read for some days. Azure brings it back for good.
+    pub(in crate::store) fn thaw(self: &Arc<Self>, key: &Key, days: u32, haste: Haste) -> Result<(), Fault> {
         let (this, key) = (self.clone(), key.clone());
         runtime::wait(async move {
-            if !matches!(this.client, Client::S3 { .. }) {
-                let message = format!("{key} in {} cannot be thawed from here", this.url);
-                return Err(Fault::new(FaultKind::Config, message, "Move it to a warm tier by the service's own means."));
-            }
-            let path = this.path(&key)?;
-            let body = format!(
-                "<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"
-            );
-            let asked = this.ask("POST", &path, &[("restore", "")], &body);
-            match asked.await {
-                Ok(_) => Ok(()),
-                Err(failure) if failure.code == "RestoreAlreadyInProgress" => Ok(()),
+            let asked = match this.client {
+                Client::S3 { .. } => this.request_copy(&key, days, haste).await,
+                Client::Azure { .. } => this.rehydrate(&key, haste).await,
+                // Nothing there is ever frozen.
+                Client::Gcs { .. } => Ok(()),
+            };
+            match asked {
+                Ok(()) => Ok(()),
                 Err(failure) => Err(this.thaw_fault(failure, &key).await),
             }
         })
+    }
+
+    async fn request_copy(&self, key: &Key, days: u32, haste: Haste) -> Result<(), Failure> {
+        let tier = match haste {
+            Haste::Expedited => "Expedited",
+            Haste::Standard => "Standard",
+            Haste::Bulk => "Bulk",
+        };
+        let body =
+            format!("<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>");
+        match self.ask("POST", &self.path_of(key)?, &[("restore", "")], &body).await {
+            Ok(_) => Ok(()),
+            // Asked for before.
+            Err(failure) if failure.code == "RestoreAlreadyInProgress" => Ok(()),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn thaw_fault(&self, failure: Failure, key: &Key) -> Fault {

@@ -11,7 +11,7 @@ use object_store::{MultipartId, PutMultipartOptions};
 use tokio::task::JoinHandle;
 
 use super::wire::{CARGO, Cargo};
-use super::{Client, Cloud, Doing, PIECE_SIZE, crc32c, runtime};
+use super::{Client, Cloud, Doing, IN_FLIGHT, PIECE_SIZE, crc32c, runtime};
 use crate::store::{Fault, FaultKind, Key, Put};
 
 /// S3's limit, and so everybody's here.
@@ -58,6 +58,10 @@ impl CloudUpload {
         })
     }
 
+    pub(in crate::store) fn piece_size(&self, index: u32) -> usize {
+        self.cloud.growth.piece(PIECE_SIZE, index)
+    }
+
     fn sent(&self) -> MutexGuard<'_, Sent> {
         self.sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -71,11 +75,11 @@ impl CloudUpload {
             return Err(fault.clone());
         }
         if index >= MOST_PIECES {
-            let most = (u64::from(MOST_PIECES) * PIECE_SIZE as u64) >> 30;
+            let most = self.cloud.growth.most(PIECE_SIZE, MOST_PIECES) >> 30;
             return Err(self
                 .refuse(format_args!("it is larger than {most} GiB, the most that one object can have"), "Cut it into several objects."));
         }
-        if piece.len() > PIECE_SIZE || self.sizes.insert(index, piece.len()).is_some() {
+        if piece.len() > self.piece_size(index) || self.sizes.insert(index, piece.len()).is_some() {
             return Err(self.refuse(format_args!("piece {index} came twice or is too long"), "This is a bug in Seawall: please report it."));
         }
         self.remember_ends(index, &piece);
@@ -118,12 +122,13 @@ impl CloudUpload {
     fn send(&mut self, index: u32, piece: Bytes) -> Result<(), Fault> {
         self.cloud.keep_pace(piece.len());
         let slots = self.cloud.slots.clone();
-        let slot = runtime::wait(async move { slots.acquire_owned().await.map_err(|_| runtime::lost()) })?;
+        let places = u32::try_from(piece.len() / PIECE_SIZE).map_or(IN_FLIGHT, |places| places.clamp(1, IN_FLIGHT));
+        let slot = runtime::wait(async move { slots.acquire_many_owned(places).await.map_err(|_| runtime::lost()) })?;
         let (cloud, path, key, sent) = (self.cloud.clone(), self.path.clone(), self.key.clone(), self.sent.clone());
         let id = self.id.clone().unwrap_or_default();
         self.tasks.retain(|task| !task.is_finished());
         self.tasks.push(runtime::spawn(async move {
-            let cargo = Cargo { crc32c: cloud.client.is_gcs().then(|| crc32c(&piece)) };
+            let cargo = Cargo { crc32c: cloud.client.is_gcs().then(|| crc32c(&piece)), ..Cargo::default() };
             let attempt = || CARGO.scope(cargo, cloud.client.parts().put_part(&path, &id, index as usize, piece.clone().into()));
             let done = cloud.patiently(cloud.time_for(piece.len()), attempt).await;
             let mut sent = sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -174,7 +179,8 @@ impl CloudUpload {
     /// Every piece but the last is full, and none is missing.
     fn is_whole(&self) -> Result<(), Fault> {
         let last = self.sizes.len().saturating_sub(1);
-        let whole = self.sizes.iter().enumerate().all(|(at, (&index, &size))| index as usize == at && (at == last || size == PIECE_SIZE));
+        let is_full = |at, index, size| at == last || size == self.piece_size(index);
+        let whole = self.sizes.iter().enumerate().all(|(at, (&index, &size))| index as usize == at && is_full(at, index, size));
         if whole { Ok(()) } else { Err(self.refuse("a piece is missing or short", "This is a bug in Seawall: please report it.")) }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use object_store::client::HttpResponse;
 use object_store::path::Path;
 
 use super::Cloud;
@@ -16,12 +17,13 @@ use crate::units::Instant;
 /// A page has 1,000 entries of at most 2 KiB each.
 const LARGEST_PAGE: usize = 16 << 20;
 /// Without versions an object is its own only one, of this name.
-const UNVERSIONED: &str = "null";
+pub(super) const UNVERSIONED: &str = "null";
 
 /// One version of an object, or the marker that hides the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) id: String,
+    pub(super) modified: Option<Instant>,
     pub(super) is_marker: bool,
 }
 
@@ -106,13 +108,7 @@ impl Cloud {
             Err(failure) if matches!(failure.kind, FaultKind::Absent | FaultKind::Denied) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let legal_hold = header("x-amz-object-lock-legal-hold") == Some("ON");
-        let until: Option<Instant> = header("x-amz-object-lock-retain-until-date").and_then(|text| text.parse().ok());
-        // By the store's own clock, which decides it.
-        let now = header("date").and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp());
-        let until = until.filter(|until| now.is_none_or(|now| *until > now));
-        Ok((legal_hold || until.is_some()).then(|| Locked { key: key.clone(), until, legal_hold }))
+        Ok(lock_in(key, &response))
     }
 
     /// The locks on whatever the bucket keeps of these objects.
@@ -133,6 +129,17 @@ impl Cloud {
         }
         Ok(locks)
     }
+}
+
+/// The lock that an answer about an object speaks of.
+pub(super) fn lock_in(key: &Key, response: &HttpResponse) -> Option<Locked> {
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let legal_hold = header("x-amz-object-lock-legal-hold") == Some("ON");
+    let until: Option<Instant> = header("x-amz-object-lock-retain-until-date").and_then(|text| text.parse().ok());
+    // By the store's own clock, which decides it.
+    let now = header("date").and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp());
+    let until = until.filter(|until| now.is_none_or(|now| *until > now));
+    (legal_hold || until.is_some()).then(|| Locked { key: key.clone(), until, legal_hold })
 }
 
 fn common_prefix<'n>(mut names: impl Iterator<Item = &'n str>) -> String {
@@ -156,7 +163,8 @@ fn read(xml: &str) -> Option<Page> {
         let length = rest[at..].find(&end)?;
         let entry = &rest[at..at + length];
         // Names of ours need no escapes, and those of others are compared with ours only.
-        let version = Version { id: element(entry, "VersionId")?, is_marker: tag == "<DeleteMarker>" };
+        let modified = element(entry, "LastModified").and_then(|text| text.parse().ok());
+        let version = Version { id: element(entry, "VersionId")?, modified, is_marker: tag == "<DeleteMarker>" };
         entries.push((element(entry, "Key")?, version));
         rest = &rest[at + length..];
     }

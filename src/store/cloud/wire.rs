@@ -4,7 +4,7 @@
 //! library cannot say: that a multipart upload is completed only if nothing has its name, its tier on Azure, its checksum on
 //! Google's storage. And what it does not listen to: which objects lie in an archive class.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -31,6 +31,8 @@ tokio::task_local! {
 pub(super) struct Cargo {
     /// Of the body.
     pub(super) crc32c: Option<u32>,
+    /// It takes the place of what is there.
+    pub(super) replaces: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,8 @@ pub(super) struct Heard {
 /// What a page of a listing says of its entries that the library does not hand on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listed {
-    /// Those in an archive class.
-    pub(super) frozen: HashSet<String>,
+    /// Those that do not lie in the warmest class, with the service's word for theirs.
+    pub(super) classes: HashMap<String, String>,
     /// Objects that stand for a folder, as consoles make them: `folder/`. The library drops the slash.
     pub(super) folders: HashSet<String>,
 }
@@ -125,6 +127,7 @@ impl HttpService for Wire {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
     Completing,
+    Copying,
     Listing,
     DeletingMany,
     Else,
@@ -143,7 +146,7 @@ impl Wire {
         }
         match about {
             About::Listing => self.listen(response).await,
-            About::Completing | About::DeletingMany if self.dial.dialect == Dialect::S3 => doubted(response).await,
+            About::Completing | About::Copying | About::DeletingMany if self.dial.dialect == Dialect::S3 => doubted(response).await,
             _ => Ok(with_class(response)),
         }
     }
@@ -151,10 +154,13 @@ impl Wire {
     fn about(&self, request: &HttpRequest) -> About {
         let query = request.uri().query().unwrap_or_default();
         let has = |wanted: &str| query.split('&').any(|pair| pair.starts_with(wanted));
+        let replaces = CARGO.try_with(|cargo| cargo.replaces).unwrap_or(false);
         match (self.dial.dialect, request.method().as_str()) {
+            (Dialect::S3, "POST") if has("uploadId=") && replaces => About::Copying,
             (Dialect::Azure, "PUT") if has("comp=blocklist") => About::Completing,
             (Dialect::Azure, "GET") if has("comp=list") => About::Listing,
             (Dialect::S3 | Dialect::Gcs, "POST") if has("uploadId=") => About::Completing,
+            (Dialect::S3, "PUT") if request.headers().contains_key("x-amz-copy-source") => About::Copying,
             (Dialect::S3, "POST") if query == "delete" || query == "delete=" => About::DeletingMany,
             (Dialect::S3 | Dialect::Gcs, "GET") if has("list-type=2") => About::Listing,
             _ => About::Else,
@@ -224,21 +230,22 @@ pub(super) fn is_frozen(class: &str) -> bool {
 }
 
 fn heard_in(dialect: Dialect, xml: &str) -> Listed {
-    let (each, name, class) = match dialect {
-        Dialect::S3 | Dialect::Gcs => ("<Contents>", "Key", "StorageClass"),
-        Dialect::Azure => ("<Blob>", "Name", "AccessTier"),
+    let (each, name, class, warmest) = match dialect {
+        Dialect::S3 | Dialect::Gcs => ("<Contents>", "Key", "StorageClass", "<StorageClass>STANDARD<"),
+        Dialect::Azure => ("<Blob>", "Name", "AccessTier", "<AccessTier>Hot<"),
     };
     let mut listed = Listed::default();
     // Nearly always there is nothing to hear, and a page is long.
-    if !["GLACIER<", "DEEP_ARCHIVE<", "Archive<", "/</"].iter().any(|sign| xml.contains(sign)) {
+    let is_warm = xml.matches(&format!("<{class}>")).count() == xml.matches(warmest).count();
+    if is_warm && !xml.contains("/</") {
         return listed;
     }
+    let warmest = warmest.trim_start_matches(&format!("<{class}>")).trim_end_matches('<');
     for entry in xml.split(each).skip(1) {
         let Some(called) = element(entry, name) else { continue };
         match called.strip_suffix('/') {
             Some(folder) => drop(listed.folders.insert(folder.to_owned())),
-            None if element(entry, class).is_some_and(|class| is_frozen(&class)) => drop(listed.frozen.insert(called)),
-            None => {}
+            None => drop(element(entry, class).filter(|class| class != warmest).map(|class| listed.classes.insert(called, class))),
         }
     }
     listed
@@ -246,7 +253,7 @@ fn heard_in(dialect: Dialect, xml: &str) -> Listed {
 
 fn with_class(mut response: HttpResponse) -> HttpResponse {
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let class = header("x-amz-storage-class").or_else(|| header("x-ms-access-tier"));
+    let class = header("x-amz-storage-class").or_else(|| header("x-ms-access-tier")).or_else(|| header("x-goog-storage-class"));
     let restore = header("x-amz-restore").or_else(|| header("x-ms-archive-status"));
     if class.is_some() || restore.is_some() {
         response.extensions_mut().insert(Heard { class, restore, listed: None });
@@ -288,15 +295,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn archive_classes_are_heard_in_listings() {
+    fn classes_are_heard_in_listings() {
         let s3 = "<R><Contents><Key>a</Key><StorageClass>STANDARD</StorageClass></Contents>\
                   <Contents><Key>p/b</Key><StorageClass>GLACIER</StorageClass></Contents>\
                   <Contents><Key>c</Key><StorageClass>GLACIER_IR</StorageClass></Contents></R>";
-        assert_eq!(heard_in(Dialect::S3, s3).frozen, HashSet::from(["p/b".to_owned()]));
+        let classes = |dialect, xml| {
+            let mut heard: Vec<_> = heard_in(dialect, xml).classes.into_iter().collect();
+            heard.sort();
+            heard.into_iter().map(|(name, class)| format!("{name} {class}")).collect::<Vec<_>>()
+        };
+        assert_eq!(classes(Dialect::S3, s3), ["c GLACIER_IR", "p/b GLACIER"]);
+        assert!(classes(Dialect::S3, "<Contents><Key>a</Key><StorageClass>STANDARD</StorageClass></Contents>").is_empty());
         let folder = "<Contents><Key>p/</Key><Size>0</Size></Contents><Contents><Key>p</Key></Contents>";
         assert_eq!(heard_in(Dialect::S3, folder).folders, HashSet::from(["p".to_owned()]));
         let azure = "<Blobs><Blob><Name>x</Name><Properties><AccessTier>Archive</AccessTier></Properties></Blob>\
                      <Blob><Name>y</Name><Properties><AccessTier>Hot</AccessTier></Properties></Blob></Blobs>";
-        assert_eq!(heard_in(Dialect::Azure, azure).frozen, HashSet::from(["x".to_owned()]));
+        assert_eq!(classes(Dialect::Azure, azure), ["x Archive"]);
     }
 }

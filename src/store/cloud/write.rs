@@ -25,7 +25,7 @@ impl Cloud {
     }
 
     pub(super) async fn put_once(&self, path: &Path, body: &Bytes, mode: PutMode, bulk: bool) -> Result<(), Failure> {
-        let cargo = Cargo { crc32c: self.client.is_gcs().then(|| crc32c(body)) };
+        let cargo = Cargo { crc32c: self.client.is_gcs().then(|| crc32c(body)), ..Cargo::default() };
         let attempt = || {
             let options = PutOptions { mode: mode.clone(), attributes: self.attributes(bulk), ..PutOptions::default() };
             CARGO.scope(cargo, self.client.objects().put_opts(path, body.clone().into(), options))

@@ -31,7 +31,8 @@ pub(super) use upload::FaultyUpload;
 
 use super::pace::Pace;
 use super::patience::Attempts;
-use super::{Fault, FaultKind, Key, Locked, Meta, Purged, Put, Store, Thaw};
+use super::{Fault, FaultKind, Key, Locked, Meta, Moved, Purged, Put, Store, Thaw};
+use crate::units::{Haste, StorageClass};
 use schedule::Schedule;
 
 /// How long a call hangs before it times out; short, because nobody learns anything from waiting.
@@ -161,7 +162,11 @@ impl Faulty {
         self.patiently(Call::Head, || self.inner.thaw_state(key)).0
     }
 
-    pub(super) fn thaw(&self, key: &Key, days: u32) -> Result<(), Fault> {
-        self.patiently(Call::Replace, || self.inner.thaw(key, days)).0
+    pub(super) fn thaw(&self, key: &Key, days: u32, haste: Haste) -> Result<(), Fault> {
+        self.patiently(Call::Replace, || self.inner.thaw(key, days, haste)).0
+    }
+
+    pub(super) fn move_to(&self, key: &Key, class: StorageClass) -> Result<Moved, Fault> {
+        self.patiently(Call::Replace, || self.inner.move_to(key, class)).0
     }
 }

@@ -141,7 +141,14 @@ impl Local {
     }
 }
 
+impl Local {
+    pub(super) fn no_classes(&self, key: &Key) -> Fault {
+        let message = format!("{key} in {}: a directory has no storage classes", self.url());
+        Fault::new(FaultKind::Config, message, "Take `storage_class` out of the `keep` of what lies there.")
+    }
+}
+
 fn meta(key: Key, about: &fs::Metadata) -> Meta {
     let modified = about.modified().ok().and_then(|time| Instant::try_from(time).ok()).unwrap_or(Instant::UNIX_EPOCH);
-    Meta { key, size: about.len(), modified, frozen: false }
+    Meta { key, size: about.len(), modified, class: None, frozen: false }
 }

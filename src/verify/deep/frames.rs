@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
+use super::exact::Exact;
 use super::invalid;
 use crate::format::codec::{Codec, Expander};
 use crate::format::index::{Frame, Frames, Kind, Piece};
@@ -39,12 +40,30 @@ pub(super) struct FrameReader<B, I> {
     /// Where in the tar `plain` begins.
     at: u64,
     ended: bool,
+    /// Also what is not the bytes of a file must be what the index makes of it.
+    exact: Option<Exact>,
 }
 
 impl<B: Read, I: BufRead> FrameReader<B, I> {
+    /// For a part of which every byte follows from its index and the files' bytes.
+    pub(super) fn exact(self) -> Self {
+        FrameReader { exact: Some(Exact::default()), ..self }
+    }
+
     pub(super) fn new(body: B, index: I, codec: Codec, expected: Queue) -> io::Result<Self> {
         let (index, expander) = (Frames::new(index), Expander::new(codec)?);
-        Ok(FrameReader { body, index, expander, expected, sealed: Vec::new(), plain: Vec::new(), taken: 0, at: 0, ended: false })
+        Ok(FrameReader {
+            body,
+            index,
+            expander,
+            expected,
+            sealed: Vec::new(),
+            plain: Vec::new(),
+            taken: 0,
+            at: 0,
+            ended: false,
+            exact: None,
+        })
     }
 
     fn next_frame(&mut self) -> io::Result<()> {
@@ -72,7 +91,7 @@ impl<B: Read, I: BufRead> FrameReader<B, I> {
         self.check(&frame)
     }
 
-    fn check(&self, frame: &Frame) -> io::Result<()> {
+    fn check(&mut self, frame: &Frame) -> io::Result<()> {
         for piece in &frame.pieces {
             let bytes = &self.plain[piece.skip as usize..(piece.skip + piece.len) as usize];
             if piece.hash.is_some_and(|hash| hash.0 != *blake3::hash(bytes).as_bytes()) {
@@ -83,7 +102,10 @@ impl<B: Read, I: BufRead> FrameReader<B, I> {
             }
             self.expect(piece)?;
         }
-        Ok(())
+        match &mut self.exact {
+            Some(exact) => exact.frame(frame, &self.plain).map_err(invalid),
+            None => Ok(()),
+        }
     }
 
     fn expect(&self, piece: &Piece) -> io::Result<()> {

@@ -7,11 +7,11 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 
 use super::{Deep, fingerprint, invalid};
-use crate::format::descriptor::hex;
 use crate::format::descriptor::{Object, ObjectKind};
 use crate::pipeline::{PipelineFault, open_object};
 use crate::plan::words::counted;
 use crate::units::Key;
+use crate::units::hex;
 use crate::verify::Ground;
 use crate::verify::backup::unread;
 use crate::verify::report::FaultKind;

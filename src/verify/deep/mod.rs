@@ -1,5 +1,7 @@
 //! What is inside the objects: with an identity they are opened, expanded and looked at, down to PostgreSQL's own pages.
 
+mod dumps;
+mod exact;
 mod frames;
 mod log;
 mod manifest;
@@ -17,7 +19,9 @@ use super::Ground;
 use super::backup::{Work, unread};
 use super::report::FaultKind;
 use crate::format::codec::Codec;
+use crate::format::contents::Contents;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
+use crate::format::notes::{MAX_BYTES, Notes};
 use crate::format::seal::Unsealer;
 use crate::pipeline::{PipelineFault, open_object};
 use crate::units::Key;
@@ -32,6 +36,8 @@ pub(super) struct Deep {
     remaining: AtomicUsize,
     /// A part could not be read to its end, so the list of files is not whole.
     broken: AtomicBool,
+    /// What a backup of dumps says is in them.
+    contents: Option<Contents>,
 }
 
 /// Everything of a backup that is to be opened.
@@ -48,8 +54,12 @@ pub(super) fn begin(ground: &Ground<'_>, descriptor: &Arc<Descriptor>) -> Vec<Wo
         files: Mutex::default(),
         remaining: AtomicUsize::new(parts),
         broken: AtomicBool::new(false),
+        contents: dumps::contents(ground, descriptor),
     });
-    let opened = |object: &Object| matches!(object.is, ObjectKind::Part | ObjectKind::Config);
+    let opened = |object: &Object| {
+        use ObjectKind::{Config, Dump, Globals, Notes, Part, Rows};
+        matches!(object.is, Part | Config | Dump | Globals | Rows | Notes)
+    };
     let numbers = descriptor.objects.iter().enumerate().filter(|(_, object)| opened(object)).map(|(number, _)| number);
     numbers.map(|number| Work::Open { of: deep.clone(), number }).collect()
 }
@@ -58,22 +68,44 @@ pub(super) fn open(ground: &Ground<'_>, deep: &Arc<Deep>, number: usize) {
     let object = &deep.descriptor.objects[number];
     let key = ground.repository.data(&deep.descriptor.id, &object.name);
     let id = Some(&deep.descriptor.id);
-    if object.is == ObjectKind::Config {
-        if let Err(fault) = tar_alone(ground, &key, object) {
+    let alone = match object.is {
+        ObjectKind::Config => Some(tar_alone(ground, &key, object)),
+        ObjectKind::Dump => Some(dumps::look(ground, deep.contents.as_ref(), &key, object)),
+        ObjectKind::Rows => Some(dumps::rows(ground, deep.contents.as_ref(), &key, object)),
+        ObjectKind::Globals => Some(dumps::to_the_end(ground, &key, object)),
+        ObjectKind::Notes => Some(notes(ground, &key, object)),
+        ObjectKind::Part | ObjectKind::Index | ObjectKind::Manifest | ObjectKind::Contents => None,
+    };
+    if let Some(looked) = alone {
+        if let Err(fault) = looked {
             unread(ground, &key, &fault, id);
         }
         return;
     }
-    match part::look(ground, deep, object, &key) {
+    let looked = if deep.descriptor.kind.is_physical() {
+        part::look(ground, deep, object, &key)
+    } else {
+        part::look_exactly(ground, deep, object, &key)
+    };
+    match looked {
         Ok(files) => deep.files.lock().unwrap_or_else(PoisonError::into_inner).extend(files),
         Err(fault) => {
             deep.broken.store(true, Ordering::Relaxed);
             unread(ground, &key, &fault, id);
         }
     }
-    if deep.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+    // Only a cluster has a manifest.
+    if deep.remaining.fetch_sub(1, Ordering::AcqRel) == 1 && deep.descriptor.kind.is_physical() {
         manifest::compare(ground, deep);
     }
+}
+
+/// It says what is missing, and must be able to.
+fn notes(ground: &Ground<'_>, key: &Key, object: &Object) -> Result<(), PipelineFault> {
+    let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
+    let mut json = Vec::new();
+    open_object(ground.store, key, object.size, ground.identities)?.take(MAX_BYTES).read_to_end(&mut json).map_err(stream)?;
+    Notes::from_json(&json).map(drop).map_err(|what| stream(invalid(what)))
 }
 
 /// A tar without an index: it must be one, to its end.

@@ -9,22 +9,16 @@ use super::{Deep, fingerprint, inside, unsealed};
 use crate::format::codec::Codec;
 use crate::format::descriptor::{Object, ObjectKind};
 use crate::format::index::Kind;
-use crate::pipeline::{PipelineFault, open_object};
+use crate::pipeline::{PipelineFault, ReadObject, open_object};
 use crate::units::Key;
 use crate::verify::Ground;
 use crate::verify::report::FaultKind;
 
 /// One part: what stock tools find in its tar must be what its index says, byte for byte.
 pub(super) fn look(ground: &Ground<'_>, deep: &Deep, object: &Object, key: &Key) -> Result<Vec<u128>, PipelineFault> {
-    let damaged = |key: &Key, what: String| PipelineFault::Damaged { key: key.to_string(), what };
-    let index = index_of(deep, object).ok_or_else(|| damaged(key, "no index belongs to it".into()))?;
-    let index_key = ground.repository.data(&deep.descriptor.id, &index.name);
-    let lines = open_object(ground.store, &index_key, index.size, ground.identities)?;
-    let (_, codec, _) = Codec::of_name(key.file_name());
     let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
     let expected = Queue::default();
-    let frames =
-        FrameReader::new(unsealed(ground, key, object.size)?, io::BufReader::new(lines), codec, expected.clone()).map_err(stream)?;
+    let frames = frames(ground, deep, object, key, &expected)?;
     let mut archive = tar::Archive::new(frames);
     let mut files = Vec::new();
     let mut buffer = vec![0; 256 << 10];
@@ -52,6 +46,39 @@ pub(super) fn look(ground: &Ground<'_>, deep: &Deep, object: &Object, key: &Key)
     }
     Ok(files)
 }
+
+/// A part of files beside a cluster. Its tar is held against its index byte for byte: names, owners and attributes may be anything there,
+/// and not every reader of tars understands all of them.
+pub(super) fn look_exactly(ground: &Ground<'_>, deep: &Deep, object: &Object, key: &Key) -> Result<Vec<u128>, PipelineFault> {
+    let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
+    let expected = Queue::default();
+    let mut frames = frames(ground, deep, object, key, &expected)?.exact();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match frames.read(&mut buffer).map_err(stream)? {
+            0 => break,
+            got => ground.progress.read(got),
+        }
+        expected.borrow_mut().retain(|file| !file.is_covered());
+    }
+    for file in expected.borrow().iter().filter(|file| !file.is_covered()) {
+        inside(ground, key, deep, &file.path, "its end is missing");
+    }
+    Ok(Vec::new())
+}
+
+/// The tar, held against its index while it is read.
+fn frames(ground: &Ground<'_>, deep: &Deep, object: &Object, key: &Key, expected: &Queue) -> Result<Frames, PipelineFault> {
+    let damaged = |key: &Key, what: String| PipelineFault::Damaged { key: key.to_string(), what };
+    let index = index_of(deep, object).ok_or_else(|| damaged(key, "no index belongs to it".into()))?;
+    let index_key = ground.repository.data(&deep.descriptor.id, &index.name);
+    let lines = open_object(ground.store, &index_key, index.size, ground.identities)?;
+    let (_, codec, _) = Codec::of_name(key.file_name());
+    let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
+    FrameReader::new(unsealed(ground, key, object.size)?, io::BufReader::new(lines), codec, expected.clone()).map_err(stream)
+}
+
+type Frames = FrameReader<Box<dyn Read>, io::BufReader<ReadObject>>;
 
 /// A part and its index have one number.
 fn index_of<'d>(deep: &'d Deep, part: &Object) -> Option<&'d Object> {
@@ -117,6 +144,7 @@ fn differs(expected: Option<Expected>, member: &Member, crc: u32) -> Option<Stri
     }
     match member.kind {
         Kind::Directory => None,
+        Kind::HardLink | Kind::Fifo => Some("no cluster has such a thing".into()),
         Kind::Link => (expected.link != member.link).then(|| "the index says that it leads elsewhere".into()),
         Kind::File if expected.size != member.size || expected.size > 0 && expected.at != member.at || !expected.is_covered() => {
             Some("the index says that it lies elsewhere".into())

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const HEAD: &str = "version: 1
 policy: shop
-encryption: { age: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] } }
+encryption: { age: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }, proven_within: 30d }
 smtp: { host: mail.example.com, from: seawall@example.com }
 ";
 

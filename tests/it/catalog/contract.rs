@@ -1,7 +1,8 @@
 //! What a catalog does, wherever it is.
 
 use seawall::catalog::{
-    Catalog, End, FaultKind, Filter, Measured, NewRun, Outcome, Outgoing, QueuedNotice, Size, StepOutcome, Taken, Where, Why,
+    ByPolicy, Catalog, DrillEnd, DrillRow, End, FaultKind, Filter, Measured, NewDrill, NewRun, Outcome, Outgoing, QueuedNotice, Size,
+    StepOutcome, Stretch, Taken, Where, Why,
 };
 use seawall::format::audit::{self, Head};
 
@@ -15,6 +16,9 @@ pub(super) const CASES: &[Case] = &[
     ("lost_and_found", lost_and_found),
     ("history", history),
     ("measurements", measurements),
+    ("drills", drills),
+    ("many_at_once", many_at_once),
+    ("a_stretch_of_the_past", a_stretch_of_the_past),
     ("decisions", decisions),
     ("outbox_order", outbox_order),
     ("outbox_of_many", outbox_of_many),
@@ -138,16 +142,19 @@ fn last_runs(place: &Where) {
 fn lost_and_found(place: &Where) {
     let catalog = open(place);
     let (asleep, gone) = (begin(&catalog, "backups.nightly", 100), begin(&catalog, "expire", 200));
-    catalog.begin_run(&NewRun { host: "db2", ..new_run("orders", "expire", 300) }).expect("begun");
-    let abandoned = catalog.abandoned("db1").expect("read");
-    assert_eq!(abandoned.iter().map(|one| one.run).collect::<Vec<_>>(), [asleep, gone]);
+    let elsewhere = catalog.begin_run(&NewRun { host: "db2", ..new_run("orders", "expire", 300) }).expect("begun");
+    catalog.begin_run(&new_run("billing", "expire", 300)).expect("begun");
+    let abandoned = catalog.abandoned("orders").expect("read");
+    let found: Vec<_> = abandoned.iter().map(|one| (one.run, one.host.as_str())).collect();
+    assert_eq!(found, [(asleep, "db1"), (gone, "db1"), (elsewhere, "db2")]);
     assert_eq!(
         (abandoned[1].job.as_str(), abandoned[1].pid, abandoned[1].boot.as_deref(), abandoned[1].started),
         ("expire", 4711, Some("boot-1"), at(200))
     );
     end(&catalog, gone, Outcome::Lost, 400);
     end(&catalog, asleep, Outcome::Lost, 400);
-    assert_eq!(catalog.abandoned("db1").expect("read"), []);
+    end(&catalog, elsewhere, Outcome::Lost, 400);
+    assert_eq!(catalog.abandoned("orders").expect("read"), []);
     // It was not dead: what it says itself goes before what others guessed, and not the other way round.
     end(&catalog, asleep, Outcome::Succeeded, 500);
     end(&catalog, asleep, Outcome::Lost, 600);
@@ -214,6 +221,128 @@ fn measurements(place: &Where) {
     let fault = catalog.measure("orders", &[one("rpo", "", 7.0), one("age", "weekly", f64::NAN)], at(40)).expect_err("it is none");
     assert_eq!(fault.kind, FaultKind::Refused);
     assert_eq!(catalog.series("orders", "rpo", "", at(0)).expect("read").len(), 1);
+}
+
+fn drills(place: &Where) {
+    let catalog = open(place);
+    let drill = |id, policy, drill, ended, end| {
+        let new = NewDrill { id, policy, drill, started: at(ended - 5), ended: at(ended), end, record: "{\"a\":1}" };
+        catalog.record_drill(&new).expect("recorded");
+    };
+    drill("d1", "orders", "weekly", 10, DrillEnd::Passed);
+    drill("d2", "orders", "weekly", 20, DrillEnd::Passed);
+    drill("d3", "orders", "weekly", 30, DrillEnd::Failed);
+    drill("d4", "orders", "", 5, DrillEnd::Stopped);
+    drill("d5", "billing", "weekly", 40, DrillEnd::Passed);
+    // A retry of what was written already.
+    drill("d3", "orders", "weekly", 99, DrillEnd::Passed);
+    let ids = |rows: Vec<DrillRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(catalog.drills("orders", at(0)).expect("read")), ["d4", "d1", "d2", "d3"]);
+    assert_eq!(ids(catalog.drills("orders", at(20)).expect("read")), ["d2", "d3"]);
+    let last = catalog.last_drills("orders").expect("read");
+    assert_eq!((last[2].started, last[2].ended, last[2].end, last[2].record.as_str()), (at(25), at(30), DrillEnd::Failed, "{\"a\":1}"));
+    assert_eq!(ids(last), ["d4", "d2", "d3"]);
+    // Evidence goes only when there is newer.
+    catalog.prune(at(30 + 801 * 86_400)).expect("pruned");
+    assert_eq!(ids(catalog.drills("orders", at(0)).expect("read")), ["d4", "d2", "d3"]);
+}
+
+/// What is asked of many at once is what is asked of each.
+fn many_at_once(place: &Where) {
+    let catalog = open(place);
+    for (policy, from) in [("orders", 100), ("billing", 200)] {
+        catalog.see_jobs(policy, &["expire"], at(1)).expect("seen");
+        let made = |bytes| End { bytes: Some(bytes), stored_bytes: Some(bytes / 2), ..End::with(Outcome::Succeeded, at(from + 5)) };
+        let run = catalog.begin_run(&new_run(policy, "backups.nightly", from)).expect("begun");
+        catalog.end_run(run, &made(1_000)).expect("ended");
+        let elsewhere = catalog.begin_run(&new_run(policy, "backups.nightly", from + 10)).expect("begun");
+        catalog.end_run(elsewhere, &End::with(Outcome::Succeeded, at(from + 11))).expect("another host's");
+        let failed = catalog.begin_run(&new_run(policy, "backups.nightly", from + 20)).expect("begun");
+        catalog.end_run(failed, &End { message: Some("full"), ..End::with(Outcome::Failed, at(from + 21)) }).expect("ended");
+        catalog.measure(policy, &[Measured { name: "watched", subject: "", value: from as f64 }], at(from)).expect("measured");
+        catalog.acknowledge(policy, "server", "anna", "", at(from), None).expect("acknowledged");
+        let id = format!("{policy}-1");
+        assert!(catalog.decide(policy, 0, "{\"m\":1}", &[QueuedNotice { policy, ..notice(&id, "mail", 0) }], at(1)).expect("decided"));
+        let claimed = catalog.claim(&[policy], at(2), 10, at(60), "sender").expect("claimed");
+        catalog.failed(&claimed[0], "550 no", at(3), at(90), false).expect("noted");
+    }
+    catalog.keep_inventory("orders", "{\"old\":true}", at(1)).expect("kept");
+    catalog.keep_inventory("orders", "{\"new\":true}", at(2)).expect("kept in its place");
+    // More than are asked of in one statement.
+    let names: Vec<String> = (0..450).map(|number| format!("p{number}")).chain(["orders".into(), "billing".into()]).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = catalog.of_policies(&names, at(0)).expect("asked");
+    assert_eq!(all.len(), 452);
+    assert_eq!(all["p7"].records, []);
+    for policy in ["orders", "billing"] {
+        let of = &all[policy];
+        assert_eq!(of.records, catalog.last_runs(policy).expect("asked"));
+        assert_eq!(of.latest, catalog.latest(policy).expect("asked"));
+        assert_eq!(of.undelivered, catalog.undelivered(policy).expect("asked"));
+        assert_eq!(of.failing, catalog.failing_receivers(policy).expect("asked"));
+        assert_eq!((of.failing.len(), of.failing[0].last_error.as_str()), (1, "550 no"));
+        assert_eq!(of.acknowledgements, catalog.acknowledgements(policy).expect("asked"));
+        assert_eq!(of.memory, catalog.memory(policy).expect("asked").1);
+        assert_eq!(of.runs, catalog.success_rate(policy, at(0)).expect("asked"));
+        assert_eq!(of.runs, (2, 3));
+        assert_eq!(of.made.get("backups.nightly"), catalog.sizes(policy, "backups.nightly", 1).expect("asked").first());
+        assert_eq!(of.took.get("backups.nightly"), catalog.durations(policy, "backups.nightly", 1).expect("asked").first());
+        let last = of.records.iter().find_map(|record| record.last_run).expect("a run");
+        assert_eq!(of.last.get("backups.nightly").cloned(), catalog.run(last).expect("asked"));
+    }
+    let kept = catalog.inventories(&names).expect("asked");
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept["orders"].at, kept["orders"].document.as_str()), (at(2), "{\"new\":true}"));
+}
+
+fn a_stretch_of_the_past(place: &Where) {
+    let catalog = open(place);
+    for (number, digest) in [(0, "a"), (1, "a"), (2, "b"), (3, "b"), (4, "a")] {
+        let new = NewRun { digest: Some(digest), commit: Some(digest), ..new_run("orders", "backups.nightly", 100 + number * 10) };
+        let run = catalog.begin_run(&new).expect("begun");
+        let outcome = if number == 3 { Outcome::Failed } else { Outcome::Succeeded };
+        catalog
+            .end_run(run, &End { message: Some("said"), bytes: Some(number as u64), ..End::with(outcome, at(105 + number * 10)) })
+            .expect("ended");
+        let measured = [Measured { name: "recovery_point_seconds", subject: "", value: f64::from(number as i32) }];
+        catalog.measure("orders", &measured, at(100 + number * 10)).expect("measured");
+    }
+    let stretch = Stretch { from: at(110), to: at(150) };
+    let runs = catalog.past_runs(&["orders", "billing"], stretch).expect("asked");
+    let told: Vec<_> = runs["orders"].iter().map(|run| (run.bytes, run.outcome, run.message.as_deref())).collect();
+    let (good, bad) = (Some(Outcome::Succeeded), Some(Outcome::Failed));
+    assert_eq!(told, [(Some(1), good, None), (Some(2), good, None), (Some(3), bad, Some("said")), (Some(4), good, None)]);
+    assert!(!runs.contains_key("billing"));
+    let changes = &catalog.policy_changes(&["orders"], stretch).expect("asked")["orders"];
+    let told: Vec<_> = changes.iter().map(|change| (change.at, change.digest.as_str(), change.first)).collect();
+    assert_eq!(told, [(at(110), "a", true), (at(120), "b", false), (at(140), "a", false)]);
+    // In two halves, the largest of each, and when it was so.
+    let worst = &catalog.worst(&["orders"], "recovery_point_seconds", stretch, 2).expect("asked")["orders"];
+    assert_eq!(worst.iter().map(|part| (part.at, part.value)).collect::<Vec<_>>(), [(at(120), 2.0), (at(140), 4.0)]);
+    catalog.queue(&[notice("one", "mail", 0)], at(120)).expect("queued");
+    catalog.queue(&[notice("two", "mail", 0)], at(150)).expect("queued, and too late");
+    let notices = &catalog.past_notices(&["orders"], stretch).expect("asked")["orders"];
+    assert_eq!(notices.iter().map(|one| (one.created, one.delivered)).collect::<Vec<_>>(), [(at(120), None)]);
+    let drill = |id: &'static str, ended: i64, end: DrillEnd| NewDrill {
+        id,
+        policy: "orders",
+        drill: "weekly",
+        started: at(1),
+        ended: at(ended),
+        end,
+        record: "{}",
+    };
+    for new in [
+        drill("1", 90, DrillEnd::Passed),
+        drill("2", 100, DrillEnd::Passed),
+        drill("3", 105, DrillEnd::Failed),
+        drill("4", 120, DrillEnd::Failed),
+    ] {
+        catalog.record_drill(&new).expect("recorded");
+    }
+    let ids = |found: ByPolicy<DrillRow>| found.into_values().flatten().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(catalog.past_drills(&["orders"], stretch).expect("asked")), ["4"]);
+    assert_eq!(ids(catalog.drills_passed_before(&["orders"], at(110)).expect("asked")), ["2"]);
 }
 
 fn claimed(catalog: &Catalog, now: i64) -> Vec<String> {
@@ -368,6 +497,19 @@ fn failing_receivers(place: &Where) {
     catalog.failed(one, "never", at(60), at(60), true).expect("noted");
     // Nobody tries any more, and it still does not work.
     assert_eq!(catalog.failing_receivers("orders").expect("read")[0].last_error, "never");
+    // Nothing else would ever end that, but somebody who knows of it does; what fails after that is new.
+    let somebody_knows = |seconds| catalog.acknowledge("orders", "delivery:mail", "ann", "", at(seconds), None).expect("acknowledged");
+    somebody_knows(59);
+    assert_eq!(catalog.failing_receivers("orders").expect("read").len(), 1);
+    somebody_knows(61);
+    assert_eq!(catalog.failing_receivers("orders"), Ok(vec![]));
+    catalog.queue(&[notice("d", "mail", 70), notice("e", "mail", 70)], at(70)).expect("queued");
+    let all = catalog.claim(&["orders"], at(80), 10, at(85), "sender").expect("claimed");
+    let of = |id: &str| all.iter().find(|one| one.id == id).expect("it is owed");
+    catalog.failed(of("d"), "never again", at(80), at(80), true).expect("noted");
+    assert_eq!(catalog.failing_receivers("orders").expect("read")[0].last_error, "never again");
+    catalog.delivered("e", at(81), None).expect("noted");
+    assert_eq!(catalog.failing_receivers("orders"), Ok(vec![]));
 }
 
 fn threads_and_acknowledgements(place: &Where) {
@@ -460,9 +602,9 @@ fn pruning(place: &Where) {
         }
     }
     catalog.measure("gone", &measured, at(-500 * DAY)).expect("measured");
-    catalog.queue(&[notice("old", "mail", -200 * DAY), notice("owed", "mail", -200 * DAY)], at(-200 * DAY)).expect("queued");
-    catalog.delivered("old", at(-199 * DAY), None).expect("noted");
-    catalog.acknowledge("orders", "k", "ann", "", at(-300 * DAY), Some(at(-200 * DAY))).expect("acknowledged");
+    catalog.queue(&[notice("old", "mail", -500 * DAY), notice("owed", "mail", -500 * DAY)], at(-500 * DAY)).expect("queued");
+    catalog.delivered("old", at(-499 * DAY), None).expect("noted");
+    catalog.acknowledge("orders", "k", "ann", "", at(-600 * DAY), Some(at(-500 * DAY))).expect("acknowledged");
     catalog.acknowledge("orders", "for-ever", "ann", "", at(-300 * DAY), None).expect("acknowledged");
     catalog.append(&entry("for ever")).expect("appended");
 

@@ -75,7 +75,7 @@ fn prove(catalog: &Catalog, said: &[String]) -> usize {
     let ended = runs.iter().filter(|row| row.outcome == Some(Outcome::Succeeded)).count();
     assert!(links.len() <= ended, "an entry for a run that did not end");
 
-    let open_runs = catalog.abandoned("db1").expect("read");
+    let open_runs = catalog.abandoned("orders").expect("read");
     assert!(open_runs.len() <= 1, "{open_runs:?}");
     open_runs.iter().for_each(|one| end(catalog, one.run, Outcome::Lost, 0));
     assert!(catalog.last_runs("orders").expect("read").iter().all(|record| record.running.is_none()));

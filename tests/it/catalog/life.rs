@@ -186,11 +186,11 @@ fn a_newer_catalog_is_not_guessed_at() {
     let folder = Folder::new();
     let place = folder.catalog();
     filled(&place);
-    tamper(&place, "INSERT INTO migrations SELECT 2, 'second', sha256, applied FROM migrations").expect("done");
-    let words = ["newer Seawall", "version 2 of its tables, and this program knows 1", "that newer program"];
+    tamper(&place, "INSERT INTO migrations SELECT 3, 'third', sha256, applied FROM migrations WHERE version = 1").expect("done");
+    let words = ["newer Seawall", "version 3 of its tables, and this program knows 2", "that newer program"];
     refused(&place, FaultKind::Newer, &words);
     assert_eq!(Catalog::open_existing(&place).expect_err("newer").kind, FaultKind::Newer);
-    tamper(&place, "DELETE FROM migrations WHERE version = 2; UPDATE migrations SET sha256 = 'x'").expect("done");
+    tamper(&place, "DELETE FROM migrations WHERE version = 3; UPDATE migrations SET sha256 = 'x'").expect("done");
     refused(&place, FaultKind::Newer, &["differs from every released Seawall"]);
 }
 

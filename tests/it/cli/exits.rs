@@ -112,3 +112,15 @@ fn version_is_quick() {
     // The promise is 5 ms for a release; unoptimised and on a busy machine it is a few times that.
     assert!(started.elapsed().as_millis() / runs < 100);
 }
+
+/// What is about a dump is nothing that a restore of a cluster could follow: it is refused, not passed over.
+#[test]
+fn what_is_of_a_dump_says_nothing_of_a_cluster() {
+    let room = Room::new();
+    for words in [&["--job", "dump"][..], &["--replace"], &["--connection", "service=shop"], &["--programs", "/usr/lib/postgresql/16/bin"]]
+    {
+        let run = room.run(&[&["restore", "--target", "new"], words].concat());
+        assert_eq!(run.code, Some(64), "{words:?}: {run:?}");
+        assert!(run.stderr.contains("cannot be used with") && run.stderr.contains(words[0]), "{run:?}");
+    }
+}

@@ -148,8 +148,13 @@ impl Cluster {
 
     /// A program of this server's version (15 and 18 have them all) or of 18.
     pub fn program(&self, name: &str) -> Command {
-        let own = self.version.programs().join(name);
+        let own = self.programs().join(name);
         self.account.command(if own.is_file() { own } else { Version::V18.programs().join(name) })
+    }
+
+    /// Those that its server runs with.
+    pub fn programs(&self) -> PathBuf {
+        self.options.programs.clone().unwrap_or_else(|| self.version.programs())
     }
 
     /// Adds lines to postgresql.conf; they count after a restart or reload.
@@ -258,7 +263,7 @@ impl Cluster {
     }
 
     fn pg_ctl(&self) -> Command {
-        let mut command = self.account.command(self.version.programs().join("pg_ctl"));
+        let mut command = self.account.command(self.programs().join("pg_ctl"));
         command.arg("-D").arg(self.data()).arg("-l").arg(self.root.path().join("log"));
         command
     }

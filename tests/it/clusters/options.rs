@@ -1,5 +1,7 @@
 //! What a cluster is made with.
 
+use std::path::PathBuf;
+
 /// The default is small and fast, keeps its log for standbys, and archives nothing.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -17,6 +19,8 @@ pub struct Options {
     pub own_identity: bool,
     /// Only needed where the machine's crash is played; a killed server loses nothing without it.
     pub fsync: bool,
+    /// The folder with the server's programs, when it is not the usual one of its version.
+    pub programs: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -30,6 +34,7 @@ impl Default for Options {
             tcp: false,
             own_identity: false,
             fsync: false,
+            programs: None,
         }
     }
 }

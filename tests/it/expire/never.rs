@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use seawall::execute::expire::{Onlooker, Wishes, expire};
+use seawall::execute::expire::{Clock, Deed, Done, Onlooker, Wishes, expire};
 use seawall::format::signature::SigningKey;
 use seawall::units::Key;
 
@@ -104,7 +104,7 @@ fn marks_that_somebody_planted_delete_nothing_that_is_wanted() {
         fs::File::options().write(true).open(path).and_then(|file| file.set_modified(month)).expect("aged");
     }
     let stop = std::sync::atomic::AtomicBool::new(false);
-    let run = expire(&ground.fixture.site(), &Wishes::default(), Onlooker { deed: &|_, _| (), stop: &stop }).expect("it begins");
+    let run = expire(&ground.fixture.site(), &Wishes::default(), Onlooker { deed: &|_, _| true, stop: &stop }).expect("it begins");
     // What the rules let go anyway went, and nothing else.
     assert_eq!(ids(&run.deleted), ["n00", "nobody"], "{run:?}");
     assert_eq!((run.unmarked.len(), ground.there().len()), (6, 6));
@@ -120,4 +120,27 @@ fn what_is_being_restored_stays_and_so_does_all_of_the_log() {
     let run = ground.expire(&later(&noon, 30));
     assert!(run.deleted.is_empty() && run.waiting[0].reason.contains("being restored"), "{run:?}");
     assert!(run.remarks.iter().any(|remark| remark.contains("no log is deleted")), "{:?}", run.remarks);
+}
+
+/// What came into a store while another one was worked on is seen when its turn comes, and before any log goes.
+#[test]
+fn each_store_is_listed_when_its_turn_comes() {
+    let (mut ground, noon) = ground();
+    let second = ground.fixture.path().join("second");
+    ground.change("physical: {},", "physical: {}, store: main,");
+    ground.change("stores: {", &format!("stores: {{ second: {{ local: {{ path: {}, other_device: false }} }},", second.display()));
+    assert!(std::process::Command::new("cp").arg("-r").arg(ground.fixture.store_path()).arg(&second).status().expect("cp").success());
+    let strange = second.join(ground.fixture.repository.as_str()).join("backups/20260101T000000Z-strange.json");
+    let deed = |_: Done, deed: &Deed| {
+        if deed.store.as_str() == "main" {
+            fs::write(&strange, "rubbish").expect("planted");
+        }
+        true
+    };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let wishes = Wishes { clock: Clock::Told(crate::repository::fixture::moment(&noon)), ..Wishes::default() };
+    let run = expire(&ground.fixture.site(), &wishes, Onlooker { deed: &deed, stop: &stop }).expect("it begins");
+    assert_eq!(run.marked.len(), 1, "{run:?}");
+    let failed: Vec<(&str, String)> = run.failed.iter().map(|failed| (failed.store.as_str(), failed.fault.to_string())).collect();
+    assert!(matches!(failed.as_slice(), [("second", why)] if why.contains("strange.json is not believed")), "{run:?}");
 }

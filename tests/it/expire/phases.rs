@@ -1,8 +1,12 @@
 //! Marked, waited for, deleted; and everything that happens in between.
 
-use seawall::execute::expire::Wishes;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use seawall::execute::expire::{Clock, Deed, Done, Onlooker, What, Wishes, expire};
 
 use super::rig::{Ground, day, ids, later};
+use crate::repository::fixture::moment;
 
 /// Backups of so many nights, one a night from the first on.
 fn nights(ground: &Ground, count: i64) {
@@ -74,7 +78,7 @@ fn the_brake_holds_until_somebody_says_so_and_then_for_both_phases() {
     assert!(braked.marked.is_empty() && braked.deleted.is_empty() && !braked.is_well(), "{braked:?}");
     assert_eq!(braked.braked[0].brake.to_string(), "7 of 10 backups would be marked as expired at once, and `expire.brake` is 20%");
     assert_eq!(ground.there().len(), 10);
-    let spoken = Wishes { acknowledged: true, ..Wishes::default() };
+    let spoken = Wishes { acknowledged: ground.fixture.site().policy.stores.keys().cloned().collect(), ..Wishes::default() };
     let marked = ground.expire_as(&later(&noon, 25), spoken).expect("it begins");
     assert_eq!((marked.marked.len(), ids(&marked.deleted)), (7, vec!["n00".to_owned()]));
     let deleted = ground.expire(&later(&noon, 50));
@@ -147,4 +151,36 @@ fn a_deletion_that_broke_off_is_finished() {
         assert!(ground.traces("n00").is_empty(), "{stage}: {:?}", ground.traces("n00"));
         assert_eq!(ground.there().len(), 6);
     }
+}
+
+/// A run that is killed in the middle leaves no deletion of which nobody knows; what cannot be written down does not go.
+#[test]
+fn that_it_goes_is_on_record_before_anything_of_it_does() {
+    let mut ground = Ground::keeping("{ last: 1 }");
+    ground.add("expire: { brake: 100% }\n");
+    for number in 0..3 {
+        ground.backup(&format!("n{number}"), &day(number), number as u64);
+    }
+    ground.expire(&day(10));
+    let heard = Mutex::new(Vec::new());
+    let run = |writes: bool| {
+        let deed = |done: Done, deed: &Deed| {
+            let What::Backup { id, .. } = &deed.what else { return true };
+            let is_whole = ground.there().contains(&id.to_string()) && !ground.traces(&format!("data/{id}")).is_empty();
+            heard.lock().expect("one at a time").push((done, id.to_string(), is_whole));
+            writes
+        };
+        let stop = AtomicBool::new(false);
+        let wishes = Wishes { clock: Clock::Told(moment(&day(12))), ..Wishes::default() };
+        let run = expire(&ground.fixture.site(), &wishes, Onlooker { deed: &deed, stop: &stop }).expect("it begins");
+        (run, std::mem::take(&mut *heard.lock().expect("nobody panicked")))
+    };
+    let (run_1, heard_1) = run(false);
+    assert_eq!(heard_1, [(Done::Deleting, "n0".to_owned(), true)]);
+    assert!(run_1.deleted.is_empty() && run_1.failed[0].fault.to_string().contains("cannot be recorded"), "{run_1:?}");
+    assert_eq!(ground.there(), ["n0", "n1", "n2"]);
+    let (_, heard_2) = run(true);
+    let expected = ["n0", "n1"].map(|id| [(Done::Deleting, id.to_owned(), true), (Done::Deleted, id.to_owned(), false)]).concat();
+    assert_eq!(heard_2, expected);
+    assert_eq!(ground.there(), ["n2"]);
 }

@@ -66,9 +66,14 @@ impl Ground {
         let now = moment(now);
         let heard: Mutex<Vec<Deed>> = Mutex::default();
         let stop = AtomicBool::new(false);
-        let deed = |_: Done, deed: &Deed| heard.lock().expect("one at a time").push(deed.clone());
+        let deed = |done: Done, deed: &Deed| {
+            if done != Done::Deleting {
+                heard.lock().expect("one at a time").push(deed.clone());
+            }
+            true
+        };
         let done = expire(&self.fixture.site(), &Wishes { clock: Clock::Told(now), ..wishes }, Onlooker { deed: &deed, stop: &stop })?;
-        let told: usize = [&done.marked, &done.unmarked, &done.deleted].iter().map(|deeds| deeds.len()).sum();
+        let told: usize = [&done.marked, &done.unmarked, &done.deleted, &done.moved].iter().map(|deeds| deeds.len()).sum();
         assert_eq!(heard.into_inner().expect("nobody panicked").len(), told, "whoever keeps a record hears of everything");
         self.put_at(now);
         Ok(done)

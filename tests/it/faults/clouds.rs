@@ -21,7 +21,7 @@ fn nowhere() -> Vec<(&'static str, String)> {
     vec![("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9".into()), ("HOME", "/nonexistent".into())]
 }
 
-fn s3_place(port: u16, bucket: &str, folder: &Path) -> Place {
+pub fn s3_place(port: u16, bucket: &str, folder: &Path) -> Place {
     let endpoint = format!("http://127.0.0.1:{port}");
     let store = format!("s3: {{ bucket: {bucket}, prefix: prod, endpoint: \"{endpoint}\", path_style: true, profile: seawall }}");
     let credentials = folder.join("credentials").display().to_string();
@@ -29,7 +29,7 @@ fn s3_place(port: u16, bucket: &str, folder: &Path) -> Place {
 }
 
 /// As an administrator makes and revokes them.
-fn credentials(rig: &Rig, secret: &str) {
+pub fn credentials(rig: &Rig, secret: &str) {
     rig.write("credentials", &format!("[seawall]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", s3::KEY));
 }
 

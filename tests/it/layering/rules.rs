@@ -129,13 +129,13 @@ mod tests {
         (
             "plan/mod.rs",
             "use crate::{units::Lsn, store::{self, Store}};",
-            "src/plan/mod.rs:1: `plan` uses `crate::store`, but may use only units, schedule, inventory, retention, recovery, policy, objectives\n\
-             src/plan/mod.rs:1: `plan` uses `crate::store::Store`, but may use only units, schedule, inventory, retention, recovery, policy, objectives",
+            "src/plan/mod.rs:1: `plan` uses `crate::store`, but may use only units, schedule, inventory, retention, recovery, policy, objectives, evidence\n\
+             src/plan/mod.rs:1: `plan` uses `crate::store::Store`, but may use only units, schedule, inventory, retention, recovery, policy, objectives, evidence",
         ),
         ("plan/lint.rs", "use crate::diff::Change;", "may use only units"),
         ("diff/mod.rs", "use crate::plan::Plan;", ""),
         ("alert.rs", "use crate::policy::Policy; use crate::units::Name;", ""),
-        ("alert.rs", "use crate::diff::Change;", "but may use only units, schedule, inventory, policy, plan"),
+        ("alert.rs", "use crate::diff::Change;", "but may use only units, schedule, inventory, policy, evidence, plan"),
         ("wal/push.rs", "use crate::pipeline::Sink;", ""),
         ("wal/push.rs", "use crate::policy::Policy;", "`wal` uses `crate::policy::Policy`"),
         ("execute/backup.rs", "use crate::{plan, store, postgres, notify};", ""),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use seawall::alert::NoticeKind;
+use seawall::alert::{Enclosed, Notice, NoticeKind};
 use seawall::notify::{Before, Courier, FaultKind, Receipt, SendFault};
 use seawall::policy::model::Policy;
 
@@ -57,6 +57,29 @@ fn a_mail_is_what_it_should_be() {
     }
     assert!(page.contains("備份") && page.contains("<h1"), "{page}");
     // Every server takes this: no 8-bit, no long lines.
+    assert_eq!(mail["mail"]["ascii"], true);
+    assert!(mail["mail"]["longest_line"].as_u64().expect("a number") <= 998);
+}
+
+#[test]
+fn a_report_goes_as_text_with_its_page_beside_it() {
+    let office = PostOffice::open(&[]);
+    let policy = near(&office, "dba@example.com");
+    let enclosed = Enclosed {
+        file: "seawall-shop-monthly-2026-11-21.html".into(),
+        html: format!("<!DOCTYPE html><p>備份</p>{}", "x".repeat(5_000)),
+        text: "# Recoverability of shop\n.\n**kept**".into(),
+    };
+    let notice = Notice { enclosed: Some(enclosed), ..notice(NoticeKind::Event, "r-1") };
+    Courier::new(&policy).send(&notice, &Before::default()).expect("it is taken");
+    let mails = office.mails();
+    let [mail] = mails.as_slice() else { panic!("{mails:?}") };
+    assert_eq!(mail["mail"]["type"], "multipart/mixed");
+    let part = |at: usize| (mail["mail"]["parts"][at]["type"].as_str(), mail["mail"]["parts"][at]["content"].as_str().expect("text"));
+    let ((plain, words), (html, page)) = (part(0), part(1));
+    assert_eq!((plain, html), (Some("text/plain"), Some("text/html")));
+    assert!(words.contains("is 27 h old") && words.contains("# Recoverability of shop") && words.contains("**kept**"), "{words}");
+    assert!(page.contains("備份") && page.contains(&"x".repeat(5_000)), "{page}");
     assert_eq!(mail["mail"]["ascii"], true);
     assert!(mail["mail"]["longest_line"].as_u64().expect("a number") <= 998);
 }

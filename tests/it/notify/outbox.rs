@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
 use jiff::SignedDuration;
-use seawall::alert::{Notice, NoticeKind};
+use seawall::alert::{Condition, Memory, Notice, NoticeKind, Seen, State, judge};
 use seawall::catalog::{Catalog, QueuedNotice, Where};
 use seawall::notify::outbox::{Flushed, flush};
+use seawall::policy::file::Severity;
 use seawall::policy::model::Policy;
 use seawall::units::{Instant, Name};
 use serde_json::Value;
@@ -224,4 +225,28 @@ fn who_is_asked_to_stop_gives_back_what_was_not_begun() {
     let flushed = flush(&desk.catalog(), &desk.policies, &|| desk.now(), "one", &stop).expect("the catalog works");
     assert!(flushed.delivered.is_empty() && receiver.requests().is_empty());
     assert_eq!(ids(&desk.flush("two")), ["a-1"]);
+}
+
+/// However much is wrong at once, the catalog takes every message about it, and each thing is told once.
+#[test]
+fn a_digest_of_very_much_is_several() {
+    let receiver = Receiver::open();
+    let desk =
+        Desk::new(&format!("  dba: {{ webhook: {{ url: {{ file: {} }} }} }}\n", receiver.secret("url", &receiver.url("/x")).display()), "");
+    let policy = desk.policies.values().next().expect("a policy");
+    let key = |number: usize| format!("failed:backups.job{number:03}");
+    let wrong = |number| Condition::new(key(number), Severity::Critical, "it failed").state(State::Firing).text("é".repeat(20_000));
+    let conditions: Vec<Condition> = (0..400).map(wrong).collect();
+    let seen = Seen { host: "db-1", conditions: Some(&conditions), ..Seen::default() };
+    let judged = judge(policy, Memory::default(), &seen, desk.now());
+    let json: Vec<String> = judged.notices.iter().map(|notice| serde_json::to_string(notice).expect("JSON")).collect();
+    let queued: Vec<QueuedNotice<'_>> = (judged.notices.iter().zip(&json))
+        .map(|(notice, json)| QueuedNotice { id: &notice.id, policy: "shop", receiver: "dba", json, not_before: desk.now() })
+        .collect();
+    assert!((2..60).contains(&queued.len()), "{}", queued.len());
+    assert!(desk.catalog().decide("shop", 0, &judged.memory.to_json(), &queued, desk.now()).expect("the catalog takes them"));
+    assert_eq!(desk.flush("one").delivered.len(), queued.len());
+    let mut told: Vec<String> = judged.notices.iter().flat_map(|notice| &notice.items).map(|item| item.key.clone()).collect();
+    told.sort();
+    assert_eq!(told, (0..400).map(key).collect::<Vec<_>>());
 }

@@ -1,7 +1,6 @@
 //! `seawall ack`, and the audit chain that keeps who did.
 
 use super::Rig;
-use crate::cli::sound;
 
 /// `backups.nightly` fires since ten minutes.
 fn firing() -> Rig {
@@ -50,7 +49,7 @@ fn what_does_not_fire_cannot_be_acknowledged_apart_from_duties_and_the_brake() {
     let contacts = "contacts: { security: { name: Security, email: security@example.com } }\nduties: { access-review: { what: review who can \
          read the bucket, who: security, schedule: { first: monday, of: quarter, at: \"09:00\" } } }\n";
     let rig = firing();
-    std::fs::write(rig.room.path().join("shop.yaml"), sound("shop") + contacts).expect("a file");
+    std::fs::write(rig.room.path().join("shop.yaml"), super::undisturbed("shop") + contacts).expect("a file");
     let run = rig.run(&["ack", "overdue:backups.nightly"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("What fires: `wal_lag`."), "{run:?}");
@@ -93,4 +92,22 @@ fn the_chain_is_proven_against_what_was_kept() {
     let end = seawall::format::audit::verify(&links, &[]).expect("whole").expect("an end");
     assert_eq!(format!("{}:{}", end.seq, end.hash), head);
     assert_eq!(rig.json(&["audit", "show", "--limit", "2"])["entries"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn what_nobody_has_heard_of_is_shown() {
+    let rig = Rig::well();
+    let catalog = rig.catalog();
+    let at = rig.ago(10).to_string();
+    // The only route is for what is critical.
+    let memory = serde_json::json!({ "version": 1, "judged": at, "fired": 1, "alerts": { "review_due": {
+        "last": { "severity": "warning", "title": "the policy was to be read again" },
+        "began": at, "pending": at, "fired": at, "number": 1, "acknowledgeable": at } } });
+    assert!(catalog.decide("shop", 0, &memory.to_string(), &[], rig.ago(10)).expect("decided"));
+    drop(catalog);
+    let run = rig.run(&["status"]);
+    assert!(run.stdout.contains("Nobody has heard of it: no route of `alerts.routes` is for it."), "{run:?}");
+    let json = rig.json(&["status"]);
+    assert_eq!(json["policies"][0]["unheard"][0]["key"], "review_due", "{json}");
+    assert_eq!(json["policies"][0]["unheard"][0]["why"], "no-route", "{json}");
 }

@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{Rig, promtool};
-use crate::cli::sound;
 
 #[test]
 fn all_is_well() {
@@ -161,7 +160,7 @@ fn a_directory_is_every_policy_in_it_worst_first() {
     std::fs::create_dir(rig.room.path().join("all")).expect("a folder");
     whole("shop.yaml");
     std::fs::write(rig.room.path().join("all/base.yaml"), "version: 1\nabstract: true\n").expect("a file");
-    std::fs::write(rig.room.path().join("all/zoo.yaml"), sound("zoo")).expect("a file");
+    std::fs::write(rig.room.path().join("all/zoo.yaml"), super::undisturbed("zoo")).expect("a file");
     std::fs::write(rig.room.path().join("all/broken.yaml"), "version: 1\nfoo: 1\n").expect("a file");
     let run = rig.room.run(&["status", "-p", "all", "--state", "state", "--format", "json"]);
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -183,9 +182,9 @@ fn prometheus_takes_the_metrics() {
     let text = std::fs::read_to_string(&path).expect("a file");
     promtool(&text);
     for line in [
-        "seawall_backup_last_size_bytes{policy=\"shop\",job=\"backups.nightly\"} 5000000000",
-        "seawall_backup_last_duration_seconds{policy=\"shop\",job=\"backups.nightly\"} 600",
-        "seawall_job_failures_in_a_row{policy=\"shop\",job=\"backups.nightly\"} 0",
+        "seawall_backup_last_size_bytes{policy=\"shop\",job_name=\"backups.nightly\"} 5000000000",
+        "seawall_backup_last_duration_seconds{policy=\"shop\",job_name=\"backups.nightly\"} 600",
+        "seawall_job_failures_in_a_row{policy=\"shop\",job_name=\"backups.nightly\"} 0",
         "seawall_wal_waiting_since_timestamp_seconds{policy=\"shop\"} 0",
         "seawall_store_used_bytes{policy=\"shop\",store=\"main\"} 3000000000",
         "seawall_runs_succeeded_ratio{policy=\"shop\"} 0.5",

@@ -405,6 +405,7 @@ fn piece(path: &str) -> Piece {
         mtime: 1_700_000_000,
         crc: None,
         link: None,
+        more: None,
     }
 }
 

@@ -50,7 +50,7 @@ fn a_passphrase_protects_the_file_and_is_never_an_argument() {
     assert!(Identities::parse(&text, Some(&"wrong".to_owned().into())).is_err());
     assert!(run.stdout.contains("    passphrase: { file: \"/") && !run.stdout.contains("horse"), "{}", run.stdout);
     let run = fixture.run(&["key", "generate", "--out", "for-programs.txt", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect(&run.stdout);
+    let json = crate::cli::follows("key-generate-output", &run.stdout);
     let made = std::fs::read(fixture.path().join("for-programs.txt")).expect("it is there");
     assert_eq!(json["recipient"], Identities::parse(&made, None).expect("an identity").public()[0]);
     std::fs::write(fixture.path().join("empty.txt"), "\n").expect("written");
@@ -99,7 +99,7 @@ fn the_list_shows_what_opens_what() {
     fixture.run(&["key", "generate", "--out", "stranger.txt"]);
     let run = fixture.run(&["key", "list", "--identity", "identity.txt", "--identity", "stranger.txt", "--format", "json"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let json = crate::cli::follows("key-list-output", &run.stdout);
     assert_eq!(json["recipients"][0]["identity"], "identity.txt");
     let locked = &json["stores"][0]["locked"][0];
     assert_eq!((&locked["backups"], &locked["age"], &locked["opened_by"]), (&1.into(), &1.into(), &serde_json::json!(["identity.txt"])));

@@ -99,7 +99,7 @@ fn a_gap_divides_the_log() {
     assert_eq!(ranges, [(lsn(1, 0), lsn(10, 0)), (lsn(11, 0), lsn(13, 0))]);
     fixture.store.delete(&[gone]).expect("deleted");
     let run = fixture.run(&["list", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect(&run.stdout);
+    let json = crate::cli::follows("list-output", &run.stdout);
     assert_eq!(json["stores"][0]["wal"][1]["to_lsn"], lsn(12, 0).to_string());
     let recoverable = &json["stores"][0]["backups"][1]["recoverable"]["any-moment-until"];
     assert_eq!(recoverable["at"], "2026-11-20T00:09:00Z", "{recoverable}");
@@ -179,13 +179,13 @@ fn histories_say_where_timelines_left_and_a_closed_one_is_a_doubt() {
     assert_eq!((fork.timeline, fork.parent, fork.at_lsn), (timeline(2), timeline(1), lsn(9, 4096)));
     assert_eq!(fork.at_time, Some(moment("2026-11-20T00:08:00Z")));
     let run = fixture.run(&["list", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let json = crate::cli::follows("list-output", &run.stdout);
     assert_eq!(json["stores"][0]["backups"][1]["recoverable"]["any-moment-until"]["timeline"], 2, "{}", run.stdout);
     let run = fixture.run(&["list"]);
     assert_eq!(run.stdout.lines().filter(|line| line.trim_end().ends_with("tl 2")).count(), 2, "{}", run.stdout);
     // Where no key opens the history, that is said.
     let run = fixture.run_elsewhere(&["list", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let json = crate::cli::follows("list-output", &run.stdout);
     let doubt = json["stores"][0]["doubts"][0].as_str().expect("a doubt");
     assert!(doubt.contains("where timeline 2 left the one before it") && doubt.contains("none of the identities opens it"), "{doubt}");
     assert_eq!(run.code, Some(0));
@@ -314,7 +314,7 @@ fn show_says_all_of_one_backup() {
         run.stdout
     );
     let run = fixture.run_elsewhere(&["show", "latest", "--identity", "identity.txt", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let json = crate::cli::follows("show-output", &run.stdout);
     assert_eq!((&json["format_version"], &json["private"]["data_directory"]), (&1.into(), &"/var/lib/postgresql/16/main".into()));
     assert_eq!(fixture.run(&["show", "20200101T000000Z-none"]).code, Some(1));
 }

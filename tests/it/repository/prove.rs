@@ -6,7 +6,6 @@ use seawall::format::seal::Identities;
 use seawall::format::signature::SigningKey;
 use seawall::units::{Lsn, WalFile};
 use seawall::verify::{FaultKind, Progress, Report, Wanted, verify};
-use serde_json::Value;
 
 use super::fixture::{CLUSTER, Fixture, How, SEGMENT, files, moment, relation_page, segment, segment_bytes};
 
@@ -244,7 +243,7 @@ fn the_command_says_what_it_found_and_what_it_did_not_check() {
     assert_eq!(run.code, Some(1));
     assert!(run.stdout.contains("DAMAGED") && run.stdout.contains(part.as_str()), "{}", run.stdout);
     let run = fixture.run_elsewhere(&["verify", "--format", "json"]);
-    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let json = crate::cli::follows("verify-output", &run.stdout);
     assert_eq!((&json["sound"], &json["stores"][0]["faults"][0]["kind"]), (&false.into(), &"damaged".into()));
     assert_eq!(json["stores"][0]["faults"][0]["key"], part.as_str());
     // A store that is not there is not a sound one.

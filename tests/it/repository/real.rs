@@ -46,7 +46,7 @@ fn is_proved(version: Version, options: Options) {
     assert!(shown["private"]["settings"].is_object());
     // One byte in the middle of the first part.
     rig.shell(
-        "f=$(ls store/*/data/*/part-00001.tar.zst.age); printf x | dd of=$f bs=1 seek=$(($(stat -c %s $f) / 2)) conv=notrunc 2>/dev/null",
+        "f=$(ls store/*/data/*/part-00001.tar.zst.age); printf damaged | dd of=$f bs=1 seek=$(($(stat -c %s $f) / 2)) conv=notrunc 2>/dev/null",
     );
     let output = seawall(&rig, &["verify", "--format", "json"]);
     let fault = &json(&output)["stores"][0]["faults"][0];

@@ -127,7 +127,7 @@ fn the_report_says_what_was_done() {
     let id = rig.backup();
     rig.archive();
     let said = rig.restore("r", &["--format", "json"]);
-    let report: Value = serde_json::from_str(&said.out).expect("JSON");
+    let report: Value = crate::cli::follows("restore-output", &said.out);
     assert_eq!(
         (report["format_version"].as_u64(), report["backup"].as_str(), report["signed_by"].as_str()),
         (Some(1), Some(id.as_str()), Some("db"))

@@ -7,6 +7,37 @@ use seawall::format::signature::{BACKUP, SigningKey};
 use super::rig::{Rig, flip, objects};
 use crate::clusters::{Options, Version};
 
+/// What the databases use is looked for before anything is fetched; where nothing is started, it is a warning.
+#[test]
+fn an_extension_that_this_machine_lacks() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    // By the catalog alone: what the backup records is what the database says it has.
+    rig.cluster.sql("insert into pg_extension select 99999, 'nowhere_to_be_found', 10, 11, false, '4.2', null, null");
+    rig.backup();
+    rig.archive();
+    let programs = Version::V16.programs();
+    let answer = rig.restore("r", &["--start-with", programs.to_str().expect("text")]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+    assert!(answer.err.contains("lacks `nowhere_to_be_found` 4.2 in `postgres` (it is not here at all)"), "{}", answer.err);
+    assert!(!rig.path("r").exists());
+    rig.cluster.sql("delete from pg_extension where oid = 99999");
+    rig.backup();
+    rig.archive();
+    let restored = rig.bring_back("r", &[]);
+    let compared = &restored.report["compared"];
+    assert_eq!((&compared[0]["name"], &compared[0]["met"], &compared[1]), (&"extensions".into(), &true.into(), &serde_json::Value::Null));
+    // The copy lost one since.
+    rig.cluster.sql("create table later (n int)");
+    rig.cluster.sql("drop extension plpgsql");
+    rig.archive();
+    restored.remove();
+    let restored = rig.bring_back("later", &[]);
+    let compared = &restored.report["compared"][0];
+    assert_eq!(compared["met"], false);
+    assert!(compared["says"].as_str().is_some_and(|says| says.contains("`plpgsql` of `postgres` is not there")), "{compared}");
+}
+
 #[test]
 fn what_is_not_there_or_not_right_is_named() {
     let rig = Rig::start(Version::V16, Options::default());
@@ -110,4 +141,37 @@ fn nobody_is_asked_and_nothing_is_done() {
     );
     let said = rig.restore("r", &[]);
     assert!(said.code == 1 && said.err.contains("hooks.before_restore") && !target.exists(), "{}", said.err);
+}
+
+/// Replay makes a tablespace at the path that it had: next to the original that is the original's own, and older versions empty it first.
+#[test]
+fn a_tablespace_that_the_log_makes_is_the_original_s() {
+    for version in [Version::V13, Version::V15, Version::V18] {
+        let rig = Rig::start(version, Options::default());
+        rig.series();
+        rig.backup();
+        // A segment is looked at as a whole.
+        rig.archive();
+        rig.shell("mkdir late");
+        rig.cluster.sql(&format!("create tablespace late location '{}'", rig.path("late").display()));
+        rig.cluster.sql("create table there tablespace late as select n from generate_series(1, 1000) n");
+        rig.cluster.sql("checkpoint");
+        rig.archive();
+        let files = || rig.shell("find late -type f | sort | xargs sha256sum");
+        let before = files();
+        let programs = version.programs();
+        let [port] = crate::servers::free_ports();
+        let port = format!("port={port}");
+        let answer = rig.restore("r", &["--start-with", programs.to_str().expect("text"), "--set", &port]);
+        assert_ne!(answer.code, 0, "{}", answer.err);
+        let place = rig.path("late").display().to_string();
+        assert!(answer.err.contains(&format!("the log makes a tablespace in `{place}`")), "{}", answer.err);
+        assert_eq!(files(), before);
+        assert_eq!(rig.cluster.sql("select sum(n) from there"), "500500");
+        rig.shell("rm -rf r");
+        // What ends before it is not concerned, as far as PostgreSQL does not read ahead.
+        if version == Version::V13 {
+            rig.bring_back("before", &["--immediate"]).remove();
+        }
+    }
 }

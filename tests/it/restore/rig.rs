@@ -87,6 +87,11 @@ impl Rig {
         rig
     }
 
+    /// Where the store's credentials are.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        self.place.environment.clone()
+    }
+
     /// What the server is told to archive with.
     pub fn push(&self) -> String {
         let environment: String = self.place.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
@@ -200,7 +205,7 @@ backups:
         let data = self.path(name);
         let log = fs::read_to_string(data.join("seawall-recovery.log")).unwrap_or_default();
         assert_eq!(said.code, 0, "{}{}\n{log}", said.out, said.err);
-        let report = serde_json::from_str(&said.out).expect("JSON");
+        let report = crate::cli::follows("restore-output", &said.out);
         Restored { report, ..self.running(name, port) }
     }
 

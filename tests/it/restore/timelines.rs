@@ -76,6 +76,9 @@ fn release(rig: &Rig, restored: &super::rig::Restored) {
         assert_eq!(said.code, 0, "{}{}", said.out, said.err);
         assert!(said.out.contains("released"), "{}", said.out);
     }
+    let said = rig.seawall(&["release", "--target", data, "--wait", "60s", "--format", "json"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    crate::cli::follows("release-output", &said.out);
 }
 
 fn moment(restored: &super::rig::Restored) -> String {

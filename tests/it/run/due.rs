@@ -1,10 +1,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use seawall::catalog::{Outcome, StepOutcome};
 use seawall::format::audit;
 
 use super::rig::{Run, Said};
+use crate::backup::rig::Policy;
 use crate::clusters::StopMode;
 
 #[test]
@@ -51,8 +53,8 @@ fn a_fault_that_may_pass_is_tried_again_and_one_that_does_not_is_not() {
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
     // This version cannot do it, whenever it is asked.
-    run.change("backups: {", "backups: { dump: { logical: {}, schedule: { at: \"02:00\" }, keep: { last: 2 } },");
-    run.say(&["run", "--due"]).ends_with_code(1).says("this version of seawall takes only physical full backups");
+    run.change("backups: {", "backups: { dump: { incremental: { of: nightly }, schedule: { at: \"02:00\" }, keep: { last: 2 } },");
+    run.say(&["run", "--due"]).ends_with_code(1).says("this version of seawall takes no incremental backups");
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
     let outcomes = run.outcomes();
     assert_eq!(outcomes, ["backups.nightly failed", "backups.nightly succeeded", "expire succeeded", "backups.dump failed"]);
@@ -142,4 +144,28 @@ fn a_reviewed_plan_is_run_for_exactly_its_policy() {
     run.say(&["run", "--plan", &path]).ends_with_code(4).says("are not those that this version of seawall takes");
     run.say(&["run", "--plan", "policy.yaml"]).ends_with_code(1);
     assert_eq!(run.backups(), 2);
+}
+
+#[test]
+fn nothing_is_stopped_for_a_backup_that_another_host_is_taking() {
+    let run = Run::with(
+        &Policy {
+            physical: "read_limit: 4MB/s".into(),
+            job: ", before: { run: [./before] }, after: { run: [./after] }".into(),
+            ..Policy::default()
+        },
+        "",
+    );
+    let folder = run.file("").display().to_string();
+    run.change("./before", &format!("{folder}before"));
+    run.change("./after", &format!("{folder}after"));
+    run.rig.shell("for hook in before after; do printf '#!/bin/sh\\necho '$hook' >> $(dirname $0)/told\\n' > $hook; chmod 755 $hook; done");
+    let mut first = run.command(&["run", "nightly"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("seawall");
+    run.rig.shell("until ls store/try-*/leases/backup-* >/dev/null 2>&1; do sleep 0.1; done");
+    assert_eq!(run.rig.shell("cat told"), "before");
+    let second = Said::of(run.command_in("state-2", &["run", "nightly", "--host", "db-2"]).output().expect("seawall"));
+    second.ends_with_code(75).says("a backup of this cluster is running");
+    assert_eq!(run.rig.shell("cat told"), "before");
+    assert!(first.wait().expect("its end").success());
+    assert_eq!(run.rig.shell("cat told"), "before\nafter");
 }

@@ -1,10 +1,8 @@
-use std::process::Command;
-
 use super::rig::Run;
 use crate::clusters::StopMode;
 use crate::servers::post_office::{PostOffice, header};
 
-fn mail(port: u16) -> String {
+pub(super) fn mail(port: u16) -> String {
     format!(
         "smtp: {{ host: 127.0.0.1, port: {port}, tls: none, from: seawall@example.com }}\n\
          receivers: {{ dba: {{ email: {{ to: [dba@example.com] }} }} }}\n\
@@ -12,7 +10,7 @@ fn mail(port: u16) -> String {
     )
 }
 
-fn subjects(office: &PostOffice) -> Vec<String> {
+pub(super) fn subjects(office: &PostOffice) -> Vec<String> {
     office.mails().iter().map(|mail| header(mail, "subject").concat()).collect()
 }
 
@@ -75,14 +73,7 @@ fn nothing_is_lost_while_everything_is_down() {
     run.say(&["watch"]).ends_with_code(0);
     // What waits is tried again after its pause: the clock of the record is moved, not the test's patience.
     let office = PostOffice::open_at(port, &[]);
-    let sql = "update outbox set next_try = 0";
-    let moved = Command::new("python3")
-        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"])
-        .arg(run.file("state").join("catalog.db"))
-        .arg(sql)
-        .status()
-        .expect("python");
-    assert!(moved.success());
+    run.sql("update outbox set next_try = 0");
     run.say(&["watch"]).ends_with_code(0);
     let told = subjects(&office);
     assert_eq!(
@@ -108,14 +99,7 @@ fn the_store_witnesses_the_audit_chain() {
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(0);
     // Cut short, the chain is whole in itself.
-    let sql = "drop trigger audit_is_not_deleted; delete from audit where seq > 1";
-    let cut = Command::new("python3")
-        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()"])
-        .arg(run.file("state").join("catalog.db"))
-        .arg(sql)
-        .status()
-        .expect("python");
-    assert!(cut.success());
+    run.sql("drop trigger audit_is_not_deleted; delete from audit where seq > 1");
     run.say(&["audit", "verify"]).ends_with_code(0).says("whole: 1 link");
     run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
 }

@@ -1,5 +1,7 @@
 //! Azurite: Azure Blob Storage with signatures.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use object_store::azure::{AzureAccessKey, AzureAuthorizer, AzureCredential};
@@ -31,16 +33,44 @@ impl Azure {
     }
 }
 
+impl Azure {
+    /// Into the container of the tests.
+    pub(crate) fn put_blob(&self, name: &str, body: &[u8]) {
+        let head = head(self.port, &format!("container/{name}"), &[("x-ms-blob-type", "BlockBlob")], body);
+        assert!(send(self.port, &head, body).is_some_and(|status| status < 300), "{name} is put");
+    }
+}
+
 fn make_container(port: u16, name: &str) -> Option<u16> {
-    let mut signed = HttpRequest::new(HttpRequestBody::empty());
+    request(port, &head(port, &format!("{name}?restype=container"), &[], b""), "")
+}
+
+/// Of a PUT, signed.
+fn head(port: u16, what: &str, headers: &[(&'static str, &str)], body: &[u8]) -> String {
+    let mut signed = HttpRequest::new(HttpRequestBody::from(body.to_vec()));
     *signed.method_mut() = "PUT".parse().expect("a method");
-    *signed.uri_mut() = format!("http://127.0.0.1:{port}/{ACCOUNT}/{name}?restype=container").parse().expect("an address");
+    *signed.uri_mut() = format!("http://127.0.0.1:{port}/{ACCOUNT}/{what}").parse().expect("an address");
+    for (name, value) in headers {
+        signed.headers_mut().insert(*name, value.parse().expect("a value"));
+    }
+    if !body.is_empty() {
+        signed.headers_mut().insert("content-length", body.len().into());
+    }
     let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(KEY).expect("a key"));
     AzureAuthorizer::new(&credential, ACCOUNT).try_authorize(&mut signed).expect("signed");
     let path = signed.uri().path_and_query().expect("a path").as_str();
     let mut head = format!("PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}");
-    for (header, value) in signed.headers() {
+    for (header, value) in signed.headers().iter().filter(|(header, _)| header.as_str() != "content-length") {
         head.push_str(&format!("\r\n{header}: {}", value.to_str().expect("text")));
     }
-    request(port, &head, "")
+    head
+}
+
+fn send(port: u16, head: &str, body: &[u8]) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).ok()?;
+    stream.write_all(body).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
 }

@@ -1,6 +1,6 @@
 //! Google Cloud Storage's XML API. No emulator that can be installed here has its uploads (fake-gcs-server knows only the
 //! JSON API's); but it is S3's with other words. So this is SeaweedFS behind a translator of headers, which also compares the
-//! checksums as Google does. It keeps nothing and decides nothing else.
+//! checksums as Google does, and of the few questions that are asked in JSON. It keeps nothing and decides nothing else.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -70,6 +70,11 @@ fn translate(client: TcpStream, server: u16) -> Option<()> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    if let Some(asked) = Asked::read(&head) {
+        let (status, answer) = asked.answer(&body, server);
+        write!(client, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len()).ok()?;
+        return Some(());
+    }
     if hash.is_some_and(|hash| hash != crc32c(&body)) {
         let said = "<Error><Code>BadDigest</Code><Message>crc32c</Message></Error>";
         write!(client, "HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}", said.len()).ok()?;
@@ -82,6 +87,65 @@ fn translate(client: TcpStream, server: u16) -> Option<()> {
     upstream.write_all(&body).ok()?;
     std::io::copy(&mut upstream, &mut client).ok()?;
     client.shutdown(Shutdown::Both).ok()
+}
+
+/// A question in Google's other language, about one object: what it is, to rewrite it into another class, to delete what it was.
+struct Asked {
+    method: String,
+    object: String,
+    query: String,
+}
+
+/// What an object is, in that language. Its generation is made of what changes with each writing.
+const ABOUT: &str = "def about():\n    h = s3.head_object(Bucket='bucket', Key=key)\n    kind = h.get('StorageClass', 'STANDARD')\n    \
+                     return {'generation': str(int(h['LastModified'].timestamp()) * 100 + len(kind)), 'storageClass': kind, \
+                     'size': str(h['ContentLength']), 'contentType': h['ContentType']}\n\
+                     if not s3.list_objects_v2(Bucket='bucket', Prefix=key).get('KeyCount'):\n    print(404, {})\n    sys.exit()\n\
+                     found = about()\n";
+
+impl Asked {
+    fn read(head: &str) -> Option<Asked> {
+        let mut words = head.split(' ');
+        let (method, target) = (words.next()?, words.next()?);
+        let rest = target.strip_prefix("/storage/v1/b/bucket/o/")?;
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let object = path.split("/rewriteTo/").next()?.to_owned();
+        Some(Asked { method: method.to_owned(), object, query: query.to_owned() })
+    }
+
+    fn given(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Google rewrites in as many answers as it likes: here always in two.
+    fn answer(&self, body: &[u8], server: u16) -> (u16, String) {
+        let given = |name: &str| self.given(name).unwrap_or_default();
+        let lines = match self.method.as_str() {
+            "GET" => "print(200, json.dumps(found))".to_owned(),
+            "DELETE" => format!("print(204 if found['generation'] == '{}' else 404, {{}})", given("generation")),
+            "POST" => {
+                let wanted: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+                let class = wanted["storageClass"].as_str().expect("a class");
+                assert!(wanted["contentType"].is_string(), "what is not said again is lost: {wanted}");
+                // Slashes came back above.
+                let is_more = self.given("rewriteToken").is_some_and(|token| token == "more/to%2Bcome%3D");
+                format!(
+                    "if [found['generation']] * 2 != ['{}', '{}']:\n    print(412, {{}})\n\
+                     elif {}:\n    print(200, json.dumps({{'done': False, 'rewriteToken': 'more/to+come='}}))\n\
+                     else:\n    s3.copy_object(Bucket='bucket', Key=key, CopySource={{'Bucket': 'bucket', 'Key': key}}, \
+                     StorageClass='{class}', MetadataDirective='REPLACE')\n    \
+                     print(200, json.dumps({{'done': True, 'resource': about()}}))",
+                    given("ifGenerationMatch"),
+                    given("ifSourceGenerationMatch"),
+                    if is_more { "False" } else { "True" },
+                )
+            }
+            other => panic!("{other} is new"),
+        };
+        let said = s3::boto3(server, "admin", &format!("key = '{}'\n{ABOUT}{lines}", self.object));
+        let (status, answer) = said.split_once(' ').expect("two words");
+        (status.parse().expect("a status"), answer.to_owned())
+    }
 }
 
 /// The headers that S3 wants of those who are known to it.

@@ -18,4 +18,12 @@ impl Moto {
         moto.server.wait_until("moto", || request(port, "PUT /bucket HTTP/1.1\r\nHost: 127.0.0.1", "").is_some_and(|status| status < 300));
         moto
     }
+
+    /// What is requested from an archive comes so much later; without it, while one asks how far it is.
+    pub(crate) fn thaw_within(&self, time: std::time::Duration) {
+        let seconds = time.as_secs();
+        let body = format!(r#"{{"model_name":"s3::keyrestore","transition":{{"progression":"time","seconds":{seconds}}}}}"#);
+        let head = "POST /moto-api/state-manager/set-transition HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json";
+        assert!(request(self.port, head, &body).is_some_and(|status| status < 300), "moto is told how long it takes");
+    }
 }

@@ -19,6 +19,8 @@ struct Orders {
     /// Deliver the request, then cut before its answer: so many times.
     deaf_left: AtomicI64,
     cuts_made: AtomicU64,
+    /// Bytes of answers.
+    carried: AtomicU64,
     /// Make `If-None-Match` a header that nobody knows.
     forget_conditions: AtomicBool,
 }
@@ -66,6 +68,11 @@ impl Proxy {
 
     pub(crate) fn forget_conditions(&self) {
         self.orders.forget_conditions.store(true, Ordering::SeqCst);
+    }
+
+    /// Bytes of answers that went through it.
+    pub(crate) fn carried(&self) -> u64 {
+        self.orders.carried.load(Ordering::SeqCst)
     }
 
     pub(crate) fn cuts_made(&self) -> u64 {
@@ -116,6 +123,7 @@ fn answers(mut client: TcpStream, mut upstream: TcpStream, orders: &Orders) {
             break;
         }
         carried += count as i64;
+        orders.carried.fetch_add(count as u64, Ordering::SeqCst);
         let limit = orders.cut_after.load(Ordering::SeqCst);
         if limit > 0 && carried > limit && take(&orders.cuts_left) {
             orders.cuts_made.fetch_add(1, Ordering::SeqCst);

@@ -78,16 +78,7 @@ impl S3 {
 
     /// What an administrator does with Amazon's own library: `s3` is its client. Gives what the lines print.
     pub(crate) fn administer(&self, lines: &str) -> String {
-        let head = format!(
-            "import boto3, datetime, json, os, sys\n\
-             s3 = boto3.client('s3', endpoint_url='http://127.0.0.1:{}', aws_access_key_id='{ADMIN}', aws_secret_access_key='{SECRET}', \
-             region_name='us-east-1')\n",
-            self.http
-        );
-        let python = python_bin().join("python");
-        let run = Command::new(python).args(["-c", &(head + lines)]).output().expect("it starts");
-        assert!(run.status.success(), "{lines}\n{}", String::from_utf8_lossy(&run.stderr));
-        String::from_utf8_lossy(&run.stdout).trim().to_owned()
+        boto3(self.http, ADMIN, lines)
     }
 
     pub(crate) fn ca(&self) -> PathBuf {
@@ -108,6 +99,19 @@ impl S3 {
         fs::write(&path, text).expect("written");
         path
     }
+}
+
+/// Lines of Python with Amazon's own library.
+pub(crate) fn boto3(port: u16, who: &str, lines: &str) -> String {
+    let head = format!(
+        "import boto3, datetime, json, os, sys\n\
+         s3 = boto3.client('s3', endpoint_url='http://127.0.0.1:{port}', aws_access_key_id='{who}', aws_secret_access_key='{SECRET}', \
+         region_name='us-east-1')\n",
+    );
+    let python = python_bin().join("python");
+    let run = Command::new(python).args(["-c", &(head + lines)]).output().expect("it starts");
+    assert!(run.status.success(), "{lines}\n{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8_lossy(&run.stdout).trim().to_owned()
 }
 
 const SSE_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

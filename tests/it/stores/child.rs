@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use seawall::store::{Fault, FaultKind, Place, Put, Settings, Sse, Store, Thaw};
+use seawall::store::{Fault, FaultKind, Growth, Moved, Place, Put, Settings, Sse, Store, Thaw};
+use seawall::units::{Haste, StorageClass};
 
 use super::contract::{self, key, noise};
 
@@ -127,14 +128,31 @@ fn errand() {
             put(&store, "again", LARGE);
             assert_eq!(store.get(&key("again"), LARGE), Ok(noise(LARGE, 1)));
         }
-        "strong" => store.check_conditional_put("").expect("it keeps what is there"),
+        "growing" => {
+            // What takes hundreds of gibibytes otherwise.
+            let store = Store::open(&Settings { growth: Growth { alike: 2, each: 1 }, ..settings() }).expect("it opens");
+            let body = noise(47 << 20, 5);
+            let mut upload = store.upload(&key("far/growing")).expect("begun");
+            let (mut at, mut sizes) = (0, Vec::new());
+            while at < body.len() {
+                let piece = body.slice(at..body.len().min(at + upload.piece_size(sizes.len() as u32)));
+                at += piece.len();
+                upload.put(sizes.len() as u32, piece.clone()).expect("it takes it");
+                sizes.push(piece.len() >> 20);
+            }
+            upload.finish().expect("it is there");
+            assert_eq!(sizes, [5, 5, 10, 20, 7]);
+            assert!(store.get(&key("far/growing"), body.len()).expect("whole") == body);
+        }
+        "strong" => store.check_conditional_put(&key("probe")).expect("it keeps what is there"),
         "weak" => {
-            let fault = store.check_conditional_put("below").expect_err("it does not");
+            let fault = store.check_conditional_put(&key("below/probe")).expect_err("it does not");
             assert_eq!(fault.kind, FaultKind::Config, "{fault:?}");
             assert!(fault.message.contains("overwrites what must not be overwritten"), "{fault}");
             assert_eq!(store.list(""), Ok(vec![]));
         }
         "frozen" => frozen(&store),
+        "colder" => colder(&store),
         "versions" => versions(&store),
         "locked" => locked(&store),
         "transient-soon" => {
@@ -152,7 +170,7 @@ const LARGE: usize = 30_000_000;
 fn put(store: &Store, name: &str, size: usize) {
     let body = noise(size, 1);
     let mut upload = store.upload(&key(name)).expect("begun");
-    let piece = upload.piece_size();
+    let piece = upload.piece_size(0);
     for (index, start) in (0..size).step_by(piece).enumerate() {
         upload.put(index as u32, body.slice(start..size.min(start + piece))).expect("put");
     }
@@ -178,8 +196,8 @@ fn frozen(store: &Store) {
         ] {
             assert_eq!(fault.kind, FaultKind::Frozen, "{fault:?}");
         }
-        store.thaw(&key(name), 3).expect("asked for");
-        store.thaw(&key(name), 3).expect("asked for again");
+        store.thaw(&key(name), 3, Haste::Standard).expect("asked for");
+        store.thaw(&key(name), 3, Haste::Standard).expect("asked for again");
         // This server thaws while one asks how far it is.
         let states: Vec<_> = (0..3).map(|_| store.thaw_state(&key(name)).expect("it answers")).collect();
         assert!(states.contains(&Some(Thaw::Underway)) || states.contains(&Some(Thaw::Readable)), "{states:?}");
@@ -189,7 +207,30 @@ fn frozen(store: &Store) {
             store.head(&key(name)).expect("it answers").expect("there").size
         );
     }
-    assert!(store.thaw(&key("nothing"), 3).expect_err("it is not there").is_absent());
+    assert!(store.thaw(&key("nothing"), 3, Haste::Standard).expect_err("it is not there").is_absent());
+}
+
+/// From class to class, in one piece and in several, once and again; never warmer, and what is in it stays the same.
+fn colder(store: &Store) {
+    let family = store.classes().expect("it has classes");
+    let to: StorageClass = variable("STORE_TO").expect("set").parse().expect("a class");
+    put(store, "cold/small", 1_000);
+    put(store, "cold/large", 12_000_000);
+    let class = |name: &str| store.head(&key(name)).expect("it answers").expect("it is there").class;
+    for (name, size) in [("cold/small", 1_000), ("cold/large", 12_000_000)] {
+        assert_eq!(class(name), Some(family.warmest()), "{name}");
+        assert_eq!(store.move_to(&key(name), to), Ok(Moved::Done { left: None }), "{name}");
+        assert_eq!(class(name), Some(to), "{name}");
+        assert_eq!(store.move_to(&key(name), to), Ok(Moved::Already), "{name}");
+        assert_eq!(store.move_to(&key(name), family.warmest()), Ok(Moved::Already), "{name}: nothing becomes warmer");
+        if !to.needs_thaw() {
+            assert!(store.get(&key(name), size).expect("read") == noise(size, 1), "{name}");
+        }
+    }
+    let listed: Vec<_> = store.list("cold").expect("listed").into_iter().map(|meta| (meta.size, meta.class, meta.frozen)).collect();
+    assert_eq!(listed, [(12_000_000, Some(to), to.needs_thaw()), (1_000, Some(to), to.needs_thaw())]);
+    let fault = store.move_to(&key("cold/nothing"), to).expect_err("it is not there");
+    assert!(fault.is_absent(), "{fault:?}");
 }
 
 /// A bucket that keeps versions: what was overwritten and hidden goes too.
@@ -202,6 +243,8 @@ fn versions(store: &Store) {
         store.replace(&keys[0], noise(9, 2)).expect("put");
     }
     store.delete(&keys[..2]).expect("hidden");
+    // What it tries with is nobody's object, and none of its versions stays.
+    store.check_conditional_put(&key("kept/probe")).expect("it keeps what is there");
     // Beside it, and nobody's to delete.
     store.put_new(&key("kept/02-beside"), noise(9, 1)).expect("put");
     let purged = store.purge(&keys).expect("purged");
@@ -233,7 +276,7 @@ fn every_call_says(store: &Store, kind: FaultKind) {
     let key = key("some/object");
     let two = || {
         let mut upload = store.upload(&key)?;
-        upload.put(0, noise(upload.piece_size(), 1))?;
+        upload.put(0, noise(upload.piece_size(0), 1))?;
         upload.put(1, noise(9, 1))?;
         upload.finish()
     };

@@ -84,7 +84,7 @@ fn the_upload_limit_is_kept_by_all_together() {
             scope.spawn(move || {
                 let mut upload = store.upload(&key(&format!("limited/{worker}"))).expect("begun");
                 for index in 0..2 {
-                    upload.put(index, noise(if index == 0 { upload.piece_size() } else { 200_000 }, 1)).expect("put");
+                    upload.put(index, noise(if index == 0 { upload.piece_size(0) } else { 200_000 }, 1)).expect("put");
                 }
                 upload.finish().expect("finished");
             });
@@ -117,7 +117,7 @@ fn a_full_disk_and_one_that_is_read_only() {
     store.put_new(&key("kept"), noise(1 << 20, 1)).expect("there is room");
     let large = || {
         let mut upload = store.upload(&key("large"))?;
-        (0..4).try_for_each(|index| upload.put(index, noise(upload.piece_size(), 2)))?;
+        (0..4).try_for_each(|index| upload.put(index, noise(upload.piece_size(0), 2)))?;
         upload.finish()
     };
     let fault = large().expect_err("no room");

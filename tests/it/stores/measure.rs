@@ -14,7 +14,7 @@ const SIZE: usize = 1 << 30;
 
 fn upload(store: &Store, key: &Key) -> (f64, f64) {
     let mut upload = store.upload(key).expect("begun");
-    let piece = noise(upload.piece_size(), 1);
+    let piece = noise(upload.piece_size(0), 1);
     let since = Instant::now();
     for index in 0..SIZE / piece.len() {
         upload.put(index as u32, piece.clone()).expect("put");

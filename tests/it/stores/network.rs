@@ -24,6 +24,9 @@ fn s3() {
     plain("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
     plain("denied").with("STORE_PROFILE", "wrong").run();
     plain("read-only").with("STORE_PROFILE", "reader").run();
+    plain("growing").run();
+    plain("colder").with("STORE_PREFIX", "whole").with("STORE_TO", "GLACIER").run();
+    plain("colder").with("STORE_PREFIX", "pieces+=@").with("STORE_TO", "STANDARD_IA").with("SEAWALL_TEST_COPY_LIMIT", 5 << 20).run();
     over_tls("config").with("STORE_CA", server.wrong_ca().display()).run();
     over_tls("config").run();
     let by_environment = Errand::new("denied")
@@ -59,6 +62,11 @@ fn s3_with_versions_and_locks() {
          s3.put_object_legal_hold(Bucket='kept', Key='deep/below/locked/held', LegalHold={'Status': 'ON'})",
     );
     errand("locked").run();
+    // What a move leaves behind is nothing, in one piece and in several.
+    s3_errand("colder", &server).with("STORE_BUCKET", "kept").with("STORE_PREFIX", "moved").with("STORE_TO", "STANDARD_IA").run();
+    let pieces = s3_errand("colder", &server).with("STORE_BUCKET", "kept").with("STORE_PREFIX", "moved/pieces").with("STORE_TO", "GLACIER");
+    pieces.with("SEAWALL_TEST_COPY_LIMIT", 5 << 20).run();
+    assert_eq!(server.administer("print(len(s3.list_object_versions(Bucket='kept', Prefix='moved')['Versions']))"), "4");
     assert_eq!(left(), "['deep/below/locked/held', 'deep/below/locked/retained']");
 }
 
@@ -74,6 +82,9 @@ fn azure() {
             .with("AZURE_STORAGE_ACCOUNT_KEY", azure::KEY)
     };
     errand("contract").with("STORE_PREFIX", "below").with("STORE_CLASS", "Cool").run();
+    errand("growing").run();
+    errand("colder").with("STORE_PREFIX", "moved").with("STORE_TO", "cold").run();
+    errand("colder").with("STORE_PREFIX", "moved/far").with("STORE_TO", "archive").run();
     errand("no-store").with("STORE_BUCKET", "nocontainer").run();
     errand("denied").with("AZURE_STORAGE_ACCOUNT_KEY", "bm90LXRoZS1zZWNyZXQ=").run();
 }
@@ -88,6 +99,8 @@ fn gcs() {
             .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
     };
     errand("contract").with("STORE_PREFIX", "below").with("STORE_CLASS", "STANDARD").run();
+    errand("growing").run();
+    errand("colder").with("STORE_PREFIX", "moved").with("STORE_TO", "ARCHIVE").run();
     errand("no-store-to-read").with("STORE_BUCKET", "nobucket").run();
     // Its own credentials lie in a file that this one is not.
     let file = server.s3.credentials_file();
@@ -128,6 +141,22 @@ fn what_lies_in_an_archive_is_asked_for_first() {
         .with("AWS_ACCESS_KEY_ID", "any")
         .with("AWS_SECRET_ACCESS_KEY", "any");
     errand.run();
+}
+
+#[test]
+fn an_archive_is_a_class_to_move_to() {
+    let server = moto::Moto::start();
+    let errand = |prefix: &str| {
+        Errand::new("colder")
+            .with("STORE_KIND", "s3")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_PREFIX", prefix)
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+            .with("AWS_ACCESS_KEY_ID", "any")
+            .with("AWS_SECRET_ACCESS_KEY", "any")
+    };
+    errand("deep").with("STORE_TO", "DEEP_ARCHIVE").run();
+    errand("pieces").with("STORE_TO", "GLACIER").with("SEAWALL_TEST_COPY_LIMIT", 5 << 20).run();
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! The databases: whether they keep, compress and refresh what the policy says, and whether their own jobs do it.
+
+use std::collections::BTreeSet;
+
+use super::{Look, roots};
+use crate::alert::condition::{Condition, State};
+use crate::alert::facts::DatabaseFacts;
+use crate::inventory::Observed;
+use crate::plan::words::{quoted, sentence};
+use crate::policy::file::Severity;
+use crate::units::Duration;
+
+/// Somebody may be changing the policy and the database just now.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How many differences are told.
+const TOLD: usize = 5;
+
+pub(super) fn look(look: &mut Look<'_>) {
+    let not_asked = Observed::unknown("it was not asked");
+    let held = look.policy.row_holds.values().map(|hold| &hold.database);
+    let names: BTreeSet<&String> = look.policy.file.timescaledb.keys().chain(held).collect();
+    for name in names {
+        let because = look.cause([roots::SERVER.to_owned()]);
+        let seen = look.facts.databases.get(name).unwrap_or(&not_asked);
+        let known = look.known(&format!("databases.{name}"), None, seen, because.clone());
+        let drift = Condition::new(format!("database_drift:{name}"), Severity::Warning, "a database is not as its policy says");
+        let drift = Condition { because: because.clone(), ..drift.lasting(PATIENCE) };
+        let Some(seen) = known else {
+            look.push(drift.state(State::Unknown));
+            look.all_unknown(&format!("database_job:{name}."));
+            continue;
+        };
+        look.push(differs(drift, name, seen));
+        for job in &seen.jobs {
+            let condition = Condition::new(format!("database_job:{name}.{}", job.id), Severity::Warning, "a job of a database is well");
+            let condition = Condition { because: because.clone(), ..condition };
+            let Some(wrong) = &job.wrong else {
+                look.push(condition);
+                continue;
+            };
+            let title = format!("job {} in {}, {}: {wrong}", job.id, quoted(name), job.does);
+            let condition = Condition { title, ..condition.state(State::Firing) };
+            let error = job.error.as_ref().map(|error| sentence(error)).unwrap_or_default();
+            look.push(
+                condition
+                    .text(error)
+                    .hint("Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?"),
+            );
+        }
+    }
+}
+
+fn differs(drift: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
+    let count = seen.differs.len();
+    let title = format!(
+        "{} in {} not as the policy says",
+        if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") },
+        quoted(name)
+    );
+    let more = if count > TOLD { format!(" And {} more.", count - TOLD) } else { String::new() };
+    let told: Vec<String> = seen.differs.iter().take(TOLD).map(|one| sentence(one)).collect();
+    Condition { title, ..drift.firing_if(count > 0) }
+        .text(format!("{}{more}", told.join(" ")))
+        .hint("`seawall plan --connect` shows what would mend it; `seawall apply` does that.")
+}

@@ -1,0 +1,186 @@
+//! What recoveries have shown against what is promised: how much would be lost now, how long a recovery will take, whether keys still open.
+
+use super::limit::Limit;
+use super::{Look, moment, roots, rough};
+use crate::alert::condition::{Condition, State};
+use crate::evidence::{Bound, Prediction, Tendency, custody, tendency};
+use crate::inventory::{Observed, Proven};
+use crate::plan::words::{about, joined};
+use crate::policy::file::Severity;
+use crate::units::{Duration, Name};
+
+pub(super) fn look(look: &mut Look<'_>) {
+    recovery_point(look);
+    recovery_time(look);
+    drills(look);
+    identities(look);
+}
+
+/// Of what keeps the log or a backup from the store there are alerts of their own: this one is for what they do not see.
+fn recovery_point(look: &mut Look<'_>) {
+    let Some(promised) = look.policy.objectives.rpo else { return };
+    let of_backups = look.policy.backups.keys().map(|name| format!("backup_age:{name}"));
+    let roots = look.policy.stores.keys().map(roots::store).chain([roots::SERVER.to_owned(), "wal_lag".to_owned()]).chain(of_backups);
+    let condition = Condition {
+        because: look.cause(roots),
+        ..Condition::new("recovery_point", Severity::Critical, "more would be lost now than is promised")
+    };
+    let condition = condition.lasting(Duration::from_mins(1)).fact("promised", promised);
+    look.push(match &look.facts.recovery_point {
+        // That it cannot be seen is said of what hides it.
+        Observed::Unknown { .. } => condition.state(State::Unknown),
+        // Until the first backup can be there, its absence is nothing unusual; then `backup_age` tells of it.
+        Observed::Known(None) => condition,
+        Observed::Known(Some(point)) => {
+            let (why, hint) = match point.bound {
+                Bound::Gap => (
+                    "The log in the store has a gap behind the newest backup: later log is of no use.",
+                    "Run `seawall verify` to see what is missing, and take a backup now: the log goes on from it.",
+                ),
+                Bound::Canary => (
+                    "The heartbeat row that was written since the last segment is not archived.",
+                    "See `seawall wal status`; a shorter `wal.timeout` archives an idle server's log sooner.",
+                ),
+                Bound::Log => ("The log waits to be archived.", "Run `seawall wal status`: it says what waits and why."),
+                Bound::Backup => {
+                    ("No log is archived, so the newest backup is all there is.", "Take a backup now, or archive the log (`wal`).")
+                }
+                Bound::Nothing => ("", ""),
+            };
+            let lost = rough(point.lost);
+            Condition { title: format!("if the server were lost now, {lost} would be lost with it; {promised} are promised"), ..condition }
+                .firing_if(point.lost > promised)
+                .text(why)
+                .hint(hint)
+                .fact("safe until", moment(look.policy, point.at))
+        }
+    });
+}
+
+/// Only what was measured: what is merely assumed is judged where the policy is reviewed.
+fn recovery_time(look: &mut Look<'_>) {
+    let measured: Vec<&Prediction> = look.facts.predictions.iter().filter(|one| one.is_measured() && one.promised.is_some()).collect();
+    let hint = "`seawall plan` shows what the time is made of, and what would have to be faster.";
+    let mut over: Vec<&Prediction> = measured.iter().copied().filter(|one| one.is_over()).collect();
+    over.sort_by_key(|one| std::cmp::Reverse(excess(one)));
+    let usually = over.iter().any(|one| one.p50 > one.promised);
+    let severity = if usually { Severity::Critical } else { Severity::Warning };
+    let condition = Condition::new("recovery_time", severity, "a recovery takes longer than is promised").hint(hint);
+    look.push(match over.first() {
+        None => condition,
+        Some(worst) => told(
+            Condition {
+                title: format!("{} may take {}; {} are promised", what(worst), span(worst.p95), span(worst.promised)),
+                ..condition
+            },
+            &over,
+        ),
+    });
+    let mut near: Vec<&Prediction> = measured.into_iter().filter(|one| one.is_near()).collect();
+    near.sort_by_key(|one| one.promised.zip(one.p95).map(|(promised, p95)| promised - p95));
+    let condition = Condition::new("recovery_margin", Severity::Warning, "a recovery takes nearly as long as is promised").hint(hint);
+    look.push(match near.first() {
+        None => condition,
+        Some(worst) => {
+            let left = worst.promised.zip(worst.p95).map(|(promised, p95)| promised - p95).unwrap_or_default();
+            let title = format!(
+                "{} may take {}: that leaves {left} of the {} that are promised",
+                what(worst),
+                span(worst.p95),
+                span(worst.promised)
+            );
+            told(Condition { title, ..condition }, &near)
+        }
+    });
+}
+
+fn excess(one: &Prediction) -> Duration {
+    one.p95.zip(one.promised).map(|(p95, promised)| p95 - promised).unwrap_or_default()
+}
+
+fn span(length: Option<Duration>) -> String {
+    length.unwrap_or_default().to_string()
+}
+
+fn what(one: &Prediction) -> String {
+    if one.scenario == "everything" { "recovering everything".to_owned() } else { format!("recovering from `{}`", one.scenario) }
+}
+
+/// What it rests on, and whatever else is so.
+fn told(condition: Condition, all: &[&Prediction]) -> Condition {
+    let Some((first, others)) = all.split_first() else { return condition };
+    let times = if first.samples == 1 { "one measured recovery".to_owned() } else { format!("{} measured recoveries", first.samples) };
+    let mut text = format!("By {times}; usually it takes {}.", span(first.p50));
+    if !first.assumed.is_empty() {
+        text.push_str(&format!(" Nobody has measured the {}.", joined(&first.assumed)));
+    }
+    if !others.is_empty() {
+        text.push_str(&format!(" The same holds for {}.", joined(others.iter().map(|one| format!("`{}`", one.scenario)))));
+    }
+    let condition = condition.state(State::Firing).text(text).fact("usually", span(first.p50)).fact("carefully", span(first.p95));
+    condition.fact("promised", span(first.promised))
+}
+
+/// A drill that is still quick enough, and will not be for long.
+fn drills(look: &mut Look<'_>) {
+    for (name, drill) in &look.policy.drills {
+        let promised = drill.within.or(look.policy.objectives.rto);
+        let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
+        let Some(limit) = Limit::of(look.thresholds.restore_time.as_ref(), default).map(|limit| limit.value) else { continue };
+        let times: Vec<Duration> = recoveries(look, name);
+        let condition = Condition::new(
+            format!("restore_margin:{name}"),
+            Severity::Warning,
+            format!("the recovery of drills.{name} is nearly too slow"),
+        );
+        let condition = condition.job(format!("drills.{name}")).fact("limit", limit);
+        let last = times.first().copied().unwrap_or_default();
+        look.push(match tendency(&times, limit) {
+            Tendency::Steady => condition,
+            Tendency::Near => {
+                Condition { title: format!("the recovery of drills.{name} took {last} of the {limit} that it may take"), ..condition }
+                    .state(State::Firing)
+                    .hint("Mend it before it is too slow: `docs/objectives.md` says what a restore's time is made of.")
+            }
+            Tendency::Slower => {
+                let before: Vec<String> = times.iter().take(3).rev().map(ToString::to_string).collect();
+                Condition { title: format!("the recovery of drills.{name} takes longer each time: {}", joined(before)), ..condition }
+                    .state(State::Firing)
+                    .hint("See what grows: the backup, the log between two of them, or the time that a byte takes.")
+            }
+        });
+    }
+}
+
+fn recoveries(look: &Look<'_>, name: &Name) -> Vec<Duration> {
+    let standing = look.facts.drills.get(name);
+    let millis = standing.map(|standing| standing.recovery_millis.as_slice()).unwrap_or_default();
+    millis.iter().map(|millis| Duration::from_secs(millis.div_ceil(1_000))).collect()
+}
+
+/// Only where the policy says how often.
+fn identities(look: &mut Look<'_>) {
+    let proven = Proven { identities: look.facts.identities.clone(), ..Proven::default() };
+    for custody in custody(look.policy, Some(&proven)) {
+        let Some(within) = custody.within else { continue };
+        let condition =
+            Condition::new(format!("identity_unproven:{}", custody.key()), Severity::Warning, "a recovery identity was not used");
+        let Some(last) = custody.opened.max(custody.since) else {
+            look.push(condition.state(State::Unknown));
+            continue;
+        };
+        let ago = about(look.now.as_second() - last.as_second());
+        let title = match custody.opened {
+            Some(_) => format!("the identity of `{}` has opened nothing for {ago}", custody.short()),
+            None => format!("the identity of `{}` has never opened anything, {ago} after it was first seen", custody.short()),
+        };
+        look.push(
+            Condition { title, ..condition }
+                .firing_if(custody.is_unproven(look.now))
+                .text("Whoever holds it may have lost it, and nobody would know before the day on which it is needed.")
+                .hint("Let whoever holds it restore something, or run `seawall verify --deep --identity FILE` with it.")
+                .fact("public key", &custody.recipient)
+                .fact("within", within),
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! A stretch of the past, of many policies at once: what a report is made from.
+
+use std::collections::BTreeMap;
+
+use super::Catalog;
+use super::drills::{self, DrillRow};
+use super::fault::CatalogFault;
+use super::link::Where;
+use super::runs::Outcome;
+use super::value::{Row, Value};
+use crate::units::Instant;
+
+/// A run that was begun in the stretch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    pub job: String,
+    pub started: Instant,
+    pub ended: Option<Instant>,
+    /// None while it is under way.
+    pub outcome: Option<Outcome>,
+    pub bytes: Option<u64>,
+    pub stored_bytes: Option<u64>,
+    pub backup: Option<String>,
+    /// Why it is so, of one that did not succeed.
+    pub message: Option<String>,
+}
+
+/// The worst of a figure in a part of the stretch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worst {
+    /// When it was so.
+    pub at: Instant,
+    pub value: f64,
+}
+
+/// From this run on, the policy was another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    pub at: Instant,
+    pub digest: String,
+    pub commit: Option<String>,
+    /// It is the first run of the stretch: what it ran by may have been so for long.
+    pub first: bool,
+}
+
+/// A message that was decided on in the stretch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastNotice {
+    pub receiver: String,
+    /// JSON.
+    pub notice: String,
+    pub created: Instant,
+    pub delivered: Option<Instant>,
+}
+
+/// From a moment up to another, which is no longer in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub from: Instant,
+    pub to: Instant,
+}
+
+/// By policy; those with nothing are left out.
+pub type ByPolicy<T> = BTreeMap<String, Vec<T>>;
+
+impl Stretch {
+    fn values(self) -> Vec<Value> {
+        vec![self.from.into(), self.to.into()]
+    }
+}
+
+impl Catalog {
+    /// Every run, in the order in which they were begun.
+    pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastRun>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT policy, job, started, ended, outcome, bytes, stored_bytes, backup, \
+                 CASE WHEN outcome <> 'succeeded' THEN message END FROM runs \
+                 WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id"
+            )
+        };
+        Ok(grouped(self.of_many(policies, stretch.values(), sql, |row| Ok((row.text()?, run(row)?)))?))
+    }
+
+    /// Every drill that ended in it, oldest first.
+    pub fn past_drills(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<DrillRow>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT {} FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id",
+                drills::COLUMNS
+            )
+        };
+        let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
+        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+    }
+
+    /// Of each drill the last one that passed before a moment.
+    pub fn drills_passed_before(&self, policies: &[&str], before: Instant) -> Result<ByPolicy<DrillRow>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT {} FROM drills this WHERE policy IN ({places}) AND outcome = 'passed' AND ended < $1 AND NOT EXISTS \
+                 (SELECT 1 FROM drills later WHERE later.policy = this.policy AND later.drill = this.drill AND later.outcome = 'passed' \
+                 AND later.ended < $1 AND (later.ended > this.ended OR (later.ended = this.ended AND later.id > this.id))) \
+                 ORDER BY policy, ended, id",
+                drills::COLUMNS
+            )
+        };
+        let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
+        Ok(grouped(self.of_many(policies, vec![before.into()], sql, read)?))
+    }
+
+    /// The largest value of a series in each of so many equal parts of the stretch; parts without a value are left out.
+    pub fn worst(&self, policies: &[&str], series: &str, stretch: Stretch, parts: u32) -> Result<ByPolicy<Worst>, CatalogFault> {
+        let length = stretch.to.as_microsecond().saturating_sub(stretch.from.as_microsecond());
+        let width = (length / i64::from(parts.max(1))).max(1);
+        // SQLite's `max` brings the other columns of its row along.
+        let at = if matches!(self.place, Where::Sqlite(_)) { "m.at" } else { "(array_agg(m.at ORDER BY m.value DESC, m.at))[1]" };
+        let sql = |places: &str| {
+            format!(
+                "SELECT s.policy, (m.at - $1) / $3 AS part, max(m.value), {at} FROM series s JOIN measurements m ON m.series = s.id \
+                 WHERE s.policy IN ({places}) AND s.name = $4 AND s.subject = '' AND m.at >= $1 AND m.at < $2 \
+                 GROUP BY s.policy, part ORDER BY s.policy, part"
+            )
+        };
+        let mut values = stretch.values();
+        values.extend([Value::Int(width), series.into()]);
+        let read = |row: &mut Row| {
+            let (policy, _part) = (row.text()?, row.int()?);
+            let (value, at) = (row.real()?, row.instant()?);
+            Ok((policy, Worst { at, value }))
+        };
+        Ok(grouped(self.of_many(policies, values, sql, read)?))
+    }
+
+    /// With which runs the policies became others, by the runs themselves; the first of each policy is always there.
+    pub fn policy_changes(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<Changed>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT policy, started, digest, git_commit, before IS NULL FROM (SELECT id, policy, started, digest, git_commit, \
+                 lag(digest) OVER (PARTITION BY policy ORDER BY id) AS before FROM runs \
+                 WHERE policy IN ({places}) AND started >= $1 AND started < $2 AND digest IS NOT NULL) AS seen \
+                 WHERE before IS NULL OR before <> digest ORDER BY id"
+            )
+        };
+        let read = |row: &mut Row| {
+            let policy = row.text()?;
+            let (at, digest, commit) = (row.instant()?, row.text()?, row.maybe_text()?);
+            // A server says `t` where SQLite says 1.
+            let first = row.truth()?;
+            Ok((policy, Changed { at, digest, commit, first }))
+        };
+        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+    }
+
+    /// What people were to be told, in the order in which that was decided.
+    pub fn past_notices(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+        let sql = |places: &str| {
+            format!(
+                "SELECT policy, receiver, notice, created, delivered FROM outbox \
+                 WHERE policy IN ({places}) AND created >= $1 AND created < $2 ORDER BY number"
+            )
+        };
+        let read = |row: &mut Row| {
+            let (policy, receiver, notice) = (row.text()?, row.text()?, row.text()?);
+            Ok((policy, PastNotice { receiver, notice, created: row.instant()?, delivered: row.maybe_instant()? }))
+        };
+        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+    }
+}
+
+fn grouped<T>(rows: Vec<(String, T)>) -> ByPolicy<T> {
+    let mut all: ByPolicy<T> = BTreeMap::new();
+    for (policy, row) in rows {
+        match all.get_mut(&policy) {
+            Some(of) => of.push(row),
+            None => drop(all.insert(policy, vec![row])),
+        }
+    }
+    all
+}
+
+fn run(row: &mut Row) -> Result<PastRun, CatalogFault> {
+    Ok(PastRun {
+        job: row.text()?,
+        started: row.instant()?,
+        ended: row.maybe_instant()?,
+        outcome: row.maybe_text()?.map(|word| Outcome::read(&word)).transpose()?,
+        bytes: row.maybe_unsigned()?,
+        stored_bytes: row.maybe_unsigned()?,
+        backup: row.maybe_text()?,
+        message: row.maybe_text()?,
+    })
+}

@@ -1,0 +1,124 @@
+//! `seawall report`: what was promised, what was found, and what both rest on.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Trouble};
+use super::folder::Catalogs;
+use super::here::Here;
+use super::record::gather::{self, Looked};
+use super::terminal::{Colour, print};
+use super::validate::json;
+use crate::execute::report::{Stood, Walked, accounts, chain_of};
+use crate::policy::model::Policy;
+use crate::report::account::{ChainAccount, Past, PolicyAccount, Report, Room, Subject, account, report};
+use crate::report::{Covered, Wanted, html, markdown};
+use crate::units::Instant;
+use crate::world::{clock, files};
+
+/// Make a report for people who were not there: does the promise hold, and what is the evidence?
+///
+/// One page that needs nothing else, or the same as Markdown or JSON. Reads the record and asks neither a store nor a server: what
+/// `seawall watch` last saw is what counts. With a directory it is every policy in it, the worst first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seawall report -o report.html                              the last month
+  seawall report /etc/seawall/policies --period quarter -o fleet.html
+  seawall report --period 2026-07-01..2026-09-30 --format markdown
+  seawall report --format json | jq '.policies[].objectives'")]
+pub struct ReportCommand {
+    /// The policy's file, or a directory of policies; the same as `--policy`.
+    #[arg(value_name = "POLICY", conflicts_with = "policy")]
+    subject: Option<PathBuf>,
+    /// The stretch of time: month, quarter, year (each up to now), or two days as FROM..TO, both in it.
+    #[arg(long, value_name = "PERIOD", default_value = "month")]
+    period: Wanted,
+    /// How it is written [default: by the file's ending, else html].
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Form>,
+    /// The file; standard output without it. It is replaced as a whole, and only its owner may read it.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    here: Here,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Html,
+    Markdown,
+    Json,
+}
+
+impl ReportCommand {
+    pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
+        let now = clock::now();
+        let covered =
+            self.period.at(now).map_err(|error| Trouble::usage(format!("`--period`: {error}"), "Name a stretch that has begun."))?;
+        let here = Here { policy: self.subject.clone().or_else(|| self.here.policy.clone()), ..self.here.clone() };
+        let asked = gather::asked(&here, Some(colour), now);
+        let looked = gather::look(&asked, now, &mut Catalogs::default());
+        let made = of(&looked, covered, &mut Vec::new(), now)?;
+        let text = match self.form() {
+            Form::Html => html::page(&made, html::Links::Sections),
+            Form::Markdown => markdown::text(&made),
+            Form::Json => json(&made)?,
+        };
+        match &self.out {
+            None => print(&text)?,
+            Some(path) => files::replace(path, text.as_bytes())
+                .map_err(|fault| Trouble::failed(format!("`{}`: {}", path.display(), fault.message), fault.hint))?,
+        }
+        Ok(Exit::Done)
+    }
+
+    fn form(&self) -> Form {
+        let ending = self.out.as_ref().and_then(|path| path.extension()).and_then(|ending| ending.to_str());
+        self.format.unwrap_or(match ending {
+            Some("md" | "markdown") => Form::Markdown,
+            Some("json") => Form::Json,
+            _ => Form::Html,
+        })
+    }
+}
+
+/// The chain of a catalog, as far as somebody has walked along it.
+pub type Walks = Vec<(String, Walked)>;
+
+/// The report of policies as they were found. `walks` is what is known of the chains already, and is brought up to date.
+pub fn of(all: &[Looked], covered: Covered, walks: &mut Walks, now: Instant) -> Result<Report, Trouble> {
+    let room = Room::for_policies(all.len());
+    let mut policies: Vec<PolicyAccount> = Vec::with_capacity(all.len());
+    let mut chains: Vec<ChainAccount> = Vec::new();
+    let mut rest: Vec<&Looked> = all.iter().collect();
+    // Catalog by catalog: what many policies share is asked once.
+    while let Some(catalog) = rest.iter().find_map(|looked| looked.catalog.clone().filter(|_| looked.policy.is_some())) {
+        let is_here = |looked: &&Looked| {
+            looked.policy.is_some() && looked.catalog.as_ref().is_some_and(|other| std::sync::Arc::ptr_eq(other, &catalog))
+        };
+        let (here, others): (Vec<&Looked>, Vec<&Looked>) = rest.into_iter().partition(is_here);
+        rest = others;
+        let place = catalog.place().to_string();
+        let known = walks.iter().position(|(known, _)| *known == place).map(|at| walks.swap_remove(at).1);
+        let (walked, chain) = chain_of(&catalog, known.as_ref());
+        let stood: Vec<Stood<'_>> = here.iter().filter_map(|looked| stood(looked)).collect();
+        let made = accounts(&catalog, &stood, &walked, covered, room, now);
+        policies.extend(made.map_err(|fault| Trouble::failed(fault.message, fault.hint))?);
+        chains.push(chain);
+        walks.push((place, walked));
+    }
+    policies.extend(rest.into_iter().map(|looked| without_catalog(looked, covered, room, now)));
+    Ok(report(policies, chains, covered, now))
+}
+
+fn stood(looked: &Looked) -> Option<Stood<'_>> {
+    let policy: &Policy = looked.policy.as_deref()?;
+    Some(Stood { policy, record: &looked.record, standing: &looked.standing })
+}
+
+fn without_catalog(looked: &Looked, covered: Covered, room: Room, now: Instant) -> PolicyAccount {
+    let subject = Subject { policy: looked.policy.as_deref(), record: &looked.record, standing: &looked.standing, past: &Past::default() };
+    account(&subject, covered, room, now)
+}

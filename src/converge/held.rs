@@ -1,0 +1,104 @@
+//! What is under hold, where applications can see it: `seawall.legal_hold` in each database of which rows are held.
+
+use super::{Change, Found, Remark, sql};
+use crate::inventory::{HoldEntry, HoldTable, Observed};
+use crate::plan::words::{plain, quoted};
+use crate::policy::model::Policy;
+use crate::policy::path::PolicyPath;
+
+/// It holds what every policy says of this database.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS seawall.hold (policy text NOT NULL, name text NOT NULL, of_table text NOT NULL, \
+    condition text, rows_from date, rows_to date, reason text NOT NULL, until date, zone text NOT NULL, PRIMARY KEY (policy, name));";
+const VIEW: &str = "CREATE OR REPLACE VIEW seawall.legal_hold AS SELECT policy, name, of_table, condition, rows_from, rows_to, reason, until \
+    FROM seawall.hold WHERE until IS NULL OR (pg_catalog.now() AT TIME ZONE zone)::date < until;";
+
+/// Only what is shown changes. Not together with the rest: a role that may not make a schema must still be able to protect what is held.
+fn push(found: &mut Found<'_>, path: PolicyPath, database: &str, (says, sql): (String, String), consequence: &str) {
+    let change = Change::new(path, Some(database), says, sql).consequence(consequence);
+    found.push(Change { in_transaction: false, ..change });
+}
+
+pub(super) fn compare(found: &mut Found<'_>, database: &str, observed: &Observed<HoldTable>) {
+    let holds = PolicyPath::from(["holds"]);
+    let wanted = entries(found.policy, database);
+    let there = match observed {
+        Observed::Known(HoldTable::Absent) => None,
+        Observed::Known(HoldTable::Present(entries)) => Some(entries.as_slice()),
+        Observed::Unknown { reason } => {
+            let message = format!("what holds {} shows is not known: {}", quoted(database), plain(reason));
+            return found.unknown.push(Remark::new(
+                holds,
+                message,
+                "The role of `cluster.connection` must be able to read `seawall.hold`.",
+            ));
+        }
+    };
+    if there.is_none() && !wanted.is_empty() {
+        let shows = "applications that are let read it see what is under hold; nobody is let by this";
+        for (says, sql) in [
+            ("there is no schema `seawall`, or not yet what shows holds", "CREATE SCHEMA IF NOT EXISTS seawall;"),
+            ("there is no table of what is under hold", TABLE),
+            ("there is no view `seawall.legal_hold` of the holds that stand", VIEW),
+        ] {
+            push(found, holds.clone(), database, (says.to_owned(), sql.to_owned()), shows);
+        }
+    }
+    let there = there.unwrap_or_default();
+    for entry in &wanted {
+        let says = match there.iter().find(|one| one.name == entry.name) {
+            Some(one) if one == entry => continue,
+            Some(_) => format!("the hold {} reads otherwise in `seawall.legal_hold`", quoted(&entry.name)),
+            None => format!("the hold {} is not in `seawall.legal_hold`", quoted(&entry.name)),
+        };
+        let sql = put(found.policy, entry);
+        push(found, holds.key(&entry.name), database, (says, sql), "only what is shown changes; what is held is what the policy says");
+    }
+    for entry in there.iter().filter(|one| !wanted.iter().any(|entry| entry.name == one.name)) {
+        let says = format!("`seawall.legal_hold` has a hold {}, which the policy has not", quoted(&entry.name));
+        let (policy, name) = (sql::text(found.policy.name.as_str()), sql::text(&entry.name));
+        let sql = format!("DELETE FROM seawall.hold WHERE policy = {policy} AND name = {name};");
+        found.push(
+            Change::new(holds.clone(), Some(database), says, sql).consequence("it is no longer shown; the policy let go of it before"),
+        );
+    }
+}
+
+fn entries(policy: &Policy, database: &str) -> Vec<HoldEntry> {
+    let of_it = policy.row_holds.iter().filter(|(_, hold)| hold.database == database);
+    let text = |date: Option<crate::policy::file::Date>| date.map(|date| date.0.to_string());
+    of_it
+        .map(|(name, hold)| HoldEntry {
+            name: name.to_string(),
+            of: hold.table.clone(),
+            condition: hold.condition.clone(),
+            rows_from: text(hold.from),
+            rows_to: text(hold.to),
+            reason: hold.reason.clone(),
+            until: text(hold.until),
+            zone: policy.zone.to_string(),
+        })
+        .collect()
+}
+
+fn put(policy: &Policy, entry: &HoldEntry) -> String {
+    let or_null = |text: &Option<String>| text.as_ref().map_or_else(|| "NULL".to_owned(), |text| sql::text(text));
+    let values = [
+        sql::text(policy.name.as_str()),
+        sql::text(&entry.name),
+        sql::text(&entry.of),
+        or_null(&entry.condition),
+        or_null(&entry.rows_from),
+        or_null(&entry.rows_to),
+        sql::text(&entry.reason),
+        or_null(&entry.until),
+        sql::text(&entry.zone),
+    ];
+    let columns = ["of_table", "condition", "rows_from", "rows_to", "reason", "until", "zone"];
+    let set: Vec<String> = columns.iter().map(|column| format!("{column} = EXCLUDED.{column}")).collect();
+    format!(
+        "INSERT INTO seawall.hold (policy, name, {}) VALUES ({}) ON CONFLICT (policy, name) DO UPDATE SET {};",
+        columns.join(", "),
+        values.join(", "),
+        set.join(", ")
+    )
+}

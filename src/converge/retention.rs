@@ -1,0 +1,183 @@
+//! How long rows stay.
+
+use super::amount::Amount;
+use super::database::Database;
+use super::drops::{Drops, Why, drops};
+use super::{Change, Found, sql};
+use crate::inventory::{Age, Chunk, JobKind, TableName, TimescaleJob};
+use crate::plan::minute;
+use crate::plan::words::{joined, quoted};
+use crate::policy::path::{PolicyPath, Step};
+use crate::units::{Instant, Name, Period};
+
+pub(super) fn compare(
+    found: &mut Found<'_>,
+    database: &Database<'_>,
+    table: &TableName,
+    written: &str,
+    retain: Option<Period>,
+    path: &PolicyPath,
+) {
+    let place = Place { database, table, written, path: &path.key("retain") };
+    let mut jobs = database.state.jobs_of(table, JobKind::Retention);
+    let job = jobs.next();
+    match (drops(found.policy, database.name, written, retain, found.now), job) {
+        (Drops::Nobody, None) => {}
+        (Drops::Nobody, Some(job)) => place.keep(found, job, "the policy keeps them", path),
+        (Drops::Seawall { after, because }, job) => place.leave_to_seawall(found, after, &because, job, path),
+        (Drops::Database { after }, None) => place.begin(found, after),
+        (Drops::Database { after }, Some(job)) => place.change(found, after, job),
+    }
+}
+
+/// A table that the policy names nowhere but in a hold.
+pub(super) fn release(
+    found: &mut Found<'_>,
+    database: &Database<'_>,
+    table: &TableName,
+    job: &TimescaleJob,
+    hold: &Name,
+    path: PolicyPath,
+) {
+    let place = Place { database, table, written: &table.name, path: &path };
+    place.keep(found, job, &format!("the hold `{hold}` stands"), &path);
+}
+
+struct Place<'p> {
+    database: &'p Database<'p>,
+    table: &'p TableName,
+    written: &'p str,
+    path: &'p PolicyPath,
+}
+
+impl Place<'_> {
+    fn chunks(&self) -> &[Chunk] {
+        self.database.state.chunks_of(self.table).unwrap_or_default()
+    }
+
+    /// What a job would drop if it ran now.
+    fn doomed(&self, after: Period, now: Instant) -> Amount {
+        let limit = after.before(now, &jiff::tz::TimeZone::UTC);
+        Amount::of(self.chunks().iter().filter(|chunk| chunk.ends_by(limit)))
+    }
+
+    fn table(&self) -> String {
+        quoted(self.written)
+    }
+
+    fn push(&self, found: &mut Found<'_>, path: &PolicyPath, says: String, sql: String, change: impl FnOnce(Change) -> Change) {
+        found.push(change(Change::new(path.clone(), Some(self.database.name), says, sql)));
+    }
+
+    /// There was no limit.
+    fn begin(&self, found: &mut Found<'_>, after: Period) {
+        let doomed = self.doomed(after, found.now);
+        let says = format!("rows of {} are to be dropped after {after}, and the database keeps them for ever", self.table());
+        let sql = sql::add_retention(self.database.state, self.table, after);
+        let consequence = match doomed.is_nothing() {
+            true => self.nothing_yet(after),
+            false => format!("drops {doomed}, at once: a new job runs as soon as it is there"),
+        };
+        let destructive = !doomed.is_nothing();
+        self.push(found, self.path, says, sql, |change| Change { drops: some(doomed), destructive, ..change.consequence(consequence) });
+    }
+
+    fn change(&self, found: &mut Found<'_>, after: Period, job: &TimescaleJob) {
+        if job.after.as_ref().is_some_and(|own| own.is(after)) {
+            if !job.scheduled {
+                self.wake(found, after, job);
+            }
+            return;
+        }
+        let alter =
+            sql::Alter { told: vec![("drop_after", after)], untold: &["drop_created_before"], wake: !job.scheduled, ..Default::default() };
+        let sql = sql::alter_job(self.database.state, job, &alter);
+        let is = match &job.after {
+            Some(own) => format!("the database drops them after {own}"),
+            None => "the database goes by when chunks were made".to_owned(),
+        };
+        let paused = if job.scheduled { "" } else { ", by a job that is paused" };
+        let says = format!("rows of {} are to be dropped after {after}, and {is}{paused}", self.table());
+        let longer = job.scheduled && job.after.as_ref().and_then(Age::period).is_some_and(|own| own.is_surely_shorter(after));
+        let doomed = self.doomed(after, found.now);
+        if longer {
+            let consequence = format!("keeps rows for {after}; what is gone already does not come back");
+            return self.push(found, self.path, says, sql, |change| change.consequence(consequence));
+        }
+        let consequence = match doomed.is_nothing() {
+            true => self.nothing_yet(after),
+            false => format!("drops {doomed}, {}", when(job)),
+        };
+        self.push(found, self.path, says, sql, |change| Change {
+            drops: some(doomed),
+            destructive: true,
+            ..change.consequence(consequence)
+        });
+    }
+
+    fn wake(&self, found: &mut Found<'_>, after: Period, job: &TimescaleJob) {
+        let doomed = self.doomed(after, found.now);
+        let says = format!("rows of {} are to be dropped after {after}, and job {} that does it is paused", self.table(), job.id);
+        let sql = sql::alter_job(self.database.state, job, &sql::Alter { wake: true, ..Default::default() });
+        let consequence = match doomed.is_nothing() {
+            true => self.nothing_yet(after),
+            false => format!("drops {doomed}, {}", when(job)),
+        };
+        let destructive = !doomed.is_nothing();
+        self.push(found, self.path, says, sql, |change| Change { drops: some(doomed), destructive, ..change.consequence(consequence) });
+    }
+
+    /// The database drops what it must not.
+    fn keep(&self, found: &mut Found<'_>, job: &TimescaleJob, why: &str, path: &PolicyPath) {
+        let says = match &job.after {
+            Some(after) => format!("the database drops rows of {} after {after}, and {why}", self.table()),
+            None => format!("the database drops old chunks of {}, and {why}", self.table()),
+        };
+        let sql = sql::remove_retention(self.database.state, self.table);
+        let consequence = "nothing is dropped any more by the database; the table grows";
+        self.push(found, path, says, sql, |change| change.consequence(consequence));
+    }
+
+    fn leave_to_seawall(&self, found: &mut Found<'_>, after: Period, because: &[Why], job: Option<&TimescaleJob>, path: &PolicyPath) {
+        let whys = joined(because);
+        if let Some(job) = job {
+            self.keep(found, job, &format!("only Seawall may, {whys}"), path);
+        }
+        let is_table = matches!(path.steps().get(2), Some(Step::Key(section)) if section == "hypertables");
+        let (message, hint) = if is_table {
+            let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}", self.table());
+            (message, "`seawall run --due` does it once a day, or when the archive's schedule says so.")
+        } else {
+            let message = format!("rows of {} older than {after} may only be dropped by Seawall, {whys}", self.table());
+            (message, "This version drops none of a continuous aggregate: they stay until the hold has ended.")
+        };
+        found.remark(path.clone(), message, hint);
+    }
+
+    fn nothing_yet(&self, after: Period) -> String {
+        let ends = self.chunks().iter().filter_map(|chunk| match chunk.range {
+            crate::inventory::ChunkRange::Time { to, .. } => to,
+            crate::inventory::ChunkRange::Number { .. } => None,
+        });
+        match ends.min() {
+            Some(first) => format!("drops nothing yet; the first chunk on {}", day(after.after(first, &jiff::tz::TimeZone::UTC))),
+            None => "drops nothing yet; the table has no chunks".to_owned(),
+        }
+    }
+}
+
+pub(super) fn day(at: Instant) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+fn some(amount: Amount) -> Option<Amount> {
+    Some(amount).filter(|amount| !amount.is_nothing())
+}
+
+/// When a job that is there runs.
+pub(super) fn when(job: &TimescaleJob) -> String {
+    match job.next_start {
+        Some(next) if job.scheduled => format!("at the next run of job {}, {}", job.id, minute(next)),
+        _ => format!("at the next run of job {}", job.id),
+    }
+}

@@ -1,0 +1,181 @@
+//! What the policy needs of a server: its settings, and what Seawall's own roles may do, and no more.
+
+use super::{Change, Found, Remark, sql};
+use crate::inventory::{Observed, RoleState, ServerState, Setting};
+use crate::plan::words::{joined, plain, quoted};
+use crate::policy::model::Policy;
+use crate::policy::path::PolicyPath;
+use crate::policy::sql_name;
+
+/// What is asked of `pg_settings`.
+pub const SETTINGS: &[&str] = &["wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "full_page_writes"];
+/// The groups whose rights are of use.
+pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings"];
+
+/// What a backup calls.
+pub fn functions(major: u32) -> &'static [&'static str] {
+    match major {
+        ..15 => &[
+            "pg_start_backup(text, boolean, boolean)",
+            "pg_stop_backup(boolean, boolean)",
+            "pg_switch_wal()",
+            "pg_create_restore_point(text)",
+            "pg_read_binary_file(text, bigint, bigint, boolean)",
+        ],
+        _ => &[
+            "pg_backup_start(text, boolean)",
+            "pg_backup_stop(boolean)",
+            "pg_switch_wal()",
+            "pg_create_restore_point(text)",
+            "pg_read_binary_file(text, bigint, bigint, boolean)",
+        ],
+    }
+}
+
+fn reads_files(function: &str) -> bool {
+    function.starts_with("pg_read_binary_file")
+}
+
+/// The roles that the policy names, as they are.
+pub fn roles(policy: &Policy) -> Vec<String> {
+    let roles = policy.file.cluster.as_ref().and_then(|cluster| cluster.roles.as_ref());
+    let named = roles.into_iter().flat_map(|roles| [&roles.backup, &roles.monitor]).flatten();
+    named.filter_map(|name| sql_name::meaning(name).into_iter().next()).collect()
+}
+
+/// The policy needs something of the server itself.
+pub fn is_about(policy: &Policy) -> bool {
+    policy.wal.is_some() || !roles(policy).is_empty()
+}
+
+pub(super) fn compare(found: &mut Found<'_>, observed: &Observed<ServerState>) {
+    let path = PolicyPath::from(["cluster"]);
+    let state = match observed {
+        Observed::Known(state) => state,
+        Observed::Unknown { reason } => {
+            let message = format!("what the server is set to is not known: {}", plain(reason));
+            return found.unknown.push(Remark::new(path, message, "Nothing is changed where nothing is known."));
+        }
+    };
+    if state.in_recovery {
+        return found.remark(path, "the server is a standby, and its settings and roles are those of its primary", "");
+    }
+    settings(found, state);
+    let named = found.policy.file.cluster.as_ref().and_then(|cluster| cluster.roles.clone());
+    let name = |written: Option<String>| sql_name::meaning(&written?).into_iter().next();
+    if let Some(named) = named {
+        if let Some(role) = name(named.backup) {
+            let over_protocol = found.policy.file.cluster.as_ref().is_none_or(|cluster| cluster.data_directory.is_none());
+            // Who reads the files themselves does not ask the server for them.
+            let functions = functions(state.major).iter().filter(|function| over_protocol || !reads_files(function)).copied();
+            let needs = Needs { replication: over_protocol, group: "pg_read_all_settings", functions: functions.collect() };
+            self::role(found, state, &role, &needs, &path.key("roles").key("backup"));
+        }
+        if let Some(role) = name(named.monitor) {
+            let needs = Needs { replication: false, group: "pg_monitor", functions: Vec::new() };
+            self::role(found, state, &role, &needs, &path.key("roles").key("monitor"));
+        }
+    }
+}
+
+// ---- settings ------------------------------------------------------------------------------------------------------
+
+fn settings(found: &mut Found<'_>, state: &ServerState) {
+    let Some(wal) = &found.policy.wal else { return };
+    let path = PolicyPath::from(["wal"]);
+    let timeout = wal.timeout.as_secs();
+    let before = found.changes.len();
+    let is = |name: &str| state.settings.get(name).map(|setting| setting.value.as_str());
+    set(found, state, "wal_level", "replica", |value| matches!(value, "replica" | "logical"), &path);
+    set(found, state, "full_page_writes", "on", |value| value == "on", &path);
+    let late = |value: &str| value.parse::<u64>().is_ok_and(|seconds| seconds > 0 && seconds <= timeout);
+    set(found, state, "archive_timeout", &timeout.to_string(), late, &path.key("timeout"));
+    let command = is("archive_command").map(str::trim).filter(|command| !matches!(*command, "" | "(disabled)"));
+    let library = is("archive_library").map(str::trim).filter(|library| !library.is_empty());
+    match (command, library) {
+        (Some(command), None) if command.contains("seawall") => {
+            set(found, state, "archive_mode", "on", |value| matches!(value, "on" | "always"), &path);
+        }
+        // It names files of the database's own host, which nobody knows from here; and while it is empty, a server that archives
+        // keeps all of its log.
+        (None, None) => found.refuse(
+            path,
+            "the server archives nothing: `archive_command` is empty",
+            "On its host, set `archive_command = 'seawall wal push %p --policy FILE'`; what else is needed is shown after that.",
+        ),
+        (Some(other), _) | (None, Some(other)) => found.refuse(
+            path,
+            format!("the server's log goes elsewhere: {}", quoted(other)),
+            "It is left alone. When Seawall is to have it, set `archive_command = 'seawall wal push %p --policy FILE'` on the server's host.",
+        ),
+    }
+    if found.changes.len() > before {
+        let sql = "SELECT pg_catalog.pg_reload_conf();".to_owned();
+        let says = "settings that were changed have to be read by the server".to_owned();
+        let change = Change::new(PolicyPath::from(["wal"]), None, says, sql).consequence("the server reads its configuration again");
+        found.push(Change { in_transaction: false, ..change });
+    }
+}
+
+fn set(found: &mut Found<'_>, state: &ServerState, name: &str, wanted: &str, good: impl Fn(&str) -> bool, path: &PolicyPath) {
+    let Some(Setting { value, needs_restart, waits_for_restart }) = state.settings.get(name) else {
+        let message = format!("this role may not see `{name}`");
+        return found.unknown.push(Remark::new(path.clone(), message, "Grant it `pg_read_all_settings`."));
+    };
+    if good(value) {
+        return;
+    }
+    if *waits_for_restart {
+        let message = format!("`{name}` is {}, and another value waits for a restart of the server", quoted(value));
+        return found.remark(path.clone(), message, "Restart it when that is possible.");
+    }
+    let says = format!("`{name}` is to be `{wanted}`, and is {}", quoted(value));
+    let sql = format!("ALTER SYSTEM SET {name} = {};", sql::text(wanted));
+    let change = Change::new(path.clone(), None, says, sql).consequence("is written into `postgresql.auto.conf`");
+    found.push(Change { needs_restart: *needs_restart, in_transaction: false, ..change });
+}
+
+// ---- roles ---------------------------------------------------------------------------------------------------------
+
+struct Needs {
+    replication: bool,
+    group: &'static str,
+    functions: Vec<&'static str>,
+}
+
+fn role(found: &mut Found<'_>, state: &ServerState, role: &str, needs: &Needs, path: &PolicyPath) {
+    let name = sql::name(role);
+    let nobody = RoleState { login: false, replication: false, member_of: Default::default(), may_call: Default::default() };
+    let own = state.roles.get(role);
+    let push = |found: &mut Found<'_>, says: String, sql: String, consequence: &str| {
+        found.push(Change::new(path.clone(), None, says, sql).consequence(consequence));
+    };
+    let attributes: &[(bool, bool, &str)] =
+        &[(true, own.is_some_and(|own| own.login), "LOGIN"), (needs.replication, own.is_some_and(|own| own.replication), "REPLICATION")];
+    let missing: Vec<&str> = attributes.iter().filter(|(needed, has, _)| *needed && !has).map(|(_, _, word)| *word).collect();
+    match own {
+        None => {
+            let says = format!("there is no role {}", quoted(role));
+            let consequence = "it has no password: until it is given one, or `pg_hba.conf` lets it in otherwise, nobody logs in as it";
+            push(found, says, format!("CREATE ROLE {name} {};", missing.join(" ")), consequence);
+        }
+        Some(_) if !missing.is_empty() => {
+            let says = format!("the role {} lacks {}", quoted(role), joined(&missing));
+            push(found, says, format!("ALTER ROLE {name} {};", missing.join(" ")), "it may do that from now on");
+        }
+        Some(_) => {}
+    }
+    let own = own.unwrap_or(&nobody);
+    if !own.member_of.contains(needs.group) {
+        let says = format!("the role {} lacks the rights of `{}`", quoted(role), needs.group);
+        push(found, says, format!("GRANT {} TO {name};", needs.group), "it sees settings and figures of the server, and nobody's rows");
+    }
+    for function in needs.functions.iter().filter(|function| !own.may_call.contains(**function)) {
+        let says = format!("the role {} may not call `{function}`", quoted(role));
+        let consequence = match reads_files(function) {
+            true => "it reads pages again that were being written; it may read every file of the data directory, as whoever takes backups",
+            false => "in the database of `cluster.connection` it may",
+        };
+        push(found, says, format!("GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {name};"), consequence);
+    }
+}

@@ -1,0 +1,47 @@
+//! From measurements to evidence: what drills, recoveries and ordinary runs have shown, against what a policy promises.
+//!
+//! Pure: records go in, figures with their samples and ages come out. How long a recovery takes is reckoned by `objectives`, from the figures
+//! that [`measured()`] makes of the samples, and in one place only. Few samples are said to be few, and of none nothing is said.
+
+mod custody;
+mod drills;
+mod findings;
+mod point;
+mod predicted;
+mod rates;
+mod samples;
+
+pub use custody::{Custody, custody, recipient_key, recipients};
+pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
+pub use findings::contradictions;
+pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, recovery_point, worst};
+pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
+pub use rates::{Record, measured};
+pub use samples::Sample;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::inventory::{ClusterInventory, Observed, Proven};
+use crate::policy::model::Policy;
+use crate::units::Instant;
+
+/// What recoveries of one policy have shown, for those who read its plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// How long each recovery will take.
+    pub predictions: Vec<Prediction>,
+    /// Drills, what would have been lost, identities. Absent when nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Proven>,
+}
+
+impl Evidence {
+    /// None where nothing was measured and nothing is on record.
+    pub fn of(policy: &Policy, cluster: Option<&ClusterInventory>, now: Instant) -> Option<Evidence> {
+        let cluster = cluster?;
+        let proven = cluster.proven.as_ref().and_then(Observed::known);
+        let rehearsed = cluster.measured.known().is_some_and(|measured| measured.restore.is_some() || measured.replay.is_some());
+        (rehearsed || proven.is_some()).then(|| Evidence { predictions: predict(policy, Some(cluster), now), proven: proven.cloned() })
+    }
+}

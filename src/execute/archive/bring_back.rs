@@ -1,0 +1,219 @@
+//! Rows out of the archive, into a table beside the one they came from, or into it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::table::Time;
+use super::{connect, remove, system_of};
+use crate::format::seal::Identities;
+use crate::observe::{Kept, Shelf};
+use crate::pipeline::read_rows;
+use crate::policy::sql_name::{literal, quoted};
+use crate::postgres::Connection;
+use crate::site::{Site, SiteFault};
+
+/// What is to come back.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub database: String,
+    /// As in SQL; the table itself, or one that is made.
+    pub into: Option<String>,
+    /// The first moment, and the one after the last, as the server reads it.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// Extents of which the store notes that their rows left the table, for want of the database's own record.
+    pub noted: HashSet<String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BroughtBack {
+    pub into: String,
+    pub extents: usize,
+    pub rows: u64,
+    /// They are in the table that they came from.
+    pub is_original: bool,
+    /// Whose rows are in the table anyhow.
+    pub passed_over: Vec<String>,
+}
+
+/// All or nothing: one transaction. `extents` are of one table, in the order of time.
+pub fn bring_back(
+    site: &Site<'_>,
+    place: &Shelf<'_>,
+    extents: &[Kept],
+    wanted: &Wanted,
+    identities: &Identities,
+    stop: &AtomicBool,
+) -> Result<BroughtBack, SiteFault> {
+    let Some(first) = extents.first() else { return Err(SiteFault::new("nothing of this table is in the archive", "")) };
+    let mut connection = connect(site, &wanted.database)?;
+    let contents = &first.contents;
+    let original = format!("{}.{}", quoted(&contents.schema), quoted(&contents.table));
+    let beside = || format!("{}.{}", quoted(&contents.schema), quoted(&format!("{}_archived", contents.table)));
+    let into = wanted.into.clone().unwrap_or_else(beside);
+    let extents = of_that_time(&mut connection, extents, wanted)?;
+    connection.run("begin")?;
+    let ground = Ground { place, identities, stop, is_original: is_same(&mut connection, &into, &original)? };
+    // What breaks off here is rolled back with the session.
+    let brought = ground.all(&mut connection, &extents, wanted, into)?;
+    connection.run("commit")?;
+    if brought.is_original {
+        // They are in the table again, so the next run of the archive job finds their extents as if it had just exported them.
+        let notes: Vec<_> = extents.iter().map(|kept| place.repository.extent_removed(&kept.extent.id)).collect();
+        place.store.purge(&notes)?;
+    }
+    Ok(brought)
+}
+
+/// Those that have something of what is wanted.
+fn of_that_time<'k>(connection: &mut Connection, extents: &'k [Kept], wanted: &Wanted) -> Result<Vec<&'k Kept>, SiteFault> {
+    let mut all = Vec::new();
+    for kept in extents {
+        let contents = &kept.contents;
+        let of_time = contents.columns.iter().find(|column| column.name == contents.column).and_then(|column| Time::of(&column.r#type));
+        let Some(time) = of_time.map(Time::sql) else {
+            return Err(SiteFault::new(format!("{} does not say what kind of time its rows have", kept.extent.id), ""));
+        };
+        let as_time = |text: &str| format!("{}::{time}", literal(text));
+        let from = wanted.from.as_ref().map(|from| format!("{} > {}", as_time(&contents.to), as_time(from)));
+        let to = wanted.to.as_ref().map(|to| format!("{} < {}", as_time(&contents.from), as_time(to)));
+        let conditions: Vec<String> = from.into_iter().chain(to).collect();
+        if conditions.is_empty()
+            || connection.query(&format!("select {} as wanted", conditions.join(" and ")), &[])?.one()?.flag("wanted")?
+        {
+            all.push(kept);
+        }
+    }
+    if all.is_empty() {
+        return Err(SiteFault::new("nothing of that time is in the archive", "`seawall archive list` says what is."));
+    }
+    Ok(all)
+}
+
+fn is_same(connection: &mut Connection, one: &str, other: &str) -> Result<bool, SiteFault> {
+    let sql = "select coalesce(to_regclass($1) = to_regclass($2), false) as same";
+    Ok(connection.query(sql, &[one, other])?.one()?.flag("same")?)
+}
+
+struct Ground<'g> {
+    place: &'g Shelf<'g>,
+    identities: &'g Identities,
+    stop: &'g AtomicBool,
+    is_original: bool,
+}
+
+impl Ground<'_> {
+    fn all(&self, connection: &mut Connection, extents: &[&Kept], wanted: &Wanted, into: String) -> Result<BroughtBack, SiteFault> {
+        let gone = self.gone(connection, extents, wanted)?;
+        let (coming, staying): (Vec<&Kept>, Vec<&Kept>) = extents.iter().copied().partition(|kept| gone.contains(kept.extent.id.as_str()));
+        let mut passed_over: Vec<String> = staying.iter().map(|kept| kept.extent.id.to_string()).collect();
+        let Some(first) = coming.first() else {
+            let message = format!("the table still has all of these rows: {}", passed_over.join(", "));
+            return Err(SiteFault::new(message, "There is nothing to bring back; `seawall archive list` says what left it."));
+        };
+        let columns = &first.contents.columns;
+        let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
+        let shape = |kept: &Kept| kept.contents.columns.iter().map(|one| (one.name.clone(), one.r#type.clone())).collect::<Vec<_>>();
+        if let Some(other) = coming.iter().find(|kept| shape(kept) != shape(first)) {
+            let message = format!("{} has other columns than {}", other.extent.id, first.extent.id);
+            let hint = format!(
+                "Bring them back one after the other, with `--from` and `--to`, into tables of their own; this one begins at {}.",
+                other.contents.from
+            );
+            return Err(SiteFault::new(message, hint));
+        }
+        let is_new =
+            !self.is_original && !connection.query("select to_regclass($1) is not null as there", &[&into])?.one()?.flag("there")?;
+        if is_new {
+            // The server says what is a type and nothing else.
+            for column in columns {
+                connection.query("select $1::regtype", &[&column.r#type])?;
+            }
+            let columns = names.iter().zip(columns).map(|(name, column)| format!("{name} {}", column.r#type));
+            connection.run(&format!("create table {into} ({})", columns.collect::<Vec<_>>().join(", ")))?;
+        }
+        if !is_new && !self.is_original {
+            let some = connection.query(&format!("select exists (select from {into}) as some"), &[])?.one()?.flag("some")?;
+            if some {
+                let message = format!("{into} has rows already, and these would come beside them");
+                return Err(SiteFault::new(message, "Empty it, or name another table with `--into`."));
+            }
+        }
+        let (mut rows, mut came) = (0, 0);
+        for kept in &coming {
+            if self.is_original {
+                // Whoever else brings it back waits here, and finds it done.
+                let mine = "delete from seawall.archived where extent = $1 returning extent";
+                if connection.query(mine, &[kept.extent.id.as_str()])?.is_empty() {
+                    passed_over.push(kept.extent.id.to_string());
+                    continue;
+                }
+            }
+            let copy = format!("copy {into} ({}) from stdin (format csv, header true)", names.join(", "));
+            rows += self.one(connection, kept, &copy)?;
+            came += 1;
+        }
+        if !self.is_original {
+            rows -= cut(connection, &into, &first.contents.column, wanted)?;
+        }
+        Ok(BroughtBack { into, extents: came, rows, is_original: self.is_original, passed_over })
+    }
+
+    /// Those whose rows left the table: as the database has it on record, or, where it is another one, as the store notes it.
+    fn gone(&self, connection: &mut Connection, extents: &[&Kept], wanted: &Wanted) -> Result<BTreeSet<String>, SiteFault> {
+        let system = system_of(connection)?;
+        let is_other = extents.iter().any(|kept| kept.extent.system_identifier != system);
+        if is_other && self.is_original {
+            let message = "these rows come from another cluster than the one that `cluster.connection` leads to";
+            return Err(SiteFault::new(message, "Bring them back into a table beside it: leave `--into` away, or name another one."));
+        }
+        let record = if remove::has_room(connection)? { remove::on_record(connection)? } else { BTreeSet::new() };
+        // An upgraded cluster has another identifier and the same record.
+        Ok(if is_other { record.into_iter().chain(wanted.noted.iter().cloned()).collect() } else { record })
+    }
+
+    fn one(&self, connection: &mut Connection, kept: &Kept, copy: &str) -> Result<u64, SiteFault> {
+        let Some(object) = kept.csv() else {
+            let message = format!("{} was archived without CSV", kept.extent.id);
+            return Err(SiteFault::new(message, "Load its Parquet file with a program that reads such files."));
+        };
+        let key = self.place.repository.extent_data(&kept.extent.id, &object.name);
+        let mut rows = connection.copy_in(copy)?;
+        let mut refused = None;
+        let read = read_rows(self.place.store, &key, object.size, self.identities, &mut |bytes| {
+            refused = rows.send(bytes).err();
+            Ok(refused.is_none() && !self.stop.load(Ordering::Relaxed))
+        });
+        let tallied = match (read, refused) {
+            (_, Some(fault)) => return Err(fault.into()),
+            (read, None) => read?,
+        };
+        if tallied.rows != kept.extent.rows || tallied.sum != kept.contents.sum {
+            let message = format!("{key} does not hold the rows that were exported: {} of {}", tallied.rows, kept.extent.rows);
+            return Err(SiteFault::new(message, "Nothing was brought back. Look for another copy of this store."));
+        }
+        let came = rows.finish()?;
+        if came != kept.extent.rows {
+            let message = format!("{came} of the {} rows of {} came into the table", kept.extent.rows, kept.extent.id);
+            return Err(SiteFault::new(
+                message,
+                "A trigger of the table keeps rows out; nothing was brought back. Name another table with `--into`.",
+            ));
+        }
+        Ok(came)
+    }
+}
+
+/// Extents reach further than what was asked for.
+fn cut(connection: &mut Connection, into: &str, column: &str, wanted: &Wanted) -> Result<u64, SiteFault> {
+    let column = quoted(column);
+    let mut outside = Vec::new();
+    outside.extend(wanted.from.as_ref().map(|from| format!("{column} < {}", literal(from))));
+    outside.extend(wanted.to.as_ref().map(|to| format!("{column} >= {}", literal(to))));
+    if outside.is_empty() {
+        return Ok(0);
+    }
+    let sql = format!("with cut as (delete from {into} where {} returning 1) select count(*)::text as rows from cut", outside.join(" or "));
+    Ok(connection.query(&sql, &[])?.one()?.parse("rows")?)
+}

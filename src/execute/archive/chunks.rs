@@ -1,0 +1,59 @@
+//! Chunks of a hypertable, as a whole.
+
+use std::collections::BTreeSet;
+
+use super::table::Table;
+use crate::policy::sql_name::literal;
+use crate::postgres::{Connection, Fault};
+
+/// The chunks of a stretch of time, locked, where nothing of them has to stay. None of a plain table.
+pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+    if table.hypertable.is_none() {
+        return Ok(None);
+    }
+    let time = table.time.sql();
+    let sql = format!(
+        "select format('%I.%I', chunk_schema, chunk_name) as chunk from timescaledb_information.chunks \
+         where hypertable_schema = {} and hypertable_name = {} and range_start::{time} = {}::{time} and range_end::{time} = {}::{time} \
+         order by 1",
+        literal(&table.schema),
+        literal(&table.table),
+        literal(from),
+        literal(to)
+    );
+    let rows = connection.query(&sql, &[])?;
+    let chunks = rows.iter().map(|row| row.text("chunk").map(str::to_owned)).collect::<Result<BTreeSet<_>, _>>()?;
+    if chunks.is_empty() {
+        return Ok(None);
+    }
+    for chunk in &chunks {
+        connection.run(&format!("lock table {chunk} in access exclusive mode"))?;
+    }
+    if table.holds.is_empty() {
+        return Ok(Some(chunks));
+    }
+    let column = &table.column.1;
+    let held: Vec<String> = table.holds.iter().map(|hold| format!("({hold}) is not true")).collect();
+    let sql = format!(
+        "select exists (select from {} where {column} >= {}::{time} and {column} < {}::{time} and ({})) as held",
+        table.name,
+        literal(from),
+        literal(to),
+        held.join(" or ")
+    );
+    let held = connection.query(&sql, &[])?.one()?.flag("held")?;
+    Ok((!held).then_some(chunks))
+}
+
+/// Drops all chunks of a stretch of time, and says which they were.
+pub(super) fn drop_all(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<BTreeSet<String>, Fault> {
+    let time = table.time.sql();
+    let sql = format!(
+        "select drop_chunks({}::regclass, older_than => {}::{time}, newer_than => {}::{time})::text as chunk",
+        literal(&table.name),
+        literal(to),
+        literal(from)
+    );
+    let rows = connection.query(&sql, &[])?;
+    rows.iter().map(|row| row.text("chunk").map(str::to_owned)).collect()
+}

@@ -1,0 +1,105 @@
+//! Rows on their way into the store, in one snapshot of the server.
+
+use std::sync::atomic::Ordering;
+
+use super::Run;
+use super::kept::put_signed;
+use super::slice::Slice;
+use super::table::SETTINGS;
+use crate::execute::id::new_id;
+use crate::format::archived::{Contents, Extent, Form, Stored};
+use crate::format::codec::Codec;
+use crate::format::descriptor::{By, FORMAT};
+use crate::observe::{Kept, sha256};
+use crate::pipeline::{self, Lock, RowsWriter, Written};
+use crate::policy::file::ArchiveFormat;
+use crate::postgres::Connection;
+use crate::site::SiteFault;
+use crate::units::hex;
+use crate::world::clock;
+
+impl Run<'_> {
+    pub(super) fn export(&self, connection: &mut Connection, slice: &Slice) -> Result<Kept, SiteFault> {
+        let exported = clock::now();
+        let id = new_id(exported)?;
+        let (table, policy) = (&self.table, self.site.policy);
+        let (lock, codec) = (self.site.lock()?, self.site.codec(None));
+        let condition = table.condition(&slice.from, &slice.to);
+        let name = format!("rows.csv{}", codec.extension(lock.is_encrypted()));
+        let key = self.repository.extent_data(&id, &name);
+        let columnar = format!("rows.parquet{}", Codec::None.extension(lock.is_encrypted()));
+        let columnar_key = self.repository.extent_data(&id, &columnar);
+        let in_columns = self.archive.formats.contains(&ArchiveFormat::Parquet).then_some((&columnar_key, table.columns.as_slice()));
+        let shelf = pipeline::Shelf { store: &self.store, lock: &lock, codec };
+        let mut writer = RowsWriter::new(&shelf, Some(&key), in_columns)?;
+        connection.run("begin isolation level repeatable read read only")?;
+        let sql = format!("copy (select {} from {} where {condition}) to stdout (format csv, header true)", table.listed, table.name);
+        let mut rows = connection.copy_out(&sql)?;
+        while let Some(piece) = rows.piece()? {
+            writer.push(&piece)?;
+            if self.onlooker.stop.load(Ordering::Relaxed) {
+                return Err(SiteFault::interrupted());
+            }
+        }
+        let counted = rows.rows();
+        drop(rows);
+        connection.run("commit")?;
+        let written = writer.finish()?;
+        if written.rows.rows != counted {
+            let message = format!("the server says that it sent {counted} rows, and {} were read", written.rows.rows);
+            return Err(SiteFault::new(message, "Nothing was taken out of the table."));
+        }
+        let contents = Contents {
+            job: table.job.clone(),
+            database: table.database.clone(),
+            schema: table.schema.clone(),
+            table: table.table.clone(),
+            column: table.column.0.clone(),
+            from: slice.from.clone(),
+            to: slice.to.clone(),
+            condition,
+            columns: table.columns.clone(),
+            sum: written.rows.sum,
+            settings: SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            timescaledb: table.hypertable.clone(),
+        };
+        let stored = |name, form, written: &Written, plain_sha256| {
+            let sha256 = hex(&written.sha256);
+            Stored { name, form, size: written.size, sha256, plain_sha256 }
+        };
+        let mut objects: Vec<Stored> = written.csv.iter().map(|csv| stored(name.clone(), Form::Csv, csv, None)).collect();
+        if let Some(parquet) = written.parquet {
+            if parquet.misfits > 0 {
+                let (misfits, table) = (parquet.misfits, &table.name);
+                tracing::warn!("{misfits} values of {table} cannot be expressed in Parquet and are null there; in the CSV they are whole");
+            }
+            objects.push(stored(columnar, Form::Parquet, &parquet.object, Some(parquet.sha256)));
+        }
+        let readers = self.site.lock_for_host(&self.keys)?;
+        let recipients = if let Lock::Age(recipients) = &readers { Some(recipients.as_ref()) } else { None };
+        let private = contents.seal(recipients).map_err(|error| SiteFault::new(error.to_string(), ""))?;
+        let extent = Extent {
+            format: FORMAT,
+            id: id.clone(),
+            exported,
+            by: By {
+                seawall: env!("CARGO_PKG_VERSION").to_owned(),
+                host: self.site.host().to_owned(),
+                policy: policy.name.to_string(),
+                digest: policy.digest.clone(),
+                commit: self.site.commit().map(str::to_owned),
+            },
+            system_identifier: self.cluster,
+            version: connection.version(),
+            rows: written.rows.rows,
+            size: written.size,
+            stored_size: objects.iter().map(|object| object.size).sum(),
+            objects,
+            private,
+        };
+        let json = serde_json::to_vec_pretty(&extent).expect("texts and numbers");
+        let digest = sha256(&json);
+        put_signed(&self.store, &self.repository.extent(&id), json, &self.keys.signing)?;
+        Ok(Kept { extent, contents, digest })
+    }
+}

@@ -1,0 +1,181 @@
+//! What has lain in the archive for longer than `keep` goes: marked by one run, deleted by a later one when `expire.grace` is over, the descriptor
+//! first. Only what the database itself says has left its table is looked at, and as long as a hold of the policy names the table, nothing goes:
+//! which of the archived rows it means nobody can tell without reading them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::remove::{moved_before, unrecorded};
+use super::{Archived, Deed, Done, Run};
+use crate::execute::expire::{self, ExpireFault};
+use crate::format::layout::signature_of;
+use crate::format::tombstone::{FORMAT, Tombstone};
+use crate::observe::{Kept, Names};
+use crate::plan::words::counted;
+use crate::postgres::Connection;
+use crate::site::SiteFault;
+use crate::store::Locked;
+use crate::units::{BackupId, Instant, Key};
+
+impl Run<'_> {
+    pub(super) fn let_go(&self, connection: &mut Connection, done: &mut Archived) -> Result<(), SiteFault> {
+        let marks = self.marks()?;
+        if self.archive.keep.is_none() && marks.is_empty() {
+            return Ok(());
+        }
+        let moment = match expire::moment(expire::Clock::Measured, self.site, &self.store, &self.repository) {
+            Ok(moment) => moment,
+            Err(ExpireFault::Site(fault)) => return Err(fault),
+            Err(refused) => {
+                done.remarks.push(format!("nothing of the archive is let go: {refused}"));
+                return Ok(());
+            }
+        };
+        let names = self.shelf().names()?;
+        self.finish_deleting(&marks, &names, moment.store)?;
+        let limit = self.archive.keep.map(|keep| keep.before(moment.rules, self.site.policy.zone.time_zone()));
+        let over = match limit {
+            Some(limit) => moved_before(connection, self.archive.store.as_str(), limit)?,
+            None => BTreeSet::new(),
+        };
+        let is_meant = |id: &&BackupId| over.contains(id.as_str()) || marks.contains_key(*id);
+        let ours = self.of_table(names.extents.iter().filter(is_meant), &names, done)?;
+        // By the database's clock when they left the table, and by the exporter's own, which is signed: one of them may have been wrong.
+        let is_over = |kept: &Kept| over.contains(kept.extent.id.as_str()) && limit.is_some_and(|limit| kept.extent.exported < limit);
+        let (due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_over);
+        let marked = |kept: &&Kept| marks.contains_key(&kept.extent.id);
+        self.unmark(wanted.iter().filter(marked))?;
+        if !self.table.holds.is_empty() && !due.is_empty() {
+            let what = counted(due.len(), "extent");
+            done.remarks.push(format!("{what} of {}, whose time in the archive is over, stay: the table is under hold", self.table.name));
+            return self.unmark(due.iter().filter(marked));
+        }
+        for kept in &due {
+            if self.is_stopped(done) {
+                break;
+            }
+            match marks.get(&kept.extent.id) {
+                None => self.mark(kept)?,
+                Some(at) if self.is_over(*at, moment.store) => match self.delete(kept, *at)? {
+                    Some(why) => done.remarks.push(format!("extent {} stays for now: {why}", kept.extent.id)),
+                    None => done.let_go.push(self.deed(kept)),
+                },
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of this table: others have rules of their own.
+    fn of_table<'i>(&self, ids: impl Iterator<Item = &'i BackupId>, names: &Names, done: &mut Archived) -> Result<Vec<Kept>, SiteFault> {
+        let identities = self.site.identities(None)?;
+        let table = &self.table;
+        let mut ours = Vec::new();
+        for id in ids {
+            match self.shelf().read(id, names, &identities)? {
+                Ok(Kept { extent, contents, .. })
+                    if extent.system_identifier != self.cluster
+                        || (&contents.database, &contents.schema, &contents.table) != (&table.database, &table.schema, &table.table) => {}
+                Ok(kept) => ours.push(kept),
+                Err(why) => done.remarks.push(format!("extent {id} stays in the archive: {why}")),
+            }
+        }
+        Ok(ours)
+    }
+
+    fn is_over(&self, marked: Instant, now: Instant) -> bool {
+        marked.checked_add(self.site.policy.expire.grace.to_signed()).is_ok_and(|end| end <= now)
+    }
+
+    /// When each was marked, by the store's clock.
+    fn marks(&self) -> Result<BTreeMap<BackupId, Instant>, SiteFault> {
+        let listed = self.store.list(&self.repository.prefix("expiring/archive"))?;
+        let id = |key: &Key| key.file_name().strip_suffix(".json")?.parse().ok();
+        Ok(listed.into_iter().filter_map(|meta| Some((id(&meta.key)?, meta.modified))).collect())
+    }
+
+    fn mark(&self, kept: &Kept) -> Result<(), SiteFault> {
+        self.announce(Done::Marked, kept)?;
+        let tombstone = Tombstone {
+            format: FORMAT,
+            backup: kept.extent.id.clone(),
+            reason: format!("its time in the archive is over by `{}.keep`", self.archive.path),
+            by: expire::marker(self.site),
+            acknowledged: false,
+        };
+        self.store.put_new(&self.repository.extent_mark(&kept.extent.id), Bytes::from(tombstone.to_json()))?;
+        Ok(())
+    }
+
+    fn unmark<'k>(&self, of: impl Iterator<Item = &'k Kept>) -> Result<(), SiteFault> {
+        let marks: Vec<Key> = of.map(|kept| self.repository.extent_mark(&kept.extent.id)).collect();
+        if !marks.is_empty() {
+            self.store.purge(&marks)?;
+        }
+        Ok(())
+    }
+
+    /// Says why it stays, where it does.
+    fn delete(&self, kept: &Kept, marked: Instant) -> Result<Option<String>, SiteFault> {
+        let id = &kept.extent.id;
+        let descriptor = self.repository.extent(id);
+        let mut rest = vec![signature_of(&descriptor)];
+        rest.extend(self.objects(id)?);
+        let whole: Vec<Key> = std::iter::once(descriptor.clone()).chain(rest.iter().cloned()).collect();
+        // Of what is locked nothing goes.
+        if let Some(lock) = self.store.locks(&whole)?.first() {
+            return Ok(Some(words_of(lock)));
+        }
+        self.announce(Done::LettingGo, kept)?;
+        // To the second: a list may say more than a look at one object.
+        let mark = self.store.head(&self.repository.extent_mark(id))?;
+        if mark.map(|meta| meta.modified.as_second()) != Some(marked.as_second()) {
+            return Ok(Some("its mark was taken off, or put anew".into()));
+        }
+        if let Some(lock) = self.store.purge(std::slice::from_ref(&descriptor))?.locked.first() {
+            return Ok(Some(words_of(lock)));
+        }
+        if let Some(lock) = self.store.purge(&rest)?.locked.first() {
+            return Ok(Some(words_of(lock)));
+        }
+        (self.onlooker.deed)(Done::LetGo, &self.deed(kept));
+        // Last: as long as it is there, the next run knows that something is unfinished.
+        self.store.purge(&[self.repository.extent_mark(id)])?;
+        Ok(None)
+    }
+
+    /// What an earlier run began to delete, and was killed. A descriptor that somebody moved away before its grace was over is none of that.
+    fn finish_deleting(&self, marks: &BTreeMap<BackupId, Instant>, names: &Names, now: Instant) -> Result<(), SiteFault> {
+        let there: BTreeSet<&BackupId> = names.extents.iter().collect();
+        for (id, _) in marks.iter().filter(|(id, marked)| !there.contains(id) && self.is_over(**marked, now)) {
+            let mut rest = vec![signature_of(&self.repository.extent(id))];
+            rest.extend(self.objects(id)?);
+            // What is locked is found again by its mark.
+            if self.store.purge(&rest)?.locked.is_empty() {
+                self.store.purge(&[self.repository.extent_mark(id)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn objects(&self, id: &BackupId) -> Result<Vec<Key>, SiteFault> {
+        let below = self.repository.prefix(&format!("archive/{id}"));
+        Ok(self.store.list(&below)?.into_iter().map(|meta| meta.key).collect())
+    }
+
+    /// It is about to be done, and that is on record.
+    fn announce(&self, done: Done, kept: &Kept) -> Result<(), SiteFault> {
+        let deed: Deed = self.deed(kept);
+        if (self.onlooker.deed)(done, &deed) { Ok(()) } else { Err(SiteFault { message: UNRECORDED.into(), ..unrecorded() }) }
+    }
+}
+
+const UNRECORDED: &str = "that archived rows are let go cannot be recorded, so they stay";
+
+fn words_of(lock: &Locked) -> String {
+    match lock.until {
+        Some(until) => format!("{} is locked until {until}", lock.key),
+        None => format!("{} is locked", lock.key),
+    }
+}

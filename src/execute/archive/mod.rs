@@ -1,0 +1,304 @@
+//! Rows that are old enough move to a store: exported, read back, and only then taken out of their table.
+//!
+//! An *extent* is the rows of one stretch of time. It is exported in one snapshot and committed by its descriptor. Whoever has an identity
+//! reads every row of it back and signs that. Only then are the rows deleted, by a statement that gives back what it deletes, inside a
+//! transaction that ends well only when these are exactly the rows that were read back; the same transaction writes into
+//! `seawall.archived`, in the same database, that they are gone. So wherever it breaks off, each row is in the table or known to be in the
+//! archive, and a database that is restored to a moment before still says the truth about itself.
+
+mod bring_back;
+mod chunks;
+mod export;
+mod kept;
+mod let_go;
+mod remove;
+mod retain;
+mod slice;
+mod table;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use bring_back::{BroughtBack, Wanted, bring_back};
+pub use kept::read_back;
+pub use retain::{Dropped, retain};
+pub(in crate::execute) use table::{SETTINGS, columns};
+
+use crate::format::layout::Repository;
+use crate::format::seal::Identities;
+use crate::format::signature::Writers;
+use crate::inventory::SystemIdentifier;
+use crate::observe::{Kept, Shelf};
+use crate::plan::words::counted;
+use crate::policy::model::Archive;
+use crate::postgres::Connection;
+use crate::site::{HostKeys, Site, SiteFault};
+use crate::store::Store;
+use crate::units::{BackupId, Name};
+use crate::world::clock;
+use slice::Slice;
+use table::Table;
+
+/// A statement may look at a whole table before it says anything.
+const SILENCE: Duration = Duration::from_secs(4 * 3600);
+/// Rows of a plain table that move at a time.
+pub const ROWS_AT_ONCE: u64 = 1_000_000;
+
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    pub rows_at_once: u64,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Wishes { rows_at_once: ROWS_AT_ONCE }
+    }
+}
+
+/// What was done with an extent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    Exported,
+    ReadBack,
+    /// Its rows are deleted by now, and the transaction ends.
+    Removing,
+    Removed,
+    /// It has been in the archive for long enough, and goes when the grace is over.
+    Marked,
+    /// About to be deleted from the archive.
+    LettingGo,
+    LetGo,
+}
+
+/// Something that was done, for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deed {
+    pub store: Name,
+    pub extent: BackupId,
+    pub database: String,
+    pub table: String,
+    pub from: String,
+    pub to: String,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// Who hears of each step, and may end it.
+#[derive(Clone, Copy)]
+pub struct Onlooker<'o> {
+    /// False where it is not on record: then no row leaves its table.
+    pub deed: &'o dyn Fn(Done, &Deed) -> bool,
+    pub stop: &'o AtomicBool,
+}
+
+impl std::fmt::Debug for Onlooker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Onlooker")
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Archived {
+    pub exported: Vec<Deed>,
+    pub removed: Vec<Deed>,
+    /// Exported, and not taken out of the table: nobody has read them back yet.
+    pub waiting: Vec<Deed>,
+    /// Deleted from the archive: its time there is over.
+    pub let_go: Vec<Deed>,
+    /// What was exported and cannot be read back any more. Its rows stay in the table.
+    pub damaged: Vec<SiteFault>,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
+    pub stopped: bool,
+}
+
+/// Moves what is old enough by now.
+pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Archived, SiteFault> {
+    let now = clock::now();
+    let keys = site.host_keys()?;
+    let writers = site.must_be_writer(&keys)?;
+    let mut connection = connect(site, &archive.database)?;
+    let cluster = system_of(&mut connection)?;
+    let store = site.store(&archive.store)?;
+    let repository = site.own_repository(&archive.store, &store, cluster, now)?;
+    let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
+    remove::make_room(&mut connection)?;
+    let identities = site.recovery_identities(None).unwrap_or_else(|fault| {
+        tracing::info!(hint = fault.hint, "nothing can be read back here: {}", fault.message);
+        Identities::default()
+    });
+    let run = Run { site, archive, keys, writers, store, repository, cluster, table, identities, onlooker };
+    run.all(&mut connection, wishes)
+}
+
+/// Where it takes writes, with words that mean the same in every session.
+fn connect(site: &Site<'_>, database: &str) -> Result<Connection, SiteFault> {
+    let mut connection = Connection::connect(&site.cluster_connection()?.with_dbname(database))?;
+    connection.set_silence(SILENCE)?;
+    let settings = table::SETTINGS.iter().map(|(name, value)| format!("set {name} = '{value}';")).collect::<String>();
+    connection.run(&settings)?;
+    if connection.query("select pg_is_in_recovery() as standby", &[])?.one()?.flag("standby")? {
+        let message = "`cluster.connection` leads to a standby, and rows can only be moved where the cluster takes writes";
+        return Err(SiteFault::new(message, "Write `target_session_attrs=read-write` and all hosts into the connection."));
+    }
+    Ok(connection)
+}
+
+fn system_of(connection: &mut Connection) -> Result<SystemIdentifier, SiteFault> {
+    let rows = connection.query("select system_identifier::text as system from pg_control_system()", &[])?;
+    Ok(SystemIdentifier(rows.one()?.parse("system")?))
+}
+
+/// One archive on its way.
+struct Run<'r> {
+    site: &'r Site<'r>,
+    archive: &'r Archive,
+    keys: HostKeys,
+    writers: Writers,
+    store: Store,
+    repository: Repository,
+    cluster: SystemIdentifier,
+    table: Table,
+    /// What opens the rows, if this host has it.
+    identities: Identities,
+    onlooker: Onlooker<'r>,
+}
+
+/// What became of an extent that was exported.
+enum Fate {
+    Removed,
+    /// Nobody has read it back, and this host cannot.
+    Waiting,
+    /// The store gives back something else than was put there.
+    Damaged,
+    /// The table has other rows there now.
+    Changed,
+    /// Somebody else is at these rows.
+    Busy,
+    /// Somebody asked the run to end.
+    Stopped,
+}
+
+impl Run<'_> {
+    fn all(&self, connection: &mut Connection, wishes: &Wishes) -> Result<Archived, SiteFault> {
+        let mut done = Archived::default();
+        // First, because the holds were read just now: moving rows may take hours.
+        self.let_go(connection, &mut done)?;
+        let mut after = self.unfinished(connection, &mut done)?;
+        let mut again = false;
+        while !self.is_stopped(&mut done) {
+            let Some(slice) = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once)? else { break };
+            let kept = self.export(connection, &slice)?;
+            let deed = self.deed(&kept);
+            (self.onlooker.deed)(Done::Exported, &deed);
+            done.exported.push(deed);
+            match self.finish(connection, &kept, &mut done)? {
+                // On from there: what comes late is for the next run, and nothing that was just deleted is looked through again.
+                Fate::Removed => (after, again) = (Some(slice.to), false),
+                // Somebody wrote there while it was exported: once more, and otherwise in the next run.
+                Fate::Changed if !again => again = true,
+                Fate::Changed => {
+                    let (from, to) = (&slice.from, &slice.to);
+                    done.remarks.push(format!("{}: rows between {from} and {to} change all the time and stay for now", self.table.name));
+                    (after, again) = (Some(slice.to), false);
+                }
+                Fate::Waiting | Fate::Damaged => after = Some(slice.to),
+                Fate::Stopped => {}
+                Fate::Busy => {
+                    let (from, to) = (&slice.from, &slice.to);
+                    done.remarks.push(format!("{}: rows between {from} and {to} are locked by somebody and stay for now", self.table.name));
+                    after = Some(slice.to);
+                }
+            }
+        }
+        if !done.waiting.is_empty() {
+            let what = counted(done.waiting.len(), "extent");
+            done.remarks
+                .push(format!("{what} stay in the table until somebody with an identity has read them back: `seawall archive verify`"));
+        }
+        if !self.table.triggers.is_empty() {
+            let (triggers, table) = (self.table.triggers.join(", "), &self.table.name);
+            done.remarks.push(format!("{table}: the triggers {triggers} run for each row that is taken out"));
+        }
+        Ok(done)
+    }
+
+    /// What earlier runs exported and did not take out of the table. Says up to where rows wait there for somebody who reads them back.
+    fn unfinished(&self, connection: &mut Connection, done: &mut Archived) -> Result<Option<String>, SiteFault> {
+        let removed = remove::on_record(connection)?;
+        let mut after: Option<String> = None;
+        for kept in self.kept(&removed)? {
+            if self.is_stopped(done) {
+                break;
+            }
+            // A hold came or went, or the rows are to stay for longer now.
+            let is_young = self.table.is_later(connection, &kept.contents.to, &self.table.cutoff)?;
+            if !self.table.still_means(&kept.contents) || is_young {
+                continue;
+            }
+            if let Fate::Waiting | Fate::Busy | Fate::Damaged = self.finish(connection, &kept, done)? {
+                let is_last = match &after {
+                    Some(after) => self.table.is_later(connection, &kept.contents.to, after)?,
+                    None => true,
+                };
+                if is_last {
+                    after = Some(kept.contents.to.clone());
+                }
+            }
+        }
+        Ok(after)
+    }
+
+    fn finish(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
+        if !self.is_read_back(kept)? {
+            if self.identities.is_empty() && kept.is_encrypted() {
+                done.waiting.push(self.deed(kept));
+                return Ok(Fate::Waiting);
+            }
+            match kept::read_back(&self.shelf(), kept, &self.identities, &self.keys, self.site.host(), self.onlooker.stop) {
+                // What is wrong with one extent is no reason to leave the others in the table.
+                Err(fault) if !fault.transient && !self.onlooker.stop.load(Ordering::Relaxed) => {
+                    done.damaged.push(fault);
+                    return Ok(Fate::Damaged);
+                }
+                other => other?,
+            };
+            (self.onlooker.deed)(Done::ReadBack, &self.deed(kept));
+        }
+        let fate = self.remove(connection, kept)?;
+        if matches!(fate, Fate::Removed) {
+            let deed = self.deed(kept);
+            (self.onlooker.deed)(Done::Removed, &deed);
+            done.removed.push(deed);
+            kept::note_removed(&self.shelf(), self.site.host(), &kept.extent.id);
+        }
+        Ok(fate)
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf { store: &self.store, repository: &self.repository, writers: &self.writers }
+    }
+
+    fn is_stopped(&self, done: &mut Archived) -> bool {
+        done.stopped = self.onlooker.stop.load(Ordering::Relaxed);
+        done.stopped
+    }
+
+    /// For the record.
+    fn deed(&self, kept: &Kept) -> Deed {
+        let Kept { extent, contents, .. } = kept;
+        Deed {
+            store: self.archive.store.clone(),
+            extent: extent.id.clone(),
+            database: contents.database.clone(),
+            table: contents.table_name(),
+            from: contents.from.clone(),
+            to: contents.to.clone(),
+            rows: extent.rows,
+            bytes: extent.stored_size,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Takes rows out of their table that were read back out of the archive: these rows, and no others.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::{Done, Fate, Run, chunks};
+use crate::format::rows::Tally;
+use crate::observe::Kept;
+use crate::postgres::{Connection, Fault};
+use crate::site::SiteFault;
+use crate::units::Instant;
+
+/// The database's own record of what left it.
+const ROOM: &str = "\
+    create schema if not exists seawall; \
+    create table if not exists seawall.archived (\
+        extent text primary key, table_name text not null, first text not null, before text not null, rows bigint not null, \
+        store text not null, removed timestamptz not null default now()); \
+    comment on table seawall.archived is 'rows that seawall moved into an archive; written in the transaction that deleted them'";
+
+/// A lock that is not given, a deadlock, and another run that has just written the same into the record.
+pub(super) const BUSY: [&str; 3] = ["55P03", "40P01", "23505"];
+
+pub(super) fn make_room(connection: &mut Connection) -> Result<(), SiteFault> {
+    if has_room(connection)? {
+        return Ok(());
+    }
+    match connection.run(ROOM) {
+        Ok(_) => Ok(()),
+        // Somebody else made it at the same moment.
+        Err(fault) if fault.code() == Some("23505") => Ok(()),
+        Err(fault) => {
+            let hint = "The role needs CREATE on the database once, or somebody else makes it: see docs/archives.md.";
+            Err(SiteFault::new(format!("the schema `seawall` cannot be made: {}", fault.message), hint))
+        }
+    }
+}
+
+pub(super) fn has_room(connection: &mut Connection) -> Result<bool, SiteFault> {
+    Ok(connection.query("select to_regclass('seawall.archived') is not null as there", &[])?.one()?.flag("there")?)
+}
+
+pub(super) fn on_record(connection: &mut Connection) -> Result<BTreeSet<String>, SiteFault> {
+    let rows = connection.query("select extent from seawall.archived", &[])?;
+    Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
+}
+
+/// The extents in this store whose rows left their table before then, by the database's own clock and record.
+pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Instant) -> Result<BTreeSet<String>, SiteFault> {
+    let sql = "select extent from seawall.archived where store = $1 and removed < $2::timestamptz";
+    let rows = connection.query(sql, &[store, &limit.to_string()])?;
+    Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
+}
+
+/// What is seen after a lock was waited for must be what is there then, whatever the role's or the server's default says. A held row in a large
+/// compressed chunk must not stop everything: TimescaleDB's limit on what one statement may decompress is lifted.
+pub(super) fn begin(connection: &mut Connection) -> Result<(), Fault> {
+    connection.run("begin isolation level read committed; set local lock_timeout = '10s'")?;
+    let limit =
+        "select set_config(name, '0', true) from pg_settings where name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'";
+    connection.run(limit).map(drop)
+}
+
+/// Nothing leaves a table of which nobody would know.
+pub(super) fn unrecorded() -> SiteFault {
+    SiteFault {
+        transient: true,
+        ..SiteFault::new("that rows leave their table cannot be recorded, so they stay", "See to the catalog first.")
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn remove(&self, connection: &mut Connection, kept: &Kept) -> Result<Fate, SiteFault> {
+        begin(connection)?;
+        let fate = self.within(connection, kept);
+        match &fate {
+            Ok(Fate::Removed) if !(self.onlooker.deed)(Done::Removing, &self.deed(kept)) => {
+                connection.run("rollback")?;
+                return Err(unrecorded());
+            }
+            Ok(Fate::Removed) => drop(connection.run("commit")?),
+            // Whose connection is broken, the server rolls back.
+            _ if connection.is_broken() => {}
+            _ => drop(connection.run("rollback")?),
+        }
+        match fate {
+            Err(fault) if fault.code().is_some_and(|code| BUSY.contains(&code)) => Ok(Fate::Busy),
+            other => Ok(other?),
+        }
+    }
+
+    fn within(&self, connection: &mut Connection, kept: &Kept) -> Result<Fate, Fault> {
+        let (extent, contents) = (&kept.extent, &kept.contents);
+        let record =
+            "insert into seawall.archived (extent, table_name, first, before, rows, store) values ($1, $2, $3, $4, $5::bigint, $6)";
+        let (rows, name) = (extent.rows.to_string(), contents.table_name());
+        let values = [extent.id.as_str(), &name, &contents.from, &contents.to, &rows, self.archive.store.as_str()];
+        connection.query(record, &values)?;
+        connection.run(&format!("lock table {} in row exclusive mode", self.table.name))?;
+        if !self.table.is_unchanged(connection)? {
+            return Ok(Fate::Changed);
+        }
+        let chunks = chunks::whole(connection, &self.table, &contents.from, &contents.to)?;
+        let table = &self.table;
+        let sql = match &chunks {
+            Some(_) => format!("copy (select {} from {} where {}) to stdout (format csv)", table.listed, table.name, contents.condition),
+            None => {
+                let (name, condition, listed) = (&table.name, &contents.condition, &table.listed);
+                format!("copy (delete from {name} where {condition} returning {listed}) to stdout (format csv)")
+            }
+        };
+        let mut tally = Tally::default();
+        let mut rows = connection.copy_out(&sql)?;
+        while let Some(piece) = rows.piece()? {
+            tally.push(&piece);
+            if self.onlooker.stop.load(Ordering::Relaxed) {
+                return Ok(Fate::Stopped);
+            }
+        }
+        drop(rows);
+        let is_same = tally.finish().is_some_and(|tallied| tallied.rows == extent.rows && tallied.sum == contents.sum);
+        if !is_same {
+            return Ok(Fate::Changed);
+        }
+        match chunks {
+            Some(known) if chunks::drop_all(connection, &self.table, &contents.from, &contents.to)? != known => Ok(Fate::Changed),
+            _ => Ok(Fate::Removed),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Retention with holds: what is old enough goes, chunk by chunk, and what is held stays. TimescaleDB's own job looks at nothing but the age,
+//! so where a hold names rows of a table, it is taken away and this is done instead.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use super::remove::{BUSY, begin, unrecorded};
+use super::slice::Slice;
+use super::table::{Subject, Table};
+use super::{chunks, connect};
+use crate::policy::model::Dropping;
+use crate::postgres::{Connection, Fault};
+use crate::site::{Site, SiteFault};
+use crate::world::clock;
+
+/// Rows of one stretch of time that are gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    pub database: String,
+    pub table: String,
+    pub from: String,
+    pub to: String,
+    pub rows: u64,
+    /// Whole chunks; none where rows of them had to stay.
+    pub chunks: usize,
+}
+
+/// Takes out what is old enough and not held. `each` puts it on record before it is so for good; what it cannot, stays. Returns what people should
+/// know.
+pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> bool, stop: &AtomicBool) -> Result<Vec<String>, SiteFault> {
+    let mut connection = connect(site, &dropping.database)?;
+    let Dropping { path, database, table, after, .. } = dropping;
+    let subject = Subject { path, database, table, column: None, after: *after };
+    let table = Table::find(&mut connection, site.policy, &subject, clock::now())?;
+    let (mut after, mut remarks) = (None, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let Some(slice) = Slice::next(&mut connection, &table, after.as_deref(), u64::MAX)? else { break };
+        begin(&mut connection)?;
+        match drop_one(&mut connection, &table, &slice) {
+            Ok(Some(dropped)) if !each(&dropped) => {
+                connection.run("rollback")?;
+                return Err(unrecorded());
+            }
+            Ok(Some(_)) => drop(connection.run("commit")?),
+            // Somebody made a chunk there just now; the next run takes it with the others.
+            Ok(None) => drop(connection.run("rollback")?),
+            Err(fault) if fault.code().is_some_and(|code| BUSY.contains(&code)) => {
+                connection.run("rollback")?;
+                let (from, to) = (&slice.from, &slice.to);
+                remarks.push(format!("{}: rows between {from} and {to} are locked by somebody and stay for now", table.name));
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        after = Some(slice.to);
+    }
+    Ok(remarks)
+}
+
+/// None where other chunks were there at the end than at the beginning.
+fn drop_one(connection: &mut Connection, table: &Table, slice: &Slice) -> Result<Option<Dropped>, Fault> {
+    let (from, to) = (&slice.from, &slice.to);
+    let condition = table.condition(from, to);
+    let whole = chunks::whole(connection, table, from, to)?;
+    let rows = match &whole {
+        Some(_) => format!("select count(*)::text as rows from {} where {condition}", table.name),
+        None => format!("with gone as (delete from {} where {condition} returning 1) select count(*)::text as rows from gone", table.name),
+    };
+    let rows = connection.query(&rows, &[])?.one()?.parse("rows")?;
+    let chunks = match whole {
+        Some(whole) if chunks::drop_all(connection, table, from, to)? != whole => return Ok(None),
+        Some(whole) => whole.len(),
+        None => 0,
+    };
+    let (database, name) = (table.database.clone(), table.name.clone());
+    Ok(Some(Dropped { database, table: name, from: from.clone(), to: to.clone(), rows, chunks }))
+}

@@ -1,0 +1,58 @@
+//! Which stretch of time moves next: the oldest that is old enough.
+
+use super::table::Table;
+use crate::policy::sql_name::literal;
+use crate::postgres::Connection;
+use crate::site::SiteFault;
+
+/// A stretch of time, its end left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub from: String,
+    pub to: String,
+}
+
+impl Slice {
+    /// The next one after `after`; none where nothing is left to move.
+    pub(super) fn next(connection: &mut Connection, table: &Table, after: Option<&str>, most: u64) -> Result<Option<Slice>, SiteFault> {
+        if table.hypertable.is_some() { Slice::of_chunks(connection, table, after) } else { Slice::of_rows(connection, table, after, most) }
+    }
+
+    fn of_rows(connection: &mut Connection, table: &Table, after: Option<&str>, most: u64) -> Result<Option<Slice>, SiteFault> {
+        let (column, time) = (&table.column.1, table.time.sql());
+        let condition = table.condition(after.unwrap_or("-infinity"), &table.cutoff);
+        let first = format!("select min({column})::text as first from {} where {condition}", table.name);
+        let Some(from) = connection.query(&first, &[])?.one()?.get("first").map(str::to_owned) else { return Ok(None) };
+        // Rows of one moment stay together.
+        let last = format!(
+            "select {column}::text as last from {} where {condition} and {column} > {}::{time} order by {column} offset {most} limit 1",
+            table.name,
+            literal(&from)
+        );
+        let to = connection.query(&last, &[])?.iter().next().and_then(|row| row.get("last")).map(str::to_owned);
+        Ok(Some(Slice { from, to: to.unwrap_or_else(|| table.cutoff.clone()) }))
+    }
+
+    /// All chunks of one stretch of time, where it has rows that may go.
+    fn of_chunks(connection: &mut Connection, table: &Table, after: Option<&str>) -> Result<Option<Slice>, SiteFault> {
+        let time = table.time.sql();
+        let sql = format!(
+            "select distinct range_start::{time}::text as first, range_end::{time}::text as last, range_start \
+             from timescaledb_information.chunks where hypertable_schema = {} and hypertable_name = {} \
+             and range_end::{time} <= {}::{time} and range_start::{time} >= {}::{time} order by range_start",
+            literal(&table.schema),
+            literal(&table.table),
+            literal(&table.cutoff),
+            literal(after.unwrap_or("-infinity"))
+        );
+        for row in connection.query(&sql, &[])?.iter() {
+            let slice = Slice { from: row.text("first")?.to_owned(), to: row.text("last")?.to_owned() };
+            let condition = table.condition(&slice.from, &slice.to);
+            let some = format!("select exists (select from {} where {condition}) as some", table.name);
+            if connection.query(&some, &[])?.one()?.flag("some")? {
+                return Ok(Some(slice));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,226 @@
+//! What a drill restores: by the policy, or as somebody asked.
+
+use super::{DrillFault, Wishes};
+use crate::catalog::{Catalog, Filter, Outcome};
+use crate::execute::restore::candidates;
+use crate::inventory::{Backup, BackupKind, BackupState, StoreInventory};
+use crate::observe::{self, Eyes};
+use crate::plan::minute;
+use crate::policy::file::DrillMoment;
+use crate::policy::model::{Drill, DrillRestore};
+use crate::recovery::{Target, Window, reach_back};
+use crate::site::{Found, Site};
+use crate::units::{BackupId, Instant, Name};
+
+/// What shall come back.
+#[derive(Debug, Clone)]
+pub(super) struct Goal {
+    pub target: Target,
+    pub backup: Option<BackupId>,
+    pub store: Option<Name>,
+    /// All that is archived shall come back: what was written after the backup too.
+    pub newest: bool,
+    /// Stores that were passed over, and why.
+    pub passed_over: Vec<String>,
+}
+
+/// What a store has, as far as a drill chooses from it.
+struct Seen {
+    /// Its address, as the record of runs has it.
+    url: String,
+    inventory: StoreInventory,
+}
+
+pub(super) fn choose(site: &Site<'_>, catalog: Option<&Catalog>, drill: &Drill, wishes: &Wishes, now: Instant) -> Result<Goal, DrillFault> {
+    let store = wishes.store.clone().or_else(|| drill.from.clone());
+    let goal = |target: Target, backup: Option<BackupId>, newest: bool| Goal {
+        target,
+        backup,
+        store: store.clone(),
+        newest,
+        passed_over: Vec::new(),
+    };
+    let archives = site.policy.wal.is_some();
+    let to_the_end = || if archives { Target::Latest } else { Target::Immediate(None) };
+    if let Some(target) = &wishes.target {
+        return Ok(goal(target.clone(), wishes.backup.clone(), false));
+    }
+    if let Some(backup) = &wishes.backup {
+        let own_end = matches!(drill.restore, DrillRestore::Random(_));
+        let target = if own_end { Target::Immediate(None) } else { to_the_end() };
+        return Ok(goal(target, Some(backup.clone()), archives && !own_end));
+    }
+    let restore = if wishes.random { &DrillRestore::PointInTime(DrillMoment::Random) } else { &drill.restore };
+    Ok(match restore {
+        DrillRestore::PointInTime(DrillMoment::Newest) => goal(to_the_end(), None, archives),
+        DrillRestore::PointInTime(DrillMoment::Random) => {
+            let find = |seen: &Seen| Ok(some_moment(&seen.inventory, random()?));
+            let (moment, passed_over) = look(site, &candidates(site.policy, store.as_ref()), now, &find, "no moment of the log")?;
+            Goal { passed_over, ..goal(Target::Time(moment), None, false) }
+        }
+        DrillRestore::Latest(job) => {
+            let newest = |seen: &Seen| {
+                let newest = of_job(seen, job).max_by_key(|backup| backup.moment());
+                must_be_the_newest(site, catalog, seen, job, newest)?;
+                Ok(newest.map(|backup| backup.id.clone()))
+            };
+            let names = stores(site, job, store.as_ref());
+            let (backup, passed_over) = look(site, &names, now, &newest, &format!("no backup of `{job}`"))?;
+            Goal { passed_over, ..goal(to_the_end(), Some(backup), archives) }
+        }
+        DrillRestore::Random(job) => {
+            let some = |seen: &Seen| {
+                let all: Vec<&Backup> = of_job(seen, job).collect();
+                Ok(pick(all.len() as u64, random()?).and_then(|at| all.get(usize::try_from(at).ok()?)).map(|backup| backup.id.clone()))
+            };
+            let names = stores(site, job, store.as_ref());
+            let (backup, passed_over) = look(site, &names, now, &some, &format!("no backup of `{job}`"))?;
+            Goal { passed_over, ..goal(Target::Immediate(None), Some(backup), false) }
+        }
+    })
+}
+
+/// The first store that has it, and those before it that could not be asked: they are not passed over in silence. What is wrong with a store
+/// that could be asked ends it, whatever the next one has.
+fn look<T>(
+    site: &Site<'_>,
+    names: &[Name],
+    now: Instant,
+    find: &dyn Fn(&Seen) -> Result<Option<T>, DrillFault>,
+    nothing: &str,
+) -> Result<(T, Vec<String>), DrillFault> {
+    let mut first: Option<DrillFault> = None;
+    let (mut asked, mut passed_over) = (Vec::new(), Vec::new());
+    let of = |name: &Name, fault: DrillFault| DrillFault::new(format!("store `{name}`: {}", fault.message), fault.hint);
+    for name in names {
+        let found = match seen(site, name, now) {
+            Ok(Some(seen)) => find(&seen).map_err(|fault| of(name, fault))?,
+            Ok(None) => None,
+            Err(fault) => {
+                passed_over.push(format!("the store `{name}` was passed over: {}", fault.message));
+                first.get_or_insert(of(name, fault));
+                continue;
+            }
+        };
+        match found {
+            Some(found) => return Ok((found, passed_over)),
+            None => asked.push(format!("`{name}`")),
+        }
+    }
+    Err(first.unwrap_or_else(|| {
+        let message = format!("there is {nothing} to restore in {}", asked.join(", "));
+        DrillFault::new(message, "`seawall list` shows what is there.")
+    }))
+}
+
+fn seen(site: &Site<'_>, name: &Name, now: Instant) -> Result<Option<Seen>, DrillFault> {
+    let store = site.store(name)?;
+    let Some(Found { repository, .. }) = site.find_repository(&store)? else { return Ok(None) };
+    let writers = site.writers()?;
+    let identities = site.identities(None).unwrap_or_default();
+    let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
+    let inventory = observe::look_settled(&store, repository, &eyes)?.inventory;
+    Ok(Some(Seen { url: store.url(), inventory }))
+}
+
+fn of_job<'s>(seen: &'s Seen, job: &'s Name) -> impl Iterator<Item = &'s Backup> {
+    // Files of which some could not be read are what a recovery would bring back all the same.
+    let can_be_had = |backup: &Backup| match backup.state {
+        BackupState::Complete => true,
+        BackupState::Damaged => backup.kind == BackupKind::Files,
+        _ => false,
+    };
+    seen.inventory.backups.iter().filter(move |backup| backup.job == *job && can_be_had(backup))
+}
+
+/// Where backups of this job are. With the log of physical ones goes its store.
+fn stores(site: &Site<'_>, job: &Name, only: Option<&Name>) -> Vec<Name> {
+    let is_physical = site.policy.backups.get(job).is_some_and(|backup| backup.method.is_physical());
+    match only {
+        None if !is_physical => site.policy.stores_of(job).into_iter().cloned().collect(),
+        only => candidates(site.policy, only),
+    }
+}
+
+/// A store that lost its newest backups still has others, and restoring one of those would prove the wrong thing.
+fn must_be_the_newest(
+    site: &Site<'_>,
+    catalog: Option<&Catalog>,
+    seen: &Seen,
+    job: &Name,
+    newest: Option<&Backup>,
+) -> Result<(), DrillFault> {
+    let Some(catalog) = catalog else { return Ok(()) };
+    let path = format!("backups.{job}");
+    let filter = Filter {
+        policy: Some(site.policy.name.as_str()),
+        job: Some(&path),
+        outcome: Some(Outcome::Succeeded),
+        limit: 1,
+        ..Filter::default()
+    };
+    let Some(last) = catalog.history(&filter)?.into_iter().next() else { return Ok(()) };
+    let (Some(id), Some(ended)) = (&last.backup, last.ended) else { return Ok(()) };
+    let is_elsewhere = last.store.as_deref() != Some(seen.url.as_str());
+    let is_there = seen.inventory.backups.iter().any(|backup| backup.id.as_str() == id);
+    let is_older = newest.is_some_and(|newest| newest.moment() >= ended);
+    if is_elsewhere || is_there || is_older {
+        return Ok(());
+    }
+    let left = newest.map_or_else(
+        || "there is no other one".to_owned(),
+        |newest| format!("the newest that is left is {}, of {}", newest.id, minute(newest.moment())),
+    );
+    let message = format!("backup {id}, taken at {} by the record, is not there any more; {left}", minute(ended));
+    Err(DrillFault::new(message, "Find out who deleted it, and take a backup now. `--backup ID` drills another one meanwhile."))
+}
+
+/// Each moment that the log covers is as likely as every other.
+fn some_moment(inventory: &StoreInventory, random: u64) -> Option<Instant> {
+    within(&reach_back(inventory, None).windows, random)
+}
+
+fn within(windows: &[Window], random: u64) -> Option<Instant> {
+    let mut left = pick(windows.iter().map(length).sum(), random)?;
+    for window in windows {
+        if left < length(window) {
+            return Instant::from_microsecond(window.from.as_microsecond() + i64::try_from(left).ok()?).ok();
+        }
+        left -= length(window);
+    }
+    None
+}
+
+/// In microseconds; both of its ends can be had.
+fn length(window: &Window) -> u64 {
+    u64::try_from(window.to.as_microsecond() - window.from.as_microsecond()).map_or(0, |length| length + 1)
+}
+
+fn pick(of: u64, random: u64) -> Option<u64> {
+    random.checked_rem(of)
+}
+
+fn random() -> Result<u64, DrillFault> {
+    getrandom::u64().map_err(|error| DrillFault::new(format!("there is no randomness: {error}"), ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_is_as_likely_as_every_other() {
+        let window = |from: i64, to: i64| {
+            let moment = |micros| Instant::from_microsecond(micros).expect("a moment");
+            Window { from: moment(from), to: moment(to), base: "b".parse().expect("an id") }
+        };
+        let windows = [window(1_000, 1_003), window(2_000, 2_005)];
+        let all: u64 = windows.iter().map(length).sum();
+        assert_eq!(all, 10);
+        let mut seen: Vec<i64> = (0..all).filter_map(|random| within(&windows, random)).map(|at| at.as_microsecond()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [1_000, 1_001, 1_002, 1_003, 2_000, 2_001, 2_002, 2_003, 2_004, 2_005]);
+        assert_eq!(within(&windows, 10), within(&windows, 0));
+        assert_eq!(within(&[], 7), None);
+    }
+}

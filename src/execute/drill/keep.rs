@@ -1,0 +1,77 @@
+//! Where a drill is written down: in the catalog, and beside the backup that it restored.
+
+use bytes::Bytes;
+
+use crate::catalog::{Catalog, DrillEnd, Measured, NewDrill};
+use crate::format::layout::{Repository, descriptor_id, signature_of};
+use crate::format::signature::DRILL;
+use crate::inventory::{DrillOutcome, DrillRecord};
+use crate::site::{Site, SiteFault};
+use crate::store::{Put, Store};
+use crate::units::{BackupId, figure_of};
+
+/// Written where a drill is put on record and where what was lost is.
+pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
+    let text = serde_json::to_string(record).expect("numbers, names and texts");
+    let new = NewDrill {
+        id: record.id.as_str(),
+        policy: record.policy.as_str(),
+        drill: record.drill.as_ref().map_or("", |name| name.as_str()),
+        started: record.started,
+        ended: record.ended,
+        end: match record.outcome {
+            DrillOutcome::Passed => DrillEnd::Passed,
+            DrillOutcome::Failed => DrillEnd::Failed,
+            DrillOutcome::Stopped => DrillEnd::Stopped,
+        },
+        record: &text,
+    };
+    let kept = catalog.record_drill(&new).and_then(|()| catalog.measure(record.policy.as_str(), &measured(record), record.ended));
+    if let Err(fault) = kept {
+        tracing::warn!(hint = fault.hint, "the drill is not on record: {}", fault.message);
+    }
+}
+
+fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
+    let drill = record.drill.as_ref().map_or("", |name| name.as_str());
+    let mut all = vec![Measured { name: "drill_passed", subject: drill, value: f64::from(u8::from(record.passed())) }];
+    if let Some(millis) = record.recovery_millis {
+        all.push(Measured { name: "drill_recovery_seconds", subject: drill, value: millis as f64 / 1000.0 });
+    }
+    if let Some(recipient) = &record.opened_with {
+        all.push(Measured { name: "identity_opened", subject: recipient, value: figure_of(record.ended) });
+    }
+    all
+}
+
+/// Where in a store a drill's record belongs.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub store: Store,
+    pub repository: Repository,
+    pub backup: BackupId,
+}
+
+impl Beside {
+    /// Signed, beside its backup. What cannot be written there is a remark: a host that drills need not be able to write.
+    pub(super) fn put(&self, site: &Site<'_>, record: &DrillRecord) -> Result<(), SiteFault> {
+        let Beside { store, repository, backup } = self;
+        // Without its backup it would lie there for ever.
+        if !store.list(&repository.prefix("backups"))?.iter().any(|meta| descriptor_id(&meta.key).as_ref() == Some(backup)) {
+            return Err(SiteFault::new(format!("backup {backup} is gone"), ""));
+        }
+        let key = repository.drill(backup, &record.id);
+        let mut json = serde_json::to_vec_pretty(record).expect("numbers, names and texts");
+        json.push(b'\n');
+        let signing = site.host_keys()?.signing;
+        let signature =
+            signing.sign_armored(DRILL, &json).map_err(|error| SiteFault::new(format!("{key} cannot be signed: {error}"), ""))?;
+        // The signature first: what is there is signed.
+        for (key, body) in [(signature_of(&key), Bytes::from(signature)), (key.clone(), Bytes::from(json))] {
+            if store.put_new(&key, body)? == Put::Exists {
+                return Err(SiteFault::new(format!("{key} is there already"), ""));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! Dumps databases with PostgreSQL's own `pg_dump`, through the same pipeline into the same repository as every other backup.
+//!
+//! What `pg_dump` writes never lies on a disk of this host: it is looked at to its last byte, compressed, encrypted and put as it comes. Each
+//! database is dumped as of one snapshot. Before an object is complete its table of contents has been read by `pg_restore`, and its rows have
+//! been counted. As with every backup, the descriptor comes last.
+
+mod archive;
+pub(in crate::execute) mod child;
+pub(in crate::execute) mod globals;
+mod hidden;
+mod order;
+mod own;
+mod pieces;
+pub(in crate::execute) mod programs;
+pub mod restore;
+mod snapshot;
+mod tables;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant as Stopwatch;
+
+use child::Halt;
+use order::Order;
+use programs::Programs;
+use snapshot::Snapshot;
+
+use super::backup::opening::{Opening, abandon};
+use super::backup::{BackupFault, Failure, Onlooker, Stage, Taken, Wishes, commit, describe, end_of, lease, originals, read_back, server};
+use crate::execute::id::new_id;
+use crate::format::contents::{self, Archive, Contents, Database, Table};
+use crate::format::descriptor::{Descriptor, FORMAT, Object, ObjectKind, Position, Private};
+use crate::format::dump::{EntryKind, Whole};
+use crate::format::layout::Repository;
+use crate::inventory::SystemIdentifier;
+use crate::pipeline::{Lock, Shelf, StreamWriter, Streamed};
+use crate::policy::file::ReadBack;
+use crate::postgres::conninfo::Environment;
+use crate::postgres::{Connection, Server, Settings};
+use crate::site::{HostKeys, Site};
+use crate::store::Store;
+use crate::units::{BackupId, Instant, Key, Lsn, Name, hex};
+use crate::world::parallel;
+
+/// Dumps what a job of the policy says. Nothing that looks complete is left behind when it does not come to its end.
+pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
+    let opening = Opening::begin(site, job, wishes, onlooker);
+    let (started, began) = (opening.started, opening.began);
+    let order = Order::of(site, job)?;
+    let keys = opening.keys()?;
+    let (mut connection, server) = opening.server()?;
+    server::check_role(order.options.from, &server)?;
+    let named = order.options.programs.as_deref().map(std::path::Path::new);
+    let programs = if order.needs_programs() { Some(Programs::find(named, server.major())?) } else { None };
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let root = server.setting("data_directory").map(std::path::Path::new).filter(|path| path.is_dir());
+    let latest = |repository: &Repository| repository.latest_of(job);
+    let (store, repository) = opening.repository(place, SystemIdentifier(server.system), root, &latest)?;
+    let id = new_id(started)?;
+    let (lease, mut remarks) = opening.lease(&store, &repository, &id, Some(&mut connection))?;
+    if let Some(programs) = programs.as_ref().filter(|programs| programs.major != server.major()) {
+        remarks.push(format!(
+            "{} dumps PostgreSQL {}: what it writes needs a `pg_restore` as new as itself",
+            programs.version,
+            server.major()
+        ));
+    }
+    // Every session goes to the server that was looked at, whichever of several it is.
+    let mut settings = site.connection()?;
+    settings.targets = vec![connection.target().clone()];
+    let environment = settings.environment(connection.target());
+    let halt =
+        Halt { stop: onlooker.stop, abort: AtomicBool::new(false), deadline: order.timeout.and_then(|timeout| began.checked_add(timeout)) };
+    let locks = (site.lock()?, site.lock_for_host(&keys)?);
+    let mut run = Run {
+        site,
+        order: &order,
+        wishes,
+        keys: &keys,
+        server: &server,
+        programs: programs.as_ref(),
+        settings: &settings,
+        environment: &environment,
+        store: &store,
+        repository: &repository,
+        id: &id,
+        data_lock: &locks.0,
+        index_lock: &locks.1,
+        started,
+        began,
+        lease: &lease,
+        halt: &halt,
+        onlooker,
+        remarks,
+        objects: Vec::new(),
+        private: Private::default(),
+    };
+    let taken = run.whole(&mut connection);
+    let remarks = std::mem::take(&mut run.remarks);
+    opening.end(&store, taken, remarks, || abandon(&store, &repository, &id))
+}
+
+/// One dump on its way.
+struct Run<'r> {
+    site: &'r Site<'r>,
+    order: &'r Order,
+    wishes: &'r Wishes,
+    keys: &'r HostKeys,
+    server: &'r Server,
+    programs: Option<&'r Programs>,
+    settings: &'r Settings,
+    environment: &'r Environment,
+    store: &'r Store,
+    repository: &'r Repository,
+    id: &'r BackupId,
+    data_lock: &'r Lock,
+    index_lock: &'r Lock,
+    started: Instant,
+    began: Stopwatch,
+    lease: &'r lease::Lease,
+    halt: &'r Halt<'r>,
+    onlooker: Onlooker<'r>,
+    remarks: Vec<String>,
+    objects: Vec<Object>,
+    /// What a drill holds the copy against.
+    private: Private,
+}
+
+impl<'r> Run<'r> {
+    fn whole(&mut self, connection: &mut Connection) -> Result<(Descriptor, Key), BackupFault> {
+        let cleared = lease::clear_leftovers(self.store, self.repository, self.lease)?;
+        self.remarks.extend(cleared.iter().map(|id| format!("the remains of the broken-off backup {id} were removed")));
+        let order = self.order;
+        let mut contents = Contents { format: contents::FORMAT, client: self.client(), databases: Vec::new(), globals: None };
+        for (number, database) in order.databases.iter().enumerate() {
+            (self.onlooker.stage)(Stage::Dumping(database.clone()));
+            contents.databases.push(self.database(number + 1, database)?);
+        }
+        if order.globals {
+            (self.onlooker.stage)(Stage::DumpingGlobals);
+            contents.globals = Some(self.globals(connection)?);
+        }
+        self.contents(&contents)?;
+        if order.read_back == ReadBack::Contents {
+            (self.onlooker.stage)(Stage::ReadingBack);
+            read_back::read_back((self.store, self.repository), self.id, &self.objects, &|| self.halt.check())?;
+        }
+        self.halt.check()?;
+        (self.onlooker.stage)(Stage::Committing);
+        let descriptor = self.describe(&contents)?;
+        let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
+        Ok((descriptor, key))
+    }
+
+    /// What wrote it.
+    fn client(&self) -> String {
+        self.programs.map_or_else(|| format!("COPY (PostgreSQL {})", self.server.major()), |programs| programs.version.clone())
+    }
+
+    fn programs(&self) -> Result<&'r Programs, BackupFault> {
+        self.programs.ok_or_else(|| BackupFault::refused("no pg_dump was looked for", "This is a fault of seawall; please report it."))
+    }
+
+    /// One snapshot, and all of the database as of it.
+    fn database(&mut self, number: usize, name: &str) -> Result<Database, BackupFault> {
+        if let Some(chosen) = &self.order.tables {
+            return self.chosen(number, name, chosen);
+        }
+        let mut snapshot = Snapshot::take(self.settings, name)?;
+        let is_timescale = snapshot.extensions.contains_key("timescaledb");
+        if is_timescale && self.order.is_partial() {
+            let message = format!("`{name}` has TimescaleDB, and this job leaves some of its tables out");
+            let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database.";
+            return Err(BackupFault::refused(message, hint));
+        }
+        if is_timescale {
+            self.remarks.extend(hidden::remarks(snapshot.session(), name)?);
+        }
+        // TimescaleDB's catalog is rows of tables that must come back as one.
+        let jobs = if is_timescale { 1 } else { self.order.jobs };
+        let selection = self.order.selection();
+        let mut made = Vec::new();
+        if jobs == 1 {
+            made.push(self.archive(&snapshot, name, &pieces::whole(number, selection))?);
+        } else {
+            let definitions = self.archive(&snapshot, name, &pieces::definitions(number, selection.clone()))?;
+            let is_utf8 = snapshot.encoding == "UTF8";
+            let rows = pieces::rows(number, jobs, &definitions.whole.about, &snapshot.tables, is_utf8, &selection);
+            made.push(definitions);
+            let archives = parallel::map_with(jobs, &rows, &|piece| self.archive(&snapshot, name, piece));
+            made.extend(first_fault(archives)?);
+        }
+        let database = recorded(name, &snapshot, self.order.is_partial(), &made);
+        let of = originals::of_dump(self.site.policy, self.settings, (name, &snapshot.id), &mut self.remarks);
+        self.private.recorded.extend(of.0.map(|recorded| (name.to_owned(), recorded)));
+        self.private.answers.extend(of.1);
+        snapshot.end()?;
+        self.objects.extend(made.into_iter().map(|made| made.object));
+        Ok(database)
+    }
+
+    fn contents(&mut self, contents: &Contents) -> Result<(), BackupFault> {
+        let name = format!("contents.json{}", self.order.codec.extension(self.index_lock.is_encrypted()));
+        let shelf = Shelf { store: self.store, lock: self.index_lock, codec: self.order.codec };
+        let mut writer = StreamWriter::new(&shelf, &self.repository.data(self.id, &name))?;
+        writer.push(&contents.to_json())?;
+        let written = writer.finish()?;
+        self.objects.push(object(name, ObjectKind::Contents, &written));
+        Ok(())
+    }
+
+    fn describe(&mut self, contents: &Contents) -> Result<Descriptor, BackupFault> {
+        let extensions = contents.databases.iter().map(|database| (database.name.clone(), database.extensions.clone())).collect();
+        // A server that starts without them cannot take back what needs them.
+        let preloaded = self.server.setting("shared_preload_libraries").filter(|value| !value.is_empty());
+        let settings = preloaded.map(|value| ("shared_preload_libraries".to_owned(), value.to_owned())).into_iter().collect();
+        let private = Private { databases: self.order.databases.clone(), extensions, settings, ..std::mem::take(&mut self.private) };
+        let recipients = match self.index_lock {
+            Lock::Age(recipients) => Some(recipients.as_ref()),
+            Lock::Open => None,
+        };
+        let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
+        let positions = || contents.databases.iter().map(|database| database.position);
+        let objects = std::mem::take(&mut self.objects);
+        Ok(Descriptor {
+            format: FORMAT,
+            id: self.id.clone(),
+            job: self.order.job.clone(),
+            kind: self.order.kind(),
+            parent: None,
+            label: self.wishes.label.clone(),
+            keep: self.wishes.keep,
+            started: self.started,
+            stopped: end_of(self.started, self.began),
+            by: describe::by(self.site),
+            cluster: describe::cluster(self.server),
+            position: Position {
+                timeline: self.server.timeline,
+                start: positions().min().unwrap_or(Lsn(0)),
+                stop: positions().max().unwrap_or(Lsn(0)),
+            },
+            size: objects.iter().map(|object| object.plain_size).sum(),
+            stored_size: objects.iter().map(|object| object.size).sum(),
+            files: contents.tables() as u64,
+            objects,
+            damage: Default::default(),
+            private,
+        })
+    }
+}
+
+/// The fault that made the others stop, and not one of those.
+fn first_fault<T>(all: Vec<Result<T, BackupFault>>) -> Result<Vec<T>, BackupFault> {
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for one in all {
+        match one {
+            Ok(one) => good.push(one),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let own = faults.iter().position(|fault| !matches!(fault, BackupFault::Interrupted)).unwrap_or(0);
+    if faults.is_empty() { Ok(good) } else { Err(faults.swap_remove(own)) }
+}
+
+/// An archive that is in the store.
+struct Made {
+    object: Object,
+    archive: Archive,
+    whole: Whole,
+}
+
+pub(in crate::execute) fn object(name: String, is: ObjectKind, written: &Streamed) -> Object {
+    Object { name, is, size: written.object.size, sha256: hex(&written.object.sha256), plain_size: written.size }
+}
+
+/// What is known of a database afterwards. Names come from the server: a dump has them in the database's encoding.
+fn recorded(name: &str, snapshot: &Snapshot, partial: bool, made: &[Made]) -> Database {
+    let mut tables = Vec::new();
+    for whole in made.iter().map(|made| &made.whole) {
+        for entry in whole.about.kept.iter().filter(|entry| entry.kind == EntryKind::Rows) {
+            let rows = whole.rows.get(&entry.id).copied().unwrap_or_default();
+            let (schema, name) = match snapshot.tables.get(&entry.oid) {
+                Some(known) => (known.schema.clone(), known.name.clone()),
+                None => (entry.schema.clone(), entry.name.clone()),
+            };
+            tables.push(Table { schema, name, rows });
+        }
+    }
+    tables.sort_by(|one, other| (&one.schema, &one.name).cmp(&(&other.schema, &other.name)));
+    Database {
+        name: name.to_owned(),
+        encoding: snapshot.encoding.clone(),
+        collate: snapshot.collate.clone(),
+        ctype: snapshot.ctype.clone(),
+        position: snapshot.position,
+        extensions: snapshot.extensions.clone(),
+        partial,
+        archives: made.iter().map(|made| made.archive.clone()).collect(),
+        tables,
+        large_objects: made.iter().map(|made| made.whole.large_objects).sum(),
+        exports: Vec::new(),
+        own: Some(snapshot.own.clone()),
+    }
+}

@@ -1,0 +1,122 @@
+//! What the policy says about a job that dumps databases.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::execute::backup::{BackupFault, order};
+use crate::format::codec::Codec;
+use crate::inventory::BackupKind;
+use crate::policy::file::{DumpFormat, Logical, ReadBack, TableFormat};
+use crate::policy::model::Method;
+use crate::site::Site;
+use crate::units::{Bytes, Name};
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub job: Name,
+    pub store: Name,
+    pub databases: Vec<String>,
+    /// How many pieces of a database are dumped at once; one: it is dumped in one piece.
+    pub jobs: usize,
+    pub options: Logical,
+    /// Only these.
+    pub tables: Option<Chosen>,
+    pub lock_timeout: Duration,
+    pub globals: bool,
+    pub read_back: ReadBack,
+    pub codec: Codec,
+    pub local: Option<(PathBuf, bool)>,
+    pub declared_size: Option<Bytes>,
+    pub timeout: Option<Duration>,
+}
+
+/// Chosen tables, as the policy names them.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    pub names: Vec<String>,
+    pub format: TableFormat,
+}
+
+impl Order {
+    pub(super) fn of(site: &Site<'_>, job: &Name) -> Result<Order, BackupFault> {
+        let policy = site.policy;
+        let found = policy.backups.get(job).map(|backup| (backup, &backup.method));
+        let (backup, options, tables) = match found {
+            Some((backup, Method::Logical(options))) => (backup, options.clone(), None),
+            Some((backup, Method::Tables(tables))) => {
+                let database = tables.database.clone().or_else(|| policy.databases.first().cloned());
+                let options = Logical { databases: database.map(|one| vec![one]), globals: Some(false), ..Logical::default() };
+                let format = tables.format.unwrap_or(TableFormat::Custom);
+                (backup, options, Some(Chosen { names: tables.tables.clone(), format }))
+            }
+            _ => return Err(BackupFault::refused(format!("backups.{job} is no dump"), "Only `logical` and `tables` backups are.")),
+        };
+        let store = backup
+            .store
+            .clone()
+            .ok_or_else(|| BackupFault::refused(format!("backups.{job} names no store"), format!("Add `backups.{job}.store`.")))?;
+        let jobs = if options.format == Some(DumpFormat::Custom) { 1 } else { options.jobs.map_or(1, usize::from).max(1) };
+        Ok(Order {
+            job: job.clone(),
+            databases: options.databases.clone().unwrap_or_else(|| policy.databases.clone()),
+            jobs,
+            lock_timeout: options.lock_timeout.map_or(LOCK_TIMEOUT, order::patience),
+            globals: options.globals != Some(false),
+            read_back: backup.read_back,
+            codec: site.codec(Some(job)),
+            local: order::local(policy, &store),
+            declared_size: backup.size,
+            timeout: backup.timeout.map(order::patience),
+            options,
+            tables,
+            store,
+        })
+    }
+
+    pub(super) fn kind(&self) -> BackupKind {
+        if self.tables.is_some() { BackupKind::Tables } else { BackupKind::Logical }
+    }
+
+    /// It is made with PostgreSQL's own programs.
+    pub(super) fn needs_programs(&self) -> bool {
+        self.tables.as_ref().is_none_or(|tables| tables.format == TableFormat::Custom)
+    }
+
+    /// Not all of a database.
+    pub(super) fn is_partial(&self) -> bool {
+        self.tables.is_some() || self.options.is_partial()
+    }
+
+    /// What every piece of a dump is made with.
+    pub(super) fn arguments(&self, dbname: String, snapshot: &str) -> Vec<String> {
+        let mut words = vec![
+            "--format=custom".to_owned(),
+            // Ours is several times faster than that of most versions, and one that has been compressed compresses no more.
+            "--compress=0".to_owned(),
+            "--no-password".to_owned(),
+            format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()),
+            format!("--snapshot={snapshot}"),
+            format!("--dbname={dbname}"),
+        ];
+        if self.options.owners == Some(false) {
+            words.push("--no-owner".to_owned());
+        }
+        if self.options.grants == Some(false) {
+            words.push("--no-privileges".to_owned());
+        }
+        words
+    }
+
+    /// What of a database is dumped.
+    pub(super) fn selection(&self) -> Vec<String> {
+        let Logical { schemas, exclude_tables, exclude_table_data, .. } = &self.options;
+        // A schema that is not there is a mistake in the policy, and no reason to dump nothing of it in silence.
+        let strict = (!schemas.is_empty()).then(|| "--strict-names".to_owned());
+        let words = schemas.iter().map(|pattern| format!("--schema={pattern}"));
+        let tables = exclude_tables.iter().map(|pattern| format!("--exclude-table={pattern}"));
+        let rows = exclude_table_data.iter().map(|pattern| format!("--exclude-table-data={pattern}"));
+        strict.into_iter().chain(words).chain(tables).chain(rows).collect()
+    }
+}

@@ -1,0 +1,134 @@
+//! How a database is cut for several `pg_dump`s at once.
+//!
+//! `pg_dump`'s own parallel format writes files into a directory; what is not to lie on a disk cannot have it. So the definitions are one
+//! small archive, and the rows are as many as there are jobs: the largest tables are dealt out, and the first piece has all the rest, with
+//! large objects, sequences and whatever else has no table of its own. All see one snapshot.
+
+use std::collections::HashMap;
+
+use super::snapshot::Named;
+use crate::format::contents::Holds;
+use crate::format::dump::{About, EntryKind};
+
+/// A smaller table is not worth a place on a command line.
+const LEAST_BYTES: u64 = 1 << 20;
+const MOST_TABLES: usize = 400;
+
+/// One archive that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Its object, without the ending.
+    pub name: String,
+    pub holds: Holds,
+    pub arguments: Vec<String>,
+}
+
+pub(super) fn whole(number: usize, selection: Vec<String>) -> Piece {
+    Piece { name: format!("dump-{number:05}"), holds: Holds::Everything, arguments: selection }
+}
+
+pub(super) fn definitions(number: usize, selection: Vec<String>) -> Piece {
+    let sections = ["--section=pre-data".to_owned(), "--section=post-data".to_owned()];
+    let arguments = sections.into_iter().chain(selection).collect();
+    Piece { name: format!("dump-{number:05}-definitions"), holds: Holds::Definitions, arguments }
+}
+
+/// These tables alone, with everything that belongs to them.
+pub(super) fn tables(number: usize, tables: &[Named]) -> Piece {
+    let strict = std::iter::once("--strict-names".to_owned());
+    let arguments = strict.chain(tables.iter().map(|table| format!("--table={}", pattern(table)))).collect();
+    Piece { name: format!("dump-{number:05}"), holds: Holds::Everything, arguments }
+}
+
+/// The rows, in at most `jobs` pieces. Which tables there are is what the definitions have: patterns were applied by `pg_dump` alone.
+pub(super) fn rows(
+    number: usize,
+    jobs: usize,
+    definitions: &About,
+    known: &HashMap<u32, Named>,
+    is_utf8: bool,
+    selection: &[String],
+) -> Vec<Piece> {
+    let dumped: Vec<&Named> =
+        definitions.kept.iter().filter(|entry| entry.kind == EntryKind::Table).filter_map(|entry| known.get(&entry.oid)).collect();
+    // A name on a command line is read in the database's own encoding.
+    let can_be_named = |table: &Named| is_utf8 || (table.schema.is_ascii() && table.name.is_ascii());
+    let mut tables: Vec<&Named> = dumped.iter().copied().filter(|table| table.bytes >= LEAST_BYTES && can_be_named(table)).collect();
+    tables.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| (&one.schema, &one.name).cmp(&(&other.schema, &other.name))));
+    tables.truncate(MOST_TABLES);
+    let all: u64 = dumped.iter().map(|table| table.bytes).sum();
+    let rest = all - tables.iter().map(|table| table.bytes).sum::<u64>();
+    let mut shares: Vec<(u64, Vec<&Named>)> = vec![(0, Vec::new()); jobs.max(1)];
+    shares[0].0 = rest;
+    for table in tables {
+        let least = shares.iter_mut().min_by_key(|(bytes, _)| *bytes).expect("there is one");
+        least.0 += table.bytes;
+        least.1.push(table);
+    }
+    let patterns: Vec<Vec<String>> = shares[1..].iter().map(|(_, tables)| tables.iter().map(|table| pattern(table)).collect()).collect();
+    let piece = |part: usize, arguments: Vec<String>| Piece {
+        name: format!("dump-{number:05}-rows-{part:05}"),
+        holds: Holds::Rows,
+        arguments: std::iter::once("--section=data".to_owned()).chain(arguments).collect(),
+    };
+    let others = patterns.iter().flatten().map(|pattern| format!("--exclude-table-data={pattern}"));
+    let first = piece(1, selection.iter().cloned().chain(others).collect());
+    let named = patterns.iter().filter(|patterns| !patterns.is_empty()).enumerate();
+    // A table whose rows the policy leaves out is among the definitions all the same.
+    let left_out: Vec<String> = selection.iter().filter(|word| word.starts_with("--exclude-table-data=")).cloned().collect();
+    let rest = named.map(|(at, patterns)| {
+        let tables = patterns.iter().map(|pattern| format!("--table={pattern}"));
+        piece(at + 2, tables.chain(left_out.iter().cloned()).collect())
+    });
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// Between quotes nothing means anything but itself.
+fn pattern(table: &Named) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::dump::Entry;
+
+    #[test]
+    fn every_table_is_in_one_piece_and_the_rest_in_the_first() {
+        let mut known = HashMap::new();
+        let mut about = About::default();
+        let sizes = [("big", 900u64), ("half \"; drop table x --", 500), ("third", 300), ("small", 0), ("left out", 700)];
+        for (number, (name, megabytes)) in (1u32..).zip(sizes) {
+            known.insert(number, Named { schema: "public".into(), name: name.into(), bytes: megabytes << 20 });
+            if name != "left out" {
+                about.kept.push(Entry {
+                    id: number.into(),
+                    oid: number,
+                    kind: EntryKind::Table,
+                    schema: "public".into(),
+                    name: name.into(),
+                });
+            }
+        }
+        let pieces = rows(1, 2, &about, &known, true, &["--exclude-table=left*".to_owned()]);
+        let words: Vec<String> = pieces.iter().map(|piece| format!("{}: {}", piece.name, piece.arguments.join(" "))).collect();
+        assert_eq!(
+            words,
+            [
+                "dump-00001-rows-00001: --section=data --exclude-table=left* \
+                 --exclude-table-data=\"public\".\"half \"\"; drop table x --\" --exclude-table-data=\"public\".\"third\"",
+                "dump-00001-rows-00002: --section=data --table=\"public\".\"half \"\"; drop table x --\" --table=\"public\".\"third\"",
+            ]
+        );
+        assert_eq!(rows(1, 1, &about, &known, true, &[]).len(), 1);
+        let without = rows(1, 2, &about, &known, true, &["--exclude-table-data=half*".to_owned()]);
+        assert!(without.iter().all(|piece| piece.arguments.contains(&"--exclude-table-data=half*".to_owned())), "{without:?}");
+        assert!(
+            rows(1, 3, &about, &known, true, &[])[1..]
+                .iter()
+                .flat_map(|piece| &piece.arguments)
+                .any(|word| word.contains("half \"\"; drop table x --"))
+        );
+    }
+}

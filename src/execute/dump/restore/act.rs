@@ -1,0 +1,211 @@
+//! Does what the plan says.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant as Stopwatch;
+
+use super::compare::{Compared, compare};
+use super::fill::Fill;
+use super::{Plan, Restored, Session, own, record, swap};
+use crate::execute::dump::child::Halt;
+use crate::execute::id::random_word;
+use crate::execute::restore::{Pin, RestoreFault};
+use crate::policy::sql_name::quoted;
+use crate::postgres::{Connection, Fault};
+use crate::site::Site;
+use crate::world::clock;
+
+/// Building an index is a silence.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// What is being done, for whoever measures it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::execute) enum Part {
+    /// Every object is read and held against its hash.
+    Check,
+    Load,
+    /// All rows are there, and what comes behind them is made.
+    Index,
+    Count,
+}
+
+/// How it is done, and who watches.
+pub(in crate::execute) struct Work<'w> {
+    pub stop: &'w AtomicBool,
+    /// A folder for definitions while several sessions read them.
+    pub spool: PathBuf,
+    pub part: &'w (dyn Fn(Part) + Sync),
+    /// Plain bytes that the server was given.
+    pub fed: &'w AtomicU64,
+    /// What was made and is not whole stays, for whoever wants to look at it.
+    pub keep: bool,
+}
+
+/// Fills the database, compares the rows, and gives the database its name.
+pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Restored, RestoreFault> {
+    let (started, began) = (clock::now(), Stopwatch::now());
+    let spool = site.policy_state().join(format!("spool-{}", std::process::id()));
+    let found = &plan.found;
+    // The rules may let it go meanwhile, and its time to object may be over.
+    let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
+    record::hook(site, plan, "before_restore", stop)?;
+    let brought = bring(plan, &Work { stop, spool, part: &|_| {}, fed: &AtomicU64::new(0), keep: false });
+    let Brought { compared, ended_sessions } = match brought {
+        Ok(brought) => brought,
+        Err(fault) => {
+            record::failed(site, plan, started, &fault);
+            return Err(fault);
+        }
+    };
+    let restored = Restored {
+        format_version: 1,
+        policy: site.policy.name.to_string(),
+        host: site.host().to_owned(),
+        started,
+        ended: clock::now(),
+        store: found.store.url(),
+        backup: found.descriptor.id.clone(),
+        from_database: plan.database().name.clone(),
+        database: plan.wanted.into.clone(),
+        server: plan.target.server.clone(),
+        bytes: plan.bytes(),
+        tables_compared: compared.map(|compared| compared.tables),
+        rows: compared.map(|compared| compared.rows),
+        seconds: began.elapsed().as_secs_f64(),
+        before: plan.before.clone(),
+        ended_sessions,
+        roles: plan.roles.as_ref().map(|roles| roles.missing.clone()).unwrap_or_default(),
+        remarks: plan.remarks.clone(),
+    };
+    record::done(site, plan, &restored);
+    record::hook(site, plan, "after_restore", stop)
+        .map_err(|fault| RestoreFault::new(format!("{fault}; everything is restored in `{}`", plan.wanted.into), fault.hint))?;
+    Ok(restored)
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(in crate::execute) struct Brought {
+    /// What was counted, where it could be.
+    pub compared: Option<Compared>,
+    pub ended_sessions: Vec<Session>,
+}
+
+/// The work itself.
+pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought, RestoreFault> {
+    let halt = Halt { stop: work.stop, abort: AtomicBool::new(false), deadline: None };
+    let fill = Fill { plan, halt: &halt, work };
+    (work.part)(Part::Check);
+    fill.check_hashes()?;
+    (work.part)(Part::Load);
+    if let Some(roles) = &plan.roles {
+        roles.make(&mut plan.maintenance()?)?;
+    }
+    let made = if plan.wanted.makes() { Some(create(plan)?) } else { None };
+    let into = made.clone().unwrap_or_else(|| plan.wanted.into.clone());
+    let filled = fill.whole(&into).and_then(|()| {
+        (work.part)(Part::Count);
+        let mut connection = plan.connect(&into)?;
+        let compared = if plan.is_whole() { Some(compare(plan, &mut connection, &halt)?) } else { None };
+        connection.run("analyze").map_err(of)?;
+        Ok(compared)
+    });
+    // What was read of it in the clear goes, whatever came.
+    let _ = std::fs::remove_dir_all(&work.spool);
+    let undone = |fault: RestoreFault| if work.keep { fault } else { left(plan, made.as_deref(), fault) };
+    let compared = filled.map_err(undone)?;
+    let ended_sessions = match (&made, &plan.before) {
+        (Some(made), Some(before)) => swap::swap(plan, made, before)?,
+        (Some(made), None) => rename(plan, made).map(|()| Vec::new()).map_err(|fault| unnamed(plan, made, fault))?,
+        (None, _) => Vec::new(),
+    };
+    if made.is_some() && plan.database().extensions.contains_key("timescaledb") {
+        wake_jobs(plan);
+    }
+    Ok(Brought { compared, ended_sessions })
+}
+
+pub(super) fn of(fault: Fault) -> RestoreFault {
+    fault.into()
+}
+
+impl Plan {
+    /// Plain bytes of all that is read.
+    pub(in crate::execute) fn bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.plain_size).sum()
+    }
+
+    /// The same as they lie in the store.
+    pub(in crate::execute) fn stored_bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.size).sum()
+    }
+
+    /// A session that is not in the database that gets another name.
+    pub(super) fn maintenance(&self) -> Result<Connection, RestoreFault> {
+        let mut settings = self.settings.clone();
+        if settings.dbname == self.wanted.into {
+            let other = if self.wanted.into == "postgres" { "template1" } else { "postgres" };
+            settings = settings.with_dbname(other);
+        }
+        let mut connection = Connection::connect(&settings).map_err(of)?;
+        connection.set_silence(SILENCE).map_err(of)?;
+        Ok(connection)
+    }
+
+    pub(super) fn connect(&self, database: &str) -> Result<Connection, RestoreFault> {
+        let mut connection = Connection::connect(&self.settings.clone().with_dbname(database)).map_err(of)?;
+        connection.set_silence(SILENCE).map_err(of)?;
+        connection.run("set statement_timeout = 0; set row_security = off").map_err(of)?;
+        Ok(connection)
+    }
+}
+
+/// Under another name, so that nobody takes it for what it is to become.
+fn create(plan: &Plan) -> Result<String, RestoreFault> {
+    let name = format!("seawall_restore_{}", random_word()?);
+    let mut connection = plan.maintenance()?;
+    connection.run(&own::create(&name, plan.database(), plan.target.major)).map_err(of)?;
+    Ok(name)
+}
+
+/// With its name it gets what belongs to it and not to what is in it, all at once.
+fn rename(plan: &Plan, made: &str) -> Result<(), RestoreFault> {
+    let mut connection = plan.maintenance()?;
+    connection.run("begin").map_err(of)?;
+    own::give(plan, made, &mut connection)?;
+    let sql = format!("alter database {} rename to {}; commit", quoted(made), quoted(&plan.wanted.into));
+    connection.run(&sql).map(drop).map_err(of)
+}
+
+/// Hours of work lie in it, so it stays: what it lacks is a name, and what goes with it.
+fn unnamed(plan: &Plan, made: &str, fault: RestoreFault) -> RestoreFault {
+    let own = if fault.hint.is_empty() { String::new() } else { format!("{} ", fault.hint) };
+    let hint = format!("{own}From another database: {} Or drop it.", own::by_hand(plan, made));
+    RestoreFault::new(format!("{fault}; everything that was restored is in `{made}`"), hint)
+}
+
+/// TimescaleDB stops its jobs in a database that gets another name. By then all is restored, so what goes wrong here is only told.
+fn wake_jobs(plan: &Plan) {
+    const WAKE: &str = "do $$ begin perform _timescaledb_functions.start_background_workers(); \
+        exception when undefined_function or invalid_schema_name then perform _timescaledb_internal.start_background_workers(); end $$";
+    let woken = plan.connect(&plan.wanted.into).and_then(|mut connection| connection.run(WAKE).map(drop).map_err(of));
+    if let Err(fault) = woken {
+        tracing::warn!("TimescaleDB's jobs of `{}` run after the server's next start: {fault}", plan.wanted.into);
+    }
+}
+
+/// After a failure: a database that was made for this goes, another one is as it is.
+fn left(plan: &Plan, made: Option<&str>, fault: RestoreFault) -> RestoreFault {
+    let what = match made {
+        Some(made) => {
+            let sql = format!("drop database {}", quoted(made));
+            match plan.maintenance().and_then(|mut connection| connection.run(&sql).map_err(of)) {
+                Ok(_) => "the database that was made for it is gone again".to_owned(),
+                Err(_) => format!("what came of it is in the database `{made}`: drop it"),
+            }
+        }
+        None => format!("`{}` may have a part of it", plan.wanted.into),
+    };
+    let message = format!("{fault}; {what}");
+    fault.with_message(message)
+}

@@ -1,0 +1,183 @@
+//! The dump's objects, through `pg_restore` into a database.
+
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::act::{Part, Work, of};
+use super::feed::{Source, feed};
+use super::{Plan, Section};
+use crate::execute::dump::child::Halt;
+use crate::execute::restore::RestoreFault;
+use crate::format::contents::{Archive, Holds};
+use crate::format::descriptor::Object;
+use crate::inventory::BackupKind;
+use crate::observe;
+use crate::pipeline::{Checked, PipelineFault, hash_object};
+use crate::policy::sql_name::{literal, quoted};
+use crate::units::{Bytes, Key};
+use crate::world::parallel;
+
+pub(super) struct Fill<'r> {
+    pub plan: &'r Plan,
+    pub halt: &'r Halt<'r>,
+    pub work: &'r Work<'r>,
+}
+
+impl Fill<'_> {
+    fn key(&self, object: &Object) -> Key {
+        self.plan.found.repository.data(&self.plan.found.descriptor.id, &object.name)
+    }
+
+    /// Nothing reaches the server that is not what the signed descriptor names.
+    pub(super) fn check_hashes(&self) -> Result<(), RestoreFault> {
+        let store = &self.plan.found.store;
+        let checked = parallel::map_with(observe::width(store), &self.plan.objects, &|object| {
+            let key = self.key(object);
+            let sum = hash_object(store, &key, object.size, &mut |_| self.halt.check().is_ok())?;
+            let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);
+            if sum == object.sha256 { Ok(()) } else { Err(PipelineFault::Damaged { key: key.to_string(), what }.into()) }
+        });
+        checked.into_iter().collect()
+    }
+
+    /// All of it that is wanted.
+    pub(super) fn whole(&self, into: &str) -> Result<(), RestoreFault> {
+        if self.plan.found.descriptor.kind == BackupKind::Tables {
+            self.make_schemas(into)?;
+        }
+        let Some(version) = self.plan.database().extensions.get("timescaledb") else { return self.archives(into) };
+        let mut connection = self.plan.connect(into)?;
+        connection.run(&format!("create extension if not exists timescaledb version {}", literal(version))).map_err(of)?;
+        let installed = "select extversion as version from pg_extension where extname = 'timescaledb'";
+        let installed = connection.query(installed, &[]).and_then(|rows| rows.one()?.text("version").map(str::to_owned)).map_err(of)?;
+        if installed != *version {
+            let message = format!("the dump is of TimescaleDB {version}, and `{into}` has {installed}");
+            return Err(RestoreFault::new(message, "Restore into a new database with `--create`, and update the extension there."));
+        }
+        // It loads itself into new sessions only.
+        let restored = self.plan.connect(into).and_then(|mut connection| {
+            connection.run("select timescaledb_pre_restore()").map_err(of)?;
+            self.archives(into)
+        });
+        // Also when that failed, and when nobody knows whether it began: until then the database's own jobs and its checks are off.
+        let post =
+            self.plan.connect(into).and_then(|mut connection| connection.run("select timescaledb_post_restore()").map(drop).map_err(of));
+        restored?;
+        post
+    }
+
+    /// A dump of chosen tables has none of what they lie in.
+    fn make_schemas(&self, into: &str) -> Result<(), RestoreFault> {
+        let schemas: BTreeSet<&str> = self.plan.database().tables.iter().map(|table| table.schema.as_str()).collect();
+        let mut connection = self.plan.connect(into)?;
+        for schema in schemas {
+            connection.run(&format!("create schema if not exists {}", quoted(schema))).map_err(of)?;
+        }
+        Ok(())
+    }
+
+    fn archives(&self, into: &str) -> Result<(), RestoreFault> {
+        let archives: Vec<(&Archive, &Object)> = self.plan.database().archives.iter().zip(&self.plan.objects).collect();
+        let holding = |holds: Holds| archives.iter().copied().filter(|(archive, _)| archive.holds == holds).collect::<Vec<_>>();
+        for (_, object) in holding(Holds::Everything) {
+            let sections = self.plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str())).collect();
+            // Behind the last row come indexes and constraints, of which it has read the definitions long before.
+            self.stream(into, object, sections, &|| (self.work.part)(Part::Index))?;
+        }
+        let (definitions, rows) = (holding(Holds::Definitions), holding(Holds::Rows));
+        for section in self.plan.sections().into_iter().filter(|_| !definitions.is_empty()) {
+            let word = vec![format!("--section={}", section.as_str())];
+            match section {
+                Section::PreData => definitions.iter().try_for_each(|(_, object)| self.stream(into, object, word.clone(), &|| {}))?,
+                Section::Data => {
+                    let done = parallel::map_with(self.plan.wanted.jobs, &rows, &|(_, object)| {
+                        let done = self.stream(into, object, word.clone(), &|| {});
+                        if done.is_err() {
+                            self.halt.abort.store(true, Ordering::Relaxed);
+                        }
+                        done
+                    });
+                    first_fault(done)?;
+                }
+                Section::PostData => {
+                    (self.work.part)(Part::Index);
+                    definitions.iter().try_for_each(|(_, object)| self.spooled(into, object, word.clone()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&self, into: &str, more: Vec<String>) -> std::process::Command {
+        let (wanted, settings) = (&self.plan.wanted, &self.plan.settings);
+        let mut words =
+            vec!["--exit-on-error".to_owned(), "--no-password".to_owned(), format!("--dbname={}", settings.dbname_argument(into))];
+        words.extend(wanted.no_owner.then(|| "--no-owner".to_owned()));
+        words.extend(wanted.no_privileges.then(|| "--no-privileges".to_owned()));
+        words.extend(wanted.no_tablespaces.then(|| "--no-tablespaces".to_owned()));
+        words.extend(wanted.single_transaction.then(|| "--single-transaction".to_owned()));
+        words.extend(wanted.schemas.iter().map(|schema| format!("--schema={schema}")));
+        words.extend(wanted.tables.iter().map(|table| format!("--table={table}")));
+        words.extend(more);
+        let mut command = self.plan.programs.command("pg_restore", words);
+        settings.environment(&settings.targets[0]).apply(&mut command);
+        command
+    }
+
+    fn open(&self, object: &Object) -> Result<Checked, RestoreFault> {
+        let found = &self.plan.found;
+        Ok(Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?)
+    }
+
+    fn stream(&self, into: &str, object: &Object, more: Vec<String>, given: &dyn Fn()) -> Result<(), RestoreFault> {
+        let mut reader = self.open(object)?;
+        let source = Source { from: &mut reader, fed: self.work.fed, given };
+        feed(self.command(into, more), self.halt, &object.name, Some(source))
+    }
+
+    /// Several sessions build indexes at once when they can read the definitions from a file. These are small; no row is among them.
+    fn spooled(&self, into: &str, object: &Object, mut more: Vec<String>) -> Result<(), RestoreFault> {
+        if self.plan.wanted.jobs == 1 {
+            return self.stream(into, object, more, &|| {});
+        }
+        let folder = &self.work.spool;
+        let path = folder.join("definitions");
+        let failed = |error: std::io::Error| PipelineFault::file(format!("writing {}", path.display()), error);
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        room(folder, object.plain_size)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+        let mut reader = self.open(object)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match reader.read(&mut buffer).map_err(|error| PipelineFault::of_stream(&object.name, &error))? {
+                0 => break,
+                got => file.write_all(&buffer[..got]).map_err(failed)?,
+            }
+        }
+        more.push(format!("--jobs={}", self.plan.wanted.jobs));
+        more.push(path.display().to_string());
+        feed(self.command(into, more), self.halt, &object.name, None)
+    }
+}
+
+fn room(folder: &Path, needed: u64) -> Result<(), RestoreFault> {
+    let Ok(about) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    if free > needed {
+        return Ok(());
+    }
+    let shown = |bytes: u64| Bytes::new(bytes).rounded();
+    let message = format!("{} has room for {}, and the definitions need {}", folder.display(), shown(free), shown(needed));
+    Err(RestoreFault::new(message, "Make room, or say `--jobs 1`, which needs none."))
+}
+
+/// The fault that made the others stop, and not one of those.
+fn first_fault(done: Vec<Result<(), RestoreFault>>) -> Result<(), RestoreFault> {
+    let mut faults: Vec<RestoreFault> = done.into_iter().filter_map(Result::err).collect();
+    let own = faults.iter().position(|fault| fault.message != "it was interrupted").unwrap_or(0);
+    if faults.is_empty() { Ok(()) } else { Err(faults.swap_remove(own)) }
+}

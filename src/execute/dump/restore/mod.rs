@@ -1,0 +1,301 @@
+//! Brings a dump back into a database: the plan first, then exactly that.
+//!
+//! Restoring a dump runs what is in it. So its descriptor's signature and every object's hash are checked before the first byte reaches
+//! `pg_restore`. A database that is made for it gets its name when everything is in it and counted; until then it has another one, and goes
+//! again when something fails.
+
+mod act;
+pub(in crate::execute) mod choose;
+mod compare;
+mod export;
+pub(in crate::execute) mod feed;
+mod fill;
+mod hyper;
+mod own;
+mod record;
+mod roles;
+mod swap;
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use act::carry_out;
+pub(in crate::execute) use act::{Part, Work, bring};
+pub use export::{ExportPlan, Exported, plan_export};
+pub use roles::Roles;
+pub use target::{Session, Target};
+
+use super::programs::Programs;
+use crate::execute::restore::RestoreFault;
+use crate::format::contents::{Contents, Database};
+use crate::format::descriptor::{Descriptor, Object};
+use crate::format::layout::Repository;
+use crate::format::seal::Identities;
+use crate::plan::words::{joined, quoted};
+use crate::policy::model::Method;
+use crate::postgres::Settings;
+use crate::site::Site;
+use crate::store::Store;
+use crate::units::{BackupId, Instant, Name};
+
+/// Which dump.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    pub backup: Option<BackupId>,
+    /// The newest dump of this job.
+    pub job: Option<Name>,
+    pub store: Option<Name>,
+    /// None that is of later.
+    pub until: Option<Instant>,
+}
+
+/// What somebody wants back, and where.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub backup: Option<BackupId>,
+    /// The newest dump of this job.
+    pub job: Option<Name>,
+    pub store: Option<Name>,
+    /// Which of the dump's databases; may be left out where it has one.
+    pub from_database: Option<String>,
+    pub into: String,
+    /// It is made for it.
+    pub create: bool,
+    /// One that is there makes room for it, in one step, when everything is in it.
+    pub replace: bool,
+    /// Whoever is connected to that one by then is sent away.
+    pub end_connections: bool,
+    /// The dump's roles that are not there are made first.
+    pub globals: bool,
+    /// Also where users are connected or objects are.
+    pub occupied: bool,
+    /// Another server than the policy's.
+    pub connection: Option<String>,
+    pub jobs: usize,
+    pub schemas: Vec<String>,
+    pub tables: Vec<String>,
+    pub sections: Vec<Section>,
+    pub no_owner: bool,
+    pub no_privileges: bool,
+    /// Everything into the default tablespace.
+    pub no_tablespaces: bool,
+    pub single_transaction: bool,
+    pub identity: Option<PathBuf>,
+    pub programs: Option<PathBuf>,
+}
+
+impl Wanted {
+    /// It is restored into a database of its own.
+    fn makes(&self) -> bool {
+        self.create || self.replace
+    }
+}
+
+/// A part of a dump, in the words of `pg_restore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
+impl Section {
+    pub const ALL: [Section; 3] = [Section::PreData, Section::Data, Section::PostData];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Section::PreData => "pre-data",
+            Section::Data => "data",
+            Section::PostData => "post-data",
+        }
+    }
+}
+
+/// A dump that is there and can be opened.
+#[derive(Debug)]
+pub struct Found {
+    pub store_name: Name,
+    pub store: Store,
+    pub repository: Repository,
+    pub descriptor: Descriptor,
+    pub contents: Contents,
+    pub identities: Identities,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
+}
+
+impl Found {
+    pub(in crate::execute) fn object(&self, name: &str) -> Result<&Object, RestoreFault> {
+        self.descriptor.objects.iter().find(|object| object.name == name).ok_or_else(|| {
+            let message = format!("the contents of backup {} name `{name}`, which its descriptor does not have", self.descriptor.id);
+            RestoreFault::new(message, "Take another backup; `seawall verify` says what is wrong with this one.")
+        })
+    }
+
+    /// Of PostgreSQL, as far as its name says: what is needed to bring it back is as new as what made it.
+    pub fn client(&self) -> u32 {
+        choose::major_of(&self.contents.client).unwrap_or(self.descriptor.cluster.version / 10_000)
+    }
+}
+
+/// What will be done.
+#[derive(Debug)]
+pub struct Plan {
+    pub wanted: Wanted,
+    pub found: Arc<Found>,
+    /// Which of its databases.
+    at: usize,
+    /// The objects that are needed, in the order of its archives.
+    objects: Vec<Object>,
+    settings: Settings,
+    pub target: Target,
+    /// What the server lacks of the dump's roles, where they are wanted.
+    pub roles: Option<Roles>,
+    /// What the database that is there will be called.
+    pub before: Option<String>,
+    pub(super) programs: Programs,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
+}
+
+impl Plan {
+    pub fn database(&self) -> &Database {
+        &self.found.contents.databases[self.at]
+    }
+
+    /// Everything in the dump, and nothing was in the database before: then its rows can be counted.
+    pub fn is_whole(&self) -> bool {
+        let Wanted { schemas, tables, sections, .. } = &self.wanted;
+        let is_new = self.wanted.makes() || self.target.objects == 0;
+        schemas.is_empty() && tables.is_empty() && sections.is_empty() && is_new
+    }
+
+    pub fn pg_restore(&self) -> &str {
+        &self.programs.version
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        if self.wanted.sections.is_empty() { Section::ALL.to_vec() } else { self.wanted.sections.clone() }
+    }
+}
+
+/// What a restore did: what `--format json` prints, and what is kept of it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Result of seawall restore --into-database")]
+pub struct Restored {
+    /// Changes when a reader of this output would have to.
+    #[schemars(range(min = 1, max = 1))]
+    pub format_version: u32,
+    pub policy: String,
+    pub host: String,
+    pub started: Instant,
+    pub ended: Instant,
+    pub store: String,
+    pub backup: BackupId,
+    pub from_database: String,
+    pub database: String,
+    /// Where it is.
+    pub server: String,
+    /// Plain bytes that `pg_restore` was given.
+    pub bytes: u64,
+    /// Tables whose rows were counted, and were as many as in the dump; absent where only some of it was wanted.
+    pub tables_compared: Option<u64>,
+    pub rows: Option<u64>,
+    pub seconds: f64,
+    /// What the database that was there is called now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Who was sent away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended_sessions: Vec<Session>,
+    /// Roles that were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    pub remarks: Vec<String>,
+}
+
+/// Looks for the dump and at the server; touches nothing.
+pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, RestoreFault> {
+    let which = Which { backup: wanted.backup.clone(), job: wanted.job.clone(), store: wanted.store.clone(), until: None };
+    let found = find(site, &which, wanted.identity.as_deref(), now)?;
+    let settings = match &wanted.connection {
+        Some(text) => Settings::read(text).map_err(|fault| RestoreFault::new(fault.message, fault.hint))?,
+        None => site.cluster_connection()?,
+    };
+    let before = wanted.replace.then(|| swap::aside(&wanted.into, now));
+    Ok(Plan { before, ..plan_into(Arc::new(found), &settings, wanted)? })
+}
+
+/// The dump that is meant, in the first store that has it.
+pub fn find(site: &Site<'_>, which: &Which, identity: Option<&Path>, now: Instant) -> Result<Found, RestoreFault> {
+    choose::choose(site, which, site.identities(identity)?, now)
+}
+
+/// The same among dumps of chosen tables, also where nobody named one.
+pub fn find_tables(site: &Site<'_>, which: &Which, identity: Option<&Path>, now: Instant) -> Result<Found, RestoreFault> {
+    let jobs: Vec<&Name> =
+        site.policy.backups.iter().filter(|(_, backup)| matches!(backup.method, Method::Tables(_))).map(|(name, _)| name).collect();
+    let which = match (&which.backup, &which.job, jobs.as_slice()) {
+        (None, None, [only]) => Which { job: Some((*only).clone()), ..which.clone() },
+        (None, None, several) => {
+            let has = if several.is_empty() { "none".to_owned() } else { joined(several.iter().map(quoted)) };
+            let hint = format!("Say which with `--job` or `--backup`; jobs with `tables` are: {has}.");
+            return Err(RestoreFault::new("it is not said whose tables are wanted", hint));
+        }
+        _ => which.clone(),
+    };
+    find(site, &which, identity, now)
+}
+
+/// The rest of a plan, where the dump is known and its server too.
+pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Result<Plan, RestoreFault> {
+    let at = choose::database(&found.contents, wanted.from_database.as_deref())?;
+    let database = &found.contents.databases[at];
+    if database.archives.is_empty() && !database.exports.is_empty() {
+        let message = format!("backup {} has its tables as files, with nothing that makes tables of them", found.descriptor.id);
+        return Err(RestoreFault::new(
+            message,
+            "`--export-to DIR` gives the files; make the tables, and load them with `\\copy` or another program.",
+        ));
+    }
+    if wanted.replace && database.partial {
+        let message = format!(
+            "backup {} does not have all of the database `{}`, and `--replace` would put it in its place",
+            found.descriptor.id, database.name
+        );
+        let hint = "Restore it beside with `--create` and another name; or tables of it, with `--table TABLE --replace`.";
+        return Err(RestoreFault::new(message, hint));
+    }
+    let objects = database.archives.iter().map(|archive| found.object(&archive.object).cloned());
+    let objects = objects.collect::<Result<Vec<Object>, RestoreFault>>()?;
+    if wanted.single_transaction && objects.len() > 1 {
+        let message = "a dump in pieces cannot come back in one transaction";
+        return Err(RestoreFault::new(
+            message,
+            "Leave `--single-transaction` away: a database that is made by `--create` has its name only at the end.",
+        ));
+    }
+    hyper::must_not_be_chosen(&found, database, &wanted)?;
+    let (target, settings, mut connection) = target::look(settings, &wanted, database)?;
+    let roles = if wanted.globals { Some(roles::wanted(&found, &mut connection)?) } else { None };
+    if wanted.makes() {
+        own::refuse_missing(database, &wanted, roles.as_ref(), &mut connection)?;
+    }
+    let programs = Programs::find(wanted.programs.as_deref(), found.client())
+        .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
+    let mut remarks = found.remarks.clone();
+    if target.major < found.descriptor.cluster.version / 10_000 {
+        remarks.push(format!(
+            "the server is PostgreSQL {}, older than the one that was dumped: some of it may not be understood",
+            target.major
+        ));
+    }
+    if wanted.jobs > 1 && objects.len() == 1 {
+        remarks.push("this dump is in one piece, so it comes back by one session; `logical.jobs` dumps in pieces".into());
+    }
+    Ok(Plan { wanted, found, at, objects, settings, target, roles, before: None, programs, remarks })
+}

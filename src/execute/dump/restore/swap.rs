@@ -1,0 +1,107 @@
+//! Two databases change their names in one step: what was restored gets the name, and what had it is set aside.
+//!
+//! The server takes the name's lock before it looks who is connected, and keeps it to the end: whoever comes in between waits, and is told
+//! that the database has just got another name. So nobody has to be kept out by a setting that somebody would have to take back, and after
+//! `kill -9` either both have their new names or none.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::act::of;
+use super::target::{SESSIONS_OF, Session, sessions};
+use super::{Plan, own};
+use crate::execute::restore::RestoreFault;
+use crate::policy::sql_name::quoted;
+use crate::postgres::{Connection, Fault};
+use crate::units::Instant;
+
+/// PostgreSQL cuts what is longer.
+const LONGEST_NAME: usize = 63;
+const LOOK: Duration = Duration::from_millis(50);
+
+/// `shop_before_20261122T001500Z`.
+pub(super) fn aside(name: &str, now: Instant) -> String {
+    let tail = now.strftime("_before_%Y%m%dT%H%M%SZ").to_string();
+    let most = LONGEST_NAME - tail.len();
+    let end = (0..=most.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}{tail}", &name[..end])
+}
+
+/// Gives who was sent away.
+pub(super) fn swap(plan: &Plan, made: &str, before: &str) -> Result<Vec<Session>, RestoreFault> {
+    let into = &plan.wanted.into;
+    let stays = |fault: RestoreFault| {
+        let message = format!("{fault}; `{into}` is as it was, and everything that was restored is in `{made}`");
+        let own = if fault.hint.is_empty() { String::new() } else { format!("{} ", fault.hint) };
+        let hint = format!("{own}When nobody uses it, from another database: {} Or drop it and restore again.", own::by_hand(plan, made));
+        RestoreFault::new(message, hint)
+    };
+    let mut connection = plan.maintenance().map_err(stays)?;
+    let old = oid(&mut connection, into).map_err(stays)?;
+    let done = AtomicBool::new(false);
+    let (swapped, ended) = thread::scope(|scope| {
+        let ending = plan.wanted.end_connections.then(|| scope.spawn(|| end_sessions(plan, &old, &done)));
+        let swapped = exchange(plan, made, before, &mut connection);
+        done.store(true, Ordering::Relaxed);
+        let ended = ending.map(|ending| ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (swapped, ended.unwrap_or(Ok(Vec::new())))
+    });
+    match (swapped, ended) {
+        (Ok(()), Ok(ended)) => Ok(ended),
+        // It was possible all the same.
+        (Ok(()), Err(fault)) => {
+            tracing::warn!("who was connected is not known: {}", fault.message);
+            Ok(Vec::new())
+        }
+        (Err(fault), Err(why)) => Err(stays(RestoreFault::new(format!("{fault} ({})", why.message), ""))),
+        (Err(fault), Ok(_)) => Err(stays(fault)),
+    }
+}
+
+/// Waits a few seconds for who is still connected, with the lock.
+fn exchange(plan: &Plan, made: &str, before: &str, connection: &mut Connection) -> Result<(), RestoreFault> {
+    let into = quoted(&plan.wanted.into);
+    connection.run("set statement_timeout = '60s'; begin").map_err(of)?;
+    own::give(plan, made, connection)?;
+    let rename = format!("alter database {into} rename to {}; alter database {} rename to {into}; commit", quoted(before), quoted(made));
+    connection.run(&rename).map(drop).map_err(of)
+}
+
+/// Its number stays when its name goes to another one.
+fn oid(connection: &mut Connection, database: &str) -> Result<String, RestoreFault> {
+    let rows = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[database]).map_err(of)?;
+    let row =
+        rows.iter().next().ok_or_else(|| RestoreFault::new(format!("the database `{database}` is gone"), "Say `--create` to make it."))?;
+    row.text("oid").map(str::to_owned).map_err(of)
+}
+
+/// Ends whoever is there, and whoever comes back, until it is done. Whoever is already in the one that took its place stays.
+fn end_sessions(plan: &Plan, old: &str, done: &AtomicBool) -> Result<Vec<Session>, Fault> {
+    let mut connection = plan.maintenance().map_err(|fault| Fault::unexpected(fault.message, ""))?;
+    let mut ended: Vec<Session> = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let there = sessions(&connection.query(SESSIONS_OF, &[old])?)?;
+        for session in there {
+            connection.query("select pg_catalog.pg_terminate_backend($1::int)", &[&session.pid.to_string()])?;
+            if !ended.iter().any(|known| known.pid == session.pid) {
+                ended.push(session);
+            }
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_says_when_and_fits() {
+        let now: Instant = "2026-11-22T00:15:00Z".parse().expect("a moment");
+        assert_eq!(aside("shop", now), "shop_before_20261122T001500Z");
+        let long = aside(&"ü".repeat(40), now);
+        assert!(long.len() <= 63 && long.ends_with("ü_before_20261122T001500Z"), "{long}");
+    }
+}

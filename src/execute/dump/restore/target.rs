@@ -1,0 +1,172 @@
+//! The server that a dump comes back to, before anything is changed there.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Wanted, own};
+use crate::execute::restore::RestoreFault;
+use crate::format::contents::Database;
+use crate::postgres::{Connection, Fault, Row, Rows, Settings};
+use crate::units::Instant;
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Where it listens.
+    pub server: String,
+    pub major: u32,
+    /// The database is there.
+    pub exists: bool,
+    /// Tables, views, functions and types that are not an extension's.
+    pub objects: u64,
+    /// Who is connected to it.
+    pub sessions: Vec<Session>,
+}
+
+/// Somebody's session in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Session {
+    pub pid: i32,
+    pub user: String,
+    pub application: String,
+    /// Absent for the server's own sockets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    pub since: Option<Instant>,
+}
+
+/// Sessions of a database, by its number, but for the one that asks. What a role may not see of others is empty.
+pub(super) const SESSIONS_OF: &str = "\
+    select pid::text as pid, coalesce(usename, '') as name, coalesce(application_name, '') as application, client_addr::text as address, \
+           (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint as micros \
+    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type = 'client backend' order by backend_start";
+
+pub(super) fn sessions(rows: &Rows) -> Result<Vec<Session>, Fault> {
+    let of = |row: &Row| -> Result<Session, Fault> {
+        Ok(Session {
+            pid: row.parse("pid")?,
+            user: row.text("name")?.to_owned(),
+            application: row.text("application")?.to_owned(),
+            address: row.get("address").map(str::to_owned),
+            since: row.parse_if::<i64>("micros")?.and_then(|micros| Instant::from_microsecond(micros).ok()),
+        })
+    };
+    rows.iter().map(of).collect()
+}
+
+const OBJECTS: &str = "\
+    select (select count(*) from pg_class c where c.relnamespace not in (select oid from pg_namespace where nspname ~ '^(pg_|information_schema$)') \
+              and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'e')) \
+         + (select count(*) from pg_proc p where p.pronamespace not in (select oid from pg_namespace where nspname ~ '^(pg_|information_schema$)') \
+              and not exists (select from pg_depend d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e')) as objects";
+
+/// Looks, and refuses what would be overwritten or cannot work. Every later session goes to the same server.
+pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> Result<(Target, Settings, Connection), RestoreFault> {
+    let of = |fault: Fault| RestoreFault::new(fault.message, fault.hint);
+    let mut connection = Connection::connect(settings).map_err(of)?;
+    let mut settings = settings.clone();
+    settings.targets = vec![connection.target().clone()];
+    if connection.query("select pg_is_in_recovery() as standby", &[]).and_then(|rows| rows.one()?.flag("standby")).map_err(of)? {
+        return Err(RestoreFault::new("this server is a standby", "Name the primary with `--connection`."));
+    }
+    let into = &wanted.into;
+    let asked = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[into]).map_err(of)?;
+    let oid = asked.iter().next().and_then(|row| row.get("oid"));
+    let exists = oid.is_some();
+    let (mut objects, mut there) = (0, Vec::new());
+    if let Some(oid) = oid {
+        there = connection.query(SESSIONS_OF, &[oid]).and_then(|rows| sessions(&rows)).map_err(of)?;
+        let mut inside = Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?;
+        objects = inside.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
+    }
+    let target = Target { server: connection.target().to_string(), major: connection.major(), exists, objects, sessions: there };
+    target.refuse(wanted, dumped)?;
+    if wanted.makes() {
+        own::refuse_provider(dumped, target.major)?;
+    }
+    extensions(&mut connection, dumped)?;
+    Ok((target, settings, connection))
+}
+
+impl Target {
+    fn refuse(&self, wanted: &Wanted, dumped: &Database) -> Result<(), RestoreFault> {
+        let into = &wanted.into;
+        match (self.exists, wanted.create) {
+            (true, true) => {
+                return Err(RestoreFault::new(
+                    format!("the database `{into}` is there already"),
+                    "Choose another name, or say `--replace` instead of `--create`: then this one is set aside under another name.",
+                ));
+            }
+            (false, false) => {
+                let hint =
+                    if wanted.replace { "There is nothing to replace: say `--create` instead." } else { "Say `--create` to make it." };
+                return Err(RestoreFault::new(format!("there is no database `{into}`"), hint));
+            }
+            _ => {}
+        }
+        if wanted.replace {
+            return self.refuse_in_use(wanted);
+        }
+        let is_in_use = !self.sessions.is_empty() || self.objects > 0;
+        if wanted.occupied && is_in_use && dumped.extensions.contains_key("timescaledb") {
+            let message = format!("`{into}` is in use, and a dump with TimescaleDB comes back only into a database of its own");
+            return Err(RestoreFault::new(
+                message,
+                "While it is restored, the extension's jobs and checks are off: say `--create` with another name.",
+            ));
+        }
+        if wanted.occupied {
+            return Ok(());
+        }
+        let hint = "Restore into another database, or say `--replace`, or `--occupied` when that is meant.";
+        if !self.sessions.is_empty() {
+            return Err(RestoreFault::new(
+                format!("{} connected to the database `{into}`", are(self.sessions.len() as u64, "session")),
+                hint,
+            ));
+        }
+        if self.objects > 0 {
+            return Err(RestoreFault::new(format!("{} in the database `{into}`", are(self.objects, "object")), hint));
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn refuse_in_use(&self, wanted: &Wanted) -> Result<(), RestoreFault> {
+        if self.sessions.is_empty() || wanted.end_connections {
+            return Ok(());
+        }
+        let message = format!("{} connected to the database `{}`", are(self.sessions.len() as u64, "session"), wanted.into);
+        Err(RestoreFault::new(
+            message,
+            "End them, or say `--end-connections`: then they are ended when everything is restored, and not before.",
+        ))
+    }
+}
+
+fn are(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
+}
+
+/// Each extension can be made here; TimescaleDB comes back only into the very same version.
+fn extensions(connection: &mut Connection, dumped: &Database) -> Result<(), RestoreFault> {
+    for (name, version) in &dumped.extensions {
+        let sql = "select string_agg(version, ', ' order by version) as versions from pg_available_extension_versions where name = $1";
+        let rows = connection.query(sql, &[name]).map_err(|fault| RestoreFault::new(fault.message, fault.hint))?;
+        let versions = rows.iter().next().and_then(|row| row.get("versions")).map(str::to_owned);
+        match versions {
+            None => {
+                let message = format!("the extension `{name}` ({version}) is not installed on this server");
+                return Err(RestoreFault::new(message, "Install its package there."));
+            }
+            Some(versions) if name == "timescaledb" && !versions.split(", ").any(|one| one == version) => {
+                let message = format!("the dump is of TimescaleDB {version}, and this server has {versions}");
+                return Err(RestoreFault::new(message, "Install the same version; update the extension when the dump is in."));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

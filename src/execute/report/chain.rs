@@ -1,0 +1,87 @@
+//! Walks along the audit chain: is it whole, and who took which alert upon himself?
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::catalog::Catalog;
+use crate::format::audit::{Chain, Head, Link};
+use crate::report::account::{ChainAccount, Given};
+
+const PAGE: usize = 5_000;
+
+/// What was found on the way.
+#[derive(Debug, Clone, Default)]
+pub struct Walked {
+    head: Option<Head>,
+    links: u64,
+    why: Option<String>,
+    /// By policy, in their order.
+    acks: BTreeMap<String, Arc<Vec<Given>>>,
+}
+
+impl Walked {
+    /// From the beginning, or from where it was walked to before: who walks again and again reads each link once. That an older link was
+    /// changed meanwhile, only a walk from the beginning finds.
+    pub(super) fn along(catalog: &Catalog, before: Option<&Walked>) -> Walked {
+        let before = before.filter(|before| before.why.is_none() && before.goes_on(catalog));
+        let mut walked = before.cloned().unwrap_or_default();
+        let mut chain = Chain::from(walked.head.clone(), &[]);
+        // From the smallest number there is: a link that stands before the first one is found as well.
+        let mut next = walked.head.as_ref().map_or(0, |head| head.seq.saturating_add(1));
+        loop {
+            let page = match catalog.links(next, PAGE) {
+                Ok(page) => page,
+                Err(fault) => return Walked { why: Some(format!("it cannot be read: {}", fault.message)), ..walked },
+            };
+            let Some(last) = page.last() else { break };
+            let head = last.head();
+            for link in &page {
+                walked.links += 1;
+                walked.listen(link);
+                if let Err(broken) = chain.push(link) {
+                    walked.why = Some(broken.to_string());
+                    return walked;
+                }
+            }
+            next = head.seq.saturating_add(1);
+            walked.head = Some(head);
+        }
+        walked
+    }
+
+    /// Its end may have been cut off since.
+    fn goes_on(&self, catalog: &Catalog) -> bool {
+        let Some(head) = &self.head else { return true };
+        catalog.links(head.seq, 1).is_ok_and(|links| links.first().is_some_and(|link| link.head() == *head))
+    }
+
+    fn listen(&mut self, link: &Link) {
+        let entry = &link.entry;
+        if entry.kind != "ack" {
+            return;
+        }
+        let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
+        let text = |name: &str| details.get(name).and_then(Value::as_str).map(str::to_owned);
+        if let Some(key) = text("key") {
+            let given = Given { key, by: text("by").unwrap_or_else(|| entry.who.clone()), at: entry.at };
+            Arc::make_mut(self.acks.entry(entry.policy.clone()).or_default()).push(given);
+        }
+    }
+
+    /// Who took alerts of a policy upon himself.
+    pub(super) fn acks(&self, policy: &str) -> Vec<Given> {
+        self.acks.get(policy).map(|acks| acks.to_vec()).unwrap_or_default()
+    }
+
+    pub(super) fn account(&self, catalog: String) -> ChainAccount {
+        ChainAccount {
+            catalog,
+            whole: self.why.is_none(),
+            links: self.links,
+            head: self.head.as_ref().map(|head| format!("{}:{}", head.seq, head.hash)),
+            why: self.why.clone(),
+        }
+    }
+}

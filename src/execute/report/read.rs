@@ -1,0 +1,104 @@
+//! What a catalog says of many policies, with a few questions for all of them.
+
+use crate::alert::{Acknowledgement, Memory};
+use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, Stretch, Where};
+use crate::execute::run;
+use crate::execute::watch::{WatchFault, failing};
+use crate::policy::model::Policy;
+use crate::report::account::{ACHIEVED, Past, Room};
+use crate::report::{Covered, JobDue, Measurements, OnRecord, Standing, stand};
+use crate::units::Instant;
+
+use super::Walked;
+
+/// How far back the share of good runs looks.
+const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
+/// What is on record of each policy, in their order. What the alerts remember may be unreadable for one of them and not for the others.
+pub fn records(catalog: &Catalog, policies: &[&Policy], now: Instant) -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
+    let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
+    let mut all = catalog.of_policies(&names, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
+    Ok(policies.iter().map(|policy| record(policy, all.remove(policy.name.as_str()).unwrap_or_default(), now)).collect())
+}
+
+fn record(policy: &Policy, found: OfPolicy, now: Instant) -> Result<OnRecord, WatchFault> {
+    let (firing, unheard) = if found.memory.is_empty() {
+        Default::default()
+    } else {
+        let memory = Memory::from_json(&found.memory)?;
+        let given: Vec<Acknowledgement> = found
+            .acknowledgements
+            .into_iter()
+            .map(|ack| Acknowledgement {
+                key: ack.key,
+                by: ack.by,
+                at: ack.at,
+                until: ack.until,
+                note: Some(ack.note).filter(|note| !note.is_empty()),
+            })
+            .collect();
+        let failing = failing(policy, found.failing.clone(), &found.undelivered);
+        (memory.firing(&given, now), memory.unheard(policy, &failing, now))
+    };
+    Ok(OnRecord {
+        records: found.records,
+        last: found.last,
+        made: found.made,
+        took: found.took,
+        firing,
+        unheard,
+        undelivered: found.undelivered,
+        failing: found.failing,
+        measured: Measurements(found.latest),
+        runs: found.runs,
+    })
+}
+
+/// How a policy stands by what is on record.
+pub fn standing(policy: &Policy, record: &OnRecord, now: Instant) -> Standing {
+    let owed = run::look(policy, &record.records, now);
+    let mut timed = policy.timed();
+    timed.extend(policy.copying());
+    let dues = owed.all.into_iter().map(|(job, due)| JobDue {
+        job: job.path.to_string(),
+        kind: job.kind(),
+        due,
+        schedule: timed.iter().find(|timed| timed.path == job.path).map(|timed| timed.schedule.clone()),
+    });
+    let dues: Vec<JobDue> = dues.collect();
+    stand(policy, record, &dues, now)
+}
+
+/// What a stretch of time has left on record of each policy, in their order.
+pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Covered, room: Room) -> Result<Vec<Past>, CatalogFault> {
+    fn of<T>(all: &mut ByPolicy<T>, policy: &str) -> Vec<T> {
+        all.remove(policy).unwrap_or_default()
+    }
+    let stretch = Stretch { from: covered.from, to: covered.to };
+    let mut runs = catalog.past_runs(policies, stretch)?;
+    let mut drills = catalog.past_drills(policies, stretch)?;
+    let mut passed = catalog.drills_passed_before(policies, covered.from)?;
+    let mut loss = catalog.worst(policies, ACHIEVED, stretch, room.points)?;
+    let mut changes = catalog.policy_changes(policies, stretch)?;
+    let mut notices = catalog.past_notices(policies, stretch)?;
+    let mut inventories = catalog.inventories(policies)?;
+    let past = |policy: &&str| Past {
+        runs: of(&mut runs, policy),
+        drills: of(&mut drills, policy),
+        passed_before: of(&mut passed, policy),
+        loss: of(&mut loss, policy),
+        changes: of(&mut changes, policy),
+        notices: of(&mut notices, policy),
+        acks: walked.acks(policy),
+        inventory: inventories.remove(*policy),
+    };
+    Ok(policies.iter().map(past).collect())
+}
+
+/// What people call it: a file's own name, not the folders of this host.
+pub fn catalog_name(catalog: &Catalog) -> String {
+    match catalog.place() {
+        Where::Sqlite(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        Where::Postgres(settings) => format!("database {}", settings.dbname),
+    }
+}

@@ -1,0 +1,99 @@
+//! Rows that move to a store, or go by their age, with every deed in the audit chain before the next one begins.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::audit;
+use super::record::Record;
+use super::steps::Steps;
+use super::{Ended, Ground, Made};
+use crate::catalog::StepOutcome;
+use crate::execute::archive::{self, Archived, Deed, Done, Dropped, Onlooker, Wishes};
+use crate::plan::{Action, steps_of_archive, steps_of_dropping};
+use crate::policy::model::{Archive, Dropping};
+use crate::site::SiteFault;
+
+pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    let planned = steps_of_archive(job);
+    let steps = Steps::new(&planned, record);
+    steps.enter(|action| matches!(action, Action::ExportRows { .. }));
+    let deed = |done: Done, deed: &Deed| audit::archived(ground, done, deed);
+    match archive::archive(ground.site, job, &Wishes::default(), Onlooker { deed: &deed, stop: ground.stop }) {
+        Ok(done) if done.stopped => (Ended::Stopped, made(job, &done), done.remarks),
+        Ok(mut done) if !done.damaged.is_empty() => {
+            steps.enter(|action| matches!(action, Action::CompareExport { .. }));
+            let damaged = std::mem::take(&mut done.damaged);
+            let (message, hint) = told(&damaged);
+            steps.end(StepOutcome::Failed, Some(&message));
+            let made = made(job, &done);
+            (Ended::failed(message, hint, false), made, remarks(done))
+        }
+        Ok(done) => {
+            steps.enter(|action| matches!(action, Action::CompareExport { .. }));
+            if done.waiting.is_empty() {
+                steps.enter(|action| matches!(action, Action::DropArchivedRows { .. }));
+            }
+            steps.end(StepOutcome::Succeeded, None);
+            let made = made(job, &done);
+            (Ended::Succeeded, made, remarks(done))
+        }
+        Err(_) if ground.stop.load(Ordering::Relaxed) => (Ended::Stopped, Made::default(), Vec::new()),
+        Err(fault) => {
+            steps.end(StepOutcome::Failed, Some(&fault.message));
+            (Ended::failed(fault.message, fault.hint, fault.transient), Made::default(), Vec::new())
+        }
+    }
+}
+
+/// What cannot be read back, the first three of them, and the way out.
+fn told(damaged: &[SiteFault]) -> (String, String) {
+    let mut message = damaged.iter().take(3).map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
+    if damaged.len() > 3 {
+        message.push_str(&format!("; and {} more", damaged.len() - 3));
+    }
+    let of_first = damaged.first().map(|fault| fault.hint.as_str()).unwrap_or_default();
+    let way_out = "Those rows stay in the table, and the others moved on. When an extent's descriptor is moved away from `archive/` in the \
+                   store, the next run exports its rows again.";
+    (message, format!("{of_first} {way_out}").trim().to_owned())
+}
+
+/// What is old enough and not held goes.
+pub(super) fn retain(ground: &Ground<'_>, job: &Dropping, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    let planned = steps_of_dropping(job);
+    let steps = Steps::new(&planned, record);
+    steps.enter(|action| matches!(action, Action::DropOldRows { .. }));
+    let rows = AtomicU64::new(0);
+    let each = |dropped: &Dropped| {
+        rows.fetch_add(dropped.rows, Ordering::Relaxed);
+        audit::dropped(ground, dropped)
+    };
+    match archive::retain(ground.site, job, &each, ground.stop) {
+        Ok(_) if ground.stop.load(Ordering::Relaxed) => (Ended::Stopped, Made::default(), Vec::new()),
+        Ok(mut remarks) => {
+            steps.end(StepOutcome::Succeeded, None);
+            remarks.insert(0, format!("{} rows dropped", rows.into_inner()));
+            (Ended::Succeeded, Made::default(), remarks)
+        }
+        Err(fault) => {
+            steps.end(StepOutcome::Failed, Some(&fault.message));
+            (Ended::failed(fault.message, fault.hint, fault.transient), Made::default(), Vec::new())
+        }
+    }
+}
+
+fn made(job: &Archive, done: &Archived) -> Made {
+    let bytes = done.exported.iter().map(|deed| deed.bytes).sum();
+    Made { store: Some(job.store.to_string()), stored_bytes: Some(bytes), ..Made::default() }
+}
+
+fn remarks(done: Archived) -> Vec<String> {
+    let rows = |deeds: &[Deed]| deeds.iter().map(|deed| deed.rows).sum::<u64>();
+    let mut all = Vec::new();
+    if !done.exported.is_empty() || !done.removed.is_empty() {
+        all.push(format!("{} rows exported, {} taken out of the table", rows(&done.exported), rows(&done.removed)));
+    }
+    if !done.let_go.is_empty() {
+        all.push(format!("{} rows deleted from the archive: their time there was over", rows(&done.let_go)));
+    }
+    all.extend(done.remarks);
+    all
+}

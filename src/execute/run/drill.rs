@@ -1,0 +1,85 @@
+//! A restore drill, with its steps on record.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use super::record::Record;
+use super::steps::Steps;
+use super::{Ended, Ground, Made};
+use crate::catalog::StepOutcome;
+use crate::execute::drill::{self, Onlooker, Wishes};
+use crate::inventory::{DrillOutcome, DrillRecord, Phase};
+use crate::plan::{Action, steps_of_drill};
+use crate::policy::model::Drill;
+use crate::units::Name;
+
+pub(super) fn run(ground: &Ground<'_>, name: &Name, drill: &Drill, wishes: &Wishes, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    let planned = steps_of_drill(ground.site.policy, drill);
+    let steps = Steps::new(&planned, record);
+    let failed = Mutex::new(false);
+    let is_over = || *failed.lock().unwrap_or_else(PoisonError::into_inner);
+    // A dump is loaded into a server that runs; a server is started where files are.
+    let starts_first = planned.first().is_some_and(|step| matches!(step.action, Action::StartThrowAwayServer));
+    let phase = |phase: Phase| {
+        let wanted = |action: &Action| match phase {
+            Phase::Prepare if starts_first => matches!(action, Action::StartThrowAwayServer),
+            _ => is_in(action, phase),
+        };
+        if is_over() { steps.skip_to_last(wanted) } else { steps.enter(wanted) }
+    };
+    let fail = |message: &str| {
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        steps.end(StepOutcome::Failed, Some(message));
+    };
+    let onlooker = Onlooker { phase: &phase, failed: &fail, stop: ground.stop };
+    match drill::drill(ground.site, ground.catalog, name, drill, wishes, onlooker) {
+        Ok(drilled) => {
+            steps.end(StepOutcome::Succeeded, None);
+            let (end, remarks) = (end(&drilled.record), drilled.record.remarks.clone());
+            (end, made(drilled), remarks)
+        }
+        Err(fault) => {
+            steps.end(StepOutcome::Failed, Some(&fault.message));
+            (Ended::failed(fault.message, fault.hint, false), Made::default(), Vec::new())
+        }
+    }
+}
+
+fn is_in(action: &Action, phase: Phase) -> bool {
+    match phase {
+        Phase::Prepare | Phase::Files | Phase::Fetch | Phase::Open | Phase::Write | Phase::Sync => {
+            matches!(action, Action::FetchBackup { .. })
+        }
+        Phase::Compare => matches!(action, Action::CompareFiles),
+        Phase::Check | Phase::Load | Phase::Index | Phase::Count => matches!(action, Action::FetchBackup { .. }),
+        Phase::Consistent => matches!(action, Action::StartThrowAwayServer),
+        Phase::Replay => matches!(action, Action::ReplayLog { .. }),
+        Phase::Promote => matches!(action, Action::RehearsePromotion { .. }),
+        Phase::Expect => matches!(action, Action::CheckExpectations { .. }),
+        Phase::Command => matches!(action, Action::RunHook { .. }),
+        Phase::Remove => matches!(action, Action::RemoveThrowAwayServer | Action::RemoveFiles),
+    }
+}
+
+fn end(record: &DrillRecord) -> Ended {
+    match (&record.failure, record.outcome) {
+        (Some(failure), DrillOutcome::Stopped) if !failure.hint.is_empty() => {
+            Ended::failed(failure.message.clone(), failure.hint.clone(), false)
+        }
+        (_, DrillOutcome::Stopped) => Ended::Stopped,
+        // A drill costs hours and finds the same again: the next one is the one that the schedule names.
+        (Some(failure), _) => Ended::failed(format!("{}: {}", failure.phase.says(), failure.message), failure.hint.clone(), false),
+        (None, _) => Ended::Succeeded,
+    }
+}
+
+fn made(drilled: drill::Drilled) -> Made {
+    let restored = drilled.record.restored.as_ref();
+    Made {
+        backup: restored.map(|restored| restored.backup.to_string()),
+        store: restored.map(|restored| restored.store.to_string()),
+        bytes: restored.map(|restored| restored.size),
+        drilled: Some(Box::new(drilled)),
+        ..Made::default()
+    }
+}

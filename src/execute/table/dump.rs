@@ -1,0 +1,468 @@
+//! A table out of a dump: an empty server is made for it, with all definitions of the database and the rows of the wanted tables only.
+//!
+//! `pg_restore --table` alone would leave its indexes and constraints behind. So first all definitions are restored, which cost next to nothing
+//! where there are no rows; then the rows; then everything else but foreign keys, whose other ends are empty here.
+
+mod timescale;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use super::TableFault;
+use super::landing::{Origin, about};
+use super::source::TableName;
+use crate::execute::dump::child::Halt;
+use crate::execute::dump::programs::Programs;
+use crate::execute::dump::restore::feed::{self, feed_and_hear};
+use crate::execute::dump::restore::{Found, Which, choose, find};
+use crate::execute::empty;
+use crate::execute::id::new_id;
+use crate::execute::restore::{Pin, RestoreFault, directory, programs};
+use crate::execute::throwaway::{self, Place, Purpose};
+use crate::format::contents::{Archive, Database, Holds};
+use crate::format::descriptor::Object;
+use crate::pipeline::restore::Owner;
+use crate::pipeline::{Checked, PipelineFault};
+use crate::plan::words::{counted, plain};
+use crate::policy::sql_name::{literal, quoted};
+use crate::postgres::{Connection, Settings};
+use crate::site::Site;
+use crate::units::{BackupId, Instant, Name};
+use crate::world::clock;
+
+/// Of what lies in an archive before its rows, and of the list that is made of it.
+const LARGEST_LIST: usize = 256 << 20;
+/// So much of what went wrong is told.
+const MOST_TOLD: usize = 300;
+
+/// What somebody wants back.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub tables: Vec<TableName>,
+    /// Which of the dump's databases; may be left out where it has one.
+    pub database: Option<String>,
+    pub backup: Option<BackupId>,
+    /// The newest dump of this job.
+    pub job: Option<Name>,
+    pub store: Option<Name>,
+    /// The newest one that ended before.
+    pub until: Option<Instant>,
+    pub identity: Option<PathBuf>,
+    /// Below which the server lies for as long as it is needed; usually the policy's own state.
+    pub directory: Option<PathBuf>,
+    /// PostgreSQL's own programs, where they are not where they usually are.
+    pub programs: Option<PathBuf>,
+}
+
+/// What people see before anything large is fetched.
+#[derive(Debug)]
+pub struct Planned<'s> {
+    site: &'s Site<'s>,
+    wanted: Wanted,
+    chosen: Found,
+    at: usize,
+    /// Of the private server.
+    bin: PathBuf,
+    pub major: u32,
+    clients: Programs,
+    /// The version of TimescaleDB that it loads.
+    timescale: Option<String>,
+    /// Rows of each wanted table, without those of its partitions.
+    pub rows: Vec<Option<u64>>,
+    /// Stored bytes that are read at most.
+    pub fetch: u64,
+    /// Plain bytes of all tables of the database: more than that the wanted ones do not need, their indexes apart.
+    pub plain: u64,
+    pub directory: PathBuf,
+}
+
+/// Looks for the dump and into its contents; fetches nothing else.
+pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, TableFault> {
+    let which = Which { backup: wanted.backup.clone(), job: wanted.job.clone(), store: wanted.store.clone(), until: wanted.until };
+    let chosen = find(site, &which, wanted.identity.as_deref(), clock::now())?;
+    let at = choose::database(&chosen.contents, wanted.database.as_deref()).map_err(|fault| {
+        let hint = fault.hint.replace("--from-database", "--database");
+        TableFault::new(fault.message, hint)
+    })?;
+    let database = &chosen.contents.databases[at];
+    if database.archives.is_empty() {
+        let message = format!("backup {} has its tables as files, with nothing that makes tables of them", chosen.descriptor.id);
+        return Err(TableFault::new(message, "`seawall restore --export-to DIR` gives the files."));
+    }
+    let rows_of = |table: &TableName| {
+        database.tables.iter().find(|known| known.schema == table.schema && known.name == table.name).map(|known| known.rows)
+    };
+    let rows: Vec<Option<u64>> = wanted.tables.iter().map(rows_of).collect();
+    // Of the dump's own version, or the oldest newer one that is here.
+    let (bin, major) = programs::find_from(wanted.programs.as_deref(), chosen.descriptor.cluster.version / 10_000).map_err(by_our_words)?;
+    let clients = Programs::find(wanted.programs.as_deref(), chosen.client().max(major))
+        .map_err(|fault| TableFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
+    let timescale = timescale::version((&bin, major), database, &wanted.tables, &rows)?;
+    let objects = objects(&chosen, database)?;
+    let (fetch, plain) = objects.iter().fold((0, 0), |(stored, plain), (_, object)| (stored + object.size, plain + object.plain_size));
+    let directory = wanted.directory.clone().unwrap_or_else(|| throwaway::usual_for_tables(site));
+    Ok(Planned { site, wanted: wanted.clone(), chosen, at, bin, major, clients, timescale, rows, fetch, plain, directory })
+}
+
+fn objects(chosen: &Found, database: &Database) -> Result<Vec<(Archive, Object)>, TableFault> {
+    let named = |archive: &Archive| Ok((archive.clone(), chosen.object(&archive.object)?.clone()));
+    database.archives.iter().map(named).collect()
+}
+
+impl Planned<'_> {
+    pub fn backup(&self) -> &BackupId {
+        &self.chosen.descriptor.id
+    }
+
+    pub fn job(&self) -> &Name {
+        &self.chosen.descriptor.job
+    }
+
+    pub fn store(&self) -> &Name {
+        &self.chosen.store_name
+    }
+
+    pub fn started(&self) -> Instant {
+        self.chosen.descriptor.started
+    }
+
+    pub fn remarks(&self) -> &[String] {
+        &self.chosen.remarks
+    }
+
+    fn database(&self) -> &Database {
+        &self.chosen.contents.databases[self.at]
+    }
+
+    pub fn database_name(&self) -> &str {
+        &self.database().name
+    }
+
+    /// What the dump has of one of the wanted tables, for people.
+    pub fn holds(&self, number: usize) -> String {
+        match (self.rows.get(number).copied().flatten(), &self.timescale) {
+            (Some(0), Some(version)) => match self.recorded_chunks(number) {
+                Some(chunks) => format!("a hypertable of {} (TimescaleDB {version})", counted(chunks, "chunk")),
+                None => format!("no rows of its own; of a hypertable those of its chunks (TimescaleDB {version})"),
+            },
+            (Some(rows), _) => counted(rows, "row"),
+            (None, _) => "no rows of its own".to_owned(),
+        }
+    }
+
+    /// As was written down when it was dumped.
+    fn recorded_chunks(&self, number: usize) -> Option<u64> {
+        let table = self.wanted.tables.get(number)?;
+        let mut private = self.chosen.descriptor.open_private(&self.chosen.identities).ok()?;
+        let known = private.recorded.remove(self.database_name())?.timescale?.hypertables;
+        known.iter().find(|one| one.table.schema == table.schema && one.table.name == table.name).map(|one| one.chunks)
+    }
+
+    /// Makes the server and fills it.
+    pub fn hold(self, begins: &(dyn Fn(&str) + Sync), stop: &AtomicBool) -> Result<Held, TableFault> {
+        throwaway::sweep(self.site, &|purpose| *purpose == Purpose::Tables, &mut |_, _| {});
+        let id = new_id(clock::now())?;
+        let (owner, _) = directory::server_account()?;
+        let place = Place::make(self.site, &self.directory, &id, Purpose::Tables)?;
+        place.prepare(owner)?;
+        let port = throwaway::free_port()?;
+        let server = Server { place, owner, bin: self.bin.clone(), port };
+        let halt = Halt { stop, abort: AtomicBool::new(false), deadline: None };
+        let _pin = Pin::of(&self.chosen.store, &self.chosen.repository, &self.chosen.descriptor, "restore", self.site.host(), clock::now());
+        begins("making an empty server");
+        halt.check()?;
+        server.start(&id, timescale::settings(self.timescale.as_ref()))?;
+        halt.check()?;
+        let mut flaws = Vec::new();
+        server.create_database(self.database(), &mut flaws)?;
+        let objects = objects(&self.chosen, self.database())?;
+        Filling { planned: &self, server: &server, halt: &halt, objects, lists: Vec::new() }.all(begins, &mut flaws)?;
+        let moment = format!("as of the dump {} of `{}`, begun {}", self.backup(), self.job(), self.started());
+        Ok(Held { database: self.database().name.clone(), major: self.major, moment, flaws, server })
+    }
+}
+
+/// A private server with the tables of a dump. It is gone with this.
+#[derive(Debug)]
+pub struct Held {
+    server: Server,
+    database: String,
+    major: u32,
+    pub moment: String,
+    pub flaws: Vec<String>,
+}
+
+impl Held {
+    pub fn origin(&self) -> Result<Origin, TableFault> {
+        Ok(Origin {
+            settings: self.server.settings(&self.database)?,
+            programs: self.server.bin.clone(),
+            major: self.major,
+            moment: self.moment.clone(),
+            flaws: self.flaws.clone(),
+            // A dump has rows of every kind.
+            unlogged: Vec::new(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    place: Place,
+    owner: Option<Owner>,
+    bin: PathBuf,
+    port: u16,
+}
+
+/// Here the programs are named otherwise.
+fn by_our_words(fault: RestoreFault) -> RestoreFault {
+    let hint = fault.hint.replace("--start-with", "--programs");
+    fault.with_hint(hint)
+}
+
+impl Server {
+    fn start(&self, id: &BackupId, more: Vec<(String, String)>) -> Result<(), TableFault> {
+        // It goes with the machine.
+        let own =
+            [("fsync", "off"), ("full_page_writes", "off"), ("wal_level", "minimal"), ("max_wal_senders", "0"), ("max_wal_size", "4GB")];
+        let mut lines = throwaway::of_copy(&self.place, id, self.port);
+        lines.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        lines.extend(more);
+        Ok(empty::start(&self.place, &self.bin, self.owner, &lines).map_err(by_our_words)?)
+    }
+
+    fn settings(&self, database: &str) -> Result<Settings, TableFault> {
+        Ok(empty::settings_of(self.place.sockets(), self.port)?.with_dbname(database))
+    }
+
+    /// Sorted as it was, where this machine can; how rows are sorted does not change them.
+    fn create_database(&self, dumped: &Database, flaws: &mut Vec<String>) -> Result<(), TableFault> {
+        let mut connection = Connection::connect(&self.settings(empty::DATABASE)?)?;
+        let database = format!("create database {} template template0 encoding {}", quoted(&dumped.name), literal(&dumped.encoding));
+        let sorted = format!("{database} lc_collate {} lc_ctype {}", literal(&dumped.collate), literal(&dumped.ctype));
+        if dumped.name == empty::USER || dumped.name == empty::DATABASE {
+            return Ok(());
+        }
+        if let Err(fault) = connection.run(&sorted) {
+            connection.run(&database)?;
+            flaws.push(format!("conditions compare text byte by byte: {}", plain(&fault.message)));
+        }
+        Ok(())
+    }
+}
+
+struct Filling<'f> {
+    planned: &'f Planned<'f>,
+    server: &'f Server,
+    halt: &'f Halt<'f>,
+    objects: Vec<(Archive, Object)>,
+    /// What lies in each of them, as `pg_restore` lists it.
+    lists: Vec<String>,
+}
+
+impl Filling<'_> {
+    fn all(mut self, begins: &(dyn Fn(&str) + Sync), flaws: &mut Vec<String>) -> Result<(), TableFault> {
+        begins("restoring definitions");
+        for (_, object) in &self.objects {
+            let mut reader = self.open(object)?;
+            self.lists.push(listing(&self.planned.clients, &mut reader, &object.name, self.halt)?);
+        }
+        let open = || Ok(Connection::connect(&self.server.settings(self.planned.database_name())?)?);
+        let timescale = self.planned.timescale.as_ref();
+        if let Some(version) = timescale {
+            timescale::begin(&open, version)?;
+        }
+        for object in self.defining() {
+            // One that needs an extension that is not here need not be of the wanted tables.
+            self.restore(object, &["--section=pre-data".to_owned()])?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
+        }
+        if timescale.is_some() {
+            self.rows(&timescale::is_of_catalog)?;
+        }
+        let mut connection = open()?;
+        let mut expected = Vec::new();
+        for table in &self.planned.wanted.tables {
+            let parts = parts(&mut connection, table)?;
+            if parts.is_empty() {
+                return Err(self.unknown(table, flaws));
+            }
+            expected.extend(parts);
+            if timescale.is_some() {
+                expected.extend(timescale::chunks(&mut connection, table, self.planned.database())?);
+            }
+        }
+        begins("restoring rows");
+        // As the list has names: on one line.
+        let on_one_line = |name: &str| name.replace(['\n', '\r'], " ");
+        let entry = |table: &TableName| format!("TABLE DATA {} {}", on_one_line(&table.schema), on_one_line(&table.name));
+        let entries: HashSet<String> = expected.iter().map(entry).collect();
+        // Behind its name stands the owner's, and either may have spaces.
+        self.rows(&|line| line.match_indices(' ').any(|(at, _)| entries.contains(&line[..at])))?;
+        self.must_have_all(&mut connection, &expected)?;
+        begins("building indexes and constraints");
+        let left = ["FK CONSTRAINT", "EVENT TRIGGER", "MATERIALIZED VIEW DATA", "PUBLICATION", "SUBSCRIPTION"];
+        for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|((archive, _), _)| archive.holds != Holds::Rows) {
+            // Without what leads to rows that are not here and what would act by itself.
+            let Some(path) = self.list(list, &|entry| !left.iter().any(|kind| entry.starts_with(kind)))? else { continue };
+            let words = ["--section=post-data".to_owned(), path];
+            self.restore(object, &words)?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
+        }
+        if timescale.is_some() {
+            timescale::end(&open)?;
+            for table in &self.planned.wanted.tables {
+                flaws.extend(timescale::unsure(&mut open()?, table)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, table: &TableName, flaws: &[String]) -> TableFault {
+        let message = format!("there is no table {} in the dump {}", about::sql(table), self.planned.backup());
+        let hint = flaws.first().map_or_else(
+            || "Names are exact, and case counts.".to_owned(),
+            |flaw| format!("Of its definitions not all could be restored here: {flaw}."),
+        );
+        TableFault::new(message, hint)
+    }
+
+    fn defining(&self) -> impl Iterator<Item = &Object> {
+        self.objects.iter().filter(|(archive, _)| archive.holds != Holds::Rows).map(|(_, object)| object)
+    }
+
+    /// Rows of those entries that are wanted, out of whichever archive has them.
+    fn rows(&self, wanted: &dyn Fn(&str) -> bool) -> Result<(), TableFault> {
+        for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|((archive, _), _)| archive.holds != Holds::Definitions) {
+            if let Some(path) = self.list(list, wanted)? {
+                self.restore(object, &["--section=data".to_owned(), path])??;
+            }
+        }
+        Ok(())
+    }
+
+    /// The inner fault is what the program found wrong.
+    fn restore(&self, object: &Object, words: &[String]) -> Result<Result<(), TableFault>, TableFault> {
+        let settings = self.server.settings(self.planned.database_name())?;
+        let mut all = vec!["--no-password".to_owned(), format!("--dbname={}", settings.dbname_argument(&settings.dbname))];
+        all.extend(
+            ["owner", "privileges", "publications", "subscriptions", "security-labels", "tablespaces"].map(|what| format!("--no-{what}")),
+        );
+        all.extend(words.iter().cloned());
+        let mut command: Command = self.planned.clients.command("pg_restore", all);
+        settings.environment(&settings.targets[0]).apply(&mut command);
+        let mut reader = self.open(object)?;
+        let source = feed::Source { from: &mut reader, fed: &AtomicU64::new(0), given: &|| {} };
+        let heard = feed_and_hear(command, self.halt, &object.name, Some(source));
+        match heard {
+            Ok(heard) => Ok(heard.map_err(TableFault::from)),
+            Err(fault) => {
+                self.halt.check()?;
+                Err(fault.into())
+            }
+        }
+    }
+
+    fn open(&self, object: &Object) -> Result<Checked, TableFault> {
+        let Found { store, repository, descriptor, identities, .. } = &self.planned.chosen;
+        let key = repository.data(&descriptor.id, &object.name);
+        Ok(Checked::open(store, &key, object.size, &object.sha256, identities)?)
+    }
+
+    fn must_have_all(&self, connection: &mut Connection, expected: &[TableName]) -> Result<(), TableFault> {
+        for table in expected {
+            let dumped = self.planned.database().tables.iter().find(|known| known.schema == table.schema && known.name == table.name);
+            let Some(dumped) = dumped else {
+                self.must_be_without_rows(connection, table)?;
+                continue;
+            };
+            let sql = format!("select count(*) as n from only {}", about::sql(table));
+            let rows: u64 = connection.query(&sql, &[])?.one()?.parse("n")?;
+            if rows != dumped.rows {
+                let message = format!("{} has {rows} rows, and its dump {}", about::sql(table), dumped.rows);
+                return Err(TableFault::new(message, "Nothing was changed. `seawall verify` says whether the dump is whole."));
+            }
+        }
+        Ok(())
+    }
+
+    /// A table that is in a dump without its rows (`exclude_table_data`) must not be taken for an empty one.
+    fn must_be_without_rows(&self, connection: &mut Connection, table: &TableName) -> Result<(), TableFault> {
+        let kind = "select relkind::text as kind from pg_catalog.pg_class where oid = pg_catalog.to_regclass($1)";
+        let rows = connection.query(kind, &[&about::sql(table)])?;
+        let is_plain = rows.iter().next().is_some_and(|row| row.get("kind") == Some("r"));
+        if !self.planned.database().partial || !is_plain {
+            return Ok(());
+        }
+        let message = format!("the dump has {} without its rows: the job leaves them out", about::sql(table));
+        Err(TableFault::new(message, "Take it out of another backup: `--job` and `--backup` name one."))
+    }
+
+    /// Those lines of a list that are wanted, as a word for `pg_restore`; none where no line is.
+    fn list(&self, text: &str, wanted: &dyn Fn(&str) -> bool) -> Result<Option<String>, TableFault> {
+        // `3021; 2606 16402 FK CONSTRAINT public orders orders_customer_fkey postgres`
+        let is_wanted = |line: &&str| !line.starts_with(';') && line.splitn(4, ' ').nth(3).is_some_and(wanted);
+        let kept: Vec<&str> = text.lines().filter(is_wanted).collect();
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let path = self.server.place.folder().join("list");
+        let failed = |error: std::io::Error| TableFault::new(format!("`{}`: {error}", path.display()), "");
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+        file.write_all((kept.join("\n") + "\n").as_bytes()).map_err(failed)?;
+        Ok(Some(format!("--use-list={}", path.display())))
+    }
+}
+
+/// What `pg_restore` finds in the head of an archive. It reads no further.
+fn listing(clients: &Programs, source: &mut dyn Read, key: &str, halt: &Halt<'_>) -> Result<String, TableFault> {
+    let mut command = clients.command("pg_restore", ["--list"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let cannot = |error: std::io::Error| TableFault::new(format!("pg_restore cannot be run: {error}"), "");
+    let mut child = command.spawn().map_err(cannot)?;
+    let (mut to, from) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+    let listened = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        from.take(LARGEST_LIST as u64).read_to_end(&mut text).map(|_| text)
+    });
+    let mut buffer = vec![0; 1 << 20];
+    let fed = loop {
+        if let Err(fault) = halt.check() {
+            break Err(TableFault::from(fault));
+        }
+        match source.read(&mut buffer) {
+            Ok(0) => break Ok(()),
+            Ok(got) if to.write_all(&buffer[..got]).is_err() => break Ok(()),
+            Ok(_) => {}
+            Err(error) => break Err(PipelineFault::of_stream(key, &error).into()),
+        }
+    };
+    drop(to);
+    let text = listened.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(cannot)?;
+    let ended = child.wait().map_err(cannot)?;
+    fed?;
+    if !ended.success() {
+        return Err(TableFault::new("pg_restore cannot read the dump", "`seawall verify` says whether it is whole."));
+    }
+    String::from_utf8(text)
+        .map_err(|_| TableFault::new("the dump has names that are no UTF-8", "Restore all of it with `--into-database`."))
+}
+
+/// The table and its partitions; nothing where it is not there.
+fn parts(connection: &mut Connection, table: &TableName) -> Result<Vec<TableName>, TableFault> {
+    const PARTS: &str = "\
+        with it as (select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+          where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')) \
+        select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+        where c.oid in (select oid from it union select t.relid from it, pg_partition_tree(it.oid) t)";
+    let rows = connection.query(PARTS, &[&table.schema, &table.name])?;
+    rows.iter().map(|row| Ok(TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() })).collect()
+}
+
+fn clip(text: &str) -> String {
+    let text = plain(text);
+    if text.chars().count() <= MOST_TOLD { text } else { text.chars().take(MOST_TOLD).chain(['…']).collect() }
+}

@@ -1,0 +1,219 @@
+//! What was measured of recoveries, looked at every hour and whenever a backup or a drill has ended; in between it is remembered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::remembered::{recall, remember};
+use super::stores::Stores;
+use crate::alert::Facts;
+use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured};
+use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint};
+use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
+use crate::observe::{RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
+use crate::policy::model::Policy;
+use crate::site::Site;
+use crate::units::{Duration, Instant, Name, Rate, figure_of, moment_of};
+
+const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
+/// About once an hour it is written down where the log ends.
+const AN_HOUR: jiff::SignedDuration = jiff::SignedDuration::from_mins(58);
+/// That an identity is in the policy is said again before its series would be forgotten.
+const A_DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// The hour on the clock, in microseconds: what is thinned to one an hour is thinned by it.
+const HOUR_MICROS: i64 = 3_600_000_000;
+const REMEMBERED: &str = "evidence.json";
+const CANARY_WRITTEN: &str = "canary_written";
+
+/// What was found in the last hour.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Seen {
+    at: Option<Instant>,
+    /// Of the policy that it was reckoned for.
+    digest: String,
+    predictions: Vec<Prediction>,
+    drills: BTreeMap<Name, DrillStanding>,
+    identities: BTreeMap<String, IdentityStanding>,
+    restore_rate: Option<u64>,
+    replay_rate: Option<u64>,
+}
+
+/// Adds to what is seen what the record has to say of recoveries.
+pub(super) fn look(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    records: &[JobRecord],
+    latest: &[Latest],
+    facts: &mut Facts,
+    now: Instant,
+) -> Result<(), CatalogFault> {
+    let ended = records.iter().filter(|record| is_evidence(&record.job)).filter_map(|record| record.last_ended).max();
+    let is_fresh = |at: Instant| now.duration_since(at).abs() < EVERY && ended.is_none_or(|ended| ended < at);
+    let remembered = recall(site, REMEMBERED).filter(|seen: &Seen| seen.digest == site.policy.digest && seen.at.is_some_and(is_fresh));
+    let seen = match remembered {
+        Some(seen) => seen,
+        None => {
+            let seen = made_of(site.policy, recorded(site.policy, catalog, now)?, now);
+            remember(site, REMEMBERED, &seen);
+            seen
+        }
+    };
+    for (name, standing) in &seen.drills {
+        let last = standing.last.as_ref().and_then(|last| last.recovery_millis).or(standing.recovery_millis.first().copied());
+        if let Observed::Known(jobs) = &mut facts.jobs
+            && let Some(job) = jobs.get_mut(&format!("drills.{name}"))
+        {
+            job.restore_time = last.map(|millis| Duration::from_secs(millis.div_ceil(1_000)));
+            // One that somebody ran on another host, or by hand, is a drill as well.
+            job.succeeded = job.succeeded.max(standing.passed);
+        }
+    }
+    facts.predictions = seen.predictions;
+    facts.drills = seen.drills;
+    (facts.restore_rate, facts.replay_rate) = (seen.restore_rate, seen.replay_rate);
+    facts.identities = identities(latest, &[]);
+    for (recipient, known) in seen.identities {
+        let identity = facts.identities.entry(recipient).or_default();
+        identity.opened = identity.opened.max(known.opened);
+    }
+    see_identities(site.policy, catalog, latest, facts, now)
+}
+
+fn is_evidence(job: &str) -> bool {
+    ["backups.", "drills."].iter().any(|section| job.starts_with(section))
+}
+
+fn made_of(policy: &Policy, recorded: Recorded, now: Instant) -> Seen {
+    let cluster = recorded.alone();
+    let (measured, proven) = (cluster.measured.known(), cluster.proven.as_ref().and_then(Observed::known));
+    let careful = |rate: Option<&Measurement<Rate>>| rate.map(|rate| rate.value.get());
+    Seen {
+        at: Some(now),
+        digest: policy.digest.clone(),
+        predictions: evidence::predict(policy, Some(&cluster), now),
+        restore_rate: careful(measured.and_then(|measured| measured.restore.as_ref())),
+        replay_rate: careful(measured.and_then(|measured| measured.replay.as_ref())),
+        drills: proven.map(|proven| proven.drills.clone()).unwrap_or_default(),
+        identities: proven.map(|proven| proven.identities.clone()).unwrap_or_default(),
+    }
+}
+
+/// From when on each identity of the policy is to be proven.
+fn see_identities(policy: &Policy, catalog: &Catalog, latest: &[Latest], facts: &mut Facts, now: Instant) -> Result<(), CatalogFault> {
+    let recipients = evidence::recipients(policy);
+    for recipient in &recipients {
+        let known = latest.iter().find(|one| one.name == IDENTITY_FIRST_SEEN && one.subject == *recipient);
+        if known.is_some_and(|known| now.duration_since(known.at).abs() < A_DAY) {
+            continue;
+        }
+        let value = known.map_or(figure_of(now), |known| known.value);
+        catalog.measure(policy.name.as_str(), &[Measured { name: IDENTITY_FIRST_SEEN, subject: recipient, value }], now)?;
+        facts.identities.entry(recipient.clone()).or_default().first_seen.get_or_insert(now);
+    }
+    facts.identities.retain(|recipient, _| recipients.contains(recipient));
+    // What drills say of identities is put where everything else says it.
+    for (recipient, identity) in &facts.identities {
+        let known = latest.iter().find(|one| one.name == IDENTITY_OPENED && one.subject == *recipient).and_then(|one| moment_of(one.value));
+        if let Some(opened) = identity.opened.filter(|opened| known.is_none_or(|known| known < *opened)) {
+            let opened = Measured { name: IDENTITY_OPENED, subject: recipient, value: figure_of(opened) };
+            catalog.measure(policy.name.as_str(), &[opened], now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Up to where everything would survive, from what this look has seen.
+pub(super) fn recovery_point(
+    policy: &Policy,
+    catalog: &Catalog,
+    stores: &Stores,
+    facts: &Facts,
+    now: Instant,
+) -> Result<Observed<Option<RecoveryPoint>>, CatalogFault> {
+    if !policy.backups.values().any(|backup| backup.method.is_stored()) {
+        return Ok(Observed::unknown("nothing of this policy is kept by Seawall"));
+    }
+    let log = policy.wal.as_ref().map(|_| facts.wal.as_ref().map(|wal| LogSeen { waiting_since: wal.waiting_since }));
+    let archived = facts.wal.known().and_then(|wal| wal.last_archived);
+    let canary = match archived.filter(|_| log.is_some()) {
+        // Of all rows that were written since, the first.
+        Some(archived) => catalog
+            .series(policy.name.as_str(), CANARY_WRITTEN, "", archived)?
+            .into_iter()
+            .filter_map(|(_, written)| moment_of(written))
+            .filter(|written| *written > archived)
+            .min(),
+        None => None,
+    };
+    let frontier = Frontier { newest_backup: newest(policy, stores), log, broken_at: stores.broken, canary };
+    Ok(evidence::recovery_point(&frontier, now))
+}
+
+/// Where a log is archived, that of the backups that it goes on from.
+fn newest(policy: &Policy, stores: &Stores) -> Observed<Option<Instant>> {
+    let counts = |job: &Name| {
+        policy
+            .backups
+            .get(job)
+            .is_some_and(|backup| if policy.wal.is_some() { backup.method.is_physical() } else { backup.method.is_stored() })
+    };
+    let (mut newest, mut unknown) = (None, None);
+    for (_, seen) in stores.newest.iter().filter(|(job, _)| counts(job)) {
+        match seen {
+            Observed::Known(at) => newest = newest.max(*at),
+            Observed::Unknown { reason } => unknown = Some(reason),
+        }
+    }
+    match (newest, unknown) {
+        // What cannot be seen may be newer, and the log goes on from any.
+        (None, Some(reason)) => Observed::unknown(reason.clone()),
+        (newest, _) => Observed::Known(newest),
+    }
+}
+
+/// As figures on record, beside those of the other looks.
+pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut impl FnMut(&'static str, &str, f64)) {
+    if let Observed::Known(Some(point)) = &facts.recovery_point {
+        let lost = point.lost.as_secs() as f64;
+        of(RECOVERY_POINT, "", lost);
+        let hour = |at: Instant| at.as_microsecond().div_euclid(HOUR_MICROS);
+        let before = latest.iter().find(|one| one.name == RECOVERY_POINT_WORST && hour(one.at) == hour(now));
+        of(RECOVERY_POINT_WORST, "", before.map_or(lost, |before| before.value.max(lost)));
+    }
+    for prediction in facts.predictions.iter().filter(|prediction| prediction.is_measured()) {
+        if let Some((p50, p95)) = prediction.p50.zip(prediction.p95) {
+            of("recovery_time_p50_seconds", &prediction.scenario, p50.as_secs() as f64);
+            of("recovery_time_p95_seconds", &prediction.scenario, p95.as_secs() as f64);
+            of("recovery_time_samples", &prediction.scenario, f64::from(prediction.samples));
+            of("recovery_time_measured", &prediction.scenario, prediction.newest.map_or(0.0, figure_of));
+        }
+    }
+    for (name, rate) in [("restore_bytes_per_second", facts.restore_rate), ("replay_bytes_per_second", facts.replay_rate)] {
+        if let Some(rate) = rate {
+            of(name, "", rate as f64);
+        }
+    }
+    for (drill, standing) in &facts.drills {
+        let Some(last) = &standing.last else { continue };
+        of("drill_ended", drill.as_str(), figure_of(last.ended));
+        of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
+        of("drill_passed", drill.as_str(), standing.passed.map_or(0.0, figure_of));
+        if let Some(millis) = last.recovery_millis.or(standing.recovery_millis.first().copied()) {
+            of("drill_recovery_seconds", drill.as_str(), millis as f64 / 1_000.0);
+        }
+    }
+}
+
+/// Where the log ends, about once an hour; how long the newest segment took into the store, at the moment when it was there.
+pub(super) fn record_log(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
+    let Some(wal) = facts.wal.known() else { return Ok(()) };
+    let last = latest.iter().find(|one| one.name == WAL_POSITION).map(|one| one.at);
+    if let Some(position) = wal.position.filter(|_| last.is_none_or(|last| now.duration_since(last).abs() >= AN_HOUR)) {
+        catalog.measure(policy, &[Measured { name: WAL_POSITION, subject: "", value: position as f64 }], now)?;
+    }
+    if let Some((push, at)) = wal.push.zip(wal.last_archived).filter(|(_, at)| *at <= now) {
+        catalog.measure(policy, &[Measured { name: WAL_PUSH, subject: "", value: push.as_secs() as f64 }], at)?;
+    }
+    Ok(())
+}

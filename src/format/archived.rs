@@ -1,0 +1,133 @@
+//! What an archive says of the rows that moved into it: an *extent*, the rows of one table in one stretch of time, exported at one moment.
+//! Its descriptor is put last. That it was read back whole is said by a second object, signed by whoever read it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::descriptor::{By, FORMAT, SealedText};
+use super::seal::{Identities, Recipients, SealError};
+use crate::inventory::SystemIdentifier;
+use crate::units::{BackupId, Instant};
+
+/// One with some thousand columns.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// What an extent says of itself to everybody who can read the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    pub format: u32,
+    pub id: BackupId,
+    pub exported: Instant,
+    pub by: By,
+    pub system_identifier: SystemIdentifier,
+    /// `server_version_num`.
+    pub version: u32,
+    pub rows: u64,
+    /// Bytes of the rows as CSV.
+    pub size: u64,
+    pub stored_size: u64,
+    pub objects: Vec<Stored>,
+    /// [`Contents`] as JSON, encrypted with age (armoured) to the recovery recipients and to the host's own key.
+    pub private: String,
+}
+
+/// One object of an extent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Below `archive/<extent>/`.
+    pub name: String,
+    pub form: Form,
+    pub size: u64,
+    /// Of the object as it lies in the store, in hexadecimal.
+    pub sha256: String,
+    /// Of a Parquet file before encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain_sha256: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// With a header; what `COPY … FROM … (FORMAT csv, HEADER)` reads.
+    Csv,
+    Parquet,
+}
+
+/// What only those may read who can read the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The job's path in the policy.
+    pub job: String,
+    pub database: String,
+    pub schema: String,
+    pub table: String,
+    /// The column with the time.
+    pub column: String,
+    /// The first moment, and the one after the last, as text in that column's type.
+    pub from: String,
+    pub to: String,
+    /// Which rows of that stretch: a condition in SQL that leaves out what is under a hold.
+    pub condition: String,
+    pub columns: Vec<Column>,
+    /// Of the rows, whatever their order: see [`super::rows::Tally`].
+    pub sum: String,
+    /// Settings of the session that wrote them as text.
+    pub settings: BTreeMap<String, String>,
+    /// The version of TimescaleDB, where the table was a hypertable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timescaledb: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Column {
+    pub name: String,
+    /// As `format_type` writes it.
+    pub r#type: String,
+    pub not_null: bool,
+}
+
+/// Somebody with an identity has read every row of an extent out of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    pub format: u32,
+    pub id: BackupId,
+    /// SHA-256 of the descriptor that was compared with.
+    pub descriptor: String,
+    pub rows: u64,
+    pub at: Instant,
+    pub host: String,
+}
+
+/// The table does not have the rows any more. A copy of what the database itself has on record, for those who cannot ask it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    pub format: u32,
+    pub id: BackupId,
+    pub at: Instant,
+    pub host: String,
+}
+
+impl Extent {
+    pub fn contents(&self, identities: &Identities) -> std::io::Result<Contents> {
+        SealedText::open(&self.private, identities)
+    }
+}
+
+impl Contents {
+    pub fn seal(&self, recipients: Option<&Recipients>) -> Result<String, SealError> {
+        SealedText::seal(self, recipients)
+    }
+
+    /// `"public"."orders"`: for people.
+    pub fn table_name(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+}
+
+impl ReadBack {
+    pub fn new(extent: &Extent, descriptor: String, at: Instant, host: String) -> ReadBack {
+        ReadBack { format: FORMAT, id: extent.id.clone(), descriptor, rows: extent.rows, at, host }
+    }
+}

@@ -1,0 +1,169 @@
+//! `contents.json`: what is in the dumps of a backup, for those who may read its data and for the host that took it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::archived::{Column, Form};
+use crate::units::Lsn;
+
+pub const FORMAT: u32 = 1;
+/// A million tables.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Contents {
+    pub format: u32,
+    /// Of `pg_dump`.
+    pub client: String,
+    pub databases: Vec<Database>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub globals: Option<Globals>,
+}
+
+/// One database, as of one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Database {
+    pub name: String,
+    pub encoding: String,
+    pub collate: String,
+    pub ctype: String,
+    /// Where the write-ahead log was when the snapshot was taken.
+    pub position: Lsn,
+    pub extensions: BTreeMap<String, String>,
+    /// Chosen schemas, or without some tables.
+    pub partial: bool,
+    pub archives: Vec<Archive>,
+    pub tables: Vec<Table>,
+    #[serde(default)]
+    pub large_objects: u64,
+    /// Tables that lie there as CSV or Parquet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<Export>,
+    /// Absent in dumps that were made before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
+}
+
+/// An object with the rows of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Export {
+    pub object: String,
+    pub form: Form,
+    pub schema: String,
+    pub table: String,
+    /// Those that are in it, in their order: what is generated is not.
+    pub columns: Vec<Column>,
+    pub rows: u64,
+    /// Of the rows as CSV, whatever their order: see [`super::rows::Tally`].
+    pub sum: String,
+    /// Of a Parquet file before encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain_sha256: Option<String>,
+}
+
+/// What belongs to the database itself: a dump of what is in it has none of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Own {
+    /// On the server's disk, with its indexes.
+    pub bytes: u64,
+    pub owner: String,
+    /// `libc`, `icu` or `builtin`.
+    pub provider: String,
+    /// Of ICU's, or of the builtin one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icu_rules: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<OwnSetting>,
+    /// Absent where nobody ever changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<OwnGrant>>,
+}
+
+/// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnSetting {
+    /// Absent where it is for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    pub name: String,
+    pub value: String,
+}
+
+/// `GRANT … ON DATABASE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnGrant {
+    /// Absent for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    pub privilege: String,
+    /// It may be granted on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grantable: bool,
+}
+
+/// An object in `pg_dump`'s custom format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Archive {
+    pub object: String,
+    pub holds: Holds,
+    /// Lines of its table of contents, as `pg_restore --list` counts them.
+    pub entries: u64,
+    /// Rows in all its tables.
+    pub rows: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Holds {
+    Everything,
+    /// All definitions: what stands before the rows, and what comes behind them.
+    Definitions,
+    /// Rows of some tables.
+    Rows,
+}
+
+/// A table whose rows are in the dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    pub schema: String,
+    pub name: String,
+    pub rows: u64,
+}
+
+/// Roles, tablespaces and settings of the cluster, as SQL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Globals {
+    pub object: String,
+    /// With the hashes of passwords.
+    pub passwords: bool,
+}
+
+impl Contents {
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers, texts and lists")
+    }
+
+    pub fn from_json(json: &[u8]) -> Result<Contents, String> {
+        let contents: Contents = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if contents.format > FORMAT {
+            return Err(format!("it was written by a newer seawall (format {})", contents.format));
+        }
+        Ok(contents)
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.databases.iter().flat_map(|database| &database.tables).map(|table| table.rows).sum()
+    }
+
+    pub fn tables(&self) -> usize {
+        self.databases.iter().map(|database| database.tables.len()).sum()
+    }
+}

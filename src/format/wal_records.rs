@@ -1,0 +1,236 @@
+//! Records of the write-ahead log, as far as it takes to know which tablespaces it makes.
+//!
+//! Replay makes a tablespace at the path that it had on the original. Next to the original that is the original's own directory, and older
+//! versions of PostgreSQL empty it first.
+
+use crate::units::SegmentSize;
+
+/// Of the resource manager of tablespaces.
+const TABLESPACES: u8 = 5;
+const CREATE: u8 = 0x00;
+const INFO: u8 = 0xF0;
+const PAGE_HEADER: usize = 24;
+const LONG_PAGE_HEADER: usize = 40;
+const CONTINUES: u16 = 0x0001;
+const RECORD_HEADER: usize = 24;
+/// Where a record's own data follow, with a length of one byte or of four.
+const SHORT: u8 = 255;
+const LONG: u8 = 254;
+/// A record of a tablespace has a number and a path.
+const LONGEST: usize = 16 << 10;
+
+/// The paths at which this segment makes tablespaces. None stands for one whose record goes on in the next segment.
+pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
+    let mut all = Vec::new();
+    let Some(mut reader) = Reader::new(segment) else { return all };
+    while reader.begin() {
+        let mut header = [0; RECORD_HEADER];
+        match reader.read(&mut header) {
+            Taken::All => {}
+            Taken::Broken => continue,
+            Taken::End => break,
+        }
+        let total = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        // Behind the last record there are zeros.
+        let Some(rest) = total.checked_sub(RECORD_HEADER) else { break };
+        if header[17] != TABLESPACES || header[16] & INFO != CREATE {
+            match reader.skip(rest) {
+                Taken::End => break,
+                Taken::All | Taken::Broken => continue,
+            }
+        }
+        let mut body = vec![0; rest.min(LONGEST)];
+        match reader.read(&mut body) {
+            Taken::All => all.push(made(&body)),
+            Taken::Broken => {}
+            Taken::End => {
+                all.push(None);
+                break;
+            }
+        }
+    }
+    all
+}
+
+/// A number, and a path up to a zero.
+fn made(body: &[u8]) -> Option<String> {
+    let data = match *body.first()? {
+        SHORT => body.get(2..)?,
+        LONG => body.get(5..)?,
+        _ => return None,
+    };
+    let path = data.get(4..)?;
+    let end = path.iter().position(|byte| *byte == 0)?;
+    Some(String::from_utf8_lossy(&path[..end]).into_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    /// The page after it does not go on with this record: the server died in it, and began anew there.
+    Broken,
+    End,
+}
+
+/// Bytes of records, without what pages begin with.
+struct Reader<'s> {
+    segment: &'s [u8],
+    page: usize,
+    magic: [u8; 2],
+    at: usize,
+}
+
+impl<'s> Reader<'s> {
+    fn new(segment: &'s [u8]) -> Option<Reader<'s>> {
+        let number = |at: usize| Some(u32::from_le_bytes(*segment.get(at..)?.first_chunk()?));
+        SegmentSize::new(u64::from(number(32)?))?;
+        let page = number(36)? as usize;
+        if !page.is_power_of_two() || !(1024..=65536).contains(&page) {
+            return None;
+        }
+        let mut reader = Reader { segment, page, magic: [segment[0], segment[1]], at: LONG_PAGE_HEADER };
+        // The end of a record that began in the segment before.
+        if reader.flags(0) & CONTINUES != 0 {
+            let rest = number(16)? as usize;
+            reader.skip(rest);
+        }
+        Some(reader)
+    }
+
+    fn flags(&self, page: usize) -> u16 {
+        self.segment.get(page + 2..page + 4).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
+    }
+
+    /// Goes to where the next record may begin: they lie at multiples of eight.
+    fn begin(&mut self) -> bool {
+        self.at = self.at.next_multiple_of(8);
+        !self.at.is_multiple_of(self.page) || self.enter()
+    }
+
+    /// Passes the header of the page that begins here. False where nothing was written.
+    fn enter(&mut self) -> bool {
+        let written = self.segment.get(self.at..self.at + PAGE_HEADER).is_some_and(|header| header[..2] == self.magic);
+        if written {
+            self.at += PAGE_HEADER;
+        }
+        written
+    }
+
+    fn read(&mut self, mut into: &mut [u8]) -> Taken {
+        self.walk(into.len(), &mut |bytes| {
+            let (now, later) = std::mem::take(&mut into).split_at_mut(bytes.len());
+            now.copy_from_slice(bytes);
+            into = later;
+        })
+    }
+
+    fn skip(&mut self, length: usize) -> Taken {
+        self.walk(length, &mut |_| {})
+    }
+
+    fn walk(&mut self, mut length: usize, each: &mut dyn FnMut(&[u8])) -> Taken {
+        while length > 0 {
+            if self.at.is_multiple_of(self.page) {
+                let page = self.at;
+                if !self.enter() {
+                    return Taken::End;
+                }
+                if self.flags(page) & CONTINUES == 0 {
+                    return Taken::Broken;
+                }
+            }
+            let left = self.page - self.at % self.page;
+            let Some(bytes) = self.segment.get(self.at..self.at + left.min(length)) else { return Taken::End };
+            each(bytes);
+            self.at += bytes.len();
+            length -= bytes.len();
+        }
+        Taken::All
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 8192;
+    const SEGMENT: usize = 1 << 20;
+
+    /// A segment with these records, one after the other, as a server lays them.
+    fn segment(records: &[Vec<u8>]) -> Vec<u8> {
+        let mut made = Vec::new();
+        let head = |made: &mut Vec<u8>, goes_on: bool| {
+            let long = made.is_empty();
+            let flags = u16::from(goes_on) | if long { 2 } else { 0 };
+            made.extend([0x10, 0xD1]);
+            made.extend(flags.to_le_bytes());
+            made.extend([0; 20]);
+            if long {
+                made.extend([0; 8]);
+                made.extend((SEGMENT as u32).to_le_bytes());
+                made.extend((PAGE as u32).to_le_bytes());
+            }
+        };
+        head(&mut made, false);
+        for record in records {
+            made.resize(made.len().next_multiple_of(8), 0);
+            if made.len() % PAGE == 0 {
+                head(&mut made, false);
+            }
+            for byte in record {
+                if made.len() % PAGE == 0 {
+                    head(&mut made, true);
+                }
+                made.push(*byte);
+            }
+        }
+        made
+    }
+
+    fn record(manager: u8, info: u8, body: &[u8]) -> Vec<u8> {
+        let mut record = ((RECORD_HEADER + body.len()) as u32).to_le_bytes().to_vec();
+        record.extend([0; 12]);
+        record.extend([info, manager, 0, 0, 0, 0, 0, 0]);
+        record.extend(body);
+        record
+    }
+
+    fn create(path: &str) -> Vec<u8> {
+        let data = [&16_400u32.to_le_bytes()[..], path.as_bytes(), &[0]].concat();
+        record(TABLESPACES, CREATE, &[&[SHORT, data.len() as u8][..], &data].concat())
+    }
+
+    fn whole(mut made: Vec<u8>) -> Vec<u8> {
+        made.resize(SEGMENT, 0);
+        made
+    }
+
+    #[test]
+    fn tablespaces_are_found_wherever_their_records_lie() {
+        for before in (0..9000).step_by(7).map(|length| record(10, 0, &vec![1; length])) {
+            let log =
+                whole(segment(&[before, create("/srv/fast"), record(TABLESPACES, 0x10, &[SHORT, 4, 0, 0, 0, 0]), create("/srv/ü b")]));
+            let made = |path: &str| Some(path.to_owned());
+            assert_eq!(tablespaces(&log), [made("/srv/fast"), made("/srv/ü b")]);
+        }
+    }
+
+    #[test]
+    fn one_that_goes_on_in_the_next_segment_is_not_passed_over() {
+        let path = "x".repeat(200);
+        let made = segment(&[record(10, 0, &vec![1; SEGMENT * 9 / 10]), record(10, 0, &[1; 90]), create(&path)]);
+        let cut = &made[..made.len() - 20];
+        assert_eq!(tablespaces(cut), [None]);
+        assert_eq!(tablespaces(&made), [Some(path)]);
+    }
+
+    #[test]
+    fn what_is_no_log_has_none() {
+        assert_eq!(tablespaces(&[]), []);
+        assert_eq!(tablespaces(&[0; 8192]), []);
+        let mut wild: Vec<u8> = (0..SEGMENT as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
+        wild[32..36].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
+        wild[36..40].copy_from_slice(&(PAGE as u32).to_le_bytes());
+        tablespaces(&wild);
+    }
+}

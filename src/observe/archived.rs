@@ -1,0 +1,148 @@
+//! Extents of archived rows: what lies there, whom it was signed by, and who has read it back.
+
+use std::collections::HashSet;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::descriptors::signer_beside;
+use crate::format::archived::{Contents, Extent, Form, MAX_BYTES, ReadBack, Stored};
+use crate::format::descriptor::FORMAT;
+use crate::format::layout::Repository;
+use crate::format::seal::Identities;
+use crate::format::signature::{ARCHIVE, Writers};
+use crate::store::{Fault, Meta, Store};
+use crate::units::{BackupId, Key, hex};
+
+/// An extent that is committed, and what is in it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub extent: Extent,
+    pub contents: Contents,
+    /// SHA-256 of the descriptor.
+    pub digest: String,
+}
+
+impl Kept {
+    pub fn is_encrypted(&self) -> bool {
+        !self.extent.private.starts_with('{')
+    }
+
+    /// The object that the rows come back from.
+    pub fn csv(&self) -> Option<&Stored> {
+        self.extent.objects.iter().find(|object| object.form == Form::Csv)
+    }
+}
+
+/// Where extents lie, and whom to believe about them.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf<'p> {
+    pub store: &'p Store,
+    pub repository: &'p Repository,
+    pub writers: &'p Writers,
+}
+
+/// The names of what lies there, by what they are of.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub extents: Vec<BackupId>,
+    /// Of which it is noted that their rows left the table.
+    pub removed: HashSet<String>,
+    pub read_back: Vec<Key>,
+    /// Objects of extents.
+    pub objects: Vec<Meta>,
+    signed: HashSet<String>,
+}
+
+impl Names {
+    /// What lies in folders of extents that were never committed.
+    pub fn left(&self, repository: &Repository) -> Vec<&Meta> {
+        let known: HashSet<String> = self.extents.iter().map(|id| repository.prefix(&format!("archive/{id}"))).collect();
+        let folder = |key: &Key| key.as_str().rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
+        self.objects.iter().filter(|meta| !known.contains(&folder(&meta.key))).collect()
+    }
+}
+
+impl Shelf<'_> {
+    pub fn names(&self) -> Result<Names, Fault> {
+        self.names_below(&self.repository.prefix("archive"))
+    }
+
+    /// Only of this one.
+    pub fn names_of(&self, id: &BackupId) -> Result<Names, Fault> {
+        self.names_below(self.repository.extent_data(id, "read-back").as_str())
+    }
+
+    fn names_below(&self, prefix: &str) -> Result<Names, Fault> {
+        let mut names = Names::default();
+        for meta in self.store.list(prefix)? {
+            let key = &meta.key;
+            if let Some(id) = self.repository.extent_id(key) {
+                names.extents.push(id);
+            } else if let Some(of) = key.as_str().strip_suffix(".sig") {
+                names.signed.insert(of.to_owned());
+            } else {
+                match self.inside(key) {
+                    Some((id, "removed.json")) => drop(names.removed.insert(id.to_owned())),
+                    Some((_, rest)) if rest.starts_with("read-back/") => names.read_back.push(meta.key),
+                    _ => names.objects.push(meta),
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn inside<'k>(&self, key: &'k Key) -> Option<(&'k str, &'k str)> {
+        self.repository.rest_of(key)?.strip_prefix("archive/")?.split_once('/')
+    }
+
+    /// What one says to everybody, and the SHA-256 of that; or why it is not believed.
+    pub fn extent(&self, id: &BackupId, names: &Names) -> Result<Result<(Extent, String), String>, Fault> {
+        let key = self.repository.extent(id);
+        let json = self.store.get(&key, MAX_BYTES)?;
+        let is_signed = names.signed.contains(key.as_str());
+        if let Err(why) = signer_beside(self.store, &key, is_signed, ARCHIVE, &json, self.writers)? {
+            return Ok(Err(why));
+        }
+        let extent: Extent = match serde_json::from_slice(&json) {
+            Ok(extent) => extent,
+            Err(error) => return Ok(Err(format!("it cannot be read: {error}"))),
+        };
+        Ok(if extent.format > FORMAT {
+            Err(format!("it was written by a newer seawall (format {})", extent.format))
+        } else if extent.id != *id {
+            Err(format!("it is the descriptor of {} under another name", extent.id))
+        } else {
+            Ok((extent, sha256(&json)))
+        })
+    }
+
+    /// One extent with what is in it; or why it is not believed, or cannot be opened.
+    pub fn read(&self, id: &BackupId, names: &Names, identities: &Identities) -> Result<Result<Kept, String>, Fault> {
+        Ok(self.extent(id, names)?.and_then(|(extent, digest)| match extent.contents(identities) {
+            Ok(contents) => Ok(Kept { extent, contents, digest }),
+            Err(error) => Err(format!("what it says of its rows cannot be opened: {error}")),
+        }))
+    }
+
+    /// Who has read it back, of those who are believed.
+    pub fn readers(&self, kept: &Kept, names: &Names) -> Result<Vec<ReadBack>, Fault> {
+        let folder = format!("{}/", self.repository.extent_data(&kept.extent.id, "read-back"));
+        let mut readers = Vec::new();
+        for key in names.read_back.iter().filter(|key| key.as_str().starts_with(&folder)) {
+            let json = self.store.get(key, MAX_BYTES)?;
+            let is_signed = names.signed.contains(key.as_str());
+            let is_believed = signer_beside(self.store, key, is_signed, ARCHIVE, &json, self.writers)?.is_ok();
+            let Ok(read) = serde_json::from_slice::<ReadBack>(&json) else { continue };
+            let is_of_this = read.id == kept.extent.id && read.descriptor == kept.digest && read.rows == kept.extent.rows;
+            if is_believed && is_of_this {
+                readers.push(read);
+            }
+        }
+        Ok(readers)
+    }
+}
+
+/// As descriptors are named by those who have read an extent back.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}

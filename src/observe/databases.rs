@@ -1,0 +1,42 @@
+use std::collections::BTreeMap;
+
+use super::held::look_at_holds;
+use crate::converge::{self, Running, rights};
+use crate::inventory::{HoldTable, Observed, Timescale};
+use crate::postgres::Connection;
+use crate::site::{Site, SiteFault};
+use crate::timescale;
+
+/// The server and the databases, where the policy says anything of them.
+pub fn running(site: &Site<'_>) -> Running {
+    let server = rights::is_about(site.policy).then(|| super::server(site));
+    Running { server, databases: databases(site), holds: holds_shown(site) }
+}
+
+/// What the databases show of the policy's holds.
+pub fn holds_shown(site: &Site<'_>) -> BTreeMap<String, Observed<HoldTable>> {
+    let ask = |name: &str| -> Result<HoldTable, SiteFault> {
+        let mut connection = Connection::connect(&site.cluster_connection()?.with_dbname(name))?;
+        Ok(look_at_holds(&mut connection, site.policy.name.as_str())?)
+    };
+    let one = |name: &str| (name.to_owned(), ask(name).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known));
+    converge::databases(site.policy).into_iter().map(one).collect()
+}
+
+/// What the databases say of which the policy says what they keep, or that rows are held; one after the other.
+pub fn databases(site: &Site<'_>) -> BTreeMap<String, Observed<Timescale>> {
+    let one = |name: &str| {
+        let seen = match ask(site, name) {
+            Ok(seen) => Observed::Known(seen),
+            Err(fault) => Observed::unknown(fault.message),
+        };
+        (name.to_owned(), seen)
+    };
+    converge::databases(site.policy).into_iter().map(one).collect()
+}
+
+fn ask(site: &Site<'_>, database: &str) -> Result<Timescale, SiteFault> {
+    // What is kept is decided where writes go.
+    let mut connection = Connection::connect(&site.cluster_connection()?.with_dbname(database))?;
+    Ok(timescale::observe(&mut connection)?)
+}

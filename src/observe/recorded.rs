@@ -1,0 +1,164 @@
+//! What the catalog knows of recoveries: the samples that evidence is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{Catalog, CatalogFault, Latest};
+use crate::evidence::{self, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, Record, Sample, recipient_key};
+use crate::inventory::{ClusterInventory, DrillPhase, DrillRecord, IdentityStanding, Measured, Observed, Phase, PointsSeen, Proven};
+use crate::policy::model::Policy;
+use crate::units::{Duration, Instant, Name, moment_of};
+
+/// How much of the written data would have been lost, at each look.
+pub const RECOVERY_POINT: &str = "recovery_point_seconds";
+/// The most of it since the hour began: what is thinned to one an hour still has the worst.
+pub const RECOVERY_POINT_WORST: &str = "recovery_point_worst_seconds";
+/// Where the log ended, about once an hour.
+pub const WAL_POSITION: &str = "wal_position_bytes";
+/// How long a finished segment took into the store, at the moment at which it was there.
+pub const WAL_PUSH: &str = "wal_push_seconds";
+/// How fast a real recovery restored its files, by store.
+pub const RECOVERED: &str = "recovered_bytes_per_second";
+/// Of a dump that was restored into a database, with its indexes; the subject is its store.
+pub const LOADED: &str = "loaded_bytes_per_second";
+
+/// So far back drills and recoveries are looked for. The last one of each drill counts however old it is.
+const DRILLS_WITHIN: Duration = Duration::from_days(400);
+/// So far back for the worst, and for how much log is written.
+const MONTH: Duration = Duration::from_days(30);
+const DAY: Duration = Duration::from_days(1);
+/// So many runs of a job.
+const RUNS: usize = 30;
+
+/// What is on record of one policy.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    pub measured: Measured,
+    pub proven: Proven,
+}
+
+impl Recorded {
+    /// As an inventory in which nothing else is known.
+    pub fn alone(self) -> ClusterInventory {
+        let unknown = "only the catalog was asked";
+        ClusterInventory {
+            repository: None,
+            system_identifier: Observed::unknown(unknown),
+            postgres_version: Observed::unknown(unknown),
+            cluster_size: Observed::unknown(unknown),
+            stores: BTreeMap::new(),
+            measured: Observed::Known(self.measured),
+            proven: Some(Observed::Known(self.proven)),
+            holds: Observed::unknown(unknown),
+            timescaledb: BTreeMap::new(),
+            server: None,
+        }
+    }
+}
+
+/// Reads it all. Nothing is asked but the catalog.
+pub fn recorded(policy: &Policy, catalog: &Catalog, now: Instant) -> Result<Recorded, CatalogFault> {
+    let name = policy.name.as_str();
+    let drills = drills(catalog, name, now)?;
+    let latest = catalog.latest(name)?;
+    let jobs = catalog.last_runs(name)?;
+    let first_seen = jobs.iter().filter_map(|job| Some((job.job.strip_prefix("drills.")?.parse().ok()?, job.first_seen))).collect();
+    let proven = Proven {
+        drills: evidence::standing(policy.drills.keys(), &drills, &first_seen),
+        recovery_point: points(catalog, name, &latest, now)?,
+        identities: identities(&latest, &drills),
+    };
+    let mut record = Record { recoveries: recoveries(catalog, name, &latest, now)?, drills, ..Record::default() };
+    record.loads = loads(catalog, name, &latest, now)?;
+    for job in policy.backups.keys() {
+        let path = format!("backups.{job}");
+        let took = catalog.durations(name, &path, RUNS)?;
+        let millis = |took: &crate::catalog::Taken| {
+            u64::try_from(took.ended.duration_since(took.started).as_millis()).ok().map(|millis| Sample::of_run(millis, took.ended))
+        };
+        record.backups.insert(job.clone(), took.iter().filter_map(millis).collect());
+        record.sizes.extend(catalog.sizes(name, &path, 1)?.first().map(|size| (job.clone(), Sample::of_run(size.bytes, size.at))));
+    }
+    let since = |length: Duration| now.checked_sub(length.to_signed()).unwrap_or(now);
+    let whole = |(at, value): (Instant, f64)| (value >= 0.0).then_some((at, value as u64));
+    record.wal_positions = catalog.series(name, WAL_POSITION, "", since(MONTH))?.into_iter().filter_map(whole).collect();
+    let pushes = catalog.series(name, WAL_PUSH, "", since(DAY))?;
+    record.pushes = pushes.into_iter().filter_map(whole).map(|(at, seconds)| Sample::of_run(seconds, at)).collect();
+    Ok(Recorded { measured: evidence::measured(&record), proven })
+}
+
+/// Each once. One that a newer Seawall wrote and this one cannot read is passed over, and said.
+fn drills(catalog: &Catalog, policy: &str, now: Instant) -> Result<Vec<DrillRecord>, CatalogFault> {
+    let since = now.checked_sub(DRILLS_WITHIN.to_signed()).unwrap_or(now);
+    let mut known = BTreeSet::new();
+    let rows = catalog.drills(policy, since)?.into_iter().chain(catalog.last_drills(policy)?);
+    let rows = rows.filter(|row| known.insert(row.id.clone()));
+    Ok(rows
+        .filter_map(|row| match serde_json::from_str(&row.record) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tracing::warn!("the record of drill {} cannot be read and counts for nothing: {error}", row.id);
+                None
+            }
+        })
+        .collect())
+}
+
+fn recoveries(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> Result<Vec<(Name, Sample<u64>)>, CatalogFault> {
+    let since = now.checked_sub(DRILLS_WITHIN.to_signed()).unwrap_or(now);
+    let mut all = Vec::new();
+    for one in latest.iter().filter(|one| one.name == RECOVERED) {
+        let Ok(store) = one.subject.parse::<Name>() else { continue };
+        let series = catalog.series(policy, RECOVERED, &one.subject, since)?;
+        all.extend(
+            series.into_iter().filter(|(_, rate)| *rate >= 1.0).map(|(at, rate)| (store.clone(), Sample::of_recovery(rate as u64, at))),
+        );
+    }
+    Ok(all)
+}
+
+/// From wherever they came: what a dump takes is the server's time.
+fn loads(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> Result<Vec<Sample<u64>>, CatalogFault> {
+    let since = now.checked_sub(DRILLS_WITHIN.to_signed()).unwrap_or(now);
+    let mut all = Vec::new();
+    for one in latest.iter().filter(|one| one.name == LOADED) {
+        let series = catalog.series(policy, LOADED, &one.subject, since)?;
+        all.extend(series.into_iter().filter(|(_, rate)| *rate >= 1.0).map(|(at, rate)| Sample::of_recovery(rate as u64, at)));
+    }
+    Ok(all)
+}
+
+fn points(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> Result<Option<PointsSeen>, CatalogFault> {
+    let Some(last) = latest.iter().find(|one| one.name == RECOVERY_POINT && one.subject.is_empty()) else { return Ok(None) };
+    let since = now.checked_sub(MONTH.to_signed()).unwrap_or(now);
+    let worst = evidence::worst(&catalog.series(policy, RECOVERY_POINT_WORST, "", since)?);
+    Ok(Some(PointsSeen {
+        lost_seconds: last.value.max(0.0) as u64,
+        at: last.at,
+        worst_seconds: worst.map(|(_, lost)| lost.as_secs()),
+        worst_at: worst.map(|(at, _)| at),
+    }))
+}
+
+/// By the record of what was opened, and by what drills say of themselves.
+pub fn identities(latest: &[Latest], drills: &[DrillRecord]) -> BTreeMap<String, IdentityStanding> {
+    let mut all: BTreeMap<String, IdentityStanding> = BTreeMap::new();
+    for one in latest {
+        let Some(at) = moment_of(one.value) else { continue };
+        match one.name.as_str() {
+            IDENTITY_OPENED => {
+                let opened = &mut all.entry(recipient_key(&one.subject)).or_default().opened;
+                *opened = (*opened).max(Some(at));
+            }
+            IDENTITY_FIRST_SEEN => all.entry(recipient_key(&one.subject)).or_default().first_seen = Some(at),
+            _ => {}
+        }
+    }
+    for drill in drills {
+        let opened = |phase: &DrillPhase| matches!(phase.phase, Phase::Files | Phase::Load);
+        if let (Some(with), true) = (&drill.opened_with, drill.phases.iter().any(opened)) {
+            let opened = &mut all.entry(recipient_key(with)).or_default().opened;
+            *opened = (*opened).max(Some(drill.ended));
+        }
+    }
+    all
+}

@@ -1,0 +1,316 @@
+//! What of one store belongs into another as a second copy, and how far that one is behind.
+//!
+//! What belongs there is what its own rules keep, of all that lies in either of the two: a backup that expiry let go in the copy is not copied
+//! again, and one that it would let go at once does not get there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::existing::{keeps_in, window_in};
+use super::log::log_needs;
+use crate::inventory::{Backup, BackupState, Hold, Observed, StoreInventory, WalRange};
+use crate::policy::file::TierName;
+use crate::policy::model::{CopyTo, Policy};
+use crate::retention::{Action, KeepReason, LogNeeds, RetentionInput, TierKind, Verdict, verdicts};
+use crate::units::{BackupId, Instant, Lsn, Name};
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopySource<'p> {
+    pub store: &'p Name,
+    /// The jobs whose backups are copied.
+    pub jobs: BTreeSet<&'p Name>,
+    /// The whole log is to be there too, not only what the backups need of it.
+    pub log: bool,
+}
+
+/// The stores that a copy is made from: those that its jobs write to first, and that of the log.
+pub fn copy_sources<'p>(policy: &'p Policy, to: &Name) -> Vec<CopySource<'p>> {
+    let mut sources: Vec<CopySource<'p>> = Vec::new();
+    for (job, backup) in &policy.backups {
+        let Some(store) = backup.store.as_ref().filter(|_| backup.method.is_stored() && copy_to(policy, job, to).is_some()) else {
+            continue;
+        };
+        match sources.iter_mut().find(|source| source.store == store) {
+            Some(source) => _ = source.jobs.insert(job),
+            None => sources.push(CopySource { store, jobs: BTreeSet::from([job]), log: false }),
+        }
+    }
+    if let Some(wal) = policy.wal.as_ref().filter(|wal| wal.store != *to && wal.copies.contains(to)) {
+        match sources.iter_mut().find(|source| *source.store == wal.store) {
+            Some(source) => source.log = true,
+            None => sources.push(CopySource { store: &wal.store, jobs: BTreeSet::new(), log: true }),
+        }
+    }
+    sources
+}
+
+fn copy_to<'p>(policy: &'p Policy, job: &Name, to: &Name) -> Option<&'p CopyTo> {
+    policy.backups.get(job)?.copies.iter().find(|copy| copy.store == *to)
+}
+
+/// Which backups belong in the copy, there or not: the newest first, and none before what it builds on.
+pub fn belonging(
+    policy: &Policy,
+    (source, to): (&CopySource<'_>, &Name),
+    lying: &StoreInventory,
+    there: &StoreInventory,
+    placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> Vec<BackupId> {
+    let all = together(&lying.backups, &there.backups);
+    let (keeps, window) = (keeps_in(policy, to), window_in(policy, to));
+    let holds: Observed<Vec<Hold>> = placed.as_ref().map(|placed| policy.backup_holds.iter().chain(placed).cloned().collect());
+    let input = RetentionInput {
+        backups: Observed::Known(all.as_slice()),
+        keeps: &keeps,
+        holds: holds.as_ref().map(Vec::as_slice),
+        wal: window.as_ref(),
+        failed_grace: policy.expire.grace,
+    };
+    let mut wanted: Vec<&Backup> = verdicts(&input, now)
+        .iter()
+        .filter(|verdict| source.jobs.contains(&verdict.backup.job))
+        .filter(|verdict| copy_to(policy, &verdict.backup.job, to).is_some_and(|copy| wants(copy, verdict)))
+        .map(|verdict| verdict.backup)
+        .collect();
+    wanted.sort_by(|one, other| (other.moment(), &other.id).cmp(&(one.moment(), &one.id)));
+    let known: HashMap<&BackupId, &Backup> = all.iter().map(|backup| (&backup.id, backup)).collect();
+    let (mut order, mut done): (Vec<BackupId>, HashSet<&BackupId>) = Default::default();
+    for backup in wanted {
+        // With all that it builds on, the last of which comes first. What builds on itself was made up by somebody.
+        let mut chain = Vec::new();
+        let mut next = Some(backup);
+        while let Some(link) = next.filter(|link| done.insert(&link.id)) {
+            chain.push(link.id.clone());
+            next = link.parent.as_ref().and_then(|parent| known.get(parent)).copied();
+        }
+        order.extend(chain.into_iter().rev());
+    }
+    order
+}
+
+/// What lies in either of them.
+fn together(lying: &[Backup], there: &[Backup]) -> Vec<Backup> {
+    let mut all: Vec<Backup> = there.iter().filter(|backup| has_descriptor(backup)).cloned().collect();
+    let ids: BTreeSet<&BackupId> = there.iter().filter(|backup| has_descriptor(backup)).map(|backup| &backup.id).collect();
+    all.extend(lying.iter().filter(|backup| has_descriptor(backup) && !ids.contains(&backup.id)).cloned());
+    all
+}
+
+/// It was completed, and says what it is.
+fn has_descriptor(backup: &Backup) -> bool {
+    matches!(backup.state, BackupState::Complete | BackupState::Damaged)
+}
+
+/// The copy's rules keep it; where only some tiers are copied, one of those does.
+fn wants(copy: &CopyTo, verdict: &Verdict<'_>) -> bool {
+    match &verdict.action {
+        Action::Delete(_) => false,
+        // A copy too many harms nobody.
+        Action::Undecided(_) => copy.only.is_empty(),
+        Action::Keep(reasons) => copy.only.is_empty() || reasons.iter().any(|reason| is_of(reason, &copy.only)),
+    }
+}
+
+fn is_of(reason: &KeepReason, only: &[TierName]) -> bool {
+    match reason {
+        KeepReason::TierCount { bucket, .. } | KeepReason::TierFor { bucket, .. } => {
+            only.iter().any(|tier| TierKind::from(*tier) == bucket.tier)
+        }
+        KeepReason::StandsIn { otherwise, .. } => is_of(otherwise, only),
+        _ => false,
+    }
+}
+
+/// What of the log belongs in the copy once these backups are there.
+pub fn log_of_copy(
+    policy: &Policy,
+    to: &Name,
+    lying: &StoreInventory,
+    there: &StoreInventory,
+    belongs: &[BackupId],
+    now: Instant,
+) -> LogNeeds {
+    let ids: BTreeSet<&BackupId> = belongs.iter().collect();
+    let mut backups = together(&lying.backups, &there.backups);
+    backups.retain(|backup| ids.contains(&backup.id) || there.backups.iter().any(|known| known.id == backup.id));
+    let then = StoreInventory { backups, wal: lying.wal.clone(), ..there.clone() };
+    log_needs(policy, to, &BTreeMap::from([(to.clone(), Observed::Known(&then))]), now)
+}
+
+/// How far a copy is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// Since when the oldest thing that belongs there and is not could have been there; none when nothing is missing.
+    pub since: Option<Instant>,
+    /// How many backups are missing.
+    pub backups: usize,
+}
+
+impl Behind {
+    fn note(&mut self, since: Instant) {
+        self.since = Some(self.since.map_or(since, |known| known.min(since)));
+    }
+}
+
+/// By what was seen in the stores. Where one of them could not be seen it is not known.
+pub fn behind(
+    policy: &Policy,
+    to: &Name,
+    stores: &BTreeMap<Name, Observed<StoreInventory>>,
+    placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> Observed<Behind> {
+    let seen = |name: &Name| match stores.get(name) {
+        None => Err(format!("`{name}` was not looked at")),
+        Some(Observed::Unknown { reason }) => Err(format!("`{name}`: {reason}")),
+        Some(Observed::Known(seen)) => Ok(seen),
+    };
+    let mut behind = Behind::default();
+    for source in copy_sources(policy, to) {
+        let (lying, there) = match seen(source.store).and_then(|lying| Ok((lying, seen(to)?))) {
+            Ok(both) => both,
+            Err(reason) => return Observed::unknown(reason),
+        };
+        let belongs = belonging(policy, (&source, to), lying, there, placed, now);
+        let has: BTreeSet<&BackupId> = there.backups.iter().filter(|backup| has_descriptor(backup)).map(|backup| &backup.id).collect();
+        let wanted: BTreeSet<&BackupId> = belongs.iter().collect();
+        for missing in lying.backups.iter().filter(|backup| wanted.contains(&backup.id) && !has.contains(&backup.id)) {
+            behind.backups += 1;
+            behind.note(missing.moment());
+        }
+        if source.log {
+            let needs = log_of_copy(policy, to, lying, there, &belongs, now);
+            let missing = lying.wal.iter().flat_map(|range| uncovered(range, &there.wal));
+            let is_needed = |hole: &Hole<'_>| {
+                hole.of.system_identifier.is_none_or(|cluster| needs.needs(cluster, hole.of.timeline, hole.from, hole.to))
+            };
+            missing.filter(is_needed).for_each(|hole| behind.note(hole.since));
+        }
+    }
+    Observed::Known(behind)
+}
+
+/// A stretch of the log that lies in one store and not in the other.
+struct Hole<'r> {
+    of: &'r WalRange,
+    from: Lsn,
+    to: Lsn,
+    since: Instant,
+}
+
+fn uncovered<'r>(range: &'r WalRange, there: &[WalRange]) -> Vec<Hole<'r>> {
+    let of_this = |other: &&WalRange| {
+        let of_cluster = other.system_identifier == range.system_identifier || other.system_identifier.is_none();
+        of_cluster && other.timeline == range.timeline && other.from_lsn < range.to_lsn && other.to_lsn > range.from_lsn
+    };
+    let mut covering: Vec<&WalRange> = there.iter().filter(of_this).collect();
+    covering.sort_by_key(|other| other.from_lsn);
+    let (mut holes, mut at, mut since) = (Vec::new(), range.from_lsn, range.from_time);
+    for other in covering {
+        if other.from_lsn > at {
+            holes.push(Hole { of: range, from: at, to: other.from_lsn, since });
+        }
+        if other.to_lsn > at {
+            (at, since) = (other.to_lsn, other.to_time);
+        }
+    }
+    if at < range.to_lsn {
+        holes.push(Hole { of: range, from: at, to: range.to_lsn, since });
+    }
+    holes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(copies: &str, wal: &str) -> Policy {
+        let text = format!(
+            "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
+             encryption: {{ none: {{ because: a test }} }}\n\
+             stores: {{ main: {{ local: {{ path: /srv/main }} }}, off: {{ local: {{ path: /srv/off }} }} }}\n{wal}\
+             backups: {{ nightly: {{ physical: {{}}, schedule: {{ at: '02:00' }}, store: main, keep: {{ daily: 30 }}, copies: {copies} }} }}\n"
+        );
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let resolved = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21));
+        resolved.policy.unwrap_or_else(|| panic!("{:?}", resolved.findings))
+    }
+
+    fn at(text: &str) -> Instant {
+        text.parse().expect("a moment")
+    }
+
+    fn backup(day: u8) -> Backup {
+        let json = serde_json::json!({
+            "id": format!("202611{day:02}T020000Z-0000"), "job": "nightly", "kind": "full", "state": "complete",
+            "started": format!("2026-11-{day:02}T02:00:00Z"), "stopped": format!("2026-11-{day:02}T02:30:00Z"),
+        });
+        serde_json::from_value(json).expect("a backup")
+    }
+
+    fn store(days: &[u8], log: &[(u64, u64)]) -> StoreInventory {
+        let range = |(from, to): &(u64, u64)| WalRange {
+            system_identifier: None,
+            timeline: crate::units::Timeline::FIRST,
+            from_lsn: Lsn(*from),
+            to_lsn: Lsn(*to),
+            from_time: at("2026-11-01T00:00:00Z") + jiff::SignedDuration::from_mins(*from as i64),
+            to_time: at("2026-11-01T00:00:00Z") + jiff::SignedDuration::from_mins(*to as i64),
+        };
+        let backups = days.iter().map(|day| backup(*day)).collect();
+        StoreInventory { backups, wal: log.iter().map(range).collect(), forks: vec![], used: Observed::unknown("not asked") }
+    }
+
+    fn days(policy: &Policy, main: &[u8], off: &[u8]) -> Vec<u8> {
+        let to: Name = "off".parse().expect("a name");
+        let sources = copy_sources(policy, &to);
+        let (lying, there) = (store(main, &[]), store(off, &[]));
+        let none = Observed::Known(Vec::new());
+        let ids = belonging(policy, (&sources[0], &to), &lying, &there, &none, at("2026-11-21T12:00:00Z"));
+        ids.iter().map(|id| id.as_str()[6..8].parse().expect("a day")).collect()
+    }
+
+    #[test]
+    fn what_the_copy_would_not_keep_does_not_belong_there_and_the_newest_comes_first() {
+        let short = policy("{ off: { keep: { last: 2 } } }", "");
+        assert_eq!(days(&short, &[17, 18, 19, 20, 21], &[]), [21, 20]);
+        assert_eq!(days(&policy("[off]", ""), &[19, 20, 21], &[19]), [21, 20, 19]);
+        // The older one is in the copy alone by now, and takes no newer one's place.
+        assert_eq!(days(&short, &[21], &[18, 19, 20]), [21, 20]);
+        let weekly = policy("{ off: { only: weekly, keep: { weekly: 2 } } }", "");
+        // Monday is the 16th.
+        assert_eq!(days(&weekly, &[13, 14, 15, 16, 17, 18, 19], &[]), [16, 13]);
+    }
+
+    fn behind_of(policy: &Policy, main: StoreInventory, off: Observed<StoreInventory>) -> Observed<Behind> {
+        let name = |name: &str| name.parse::<Name>().expect("a name");
+        let stores = BTreeMap::from([(name("main"), Observed::Known(main)), (name("off"), off)]);
+        behind(policy, &name("off"), &stores, &Observed::Known(Vec::new()), at("2026-11-21T12:00:00Z"))
+    }
+
+    #[test]
+    fn it_is_behind_since_the_oldest_that_is_missing() {
+        let policy = policy("[off]", "");
+        let of = |main: &[u8], off: &[u8]| behind_of(&policy, store(main, &[]), Observed::Known(store(off, &[]))).known().copied();
+        let since = Some(at("2026-11-20T02:30:00Z"));
+        assert_eq!(of(&[19, 20, 21], &[19]), Some(Behind { since, backups: 2 }));
+        assert_eq!(of(&[19, 20, 21], &[19, 20, 21, 18]), Some(Behind::default()));
+        assert_eq!(of(&[], &[]), Some(Behind::default()));
+        assert!(behind_of(&policy, store(&[21], &[]), Observed::unknown("gone")).known().is_none());
+    }
+
+    #[test]
+    fn a_log_that_is_missing_counts_from_where_the_copy_ends() {
+        let policy = policy("[off]", "wal: { store: main, copies: [off], timeout: 60s, keep: 30d }\n");
+        let of = |off: &[(u64, u64)]| {
+            let (main, off) = (store(&[21], &[(0, 100)]), Observed::Known(store(&[21], off)));
+            behind_of(&policy, main, off).known().and_then(|behind| behind.since)
+        };
+        assert_eq!(of(&[(0, 100)]), None);
+        assert_eq!(of(&[(0, 60)]), Some(at("2026-11-01T01:00:00Z")));
+        assert_eq!(of(&[(0, 10), (20, 100)]), Some(at("2026-11-01T00:10:00Z")));
+        assert_eq!(of(&[]), Some(at("2026-11-01T00:00:00Z")));
+    }
+}

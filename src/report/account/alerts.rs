@@ -1,0 +1,110 @@
+//! The alerts of the stretch, put together from what people were told, and how soon somebody took care of them.
+
+use std::collections::BTreeMap;
+
+use super::shape::{AlertAccount, AlertsAccount, Listed};
+use super::{Past, Room};
+use crate::alert::{Notice, NoticeKind};
+use crate::policy::file::Severity;
+use crate::report::covered::Covered;
+use crate::report::standing::Standing;
+use crate::units::Instant;
+
+pub(super) fn alerts(standing: &Standing, past: &Past, covered: Covered, room: Room) -> AlertsAccount {
+    // An alert is one from the moment it began: it comes back under the same key.
+    let mut all: BTreeMap<(String, Instant), AlertAccount> = BTreeMap::new();
+    for row in &past.notices {
+        let Ok(notice) = serde_json::from_str::<Notice>(&row.notice) else { continue };
+        told(&mut all, &notice, row.created);
+    }
+    for firing in &standing.firing {
+        if firing.since >= covered.to {
+            continue;
+        }
+        all.entry((firing.key.clone(), firing.since)).or_insert_with(|| AlertAccount {
+            key: firing.key.clone(),
+            severity: firing.severity,
+            title: firing.title.clone(),
+            since: firing.since,
+            until: None,
+            told: None,
+            acknowledged: None,
+            by: None,
+            seconds_to_acknowledge: None,
+        });
+    }
+    let mut all: Vec<AlertAccount> = all.into_values().collect();
+    all.iter_mut().for_each(|alert| acknowledged(alert, past));
+    all.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.key.cmp(&b.key)));
+    let mut waited: Vec<f64> = all.iter().filter_map(|alert| alert.seconds_to_acknowledge).collect();
+    waited.sort_by(f64::total_cmp);
+    AlertsAccount {
+        critical: all.iter().filter(|alert| alert.severity == Severity::Critical).count(),
+        warnings: all.iter().filter(|alert| alert.severity == Severity::Warning).count(),
+        acknowledged: all.iter().filter(|alert| alert.acknowledged.is_some()).count(),
+        median_seconds_to_acknowledge: median(&waited),
+        slowest_seconds_to_acknowledge: waited.last().copied(),
+        list: Listed::of(all.into_iter(), room.rows),
+    }
+}
+
+fn told(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at: Instant) {
+    match notice.kind {
+        NoticeKind::Event | NoticeKind::Sample => return,
+        NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation | NoticeKind::Resolved => {}
+    }
+    for item in &notice.items {
+        let since = item.since.unwrap_or(notice.at);
+        let alert = all.entry((item.key.clone(), since)).or_insert_with(|| AlertAccount {
+            key: item.key.clone(),
+            severity: item.severity,
+            title: item.title.clone(),
+            since,
+            until: None,
+            told: None,
+            acknowledged: None,
+            by: None,
+            seconds_to_acknowledge: None,
+        });
+        if notice.kind == NoticeKind::Resolved {
+            alert.until = item.until.or(Some(notice.at)).max(alert.until);
+        } else {
+            // Severities are ordered from the worst on.
+            alert.severity = alert.severity.min(item.severity);
+            alert.told = Some(alert.told.map_or(at, |told| told.min(at)));
+        }
+    }
+}
+
+fn acknowledged(alert: &mut AlertAccount, past: &Past) {
+    let within = |at: Instant| at >= alert.since && alert.until.is_none_or(|until| at <= until);
+    let first = past.acks.iter().filter(|given| given.key == alert.key && within(given.at)).min_by_key(|given| given.at);
+    if let Some(given) = first {
+        let told = alert.told.unwrap_or(alert.since);
+        alert.acknowledged = Some(given.at);
+        alert.by = Some(given.by.clone());
+        alert.seconds_to_acknowledge = Some(given.at.duration_since(told).as_secs_f64().max(0.0));
+    }
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        _ if sorted.is_empty() => None,
+        1 => sorted.get(middle).copied(),
+        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_were_faster() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[1.0, 3.0]), Some(2.0));
+        assert_eq!(median(&[1.0, 3.0, 100.0]), Some(3.0));
+    }
+}

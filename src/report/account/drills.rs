@@ -1,0 +1,73 @@
+//! The restore drills of the stretch: what came back, how long each part took, and why one failed.
+
+use super::shape::{DrillAccount, DrillsAccount, LastPassed, Listed, PhaseAccount};
+use super::{Past, Room};
+use crate::inventory::{DrillOutcome, DrillRecord, Phase};
+use crate::report::covered::Covered;
+
+pub(super) fn drills(past: &Past, covered: Covered, room: Room) -> DrillsAccount {
+    let read: Vec<Option<DrillRecord>> = past.drills.iter().map(|row| serde_json::from_str(&row.record).ok()).collect();
+    let unreadable = read.iter().filter(|read| read.is_none()).count();
+    let records: Vec<DrillRecord> = read.into_iter().flatten().collect();
+    let count = |outcome: DrillOutcome| records.iter().filter(|record| record.outcome == outcome).count();
+    let before: Vec<DrillRecord> = past.passed_before.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect();
+    let passed = records.iter().chain(&before).filter(|record| record.passed());
+    DrillsAccount {
+        passed: count(DrillOutcome::Passed),
+        failed: count(DrillOutcome::Failed),
+        stopped: count(DrillOutcome::Stopped),
+        unreadable,
+        last_passed: passed.max_by_key(|record| record.ended).map(|record| LastPassed {
+            drill: record.drill.as_ref().map(ToString::to_string),
+            at: record.ended,
+            recovery_seconds: record.recovery_millis.map(seconds),
+        }),
+        list: Listed::of(records.iter().rev().filter(|record| covered.holds(record.ended)).map(one), room.rows),
+    }
+}
+
+fn one(record: &DrillRecord) -> DrillAccount {
+    let met = |met: bool| record.expectations.iter().filter(move |one| one.met == met);
+    let command = record.command.as_ref().filter(|command| !command.succeeded);
+    DrillAccount {
+        id: record.id.to_string(),
+        drill: record.drill.as_ref().map(ToString::to_string),
+        host: record.host.clone(),
+        started: record.started,
+        ended: record.ended,
+        outcome: match record.outcome {
+            DrillOutcome::Passed => "passed",
+            DrillOutcome::Failed => "failed",
+            DrillOutcome::Stopped => "stopped",
+        }
+        .to_owned(),
+        failure: record.failure.as_ref().map(|failure| format!("{}: {}", failure.phase.says(), failure.message)),
+        backup: record.restored.as_ref().map(|restored| restored.backup.to_string()),
+        postgres: record.restored.as_ref().map(|restored| restored.postgres.clone()),
+        bytes: record.restored.as_ref().map(|restored| restored.size),
+        recovery_seconds: record.recovery_millis.map(seconds),
+        within_seconds: record.within_millis.map(seconds),
+        phases: record.phases.iter().map(phase).collect(),
+        expectations_met: met(true).count(),
+        expectations: record.expectations.len(),
+        not_met: met(false)
+            .map(|one| format!("{}: {}", one.name, one.says))
+            .chain(command.map(|command| format!("{}: {}", command.program, command.says)))
+            .collect(),
+        lost_seconds: record.canary.as_ref().map(|canary| seconds(canary.lost_millis)),
+    }
+}
+
+fn phase(phase: &crate::inventory::DrillPhase) -> PhaseAccount {
+    PhaseAccount {
+        phase: phase.phase.as_str().to_owned(),
+        says: phase.phase.says().to_owned(),
+        seconds: seconds(phase.millis),
+        bytes: phase.bytes,
+        beside: matches!(phase.phase, Phase::Fetch | Phase::Open | Phase::Write),
+    }
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1_000.0
+}

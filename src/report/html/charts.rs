@@ -1,0 +1,201 @@
+//! Charts, drawn as SVG that stretches to whatever room there is. No text is inside: it would be stretched too, so what a chart says stands
+//! around it, and the figures themselves in the table below it.
+
+use super::writer::Html;
+use crate::report::account::{DrillAccount, Figure, PhaseAccount, SizeAccount, StoreAccount};
+use crate::report::covered::Covered;
+use crate::report::words::{day, lasting, sized};
+use crate::units::Instant;
+
+/// All charts are this wide and this high, before they are stretched.
+const WIDTH: f64 = 1_000.0;
+const HEIGHT: f64 = 100.0;
+
+/// Where a moment lies between two others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    from: i64,
+    to: i64,
+}
+
+impl Scale {
+    pub(super) fn new(from: Instant, to: Instant) -> Scale {
+        Scale { from: from.as_second(), to: to.as_second().max(from.as_second() + 1) }
+    }
+
+    fn of(covered: Covered) -> Scale {
+        Scale::new(covered.from, covered.to)
+    }
+
+    fn x(self, at: Instant) -> f64 {
+        let share = (at.as_second() - self.from) as f64 / (self.to - self.from) as f64;
+        share.clamp(0.0, 1.0) * WIDTH
+    }
+
+    /// The days at its ends and in the middle.
+    fn axis(self, html: &mut Html) {
+        html.element("div", &[("class", "axis"), ("aria-hidden", "true")], |html| {
+            for second in [self.from, self.from.midpoint(self.to), self.to] {
+                html.leaf("span", &[], &Instant::from_second(second).map(day).unwrap_or_default());
+            }
+        });
+    }
+}
+
+/// The pattern of what is missing; once for each page.
+pub(super) fn patterns(html: &mut Html) {
+    html.element("svg", &[("class", "defs"), ("aria-hidden", "true"), ("focusable", "false")], |html| {
+        html.element("defs", &[], |html| {
+            let pattern =
+                [("id", "hatch"), ("width", "8"), ("height", "8"), ("patternUnits", "userSpaceOnUse"), ("patternTransform", "rotate(45)")];
+            html.element("pattern", &pattern, |html| {
+                html.element("rect", &[("width", "8"), ("height", "8")], |_| {});
+                html.element("path", &[("d", "M0 0V8")], |_| {});
+            });
+        });
+    });
+}
+
+/// What would have been lost, over the stretch, and how much may be.
+pub(super) fn loss(html: &mut Html, parts: &[Figure], promised: Option<u64>, covered: Covered) {
+    let scale = Scale::of(covered);
+    let highest = parts.iter().map(|part| part.seconds).fold(promised.map_or(0.0, |promised| promised as f64), f64::max);
+    let top = (highest * 1.08).max(1.0);
+    let width = parts.windows(2).map(|two| scale.x(two[1].at) - scale.x(two[0].at)).fold(WIDTH, f64::min).max(0.8);
+    let limit = promised.map(|promised| format!(" The dashed line is what is promised, {}.", lasting(promised as f64))).unwrap_or_default();
+    let caption = format!("The most that would have been lost, in each part of the stretch; the full height is {}.{limit}", lasting(top));
+    chart(html, &caption, |html| {
+        for part in parts {
+            let height = (part.seconds / top * HEIGHT).clamp(0.6, HEIGHT);
+            rect(html, "data", (scale.x(part.at), HEIGHT - height), ((width * 0.86).max(0.6), height));
+        }
+        if let Some(promised) = promised {
+            line(html, HEIGHT - promised as f64 / top * HEIGHT);
+        }
+    });
+    scale.axis(html);
+}
+
+/// How long drills took to have everything back, and how long it may take.
+pub(super) fn recoveries(html: &mut Html, drills: &[DrillAccount], promised: Option<u64>, covered: Covered) {
+    let scale = Scale::of(covered);
+    let times = drills.iter().filter_map(|drill| drill.recovery_seconds);
+    let top = (times.fold(promised.map_or(0.0, |promised| promised as f64), f64::max) * 1.15).max(1.0);
+    let limit = promised.map(|promised| format!(" The dashed line is what is promised, {}.", lasting(promised as f64))).unwrap_or_default();
+    let caption = format!(
+        "How long each drill took until the database answered: a dot is one that passed, a ring one that did not; the full height is {}.{limit}",
+        lasting(top)
+    );
+    chart(html, &caption, |html| {
+        if let Some(promised) = promised {
+            line(html, HEIGHT - promised as f64 / top * HEIGHT);
+        }
+        for drill in drills {
+            let y = HEIGHT - drill.recovery_seconds.unwrap_or(0.0) / top * HEIGHT;
+            let here = format!("M{:.1} {:.1}h0.01", scale.x(drill.ended), y.clamp(0.0, HEIGHT));
+            if drill.outcome == "passed" {
+                path(html, "dot", &here);
+            } else {
+                path(html, "ring", &here);
+                path(html, "hole", &here);
+            }
+        }
+    });
+    scale.axis(html);
+}
+
+/// What backups take of the store.
+pub(super) fn sizes(html: &mut Html, job: &str, sizes: &[SizeAccount], covered: Covered) {
+    let scale = Scale::of(covered);
+    let stored = |size: &SizeAccount| size.stored_bytes.unwrap_or(size.bytes);
+    let top = sizes.iter().map(stored).max().unwrap_or(0).max(1);
+    let width = (WIDTH / sizes.len().max(1) as f64 * 0.7).clamp(1.0, 14.0);
+    chart(html, &format!("What each backup of {job} takes of the store; the full height is {}.", sized(top)), |html| {
+        for size in sizes {
+            let height = (stored(size) as f64 / top as f64 * HEIGHT).max(0.6);
+            rect(html, "data", ((scale.x(size.at) - width).max(0.0), HEIGHT - height), (width, height));
+        }
+    });
+    scale.axis(html);
+}
+
+/// From the oldest moment that any store leads back to, up to when they were looked at.
+pub(super) fn reach(stores: &[StoreAccount], observed: Instant) -> Option<Scale> {
+    let of_points = stores.iter().flat_map(|store| store.points.shown.iter().map(|point| point.at));
+    let of_windows = stores.iter().flat_map(|store| store.windows.iter().map(|window| window.from));
+    of_points.chain(of_windows).min().map(|oldest| Scale::new(oldest, observed))
+}
+
+/// How far back one store leads: a bar for every moment, a tick for a single one, hatched where something is missing.
+pub(super) fn window(html: &mut Html, store: &StoreAccount, scale: Scale) {
+    let words = |count: usize, one: &str| crate::plan::words::counted(count, one);
+    let name = format!(
+        "recovery window of {}: {}, {}, {}",
+        store.store,
+        words(store.windows.len(), "stretch"),
+        words(store.gaps.len(), "gap"),
+        words(store.points.count, "single moment")
+    );
+    svg(html, "bar", &name, |html| {
+        rect(html, "track", (0.0, 36.0), (WIDTH, 28.0));
+        for window in &store.windows {
+            let from = scale.x(window.from);
+            rect(html, "data", (from, 12.0), ((scale.x(window.to) - from).max(2.0), 76.0));
+        }
+        for gap in &store.gaps {
+            let from = scale.x(gap.from);
+            rect(html, "gap", (from, 12.0), ((scale.x(gap.to) - from).max(3.0), 76.0));
+        }
+        for point in &store.points.shown {
+            path(html, "tick", &format!("M{:.1} 5V95", scale.x(point.at)));
+        }
+    });
+}
+
+pub(super) fn window_axis(html: &mut Html, scale: Scale) {
+    html.element("span", &[], |_| {});
+    html.element("div", &[], |html| scale.axis(html));
+}
+
+/// The parts of a drill, one after the other, against the longest of all.
+pub(super) fn phases(html: &mut Html, drill: &DrillAccount, longest: f64) {
+    let parts: Vec<&PhaseAccount> = drill.phases.iter().filter(|part| !part.beside).collect();
+    let said: Vec<String> = parts.iter().map(|part| format!("{} {}", part.says, lasting(part.seconds))).collect();
+    svg(html, "bar", &format!("drill of {}: {}", day(drill.ended), said.join(", ")), |html| {
+        rect(html, "track", (0.0, 20.0), (WIDTH, 60.0));
+        let mut x = 0.0;
+        for (at, part) in parts.iter().enumerate() {
+            let width = part.seconds / longest.max(0.001) * WIDTH;
+            // Neighbours differ in brightness; which is which, the table says.
+            rect(html, if at % 2 == 0 { "part0" } else { "part1" }, (x, 20.0), (width.max(0.5), 60.0));
+            x += width;
+        }
+    });
+}
+
+fn chart(html: &mut Html, caption: &str, content: impl FnOnce(&mut Html)) {
+    html.element("figure", &[], |html| {
+        html.leaf("figcaption", &[], caption);
+        svg(html, "chart", caption, content);
+    });
+}
+
+fn svg(html: &mut Html, class: &str, name: &str, content: impl FnOnce(&mut Html)) {
+    let attributes =
+        [("class", class), ("viewBox", "0 0 1000 100"), ("preserveAspectRatio", "none"), ("role", "img"), ("aria-label", name)];
+    html.element("svg", &attributes, content);
+}
+
+fn rect(html: &mut Html, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
+    let number = |number: f64| format!("{number:.1}");
+    let (x, y, width, height) = (number(x), number(y), number(width), number(height));
+    html.element("rect", &[("class", class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)], |_| {});
+}
+
+fn line(html: &mut Html, y: f64) {
+    path(html, "limit", &format!("M0 {y:.1}H1000"));
+}
+
+fn path(html: &mut Html, class: &str, d: &str) {
+    html.element("path", &[("class", class), ("d", d)], |_| {});
+}

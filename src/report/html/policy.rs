@@ -1,0 +1,636 @@
+//! The section of one policy.
+
+use super::charts;
+use super::writer::Html;
+use super::{anchor, level, state};
+use crate::plan::words::counted;
+use crate::policy::file::Severity;
+use crate::policy::model::TimedKind;
+use crate::report::account::{
+    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PolicyAccount, RunAccount, State,
+    StoreAccount,
+};
+use crate::report::checklist::Answer;
+use crate::report::covered::Covered;
+use crate::report::words::{capital, change, lasting};
+
+pub(super) fn section(html: &mut Html, one: &PolicyAccount, covered: Covered, number: usize, alone: bool) {
+    let id = anchor(number);
+    html.element("section", &[("class", "policy"), ("id", &id), ("aria-label", &one.policy)], |html| {
+        if !alone {
+            html.leaf("h2", &[], &one.policy);
+            about(html, one);
+            verdict(html, one);
+        } else {
+            html.leaf("h2", &[], "The evidence");
+            about(html, one);
+        }
+        if one.digest.is_none() {
+            problems(html, one);
+            return;
+        }
+        facts(html, one);
+        problems(html, one);
+        objectives(html, one);
+        loss(html, one, covered);
+        windows(html, &one.stores, one);
+        jobs(html, &one.jobs, covered);
+        drills(html, one, covered);
+        runs(html, "Verification", "What lies in the stores was read back.", &one.verifications, "No verification ran in this stretch.");
+        runs(html, "Runs that failed", "", &one.failures, "No run failed in this stretch.");
+        alerts(html, &one.alerts);
+        holds(html, &one.holds);
+        copies(html, &one.copies);
+        changes(html, one);
+        checklist(html, one);
+        delegated(html, one);
+    });
+}
+
+/// The answer, before everything else.
+pub(super) fn verdict(html: &mut Html, one: &PolicyAccount) {
+    let (class, short) = match one.verdict.state {
+        State::Kept => ("verdict kept", "✓ The promise is kept."),
+        State::Unproven => ("verdict unproven", "? The promise is not proven."),
+        State::Broken => ("verdict broken", "✕ The promise is not kept."),
+    };
+    html.element("div", &[("class", class)], |html| {
+        html.leaf("strong", &[], short);
+        html.element("p", &[], |html| html.prose(&one.verdict.says));
+    });
+}
+
+fn about(html: &mut Html, one: &PolicyAccount) {
+    if let Some(description) = &one.description {
+        html.leaf("p", &[], description);
+    }
+    html.element("p", &[("class", "soft")], |html| {
+        if let Some(owner) = &one.owner {
+            html.text(&format!("Owner: {owner}. "));
+        }
+        html.text("Last looked at: ");
+        html.maybe_time(one.watched, "never");
+        html.text(". Stores last listed: ");
+        html.maybe_time(one.observed_at, "never");
+        html.text(".");
+    });
+}
+
+/// The four figures that everybody asks for.
+fn facts(html: &mut Html, one: &PolicyAccount) {
+    let maybe = |seconds: Option<u64>| seconds.map(|seconds| seconds as f64);
+    let rto = one.objectives.iter().find(|objective| objective.objective == "objectives.rto").map(|one| one.promised_seconds);
+    let promised = |seconds: Option<u64>| match seconds {
+        Some(seconds) => format!("promised: at most {}", lasting(seconds as f64)),
+        None => "nothing is promised".to_owned(),
+    };
+    html.element("dl", &[("class", "facts")], |html| {
+        let mut fact = |name: &str, figure: &dyn Fn(&mut Html), small: &str| {
+            html.element("div", &[], |html| {
+                html.leaf("dt", &[], name);
+                html.element("dd", &[], |html| {
+                    figure(html);
+                    html.leaf("small", &[], small);
+                });
+            });
+        };
+        fact(
+            "Lost, were the server lost now",
+            &|html| html.maybe_lasting(maybe(one.loss.now_seconds), "unknown"),
+            &promised(one.loss.promised_seconds),
+        );
+        let worst =
+            one.loss.worst.map(|worst| format!("at {}", crate::plan::minute(worst.at))).unwrap_or_else(|| "not measured".to_owned());
+        fact("Worst in this stretch", &|html| html.maybe_lasting(one.loss.worst.map(|worst| worst.seconds), "unknown"), &worst);
+        let last = one.drills.last_passed.as_ref();
+        fact("Recovered in", &|html| html.maybe_lasting(last.and_then(|last| last.recovery_seconds), "unknown"), &promised(rto));
+        let drills = format!("{} passed, {} failed", one.drills.passed, one.drills.failed);
+        fact("Last drill passed", &|html| html.text(&last.map_or("never".to_owned(), |last| crate::report::words::day(last.at))), &drills);
+    });
+}
+
+fn problems(html: &mut Html, one: &PolicyAccount) {
+    if one.problems.is_empty() {
+        return;
+    }
+    html.leaf("h3", &[], "What is wrong now");
+    html.table("what is wrong now", &["level", "what", "since", "what to do"], |html| {
+        for problem in &one.problems {
+            html.row(|html| {
+                html.td(|html| level(html, problem.level));
+                html.td(|html| {
+                    html.prose(&problem.title);
+                    if !problem.text.is_empty() {
+                        html.element("div", &[("class", "soft")], |html| html.prose(&problem.text));
+                    }
+                    if let Some(who) = &problem.acknowledged_by {
+                        html.leaf("div", &[("class", "soft")], &format!("{who} takes care of it"));
+                    }
+                });
+                html.td(|html| html.maybe_time(problem.since, ""));
+                html.cell(problem.hint.as_deref().unwrap_or_default());
+            });
+        }
+    });
+}
+
+fn objectives(html: &mut Html, one: &PolicyAccount) {
+    html.leaf("h3", &[], "Objectives and evidence");
+    if one.objectives.is_empty() {
+        html.leaf("p", &[], "The policy promises nothing that could be held against what was found.");
+        return;
+    }
+    html.table("objectives and evidence", &["objective", "state", "#promised", "#found", "#to be expected", "evidence"], |html| {
+        for objective in &one.objectives {
+            html.row(|html| {
+                html.element("th", &[("scope", "row")], |html| {
+                    html.text(&capital(&objective.promises));
+                    html.element("div", &[("class", "soft")], |html| html.leaf("code", &[], &objective.objective));
+                });
+                html.td(|html| state(html, objective.state));
+                html.n(|html| html.lasting(objective.promised_seconds as f64));
+                html.n(|html| html.maybe_lasting(objective.found_seconds.map(|found| found as f64), "unknown"));
+                html.n(|html| match objective.predicted {
+                    Some(predicted) => {
+                        html.lasting(predicted.usual_seconds as f64);
+                        html.text(" to ");
+                        html.lasting(predicted.careful_seconds as f64);
+                    }
+                    None => html.text("–"),
+                });
+                html.cell(&capital(&objective.because));
+            });
+        }
+    });
+}
+
+fn loss(html: &mut Html, one: &PolicyAccount, covered: Covered) {
+    html.leaf("h3", &[], "How much would have been lost");
+    if one.loss.over_time.is_empty() {
+        html.leaf("p", &[], "Nothing was measured in this stretch.");
+        return;
+    }
+    charts::loss(html, &one.loss.over_time, one.loss.promised_seconds, covered);
+    html.folded("These figures as a table", |html| {
+        html.table("what would have been lost", &["from", "#at most"], |html| {
+            for part in &one.loss.over_time {
+                html.row(|html| {
+                    html.td(|html| html.time(part.at));
+                    html.n(|html| html.lasting(part.seconds));
+                });
+            }
+        });
+    });
+}
+
+fn windows(html: &mut Html, stores: &[StoreAccount], one: &PolicyAccount) {
+    html.leaf("h3", &[], "Recovery window");
+    let scale = one.observed_at.and_then(|observed| charts::reach(stores, observed));
+    if let Some(scale) = scale {
+        html.leaf(
+            "p",
+            &[("class", "soft")],
+            "A bar: every moment in it can be recovered. A tick: this moment can. Hatched: missing although it is promised.",
+        );
+        html.element("div", &[("class", "timeline")], |html| {
+            for store in stores.iter().filter(|store| store.unknown.is_none()) {
+                html.leaf("span", &[], &store.store);
+                charts::window(html, store, scale);
+            }
+            charts::window_axis(html, scale);
+        });
+    }
+    let header = ["store", "any moment from", "up to", "oldest", "#backups", "newest backup", "#in use", "#holds"];
+    html.table("stores", &header, |html| {
+        for store in stores {
+            html.row(|html| {
+                html.name(&store.store);
+                if let Some(why) = &store.unknown {
+                    html.element("td", &[("colspan", "5")], |html| html.text(&format!("unknown: {why}")));
+                } else {
+                    let last = store.windows.last();
+                    html.td(|html| html.maybe_time(last.map(|window| window.from), "none"));
+                    html.td(|html| html.maybe_time(last.map(|window| window.to), "none"));
+                    html.td(|html| html.maybe_time(store.oldest, "none"));
+                    html.n(|html| html.count(store.backups));
+                    html.td(|html| html.maybe_time(store.newest_backup, "none"));
+                }
+                html.n(|html| html.maybe_sized(store.used_bytes, "unknown"));
+                html.n(|html| html.maybe_sized(store.capacity_bytes, "–"));
+            });
+        }
+    });
+    for store in stores.iter().filter(|store| !store.gaps.is_empty() || !store.unusable.is_empty()) {
+        for gap in &store.gaps {
+            html.element("p", &[], |html| {
+                html.prose(&format!("✕ `{}` cannot be recovered to any moment from ", store.store));
+                html.time(gap.from);
+                html.text(" to ");
+                html.time(gap.to);
+                html.text(".");
+            });
+        }
+        if !store.unusable.is_empty() {
+            let ids = store.unusable.join(", ");
+            html.leaf(
+                "p",
+                &[],
+                &format!("✕ Nothing can be made of these backups in `{}`, their own log is not there: {ids}.", store.store),
+            );
+        }
+    }
+    let any = stores.iter().any(|store| !store.windows.is_empty() || !store.points.shown.is_empty());
+    if any {
+        html.folded("These stretches and moments as a table", |html| {
+            html.table("recovery windows", &["store", "what", "from", "to"], |html| {
+                for store in stores {
+                    let stretches =
+                        store.windows.iter().map(|window| ("every moment", window)).chain(store.gaps.iter().map(|gap| ("missing", gap)));
+                    for (what, stretch) in stretches {
+                        html.row(|html| {
+                            html.name(&store.store);
+                            html.cell(what);
+                            html.td(|html| html.time(stretch.from));
+                            html.td(|html| html.time(stretch.to));
+                        });
+                    }
+                    for point in &store.points.shown {
+                        html.row(|html| {
+                            html.name(&store.store);
+                            html.cell(&format!("backup {}", point.backup));
+                            html.td(|html| html.time(point.at));
+                            html.cell("");
+                        });
+                    }
+                    left_out(html, store.points.left_out(), 4);
+                }
+            });
+        });
+    }
+    tiers(html, stores);
+}
+
+fn tiers(html: &mut Html, stores: &[StoreAccount]) {
+    if stores.iter().all(|store| store.tiers.is_empty()) {
+        return;
+    }
+    html.leaf("h4", &[], "What is kept, by tier");
+    html.table("backups by tier", &["store", "job", "kept as", "#backups", "#stored"], |html| {
+        for store in stores {
+            for tier in &store.tiers {
+                html.row(|html| {
+                    html.name(&store.store);
+                    html.cell(&tier.job);
+                    html.cell(&tier.tier);
+                    html.n(|html| html.count(tier.backups));
+                    html.n(|html| html.sized(tier.bytes));
+                });
+            }
+        }
+    });
+}
+
+fn jobs(html: &mut Html, jobs: &[JobAccount], covered: Covered) {
+    html.leaf("h3", &[], "Backups and other jobs");
+    let header = ["job", "when", "#good", "#failed", "#lost", "last good", "#stored", "#change", "#took", "next"];
+    html.table("jobs", &header, |html| {
+        for job in jobs {
+            html.row(|html| {
+                html.name(&job.job);
+                html.cell(job.schedule.as_deref().unwrap_or("on demand"));
+                html.n(|html| html.count(job.succeeded));
+                html.n(|html| html.count(job.failed));
+                html.n(|html| html.count(job.lost));
+                html.td(|html| {
+                    html.maybe_time(job.last_succeeded, "never");
+                    if job.overdue {
+                        html.text(" ");
+                        html.leaf("span", &[("class", "state warning")], "! overdue");
+                    }
+                });
+                html.n(|html| html.maybe_sized(job.stored_bytes.or(job.bytes), ""));
+                html.n(|html| match job.growth {
+                    Some(growth) => html.figure(growth, &change(growth)),
+                    None => html.text(""),
+                });
+                html.n(|html| html.maybe_lasting(job.took_seconds, ""));
+                html.cell(&job.next);
+            });
+        }
+    });
+    for job in jobs.iter().filter(|job| job.kind == TimedKind::Backup && job.sizes.len() > 1) {
+        html.leaf("h4", &[], &job.job);
+        charts::sizes(html, &job.job, &job.sizes, covered);
+        html.folded("These figures as a table", |html| {
+            html.table(&format!("backups of {}", job.job), &["complete at", "#data", "#stored", "#took"], |html| {
+                for size in job.sizes.iter().rev() {
+                    html.row(|html| {
+                        html.td(|html| html.time(size.at));
+                        html.n(|html| html.sized(size.bytes));
+                        html.n(|html| html.maybe_sized(size.stored_bytes, ""));
+                        html.n(|html| html.lasting(size.seconds));
+                    });
+                }
+            });
+        });
+    }
+}
+
+fn drills(html: &mut Html, one: &PolicyAccount, covered: Covered) {
+    let DrillsAccount { passed, failed, stopped, unreadable, list, .. } = &one.drills;
+    html.leaf("h3", &[], "Restore drills");
+    if list.count == 0 {
+        html.element("p", &[], |html| {
+            html.text("No drill ended in this stretch. The last that passed: ");
+            html.maybe_time(one.drills.last_passed.as_ref().map(|last| last.at), "none");
+            html.text(".");
+        });
+        return;
+    }
+    html.element("p", &[], |html| {
+        html.count(*passed);
+        html.text(" passed, ");
+        html.count(*failed);
+        html.text(" failed, ");
+        html.count(*stopped);
+        html.text(" stopped.");
+        if *unreadable > 0 {
+            html.text(&format!(" {} cannot be read by this version.", counted(*unreadable, "record")));
+        }
+    });
+    let rto = one.objectives.iter().find(|objective| objective.objective == "objectives.rto").map(|one| one.promised_seconds);
+    charts::recoveries(html, &list.shown, rto, covered);
+    let longest = list.shown.iter().map(whole).fold(0.0, f64::max);
+    html.leaf("h4", &[], "Their parts");
+    html.leaf("p", &[("class", "soft")], &format!("Each bar is one drill, part after part; the full width is {}.", lasting(longest)));
+    html.element("div", &[("class", "timeline")], |html| {
+        for drill in list.shown.iter().take(12) {
+            html.element("span", &[], |html| {
+                html.text(&format!("{} {}", crate::report::words::day(drill.ended), if drill.outcome == "passed" { "✓" } else { "✕" }));
+            });
+            charts::phases(html, drill, longest);
+        }
+    });
+    let header = ["drill", "ended", "outcome", "#recovered in", "#allowed", "#lost", "backup", "expectations", "parts"];
+    html.table("restore drills", &header, |html| {
+        for drill in &list.shown {
+            html.row(|html| drill_row(html, drill));
+        }
+        left_out(html, list.left_out(), header.len());
+    });
+}
+
+fn whole(drill: &DrillAccount) -> f64 {
+    drill.phases.iter().filter(|part| !part.beside).map(|part| part.seconds).sum()
+}
+
+fn drill_row(html: &mut Html, drill: &DrillAccount) {
+    html.name(drill.drill.as_deref().unwrap_or("on demand"));
+    html.td(|html| html.time(drill.ended));
+    html.td(|html| {
+        let (class, sign) = if drill.outcome == "passed" { ("state", "✓") } else { ("state broken", "✕") };
+        html.leaf("span", &[("class", class)], &format!("{sign} {}", drill.outcome));
+        if let Some(why) = &drill.failure {
+            html.leaf("div", &[], why);
+        }
+    });
+    html.n(|html| html.maybe_lasting(drill.recovery_seconds, "–"));
+    html.n(|html| html.maybe_lasting(drill.within_seconds, "–"));
+    html.n(|html| html.maybe_lasting(drill.lost_seconds, "–"));
+    html.td(|html| {
+        html.leaf("code", &[], drill.backup.as_deref().unwrap_or("none"));
+        if let (Some(postgres), Some(bytes)) = (&drill.postgres, drill.bytes) {
+            html.element("div", &[("class", "soft")], |html| {
+                html.sized(bytes);
+                html.text(&format!(", PostgreSQL {postgres}"));
+            });
+        }
+    });
+    html.td(|html| {
+        html.count(drill.expectations_met);
+        html.text(" of ");
+        html.count(drill.expectations);
+        for missed in &drill.not_met {
+            html.leaf("div", &[], missed);
+        }
+    });
+    html.td(|html| {
+        html.folded("times and bytes", |html| {
+            html.element("ul", &[], |html| {
+                for part in &drill.phases {
+                    html.element("li", &[], |html| {
+                        html.text(&format!("{}{}: ", part.says, if part.beside { " (beside others)" } else { "" }));
+                        html.lasting(part.seconds);
+                        if let Some(bytes) = part.bytes {
+                            html.text(", ");
+                            html.sized(bytes);
+                        }
+                    });
+                }
+            });
+        });
+    });
+}
+
+fn runs(html: &mut Html, title: &str, about: &str, runs: &Listed<RunAccount>, none: &str) {
+    html.leaf("h3", &[], title);
+    if runs.count == 0 {
+        html.leaf("p", &[], none);
+        return;
+    }
+    if !about.is_empty() {
+        html.leaf("p", &[], about);
+    }
+    html.table(title, &["job", "started", "outcome", "#took", "why"], |html| {
+        for run in &runs.shown {
+            html.row(|html| {
+                html.name(&run.job);
+                html.td(|html| html.time(run.started));
+                html.td(|html| {
+                    let (class, sign) = match run.outcome.as_str() {
+                        "succeeded" => ("state", "✓"),
+                        "failed" | "lost" => ("state broken", "✕"),
+                        _ => ("state warning", "!"),
+                    };
+                    html.leaf("span", &[("class", class)], &format!("{sign} {}", run.outcome));
+                });
+                html.n(|html| html.maybe_lasting(run.seconds, ""));
+                html.cell(run.message.as_deref().unwrap_or_default());
+            });
+        }
+        left_out(html, runs.left_out(), 5);
+    });
+}
+
+fn alerts(html: &mut Html, alerts: &AlertsAccount) {
+    html.leaf("h3", &[], "Alerts");
+    if alerts.list.count == 0 {
+        html.leaf("p", &[], "Nobody had to be told of anything in this stretch.");
+        return;
+    }
+    html.element("p", &[], |html| {
+        html.count(alerts.critical);
+        html.text(" critical, ");
+        html.figure(alerts.warnings, &counted(alerts.warnings, "warning"));
+        html.text("; ");
+        html.count(alerts.acknowledged);
+        html.text(" of ");
+        html.count(alerts.list.count);
+        html.text(" acknowledged");
+        if let (Some(median), Some(slowest)) = (alerts.median_seconds_to_acknowledge, alerts.slowest_seconds_to_acknowledge) {
+            html.text(", half of them within ");
+            html.lasting(median);
+            html.text(", all within ");
+            html.lasting(slowest);
+        }
+        html.text(".");
+    });
+    html.table("alerts", &["what", "severity", "since", "until", "acknowledged", "#after", "by"], |html| {
+        for alert in &alerts.list.shown {
+            html.row(|html| {
+                html.element("th", &[("scope", "row")], |html| {
+                    html.text(&alert.title);
+                    html.element("div", &[("class", "soft")], |html| html.leaf("code", &[], &alert.key));
+                });
+                html.td(|html| {
+                    let (class, word) = match alert.severity {
+                        Severity::Critical => ("state critical", "✕ critical"),
+                        Severity::Warning => ("state warning", "! warning"),
+                        Severity::Info => ("state", "info"),
+                    };
+                    html.leaf("span", &[("class", class)], word);
+                });
+                html.td(|html| html.time(alert.since));
+                html.td(|html| html.maybe_time(alert.until, "still wrong, or nobody was told"));
+                html.td(|html| html.maybe_time(alert.acknowledged, "no"));
+                html.n(|html| html.maybe_lasting(alert.seconds_to_acknowledge, ""));
+                html.cell(alert.by.as_deref().unwrap_or_default());
+            });
+        }
+        left_out(html, alerts.list.left_out(), 7);
+    });
+}
+
+fn holds(html: &mut Html, holds: &[HoldAccount]) {
+    html.leaf("h3", &[], "Holds");
+    if holds.is_empty() {
+        html.leaf("p", &[], "There is none.");
+        return;
+    }
+    html.table("holds", &["hold", "reason", "holds", "until", "#backups", "stands in"], |html| {
+        for hold in holds {
+            html.row(|html| {
+                html.name(&hold.hold);
+                html.cell(&hold.reason);
+                html.cell(&hold.holds);
+                html.td(|html| {
+                    html.text(hold.until.as_deref().unwrap_or("it is taken away"));
+                    if !hold.active {
+                        html.text(" (over)");
+                    }
+                });
+                html.n(|html| match hold.backups {
+                    Some(backups) => html.count(backups),
+                    None => html.text("–"),
+                });
+                html.cell(if hold.in_policy { "the policy" } else { "the store" });
+            });
+        }
+    });
+}
+
+fn copies(html: &mut Html, copies: &[CopyAccount]) {
+    html.leaf("h3", &[], "Copies");
+    if copies.is_empty() {
+        html.leaf("p", &[], "The policy has nothing copied elsewhere.");
+        return;
+    }
+    html.table("copies", &["of", "from", "to", "state", "#backups", "newest", "evidence"], |html| {
+        for copy in copies {
+            html.row(|html| {
+                html.name(&copy.of);
+                html.cell(&copy.from);
+                html.cell(&copy.to);
+                html.td(|html| state(html, copy.state));
+                html.n(|html| match copy.backups {
+                    Some(backups) => html.count(backups),
+                    None => html.text("–"),
+                });
+                html.td(|html| html.maybe_time(copy.newest, "–"));
+                html.cell(&capital(&copy.because));
+            });
+        }
+    });
+}
+
+fn changes(html: &mut Html, one: &PolicyAccount) {
+    html.leaf("h3", &[], "Changes of the policy");
+    if one.changes.count == 0 {
+        html.leaf("p", &[], "No run of this stretch says by which policy it went.");
+        return;
+    }
+    html.table("changes of the policy", &["first run by it", "commit", "digest", "since when"], |html| {
+        for change in &one.changes.shown {
+            html.row(|html| {
+                html.td(|html| html.time(change.at));
+                html.td(|html| html.leaf("code", &[], change.commit.as_deref().unwrap_or("not known")));
+                html.td(|html| html.leaf("code", &[], &change.digest));
+                html.cell(if change.in_force_before { "in force when the stretch began" } else { "changed" });
+            });
+        }
+        left_out(html, one.changes.left_out(), 4);
+    });
+}
+
+fn checklist(html: &mut Html, one: &PolicyAccount) {
+    if one.checklist.is_empty() {
+        return;
+    }
+    html.leaf("h3", &[], "Questions of the day");
+    html.table("questions of the day", &["question", "answer", "evidence"], |html| {
+        for question in &one.checklist {
+            html.row(|html| {
+                html.name(question.question);
+                html.td(|html| {
+                    let (class, word) = match question.answer {
+                        Answer::Yes => ("state", "✓ yes"),
+                        Answer::Unknown => ("state warning", "? unknown"),
+                        Answer::No => ("state broken", "✕ no"),
+                    };
+                    html.leaf("span", &[("class", class)], word);
+                });
+                html.cell(&capital(&question.evidence));
+            });
+        }
+    });
+}
+
+/// What it does not do, said by itself.
+fn delegated(html: &mut Html, one: &PolicyAccount) {
+    if one.delegated.is_empty() {
+        return;
+    }
+    html.leaf("h3", &[], "Left to others on purpose");
+    html.table("left to others", &["what", "to", "note"], |html| {
+        for delegated in &one.delegated {
+            html.row(|html| {
+                html.name(&delegated.what);
+                html.cell(&delegated.to);
+                html.cell(delegated.note.as_deref().unwrap_or_default());
+            });
+        }
+    });
+}
+
+/// What a table does not show.
+fn left_out(html: &mut Html, count: usize, columns: usize) {
+    if count > 0 {
+        html.row(|html| {
+            html.element("td", &[("colspan", &columns.to_string()), ("class", "soft")], |html| {
+                html.text("and ");
+                html.count(count);
+                html.text(" more, before these");
+            });
+        });
+    }
+}

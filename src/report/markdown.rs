@@ -1,0 +1,266 @@
+//! A report as Markdown, for pull requests, wikis and the text of a mail.
+
+use super::account::{Listed, PolicyAccount, Report, RunAccount, State};
+use super::words::{capital, change, lasting, sized};
+use crate::plan::markdown::{prose, table};
+use crate::plan::minute;
+use crate::plan::words::{counted, plain};
+use crate::units::Instant;
+
+/// The whole text.
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let title = match report.policies.as_slice() {
+        [one] => format!("Recoverability of {}", prose(&plain(&one.policy))),
+        many => format!("Recoverability of {}", counted(many.len(), "database")),
+    };
+    text.push_str(&format!("# {title}\n\n"));
+    text.push_str(&format!(
+        "From {} to {}. Made at {} from what is on record.\n\n",
+        minute(report.covers.from),
+        minute(report.covers.to),
+        minute(report.made_at)
+    ));
+    if report.policies.len() != 1 {
+        text.push_str(&format!("{} not kept, {} not proven, {} kept.\n\n", report.broken, report.unproven, report.kept));
+        text.push_str(&summary(report));
+    }
+    for one in &report.policies {
+        of_policy(&mut text, one, report.policies.len() > 1);
+    }
+    text.push_str("## Audit chain\n\n");
+    let rows = report.audit.iter().map(|chain| {
+        let state = if chain.whole { "whole".to_owned() } else { format!("BROKEN: {}", chain.why.as_deref().unwrap_or_default()) };
+        vec![chain.catalog.clone(), state, chain.links.to_string(), chain.head.clone().unwrap_or_else(|| "none".to_owned())]
+    });
+    push_table(&mut text, &["catalog", "state", "links", "its end"], rows.collect());
+    text
+}
+
+fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    let rows = report.policies.iter().map(|one| {
+        vec![
+            say(&one.policy),
+            word(one.verdict.state).to_owned(),
+            maybe_lasting(one.loss.now_seconds.map(|seconds| seconds as f64)),
+            maybe_lasting(one.loss.promised_seconds.map(|seconds| seconds as f64)),
+            maybe_lasting(one.drills.last_passed.as_ref().and_then(|last| last.recovery_seconds)),
+            counted(one.problems.len(), "problem"),
+        ]
+    });
+    push_table(&mut text, &["policy", "promise", "lost now", "promised", "recovered in", "now"], rows.collect());
+    text
+}
+
+fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
+    if many {
+        text.push_str(&format!("## {}\n\n", prose(&one.policy)));
+    }
+    text.push_str(&format!("**The promise is {}.** {}\n\n", word(one.verdict.state), prose(&one.verdict.says)));
+    for problem in &one.problems {
+        let hint = problem.hint.as_deref().map(|hint| format!(" {}", prose(hint))).unwrap_or_default();
+        text.push_str(&format!("* {}.{hint}\n", prose(&capital(&problem.title))));
+    }
+    if !one.problems.is_empty() {
+        text.push('\n');
+    }
+    if one.digest.is_none() {
+        return;
+    }
+    heading(text, "Objectives and evidence");
+    let rows = one.objectives.iter().map(|objective| {
+        let found = maybe_lasting(objective.found_seconds.map(|found| found as f64));
+        vec![
+            say(&objective.objective),
+            word(objective.state).to_owned(),
+            lasting(objective.promised_seconds as f64),
+            found,
+            say(&objective.because),
+        ]
+    });
+    push_table(text, &["objective", "state", "promised", "found", "evidence"], rows.collect());
+    if let Some(worst) = one.loss.worst {
+        text.push_str(&format!("At worst {} would have been lost, at {}.\n\n", lasting(worst.seconds), minute(worst.at)));
+    }
+    stores(text, one);
+    heading(text, "Backups and other jobs");
+    let rows = one.jobs.iter().map(|job| {
+        vec![
+            say(&job.job),
+            job.succeeded.to_string(),
+            (job.failed + job.lost).to_string(),
+            when(job.last_succeeded),
+            job.stored_bytes.or(job.bytes).map(sized).unwrap_or_default(),
+            job.growth.map(change).unwrap_or_default(),
+            say(&job.next),
+        ]
+    });
+    push_table(text, &["job", "good", "failed", "last good", "stored", "change", "next"], rows.collect());
+    drills(text, one);
+    runs(text, "Verification", &one.verifications);
+    runs(text, "Runs that failed", &one.failures);
+    rest(text, one);
+}
+
+fn stores(text: &mut String, one: &PolicyAccount) {
+    heading(text, "Recovery window");
+    let rows = one.stores.iter().map(|store| {
+        let window = store.windows.last();
+        match &store.unknown {
+            Some(why) => vec![say(&store.store), say(&format!("unknown: {why}")), String::new(), String::new(), String::new()],
+            None => vec![
+                say(&store.store),
+                when(window.map(|window| window.from)),
+                when(window.map(|window| window.to)),
+                when(store.oldest),
+                store.backups.to_string(),
+            ],
+        }
+    });
+    push_table(text, &["store", "any moment from", "up to", "oldest", "backups"], rows.collect());
+    for store in &one.stores {
+        for gap in &store.gaps {
+            text.push_str(&format!(
+                "* {} cannot be recovered to any moment from {} to {}.\n",
+                prose(&store.store),
+                minute(gap.from),
+                minute(gap.to)
+            ));
+        }
+    }
+    if one.stores.iter().any(|store| !store.gaps.is_empty()) {
+        text.push('\n');
+    }
+}
+
+fn drills(text: &mut String, one: &PolicyAccount) {
+    heading(text, "Restore drills");
+    let all = &one.drills;
+    let last = all.last_passed.as_ref().map(|last| format!(" The last that passed: {}.", minute(last.at))).unwrap_or_default();
+    text.push_str(&format!("{} passed, {} failed, {} stopped.{last}\n\n", all.passed, all.failed, all.stopped));
+    let rows = all.list.shown.iter().map(|drill| {
+        let why = drill.failure.iter().chain(&drill.not_met).map(|why| say(why)).collect::<Vec<_>>().join("; ");
+        vec![
+            say(drill.drill.as_deref().unwrap_or("on demand")),
+            minute(drill.ended),
+            say(&drill.outcome),
+            maybe_lasting(drill.recovery_seconds),
+            maybe_lasting(drill.lost_seconds),
+            why,
+        ]
+    });
+    push_table(text, &["drill", "ended", "outcome", "recovered in", "lost", "why"], rows.collect());
+    left_out(text, &all.list);
+}
+
+fn runs(text: &mut String, title: &str, runs: &Listed<RunAccount>) {
+    if runs.count == 0 {
+        return;
+    }
+    heading(text, title);
+    let rows = runs.shown.iter().map(|run| {
+        vec![
+            say(&run.job),
+            minute(run.started),
+            say(&run.outcome),
+            maybe_lasting(run.seconds),
+            say(run.message.as_deref().unwrap_or_default()),
+        ]
+    });
+    push_table(text, &["job", "started", "outcome", "took", "why"], rows.collect());
+    left_out(text, runs);
+}
+
+fn rest(text: &mut String, one: &PolicyAccount) {
+    heading(text, "Alerts");
+    let alerts = &one.alerts;
+    text.push_str(&format!(
+        "{} critical, {}; {} of {} acknowledged",
+        alerts.critical,
+        counted(alerts.warnings, "warning"),
+        alerts.acknowledged,
+        alerts.list.count
+    ));
+    text.push_str(
+        &alerts.median_seconds_to_acknowledge.map(|median| format!(", half of them within {}", lasting(median))).unwrap_or_default(),
+    );
+    text.push_str(".\n\n");
+    let rows = alerts.list.shown.iter().map(|alert| {
+        vec![
+            say(&alert.title),
+            minute(alert.since),
+            when(alert.until),
+            when(alert.acknowledged),
+            say(alert.by.as_deref().unwrap_or_default()),
+        ]
+    });
+    push_table(text, &["what", "since", "until", "acknowledged", "by"], rows.collect());
+    left_out(text, &alerts.list);
+    let holds = one
+        .holds
+        .iter()
+        .map(|hold| vec![say(&hold.hold), say(&hold.reason), say(&hold.holds), say(hold.until.as_deref().unwrap_or("taken away"))]);
+    titled(text, "Holds", &["hold", "reason", "holds", "until"], holds.collect());
+    let copies =
+        one.copies.iter().map(|copy| vec![say(&copy.of), say(&copy.from), say(&copy.to), word(copy.state).to_owned(), say(&copy.because)]);
+    titled(text, "Copies", &["of", "from", "to", "state", "evidence"], copies.collect());
+    let changes = one
+        .changes
+        .shown
+        .iter()
+        .map(|change| vec![minute(change.at), say(change.commit.as_deref().unwrap_or("not known")), say(&change.digest)]);
+    titled(text, "Changes of the policy", &["first run by it", "commit", "digest"], changes.collect());
+    let answers = one
+        .checklist
+        .iter()
+        .map(|question| vec![say(question.question), format!("{:?}", question.answer).to_lowercase(), say(&question.evidence)]);
+    titled(text, "Questions of the day", &["question", "answer", "evidence"], answers.collect());
+    let others = one.delegated.iter().map(|to| vec![say(&to.what), say(&to.to), say(to.note.as_deref().unwrap_or_default())]);
+    titled(text, "Left to others on purpose", &["what", "to", "note"], others.collect());
+}
+
+fn titled(text: &mut String, title: &str, header: &[&str], rows: Vec<Vec<String>>) {
+    if !rows.is_empty() {
+        heading(text, title);
+        push_table(text, header, rows);
+    }
+}
+
+fn heading(text: &mut String, title: &str) {
+    text.push_str(&format!("### {title}\n\n"));
+}
+
+fn push_table(text: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
+    if !rows.is_empty() {
+        text.push_str(table(header, &rows).trim_end());
+        text.push_str("\n\n");
+    }
+}
+
+fn left_out<T>(text: &mut String, list: &Listed<T>) {
+    if list.left_out() > 0 {
+        text.push_str(&format!("And {} more, before these.\n\n", list.left_out()));
+    }
+}
+
+/// For a table, which lets nothing act.
+fn say(words: &str) -> String {
+    words.to_owned()
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Kept => "kept",
+        State::Unproven => "not proven",
+        State::Broken => "not kept",
+    }
+}
+
+fn when(at: Option<Instant>) -> String {
+    at.map_or_else(|| "none".to_owned(), minute)
+}
+
+fn maybe_lasting(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "unknown".to_owned(), lasting)
+}

@@ -1,0 +1,6 @@
+//! Rows that move to a store: all of them, once, and back.
+
+mod broken;
+mod let_go;
+mod plain;
+pub mod rig;

@@ -1,0 +1,121 @@
+//! What has been in the archive for as long as `keep` says goes, and nothing else does.
+
+use std::path::PathBuf;
+
+use super::rig::{Ground, SUM};
+
+const KEEPS: &str =
+    "expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk, keep: 5y } }\n";
+/// The oldest rows moved so long ago.
+const AGES: &str =
+    "update seawall.archived set removed = now() - interval '6 years' where extent = (select min(extent) from seawall.archived)";
+
+impl Ground {
+    fn files(&self, below: &str) -> Vec<PathBuf> {
+        let found = self.run.rig.shell(&format!("find store -path '*/{below}/*' -type f | sort"));
+        found.lines().map(PathBuf::from).collect()
+    }
+
+    /// The marks are two days old now.
+    fn two_days_later(&self) {
+        self.run.rig.shell("find store -path '*/expiring/archive/*' -type f -exec touch -d '2 days ago' {} +");
+    }
+
+    fn extents(&self) -> Vec<String> {
+        self.list().iter().map(|extent| extent["extent"].as_str().expect("an id").to_owned()).collect()
+    }
+}
+
+/// Two extents, and the first was exported six years ago.
+fn moved(ground: &Ground) -> Vec<String> {
+    ground.sql(
+        "insert into orders select 20000 + i, timestamptz '2015-01-01 00:00+00' + i * interval '1 day', 1 from generate_series(1, 50) i",
+    );
+    ground.run.say_at("-6y", &["run", "old-orders"]).ends_with_code(0);
+    ground.archive();
+    let all = ground.extents();
+    assert_eq!(all.len(), 2, "{all:?}");
+    all
+}
+
+#[test]
+fn its_time_is_over_it_is_marked_and_goes_when_the_grace_is_over() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    let stays = ground.sql(&format!("{SUM} orders t"));
+    // Young: nothing happens.
+    assert_eq!(ground.files("expiring/archive"), Vec::<PathBuf>::new());
+    ground.sql(AGES);
+    ground.archive();
+    let marks = ground.files("expiring/archive");
+    assert_eq!(marks.len(), 1);
+    let going = marks[0].file_stem().expect("a name").to_string_lossy().into_owned();
+    ground.archive();
+    assert_eq!(ground.extents(), all, "its grace is not over");
+    ground.two_days_later();
+    ground.archive().says("rows deleted from the archive");
+    let left: Vec<String> = all.iter().filter(|id| **id != going).cloned().collect();
+    assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (left, 0));
+    assert!(ground.run.rig.shell("find store -path '*/archive/*'").lines().all(|path| !path.contains(&going)));
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), stays);
+    let mut told = ground.run.say(&["audit", "show"]);
+    for words in ["marked, because their time is over", "about to be deleted for good", "were deleted for good"] {
+        told = told.says(words);
+    }
+    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.archive();
+}
+
+/// A database whose clock was wrong when rows left it says that it was long ago; the export says when it was.
+#[test]
+fn what_only_the_database_calls_old_stays() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    ground.sql("update seawall.archived set removed = now() - interval '6 years'");
+    ground.archive();
+    let marks = ground.files("expiring/archive");
+    assert!(marks.len() == 1 && marks[0].to_string_lossy().contains(&all[0]), "{marks:?} of {all:?}");
+}
+
+#[test]
+fn a_hold_and_a_longer_keep_take_the_mark_off() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    ground.sql(AGES);
+    ground.archive();
+    ground.two_days_later();
+    ground.run.add("holds: { case: { reason: litigation, rows: { database: postgres, table: public.orders, where: customer = 3 } } }\n");
+    ground.archive().says("the table is under hold");
+    assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (all.clone(), 0));
+    // The hold ends: the grace begins anew.
+    ground.run.change("where: customer = 3", "to: 1999-01-01");
+    ground.run.change("holds: { case: { reason: litigation,", "holds: { case: { reason: litigation, until: 2020-01-01,");
+    ground.archive();
+    assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (all.clone(), 1));
+    ground.two_days_later();
+    ground.run.change("keep: 5y", "keep: 50y");
+    ground.archive();
+    assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (all.clone(), 0));
+    // What the database has not on record as gone is never let go.
+    ground.run.change("keep: 50y", "keep: 5y");
+    ground.archive();
+    ground.two_days_later();
+    ground.sql("delete from seawall.archived where removed < now() - interval '5 years'");
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 0);
+    assert_eq!(ground.extents(), all);
+}
+
+#[test]
+fn what_a_killed_run_began_the_next_one_finishes() {
+    let ground = Ground::with(KEEPS);
+    moved(&ground);
+    ground.sql(AGES);
+    ground.archive();
+    ground.two_days_later();
+    let going = ground.files("expiring/archive")[0].file_stem().expect("a name").to_string_lossy().into_owned();
+    ground.run.rig.shell(&format!("rm store/*/archive/{going}.json"));
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 0);
+    assert_eq!(ground.run.rig.shell(&format!("find store -path '*{going}*'")).trim(), "");
+}

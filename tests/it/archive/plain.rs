@@ -1,0 +1,257 @@
+//! A plain table.
+
+use seawall::cli::here::Here;
+use seawall::cli::terminal::Colour;
+use seawall::execute::archive;
+
+use super::rig::{Ground, SUM};
+use crate::run::rig::Said;
+
+const OLD: &str = "(select * from orders where placed_at < now() - interval '2 years') t";
+const YOUNG: &str = "(select * from orders where placed_at >= now() - interval '2 years') t";
+
+#[test]
+fn what_is_old_moves_and_comes_back_as_it_was() {
+    let ground = Ground::new();
+    ground.sql("insert into orders select 10000 + i, now() - i * interval '1 hour', 1 from generate_series(1, 50) i");
+    let (old, young, all) =
+        (ground.sql(&format!("{SUM} {OLD}")), ground.sql(&format!("{SUM} {YOUNG}")), ground.sql(&format!("{SUM} orders t")));
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders where placed_at < now() - interval '2 years'"), "0");
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), young);
+    let list = ground.list();
+    assert!(list.iter().all(|extent| extent["removed"] == true && extent["read_back_by"][0] == "db-1"), "{list:?}");
+    let count = old.split(' ').next().expect("a count").to_owned();
+    assert_eq!(ground.rows(&list).to_string(), count);
+    assert_eq!(ground.sql("select sum(rows) from seawall.archived"), count);
+    // Nothing more to do.
+    ground.archive();
+    assert_eq!(ground.list().len(), list.len());
+    // With stock tools.
+    ground
+        .run
+        .rig
+        .shell("for file in store/try-*/archive/*/rows.csv.zst.age; do age -d -i identity.txt $file | zstd -dc > ${file##*/}.csv; done");
+    let columns = "id, placed_at, customer, note, amount, ratio, raw, tags";
+    let file = ground.run.file("rows.csv.zst.age.csv");
+    ground.sql(&format!(
+        "create table stock as select {columns} from orders limit 0; copy stock from '{}' (format csv, header)",
+        file.display()
+    ));
+    assert_eq!(ground.sql(&format!("{SUM} (select {columns}, id * 2 as doubled from stock) t")), old);
+    the_parquet_files_have_the_same_rows(&ground);
+    // Beside the table, whole and in part.
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("orders_archived");
+    assert_eq!(ground.sql(&format!("{SUM} (select {columns}, id * 2 as doubled from orders_archived) t")), old);
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(1).says("has rows already");
+    ground.run.say(&["archive", "restore", "--table", "orders", "--into", "x; drop table orders"]).ends_with_code(64).says("--into");
+    let year = ["archive", "restore", "--table", "orders", "--from", "2020-01-01", "--to", "2021-01-01", "--into", "\"Of 2020\""];
+    ground.run.say(&year).ends_with_code(0).says("366 rows");
+    assert_eq!(
+        ground.sql("select min(placed_at at time zone 'UTC')::date || ' ' || max(placed_at at time zone 'UTC')::date from \"Of 2020\""),
+        "2020-01-01 2020-12-31"
+    );
+    // And into it, from where they move again without being exported.
+    ground.run.say(&["archive", "restore", "--table", "public.orders", "--into", "orders"]).ends_with_code(0).says("moves them again");
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), all);
+    ground.archive();
+    assert_eq!((ground.sql(&format!("{SUM} orders t")), ground.list().len()), (young, list.len()));
+    ground.run.say(&["audit", "verify"]).ends_with_code(0);
+    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.run.say(&["audit", "show"]).says("taken out of their table");
+}
+
+fn the_parquet_files_have_the_same_rows(ground: &Ground) {
+    ground.run.rig.shell("for file in store/try-*/archive/*/rows.parquet.age; do age -d -i identity.txt $file > rows.parquet; done");
+    let file = ground.run.file("rows.parquet").display().to_string();
+    let text = crate::servers::python(include_str!("rows_of.py"), &file);
+    let (types, rows) = text.split_once('\n').expect("types first");
+    let types: serde_json::Value = serde_json::from_str(types).expect("JSON");
+    let expected = serde_json::json!({
+        "id": "int64", "placed_at": "timestamp[us, tz=UTC]", "customer": "int32", "note": "string", "amount": "decimal128(12, 2)",
+        "ratio": "double", "raw": "binary", "tags": "string",
+    });
+    assert_eq!(types, expected);
+    let of_server = ground.sql(
+        "select coalesce(jsonb_agg(jsonb_build_object('id', id, 'placed_at', (extract(epoch from placed_at) * 1000000)::bigint, \
+         'customer', customer, 'note', note, 'amount', amount::text, 'ratio', ratio, 'raw', encode(raw, 'hex'), 'tags', tags::text) \
+         order by id), '[]') from stock",
+    );
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+    let of_server: Vec<serde_json::Value> = serde_json::from_str(&of_server).expect("JSON");
+    assert_eq!(rows.len(), of_server.len());
+    for (row, expected) in rows.iter().zip(&of_server) {
+        assert_eq!(row, expected);
+    }
+}
+
+#[test]
+fn what_comes_late_moves_with_the_next_run() {
+    let ground = Ground::new();
+    ground.archive();
+    ground.sql("insert into orders (id, placed_at) values (-1, '2019-03-01'), (-2, '2010-01-01')");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders where id < 0"), "0");
+    assert_eq!(ground.rows(&ground.list()), 1502);
+}
+
+#[test]
+fn held_rows_stay_and_what_a_hold_does_not_know_is_held() {
+    let ground = Ground::with(
+        "archive: { old-orders: { table: public.orders, column: placed_at, after: 2y, store: disk } }\n\
+         holds:\n  case: { reason: litigation, until: 2099-01-01, rows: { database: postgres, table: orders, where: \"customer = 3 -- and no other\", from: 2020-01-01, to: 2020-12-31 } }\n\
+         \x20 other: { reason: audit, until: 2099-01-01, rows: { database: postgres, table: orders, to: 2019-01-31 } }\n\
+         \x20 past: { reason: over, until: 2020-01-01, rows: { database: postgres, table: orders } }\n",
+    );
+    ground.sql("update orders set customer = null where id = 500");
+    let held =
+        "(extract(year from placed_at at time zone 'UTC') = 2020 and (customer = 3 or customer is null)) or placed_at < '2019-02-01Z'";
+    let expected = ground.sql(&format!("{SUM} (select * from orders where {held}) t"));
+    ground.archive();
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), expected);
+    assert!(expected.split(' ').next().expect("a count").parse::<u64>().expect("a number") > 60, "{expected}");
+    // The hold ends: the rest moves.
+    ground.run.change(
+        "until: 2099-01-01, rows: { database: postgres, table: orders, where",
+        "until: 2020-02-01, rows: { database: postgres, table: orders, where",
+    );
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "30");
+    assert_eq!(ground.rows(&ground.list()), 1470);
+}
+
+#[test]
+fn without_an_identity_nothing_leaves_before_another_host_has_read_it_back() {
+    let ground = Ground::new();
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    ground.run.say(&["run", "old-orders"]).ends_with_code(0).says("seawall archive verify");
+    ground.run.say(&["run", "old-orders"]).ends_with_code(0);
+    let list = ground.list();
+    assert_eq!((ground.sql("select count(*) from orders"), ground.rows(&list)), ("1500".into(), 1500));
+    assert!(
+        list.iter().all(|extent| extent["removed"] == false && extent["read_back_by"].as_array().is_some_and(Vec::is_empty)),
+        "{list:?}"
+    );
+    let identity = ground.run.file("elsewhere.txt").display().to_string();
+    let mut verifier = ground.run.command_in("verifier", &["archive", "verify", "--host", "staging", "--identity", &identity]);
+    Said::of(verifier.output().expect("seawall")).ends_with_code(0).says("1 extent read back");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "0");
+    assert_eq!(ground.list()[0]["read_back_by"][0], "staging");
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_happens() {
+    let ground = Ground::new();
+    let fails = |words: &str| {
+        let said = ground.run.say(&["run", "old-orders"]).ends_with_code(1).says(words);
+        assert_eq!(ground.sql("select count(*) from orders"), "1500");
+        said
+    };
+    ground.sql("create table lines (orders bigint references orders on delete cascade)");
+    fails("would change rows of `lines`");
+    ground.sql("drop table lines; create table special (extra text) inherits (orders)");
+    fails("`special` inherits from");
+    ground.sql("drop table special");
+    ground.sql("alter table orders enable row level security; create role mover login; grant select, delete on orders to mover; grant create on database postgres to mover; grant pg_monitor to mover");
+    let text = std::fs::read_to_string(ground.run.file("policy.yaml")).expect("the policy");
+    let user = ground.sql("select current_user");
+    std::fs::write(ground.run.file("policy.yaml"), text.replace(&format!("user={user}"), "user=mover")).expect("the policy");
+    fails("row-level security");
+    std::fs::write(ground.run.file("policy.yaml"), &text).expect("the policy");
+    ground.run.change("column: placed_at", "column: note");
+    fails("holds no time");
+    ground.run.change("column: note", "column: doubled");
+    fails("no column `doubled`");
+    ground.run.change("table: orders", "table: order_lines");
+    fails("there is no table `order_lines`");
+    assert!(ground.run.rig.objects("archive").is_empty());
+}
+
+#[test]
+fn partitions_are_held_and_guarded_like_the_whole() {
+    let ground = Ground::with(
+        "archive: { old-orders: { table: sales, column: at, after: 2y, store: disk } }\n\
+         holds: { case: { reason: litigation, rows: { database: postgres, table: sales_2019, where: id % 2 = 0 } } }\n",
+    );
+    ground.sql(
+        "create table sales (id bigint, at date not null, primary key (id, at)) partition by range (at); \
+         create table sales_2019 partition of sales for values from ('2019-01-01') to ('2020-01-01'); \
+         create table sales_2020 partition of sales for values from ('2020-01-01') to ('2021-01-01'); \
+         create table sales_later partition of sales default; \
+         insert into sales select i, date '2019-01-01' + i::int from generate_series(1, 1000) i; \
+         create table notes (id bigint, at date, foreign key (id, at) references sales_2020 on delete cascade)",
+    );
+    ground.run.say(&["run", "old-orders"]).ends_with_code(1).says("would change rows of `notes`");
+    ground.sql("drop table notes");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*), count(*) filter (where at < '2020-01-01' and id % 2 = 0) from sales"), "182|182");
+    // The other way round: a hold on the whole holds the rows of a part.
+    ground.run.change("table: sales, column: at", "table: sales_2019, column: at");
+    ground.run.change("table: sales_2019, where", "table: sales, where");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from sales"), "182");
+    ground.run.change("table: sales, where", "table: nowhere, where");
+    ground.run.say(&["run", "old-orders"]).ends_with_code(1).says("nobody knows what it holds");
+}
+
+#[test]
+fn what_a_trigger_keeps_out_is_not_lost() {
+    let ground = Ground::new();
+    ground.archive();
+    ground.sql(
+        "create function keep_out() returns trigger language plpgsql as 'begin return null; end'; \
+         create trigger keep_out before insert on orders for each row execute function keep_out()",
+    );
+    ground.run.say(&["archive", "restore", "--table", "orders", "--into", "orders"]).ends_with_code(1).says("0 of the 1500 rows");
+    assert_eq!(ground.sql("select sum(rows) from seawall.archived"), "1500");
+    ground.sql("drop trigger keep_out on orders");
+    ground.run.say(&["archive", "restore", "--table", "orders", "--into", "orders"]).ends_with_code(0);
+    // They are to stay for longer now, and do.
+    ground.run.change("after: 2y", "after: 20y");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "1500");
+}
+
+#[test]
+fn what_is_noted_in_the_store_follows_the_record() {
+    let ground = Ground::new();
+    ground.archive();
+    let note = "store/try-*/archive/*/removed.json";
+    ground.run.rig.shell_as_root(&format!("rm {note}"));
+    assert_eq!(ground.list()[0]["removed"], false);
+    ground.archive();
+    assert_eq!((ground.list()[0]["removed"].clone(), ground.list().len()), (true.into(), 1));
+    // As often as somebody likes.
+    for _ in 0..2 {
+        ground.run.say(&["archive", "verify", "--all"]).ends_with_code(0).says("1 extent read back");
+    }
+    // A column more, and both shapes come back, one after the other.
+    ground.sql("alter table orders add column extra int; insert into orders (id, placed_at, extra) values (5000, '2018-01-01', 1)");
+    ground.archive();
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(1).says("has other columns");
+    let new = ["archive", "restore", "--table", "orders", "--to", "2018-06-01", "--into", "of_2018"];
+    ground.run.say(&new).ends_with_code(0).says("1 rows");
+    assert_eq!(ground.sql("select extra from of_2018"), "1");
+}
+
+/// A large table moves in parts; rows of one moment stay together, and a part ends where the next begins.
+#[test]
+fn a_large_table_moves_in_parts() {
+    let ground = Ground::new();
+    ground.sql("update orders set placed_at = timestamptz '2019-06-01 00:00+00' where id between 300 and 700");
+    let whole = ground.sql(&format!("{SUM} (select id, placed_at, note, raw from orders) t"));
+    let place = |name: &str| Some(ground.run.file(name));
+    let here = Here { policy: place("policy.yaml"), state: place("another-state"), host: Some("db-1".parse().expect("a name")) };
+    let policy = here.read(Colour::Never).expect("a sound policy");
+    let site = here.site(&policy);
+    let onlooker = archive::Onlooker { deed: &|_, _| true, stop: &std::sync::atomic::AtomicBool::new(false) };
+    let done = archive::archive(&site, &policy.archives[0], &archive::Wishes { rows_at_once: 250 }, onlooker).expect("it goes");
+    let rows: Vec<u64> = done.removed.iter().map(|deed| deed.rows).collect();
+    assert!(rows.len() > 3 && rows.iter().sum::<u64>() == 1500 && rows.iter().any(|rows| *rows >= 401), "{rows:?}");
+    assert!(done.removed.windows(2).all(|two| two[0].to <= two[1].from), "{:?}", done.removed);
+    assert_eq!(ground.sql("select count(*) from orders"), "0");
+    ground.run.rig.cluster.account().own(ground.run.rig.cluster.folder());
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0);
+    assert_eq!(ground.sql(&format!("{SUM} (select id, placed_at, note, raw from orders_archived) t")), whole);
+}

@@ -1,0 +1,8 @@
+//! Restore drills: real servers, restored into throw-away ones, with what they must find planted.
+
+mod damage;
+pub mod killed;
+mod passing;
+mod promotion;
+pub mod rig;
+mod together;

@@ -1,0 +1,173 @@
+//! What a drill must find: each planted, each named with the phase in which it shows.
+
+use std::fs;
+
+use super::rig::Drills;
+use crate::clusters::{Options, Version};
+use crate::faults::small::Small;
+use crate::restore::rig::{flip, objects};
+
+const NEWEST: &str = "drills: { newest: { restore: { latest: nightly } } }";
+
+/// The phase and the words of a drill that fails.
+fn fails(drills: &Drills, words: &[&str]) -> (String, String) {
+    let record = drills.drill(1, words);
+    assert_eq!(record["outcome"], "failed", "{record:#}");
+    drills.nothing_is_left();
+    let failure = &record["failure"];
+    let text = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
+    assert!(!text("hint").is_empty(), "{record:#}");
+    (text("phase"), text("message"))
+}
+
+#[test]
+fn a_segment_that_is_missing() {
+    let drills = Drills::new(Version::V15, NEWEST);
+    let rig = &drills.rig;
+    let lost = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.load(5);
+    rig.archive();
+    rig.load(5);
+    rig.archive();
+    for object in objects(&rig.path("store"), &lost) {
+        fs::remove_file(object).expect("it was there");
+    }
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains("missing") || message.contains("gap") || message.contains("not archived"), "{message}");
+    // On record, and heard of.
+    let history = drills.history();
+    assert!(history.contains("drills.newest") && history.contains("failed"), "{history}");
+}
+
+/// Its bytes are wrong, and nobody knows before they are read.
+#[test]
+fn a_segment_that_cannot_be_read() {
+    let drills = Drills::new(Version::V15, NEWEST);
+    let rig = &drills.rig;
+    let bad = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.load(5);
+    rig.archive();
+    let found = objects(&rig.path("store"), &bad);
+    flip(found.first().expect("it was archived"));
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert!(["consistent", "replay"].contains(&phase.as_str()), "{phase}: {message}");
+}
+
+#[test]
+fn a_part_that_is_corrupt() {
+    let drills = Drills::new(Version::V18, NEWEST);
+    let parts = objects(&drills.rig.path("store"), "part-00001.tar");
+    flip(parts.first().expect("a part"));
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "files");
+    assert!(message.contains("part-00001"), "{message}");
+}
+
+/// The backups of the newest day are gone, and the store does not say so: it has an older one.
+#[test]
+fn a_newest_backup_that_was_lost() {
+    let drills = Drills::new(Version::V15, NEWEST);
+    let rig = &drills.rig;
+    let newest = rig.backup();
+    rig.archive();
+    // First its data alone, then all that speaks of it.
+    let data = rig
+        .path("store")
+        .join(objects(&rig.path("store"), &format!("data/{newest}/part-00001.tar"))[0].strip_prefix(rig.path("store")).expect("below"));
+    fs::remove_file(&data).expect("a part");
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains("is not in the store"), "{message}");
+    for object in objects(&rig.path("store"), &newest) {
+        fs::remove_file(object).expect("it was there");
+    }
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains(&newest) && message.contains("not there any more"), "{message}");
+}
+
+/// The original has an extension that this host's PostgreSQL has not.
+#[test]
+fn an_extension_that_is_missing() {
+    let drills = Drills::new(Version::V15, NEWEST);
+    let rig = &drills.rig;
+    rig.cluster.sql("create table seen (n int)");
+    // By the catalog alone: what the backup records is what the database says it has.
+    rig.cluster.sql("insert into pg_extension select 99999, 'nowhere_to_be_found', 10, 11, false, '4.2', null, null");
+    rig.backup();
+    rig.archive();
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains("`nowhere_to_be_found` 4.2 in `postgres`") && message.contains("not here at all"), "{message}");
+}
+
+#[test]
+fn a_disk_without_room() {
+    let drills = Drills::new(Version::V15, "");
+    let rig = &drills.rig;
+    let Some(_small) = Small::mount(&rig.path("small"), "16m") else { return };
+    drills.drills(&format!("drills: {{ newest: {{ restore: {{ latest: nightly }}, directory: {} }} }}", rig.path("small").display()));
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains("left, and the copy needs") || message.contains("the backup needs"), "{message}");
+    assert_eq!(super::rig::copies(&rig.path("small")), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn what_is_expected_and_is_not_so() {
+    let drills = Drills::new(
+        Version::V15,
+        r#"
+drills:
+  rows: { restore: { latest: nightly }, expect: { enough: { sql: "select count(*) from series", at_least: 1000 }, there: { sql: "select 1", is: 1 } } }
+  program: { restore: { latest: nightly }, run: { run: [sh, -c, "echo orders are wrong; exit 3"] } }
+  slow: { restore: { latest: nightly }, within: 1s }
+  long: { restore: { latest: nightly }, timeout: 4s, run: { run: [sleep, "600"], timeout: 10m } }
+  late: { restore: { latest: nightly }, run: { run: [sh, -c, "sleep 600 & sleep 600"], timeout: 1s } }
+"#,
+    );
+    let (phase, message) = fails(&drills, &["rows"]);
+    assert_eq!(phase, "expect");
+    assert!(message.contains("`enough` is not met"), "{message}");
+    let record = drills.drill(1, &["program"]);
+    assert_eq!((&record["failure"]["phase"], &record["command"]["output"]), (&"command".into(), &"orders are wrong".into()));
+    let message = record["failure"]["message"].as_str().expect("why");
+    assert!(message.contains("exit status 3") && message.contains("orders are wrong"), "{message}");
+    let (phase, message) = fails(&drills, &["late"]);
+    assert_eq!(phase, "command");
+    assert!(message.contains("did not end within 1 s"), "{message}");
+    let record = drills.drill(1, &["long"]);
+    assert_eq!(record["outcome"], "stopped", "{record:#}");
+    assert!(record["failure"]["message"].as_str().is_some_and(|why| why.contains("drills.long.timeout")), "{record:#}");
+    drills.nothing_is_left();
+    let said = drills.say_over("1MB/s", &["drill", "slow"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(
+        said.out.starts_with("Drill `slow` of `shop` FAILED") && said.err.contains("`drills.slow.within` allows 1s"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    drills.nothing_is_left();
+}
+
+/// Right after a backup of a server that does nothing, the log proves nothing.
+#[test]
+fn a_log_that_ends_with_the_backup() {
+    let drills = Drills::with(Version::V15, Options::default(), NEWEST);
+    drills.rig.backup();
+    let (phase, message) = fails(&drills, &["newest"]);
+    assert_eq!(phase, "expect");
+    assert!(message.contains("nothing was archived after the backup"), "{message}");
+}
+
+#[test]
+fn the_original_itself_and_what_lies_in_it() {
+    let drills = Drills::new(Version::V15, "");
+    let data = drills.rig.cluster.data();
+    drills.drills(&format!("drills: {{ bad: {{ restore: {{ latest: nightly }}, directory: {}/base }} }}", data.display()));
+    let (phase, message) = fails(&drills, &["bad"]);
+    assert_eq!(phase, "prepare");
+    assert!(message.contains("the original's data directory"), "{message}");
+}

@@ -1,0 +1,127 @@
+//! Whatever ends a drill, nothing of it stays for longer than until the next run.
+
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::rig::{Drills, servers_below};
+use crate::clusters::{Cluster, Version};
+
+const SLOW: &str = r#"
+drills:
+  slow:
+    restore: { latest: nightly }
+    expect: { slow: { sql: "select pg_sleep(1)", some_rows: true } }
+    run: { run: [sh, -c, "sleep LONG & sleep 2"] }
+"#;
+
+/// Of the program itself and not of `runuser` before it.
+pub fn ours(child: &Child) -> Pid {
+    let began = Instant::now();
+    let own = Pid::from_raw(i32::try_from(child.id()).expect("a number")).expect("a process");
+    while began.elapsed() < Duration::from_secs(10) {
+        for candidate in [vec![own], crate::clusters::children(own)].concat() {
+            let name = fs::read_to_string(format!("/proc/{}/comm", candidate.as_raw_nonzero())).unwrap_or_default();
+            if name.starts_with("seawall") {
+                return candidate;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("seawall is not among what was started");
+}
+
+/// `long` tells those of one test from those of another.
+fn slow(long: u32) -> String {
+    SLOW.replace("LONG", &long.to_string())
+}
+
+pub(super) fn sleepers(long: u32) -> usize {
+    let words = format!("sleep\0{long}\0");
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|is| is == words.as_bytes())).count()
+}
+
+#[test]
+fn killed_in_each_phase_it_is_found_and_removed() {
+    let drills = Drills::new(Version::V15, &slow(601));
+    let rig = &drills.rig;
+    // Files take a moment.
+    rig.cluster.sql("create table much as select n, md5(n::text) as v from generate_series(1, 300000) n");
+    rig.backup();
+    rig.cluster.sql("insert into much select n, md5(n::text) as v from generate_series(1, 100000) n");
+    rig.load(5);
+    rig.archive();
+    let mut killed = Vec::new();
+    for phase in ["prepare", "files", "consistent", "replay", "expect", "command", "remove"] {
+        let (mut child, folder) = drills.begin_until("slow", phase);
+        let process = ours(&child);
+        if phase == "command" {
+            wait(&|| sleepers(601) == 1);
+        }
+        let _ = kill_process(process, Signal::KILL);
+        child.wait().expect("it ended");
+        let at = fs::read_to_string(folder.join("phase")).unwrap_or_default();
+        killed.push((phase, at));
+        // The next one of this host, whatever it does, finds it.
+        let next = if phase == "expect" { drills.say(&["watch"]) } else { drills.say(&["run", "--due", "drills.slow"]) };
+        assert!(next.code == 0, "{phase}: {}{}", next.out, next.err);
+        wait(&|| servers_below(&drills.place()).is_empty());
+        drills.nothing_is_left();
+        assert_eq!(sleepers(601), 0, "{phase}: what the program had started runs on");
+    }
+    assert!(killed.iter().filter(|(wanted, at)| wanted == at || (*wanted == "prepare" && at.is_empty())).count() >= 5, "{killed:?}");
+    let history = drills.history();
+    assert!(history.matches("lost").count() >= 5, "{history}");
+    // The original has noticed nothing, and a drill passes after all that.
+    assert!(rig.cluster.is_running());
+    drills.drill(0, &["slow"]);
+    drills.nothing_is_left();
+}
+
+pub(super) fn wait(until: &dyn Fn() -> bool) {
+    let began = Instant::now();
+    while !until() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it takes too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn asked_to_end_it_clears_away_first() {
+    let drills = Drills::new(Version::V18, &slow(602));
+    for (signal, code, phase) in [(Signal::INT, 130, "expect"), (Signal::TERM, 143, "command"), (Signal::INT, 130, "consistent")] {
+        let (mut child, _) = drills.begin_until("slow", phase);
+        let process = ours(&child);
+        kill_process(process, signal).expect("it lives");
+        let status = child.wait().expect("it ended");
+        assert_eq!(status.code(), Some(code), "{phase}");
+        drills.nothing_is_left();
+        assert_eq!(sleepers(602), 0, "{phase}");
+    }
+    assert!(drills.history().contains("stopped"), "{}", drills.history());
+}
+
+/// A folder that only looks like a drill's, with the data directory of a server that is not one, is left alone.
+#[test]
+fn nobody_elses_server_is_ever_ended() {
+    let drills = Drills::new(Version::V15, &slow(603));
+    let (mut child, folder) = drills.begin_until("slow", "expect");
+    let process = ours(&child);
+    kill_process(process, Signal::KILL).expect("it lives");
+    child.wait().expect("it ended");
+    // Its own server goes; in place of its number stands another one's.
+    let pid = fs::read_to_string(folder.join("data/postmaster.pid")).expect("it runs");
+    let number: i32 = pid.lines().next().and_then(|line| line.trim().parse().ok()).expect("a number");
+    kill_process(Pid::from_raw(number).expect("a process"), Signal::QUIT).expect("it lives");
+    wait(&|| servers_below(&folder).is_empty());
+    let other = fs::read_to_string(drills.rig.cluster.data().join("postmaster.pid")).expect("the original runs");
+    fs::write(folder.join("data/postmaster.pid"), &other).expect("planted");
+    let innocent = Cluster::start(Version::V15, crate::clusters::Options::default());
+    drills.say(&["watch"]);
+    drills.nothing_is_left();
+    assert!(drills.rig.cluster.is_running() && innocent.is_running());
+    assert_eq!(drills.rig.cluster.sql("select count(*) from series"), "50");
+}

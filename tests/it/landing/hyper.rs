@@ -1,0 +1,286 @@
+//! Hypertables.
+
+use seawall::execute::table::landing::{Way, refresh};
+use seawall::postgres::Connection;
+
+use super::rig::{Two, into, merge, only, replace, rows, wanted};
+use crate::clusters::{Options, Version};
+use crate::timescale::place::natives;
+
+const METRICS: &str = "\
+    create table metrics (at timestamptz not null, device int not null, value double precision, primary key (at, device)); \
+    select create_hypertable('metrics', 'at', chunk_time_interval => interval '1 day', partitioning_column => 'device', number_partitions => 2); \
+    create index by_device on metrics (device, at desc); \
+    insert into metrics select '2026-01-01Z'::timestamptz + k * interval '10 minutes', k % 5, k from generate_series(1, 2000) k; \
+    alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 'at desc')";
+
+fn two(programs: &std::path::Path) -> Two {
+    let options = Options { programs: Some(programs.to_owned()), ..Options::default() }
+        .with("shared_preload_libraries = 'timescaledb'")
+        .with("timescaledb.telemetry_level = off")
+        .with("max_worker_processes = 20");
+    let two = Two::with(Version::V15, Version::V15, options, "create extension timescaledb");
+    for sql in [METRICS, "select add_retention_policy('metrics', interval '10 years')"] {
+        two.then(sql);
+        two.now(sql);
+    }
+    two
+}
+
+#[test]
+fn a_hypertable_comes_back_as_one() {
+    let places = natives();
+    if places.is_empty() {
+        eprintln!("SKIPPED: this needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
+    }
+    for programs in places {
+        let two = two(&programs);
+        two.then("select compress_chunk(c) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
+        two.now("drop table metrics");
+        let (landed, remarks) = two.brings(&wanted(&[("public", "metrics")], into("back")));
+        assert_eq!((landed[0].rows, remarks.len()), (2000, 0), "{remarks:?}");
+        let again = "select add_retention_policy('\"back\".\"metrics\"', drop_after => '10 years'::interval)";
+        assert!(landed[0].left_out.contains(&format!("TimescaleDB's job `policy_retention`, made again by `{again}`")), "{landed:?}");
+        two.now(again);
+        assert_eq!(two.now(&rows("back.metrics")), two.then(&rows("metrics")));
+        let dimensions = "select string_agg(column_name || coalesce(time_interval::text, num_partitions::text), ',' order by dimension_number) \
+                          from timescaledb_information.dimensions where hypertable_schema =";
+        assert_eq!(two.now(&format!("{dimensions} 'back'")), two.then(&format!("{dimensions} 'public'")));
+        let compression = "select string_agg(attname || coalesce(segmentby_column_index::text, 'o' || orderby_asc), ',' order by attname) \
+                           from timescaledb_information.compression_settings where hypertable_schema =";
+        assert_eq!(two.now(&format!("{compression} 'back'")), two.then(&format!("{compression} 'public'")));
+        let indexes = "select count(*) from pg_indexes where tablename = 'metrics' and schemaname =";
+        assert_eq!(two.now(&format!("{indexes} 'back'")), two.then(&format!("{indexes} 'public'")));
+        // Somebody may go on with it.
+        two.now("insert into back.metrics values ('2027-01-01Z', 1, 1); select compress_chunk(c) from show_chunks('back.metrics', older_than => '2026-01-03Z'::timestamptz) c");
+        // Under its own name, as what was dropped comes back; and where the backup has something of that name.
+        two.now("drop schema back cascade");
+        two.brings(&wanted(&[("public", "metrics")], into("public")));
+        assert_eq!(two.now(&rows("public.metrics")), two.then(&rows("seawall_aside_0.metrics")));
+        assert_eq!(two.now(&format!("{dimensions} 'public'")), two.then(&format!("{dimensions} 'seawall_aside_0'")));
+        two.then("drop table public.metrics; alter table seawall_aside_0.metrics set schema public; drop schema seawall_aside_0");
+        two.then("create table if not exists back.metrics (n int)");
+        let (landed, _) = two.brings(&wanted(&[("public", "metrics")], into("back")));
+        assert_eq!((landed[0].table.as_str(), landed[0].rows), ("\"public\".\"metrics\"", 2000));
+        // Where there is no TimescaleDB, it is a plain table.
+        two.now("drop schema back cascade");
+        two.now("drop extension timescaledb cascade");
+        let (_, remarks) = two.brings(&wanted(&[("public", "metrics")], into("plain")));
+        assert_eq!(remarks, ["\"public\".\"metrics\" comes back as a plain table: the destination has no TimescaleDB"]);
+        assert_eq!(two.now(&rows("plain.metrics")), two.then(&rows("metrics")));
+    }
+}
+
+#[test]
+fn rows_of_a_hypertable_come_back_where_that_is_safe() {
+    let places = natives();
+    if places.is_empty() {
+        eprintln!("SKIPPED: this needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
+    }
+    for programs in places {
+        let two = two(&programs);
+        two.now("delete from metrics where device = 3; update metrics set value = -1 where device = 4; insert into metrics values ('2026-03-01Z', 1, 1)");
+        let (landed, _) = two.brings(&only(wanted(&[("public", "metrics")], merge()), "device = 3 and at < '2026-01-05Z'"));
+        assert_eq!((landed[0].changed, landed[0].removed), (0, 0));
+        let (landed, _) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert_eq!((landed[0].changed, landed[0].removed), (400, 1));
+        assert_eq!(two.now(&rows("metrics")), two.then(&rows("metrics")));
+        two.now(landed[0].undo.as_deref().expect("a way back"));
+        assert_eq!(two.now("select count(*) from metrics where value = -1"), "400");
+    }
+}
+
+const CHUNKS: &str = "select count(*) || ' ' || count(*) filter (where is_compressed) || ' ' || \
+    (select string_agg(status::text, '' order by id) from _timescaledb_catalog.chunk k where k.hypertable_id = (select id from _timescaledb_catalog.hypertable where table_name = 'metrics')) \
+    from timescaledb_information.chunks where hypertable_name = 'metrics'";
+const JOBS: &str = "select string_agg(proc_name || config::text || scheduled, ',' order by job_id) from timescaledb_information.jobs where hypertable_name = 'metrics'";
+const COMPRESS: &str = "select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c";
+
+/// What has changed lies in compressed chunks, and in others.
+const ACCIDENT: &str = "update metrics set value = -1 where device = 4 and at < '2026-01-03Z'; delete from metrics where device = 3 and at > '2026-01-08Z'; \
+    insert into metrics values ('2026-01-05T00:00:01Z', 77, 1), ('2026-01-12T00:00:01Z', 77, 1)";
+
+#[test]
+fn rows_in_compressed_chunks_come_back_and_are_compressed_again() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.now(ACCIDENT);
+        two.now(COMPRESS);
+        let (chunks, jobs) = (two.now(CHUNKS), two.now(JOBS));
+        let before = two.now(&rows("metrics"));
+        // Some rows, with those that were there before.
+        let (landed, remarks) = two.brings(&only(wanted(&[("public", "metrics")], merge()), "device = 4 and at < '2026-01-02Z'"));
+        assert_eq!((landed[0].added, landed[0].changed, landed[0].removed), (0, 28, 0));
+        assert!(
+            remarks.contains(&"2 chunks of \"public\".\"metrics\" were compressed again".to_owned()),
+            "those of that day and no others: {remarks:?}"
+        );
+        assert_eq!((two.now(CHUNKS), two.now(JOBS)), (chunks.clone(), jobs.clone()));
+        assert_eq!(two.now("select count(*) from metrics where value = -1"), "29", "the second day's");
+        // All of them.
+        two.now("update metrics set value = -1 where device = 4 and at < '2026-01-02Z'");
+        two.now("select compress_chunk(c, true) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
+        assert_eq!((two.now(&rows("metrics")), two.now(CHUNKS)), (before.clone(), chunks.clone()));
+        let (landed, remarks) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert_eq!(two.now(&rows("metrics")), two.then(&rows("metrics")), "{remarks:?}");
+        assert_eq!((landed[0].changed, landed[0].removed), (57, 2));
+        assert_eq!((two.now(CHUNKS), two.now(JOBS)), (chunks.clone(), jobs.clone()), "{remarks:?}");
+        two.now(landed[0].undo.as_deref().expect("a way back"));
+        assert_eq!(two.now(&rows("metrics")), before);
+        two.now("drop schema replaced cascade");
+    }
+}
+
+/// Without a key there is nothing to tell rows apart by.
+#[test]
+fn all_rows_of_compressed_chunks_come_back_without_a_key() {
+    for programs in natives() {
+        let two = two(&programs);
+        for sql in [
+            "create table plain (at timestamptz not null, v text); select create_hypertable('plain', 'at', chunk_time_interval => interval '1 day'); \
+             alter table plain set (timescaledb.compress); \
+             insert into plain select '2026-01-01Z'::timestamptz + k * interval '10 minutes', 'v' || k from generate_series(1, 1000) k; \
+             insert into plain select '2026-01-02Z', 'twice' from generate_series(1, 3)",
+            "select count(compress_chunk(c)) from show_chunks('plain', older_than => '2026-01-05Z'::timestamptz) c",
+        ] {
+            two.then(sql);
+            two.now(sql);
+        }
+        let compressed = "select count(*) || ' ' || count(*) filter (where is_compressed) from timescaledb_information.chunks where hypertable_name = 'plain'";
+        let chunks = two.now(compressed);
+        two.now("delete from plain where at < '2026-01-02T12:00Z'; insert into plain values ('2026-01-03Z', 'new')");
+        let (landed, _) = two.brings(&wanted(&[("public", "plain")], replace()));
+        assert_eq!(landed[0].rows, 1003);
+        assert_eq!(two.now(&rows("plain")), two.then(&rows("plain")));
+        assert_eq!(two.now(compressed), chunks);
+    }
+}
+
+fn with_views(two: &Two) {
+    let mut connection: Connection = two.session();
+    for view in [
+        "create materialized view daily with (timescaledb.continuous, timescaledb.materialized_only = true) as \
+         select time_bucket('1 day', at) as day, device, sum(value) as total from metrics group by 1, 2 with no data",
+        "create materialized view weekly with (timescaledb.continuous, timescaledb.materialized_only = true) as \
+         select time_bucket('7 days', day) as week, sum(total) as total from daily group by 1 with no data",
+        "call refresh_continuous_aggregate('daily', null, null)",
+        "call refresh_continuous_aggregate('weekly', null, null)",
+    ] {
+        connection.run(view).unwrap_or_else(|fault| panic!("{view}: {fault}"));
+    }
+}
+
+#[test]
+fn continuous_aggregates_are_told_and_refreshed() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.now(ACCIDENT);
+        two.now(COMPRESS);
+        with_views(&two);
+        let stale = two.now("select sum(total) from daily");
+        let (mut landed, remarks) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert!(remarks.iter().any(|remark| remark.starts_with("public.daily and public.weekly must be refreshed")), "{remarks:?}");
+        assert_eq!(two.now("select sum(total) from daily"), stale);
+        assert_eq!(landed[0].refresh.len(), 2);
+        assert!(landed[0].refresh[0].starts_with("call \"public\".refresh_continuous_aggregate('public.daily', '2025-12-3"), "{landed:?}");
+        let destination = two.look(&wanted(&[("public", "metrics")], replace()));
+        assert!(destination.is_err(), "the kept rows are in the way of a second time");
+        let destination = two.look(&wanted(&[("public", "metrics")], Way::Replace { kept: None })).expect("it can be done");
+        let mut said = Vec::new();
+        two.watched(|onlooker| refresh(&destination, &mut landed, &mut said, onlooker));
+        assert_eq!((landed[0].refresh.len(), said.len()), (0, 2), "{said:?}");
+        let true_sum = two.now("select sum(value) from metrics");
+        assert_eq!(true_sum, two.then("select sum(value) from metrics"));
+        assert_eq!((two.now("select sum(total) from daily"), two.now("select sum(total) from weekly")), (true_sum.clone(), true_sum));
+        assert_eq!(two.now("select count(*) from daily where device = 77"), "0");
+        // The way back is told to them as well.
+        two.now(landed[0].undo.as_deref().expect("a way back"));
+        two.session().run("call refresh_continuous_aggregate('daily', null, null)").expect("refreshed");
+        assert_eq!(two.now("select sum(total) from daily"), stale);
+        // Somebody who may not write it down is refused.
+        two.now("create role owner login; grant set on parameter session_replication_role to owner; alter table metrics owner to owner; drop schema replaced cascade");
+        let settings = seawall::postgres::Settings::read(&two.live.conninfo().replace("user=postgres", "user=owner")).expect("settings");
+        let wish = wanted(&[("public", "metrics")], Way::Replace { kept: None });
+        let refused = seawall::execute::table::landing::look(&settings.with_dbname("shop"), &wish).expect_err("it is refused");
+        assert!(refused.message.ends_with("and this role may not tell it which rows come back"), "{refused}");
+    }
+}
+
+#[test]
+fn what_a_retention_job_would_drop_again_is_said() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.now("delete from metrics where at < '2026-01-05Z'; select remove_retention_policy('metrics'); select add_retention_policy('metrics', interval '90 days', initial_start => now() + interval '1 day')");
+        let (_, remarks) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert!(
+            remarks.iter().any(|remark| remark.contains("DROPS chunks of \"public\".\"metrics\" that are older than 90 days, next at ")),
+            "{remarks:?}"
+        );
+        assert!(remarks.iter().any(|remark| remark.contains("2000 rows that came are older than 90 days")), "{remarks:?}");
+        assert_eq!(two.now(&rows("metrics")), two.then(&rows("metrics")));
+        two.now("select alter_job(job_id, scheduled => false) from timescaledb_information.jobs where proc_name = 'policy_retention'; drop schema replaced cascade");
+        let (_, remarks) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert_eq!(remarks, Vec::<String>::new(), "it does nothing now");
+    }
+}
+
+#[test]
+fn parts_of_a_hypertable_are_not_brought_back_alone() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.then(COMPRESS);
+        let chunk = two.then("select min(chunk_name) from timescaledb_information.chunks where hypertable_name = 'metrics'");
+        let refused = two.refuses(&wanted(&[("_timescaledb_internal", &chunk)], into("back")));
+        assert!(refused.message.ends_with("is a chunk of public.metrics"), "{refused}");
+        let inside = two.then("select table_name from _timescaledb_catalog.chunk where id = (select min(compressed_chunk_id) from _timescaledb_catalog.chunk)");
+        let refused = two.refuses(&wanted(&[("_timescaledb_internal", &inside)], into("back")));
+        assert!(refused.message.contains("is a chunk of _timescaledb_internal._compressed_hypertable_"), "{refused}");
+    }
+}
+
+#[test]
+fn held_rows_stay_as_they_are() {
+    let mut places: Vec<Option<std::path::PathBuf>> = natives().into_iter().map(Some).collect();
+    places.push(None);
+    for programs in places {
+        let is_hyper = programs.is_some();
+        let two = match &programs {
+            Some(programs) => two(programs),
+            None => Two::new(
+                "create table metrics (at timestamptz not null, device int not null, value double precision, primary key (at, device)); \
+                 insert into metrics select '2026-01-01Z'::timestamptz + k * interval '10 minutes', k % 5, k from generate_series(1, 2000) k",
+            ),
+        };
+        two.now(
+            "create schema seawall; create table seawall.hold (policy text not null, name text not null, of_table text not null, condition text, rows_from date, \
+             rows_to date, reason text not null, until date, zone text not null, primary key (policy, name)); \
+             insert into seawall.hold values ('shop', 'litigation', 'metrics', 'device = 4', '2026-01-02', '2026-01-03', 'case 17', null, 'UTC'), \
+             ('shop', 'over', 'public.metrics', null, null, null, 'long ago', '2020-01-01', 'UTC'), ('shop', 'other', 'public.others', null, null, null, 'not it', null, 'UTC')",
+        );
+        two.now("update metrics set value = -1 where device = 4; delete from metrics where device = 3");
+        if is_hyper {
+            two.now(COMPRESS);
+        }
+        let before = two.now(&rows("metrics"));
+        let refused = two.refuses(&wanted(&[("public", "metrics")], replace()));
+        let held = if is_hyper { "58 rows" } else { "400 rows" };
+        assert_eq!(
+            refused.message,
+            format!(
+                "{held} of \"public\".\"metrics\" are under the hold `litigation` of the policy `shop` (case 17), and would be changed or removed"
+            )
+        );
+        let keyed = only(wanted(&[("public", "metrics")], merge()), "device = 4 and at >= '2026-01-03T12:00Z' and at < '2026-01-05Z'");
+        let held = if is_hyper { "14 rows" } else { "43 rows" };
+        assert!(two.refuses(&keyed).message.starts_with(held), "{}", two.refuses(&keyed));
+        assert_eq!(two.now(&rows("metrics")), before);
+        // Rows that are not held, and rows that are not there.
+        let (landed, remarks) = two.brings(&only(wanted(&[("public", "metrics")], merge()), "device = 3"));
+        assert_eq!(landed[0].added, 400);
+        assert!(
+            remarks.iter().any(|remark| remark
+                .ends_with("under the hold `litigation` of the policy `shop` (case 17): none of those is changed or removed")),
+            "{remarks:?}"
+        );
+    }
+}

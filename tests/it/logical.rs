@@ -1,0 +1,12 @@
+//! Dumps: what is in them, what they refuse, and what they leave when they break off.
+
+mod back;
+mod broken;
+mod by_hand;
+mod chosen;
+mod drill;
+mod kept;
+mod replaced;
+pub mod rig;
+mod tables;
+mod whole;

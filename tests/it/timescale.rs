@@ -1,0 +1,14 @@
+//! TimescaleDB, the real one.
+
+mod archive;
+mod converge;
+mod dumps;
+mod expect;
+mod golden;
+mod held;
+mod jobs;
+mod observe;
+pub mod place;
+mod restore;
+mod rights;
+mod table;

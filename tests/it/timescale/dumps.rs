@@ -1,0 +1,161 @@
+//! Dumps of a database with hypertables: drilled, and one of them as a file.
+
+use super::place::natives;
+use crate::clusters::{Options, Version};
+use crate::landing::rig::rows;
+use crate::logical::rig::Ground;
+
+#[test]
+fn a_dump_of_hypertables_is_drilled_and_one_of_them_exported() {
+    for programs in natives() {
+        let options = Options { programs: Some(programs.clone()), ..Options::default() }
+            .with("shared_preload_libraries = 'timescaledb'")
+            .with("timescaledb.telemetry_level = off")
+            .with("max_worker_processes = 20");
+        let ground = Ground::with(Version::V15, options, "");
+        ground.sql("create extension timescaledb");
+        ground.sql("create table prices (at timestamptz not null, v int); select create_hypertable('prices', 'at', chunk_time_interval => interval '1 day')");
+        ground.sql("insert into prices select '2026-01-01Z'::timestamptz + k * interval '1 hour', k from generate_series(1, 500) k");
+        let path = ground.file("policy.yaml");
+        let policy = std::fs::read_to_string(&path).expect("the policy");
+        let drills = "drills: { all: { restore: { latest: dump }, expect: { \
+                      rows: { sql: \"select count(*) from prices\", is: 500 }, chunks: { check: hypertables, database: shop } } } }\n";
+        std::fs::write(&path, policy + drills).expect("the policy");
+        let job =
+            "backups: { some: { tables: { tables: [prices] }, schedule: { at: \"04:00\" }, keep: { last: 2 }, takes: 1m, size: 1MB }, ";
+        ground.change("backups: { ", job);
+        ground.dump();
+        let folder = programs.display().to_string();
+        ground.say(&["drill", "all", "--start-with", &folder]).ends_with_code(0).says("passed");
+        // Without the extension it is known before anything is fetched.
+        let none = Version::V18.programs().display().to_string();
+        ground.say(&["drill", "all", "--start-with", &none]).ends_with_code(1).says("lacks `timescaledb`");
+        ground.say(&["backup", "some"]).ends_with_code(1).says("is a hypertable").says("format: csv");
+        ground.change("tables: { tables: [prices] }", "tables: { format: csv, tables: [prices] }");
+        ground.say(&["backup", "some"]).ends_with_code(0);
+        let out = ground.file("out").display().to_string();
+        ground.say(&["restore", "--export-to", &out, "--yes"]).ends_with_code(0).says("1 file with 500 rows");
+        // In place of the one that is there, whose own workers are at it.
+        ground.sql("delete from prices");
+        ground.say(&["restore", "--into-database", "shop", "--replace", "--end-connections", "--job", "dump", "--yes"]).ends_with_code(0);
+        assert_eq!(ground.sql("select count(*) from prices"), "500");
+    }
+}
+
+const METRICS: &str = "\
+    create table metrics (at timestamptz not null, device int not null, value double precision, primary key (at, device)); \
+    select create_hypertable('metrics', 'at', chunk_time_interval => interval '1 day', partitioning_column => 'device', number_partitions => 2); \
+    create index \"by device\" on metrics (device, at desc); \
+    insert into metrics select '2026-01-01Z'::timestamptz + k * interval '10 minutes', k % 5, k from generate_series(1, 2000) k; \
+    alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 'at desc'); \
+    create table \"Other prices\" (at timestamptz not null, v text); \
+    select create_hypertable('\"Other prices\"', 'at', chunk_time_interval => interval '1 day'); \
+    insert into \"Other prices\" select '2026-01-01Z'::timestamptz + k * interval '10 minutes', k::text from generate_series(1, 500) k; \
+    create table plain (id int primary key, v text); insert into plain select k, 'v' || k from generate_series(1, 100) k; \
+    select add_retention_policy('metrics', interval '90 days', initial_start => now() + interval '1 day')";
+
+/// Compressed or not, a hypertable comes back out of a dump as one, and another one does not come with it.
+#[test]
+fn a_hypertable_alone_comes_back_out_of_a_dump() {
+    for programs in natives() {
+        let options = Options { programs: Some(programs.clone()), ..Options::default() }
+            .with("shared_preload_libraries = 'timescaledb'")
+            .with("timescaledb.telemetry_level = off")
+            .with("max_worker_processes = 20");
+        let ground = Ground::with(Version::V15, options, "");
+        ground.sql("create extension timescaledb");
+        ground.sql(METRICS);
+        ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
+        // Some of a compressed chunk's rows are not compressed.
+        ground.sql("insert into metrics values ('2026-01-03T00:00:01Z', 77, 1)");
+        let before = ground.sql(&rows("metrics"));
+        ground.dump();
+        let folder = programs.display().to_string();
+        let table = ["restore", "--table", "public.metrics", "--job", "dump", "--programs", &folder];
+        let with = |more: &[&'static str]| ground.say(&table.iter().chain(more).copied().collect::<Vec<_>>());
+        with(&["--plan"]).ends_with_code(0).says("a hypertable of 28 chunks (TimescaleDB 2.");
+        with(&["--into-schema", "back", "--yes"]).ends_with_code(0).says("2001 rows");
+        assert_eq!(ground.sql(&rows("back.metrics")), before);
+        let shape = "select string_agg(column_name || coalesce(time_interval::text, num_partitions::text), ',' order by dimension_number) \
+                     from timescaledb_information.dimensions where hypertable_name = 'metrics' and hypertable_schema =";
+        assert_eq!(ground.sql(&format!("{shape} 'back'")), ground.sql(&format!("{shape} 'public'")));
+        let indexes = "select count(*) from pg_indexes where tablename = 'metrics' and schemaname =";
+        assert_eq!(ground.sql(&format!("{indexes} 'back'")), ground.sql(&format!("{indexes} 'public'")));
+        // Into the table itself, which goes on being what it is.
+        let chunks = "select count(*) || ' ' || count(*) filter (where is_compressed) from timescaledb_information.chunks where hypertable_schema = 'public'";
+        let jobs = "select string_agg(proc_name || config::text, ',' order by job_id) from timescaledb_information.jobs where hypertable_schema = 'public'";
+        let around = (ground.sql(chunks), ground.sql(jobs));
+        ground.sql("update metrics set value = -1 where device = 4 and at < '2026-01-03Z'; delete from metrics where device = 3");
+        with(&["--replace", "--yes"]).ends_with_code(0).says("400 added, 57 changed, 0 removed").says("DROPS chunks");
+        assert_eq!((ground.sql(&rows("metrics")), ground.sql(chunks), ground.sql(jobs)), (before.clone(), around.0, around.1));
+        with(&["--merge", "--where", "device = 4", "--yes"]).ends_with_code(0).says("no row differs");
+        with(&["--csv", "-", "--where", "device = 77", "--yes"]).ends_with_code(0);
+        // Another one, and a plain table beside it.
+        let other = [
+            "restore",
+            "--table",
+            "\"Other prices\"",
+            "--table",
+            "plain",
+            "--job",
+            "dump",
+            "--programs",
+            &folder,
+            "--into-schema",
+            "two",
+            "--yes",
+        ];
+        ground.say(&other).ends_with_code(0);
+        assert_eq!(ground.sql(&rows("two.\"Other prices\"")), ground.sql(&rows("\"Other prices\"")));
+        assert_eq!(ground.sql(&rows("two.plain")), ground.sql(&rows("plain")));
+        // As `pg_restore` alone would bring it back, without a row, it does not come.
+        let into = |word: &'static str, name: &'static str| {
+            ground.say(&["restore", "--into-database", "new", "--create", word, name, "--job", "dump", "--programs", &folder, "--yes"])
+        };
+        into("--table", "metrics").ends_with_code(1).says("is a hypertable, of which `--table` brings back no row");
+        into("--schema", "public").ends_with_code(1).says("is a hypertable, of which `--schema` brings back no row");
+        // Where TimescaleDB is not, rows of a hypertable are not taken for none, and a plain table comes back without it.
+        let none = Version::V18.programs().display().to_string();
+        let without = |table: &str, schema: &str| {
+            ground.say(&["restore", "--table", table, "--job", "dump", "--programs", &none, "--csv", schema, "--yes"])
+        };
+        without("metrics", "-").ends_with_code(1).says("lacks `timescaledb`").says("may be a hypertable");
+        without("plain", "-").ends_with_code(0);
+        assert_eq!(ground.rig.shell("ls state/policies/try/tables 2>/dev/null || true"), "", "nothing is left of the private servers");
+    }
+}
+
+fn said(ground: &Ground) -> String {
+    let said = ground.say(&["backup", "dump"]).ends_with_code(0);
+    format!("{}{}", said.out, said.err)
+}
+
+/// A trap of `pg_dump`, for which nobody can do anything but say so.
+#[test]
+fn values_that_a_dump_does_not_have_are_named() {
+    for programs in natives() {
+        let options = Options { programs: Some(programs.clone()), ..Options::default() }
+            .with("shared_preload_libraries = 'timescaledb'")
+            .with("timescaledb.telemetry_level = off")
+            .with("max_worker_processes = 20");
+        let ground = Ground::with(Version::V15, options, "");
+        ground.sql("create extension timescaledb");
+        ground.sql(METRICS);
+        assert!(!said(&ground).contains("before the column"));
+        ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
+        ground.sql("alter table metrics add column late int default 5");
+        let heard = said(&ground);
+        assert!(heard.contains("of public.metrics in `shop` were compressed before the column \"late\" was added"), "{heard}");
+        let folder = programs.display().to_string();
+        let words = ["restore", "--table", "metrics", "--job", "dump", "--programs", &folder, "--into-schema", "back", "--yes"];
+        ground.say(&words).ends_with_code(0).says("may have null in it where the original had its default `5`");
+        assert_eq!(ground.sql("select count(*) filter (where late is null) > 0 from back.metrics"), "t");
+        // As it is told.
+        ground.sql("select count(decompress_chunk(c, true)) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
+        ground.sql("select count(compress_chunk(c, true)) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
+        assert!(!said(&ground).contains("before the column"));
+        ground.sql("drop schema back cascade");
+        ground.say(&words).ends_with_code(0);
+        assert_eq!(ground.sql(&rows("back.metrics")), ground.sql(&rows("metrics")));
+    }
+}
