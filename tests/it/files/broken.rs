@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::rig::{Ground, shell};
 use crate::faults::chance;
+use crate::faults::killing::next_night;
 use crate::faults::sweep::{Counter, sweep};
 use crate::run::rig::Said;
 
@@ -84,7 +85,7 @@ fn a_backup_of_files_meets_faults() {
             }
             _ => panic!("{at:?}: {:?} {}{}", tried.code, tried.out, tried.err),
         }
-        ground.rig.shell_as_root("rm -rf store/*/leases");
+        next_night(&ground.rig);
         let (again, _) = backup(None);
         again.ends_with_code(0);
         ground.say(&["verify", "--deep"]).ends_with_code(0);
