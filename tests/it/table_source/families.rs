@@ -150,7 +150,9 @@ fn every_kind_of_table(version: Version, without_pages: bool) {
     rig.cluster.sql("begin; update orders set note = 'never'; prepare transaction 'half''way'");
     let before: Vec<String> = WANTED.iter().map(|name| rig.cluster.sql(&hash(&as_sql(name)))).collect();
     let sequence = rig.cluster.sql("select last_value from orders_id_seq");
-    let moment = rig.cluster.sql("select pg_current_wal_lsn()");
+    // A record that begins at the moment belongs to it, so that must not be the end of what is prepared.
+    let moment = rig.cluster.sql("select pg_current_wal_insert_lsn()");
+    rig.cluster.sql("select pg_logical_emit_message(false, 'seawall', 'after the moment')");
     rig.cluster.sql("rollback prepared 'half''way'");
     for name in WANTED {
         let what = if name == "public.seen" { "materialized view" } else { "table" };
