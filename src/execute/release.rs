@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
 use super::restore::directory;
-use super::restore::settings::{self, CRON_JOBS, PUSH, TIMESCALE_WORKERS};
+use super::restore::settings::{self, CRON_JOBS, PUSH, QUIET, STANDBYS, SUBSCRIPTIONS, TIMESCALE_WORKERS};
 use super::restore::{FetchCommand, RestoreFault, connect, pid_file, programs};
 use crate::format::control::Control;
 use crate::format::history;
 use crate::format::layout::wal_file;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::Owner;
+use crate::postgres::{Connection, Fault};
 use crate::recovery::goes_on_beside;
 use crate::site::Site;
 use crate::units::{Instant, Name, Segment, SegmentSize, Timeline, WalFile};
@@ -294,27 +295,37 @@ impl<'r> Running<'r> {
         Ok(())
     }
 
-    /// Background jobs of extensions: those settings end with a restart only.
+    /// What changes data by itself: those settings end with a restart only. Where none of them holds anything back here, none is needed.
     fn wake(&self, say: &mut dyn FnMut(&str)) -> Result<(Vec<String>, bool), RestoreFault> {
         let conf = self.read_conf()?;
-        let quiet: Vec<String> =
-            [TIMESCALE_WORKERS, CRON_JOBS].into_iter().filter(|name| conf.contains(&format!("\n{name} = "))).map(str::to_owned).collect();
-        if quiet.is_empty() {
+        let ours = settings::ours(&conf);
+        let written: Vec<&str> = QUIET.iter().map(|(name, _)| *name).filter(|name| ours.iter().any(|our| our == name)).collect();
+        if written.is_empty() {
             // Of our block only `archive_mode` may be left, which has to hold.
-            return Ok((quiet, false));
+            return Ok((Vec::new(), false));
         }
-        if !self.release.restart {
-            say(&format!(
-                "background jobs stay quiet ({}): when the data was looked at, run this again with `--restart`",
-                quiet.join(", ")
-            ));
-            return Ok((quiet, false));
+        let mut connection = connect(&self.lines(), self.owner.is_some());
+        let held = connection.as_mut().and_then(|connection| held_back(connection).ok());
+        let held = held.unwrap_or_else(|| written.iter().filter(|name| **name != STANDBYS).map(|name| (*name).to_owned()).collect());
+        let held: Vec<String> = held.into_iter().filter(|name| written.contains(&name.as_str())).collect();
+        if !held.is_empty() && !self.release.restart {
+            say(&format!("this stays quiet: {}. When the data was looked at, run this again with `--restart`", held.join(", ")));
+            return Ok((held, false));
         }
-        let jobs = |name: &str| matches!(name, TIMESCALE_WORKERS | CRON_JOBS);
-        self.write_conf(&settings::without(&conf, &jobs))?;
-        self.restart()?;
-        say("the server was restarted; background jobs run again");
-        Ok((Vec::new(), true))
+        self.write_conf(&settings::without(&conf, &|name| written.contains(&name)))?;
+        // The files as they are now, which is not yet what holds.
+        let awaited = connection.as_mut().and_then(|connection| awaited(connection).ok()).flatten();
+        drop(connection);
+        if held.is_empty() {
+            self.reload()?;
+        } else {
+            self.restart()?;
+            say(&format!("the server was restarted, and this runs again: {}", held.join(", ")));
+        }
+        if let Some(names) = awaited {
+            say(&format!("every commit waits for standbys again (`{STANDBYS}` is `{names}`): connect one, or empty it"));
+        }
+        Ok((Vec::new(), !held.is_empty()))
     }
 
     fn restart(&self) -> Result<(), RestoreFault> {
@@ -330,6 +341,21 @@ impl<'r> Running<'r> {
             _ => Err(RestoreFault::new("the server could not be restarted", "Its log says why; its settings are as they should be now.")),
         }
     }
+}
+
+/// The settings among `QUIET` without which something would begin here. A setting of a library that is not loaded is not among the server's.
+fn held_back(connection: &mut Connection) -> Result<Vec<String>, Fault> {
+    let names = format!("{{{TIMESCALE_WORKERS},{CRON_JOBS}}}");
+    let sql = "select name from pg_catalog.pg_settings where name = any($1::text[]) \
+               union all select $2::text where exists (select from pg_catalog.pg_subscription where subenabled) order by 1";
+    let rows = connection.query(sql, &[&names, &SUBSCRIPTIONS])?;
+    rows.iter().map(|row| Ok(row.text("name")?.to_owned())).collect()
+}
+
+fn awaited(connection: &mut Connection) -> Result<Option<String>, Fault> {
+    let sql = "select setting from pg_catalog.pg_file_settings where name = $1 and error is null order by seqno desc limit 1";
+    let rows = connection.query(sql, &[&STANDBYS])?;
+    Ok(rows.iter().filter_map(|row| row.get("setting")).find(|names| !names.is_empty()).map(str::to_owned))
 }
 
 /// Those that must have the log before PostgreSQL may forget it.

@@ -29,4 +29,4 @@ pub use copy::{CopyIn, CopyOut};
 pub use fault::{Fault, FaultKind};
 pub use replication::{SystemIdentity, TimelineHistory};
 pub use rows::{Row, Rows};
-pub use server::{Collation, Database, Extension, Server, Tablespace};
+pub use server::{Collation, Database, Everywhere, Extension, Server, Tablespace};

@@ -39,6 +39,7 @@ pub struct Database {
     pub oid: u32,
     pub name: String,
     pub encoding: String,
+    /// Not where a `DROP DATABASE` was broken off.
     pub allows_connections: bool,
     pub collate: String,
     /// libc or icu, from version 15.
@@ -66,6 +67,15 @@ pub struct Collation {
     pub actual: Option<String>,
 }
 
+/// What all databases have, and which of them could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Everywhere<T> {
+    pub found: Vec<T>,
+    pub unasked: Vec<(String, Fault)>,
+}
+
+const NO_SUCH_DATABASE: &str = "3D000";
+
 /// What is asked of pg_settings.
 pub const SETTINGS: &[&str] = &[
     "data_directory",
@@ -85,6 +95,7 @@ pub const SETTINGS: &[&str] = &[
     "port",
     "server_encoding",
     "segment_size",
+    "shared_preload_libraries",
     // A server that replays this cluster's log must have at least as much of these.
     "max_connections",
     "max_worker_processes",
@@ -129,9 +140,9 @@ impl Server {
         AT_LEAST.iter().filter_map(|name| Some((*name, self.setting(name)?.parse().ok()?))).collect()
     }
 
-    /// The extensions of every database that can be entered; a session is opened in each, one after the other.
-    pub fn extensions(&self, settings: &Settings) -> Result<Vec<Extension>, Fault> {
-        self.everywhere(settings, |connection, database| {
+    /// The extensions of every database; a session is opened in each, one after the other.
+    pub fn extensions(&self, settings: &Settings) -> Result<Everywhere<Extension>, Fault> {
+        everywhere(settings, |connection, database| {
             let rows = connection.query("select extname as name, extversion as version from pg_extension order by 1", &[])?;
             read(&rows, |row| {
                 Ok(Extension { database: database.to_owned(), name: row.text("name")?.into(), version: row.text("version")?.into() })
@@ -140,8 +151,8 @@ impl Server {
     }
 
     /// The collations of every database whose version the machine knows, with what was recorded.
-    pub fn collations(&self, settings: &Settings) -> Result<Vec<Collation>, Fault> {
-        self.everywhere(settings, |connection, database| {
+    pub fn collations(&self, settings: &Settings) -> Result<Everywhere<Collation>, Fault> {
+        everywhere(settings, |connection, database| {
             let rows = connection.query(COLLATIONS, &[])?;
             read(&rows, |row| {
                 Ok(Collation {
@@ -154,15 +165,24 @@ impl Server {
             })
         })
     }
+}
 
-    fn everywhere<T>(&self, settings: &Settings, ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>) -> Result<Vec<T>, Fault> {
-        let mut all = Vec::new();
-        for database in self.databases.iter().filter(|database| database.allows_connections) {
-            let mut connection = Connection::connect(&settings.clone().with_dbname(&database.name))?;
-            all.extend(ask(&mut connection, &database.name)?);
+/// Asks every database that there is now. One that does not let us in hides nothing of the others; one that went away meanwhile has nothing.
+fn everywhere<T>(
+    settings: &Settings,
+    ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>,
+) -> Result<Everywhere<T>, Fault> {
+    let mut all = Everywhere { found: Vec::new(), unasked: Vec::new() };
+    let names = databases(&mut Connection::connect(settings)?)?;
+    for Database { name, .. } in names.into_iter().filter(|database| database.allows_connections) {
+        let asked = Connection::connect(&settings.clone().with_dbname(&name)).and_then(|mut connection| ask(&mut connection, &name));
+        match asked {
+            Ok(found) => all.found.extend(found),
+            Err(fault) if fault.code() == Some(NO_SUCH_DATABASE) => {}
+            Err(fault) => all.unasked.push((name, fault)),
         }
-        Ok(all)
     }
+    Ok(all)
 }
 
 const ABOUT: &str = "\
@@ -199,7 +219,7 @@ fn databases(connection: &mut Connection) -> Result<Vec<Database>, Fault> {
         }
     };
     let sql = format!(
-        "select oid::text as oid, datname as name, pg_encoding_to_char(encoding) as encoding, datallowconn as enter, datcollate as collate, {versions} \
+        "select oid::text as oid, datname as name, pg_encoding_to_char(encoding) as encoding, datallowconn and datconnlimit <> -2 as enter, datcollate as collate, {versions} \
          from pg_database order by datname"
     );
     read(&connection.query(&sql, &[])?, |row| {

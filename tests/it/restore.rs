@@ -5,6 +5,7 @@ mod broken_log;
 mod delta;
 mod kinds;
 mod occupied;
+mod quarantine;
 mod refusals;
 pub mod rig;
 mod running;

@@ -62,7 +62,7 @@ pub(super) fn plan(plan: &RestorePlan) -> String {
         line("follows", follows(upstream, request.standby.as_ref().and_then(|standby| standby.slot.as_deref())));
     }
     if request.standby.is_none() {
-        line("quarantine", "it archives nothing and background jobs stay quiet until `seawall release`".to_owned());
+        line("quarantine", "it archives nothing, subscribes to nothing and runs no background jobs until `seawall release`".to_owned());
     }
     let mut all = format!("Restore of `{}`\n{text}", tame(&descriptor.by.policy));
     if let Some(extras) = plan.extras.as_ref().filter(|extras| extras.files > 0) {

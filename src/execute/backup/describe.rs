@@ -4,7 +4,8 @@ use super::originals;
 use crate::format::descriptor::{By, Cluster, Private, Tablespace};
 use crate::inventory::SystemIdentifier;
 use crate::policy::model::Policy;
-use crate::postgres::{Server, Settings};
+use crate::plan::words::quoted;
+use crate::postgres::{Everywhere, Server, Settings};
 use crate::site::Site;
 
 /// Settings beside those that a restored server must not have less of.
@@ -46,6 +47,11 @@ pub(in crate::execute) fn cluster(server: &Server) -> Cluster {
     }
 }
 
+fn unasked<'e, T>(what: &'e str, everywhere: &'e Everywhere<T>) -> impl Iterator<Item = String> + 'e {
+    let unasked = everywhere.unasked.iter();
+    unasked.map(move |(database, fault)| format!("the versions of {what} in {} are not recorded: {fault}", quoted(database)))
+}
+
 pub(super) fn private(
     server: &Server,
     settings: &Settings,
@@ -65,7 +71,8 @@ pub(super) fn private(
     }
     match server.extensions(settings) {
         Ok(extensions) => {
-            for extension in extensions {
+            remarks.extend(unasked("extensions", &extensions));
+            for extension in extensions.found {
                 private.extensions.entry(extension.database).or_default().insert(extension.name, extension.version);
             }
         }
@@ -77,7 +84,8 @@ pub(super) fn private(
     }
     match server.collations(settings) {
         Ok(collations) => {
-            for collation in collations {
+            remarks.extend(unasked("collations", &collations));
+            for collation in collations.found {
                 private.collations.extend(collation.actual.map(|version| (collation.provider, version)));
             }
         }

@@ -3,7 +3,6 @@
 use super::choose::Chosen;
 use super::request::{FetchCommand, Request, TimelineChoice};
 use super::standby::Upstream;
-use crate::format::descriptor::Private;
 use crate::recovery::Target;
 
 pub const BEGIN: &str = "# seawall restore: begin; `seawall release` takes these lines out";
@@ -12,6 +11,12 @@ const WAS: &str = "# seawall: was in effect when the backup was taken: ";
 /// What keeps TimescaleDB's jobs from running. A restored copy otherwise deletes, at its first query, what somebody came to rescue.
 pub const TIMESCALE_WORKERS: &str = "timescaledb.max_background_workers";
 pub const CRON_JOBS: &str = "cron.launch_active_jobs";
+pub const SUBSCRIPTIONS: &str = "max_logical_replication_workers";
+pub const STANDBYS: &str = "synchronous_standby_names";
+
+/// What would change data by itself, move the original's slots at its publishers, or hold every commit up for standbys that are not this
+/// server's. Written whatever was recorded of the original: a name that no library knows means nothing to a server.
+pub const QUIET: [(&str, &str); 4] = [(TIMESCALE_WORKERS, "0"), (CRON_JOBS, "off"), (SUBSCRIPTIONS, "0"), (STANDBYS, "")];
 
 /// Settings of an earlier life that would lead recovery elsewhere, or the restored server into other people's archives.
 const FORMER: &[&str] = &[
@@ -86,7 +91,9 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         if chosen.descriptor.cluster.version >= 150_000 {
             set("archive_library", String::new());
         }
-        for (name, value) in quiet(&chosen.private) {
+        // A standby's, in its postgresql.conf: PostgreSQL would wait in every recovery.
+        set("recovery_min_apply_delay", "0".into());
+        for (name, value) in QUIET {
             set(name, value.to_owned());
         }
     }
@@ -109,19 +116,6 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         set(name, value.clone());
     }
     lines
-}
-
-/// Background jobs of extensions that change data by themselves.
-pub fn quiet(private: &Private) -> Vec<(&'static str, &'static str)> {
-    let has = |extension: &str| private.extensions.values().any(|versions| versions.contains_key(extension));
-    let mut quiet = Vec::new();
-    if has("timescaledb") {
-        quiet.push((TIMESCALE_WORKERS, "0"));
-    }
-    if has("pg_cron") {
-        quiet.push((CRON_JOBS, "off"));
-    }
-    quiet
 }
 
 fn target(request: &Request, chosen: &Chosen, set: &mut impl FnMut(&str, String)) {
@@ -253,6 +247,12 @@ pub fn auto_conf(former: &str, lines: &[(String, String)]) -> String {
     conf
 }
 
+/// The names of our settings in a configuration.
+pub fn ours(conf: &str) -> Vec<String> {
+    let block = conf.lines().skip_while(|line| line.trim() != BEGIN).take_while(|line| line.trim() != END);
+    block.filter_map(setting_of).collect()
+}
+
 /// The same without some of our settings.
 pub fn without(conf: &str, unwanted: &dyn Fn(&str) -> bool) -> String {
     let mut inside = false;
@@ -285,6 +285,7 @@ mod tests {
                 "work_mem = '8MB'\n{WAS}restore_command = 'cp'\n{WAS}RECOVERY_TARGET_XID = '7'\n{BEGIN}\nrecovery_target_time = 'it''s'\n{END}\n"
             )
         );
+        assert_eq!(ours(&once), ["recovery_target_time"]);
         // A backup of a restored server that was never released.
         assert_eq!(auto_conf(&once, &[]).matches(BEGIN).count(), 1);
         assert!(!without(&once, &|name| name == "recovery_target_time").contains("recovery_target_time = "));

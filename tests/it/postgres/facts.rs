@@ -28,10 +28,31 @@ fn facts_of_every_version() {
         assert_eq!(names, ["other", "postgres", "template0", "template1"]);
         assert_eq!(facts.databases[0].provider.is_some(), version >= Version::V15);
         let extensions = facts.extensions(&cluster.settings()).expect("extensions");
-        let plpgsql = extensions.iter().filter(|extension| extension.name == "plpgsql").count();
-        assert_eq!(plpgsql, 3, "{extensions:?}");
+        let plpgsql = extensions.found.iter().filter(|extension| extension.name == "plpgsql").count();
+        assert_eq!((plpgsql, extensions.unasked.len()), (3, 0), "{extensions:?}");
         facts.collations(&cluster.settings()).expect("collations");
     }
+}
+
+/// A database that lets nobody in, one that is gone since it was listed, one whose dropping was broken off.
+#[test]
+fn one_database_hides_nothing_of_the_others() {
+    let cluster = Cluster::start(Version::V15, Options::default());
+    for statement in ["create database closed", "create database gone", "create database broken"] {
+        cluster.sql(statement);
+    }
+    cluster.sql("update pg_database set datconnlimit = -2 where datname = 'broken'");
+    let hba = std::fs::read_to_string(cluster.data().join("pg_hba.conf")).expect("rules");
+    std::fs::write(cluster.data().join("pg_hba.conf"), format!("local closed all reject\n{hba}")).expect("rules");
+    cluster.reload();
+    let facts = Server::observe(&mut cluster.connect()).expect("facts");
+    cluster.sql("drop database gone");
+    let extensions = facts.extensions(&cluster.settings()).expect("extensions");
+    let names: Vec<_> = extensions.found.iter().map(|extension| extension.database.as_str()).collect();
+    assert_eq!(names, ["postgres", "template1"]);
+    let unasked: Vec<_> = extensions.unasked.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(unasked, ["closed"]);
+    assert!(extensions.unasked[0].1.message.contains("reject"), "{:?}", extensions.unasked);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) fn keep_quiet(plan: &mut RestorePlan) {
     let is_of_it = |library: &&str| library.rsplit('/').next() == Some(TIMESCALEDB);
     let loaded: Vec<String> = extensions::loaded(recorded).filter(is_of_it).map(sql_name::quoted).collect();
     let mut lines = vec![("shared_preload_libraries".to_owned(), loaded.join(", "))];
-    lines.extend(settings::quiet(private).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    lines.extend(settings::QUIET.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     plan.settings.extend(lines);
 }
 
