@@ -7,6 +7,8 @@ mod account;
 mod cluster;
 #[path = "../../tests/it/clusters/options.rs"]
 mod options;
+#[path = "../../tests/it/clusters/ports.rs"]
+mod ports;
 #[path = "../../tests/it/clusters/template.rs"]
 mod template;
 #[path = "../../tests/it/clusters/version.rs"]

@@ -126,12 +126,12 @@ mod tests {
     fn its_children_end_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let mark = folder.path().join("mark");
-        let script = format!("(sleep 2; touch {}) & sleep 30", mark.display());
+        let script = format!("(sleep 6; touch {}) & sleep 30", mark.display());
         let late = run("x", &shell(&script, Some("1s")), &[], Some(&AtomicBool::new(false))).expect_err("too long");
         assert!(late.to_string().contains("did not end within 1 s"), "{late}");
         let stopped = run("x", &shell(&script, None), &[], Some(&AtomicBool::new(true))).expect_err("stopped");
         assert_eq!(stopped, HookFault::Interrupted { path: "x".into() });
-        thread::sleep(Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(7));
         assert!(!mark.exists());
     }
 }

@@ -348,13 +348,13 @@ fn held_back(connection: &mut Connection) -> Result<Vec<String>, Fault> {
     let names = format!("{{{TIMESCALE_WORKERS},{CRON_JOBS}}}");
     let sql = "select name from pg_catalog.pg_settings where name = any($1::text[]) \
                union all select $2::text where exists (select from pg_catalog.pg_subscription where subenabled) order by 1";
-    let rows = connection.query(sql, &[&names, &SUBSCRIPTIONS])?;
+    let rows = connection.query(sql, &[&names, SUBSCRIPTIONS])?;
     rows.iter().map(|row| Ok(row.text("name")?.to_owned())).collect()
 }
 
 fn awaited(connection: &mut Connection) -> Result<Option<String>, Fault> {
     let sql = "select setting from pg_catalog.pg_file_settings where name = $1 and error is null order by seqno desc limit 1";
-    let rows = connection.query(sql, &[&STANDBYS])?;
+    let rows = connection.query(sql, &[STANDBYS])?;
     Ok(rows.iter().filter_map(|row| row.get("setting")).find(|names| !names.is_empty()).map(str::to_owned))
 }
 

@@ -168,10 +168,7 @@ impl Server {
 }
 
 /// Asks every database that there is now. One that does not let us in hides nothing of the others; one that went away meanwhile has nothing.
-fn everywhere<T>(
-    settings: &Settings,
-    ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>,
-) -> Result<Everywhere<T>, Fault> {
+fn everywhere<T>(settings: &Settings, ask: impl Fn(&mut Connection, &str) -> Result<Vec<T>, Fault>) -> Result<Everywhere<T>, Fault> {
     let mut all = Everywhere { found: Vec::new(), unasked: Vec::new() };
     let names = databases(&mut Connection::connect(settings)?)?;
     for Database { name, .. } in names.into_iter().filter(|database| database.allows_connections) {

@@ -23,6 +23,7 @@ use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::{Observed, SystemIdentifier};
 use crate::observe::{self, Eyes, Listed, Seen};
+use crate::policy::model::Policy;
 use crate::site::{About, Found, Site, SiteFault};
 use crate::store::Store;
 use crate::units::{BackupId, Instant, Name, SegmentSize};
@@ -79,25 +80,46 @@ struct Ground<'a> {
     progress: &'a Progress,
 }
 
+const NONE: &str = "backups belong there, and none lies there";
+
+/// The policy puts backups there first that are to be looked at. That there are none proves nothing.
+fn belong_there(policy: &Policy, store: &Name, wanted: &Wanted) -> bool {
+    let of_job = |name: &Name| wanted.jobs.is_empty() || wanted.jobs.contains(name);
+    let any_time = wanted.backups.is_empty() && wanted.since.is_none();
+    let mut jobs = policy.backups.iter();
+    any_time && jobs.any(|(name, backup)| of_job(name) && backup.method.runs_in_this_version() && backup.store.as_ref() == Some(store))
+}
+
 /// Proves one store.
 pub fn verify(
     site: &Site<'_>,
-    store: &Store,
+    name: &Name,
     identities: &Identities,
     wanted: &Wanted,
     now: Instant,
     progress: &Progress,
 ) -> Result<Report, SiteFault> {
+    let store = &site.store(name)?;
     let found = Findings::default();
     let writers = site.writers()?;
     let Some(Found { repository, passed_over }) = site.find_repository(store)? else {
-        return Ok(found.report(Vec::new(), format!("nothing of the policy `{}` lies in {}", site.policy.name, store.url())));
+        let nothing = format!("nothing of the policy `{}` lies in {}", site.policy.name, store.url());
+        if let Some(id) = wanted.backups.first() {
+            return Err(SiteFault::new(format!("backup {id} cannot be checked: {nothing}"), "`seawall list` shows what there is."));
+        }
+        if belong_there(site.policy, name, wanted) {
+            found.fault(FaultKind::Missing, "repository.json", NONE, None);
+        }
+        return Ok(found.report(Vec::new(), nothing));
     };
     let policy = site.policy.name.as_str();
     about(store, &repository, policy, &found)?;
     let eyes = Eyes { policy, writers: &writers, identities, now };
     let seen = observe::look_settled(store, repository.clone(), &eyes)?.passing_over(passed_over);
     let chosen = chosen(&seen, wanted)?;
+    if chosen.is_empty() && belong_there(site.policy, name, wanted) {
+        found.fault(FaultKind::Missing, repository.prefix("backups"), NONE, None);
+    }
     let sizes = seen.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
     let ground = Ground { store, repository: &repository, policy, writers: &writers, identities, wanted, sizes, found: &found, progress };
     ground.run(&seen, &chosen)?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::existing::{find, must_be_same, trusted_stamp};
+use super::fault::WalFaultKind;
 use super::ship::{Run, still_mounted};
 use super::{Place, WalFault, large};
 use crate::inventory::SystemIdentifier;
@@ -54,7 +55,10 @@ pub(super) fn owed(state: &Path, cluster: SystemIdentifier) -> Vec<(String, WalF
 pub(super) fn pay(run: &Run, deadline: Instant) {
     let settings = &run.settings;
     let Some(Ok(main)) = settings.destinations.first().map(|main| &main.place) else { return };
-    let mut down: Vec<String> = Vec::new();
+    // What was away a moment ago is not waited for again.
+    let is_down = |name: &Name| run.settings.destinations.iter().zip(&run.down).any(|(at, down)| at.name == *name && down.get().is_some());
+    let mut down: Vec<String> =
+        settings.destinations.iter().map(|at| &at.name).filter(|name| is_down(name)).map(ToString::to_string).collect();
     for (store, file) in owed(&settings.state, run.cluster) {
         if Instant::now() >= deadline {
             break;
@@ -72,6 +76,11 @@ pub(super) fn pay(run: &Run, deadline: Instant) {
                 let _ = fs::remove_file(folder(&settings.state, run.cluster).join(&store).join(file.to_string()));
             }
             Err(fault) if fault.may_pass() => down.push(store),
+            // The first store has let go of it by now, by the policy's own rules: nobody can give it any more, and `wal status` shows the gap.
+            Err(fault) if fault.kind == WalFaultKind::Absent && still_mounted(main).is_ok() => {
+                tracing::warn!("store `{store}` never got {file}, and it has expired where it was: {}", fault.message);
+                let _ = fs::remove_file(folder(&settings.state, run.cluster).join(&store).join(file.to_string()));
+            }
             Err(_) => {}
         }
     }
@@ -82,7 +91,7 @@ fn copy(run: &Run, from: &Place, to: &Place, file: WalFile) -> Result<(), WalFau
     let of = (run.cluster, file);
     let writers = &run.settings.writers;
     let (key, size) = find(from, run.cluster, file)?
-        .ok_or_else(|| WalFault::new(super::fault::WalFaultKind::Absent, format!("{file} is not in {}", from.store.url()), ""))?;
+        .ok_or_else(|| WalFault::new(WalFaultKind::Absent, format!("{file} is not in {}", from.store.url()), ""))?;
     let (stamp, header) = trusted_stamp(from, (&key, size), writers, of)?;
     let name = key.as_str().split_once('/').map_or("", |(_, rest)| rest);
     let target = Key::new(to.repository.prefix(name)).map_err(|error| WalFault::damaged(&key, error))?;

@@ -31,7 +31,7 @@ pub(super) struct Run {
     /// By destination: what was there when the call began, of the folders concerned.
     there: Vec<BTreeMap<WalFile, (Key, u64)>>,
     /// By destination: why it is not asked any more in this call.
-    down: Vec<OnceLock<WalFault>>,
+    pub down: Vec<OnceLock<WalFault>>,
 }
 
 impl Run {

@@ -6,10 +6,12 @@
 mod account;
 mod cluster;
 mod options;
+mod ports;
 mod template;
 mod version;
 
 pub use account::Account;
 pub use cluster::{Cluster, StopMode, children, settings};
 pub use options::Options;
+pub use ports::free_ports;
 pub use version::Version;

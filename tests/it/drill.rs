@@ -2,7 +2,7 @@
 
 mod damage;
 pub mod killed;
-mod passing;
+pub mod passing;
 mod promotion;
 pub mod rig;
 mod together;

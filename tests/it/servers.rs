@@ -13,10 +13,12 @@ pub(crate) mod s3;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+pub(crate) use crate::clusters::free_ports;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(180);
 
@@ -76,20 +78,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Ports that nobody listens on now. They lie below those that the kernel gives to connections: a server may take seconds until it takes its
-/// own, and until then any connection of another test could have it.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| {
-        loop {
-            let port = 10_000 + u16::try_from(getrandom::u32().expect("randomness") % 22_000).expect("a port");
-            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-                break listener;
-            }
-        }
-    });
-    listeners.map(|listener| listener.local_addr().expect("its address").port())
 }
 
 /// One request in clear text, and the status of its answer. None when nobody answers.

@@ -108,7 +108,7 @@ impl Verify {
         for name in names {
             let progress = Progress::default();
             let began = Stopwatch::now();
-            let report = watched(name, &progress, || verify(&site, &site.store(name)?, &identities, &wanted, now, &progress));
+            let report = watched(name, &progress, || verify(&site, name, &identities, &wanted, now, &progress));
             if self.format == Format::Human {
                 print(&human(name, &report, began.elapsed(), width(colour)))?;
             }

@@ -3,8 +3,8 @@
 use super::originals;
 use crate::format::descriptor::{By, Cluster, Private, Tablespace};
 use crate::inventory::SystemIdentifier;
-use crate::policy::model::Policy;
 use crate::plan::words::quoted;
+use crate::policy::model::Policy;
 use crate::postgres::{Everywhere, Server, Settings};
 use crate::site::Site;
 

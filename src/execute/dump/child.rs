@@ -208,7 +208,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         let late = Halt { deadline: Some(began + Duration::from_millis(200)), ..halt(&stop) };
         let ended = stream(shell("sleep 30 & sleep 30"), &late, &mut |_| Ok(())).expect_err("too long");
-        assert!(ended.to_string().contains("`timeout`") && began.elapsed() < Duration::from_secs(10), "{ended}");
+        assert!(ended.to_string().contains("`timeout`") && began.elapsed() < Duration::from_secs(25), "{ended}");
         let refused = stream(shell("yes"), &halt(&stop), &mut |_| Err(BackupFault::refused("no", ""))).expect_err("refused");
         assert_eq!(refused.to_string(), "no");
     }

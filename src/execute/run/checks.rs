@@ -27,12 +27,6 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
         }
         steps.enter(|action| matches!(action, Action::VerifyStore { store: of, .. } if of == store));
         match verify_one(ground, job, store) {
-            Ok(report) if report.is_sound() && report.backups.is_empty() && is_base(ground, job, store) => {
-                let message = format!("`{store}`: backups belong there, and none lies there");
-                steps.end(StepOutcome::Failed, Some(&message));
-                transient = false;
-                faults.push(message);
-            }
             Ok(report) if report.is_sound() => {
                 steps.end(StepOutcome::Succeeded, None);
                 remarks.extend(report.unchecked.iter().map(|what| format!("`{store}`: not checked: {what}")));
@@ -59,13 +53,6 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
     (Ended::failed(faults.join("; "), hint, transient), Made::default(), remarks)
 }
 
-/// The policy puts backups there first that this job is to look at. That there are none proves nothing.
-fn is_base(ground: &Ground<'_>, job: &Verify, store: &Name) -> bool {
-    let wanted = |name: &Name| job.backups.is_empty() || job.backups.contains(name);
-    let mut backups = ground.site.policy.backups.iter();
-    backups.any(|(name, backup)| wanted(name) && backup.method.runs_in_this_version() && backup.store.as_ref() == Some(store))
-}
-
 fn verify_one(ground: &Ground<'_>, job: &Verify, store: &Name) -> Result<Report, SiteFault> {
     let site = ground.site;
     let identities = site.identities(None)?;
@@ -74,7 +61,7 @@ fn verify_one(ground: &Ground<'_>, job: &Verify, store: &Name) -> Result<Report,
         return Err(SiteFault::new("a deep look needs an identity that opens the backups, and this host has none", hint));
     }
     let wanted = Wanted { jobs: job.backups.clone(), deep: job.deep, ..Wanted::default() };
-    let report = verify::verify(site, &site.store(store)?, &identities, &wanted, clock::now(), &Progress::default())?;
+    let report = verify::verify(site, store, &identities, &wanted, clock::now(), &Progress::default())?;
     if let Some(Err(fault)) = ground.catalog.map(|catalog| custody::note(site, catalog, &identities, clock::now())) {
         tracing::warn!(hint = fault.hint, "it is not on record that an identity opened something: {}", fault.message);
     }

@@ -45,9 +45,7 @@ impl Found {
 
     fn suspect(&self, block: DamagedBlock, lsn: Lsn) {
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inside.suspects.len() < MAX_SUSPECTS {
-            inside.suspects.push((block, lsn));
-        }
+        inside.suspect(block, lsn);
     }
 
     /// What was found elsewhere belongs to it too.
@@ -57,8 +55,9 @@ impl Found {
         inside.damage.pages += other.damage.pages;
         let room = MAX_NAMED.saturating_sub(inside.damage.blocks.len());
         inside.damage.blocks.extend(other.damage.blocks.into_iter().take(room));
-        let room = MAX_SUSPECTS.saturating_sub(inside.suspects.len());
-        inside.suspects.extend(other.suspects.into_iter().take(room));
+        for (block, lsn) in other.suspects {
+            inside.suspect(block, lsn);
+        }
     }
 
     /// All damage, now that it is known where the log ends: no page is from after that.
@@ -75,6 +74,14 @@ impl Found {
 }
 
 impl Inside {
+    /// Where there are so many, it is no page that happened to be written just then.
+    fn suspect(&mut self, block: DamagedBlock, lsn: Lsn) {
+        match self.suspects.len() {
+            ..MAX_SUSPECTS => self.suspects.push((block, lsn)),
+            _ => self.add(block),
+        }
+    }
+
     fn add(&mut self, block: DamagedBlock) {
         self.damage.pages += 1;
         if self.damage.blocks.len() < MAX_NAMED {

@@ -7,13 +7,14 @@ mod list;
 mod write;
 mod writing;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, Once};
 
 use bytes::Bytes;
 
@@ -32,6 +33,8 @@ pub(super) struct Local {
     next: AtomicU64,
     /// Leftovers are looked for once, before the first object that is written.
     swept: Once,
+    /// The folders, by device and inode, whose names are known to be durable.
+    durable: Mutex<HashSet<(u64, u64)>>,
     pace: Option<Pace>,
 }
 
@@ -41,7 +44,13 @@ impl Local {
             let message = format!("the path of a local store must be absolute: `{}`", path.display());
             return Err(Fault::new(FaultKind::Config, message, "Write it from the root on: `/srv/backups`."));
         }
-        Ok(Local { root: path.to_owned(), next: AtomicU64::new(0), swept: Once::new(), pace: upload_limit.map(Pace::new) })
+        Ok(Local {
+            root: path.to_owned(),
+            next: AtomicU64::new(0),
+            swept: Once::new(),
+            durable: Mutex::default(),
+            pace: upload_limit.map(Pace::new),
+        })
     }
 
     pub(super) fn url(&self) -> String {

@@ -5,8 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ impl Local {
     /// A new file that nobody sees yet. It is locked while it is open, so that no other host takes it for one of the dead.
     fn incoming(&self) -> io::Result<(File, PathBuf)> {
         let directory = self.root.join(INCOMING);
-        make_directories(&directory)?;
+        self.make_folders(&directory)?;
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(format!("{}-{number}-{:08x}", std::process::id(), random()));
@@ -75,7 +75,7 @@ impl Local {
         let parent = to.parent().unwrap_or(&self.root);
         let mut attempt = 0;
         loop {
-            make_directories(parent)?;
+            self.make_folders(parent)?;
             attempt += 1;
             match act(&to).and_then(|put| File::open(parent)?.sync_all().map(|()| put)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
@@ -145,6 +145,26 @@ impl Local {
         Ok(())
     }
 
+    /// Makes a folder and those above it that are missing, 0700 each; their names are durable then. Of one that is there, somebody may have
+    /// made the name a moment ago and not have come to make it durable: so each is looked after once.
+    fn make_folders(&self, path: &Path) -> io::Result<()> {
+        let there = || fs::metadata(path).ok().filter(fs::Metadata::is_dir).map(|about| (about.dev(), about.ino()));
+        let known = |folder| self.durable.lock().unwrap_or_else(PoisonError::into_inner).contains(&folder);
+        if there().is_some_and(|folder| path == self.root || known(folder)) {
+            return Ok(());
+        }
+        let Some(parent) = path.parent() else { return Ok(()) };
+        self.make_folders(parent)?;
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => File::open(parent)?.sync_all()?,
+        }
+        if let Some(folder) = there() {
+            self.durable.lock().unwrap_or_else(PoisonError::into_inner).insert(folder);
+        }
+        Ok(())
+    }
+
     /// A folder is only as long there as something is in it: as in every other store.
     fn remove_empty_above(&self, path: &Path) {
         for directory in path.ancestors().skip(1).take_while(|directory| **directory != self.root) {
@@ -203,22 +223,6 @@ fn is_held(path: &Path) -> bool {
 
 fn random() -> u32 {
     getrandom::u32().unwrap_or_else(|_| std::process::id())
-}
-
-/// Makes a directory and those above it that are missing, 0700 each, and makes the new names durable.
-fn make_directories(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        make_directories(parent)?;
-        match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => File::open(parent)?.sync_all()?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[derive(Debug)]

@@ -136,5 +136,5 @@ fn ten_thousand_alerts_are_judged_without_ado() {
     let later = judge(&policy, judged.memory, &seen, now + jiff::SignedDuration::from_mins(61));
     assert_eq!(later.notices.iter().map(|notice| notice.items.len()).sum::<usize>(), 10_000 * 3);
     // Far more than it takes, far less than anything quadratic would, without optimisation and on a busy machine.
-    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 90, "{:?}", started.elapsed());
 }

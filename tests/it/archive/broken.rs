@@ -29,6 +29,12 @@ fn killed_at_any_moment() {
         let policy = ground.run.file("policy.yaml");
         ground.run.rig.shell_as_root(&format!("pkill -KILL -f '^[^ ]*seawall run old-orders --policy {}' || true", policy.display()));
         child.wait().expect("its end");
+        // What the server was told in its last moment it still does.
+        ground
+            .run
+            .rig
+            .cluster
+            .wait_until("not exists (select from pg_stat_activity where application_name like 'seawall%' and pid <> pg_backend_pid())");
         assert_eq!(union(&ground), whole);
         // Half of the time somebody brings them back, so that there is always something to do.
         if lot.below(2) == 0 {

@@ -16,7 +16,7 @@ fn slow() -> Policy {
 /// The copy has begun.
 fn underway(rig: &Rig) -> Child {
     let child = rig.begin_backup();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     // The last that is asked before files are read.
     let asked = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and query like '%from pg_file_settings%'";
     while rig.cluster.sql(asked) == "0" {
@@ -40,7 +40,7 @@ fn underway_with(rig: &Rig, more: usize) -> Child {
     let parts = || rig.objects("data").iter().filter(|name| name.contains(".index")).count();
     let before = parts();
     let child = underway(rig);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while parts() < before + more {
         assert!(Instant::now() < deadline, "no part becomes complete");
         thread::sleep(Duration::from_millis(20));
@@ -227,7 +227,7 @@ fn log_that_does_not_come_is_waited_for_and_then_named() {
 
 #[test]
 fn two_at_once_do_no_harm() {
-    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 8MB/s".into(), ..Policy::default() });
+    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 4MB/s".into(), ..Policy::default() });
     rig.cluster.sql("create table t as select g from generate_series(1, 1000) g");
     let child = underway(&rig);
     let said = rig.refused(&[]);

@@ -90,7 +90,7 @@ fn what_does_not_read_back_is_no_backup() {
         // The log comes when it is let through, and the copy lies in the store meanwhile.
         rig.shell("mv archive pass && printf '#!/bin/sh\\nwhile [ ! -e ../through ]; do sleep 0.1; done; exec ../pass $1\\n' > archive && chmod 755 archive");
         let child = rig.begin_backup();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !rig.objects("data").iter().any(|name| name.starts_with("backup_manifest")) {
             assert!(Instant::now() < deadline, "{:?}", rig.objects("data"));
             thread::sleep(Duration::from_millis(20));

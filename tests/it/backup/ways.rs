@@ -227,7 +227,7 @@ fn a_server_that_was_set_back_has_no_backup_in_another_history_s_log() {
 
 #[test]
 fn settings_that_are_replaced_meanwhile_come_whole() {
-    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 6MB/s".into(), ..Policy::default() });
+    let rig = Rig::new(Version::V15, &Policy { physical: "read_limit: 3MB/s".into(), ..Policy::default() });
     rig.shell("printf 'first\\n' > data/one.conf; seq 1 5000 > data/two.conf");
     let child = rig.begin_backup();
     rig.cluster.wait_until("exists (select from pg_stat_activity where pid <> pg_backend_pid() and query like '%from pg_file_settings%')");

@@ -435,7 +435,7 @@ fn outbox_of_many(place: &Where) {
         claimed.iter().for_each(|one| catalog.delivered(&one.id, at(2), None).expect("noted"));
     }
     let elapsed = since.elapsed();
-    assert!(elapsed < std::time::Duration::from_secs(20), "{elapsed:?}");
+    assert!(elapsed < std::time::Duration::from_secs(60), "{elapsed:?}");
 }
 
 fn outbox_of_one_policy(place: &Where) {
@@ -568,7 +568,7 @@ fn locks(place: &Where) {
     // The catalog itself is not locked by it.
     begin(&two, "expire", 0);
     drop(held);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let again = loop {
         match two.try_lock("orders", "expire").expect("asked") {
             Some(guard) => break guard,

@@ -1,7 +1,6 @@
 //! A cluster and its server.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 
 use super::account::{self, Account};
 use super::options::Options;
+use super::ports::free_ports;
 use super::template;
 use super::version::Version;
 
@@ -74,7 +74,7 @@ impl Cluster {
         fs::create_dir(root.path().join("s")).expect("a folder for sockets");
         let account = Account::current();
         account.own(root.path());
-        Cluster { version, root, port: free_port(), account, options }
+        Cluster { version, root, port: free_ports::<1>()[0], account, options }
     }
 
     pub fn version(&self) -> Version {
@@ -130,7 +130,7 @@ impl Cluster {
 
     /// Waits until a condition (an SQL expression) is true.
     pub fn wait_until(&self, condition: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while self.sql(&format!("select {condition}")) != "t" {
             assert!(Instant::now() < deadline, "`{condition}` did not come true\n{}", self.log_tail());
             thread::sleep(Duration::from_millis(50));
@@ -189,7 +189,7 @@ impl Cluster {
     }
 
     pub fn try_resume(&self) -> Result<(), String> {
-        let output = self.pg_ctl().args(["-w", "-t", "60", "start"]).output().expect("pg_ctl");
+        let output = self.pg_ctl().args(["-w", "-t", "180", "start"]).output().expect("pg_ctl");
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
@@ -198,8 +198,22 @@ impl Cluster {
         self.resume();
     }
 
+    /// Whoever connects from now on has the new settings, and every process of the server was told of them. Where nobody may connect, it
+    /// was only asked to read them.
     pub fn reload(&self) {
+        let before = self.loaded();
         account::run(self.pg_ctl().arg("reload"));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while before.is_some() && self.loaded() == before {
+            assert!(Instant::now() < deadline, "its settings are not read\n{}", self.log_tail());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// When its settings were read.
+    fn loaded(&self) -> Option<String> {
+        let rows = Connection::connect(&self.settings()).ok()?.query("select pg_conf_load_time()::text as at", &[]).ok()?;
+        rows.iter().next()?.values().first().cloned().flatten()
     }
 
     pub fn stop(&self, mode: StopMode) {
@@ -208,7 +222,7 @@ impl Cluster {
             StopMode::Fast => "fast",
             StopMode::Immediate => "immediate",
         };
-        account::run(self.pg_ctl().args(["-w", "-t", "60", "-m", mode, "stop"]));
+        account::run(self.pg_ctl().args(["-w", "-t", "180", "-m", mode, "stop"]));
     }
 
     /// Kills the server and all its processes, as the machine's end would.
@@ -218,7 +232,7 @@ impl Cluster {
         for process in &all {
             let _ = rustix::process::kill_process(*process, Signal::KILL);
         }
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while all.iter().any(|process| is_alive(*process)) {
             assert!(Instant::now() < deadline, "killed processes are still there");
             thread::sleep(Duration::from_millis(5));
@@ -292,11 +306,6 @@ impl Drop for Cluster {
 pub fn settings(conninfo: &str) -> Settings {
     let outside = Outside { env: &|_| None, home: None, user: None, file: &|_| None, exists: &|_| false };
     Settings::resolve(conninfo, &outside).expect("a connection string")
-}
-
-/// Nobody else listens there now. The number also names the socket.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// The same manifest in version 1, without the system's identifier and under a checksum of its own.

@@ -14,14 +14,14 @@ drills:
   slow:
     restore: { latest: nightly }
     expect: { slow: { sql: "select pg_sleep(1)", some_rows: true } }
-    run: { run: [sh, -c, "sleep LONG & sleep 2"] }
+    run: { run: [sh, -c, "sleep LONG & sleep 5"] }
 "#;
 
 /// Of the program itself and not of `runuser` before it.
 pub fn ours(child: &Child) -> Pid {
     let began = Instant::now();
     let own = Pid::from_raw(i32::try_from(child.id()).expect("a number")).expect("a process");
-    while began.elapsed() < Duration::from_secs(10) {
+    while began.elapsed() < Duration::from_secs(60) {
         for candidate in [vec![own], crate::clusters::children(own)].concat() {
             let name = fs::read_to_string(format!("/proc/{}/comm", candidate.as_raw_nonzero())).unwrap_or_default();
             if name.starts_with("seawall") {
@@ -33,12 +33,16 @@ pub fn ours(child: &Child) -> Pid {
     panic!("seawall is not among what was started");
 }
 
-/// `long` tells those of one test from those of another.
-fn slow(long: u32) -> String {
-    SLOW.replace("LONG", &long.to_string())
+/// How long somebody sleeps tells those of one test from those of another, and from those of the same test that runs elsewhere or ran before.
+pub(super) fn long(seconds: u32) -> String {
+    format!("{seconds}.{}", std::process::id())
 }
 
-pub(super) fn sleepers(long: u32) -> usize {
+fn slow(long: &str) -> String {
+    SLOW.replace("LONG", long)
+}
+
+pub(super) fn sleepers(long: &str) -> usize {
     let words = format!("sleep\0{long}\0");
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|is| is == words.as_bytes())).count()
@@ -46,7 +50,8 @@ pub(super) fn sleepers(long: u32) -> usize {
 
 #[test]
 fn killed_in_each_phase_it_is_found_and_removed() {
-    let drills = Drills::new(Version::V15, &slow(601));
+    let long = long(601);
+    let drills = Drills::new(Version::V15, &slow(&long));
     let rig = &drills.rig;
     // Files take a moment.
     rig.cluster.sql("create table much as select n, md5(n::text) as v from generate_series(1, 300000) n");
@@ -54,25 +59,32 @@ fn killed_in_each_phase_it_is_found_and_removed() {
     rig.cluster.sql("insert into much select n, md5(n::text) as v from generate_series(1, 100000) n");
     rig.load(5);
     rig.archive();
-    let mut killed = Vec::new();
+    let (mut killed, mut met) = (Vec::new(), 0);
     for phase in ["prepare", "files", "consistent", "replay", "expect", "command", "remove"] {
-        let (mut child, folder) = drills.begin_until("slow", phase);
-        let process = ours(&child);
-        if phase == "command" {
-            wait(&|| sleepers(601) == 1);
+        // Some take so little that it may be in the next one when it is killed: then once more.
+        for _ in 0..3 {
+            let (mut child, process, folder) = drills.begin_until("slow", phase);
+            if phase == "command" {
+                wait(&|| sleepers(&long) == 1);
+            }
+            let _ = kill_process(process, Signal::KILL);
+            child.wait().expect("it ended");
+            let at = fs::read_to_string(folder.join("phase")).unwrap_or_default();
+            // The next one of this host, whatever it does, finds it.
+            let next = if phase == "expect" { drills.say(&["watch"]) } else { drills.say(&["run", "--due", "drills.slow"]) };
+            assert!(next.code == 0, "{phase}: {}{}", next.out, next.err);
+            wait(&|| servers_below(&drills.place()).is_empty());
+            drills.nothing_is_left();
+            assert_eq!(sleepers(&long), 0, "{phase}: what the program had started runs on");
+            let is_met = at == phase || (phase == "prepare" && at.is_empty());
+            killed.push((phase, at));
+            if is_met {
+                met += 1;
+                break;
+            }
         }
-        let _ = kill_process(process, Signal::KILL);
-        child.wait().expect("it ended");
-        let at = fs::read_to_string(folder.join("phase")).unwrap_or_default();
-        killed.push((phase, at));
-        // The next one of this host, whatever it does, finds it.
-        let next = if phase == "expect" { drills.say(&["watch"]) } else { drills.say(&["run", "--due", "drills.slow"]) };
-        assert!(next.code == 0, "{phase}: {}{}", next.out, next.err);
-        wait(&|| servers_below(&drills.place()).is_empty());
-        drills.nothing_is_left();
-        assert_eq!(sleepers(601), 0, "{phase}: what the program had started runs on");
     }
-    assert!(killed.iter().filter(|(wanted, at)| wanted == at || (*wanted == "prepare" && at.is_empty())).count() >= 5, "{killed:?}");
+    assert!(met >= 5, "{killed:?}");
     let history = drills.history();
     assert!(history.matches("lost").count() >= 5, "{history}");
     // The original has noticed nothing, and a drill passes after all that.
@@ -84,22 +96,22 @@ fn killed_in_each_phase_it_is_found_and_removed() {
 pub(super) fn wait(until: &dyn Fn() -> bool) {
     let began = Instant::now();
     while !until() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it takes too long");
+        assert!(began.elapsed() < Duration::from_secs(120), "it takes too long");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
 fn asked_to_end_it_clears_away_first() {
-    let drills = Drills::new(Version::V18, &slow(602));
+    let long = long(602);
+    let drills = Drills::new(Version::V18, &slow(&long));
     for (signal, code, phase) in [(Signal::INT, 130, "expect"), (Signal::TERM, 143, "command"), (Signal::INT, 130, "consistent")] {
-        let (mut child, _) = drills.begin_until("slow", phase);
-        let process = ours(&child);
+        let (mut child, process, _) = drills.begin_until("slow", phase);
         kill_process(process, signal).expect("it lives");
         let status = child.wait().expect("it ended");
         assert_eq!(status.code(), Some(code), "{phase}");
         drills.nothing_is_left();
-        assert_eq!(sleepers(602), 0, "{phase}");
+        assert_eq!(sleepers(&long), 0, "{phase}");
     }
     assert!(drills.history().contains("stopped"), "{}", drills.history());
 }
@@ -107,9 +119,8 @@ fn asked_to_end_it_clears_away_first() {
 /// A folder that only looks like a drill's, with the data directory of a server that is not one, is left alone.
 #[test]
 fn nobody_elses_server_is_ever_ended() {
-    let drills = Drills::new(Version::V15, &slow(603));
-    let (mut child, folder) = drills.begin_until("slow", "expect");
-    let process = ours(&child);
+    let drills = Drills::new(Version::V15, &slow(&long(603)));
+    let (mut child, process, folder) = drills.begin_until("slow", "expect");
     kill_process(process, Signal::KILL).expect("it lives");
     child.wait().expect("it ended");
     // Its own server goes; in place of its number stands another one's.

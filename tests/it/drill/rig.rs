@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use serde_json::Value;
 
+use super::killed::ours;
 use crate::clusters::{Options, Version};
 use crate::restore::rig::{Rig, Said, said};
 
@@ -26,6 +28,8 @@ impl Drills {
         let new = Drills { rig };
         new.drills(drills);
         new.rig.series();
+        // Nobody else changes a file of the original while a drill is held against it.
+        new.rig.cluster.sql("alter table series set (autovacuum_enabled = off)");
         new.rig.load(20);
         new.rig.backup();
         new.rig.load(30);
@@ -84,13 +88,13 @@ impl Drills {
         // What was fetching log for a server that was ended ends a moment after it.
         let began = Instant::now();
         while !servers_below(&self.place()).is_empty() {
-            assert!(began.elapsed() < Duration::from_secs(10), "{:?} run on", servers_below(&self.place()));
+            assert!(began.elapsed() < Duration::from_secs(60), "{:?} run on", servers_below(&self.place()));
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// A drill that is in this phase now, and its folder.
-    pub fn begin_until(&self, drill: &str, phase: &str) -> (Child, PathBuf) {
+    /// A drill that is in this phase now, the program itself, and its folder.
+    pub fn begin_until(&self, drill: &str, phase: &str) -> (Child, Pid, PathBuf) {
         begin_until(&self.place(), phase, &|| self.begin(&["drill", drill]))
     }
 
@@ -99,15 +103,16 @@ impl Drills {
     }
 }
 
-/// A phase may be over before anybody sees it; then once more.
-pub fn begin_until(place: &Path, phase: &str, begin: &dyn Fn() -> Child) -> (Child, PathBuf) {
+/// A phase may be over before anybody sees it; then once more. Whom to send a signal to is known before there is any hurry.
+pub fn begin_until(place: &Path, phase: &str, begin: &dyn Fn() -> Child) -> (Child, Pid, PathBuf) {
     for _ in 0..20 {
         let mut child = begin();
+        let process = ours(&child);
         while child.try_wait().expect("asked").is_none() {
             for folder in copies(place).into_iter().filter(|folder| !folder.to_string_lossy().contains("/new-")) {
                 let at = fs::read_to_string(folder.join("phase")).unwrap_or_default();
                 if at == phase || (phase == "prepare" && at.is_empty()) {
-                    return (child, folder);
+                    return (child, process, folder);
                 }
             }
             std::thread::sleep(Duration::from_micros(300));

@@ -36,7 +36,7 @@ fn every_look_writes_what_is_due_and_keeps_a_bounded_number() {
         run.say(&["watch"]);
         assert_eq!(rows(), "1");
         let first = written(&run).expect("it is on record");
-        assert!(Instant::now().duration_since(first).as_secs() < 30, "{first}");
+        assert!(Instant::now().duration_since(first).as_secs() < 120, "{first}");
         assert_eq!(cluster.sql("select host, policy, lsn <= pg_current_wal_lsn() from seawall.canary"), "db-1|try|t");
         // Not due, whoever looks.
         run.say(&["watch"]);
@@ -63,7 +63,7 @@ fn nothing_waits_for_a_canary_and_a_failure_is_told() {
     holder.run("begin; lock table seawall.canary in access exclusive mode").expect("a lock");
     let began = Clock::now();
     run.say(&["watch"]);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     assert_eq!(written(&run), Some(before), "what was not written is not claimed");
     holder.run("rollback").expect("an end");
     // A role that may do nothing of it.

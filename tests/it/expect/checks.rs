@@ -117,7 +117,7 @@ fn a_check_that_takes_too_long_says_so() {
     seen.failed("indexes", "it took longer than 2s");
     seen.failed("keys", "it took longer than 2s");
     seen.met("after", "1, as expected");
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(60));
 }
 
 /// A server of a distribution that packs its extensions apart.

@@ -58,7 +58,7 @@ fn every_query_is_judged_whatever_the_others_come_to() {
         }
         let began = Clock::now();
         let seen = Seen::now(&cluster, EXPECT);
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(55), "{:?}", began.elapsed());
         seen.met("enough", "1 204 rows, at least 1 204 expected");
         seen.failed("too-few", "1 204 rows, at least 1 000 000 expected");
         seen.met("between", "724 507, between 724 507 and 724 507 expected");
@@ -126,7 +126,7 @@ fn a_drill_that_is_to_end_waits_for_no_query() {
         seen.failed("a-hangs", "it was asked to end");
         seen.failed("b-next", "it was not looked at");
     });
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     cluster.wait_until(
         "not exists (select from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid())",
     );

@@ -25,7 +25,7 @@ fn two_hosts_take_a_backup_at_once() {
     rig.write("state-2/keys/signing", &other.to_openssh().expect("text"));
     rig.cluster.account().own(&rig.path("state-2"));
     rig.change_policy("writers: { ", &format!("writers: {{ db-2: \"{}\", ", other.public()));
-    rig.change_policy("physical: {}", "physical: { workers: 1, read_limit: 12MB/s }");
+    rig.change_policy("physical: {}", "physical: { workers: 1, read_limit: 4MB/s }");
     rig.series();
     rig.load(10);
     let begin = |state: &str, host: &str| {
@@ -162,7 +162,7 @@ fn a_clock_that_is_wrong_by_a_year() {
 fn a_clock_that_jumps_back_during_a_backup() {
     let rig = Rig::start(Version::V16, Options { segment_mb: 1, ..Options::default() });
     rig.series();
-    rig.change_policy("physical: {}", "physical: { workers: 1, read_limit: 12MB/s }");
+    rig.change_policy("physical: {}", "physical: { workers: 1, read_limit: 4MB/s }");
     let clock = Clock::of(&rig);
     let mut child = clock.command(&BACKUP).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     copying(&rig, 1);

@@ -132,7 +132,7 @@ fn nothing_is_left(rig: &Rig, at: &str) {
     assert_eq!(copies(&place(rig)), Vec::<PathBuf>::new(), "{at}");
     let began = Instant::now();
     while !servers_below(&place(rig)).is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{at}: {:?} run on", servers_below(&place(rig)));
+        assert!(began.elapsed() < Duration::from_secs(60), "{at}: {:?} run on", servers_below(&place(rig)));
         std::thread::sleep(Duration::from_millis(20));
     }
 }

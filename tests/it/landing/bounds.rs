@@ -80,7 +80,7 @@ fn whether_it_was_committed_may_not_be_known() {
             // Nobody will ever confirm what is committed from now on.
             two.live.sql("alter system set synchronous_standby_names = 'nobody'");
             two.live.sql("select pg_reload_conf()");
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(5));
         }
     };
     let onlooker = Onlooker { begins: &begins, bytes: &AtomicU64::new(0), stop: &two.stop };

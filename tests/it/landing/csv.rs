@@ -41,7 +41,7 @@ fn until_it_is_whole_the_file_has_no_name() {
         eprintln!("SKIPPED: this needs a file system with files that have no name");
         return;
     }
-    let wish = only(wanted(&[("public", "t")], Way::Csv(CsvTo::File(folder.path().join("t.csv")))), "pg_sleep(0.02) is not null");
+    let wish = only(wanted(&[("public", "t")], Way::Csv(CsvTo::File(folder.path().join("t.csv")))), "pg_sleep(0.06) is not null");
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| two.brings(&wish));
         two.origin.wait_until("exists (select from pg_stat_activity where datname = 'was' and state = 'active' and query ~ '^copy')");

@@ -31,7 +31,7 @@ pub fn wanted(tables: &[(&str, &str)], way: Way) -> Wanted {
         tables: tables.iter().map(|(schema, name)| table(schema, name)).collect(),
         way,
         condition: None,
-        lock_timeout: Duration::from_secs(2),
+        lock_timeout: Duration::from_secs(5),
     }
 }
 

@@ -180,12 +180,16 @@ fn killed_while_it_replaces_the_old_one_has_its_name() {
     for _ in 0..crate::faults::chance::rounds(3, 30) {
         let mut child = ground.command(&["restore", "--into-database", "shop", "--replace", "--yes"]);
         let mut child = child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("seawall");
+        let process = crate::drill::killed::ours(&child);
         thread::sleep(Duration::from_millis(lot.below(1500) as u64));
         if child.try_wait().expect("asked").is_none() {
-            let _ = rustix::process::kill_process(crate::drill::killed::ours(&child), rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
         }
         child.wait().expect("its end");
-        ground.rig.cluster.wait_until("not exists (select from pg_stat_activity where application_name = 'pg_restore')");
+        // What the server was told in its last moment it still does.
+        ground.rig.cluster.wait_until(
+            "not exists (select from pg_stat_activity where application_name ~ 'pg_restore|seawall' and pid <> pg_backend_pid())",
+        );
         let names = ground.rig.cluster.sql("select string_agg(datname, ' ') from pg_database where datname ~ 'shop'");
         let is_old = ground.sql("select to_regclass('newer') is not null") == "t";
         assert_eq!(is_old, names == "shop", "{names}");

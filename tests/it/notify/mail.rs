@@ -217,7 +217,7 @@ fn nobody_is_waited_for_for_ever() {
             });
         }
     });
-    assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(90), "{:?}", began.elapsed());
 }
 
 #[test]

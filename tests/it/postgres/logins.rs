@@ -241,12 +241,16 @@ fn a_stop_request_is_encrypted_too() {
     let server = Guarded::start(Version::V15);
     let mut connection = server.connect("scram", "password=right sslmode=require").expect("a session");
     let cancel = connection.cancel_handle().expect("a key");
-    let stopper = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        cancel.send()
+    std::thread::scope(|scope| {
+        let server = &server;
+        let stopper = scope.spawn(move || {
+            let asleep = "exists (select from pg_stat_activity where state = 'active' and query = 'select pg_sleep(60)')";
+            server.cluster.wait_until(asleep);
+            cancel.send()
+        });
+        assert_eq!(connection.query("select pg_sleep(60)", &[]).expect_err("stopped").code(), Some("57014"));
+        stopper.join().expect("a thread").expect("it is sent");
     });
-    assert_eq!(connection.query("select pg_sleep(60)", &[]).expect_err("stopped").code(), Some("57014"));
-    stopper.join().expect("a thread").expect("it is sent");
 }
 
 #[test]

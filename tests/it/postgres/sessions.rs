@@ -8,6 +8,9 @@ use seawall::postgres::{Connection, FaultKind};
 
 use super::super::clusters::{Cluster, Options, StopMode, Version, settings};
 
+/// The statement that is to be interrupted is under way.
+const ASLEEP: &str = "exists (select from pg_stat_activity where state = 'active' and query = 'select pg_sleep(60)')";
+
 #[test]
 fn statements_and_parameters_on_every_version() {
     for version in Version::ALL {
@@ -54,7 +57,7 @@ fn a_server_that_is_killed_is_lost() {
     let mut connection = cluster.connect();
     let fault = thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(300));
+            cluster.wait_until(ASLEEP);
             cluster.kill_9();
         });
         connection.query("select pg_sleep(60)", &[]).expect_err("it was killed")
@@ -75,7 +78,7 @@ fn a_server_that_is_stopped_says_so() {
     let mut connection = cluster.connect();
     let fault = thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(300));
+            cluster.wait_until(ASLEEP);
             cluster.stop(StopMode::Fast);
         });
         connection.query("select pg_sleep(60)", &[]).expect_err("it was stopped")
@@ -92,7 +95,7 @@ fn silence_has_an_end() {
     let began = Instant::now();
     let fault = connection.query("select pg_sleep(20)", &[]).expect_err("too long");
     assert_eq!(fault.kind, FaultKind::Timeout, "{fault:?}");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(15));
     // What comes later could belong to either statement.
     assert_eq!(connection.ping().expect_err("given up").kind, FaultKind::Lost);
 }
@@ -110,7 +113,7 @@ fn a_hanging_server_does_not_hang_us() {
         assert_eq!(fault.kind, FaultKind::Timeout, "{fault:?}");
     }
     rustix::process::kill_process(postmaster, Signal::CONT).expect("a signal");
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -119,8 +122,9 @@ fn a_statement_can_be_stopped_from_outside() {
     let mut connection = cluster.connect();
     let cancel = connection.cancel_handle().expect("a key");
     let fault = thread::scope(|scope| {
+        let cluster = &cluster;
         scope.spawn(move || {
-            thread::sleep(Duration::from_millis(300));
+            cluster.wait_until(ASLEEP);
             cancel.send().expect("it is sent");
         });
         connection.query("select pg_sleep(60)", &[]).expect_err("it was stopped")

@@ -30,7 +30,7 @@ fn becomes(port: u16, name: &str, fires: bool) -> Option<Value> {
         if found.is_some() == fires {
             return found;
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "{name} fires: {fires} expected: {told:#}");
+        assert!(since.elapsed() < Duration::from_secs(120), "{name} fires: {fires} expected: {told:#}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -10,12 +10,16 @@ const axe = fs.readFileSync(require.resolve(path.join(modules, 'axe-core/axe.min
   const browser = await puppeteer.launch({
     executablePath: chromium,
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--font-render-hinting=none'],
+    // Other tests share the machine.
+    timeout: 180000,
+    protocolTimeout: 600000,
   });
   const found = [];
   for (const file of pages) {
     for (const theme of ['light', 'dark']) {
       for (const width of [360, 820, 1280]) {
         const page = await browser.newPage();
+        page.setDefaultTimeout(180000);
         const said = [];
         page.on('console', (message) => said.push(message.text()));
         page.on('pageerror', (error) => said.push(String(error)));

@@ -31,7 +31,8 @@ fn proved(fixture: &Fixture, deep: bool) -> Result<Report, String> {
         false => Identities::default(),
     };
     let wanted = Wanted { deep, ..Wanted::default() };
-    verify(&fixture.site(), &fixture.store, &identities, &wanted, moment(NOW), &Progress::default()).map_err(|fault| fault.message)
+    verify(&fixture.site(), &"main".parse().expect("a name"), &identities, &wanted, moment(NOW), &Progress::default())
+        .map_err(|fault| fault.message)
 }
 
 /// Every file of the store but its mutable ones.
@@ -174,7 +175,8 @@ fn a_gap_in_the_log_is_a_fault() {
     fixture.store.delete(&[first]).expect("deleted");
     let identities = fixture.identities();
     let report =
-        verify(&fixture.site(), &fixture.store, &identities, &Wanted::default(), moment(NOW), &Progress::default()).expect("checked");
+        verify(&fixture.site(), &"main".parse().expect("a name"), &identities, &Wanted::default(), moment(NOW), &Progress::default())
+            .expect("checked");
     assert!(report.faults.iter().any(|fault| fault.what.contains("timeline 2 has a gap: 0/402000")), "{:?}", report.faults);
 }
 
@@ -246,6 +248,15 @@ fn the_command_says_what_it_found_and_what_it_did_not_check() {
     let json = crate::cli::follows("verify-output", &run.stdout);
     assert_eq!((&json["sound"], &json["stores"][0]["faults"][0]["kind"]), (&false.into(), &"damaged".into()));
     assert_eq!(json["stores"][0]["faults"][0]["key"], part.as_str());
+    // One that holds nothing is no sound one, whether it was emptied or its disk is not mounted.
+    std::fs::rename(fixture.store_path(), fixture.path().join("away")).expect("unmounted");
+    std::fs::create_dir(fixture.store_path()).expect("a mount point");
+    let run = fixture.run_elsewhere(&["verify"]);
+    assert!(run.code == Some(1) && run.stdout.contains("backups belong there, and none lies there"), "{}", run.stdout);
+    let run = fixture.run_elsewhere(&["verify", "20261120T000200Z-aaaa"]);
+    assert!(run.code == Some(1) && run.stdout.contains("cannot be checked"), "{}{}", run.stdout, run.stderr);
+    std::fs::remove_dir(fixture.store_path()).expect("a mount point");
+    std::fs::rename(fixture.path().join("away"), fixture.store_path()).expect("mounted");
     // A store that is not there is not a sound one.
     std::fs::rename(fixture.store_path(), fixture.path().join("away")).expect("unmounted");
     let run = fixture.run_elsewhere(&["verify"]);

@@ -8,7 +8,8 @@ use crate::clusters::{Options, StopMode, Version};
 
 /// A cluster with a tablespace and a backup of it.
 fn with_tablespace() -> (Rig, PathBuf) {
-    let rig = Rig::start(Version::V16, Options::default());
+    // Nobody but the test changes its files.
+    let rig = Rig::start(Version::V16, Options::default().with("autovacuum = off"));
     rig.series();
     let place = rig.cluster.tablespace("fast");
     rig.cluster.sql("create table there (n int) tablespace fast");

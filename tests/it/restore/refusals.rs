@@ -160,7 +160,7 @@ fn a_tablespace_that_the_log_makes_is_the_original_s() {
         let files = || rig.shell("find late -type f | sort | xargs sha256sum");
         let before = files();
         let programs = version.programs();
-        let [port] = crate::servers::free_ports();
+        let [port] = crate::clusters::free_ports();
         let port = format!("port={port}");
         let answer = rig.restore("r", &["--start-with", programs.to_str().expect("text"), "--set", &port]);
         assert_ne!(answer.code, 0, "{}", answer.err);

@@ -1,7 +1,6 @@
 //! A cluster that is backed up and archived by a policy, and servers restored from it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -196,7 +195,7 @@ backups:
 
     /// Restores, starts, and follows to the end.
     pub fn bring_back(&self, name: &str, words: &[&str]) -> Restored {
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let [port] = crate::clusters::free_ports();
         let programs = self.cluster.version().programs();
         let setting = format!("port={port}");
         let mut all = vec!["--format", "json", "--set", &setting, "--start-with", programs.to_str().expect("text")];
@@ -295,7 +294,7 @@ impl Restored {
     pub fn wait_until(&self, condition: &str) {
         let began = Instant::now();
         while self.sql(&format!("select {condition}")) != "t" {
-            assert!(began.elapsed() < Duration::from_secs(60), "{condition}");
+            assert!(began.elapsed() < Duration::from_secs(120), "{condition}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -314,7 +313,7 @@ impl Restored {
         let data = self.stop();
         let began = Instant::now();
         while let Err(error) = fs::remove_dir_all(&data) {
-            assert!(began.elapsed() < Duration::from_secs(10), "{}: {error}", data.display());
+            assert!(began.elapsed() < Duration::from_secs(60), "{}: {error}", data.display());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -30,7 +30,7 @@ fn a_server_in_a_container_is_not_overwritten() {
     rig.backup();
     rig.load(5);
     rig.archive();
-    let [port] = crate::servers::free_ports();
+    let [port] = crate::clusters::free_ports();
     let said = rig.restore("r", &["--set", &format!("port={port}")]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     // There it gets a number that nobody has here.

@@ -87,7 +87,8 @@ fn every_kind_of_target_on_18() {
 
 #[test]
 fn nothing_was_written_until_the_target() {
-    let rig = Rig::start(Version::V16, Options::default());
+    // Nobody else's transaction either.
+    let rig = Rig::start(Version::V16, Options::default().with("autovacuum = off"));
     rig.series();
     rig.backup();
     rig.load(10);

@@ -61,7 +61,7 @@ impl Alertmanager {
             if alerts.len() == count {
                 return alerts;
             }
-            assert!(since.elapsed() < Duration::from_secs(20), "{count} expected: {alerts:#?}");
+            assert!(since.elapsed() < Duration::from_secs(60), "{count} expected: {alerts:#?}");
             thread::sleep(Duration::from_millis(100));
         }
     }

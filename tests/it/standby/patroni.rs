@@ -24,13 +24,15 @@ struct Patroni {
 struct Node {
     name: &'static str,
     port: u16,
+    /// Of Patroni itself.
+    rest: u16,
     running: Option<Child>,
 }
 
 impl Patroni {
     fn begin() -> Patroni {
         let room = Cluster::prepare(Version::V15, Options::default());
-        let node = |name| Node { name, port: free_port(), running: None };
+        let node = |name| Node { name, port: free_port(), rest: free_port(), running: None };
         let mut patroni = Patroni { nodes: [node("a"), node("b")], witness: None, room };
         patroni.write_policy();
         let raft: Vec<String> = (0..3).map(|_| format!("127.0.0.1:{}", free_port())).collect();
@@ -106,7 +108,7 @@ delegated: {{ failover: {{ to: Patroni }} }}
 
     /// As docs/patroni.md has it.
     fn server(&self, node: &Node) -> String {
-        let (folder, port, rest) = (self.path(node.name), node.port, free_port());
+        let (folder, port, rest) = (self.path(node.name), node.port, node.rest);
         let (folder, bin) = (folder.display(), Version::V15.programs());
         let (seawall, bin) = (program(), bin.display());
         let here = format!("--policy {} --state {folder}/state", self.path("policy.yaml").display());
@@ -191,6 +193,13 @@ postgresql:
         });
     }
 
+    /// As this node's Patroni has heard.
+    fn sees_one_that_streams(&self, at: usize) -> bool {
+        let asked = Command::new("curl").args(["-s", "-m", "10"]).arg(format!("http://127.0.0.1:{}/cluster", self.nodes[at].rest)).output();
+        let seen: serde_json::Value = serde_json::from_slice(&asked.expect("curl runs").stdout).unwrap_or_default();
+        seen["members"].as_array().is_some_and(|members| members.iter().any(|member| member["state"] == "streaming"))
+    }
+
     fn log(&self, at: usize) -> String {
         fs::read_to_string(self.path(self.nodes[at].name).join("log")).unwrap_or_default()
     }
@@ -240,6 +249,7 @@ fn a_replica_by_seawall_and_a_failover_that_goes_on_archiving() {
     patroni.wait(1, "(select status = 'streaming' from pg_stat_wal_receiver)");
     // A leader that is lost before its standby is known to follow would not be replaced.
     patroni.wait(0, "(select count(*) = 1 from pg_replication_slots where active)");
+    wait_for("both see a standby that streams", || (0..2).all(|at| patroni.sees_one_that_streams(at)));
     std::thread::sleep(std::time::Duration::from_secs(3));
 
     patroni.kill_9(0);

@@ -67,7 +67,8 @@ fn two_at_once_are_kept_apart() {
     pair.rig.cluster.kill_9();
     let by_hand = ["--yes", "--fenced-by-hand", "ann: power cable"];
     // On this host by a lock, on others by what lies in the store.
-    pair.hook("before_promote", "sleep 5", "20s");
+    let go = pair.rig.path("go");
+    pair.hook("before_promote", &format!("until [ -e {} ]; do sleep 0.1; done", go.display()), "5m");
     let mut first = pair.command(&["--yes"]).spawn().expect("it runs");
     super::rig::wait_for("a fence that is under way", || {
         std::fs::read_to_string(pair.rig.path("state-2/policies/shop/promotion.json")).is_ok_and(|journal| journal.contains("\"fencing\""))
@@ -85,6 +86,7 @@ fn two_at_once_are_kept_apart() {
             .expect("it runs"),
     );
     assert!(elsewhere.code == 75 && elsewhere.err.contains("promotes the server on db-2"), "{}", elsewhere.err);
+    pair.rig.write("go", "");
     assert!(first.wait().expect("it ends").success());
     assert!(!pair.is_standby());
     assert!(crate::restore::rig::objects(&pair.rig.path("store"), "promote-").is_empty());

@@ -1,6 +1,5 @@
 //! Two hosts of one policy: `db-1` with the primary, `db-2` with a standby that was restored from its backup.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
@@ -36,7 +35,8 @@ pub fn primary(version: Version, options: Options) -> Rig {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+    let [port] = crate::clusters::free_ports();
+    port
 }
 
 /// On the standby's host.
@@ -169,7 +169,7 @@ impl Writer {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

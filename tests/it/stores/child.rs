@@ -159,7 +159,7 @@ fn errand() {
             let since = Instant::now();
             let fault = store.get(&key("far/new"), 100).expect_err("nobody answers");
             assert_eq!(fault.kind, FaultKind::Transient, "{fault:?}");
-            assert!(since.elapsed() < Duration::from_secs(12), "{:?}", since.elapsed());
+            assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
         }
         other => panic!("nobody knows what `{other}` is"),
     }

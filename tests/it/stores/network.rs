@@ -35,7 +35,7 @@ fn s3() {
         .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.http));
     by_environment.run();
     by_environment.with("AWS_ACCESS_KEY_ID", s3::KEY).with("AWS_SECRET_ACCESS_KEY", "not-the-secret").run();
-    let [nobody] = crate::servers::free_ports();
+    let [nobody] = crate::clusters::free_ports();
     plain("transient").with("STORE_ENDPOINT", format!("http://127.0.0.1:{nobody}")).with("STORE_PATIENCE", 0).run();
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::rig::Bucket;
 use crate::servers::moto::Moto;
 
-/// Long enough to ask for it twice.
-const THAWS: Duration = Duration::from_secs(15);
+/// Long enough to ask for it twice, also on a busy machine.
+const THAWS: Duration = Duration::from_secs(30);
 
 /// Where a restore goes, owned by nobody in particular.
 fn target(bucket: &Bucket, name: &str) -> PathBuf {

@@ -31,7 +31,7 @@ fn a_restored_copy_keeps_its_chunks() {
         rig.cluster.sql(
             "create table prices(at timestamptz not null); select create_hypertable('prices', 'at', chunk_time_interval => interval '1 day'); \
              insert into prices select t from generate_series(now() - interval '40 days', now(), interval '1 day') t; \
-             select add_retention_policy('prices', interval '10 days', initial_start => now() + interval '12 seconds')",
+             select add_retention_policy('prices', interval '10 days', initial_start => now() + interval '30 seconds')",
         );
         let before = rig.cluster.sql(count);
         assert!(before.parse::<u32>().expect("a number") > 38, "{before}");

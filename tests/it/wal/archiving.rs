@@ -141,7 +141,7 @@ fn while_the_store_is_away_nothing_is_archived_and_nothing_is_lost() {
 
 /// Waits for something outside a server.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(50));
