@@ -60,15 +60,20 @@ fn it_subscribes_to_nothing_and_waits_for_nobody() {
 #[test]
 fn where_nothing_is_kept_quiet_nothing_is_woken() {
     let rig = Rig::start(Version::V15, Options::default());
+    let seen = rig.path("hook");
+    let hook = format!("hooks:\n  after_restore: {{ run: [sh, -c, 'echo $SEAWALL_POLICY $SEAWALL_DIRECTORY >> {}'] }}\nbackups:", seen.display());
+    rig.change_policy("backups:", &hook);
     rig.series();
     rig.backup();
     rig.archive();
     let copy = rig.bring_back("copy", &[]);
+    assert!(!seen.exists(), "nobody is told before it is released");
     rig.cluster.stop(crate::clusters::StopMode::Immediate);
     let data = copy.data.to_str().expect("text");
     let said = rig.seawall(&["release", "--target", data, "--wait", "60s", "--format", "json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert_eq!((&said.json()["still_quiet"], &said.json()["restarted"]), (&serde_json::json!([]), &serde_json::json!(false)));
+    assert_eq!(std::fs::read_to_string(&seen).expect("the hook ran"), format!("shop {data}\n"));
     let conf = std::fs::read_to_string(copy.data.join("postgresql.auto.conf")).expect("a configuration");
     assert!(!conf.contains("max_logical_replication_workers") && !conf.contains("timescaledb"), "{conf}");
 }
