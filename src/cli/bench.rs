@@ -29,7 +29,8 @@ use crate::world::{clock, signals};
 
 /// Measure how fast backups and restores go, now.
 ///
-/// What is found is recorded and goes into estimates. Nothing stays: neither in the store nor on the disk.
+/// What is found is on record beside what backups, recoveries and drills measured, by which estimates go. Nothing stays: neither in the store nor
+/// on the disk.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
     Backup(BenchBackup),

@@ -31,7 +31,7 @@ pub struct Prediction {
     /// With the careful ones. Absent where a figure is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95: Option<Duration>,
-    /// How many drills, recoveries and benchmarks the least certain of its measured figures rests on; 0 where none was measured.
+    /// How many drills and recoveries the least certain of its measured figures rests on; 0 where none was measured.
     pub samples: u32,
     /// When the newest of them was; of several figures, that of the one that was measured longest ago. Absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// A drill, a recovery or a benchmark has something to say about it.
+    /// A drill or a recovery has something to say about it.
     pub fn is_measured(&self) -> bool {
         self.samples > 0
     }

@@ -187,6 +187,35 @@ pub struct Drill {
 }
 
 impl Drill {
+    /// The scenario that it rehearses.
+    pub fn scenario<'p>(&self, policy: &'p Policy) -> Option<(&'p Name, &'p Scenario)> {
+        policy.objectives.scenarios.get_key_value(self.rehearses.as_ref()?)
+    }
+
+    /// What it does is what that scenario is answered by.
+    pub fn promotes_for(&self, scenario: &Scenario) -> bool {
+        self.promote.is_some() && scenario.by == Some(file::Procedure::PromoteStandby)
+    }
+
+    /// How long its recovery may take by the objective of the scenario that it rehearses: without what nobody can rehearse, which is seeing that
+    /// something is wrong, and a server to restore onto.
+    pub fn left_of_scenario(&self, policy: &Policy) -> Option<(Name, Duration)> {
+        let (name, scenario) = self.scenario(policy).filter(|(_, scenario)| !self.promotes_for(scenario))?;
+        let assume = &policy.objectives.assume;
+        let before = [assume.assess, assume.provision].into_iter().flatten().fold(Duration::ZERO, |sum, part| sum + part);
+        Some((name.clone(), scenario.rto?.saturating_sub(before)))
+    }
+
+    /// It brings back all that a job has of databases, and so says how long a recovery takes.
+    pub fn restores_databases(&self, policy: &Policy) -> bool {
+        match &self.restore {
+            DrillRestore::Latest(job) | DrillRestore::Random(job) => {
+                policy.backups.get(job).is_some_and(|backup| backup.method.is_physical() || matches!(backup.method, Method::Logical(_)))
+            }
+            DrillRestore::PointInTime(_) => true,
+        }
+    }
+
     /// What it restores is restored by this version.
     pub fn runs_in_this_version(&self, policy: &Policy) -> bool {
         match &self.restore {

@@ -14,9 +14,11 @@ fn instant(row: &Row, name: &str) -> Result<Option<Instant>, Fault> {
     Ok(row.parse_if::<i64>(name)?.and_then(|micros| Instant::from_microsecond(micros).ok()))
 }
 
-/// What a job was told, where that is a length of time; a number is kept as it is.
+/// What one of TimescaleDB's own jobs was told, where that is a length of time; a number is kept as it is. Under the same name somebody else's
+/// may be told anything.
 fn told(key: &str, prefix: &str) -> String {
-    let text = format!("case when jsonb_typeof(j.config -> '{key}') = 'string' then (j.config ->> '{key}')::interval end");
+    let is_one = format!("j.proc_schema like '\\_timescaledb\\_%' and jsonb_typeof(j.config -> '{key}') = 'string'");
+    let text = format!("case when {is_one} then (j.config ->> '{key}')::interval end");
     format!("{}, j.config ->> '{key}' as {prefix}_told", interval(&text, prefix))
 }
 

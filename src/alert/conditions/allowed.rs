@@ -47,9 +47,10 @@ pub fn replication_lag(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.replication_lag.as_ref()), promised)
 }
 
-/// How long a drill's restore may take. Without a threshold: `drills.NAME.within`, or the RTO.
+/// How long a drill's restore may take. Without a threshold: `drills.NAME.within`, what the RTO of its scenario leaves, or the RTO.
 pub fn restore_time(policy: &Policy, drill: &Drill) -> Option<Limit<Duration>> {
-    let promised = drill.within.or(policy.objectives.rto);
+    let of_scenario = || drill.left_of_scenario(policy).map(|(_, left)| left);
+    let promised = drill.within.or_else(of_scenario).or(policy.objectives.rto);
     let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.restore_time.as_ref()), default)
 }

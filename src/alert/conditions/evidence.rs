@@ -1,7 +1,6 @@
 //! What recoveries have shown against what is promised: how much would be lost now, how long a recovery will take, whether keys still open.
 
-use super::limit::Limit;
-use super::{Look, moment, roots, rough};
+use super::{Look, allowed, moment, roots, rough};
 use crate::alert::condition::{Condition, State};
 use crate::evidence::{Bound, Prediction, Tendency, custody, tendency};
 use crate::inventory::{Observed, Proven};
@@ -124,9 +123,7 @@ fn told(condition: Condition, all: &[&Prediction]) -> Condition {
 /// A drill that is still quick enough, and will not be for long.
 fn drills(look: &mut Look<'_>) {
     for (name, drill) in &look.policy.drills {
-        let promised = drill.within.or(look.policy.objectives.rto);
-        let default = promised.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
-        let Some(limit) = Limit::of(look.thresholds.restore_time.as_ref(), default).map(|limit| limit.value) else { continue };
+        let Some(limit) = allowed::restore_time(look.policy, drill).map(|limit| limit.value) else { continue };
         let times: Vec<Duration> = recoveries(look, name);
         let condition = Condition::new(
             format!("restore_margin:{name}"),

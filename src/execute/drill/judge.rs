@@ -3,23 +3,15 @@
 use crate::execute::restore::Chosen;
 use crate::inventory::{CanaryProof, CommandEnd, Expected};
 use crate::plan::words::{counted, joined, quoted};
-use crate::policy::file::Procedure;
-use crate::policy::model::{Drill, Policy, Scenario};
-use crate::units::{Duration, Lsn, Name, Segment, SegmentSize};
+use crate::policy::model::{Drill, Policy};
+use crate::units::{Duration, Lsn, Segment, SegmentSize};
 
-/// How long fetching, restoring and replaying may take together, and what says so. Of a scenario's objective what nobody can rehearse is left
-/// to it: seeing that something is wrong, and a server to restore onto.
+/// How long fetching, restoring and replaying may take together, and what says so.
 pub(super) fn limit(policy: &Policy, drill: &Drill, path: &str) -> Option<(Duration, String)> {
     if let Some(within) = drill.within {
         return Some((within, format!("{path}.within")));
     }
-    let (name, scenario) = rehearsed(policy, drill)?;
-    if promotes(drill, scenario) {
-        return None;
-    }
-    let assume = &policy.objectives.assume;
-    let before = [assume.assess, assume.provision].into_iter().flatten().fold(Duration::ZERO, |sum, part| sum + part);
-    let left = scenario.rto?.saturating_sub(before);
+    let (name, left) = drill.left_of_scenario(policy)?;
     Some((left, format!("objectives.scenarios.{name}")))
 }
 
@@ -29,18 +21,9 @@ pub(super) fn promotion_limit(policy: &Policy, drill: &Drill, path: &str) -> Opt
     if let Some(within) = drill.promote.as_ref()?.within {
         return Some((within, format!("{path}.promote.within")));
     }
-    let (name, scenario) = rehearsed(policy, drill).filter(|(_, scenario)| promotes(drill, scenario))?;
+    let (name, scenario) = drill.scenario(policy).filter(|(_, scenario)| drill.promotes_for(scenario))?;
     let left = scenario.rto?.saturating_sub(policy.objectives.assume.assess.unwrap_or_default());
     Some((left, format!("objectives.scenarios.{name}")))
-}
-
-fn rehearsed<'p>(policy: &'p Policy, drill: &'p Drill) -> Option<(&'p Name, &'p Scenario)> {
-    let name = drill.rehearses.as_ref()?;
-    Some((name, policy.objectives.scenarios.get(name)?))
-}
-
-fn promotes(drill: &Drill, scenario: &Scenario) -> bool {
-    drill.promote.is_some() && scenario.by == Some(Procedure::PromoteStandby)
 }
 
 /// Log that was written after the backup was archived. Without any, the newest moment is the backup's own end, and nothing was proven of the

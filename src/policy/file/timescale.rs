@@ -62,7 +62,7 @@ pub struct Archive {
     /// The store they move to.
     #[schemars(example = &"cold")]
     pub store: Name,
-    /// The form they get. Without it: CSV and Parquet.
+    /// The form they get: CSV always, because rows come back from it, and Parquet beside it unless this is `csv` alone.
     #[schemars(example = &"parquet")]
     pub format: Option<OneOrMany<ArchiveFormat>>,
     /// How long they stay there, counted from when they moved; for ever without it.
@@ -100,7 +100,7 @@ pub struct TableArchive {
     /// The store they move to.
     #[schemars(example = &"cold")]
     pub store: Name,
-    /// The form they get. Without it: CSV and Parquet.
+    /// The form they get: CSV always, because rows come back from it, and Parquet beside it unless this is `csv` alone.
     #[schemars(example = &"csv")]
     pub format: Option<OneOrMany<ArchiveFormat>>,
     /// How long they stay there; for ever without it.

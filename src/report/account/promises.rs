@@ -3,8 +3,8 @@
 use super::Past;
 use super::shape::{DrillAccount, DrillsAccount, Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
 use crate::plan::minute;
-use crate::plan::words::counted;
-use crate::policy::model::Policy;
+use crate::plan::words::{counted, joined};
+use crate::policy::model::{Policy, Scenario};
 use crate::report::standing::{OnRecord, Standing};
 use crate::report::words::{capital, lasting};
 use crate::units::{Duration, Instant, Period};
@@ -48,19 +48,52 @@ pub(super) fn objectives(
     }
     all.extend(policy.objectives.any_moment.map(|period| any_moment(period, policy, stores, now)));
     all.extend(policy.objectives.some_backup.map(|period| some_backup(period, policy, stores, now)));
-    let mut rto = |path: String, what: String, promised: Duration, rehearsal: Option<&str>| {
+    let rto = |path: String, what: String, promised: Duration, rehearsal: Option<&str>| {
         let predicted = predicted(record, rehearsal.unwrap_or(EVERYTHING));
-        all.push(recovery_time((path, what, promised), rehearsed(policy, drills, rehearsal), predicted, standing));
+        recovery_time((path, what, promised), rehearsed(policy, drills, rehearsal), predicted, standing)
     };
     if let Some(promised) = policy.objectives.rto {
-        rto("objectives.rto".to_owned(), "it works again".to_owned(), promised, None);
+        all.push(rto("objectives.rto".to_owned(), "it works again".to_owned(), promised, None));
     }
     for (name, scenario) in &policy.objectives.scenarios {
         if let Some(promised) = scenario.rto {
-            rto(format!("objectives.scenarios.{name}.rto"), format!("it works again after {name}"), promised, Some(name.as_str()));
+            let path = format!("objectives.scenarios.{name}.rto");
+            all.push(rto(path, format!("it works again after {name}"), promised, Some(name.as_str())));
+        }
+    }
+    for (name, tier) in &policy.objectives.data {
+        let whole = rto(format!("objectives.data.{name}.rto"), format!("the tables of tier {name} are usable"), tier.rto, None);
+        let failed = rehearsed(policy, drills, None).newest.is_some_and(|newest| newest.outcome == "failed");
+        all.push(if failed { whole } else { part_of(whole) });
+    }
+    for (name, scenario) in &policy.objectives.scenarios {
+        if let Some(rpo) = scenario.rpo.filter(|rpo| policy.objectives.rpo != Some(*rpo)) {
+            let path = format!("objectives.scenarios.{name}.rpo");
+            let promises = format!("at most this much is lost after {name}");
+            all.push(elsewhere(policy, scenario, Objective { objective: path, promises, ..recovery_point(rpo, standing, loss, now) }));
         }
     }
     all
+}
+
+/// A tier is back when everything is, and may be back before.
+fn part_of(whole: Objective) -> Objective {
+    if whole.state != State::Broken {
+        return whole;
+    }
+    let because = format!("{}; that is everything, and nobody has timed this tier alone", whole.because);
+    Objective { state: State::Unproven, because, ..whole }
+}
+
+/// What was measured is how far the log came where it goes first.
+fn elsewhere(policy: &Policy, scenario: &Scenario, objective: Objective) -> Objective {
+    let first = policy.wal.as_ref().map(|wal| &wal.store);
+    if scenario.from.is_empty() || first.is_some_and(|first| scenario.from.contains(first)) || objective.state == State::Broken {
+        return objective;
+    }
+    let from = joined(scenario.from.iter().map(|store| format!("`{store}`")));
+    let because = format!("how much {from} would lack is not measured here; `seawall copy` and `seawall wal status` show what is behind");
+    Objective { state: State::Unproven, found_seconds: None, because, ..objective }
 }
 
 fn recovery_point(promised: Duration, standing: &Standing, loss: &Loss, now: Instant) -> Objective {
@@ -142,7 +175,7 @@ fn unseen(stores: &[StoreAccount]) -> State {
     if stores.iter().any(|store| store.unknown.is_some()) { State::Unproven } else { State::Broken }
 }
 
-/// What the drills say of a scenario: those that rehearse it; of recovery in general, all.
+/// What the drills say of a scenario: those that rehearse it; of recovery in general, all that bring back databases.
 struct Rehearsed<'d> {
     newest: Option<&'d DrillAccount>,
     passed: Option<(Instant, Option<f64>)>,
@@ -152,7 +185,9 @@ struct Rehearsed<'d> {
 
 fn rehearsed<'d>(policy: &Policy, drills: &'d DrillsAccount, scenario: Option<&str>) -> Rehearsed<'d> {
     let rehearses = |drill: &Option<String>| match (scenario, drill) {
-        (None, _) => true,
+        // What brings back files or some tables says nothing of a recovery.
+        (None, Some(drill)) => policy.drills.get(drill.as_str()).is_some_and(|drill| drill.restores_databases(policy)),
+        (None, None) => true,
         (Some(scenario), Some(drill)) => {
             policy.drills.get(drill.as_str()).and_then(|drill| drill.rehearses.as_ref()).is_some_and(|name| name.as_str() == scenario)
         }

@@ -120,6 +120,43 @@ fn the_page_says_what_the_data_say() {
     }
 }
 
+fn with(from: &str, to: &str) -> Value {
+    let text = super::year::policy("shop");
+    assert!(text.contains(from), "{from}");
+    let rig = Rig { room: crate::cli::Room::new(), now: seawall::units::Instant::now() };
+    rig.with_text("shop", &text.replace(from, to)).lived("shop").json(&[])
+}
+
+/// What the whole took says nothing bad of a part, and a part, or files, nothing of the whole.
+#[test]
+fn each_promise_wants_evidence_of_its_own() {
+    let tiers = "  rto: 1h\n  data:\n    critical: { tables: [users], rto: 10m }\n    all: { everything: true, rto: 2h }\n";
+    let report = with("  rto: 1h\n", tiers);
+    assert_eq!(objective(&report, "objectives.data.all.rto")["state"], "kept");
+    let critical = objective(&report, "objectives.data.critical.rto");
+    assert_eq!(critical["state"], "unproven", "{critical}");
+    assert!(critical["because"].as_str().is_some_and(|because| because.contains("nobody has timed this tier alone")), "{critical}");
+    assert_eq!(one(&report)["verdict"]["state"], "unproven");
+
+    let report = with("by: point-in-time, rto: 2h", "by: point-in-time, rto: 2h, rpo: 4h");
+    assert_eq!(objective(&report, "objectives.scenarios.corruption.rpo")["state"], "kept");
+    let report = with("by: point-in-time, rto: 2h", "by: point-in-time, from: [offsite], rto: 2h, rpo: 4h");
+    assert_eq!(objective(&report, "objectives.scenarios.corruption.rpo")["state"], "unproven");
+}
+
+#[test]
+fn a_drill_of_files_proves_no_recovery() {
+    let files = "  system: { files: { paths: [/etc/app] }, schedule: { at: \"03:00\" }, store: main, keep: { daily: 7 } }\nverify:\n";
+    let text = super::year::policy("shop").replace("verify:\n", files);
+    let text = text.replace("restore: { latest: nightly }", "restore: { latest: system }");
+    let text = text.replace("    rehearses: corruption\n", "").replace("    expect: { rows: { check: row-counts } }\n", "");
+    let rig = Rig { room: crate::cli::Room::new(), now: seawall::units::Instant::now() };
+    let report = rig.with_text("shop", &text).lived("shop").json(&[]);
+    let recovery = objective(&report, "objectives.rto");
+    assert_eq!(recovery["state"], "unproven", "{recovery}");
+    assert!(recovery["because"].as_str().is_some_and(|because| because.contains("no drill of the policy rehearses it")), "{recovery}");
+}
+
 #[test]
 fn nothing_on_record_is_told_as_that() {
     let rig = Rig::new("shop");

@@ -61,7 +61,8 @@ fn it_subscribes_to_nothing_and_waits_for_nobody() {
 fn where_nothing_is_kept_quiet_nothing_is_woken() {
     let rig = Rig::start(Version::V15, Options::default());
     let seen = rig.path("hook");
-    let hook = format!("hooks:\n  after_restore: {{ run: [sh, -c, 'echo $SEAWALL_POLICY $SEAWALL_DIRECTORY >> {}'] }}\nbackups:", seen.display());
+    let hook =
+        format!("hooks:\n  after_restore: {{ run: [sh, -c, 'echo $SEAWALL_POLICY $SEAWALL_DIRECTORY >> {}'] }}\nbackups:", seen.display());
     rig.change_policy("backups:", &hook);
     rig.series();
     rig.backup();

@@ -137,7 +137,7 @@ fn a_run_that_failed_is_seen_with_what_it_said() {
     for place in all_natives("a_run_that_failed_is_seen_with_what_it_said") {
         place.sql(
             "create procedure breaks(job_id int, config jsonb) language plpgsql as $$ begin raise exception 'it is broken'; end $$; \
-             select add_job('breaks', '1 hour')",
+             select add_job('breaks', '1 hour', config => '{\"drop_after\": \"whenever it rains\"}')",
         );
         let Place::Native(cluster) = &place else { continue };
         cluster.wait_until("exists (select from timescaledb_information.job_stats where job_id >= 1000 and total_failures > 0)");
