@@ -25,14 +25,15 @@ use crate::plan::{self, Plan, markdown};
 use crate::policy::finding::{Finding, Weight};
 use crate::policy::model::Policy;
 use crate::site::Site;
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 use crate::world::{clock, files, parallel};
 
 /// Show what policies will do: the next runs, the steps of each job, whether the objectives can be kept, what is kept for how
 /// long, and what would be deleted.
 ///
 /// Needs no database, no store and no credentials, unless `--connect` asks for what databases say. What cannot be known without them
-/// is said to be unknown. What drills and runs have measured comes from `--inventory`, or from the catalog of this host where that is a file.
+/// is said to be unknown. What lies in the stores, and what drills and runs have measured, comes from `--inventory`, or from the catalog of this host
+/// where that is a file: as `seawall watch` last saw it, and how long ago that was.
 #[derive(Debug, Args)]
 #[command(
     name = "plan",
@@ -59,8 +60,8 @@ pub struct PlanCommand {
     /// Also ask the databases that the policy speaks of, and show what differs there as the SQL that mends it.
     #[arg(long)]
     connect: bool,
-    /// Where this host keeps its catalog, from which measured figures come where `--inventory` has none [default: $STATE_DIRECTORY, then
-    /// /var/lib/seawall or below the home directory].
+    /// Where this host keeps its catalog, which is asked where there is no `--inventory` [default: $STATE_DIRECTORY, then /var/lib/seawall or
+    /// below the home directory].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Also show which backups will exist on that day (UTC) or at that time, by simulation.
@@ -143,9 +144,14 @@ impl PlanCommand {
         let locations = Location::all(&self.paths)?;
         let terminal = Terminal::of_stdout(colour);
         let catalogs = OnRecord::default();
-        let record = |policy: &Policy| catalogs.of(policy, self.state.as_deref(), now);
+        // An inventory that somebody gives is all that there is, also where it does not speak of a policy.
+        let seen = |policy: &Policy| self.inventory.is_none().then(|| catalogs.seen(policy, self.state.as_deref(), now)).flatten();
+        let record = |policy: &Policy| seen(policy).map(|(seen, _)| seen).or_else(|| catalogs.of(policy, self.state.as_deref(), now));
         let fleet = Fleet::load(&locations, now, Known { inventory: inventory.as_ref(), record: Some(&record) });
-        let planned = parallel::map(&fleet.policies, &|examined| self.planned(examined, inventory.as_ref(), now, terminal));
+        let planned = parallel::map(&fleet.policies, &|examined| {
+            let recorded = examined.policy.as_ref().and_then(seen);
+            self.planned(examined, (inventory.as_ref(), recorded.as_ref()), now, terminal)
+        });
         let planned: Vec<Planned<'_>> = planned.into_iter().flatten().collect::<Result<_, _>>()?;
         let findings = fleet.all_findings();
         match self.format {
@@ -176,12 +182,13 @@ impl PlanCommand {
     fn planned<'p>(
         &self,
         examined: &'p Examined,
-        inventory: Option<&Inventory>,
+        (inventory, recorded): (Option<&Inventory>, Option<&(ClusterInventory, Instant)>),
         now: Instant,
         terminal: Terminal,
     ) -> Option<Result<Planned<'p>, Trouble>> {
         let (policy, assessment) = examined.policy.as_ref().zip(examined.assessment.as_ref())?;
-        let observed = inventory.and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
+        let given = inventory.and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));
+        let observed = given.or(recorded.map(|(seen, at)| (seen, *at)));
         let plan = match plan::make(policy, observed, now, self.until) {
             Ok(plan) => plan,
             Err(error) => {
@@ -195,8 +202,8 @@ impl PlanCommand {
         }
         let databases = self.databases(policy, observed.map(|(inventory, _)| inventory), now);
         let text = match self.format {
-            Format::Human => human(examined, assessment, &plan, databases.as_ref(), terminal),
-            Format::Markdown => in_markdown(examined, assessment, &plan, databases.as_ref()),
+            Format::Human => human(examined, assessment, (&plan, &made(&plan, recorded.is_some())), databases.as_ref(), terminal),
+            Format::Markdown => in_markdown(examined, assessment, (&plan, &made(&plan, recorded.is_some())), databases.as_ref()),
             Format::Json => String::new(),
         };
         let has_something_to_do = plan.has_something_to_do() || databases.as_ref().is_some_and(|databases| !databases.is_settled());
@@ -217,19 +224,29 @@ impl PlanCommand {
     }
 }
 
-fn human(examined: &Examined, assessment: &Assessment, plan: &Plan, databases: Option<&Convergence>, terminal: Terminal) -> String {
+fn human(
+    examined: &Examined,
+    assessment: &Assessment,
+    (plan, made): (&Plan, &str),
+    databases: Option<&Convergence>,
+    terminal: Terminal,
+) -> String {
     let width = u16::try_from(terminal.width.min(120)).unwrap_or(120);
     let heading = format!("Plan of {} ({})", plan.policy, tame(&examined.document.source.name));
     let line = "=".repeat(heading.chars().count().min(usize::from(width)));
     let databases = databases.map(|databases| format!("{}\n", databases.to_text())).unwrap_or_default();
     let evidence = examined.evidence.as_ref().map(|evidence| evidence.to_text(plan.made_at, width)).unwrap_or_default();
     let promises = assessment.to_text(width);
-    format!("{heading}\n{line}\n{}\n{}\n\n{promises}{evidence}{}{databases}", made(plan), plan.digest, plan.to_text(width))
+    format!("{heading}\n{line}\n{made}\n{}\n\n{promises}{evidence}{}{databases}", plan.digest, plan.to_text(width))
 }
 
 /// What the plan was made from.
-fn made(plan: &Plan) -> String {
+fn made(plan: &Plan, is_recorded: bool) -> String {
     let inventory = match plan.observed_at {
+        Some(at) if is_recorded => {
+            let age = Duration::between(at, plan.made_at);
+            format!("with what `seawall watch` saw in the stores at {}, {age} before", plan::minute(at))
+        }
         Some(at) => format!("with the inventory of {}", plan::minute(at)),
         None => "without an inventory".to_owned(),
     };
@@ -275,8 +292,8 @@ fn heading_in_markdown(fleet: &Fleet, findings: &[Finding]) -> String {
     markdown::squeezed(&text) + "\n"
 }
 
-fn in_markdown(examined: &Examined, assessment: &Assessment, plan: &Plan, databases: Option<&Convergence>) -> String {
-    let from = markdown::prose(&format!("From {}, {}; policy `{}`.", quoted(&examined.document.source.name), made(plan), plan.digest));
+fn in_markdown(examined: &Examined, assessment: &Assessment, (plan, made): (&Plan, &str), databases: Option<&Convergence>) -> String {
+    let from = markdown::prose(&format!("From {}, {made}; policy `{}`.", quoted(&examined.document.source.name), plan.digest));
     let databases = databases.map(Convergence::to_markdown).unwrap_or_default();
     let evidence = examined.evidence.as_ref().map(|evidence| evidence.to_markdown(plan.made_at)).unwrap_or_default();
     let promises = assessment.to_markdown();

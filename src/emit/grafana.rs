@@ -115,6 +115,28 @@ impl Panels {
         self.put((4, 4), panel);
     }
 
+    /// Parts of a whole over time, one above the other; each stays until the next is known.
+    fn stacked(&mut self, title: &str, about: &str, unit: &str, query: Query) {
+        let panel = json!({
+            "type": "timeseries", "title": title, "description": about, "targets": targets(&[query], false),
+            "fieldConfig": {
+                "defaults": {
+                    "unit": unit, "min": 0, "mappings": [], "thresholds": steps(&[("green", None)]), "color": { "mode": "palette-classic" },
+                    "custom": {
+                        "drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": 60, "showPoints": "never",
+                        "spanNulls": false, "stacking": { "mode": "normal", "group": "A" },
+                    },
+                },
+                "overrides": [],
+            },
+            "options": {
+                "legend": { "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"] },
+                "tooltip": { "mode": "multi", "sort": "none" },
+            },
+        });
+        self.put((12, 8), panel);
+    }
+
     /// Lines over time. What is called `limit` or `objective` is dashed and red.
     fn lines(&mut self, title: &str, about: &str, unit: &str, queries: &[Query]) {
         let dashed = json!([
@@ -303,6 +325,24 @@ fn drills(panels: &mut Panels) {
             ("max by (policy, drill) (seawall_drill_recovery_seconds{policy=~\"$policy\"})", "{{policy}} {{drill}}"),
             ("policy_drill:seawall_drill_recovery_seconds:limit{policy=~\"$policy\"}", "{{policy}} {{drill}} limit"),
         ],
+    );
+    panels.stacked(
+        "The parts of a drill",
+        "Of the last run of each drill: from choosing the backup over its files and the log to the expectations and the end of the copy.",
+        SECONDS,
+        (
+            "max by (policy, drill, phase) (seawall_drill_last_phase_duration_seconds{policy=~\"$policy\",phase!~\"fetch|open|write\"})",
+            "{{policy}} {{drill}} {{phase}}",
+        ),
+    );
+    panels.lines(
+        "What a drill's files wait for",
+        "Fetching, decrypting and expanding, writing: they go on beside one another, each as long as all its threads were busy.",
+        SECONDS,
+        &[(
+            "max by (policy, drill, phase) (seawall_drill_last_phase_duration_seconds{policy=~\"$policy\",phase=~\"fetch|open|write\"})",
+            "{{policy}} {{drill}} {{phase}}",
+        )],
     );
     panels.lines(
         "How fast data come back",

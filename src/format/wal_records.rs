@@ -1,13 +1,14 @@
-//! Records of the write-ahead log, as far as it takes to know which tablespaces it makes.
+//! Records of the write-ahead log, as far as it takes to know which tablespaces it makes and which of its moments have a name.
 //!
 //! Replay makes a tablespace at the path that it had on the original. Next to the original that is the original's own directory, and older
 //! versions of PostgreSQL empty it first.
 
 use crate::units::SegmentSize;
 
-/// Of the resource manager of tablespaces.
-const TABLESPACES: u8 = 5;
-const CREATE: u8 = 0x00;
+/// A resource manager, and what its record says.
+type Kind = (u8, u8);
+const CREATE_TABLESPACE: Kind = (5, 0x00);
+const RESTORE_POINT: Kind = (0, 0x70);
 const INFO: u8 = 0xF0;
 const PAGE_HEADER: usize = 24;
 const LONG_PAGE_HEADER: usize = 40;
@@ -16,13 +17,34 @@ const RECORD_HEADER: usize = 24;
 /// Where a record's own data follow, with a length of one byte or of four.
 const SHORT: u8 = 255;
 const LONG: u8 = 254;
-/// A record of a tablespace has a number and a path.
+/// A record of a tablespace has a number and a path; one of a restore point a time and a name.
 const LONGEST: usize = 16 << 10;
+/// The time before a restore point's name.
+const TIME: usize = 8;
 
 /// The paths at which this segment makes tablespaces. None stands for one whose record goes on in the next segment.
 pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
+    records(segment, CREATE_TABLESPACE).into_iter().map(|(body, _)| made(&body?)).collect()
+}
+
+/// A moment that somebody gave a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestorePoint {
+    pub name: String,
+    /// Where its record ends, as the server tells it: bytes from the beginning of the first segment.
+    pub end: u64,
+}
+
+/// Those in segments that follow one another. One whose record began before the first is passed over, as is one that goes on behind the last.
+pub fn restore_points(segments: &[u8]) -> Vec<RestorePoint> {
+    let point = |(body, end): (Option<Vec<u8>>, usize)| Some(RestorePoint { name: named(&body?)?, end: end as u64 });
+    records(segments, RESTORE_POINT).into_iter().filter_map(point).collect()
+}
+
+/// The bodies of all records of one kind, and where each ends. None where it goes on behind these segments.
+fn records(segments: &[u8], kind: Kind) -> Vec<(Option<Vec<u8>>, usize)> {
     let mut all = Vec::new();
-    let Some(mut reader) = Reader::new(segment) else { return all };
+    let Some(mut reader) = Reader::new(segments) else { return all };
     while reader.begin() {
         let mut header = [0; RECORD_HEADER];
         match reader.read(&mut header) {
@@ -33,7 +55,7 @@ pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
         let total = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
         // Behind the last record there are zeros.
         let Some(rest) = total.checked_sub(RECORD_HEADER) else { break };
-        if header[17] != TABLESPACES || header[16] & INFO != CREATE {
+        if (header[17], header[16] & INFO) != kind {
             match reader.skip(rest) {
                 Taken::End => break,
                 Taken::All | Taken::Broken => continue,
@@ -41,10 +63,10 @@ pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
         }
         let mut body = vec![0; rest.min(LONGEST)];
         match reader.read(&mut body) {
-            Taken::All => all.push(made(&body)),
+            Taken::All => all.push((Some(body), reader.at.next_multiple_of(8))),
             Taken::Broken => {}
             Taken::End => {
-                all.push(None);
+                all.push((None, reader.at));
                 break;
             }
         }
@@ -54,14 +76,25 @@ pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
 
 /// A number, and a path up to a zero.
 fn made(body: &[u8]) -> Option<String> {
-    let data = match *body.first()? {
-        SHORT => body.get(2..)?,
-        LONG => body.get(5..)?,
-        _ => return None,
-    };
-    let path = data.get(4..)?;
-    let end = path.iter().position(|byte| *byte == 0)?;
-    Some(String::from_utf8_lossy(&path[..end]).into_owned())
+    text(own(body)?.get(4..)?)
+}
+
+fn named(body: &[u8]) -> Option<String> {
+    text(own(body)?.get(TIME..)?)
+}
+
+/// What the record itself says, behind its length.
+fn own(body: &[u8]) -> Option<&[u8]> {
+    match *body.first()? {
+        SHORT => body.get(2..),
+        LONG => body.get(5..),
+        _ => None,
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,21 +107,24 @@ enum Taken {
 
 /// Bytes of records, without what pages begin with.
 struct Reader<'s> {
-    segment: &'s [u8],
+    segments: &'s [u8],
+    size: usize,
     page: usize,
     magic: [u8; 2],
     at: usize,
 }
 
 impl<'s> Reader<'s> {
-    fn new(segment: &'s [u8]) -> Option<Reader<'s>> {
-        let number = |at: usize| Some(u32::from_le_bytes(*segment.get(at..)?.first_chunk()?));
-        SegmentSize::new(u64::from(number(32)?))?;
+    fn new(segments: &'s [u8]) -> Option<Reader<'s>> {
+        let number = |at: usize| Some(u32::from_le_bytes(*segments.get(at..)?.first_chunk()?));
+        let size = number(32)?;
+        SegmentSize::new(u64::from(size))?;
         let page = number(36)? as usize;
         if !page.is_power_of_two() || !(1024..=65536).contains(&page) {
             return None;
         }
-        let mut reader = Reader { segment, page, magic: [segment[0], segment[1]], at: LONG_PAGE_HEADER };
+        let magic = [segments[0], segments[1]];
+        let mut reader = Reader { segments, size: size as usize, page, magic, at: LONG_PAGE_HEADER };
         // The end of a record that began in the segment before.
         if reader.flags(0) & CONTINUES != 0 {
             let rest = number(16)? as usize;
@@ -98,7 +134,7 @@ impl<'s> Reader<'s> {
     }
 
     fn flags(&self, page: usize) -> u16 {
-        self.segment.get(page + 2..page + 4).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
+        self.segments.get(page + 2..page + 4).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
     }
 
     /// Goes to where the next record may begin: they lie at multiples of eight.
@@ -109,9 +145,10 @@ impl<'s> Reader<'s> {
 
     /// Passes the header of the page that begins here. False where nothing was written.
     fn enter(&mut self) -> bool {
-        let written = self.segment.get(self.at..self.at + PAGE_HEADER).is_some_and(|header| header[..2] == self.magic);
+        let header = if self.at.is_multiple_of(self.size) { LONG_PAGE_HEADER } else { PAGE_HEADER };
+        let written = self.segments.get(self.at..self.at + header).is_some_and(|header| header[..2] == self.magic);
         if written {
-            self.at += PAGE_HEADER;
+            self.at += header;
         }
         written
     }
@@ -140,7 +177,7 @@ impl<'s> Reader<'s> {
                 }
             }
             let left = self.page - self.at % self.page;
-            let Some(bytes) = self.segment.get(self.at..self.at + left.min(length)) else { return Taken::End };
+            let Some(bytes) = self.segments.get(self.at..self.at + left.min(length)) else { return Taken::End };
             each(bytes);
             self.at += bytes.len();
             length -= bytes.len();
@@ -160,7 +197,7 @@ mod tests {
     fn segment(records: &[Vec<u8>]) -> Vec<u8> {
         let mut made = Vec::new();
         let head = |made: &mut Vec<u8>, goes_on: bool| {
-            let long = made.is_empty();
+            let long = made.len().is_multiple_of(SEGMENT);
             let flags = u16::from(goes_on) | if long { 2 } else { 0 };
             made.extend([0x10, 0xD1]);
             made.extend(flags.to_le_bytes());
@@ -187,7 +224,7 @@ mod tests {
         made
     }
 
-    fn record(manager: u8, info: u8, body: &[u8]) -> Vec<u8> {
+    fn record((manager, info): Kind, body: &[u8]) -> Vec<u8> {
         let mut record = ((RECORD_HEADER + body.len()) as u32).to_le_bytes().to_vec();
         record.extend([0; 12]);
         record.extend([info, manager, 0, 0, 0, 0, 0, 0]);
@@ -197,7 +234,7 @@ mod tests {
 
     fn create(path: &str) -> Vec<u8> {
         let data = [&16_400u32.to_le_bytes()[..], path.as_bytes(), &[0]].concat();
-        record(TABLESPACES, CREATE, &[&[SHORT, data.len() as u8][..], &data].concat())
+        record(CREATE_TABLESPACE, &[&[SHORT, data.len() as u8][..], &data].concat())
     }
 
     fn whole(mut made: Vec<u8>) -> Vec<u8> {
@@ -207,9 +244,8 @@ mod tests {
 
     #[test]
     fn tablespaces_are_found_wherever_their_records_lie() {
-        for before in (0..9000).step_by(7).map(|length| record(10, 0, &vec![1; length])) {
-            let log =
-                whole(segment(&[before, create("/srv/fast"), record(TABLESPACES, 0x10, &[SHORT, 4, 0, 0, 0, 0]), create("/srv/ü b")]));
+        for before in (0..9000).step_by(7).map(|length| record((10, 0), &vec![1; length])) {
+            let log = whole(segment(&[before, create("/srv/fast"), record((5, 0x10), &[SHORT, 4, 0, 0, 0, 0]), create("/srv/ü b")]));
             let made = |path: &str| Some(path.to_owned());
             assert_eq!(tablespaces(&log), [made("/srv/fast"), made("/srv/ü b")]);
         }
@@ -218,10 +254,31 @@ mod tests {
     #[test]
     fn one_that_goes_on_in_the_next_segment_is_not_passed_over() {
         let path = "x".repeat(200);
-        let made = segment(&[record(10, 0, &vec![1; SEGMENT * 9 / 10]), record(10, 0, &[1; 90]), create(&path)]);
+        let made = segment(&[record((10, 0), &vec![1; SEGMENT * 9 / 10]), record((10, 0), &[1; 90]), create(&path)]);
         let cut = &made[..made.len() - 20];
         assert_eq!(tablespaces(cut), [None]);
         assert_eq!(tablespaces(&made), [Some(path)]);
+    }
+
+    fn point(name: &str) -> Vec<u8> {
+        let data = [&[7; TIME][..], name.as_bytes(), &[0; 64][name.len()..]].concat();
+        record(RESTORE_POINT, &[&[SHORT, data.len() as u8][..], &data].concat())
+    }
+
+    /// Wherever it lies, also where its record goes on in the next segment: its end is where the next record may begin.
+    #[test]
+    fn restore_points_are_found_by_their_names() {
+        // What one segment holds of records.
+        let room = SEGMENT - LONG_PAGE_HEADER - (SEGMENT / PAGE - 1) * PAGE_HEADER;
+        for left in (0..400).step_by(8) {
+            let (filler, next) = (record((10, 0), &vec![1; room - RECORD_HEADER - left]), record((0, 0x60), &[1; 40]));
+            let log = segment(&[filler, point("before-42"), next, point("after")]);
+            let found = restore_points(&log);
+            assert_eq!(found.iter().map(|point| point.name.as_str()).collect::<Vec<_>>(), ["before-42", "after"], "{left}");
+            let end = usize::try_from(found[0].end).expect("a length");
+            assert!(restore_points(&log[..end.min(log.len())]).iter().any(|point| point.name == "before-42"), "{left}");
+            assert!(restore_points(&log[..end - 16]).is_empty(), "{left}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod evidenced;
 mod existing;
 mod expiry;
 mod forecast;
+pub mod guard;
 mod lint;
 mod log;
 mod make;

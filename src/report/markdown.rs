@@ -98,6 +98,7 @@ fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
     });
     push_table(text, &["job", "good", "failed", "last good", "stored", "change", "next"], rows.collect());
     drills(text, one);
+    promotions(text, one);
     runs(text, "Verification", &one.verifications);
     runs(text, "Runs that failed", &one.failures);
     rest(text, one);
@@ -152,6 +153,22 @@ fn drills(text: &mut String, one: &PolicyAccount) {
     });
     push_table(text, &["drill", "ended", "outcome", "recovered in", "lost", "why"], rows.collect());
     left_out(text, &all.list);
+}
+
+fn promotions(text: &mut String, one: &PolicyAccount) {
+    let rows = one.promotions.shown.iter().map(|promotion| {
+        vec![
+            promotion.drill.as_ref().map_or_else(|| promotion.kind.clone(), |drill| format!("{} by {drill}", promotion.kind)),
+            minute(promotion.at),
+            say(&promotion.host),
+            say(&promotion.outcome),
+            maybe_lasting(promotion.seconds),
+            maybe_lasting(promotion.lost_seconds),
+            say(promotion.why.as_deref().unwrap_or_default()),
+        ]
+    });
+    titled(text, "Promotions", &["what", "when", "host", "outcome", "took", "lost at most", "why"], rows.collect());
+    left_out(text, &one.promotions);
 }
 
 fn runs(text: &mut String, title: &str, runs: &Listed<RunAccount>) {

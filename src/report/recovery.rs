@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Measurements;
+use crate::catalog::Latest;
 use crate::evidence::{IDENTITY_OPENED, recipients};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, moment_of};
@@ -48,6 +49,22 @@ pub struct DrillSeen {
     pub passed: bool,
     pub last_passed: Option<Instant>,
     pub recovery_seconds: Option<f64>,
+    /// The parts of the last run that was recorded here, as far as it came.
+    pub phases: Vec<PhaseSeen>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PhaseSeen {
+    pub phase: String,
+    pub seconds: f64,
+}
+
+/// How long a part of a drill took: a measurement of the moment at which the drill ended.
+pub const DRILL_PHASE: &str = "drill_phase_seconds";
+
+/// No name has a slash.
+pub fn phase_subject(drill: &str, phase: &str) -> String {
+    format!("{drill}/{phase}")
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -77,6 +94,7 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
             passed: measured.seen("drill_outcome", subject)? > 0.0,
             last_passed: measured.seen("drill_passed", subject).and_then(moment_of),
             recovery_seconds: measured.seen("drill_recovery_seconds", subject),
+            phases: phases(subject, measured),
         })
     };
     let identity = |recipient: String| IdentitySeen { opened: measured.last(IDENTITY_OPENED, &recipient).and_then(moment_of), recipient };
@@ -90,6 +108,17 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
     }
 }
 
+/// What an earlier run came to and the last one did not is no part of it.
+fn phases(drill: &str, measured: &Measurements) -> Vec<PhaseSeen> {
+    let of_drill = |one: &&Latest| one.name == DRILL_PHASE && one.subject.split_once('/').is_some_and(|(name, _)| name == drill);
+    let last = measured.0.iter().filter(of_drill).map(|one| one.at).max();
+    let of_last = measured.0.iter().filter(of_drill).filter(|one| Some(one.at) == last);
+    let mut phases: Vec<PhaseSeen> =
+        of_last.filter_map(|one| Some(PhaseSeen { phase: one.subject.split_once('/')?.1.to_owned(), seconds: one.value })).collect();
+    phases.sort_by(|one, other| one.phase.cmp(&other.phase));
+    phases
+}
+
 /// As predictions name them.
 fn promises(policy: &Policy) -> Vec<(String, Option<Duration>)> {
     let objectives = &policy.objectives;
@@ -97,4 +126,26 @@ fn promises(policy: &Policy) -> Vec<(String, Option<Duration>)> {
     all.extend(objectives.scenarios.iter().map(|(name, scenario)| (name.to_string(), scenario.rto)));
     all.extend(objectives.data.iter().map(|(name, tier)| (format!("tier {name}"), Some(tier.rto))));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that failed half-way has not the end of the one before.
+    #[test]
+    fn parts_are_those_of_the_last_run() {
+        let at = |text: &str| text.parse::<Instant>().expect("a moment");
+        let one = |subject: &str, value: f64, at: Instant| Latest { name: DRILL_PHASE.to_owned(), subject: subject.to_owned(), value, at };
+        let (before, last) = (at("2026-11-14T05:00:00Z"), at("2026-11-21T05:00:00Z"));
+        let measured = Measurements(vec![
+            one(&phase_subject("weekly", "replay"), 3.0, last),
+            one(&phase_subject("weekly", "files"), 2.0, last),
+            one(&phase_subject("weekly", "expect"), 9.0, before),
+            one(&phase_subject("week", "files"), 7.0, last),
+        ]);
+        let seen = |phase: &str, seconds: f64| PhaseSeen { phase: phase.to_owned(), seconds };
+        assert_eq!(phases("weekly", &measured), [seen("files", 2.0), seen("replay", 3.0)]);
+        assert_eq!(phases("none", &measured), []);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod page;
+mod seen;
 mod served;
 mod told;
 mod year;

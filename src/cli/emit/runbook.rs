@@ -9,6 +9,7 @@ use super::whole::Whole;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::moment;
+use crate::cli::on_record::OnRecord;
 use crate::cli::terminal::Colour;
 use crate::emit::{self, Page, RunbookSetting};
 use crate::units::Instant;
@@ -16,13 +17,14 @@ use crate::world::{clock, git};
 
 /// Write what to do when it has happened: for each scenario whom to call, what to look at, the commands, how long they take, what to check.
 ///
-/// With an inventory it names the backups that a recovery would take. It holds no secret, and is there to be printed.
+/// With an inventory it names the backups that a recovery would take; without one, what `seawall watch` last saw, where this host's catalog is a
+/// file and has it, and how old that is. It holds no secret, and is there to be printed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   seawall inventory export --out inventory.json
   seawall emit runbook policies/a.yaml --inventory inventory.json --format html --out runbook.html
-  seawall emit runbook policies/a.yaml                                       without any backup's name")]
+  seawall emit runbook policies/a.yaml                                       with what this host's catalog has, if anything")]
 pub struct Runbook {
     /// The policy's file [default: $SEAWALL_POLICY, then /etc/seawall/policy.yaml].
     #[arg(value_name = "POLICY")]
@@ -30,6 +32,10 @@ pub struct Runbook {
     /// What is known of the world; `seawall inventory export` writes it.
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
+    /// Where this host keeps its catalog, which is asked where there is no `--inventory` [default: $STATE_DIRECTORY, then /var/lib/seawall or
+    /// below the home directory].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// How it is written.
     #[arg(long, value_name = "FORMAT", default_value = "markdown")]
     format: Format,
@@ -54,9 +60,12 @@ impl Runbook {
     pub(super) fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let here = Here { policy: self.policy.clone(), state: None, host: None };
         let (policy, files) = here.read_with_files(colour)?;
+        let now = self.at.unwrap_or_else(clock::now);
         let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;
+        let catalogs = OnRecord::default();
+        let recorded = if inventory.is_none() { catalogs.seen(&policy, self.state.as_deref(), now) } else { None };
         let seen = match &inventory {
-            None => None,
+            None => recorded.as_ref().map(|(cluster, at)| (cluster, *at)),
             Some(inventory) => match inventory.clusters.get(&policy.name) {
                 Some(cluster) => Some((cluster, inventory.observed_at)),
                 None => {
@@ -70,6 +79,6 @@ impl Runbook {
             Format::Markdown => Page::Markdown,
             Format::Html => Page::Html,
         };
-        self.whole.put(&emit::runbook(&policy, &setting, seen, self.at.unwrap_or_else(clock::now), page))
+        self.whole.put(&emit::runbook(&policy, &setting, seen, now, page))
     }
 }

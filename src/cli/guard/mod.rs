@@ -17,6 +17,7 @@ use crate::execute::guard::{self, Around, GuardFault, Journal, NoCommand, Plan, 
 use crate::execute::run::Ground;
 use crate::inventory::OwnKeep;
 use crate::pipeline::backup::Progress;
+use crate::plan::guard as choice;
 use crate::policy::model::Policy;
 use crate::policy::sql_name;
 use crate::site::Site;
@@ -79,12 +80,12 @@ enum With {
     RestorePoint,
 }
 
-impl From<With> for guard::With {
+impl From<With> for choice::With {
     fn from(with: With) -> Self {
         match with {
-            With::Auto => guard::With::Auto,
-            With::Backup => guard::With::Backup,
-            With::RestorePoint => guard::With::RestorePoint,
+            With::Auto => choice::With::Auto,
+            With::Backup => choice::With::Backup,
+            With::RestorePoint => choice::With::RestorePoint,
         }
     }
 }
@@ -135,10 +136,12 @@ impl Guard {
         let progress = Progress::default();
         let ground = Ground { site: &site, catalog: catalog.as_ref(), progress: &progress, stop: &relay.asked };
         let protection = watched(&progress, || guard::protect(&ground, &plan));
-        let begun = protection.and_then(|protection| {
-            let undo = guard::lines(&self.around_or_fault(&site)?, &protection.way, &self.table, self.database.as_deref());
-            journal.protected(&protection, &undo)?;
-            Ok((protection, undo))
+        let begun = protection.and_then(|protection| match self.on_record(&site, &protection, &mut journal) {
+            Ok(undo) => Ok((protection, undo)),
+            Err(fault) => {
+                journal.unprotected(&protection);
+                Err(fault)
+            }
         });
         match begun {
             Ok((protection, undo)) => {
@@ -152,8 +155,15 @@ impl Guard {
         }
     }
 
+    /// Before the command begins the way back is written down.
+    fn on_record(&self, site: &Site<'_>, protection: &Protection, journal: &mut Journal<'_>) -> Result<Vec<String>, GuardFault> {
+        let undo = guard::lines(&self.around_or_fault(site)?, &protection.way, &self.table, self.database.as_deref());
+        journal.protected(protection, &undo)?;
+        Ok(undo)
+    }
+
     /// From here on nothing of ours decides how it ends.
-    fn carry_out(&self, protection: &Protection, undo: &[String], relay: &Relay, journal: Journal<'_>) -> Exit {
+    fn carry_out(&self, protection: &Protection, undo: &[String], relay: &Relay, mut journal: Journal<'_>) -> Exit {
         let mut about = vec![
             ("LABEL", journal.report.label.clone()),
             ("STORE", protection.store.to_string()),
@@ -171,6 +181,7 @@ impl Guard {
             }
             Err((why, error)) => {
                 let said = format!("`{}` cannot be run: {error}", self.program());
+                journal.unprotected(protection);
                 journal.refused(&GuardFault::new(said, ""));
                 self.no_command(why, &format!(": {error}"))
             }

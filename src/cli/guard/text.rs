@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::cli::restore::seconds;
 use crate::cli::terminal::tame;
-use crate::execute::guard::{Around, Chosen, DIRECTORY, IDENTITY, Plan, Protection, told};
+use crate::execute::guard::{Around, DIRECTORY, IDENTITY, Plan, Protection, told};
+use crate::plan::guard::Chosen;
 use crate::plan::minute;
 use crate::policy::model::Policy;
 

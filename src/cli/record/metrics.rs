@@ -79,6 +79,10 @@ const ABOUT: &[(&str, &str)] = &[
     ("seawall_drill_last_ended_timestamp_seconds", "When the drill last ended, well or badly."),
     ("seawall_drill_last_outcome", "Whether the last run of the drill passed."),
     ("seawall_drill_recovery_seconds", "How long the last recovery of the drill took."),
+    (
+        "seawall_drill_last_phase_duration_seconds",
+        "How long each part of the drill's last run took; fetch, open and write go on beside one another within files.",
+    ),
     ("seawall_identity_opened_timestamp_seconds", "When the recovery identity of this public key last opened something."),
     ("seawall_wal_waiting_since_timestamp_seconds", "Since when the oldest log waits that is not archived; 0 where none does."),
     ("seawall_clock_skew_seconds", "By how much this host's clock and the server's differ."),
@@ -243,6 +247,9 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
         }
         if let Some(seconds) = drill.recovery_seconds {
             add("seawall_drill_recovery_seconds", &labels, seconds);
+        }
+        for one in &drill.phases {
+            add("seawall_drill_last_phase_duration_seconds", &[policy, labels[1], ("phase", one.phase.as_str())], one.seconds);
         }
     }
     for identity in &recovery.identities {

@@ -15,7 +15,7 @@ use crate::objectives::assess;
 use crate::plan::minute;
 use crate::plan::words::{plain, quoted};
 use crate::policy::model::{Encryption, Policy};
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 use page::Block;
 use today::Today;
 
@@ -50,7 +50,7 @@ impl Default for Setting {
 pub fn runbook(policy: &Policy, setting: &Setting, seen: Option<(&ClusterInventory, Instant)>, now: Instant, page: Page) -> String {
     let assessment = assess(policy, seen.map(|(inventory, _)| inventory), now);
     let today = Today::of(policy, seen);
-    let mut blocks = front(policy, setting, seen.map(|(_, at)| at));
+    let mut blocks = front(policy, setting, seen.map(|(_, at)| at), now);
     blocks.extend(around::people(policy));
     blocks.extend(around::before_anything(policy, setting));
     blocks.extend(today.blocks(policy, setting));
@@ -67,7 +67,7 @@ pub fn runbook(policy: &Policy, setting: &Setting, seen: Option<(&ClusterInvento
     }
 }
 
-fn front(policy: &Policy, setting: &Setting, observed: Option<Instant>) -> Vec<Block> {
+fn front(policy: &Policy, setting: &Setting, observed: Option<Instant>, now: Instant) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(1, format!("Runbook: {}", policy.name))];
     if let Some(description) = &policy.file.description {
         blocks.push(Block::Words(plain(description)));
@@ -78,7 +78,11 @@ fn front(policy: &Policy, setting: &Setting, observed: Option<Instant>) -> Vec<B
     about.push(format!("Made from the policy with the digest {}{commit}", quoted(&policy.digest)));
     about.push(match observed {
         Some(at) => {
-            format!("What lies in the stores is as it was seen at {}: make it anew every day, and look again before you act", minute(at))
+            let age = Duration::between(at, now);
+            format!(
+                "What lies in the stores is as it was seen at {}, {age} before this was written: make it anew every day, and look again before you act",
+                minute(at)
+            )
         }
         None => "Nobody has looked into the stores for it: `seawall list` says what there is".to_owned(),
     });

@@ -9,7 +9,7 @@ use crate::emit::quote::for_shell;
 use crate::objectives::Way;
 use crate::plan::minute;
 use crate::plan::words::{joined, plain, quoted};
-use crate::policy::file::{Command, HostRole, Recover, TableFormat};
+use crate::policy::file::{Command, HostRole, Procedure, Recover, TableFormat};
 use crate::policy::model::{Method, Policy};
 use crate::units::Name;
 
@@ -49,8 +49,26 @@ pub(super) fn blocks(goal: &Goal<'_>) -> Vec<Block> {
     match goal.situation.answer().map(|answer| answer.way) {
         Some(Way::PromoteStandby) => promote(goal),
         Some(Way::External) => elsewhere(goal),
-        Some(Way::PointInTime | Way::NewestBackup) | None => restored(goal),
+        Some(Way::PointInTime | Way::NewestBackup) | None => {
+            let mut blocks = instead(goal);
+            blocks.extend(restored(goal));
+            blocks
+        }
     }
+}
+
+/// Where a standby may have all of it, nobody should restore for hours without having looked. A policy that promotes it in a scenario of its own
+/// has said when.
+fn instead(goal: &Goal<'_>) -> Vec<Block> {
+    let has_standby = goal.policy.hosts.values().any(|host| host.role == HostRole::Standby);
+    let says_when = goal.policy.objectives.scenarios.values().any(|scenario| scenario.by == Some(Procedure::PromoteStandby));
+    if !has_standby || says_when || goal.situation.recover() != Recover::Cluster {
+        return Vec::new();
+    }
+    let mut blocks = vec![Block::Words("If only the primary is lost, and a standby is well and has not the damage, promote that:".into())];
+    blocks.extend(promote(goal));
+    blocks.push(Block::Words("Otherwise, or where the standby has the damage too:".into()));
+    blocks
 }
 
 pub(super) fn restored_as(goal: &Goal<'_>) -> Restored {
@@ -479,7 +497,17 @@ fn promote(goal: &Goal<'_>) -> Vec<Block> {
         )));
     }
     let on = if standbys.is_empty() { "the policy names none".into() } else { joined(standbys) };
-    let mut steps = Vec::new();
+    let mut steps = vec![Step::with(
+        format!(
+            "On the standby's host ({on}), how far it is. What was written to the primary behind that is lost, as far as it is in no store: `promote` fetches \
+             that first, and says what is left."
+        ),
+        ask(
+            Restored::Here,
+            None,
+            "select pg_last_wal_replay_lsn(), pg_last_xact_replay_timestamp(), now() - pg_last_xact_replay_timestamp()",
+        ),
+    )];
     let fence = hook(
         goal,
         |hooks| hooks.before_promote.as_ref(),
@@ -508,6 +536,10 @@ fn promote(goal: &Goal<'_>) -> Vec<Block> {
         Some(step) => steps.push(step),
         None => steps.push(Step::new("Lead the applications there: no hook of the policy does it.")),
     }
+    steps.push(Step::with(
+        "See that it is the primary, on a timeline of its own: `f`, and a higher number than before.",
+        ask(Restored::Here, None, "select pg_is_in_recovery(), left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"),
+    ));
     steps.push(Step::with("See that the new primary archives its log.", seawall(goal.setting, &[Word::Is("wal"), Word::Is("status")])));
     steps.push(Step::new("Keep the old primary down. `promote` printed the command that makes it a standby of the new one."));
     blocks.push(Block::Steps(steps));

@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, DrillEnd, Measured, NewDrill};
 use crate::format::layout::{Repository, descriptor_id, signature_of};
 use crate::format::signature::DRILL;
 use crate::inventory::{DrillOutcome, DrillRecord};
+use crate::report::{DRILL_PHASE, phase_subject};
 use crate::site::{Site, SiteFault};
 use crate::store::{Put, Store};
 use crate::units::{BackupId, figure_of};
@@ -26,7 +27,10 @@ pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
         },
         record: &text,
     };
-    let kept = catalog.record_drill(&new).and_then(|()| catalog.measure(record.policy.as_str(), &measured(record), record.ended));
+    let phases = phases(record);
+    let mut all = measured(record);
+    all.extend(phases.iter().map(|(subject, seconds)| Measured { name: DRILL_PHASE, subject, value: *seconds }));
+    let kept = catalog.record_drill(&new).and_then(|()| catalog.measure(record.policy.as_str(), &all, record.ended));
     if let Err(fault) = kept {
         tracing::warn!(hint = fault.hint, "the drill is not on record: {}", fault.message);
     }
@@ -42,6 +46,12 @@ fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
         all.push(Measured { name: "identity_opened", subject: recipient, value: figure_of(record.ended) });
     }
     all
+}
+
+/// Of a drill that the policy names, by its name and the phase's.
+fn phases(record: &DrillRecord) -> Vec<(String, f64)> {
+    let Some(drill) = &record.drill else { return Vec::new() };
+    record.phases.iter().map(|phase| (phase_subject(drill.as_str(), phase.phase.as_str()), phase.millis as f64 / 1000.0)).collect()
 }
 
 /// Where in a store a drill's record belongs.

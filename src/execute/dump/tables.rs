@@ -95,7 +95,8 @@ impl Run<'_> {
             if chosen.format == TableFormat::Custom && is_hypertable(snapshot, &found)? {
                 let message =
                     format!("`{path}`: `{name}` is a hypertable or a part of one, which `pg_dump --table` would not bring back as one");
-                return Err(BackupFault::refused(message, "Say `format: csv`, or dump the whole database with `logical`."));
+                let hint = "Say `format: csv`, or dump the whole database with `logical`: out of that it comes back alone, by `seawall restore --table`.";
+                return Err(BackupFault::refused(message, hint));
             }
             if known.insert(found.oid.clone()) {
                 all.push(found);

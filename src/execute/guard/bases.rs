@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::primary::Primary;
 use crate::execute::restore::candidates;
 use crate::format::layout::Repository;
 use crate::inventory::{StoreInventory, SystemIdentifier};
 use crate::observe::{self, Eyes};
+use crate::plan::guard::{Base, Primary};
 use crate::recovery::{Aim, Path, Target, find_path};
 use crate::site::{Site, SiteFault};
 use crate::store::Store;
@@ -14,18 +14,6 @@ use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
 /// A store that does not answer by then is not one to rely on now.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A backup that a restore point can be reached from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
-    pub store: Name,
-    pub backup: BackupId,
-    pub job: Name,
-    /// When it was complete.
-    pub taken: Instant,
-    /// On which the log leads to now.
-    pub timeline: Timeline,
-}
 
 /// A store of the policy, opened.
 pub(super) struct Place {

@@ -1,4 +1,5 @@
 use crate::execute::backup::BackupFault;
+use crate::plan::guard::Unprotected;
 use crate::postgres;
 use crate::site::SiteFault;
 use crate::store;
@@ -22,6 +23,12 @@ impl GuardFault {
 
     pub fn interrupted() -> GuardFault {
         GuardFault { is_interrupted: true, ..GuardFault::new("it was interrupted", "") }
+    }
+}
+
+impl From<Unprotected> for GuardFault {
+    fn from(fault: Unprotected) -> Self {
+        GuardFault::new(fault.message, fault.hint)
     }
 }
 

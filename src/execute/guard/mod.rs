@@ -6,34 +6,30 @@
 //! command is not run.
 
 mod bases;
-mod choice;
 mod command;
 mod fault;
 mod point;
 mod primary;
 mod record;
+mod segment;
 mod tables;
 mod undo;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use bases::Base;
-pub use choice::{Chosen, With};
 pub use command::{NoCommand, code, find, run as run_command, told};
 pub use fault::GuardFault;
-pub use point::Point;
+pub use point::{Point, let_go};
 pub use record::{JOB, Journal, Report};
 pub use undo::{Around, DIRECTORY, IDENTITY, Way, lines};
-
-use choice::{Asked, Seen};
-use primary::Primary;
 
 use crate::execute::backup::{self, Taken};
 use crate::execute::id::random_word;
 use crate::execute::run::{self, Ended, Ground, Ran};
 use crate::format::layout::compact;
 use crate::inventory::{BackupKind, OwnKeep};
+use crate::plan::guard::{Asked, Base, Chosen, Seen, With, choose, databases, until};
 use crate::plan::minute;
 use crate::policy::model::{Encryption, Method, Policy};
 use crate::site::Site;
@@ -95,10 +91,10 @@ pub fn plan<'p>(site: &Site<'p>, wanted: Wanted, now: Instant) -> Result<Plan<'p
         database: wanted.database.as_deref(),
         now,
     };
-    if choice::until(wanted.keep, policy, now) <= now {
+    if until(wanted.keep, policy, now) <= now {
         return Err(GuardFault::new("`--keep` is over already", "Say for how long, `--keep 7d`, or until a moment that is still to come."));
     }
-    let (chosen, why) = choice::choose(policy, asked, &look(site, &wanted, now))?;
+    let (chosen, why) = choose(policy, asked, &look(site, &wanted, now))?;
     if let (Chosen::Backup { backup, .. }, Some(database)) = (&chosen, &wanted.database)
         && let Some(databases) = databases(policy, &backup.method).filter(|databases| !databases.contains(database))
     {
@@ -121,7 +117,7 @@ fn look(site: &Site<'_>, wanted: &Wanted, now: Instant) -> Seen {
     if policy.wal.is_none() || !job.is_none_or(is_physical) {
         return Seen::default();
     }
-    let primary = primary::connect(site).and_then(|mut session| Ok(Primary::look(&mut session)?)).map_err(|fault| fault.message);
+    let primary = primary::connect(site).and_then(|mut session| Ok(primary::look(&mut session)?)).map_err(|fault| fault.message);
     let can_mark = primary.as_ref().ok().filter(|primary| wanted.with != With::Backup && primary.cannot_mark().is_none());
     let bases = can_mark.map(|primary| bases::look(site, primary, job, now)).unwrap_or_default();
     Seen { primary: Some(primary), bases }
@@ -148,16 +144,10 @@ fn name(label: &str, now: Instant) -> Result<Name, GuardFault> {
     name.parse().map_err(|error: crate::units::QuantityError| GuardFault::new(error.message, error.hint))
 }
 
-/// Those that a dump brings back, each as a whole.
-fn databases(policy: &Policy, method: &Method) -> Option<Vec<String>> {
-    let Method::Logical(logical) = method else { return None };
-    Some(logical.databases.clone().unwrap_or_else(|| policy.databases.clone()))
-}
-
 /// Does what the plan says. When it comes back well, the way back is there.
 pub fn protect(ground: &Ground<'_>, plan: &Plan<'_>) -> Result<Protection, GuardFault> {
     let policy = ground.site.policy;
-    let until = choice::until(plan.wanted.keep, policy, crate::world::clock::now());
+    let until = until(plan.wanted.keep, policy, crate::world::clock::now());
     let reason = format!("`seawall guard` of {}: {}", plan.wanted.program, plan.wanted.label);
     let order =
         |from, hold| point::Order { name: &plan.name, reason: &reason, from, hold, patience: plan.wanted.patience, stop: ground.stop };
@@ -190,7 +180,11 @@ pub fn protect(ground: &Ground<'_>, plan: &Plan<'_>) -> Result<Protection, Guard
             protection
         }
     };
-    if ground.stop.load(Ordering::Relaxed) { Err(GuardFault::interrupted()) } else { Ok(protection) }
+    if ground.stop.load(Ordering::Relaxed) {
+        let_go(ground.site, &protection);
+        return Err(GuardFault::interrupted());
+    }
+    Ok(protection)
 }
 
 fn take(ground: &Ground<'_>, plan: &Plan<'_>, job: &Name) -> Result<(Taken, Vec<String>), GuardFault> {
@@ -215,9 +209,9 @@ impl Protection {
             taken: false,
             way: Way::to(&point),
             moment: point.at,
+            remarks: point.remark.iter().cloned().collect(),
             point: Some(point),
             until,
-            remarks: Vec::new(),
         }
     }
 
@@ -244,6 +238,7 @@ impl Protection {
     fn lead_on(&mut self, point: Point) {
         self.way = Way::to(&point);
         self.moment = point.at;
+        self.remarks.extend(point.remark.clone());
         self.point = Some(point);
     }
 

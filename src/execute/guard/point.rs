@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bases::{Base, Place, must_lead};
+use super::bases::{Place, must_lead};
 use super::fault::GuardFault;
-use super::primary::{Primary, connect};
+use super::primary::{self, connect};
+use super::{Protection, segment};
 use crate::execute::backup::archived::{Archive, Needed, must_be_own, wait};
 use crate::inventory::{Hold, Selection};
+use crate::plan::guard::{Base, Primary};
 use crate::postgres::Connection;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Key, Lsn, Name, Timeline};
@@ -29,6 +31,10 @@ pub struct Point {
     /// Where the backup and the log are.
     pub store: Name,
     pub backup: BackupId,
+    /// What of it could not be looked at.
+    pub remark: Option<String>,
+    /// The hold that was put for it.
+    held: Option<Key>,
 }
 
 /// What it is to be.
@@ -47,7 +53,7 @@ pub(super) struct Order<'o> {
 pub(super) fn mark(site: &Site<'_>, order: Order<'_>) -> Result<Point, GuardFault> {
     let started = clock::now();
     let mut session = connect(site)?;
-    let primary = Primary::look(&mut session)?;
+    let primary = primary::look(&mut session)?;
     if let Some(why) = primary.cannot_mark() {
         return Err(GuardFault::new(why, "It was otherwise a moment ago: look who changed it."));
     }
@@ -58,13 +64,15 @@ pub(super) fn mark(site: &Site<'_>, order: Order<'_>) -> Result<Point, GuardFaul
     let proven =
         session.switch_wal().map_err(GuardFault::from).and_then(|_| prove(site, &place, &order, &primary, lsn, started, &mut session));
     match proven {
-        Ok(()) => Ok(Point {
+        Ok(remark) => Ok(Point {
             name: order.name.clone(),
             lsn,
             at,
             timeline: primary.timeline,
             store: order.from.store.clone(),
             backup: order.from.backup.clone(),
+            remark,
+            held: hold,
         }),
         Err(fault) => {
             // Nothing is undone by it. Where it cannot be taken away it ends by itself.
@@ -90,6 +98,19 @@ fn hold(place: &Place, order: &Order<'_>, until: Instant) -> Result<Key, GuardFa
     Ok(key)
 }
 
+/// The command was not run: nothing is to be undone, and nothing held for it. False where nothing was, or where the hold stays until it ends
+/// by itself, which is then said.
+pub fn let_go(site: &Site<'_>, protection: &Protection) -> bool {
+    let Some((point, key)) = protection.point.as_ref().and_then(|point| Some((point, point.held.as_ref()?))) else { return false };
+    let gone = Place::open(site, &point.store).and_then(|place| Ok(place.store.delete(std::slice::from_ref(key))?));
+    if let Err(fault) = &gone {
+        let until = crate::plan::minute(protection.until);
+        tracing::warn!(hint = fault.hint, "the hold {key} stays in store `{}` until {until}: {}", point.store, fault.message);
+    }
+    gone.is_ok()
+}
+
+/// Gives what could not be looked at.
 fn prove(
     site: &Site<'_>,
     place: &Place,
@@ -98,7 +119,7 @@ fn prove(
     lsn: Lsn,
     started: Instant,
     session: &mut Connection,
-) -> Result<(), GuardFault> {
+) -> Result<Option<String>, GuardFault> {
     let archive =
         Archive { store: &place.store, repository: &place.repository, codec: site.codec(None), encrypted: site.lock()?.is_encrypted() };
     let needed = Needed {
@@ -115,5 +136,6 @@ fn prove(
     must_lead(&seen, &order.from.backup, primary.cluster, primary.timeline, lsn).map_err(|why| {
         let message = format!("the restore point is in store `{}`, and recovery does not lead to it: {why}", order.from.store);
         GuardFault::new(message, "`seawall wal status` shows the gap; `--with backup` does without the log until now.")
-    })
+    })?;
+    segment::must_hold(site, place, primary, (order.name, lsn))
 }

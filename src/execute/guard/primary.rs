@@ -4,26 +4,12 @@ use std::time::Duration;
 
 use crate::execute::backup::awaited::Archiver;
 use crate::inventory::SystemIdentifier;
+use crate::plan::guard::Primary;
 use crate::postgres::{Connection, Fault, Settings};
 use crate::site::{Site, SiteFault};
-use crate::units::{SegmentSize, Timeline};
+use crate::units::SegmentSize;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What it says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Primary {
-    pub cluster: SystemIdentifier,
-    pub timeline: Timeline,
-    pub segment: SegmentSize,
-    pub is_standby: bool,
-    /// Why it archives nothing.
-    pub archives_not: Option<String>,
-    /// What its archiver says, where its last try failed.
-    pub archiving_fails: Option<String>,
-    /// This role may make a restore point and end a segment.
-    pub may_mark: bool,
-}
 
 const LOOK: &str = "select pg_catalog.pg_is_in_recovery() as standby, \
      (select system_identifier::text from pg_catalog.pg_control_system()) as cluster, \
@@ -51,44 +37,29 @@ fn session(mut settings: Settings) -> Result<Connection, SiteFault> {
     Ok(Connection::connect(&settings)?)
 }
 
-impl Primary {
-    pub(super) fn look(session: &mut Connection) -> Result<Primary, Fault> {
-        let rows = session.query(LOOK, &[])?;
-        let row = rows.one()?;
-        let number: i64 = row.parse("cluster")?;
-        let bytes: u64 = row.parse("segment")?;
-        let set = |name: &str| row.get(name).is_some_and(|value| !matches!(value.trim(), "" | "(disabled)"));
-        let archives_not = match row.get("mode") {
-            Some("off") => Some("`archive_mode` is off".to_owned()),
-            // Not visible to this role is not the same as empty.
-            Some(_) if row.get("command").is_some() && !set("command") && !set("library") => Some("`archive_command` is empty".to_owned()),
-            _ => None,
-        };
-        let primary = Primary {
-            // PostgreSQL writes it with a sign.
-            cluster: SystemIdentifier(number.cast_unsigned()),
-            timeline: row.parse("timeline")?,
-            segment: SegmentSize::new(bytes).ok_or_else(|| Fault::unexpected(format!("a segment has {bytes} bytes"), ""))?,
-            is_standby: row.flag("standby")?,
-            may_mark: row.flag("may_mark")?,
-            archives_not,
-            archiving_fails: None,
-        };
-        let archiver = Archiver::ask(session).filter(Archiver::fails);
-        Ok(Primary { archiving_fails: archiver.map(|archiver| archiver.to_string()), ..primary })
-    }
-
-    /// Why no restore point can be made here.
-    pub fn cannot_mark(&self) -> Option<String> {
-        match self {
-            Primary { is_standby: true, .. } => {
-                Some("`cluster.connection` leads to a standby, where no restore point can be made".to_owned())
-            }
-            Primary { archives_not: Some(why), .. } => Some(format!("the server does not archive its log: {why}")),
-            Primary { may_mark: false, .. } => {
-                Some("this role may not make one: grant it `execute` on `pg_create_restore_point(text)` and `pg_switch_wal()`".to_owned())
-            }
-            _ => None,
-        }
-    }
+/// What it says of itself.
+pub(super) fn look(session: &mut Connection) -> Result<Primary, Fault> {
+    let rows = session.query(LOOK, &[])?;
+    let row = rows.one()?;
+    let number: i64 = row.parse("cluster")?;
+    let bytes: u64 = row.parse("segment")?;
+    let set = |name: &str| row.get(name).is_some_and(|value| !matches!(value.trim(), "" | "(disabled)"));
+    let archives_not = match row.get("mode") {
+        Some("off") => Some("`archive_mode` is off".to_owned()),
+        // Not visible to this role is not the same as empty.
+        Some(_) if row.get("command").is_some() && !set("command") && !set("library") => Some("`archive_command` is empty".to_owned()),
+        _ => None,
+    };
+    let primary = Primary {
+        // PostgreSQL writes it with a sign.
+        cluster: SystemIdentifier(number.cast_unsigned()),
+        timeline: row.parse("timeline")?,
+        segment: SegmentSize::new(bytes).ok_or_else(|| Fault::unexpected(format!("a segment has {bytes} bytes"), ""))?,
+        is_standby: row.flag("standby")?,
+        may_mark: row.flag("may_mark")?,
+        archives_not,
+        archiving_fails: None,
+    };
+    let archiver = Archiver::ask(session).filter(Archiver::fails);
+    Ok(Primary { archiving_fails: archiver.map(|archiver| archiver.to_string()), ..primary })
 }

@@ -157,6 +157,13 @@ impl<'j> Journal<'j> {
         self.end(catalog::Outcome::Succeeded, &what, None);
     }
 
+    /// It will not be run, so there is nothing to undo. A backup that was taken for it stays what it is.
+    pub fn unprotected(&mut self, protection: &Protection) {
+        if super::let_go(self.site, protection) {
+            (self.report.protection, self.report.undo) = (None, Vec::new());
+        }
+    }
+
     /// Nothing protects it, or it cannot be run: it was not run.
     pub fn refused(mut self, fault: &GuardFault) {
         self.report.command = None;

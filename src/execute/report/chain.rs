@@ -1,4 +1,4 @@
-//! Walks along the audit chain: is it whole, and who took which alert upon himself?
+//! Walks along the audit chain: is it whole, who took which alert upon himself, and which servers were promoted?
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::Catalog;
-use crate::format::audit::{Chain, Head, Link};
-use crate::report::account::{ChainAccount, Given};
+use crate::execute::promote::{Promotion, StepOutcome};
+use crate::format::audit::{Chain, Entry, Head, Link};
+use crate::report::account::{ChainAccount, Given, PromotionAccount};
 
 const PAGE: usize = 5_000;
 
@@ -19,6 +20,8 @@ pub struct Walked {
     why: Option<String>,
     /// By policy, in their order.
     acks: BTreeMap<String, Arc<Vec<Given>>>,
+    /// The same.
+    promotions: BTreeMap<String, Arc<Vec<PromotionAccount>>>,
 }
 
 impl Walked {
@@ -59,6 +62,9 @@ impl Walked {
 
     fn listen(&mut self, link: &Link) {
         let entry = &link.entry;
+        if let Some(outcome) = entry.kind.strip_prefix("promotion.") {
+            self.hear_of(entry, outcome);
+        }
         if entry.kind != "ack" {
             return;
         }
@@ -68,6 +74,20 @@ impl Walked {
             let given = Given { key, by: text("by").unwrap_or_else(|| entry.who.clone()), at: entry.at };
             Arc::make_mut(self.acks.entry(entry.policy.clone()).or_default()).push(given);
         }
+    }
+
+    /// One that was interrupted and gone on with is on record twice, and was one.
+    fn hear_of(&mut self, entry: &Entry, outcome: &str) {
+        let Ok(promotion) = serde_json::from_str::<Promotion>(&entry.details) else { return };
+        let one = promoted(&promotion, outcome);
+        let all = Arc::make_mut(self.promotions.entry(entry.policy.clone()).or_default());
+        all.retain(|other| (&other.host, other.at) != (&one.host, one.at));
+        all.push(one);
+    }
+
+    /// Promotions of a policy's servers.
+    pub(super) fn promotions(&self, policy: &str) -> Vec<PromotionAccount> {
+        self.promotions.get(policy).map(|all| all.to_vec()).unwrap_or_default()
     }
 
     /// Who took alerts of a policy upon himself.
@@ -83,5 +103,27 @@ impl Walked {
             head: self.head.as_ref().map(|head| format!("{}:{}", head.seq, head.hash)),
             why: self.why.clone(),
         }
+    }
+}
+
+fn promoted(promotion: &Promotion, outcome: &str) -> PromotionAccount {
+    let failed = promotion.steps.iter().rev().find(|step| step.outcome == Some(StepOutcome::Failed));
+    let why = failed.map(|step| format!("{}: {}; {}", step.step.says(), step.said, promotion.standing()));
+    let loss = &promotion.loss;
+    PromotionAccount {
+        kind: promotion.kind.as_str().to_owned(),
+        drill: None,
+        at: promotion.begun,
+        host: promotion.host.clone(),
+        outcome: outcome.to_owned(),
+        why: if outcome == "succeeded" { None } else { why.or_else(|| Some(promotion.standing())) },
+        seconds: promotion.ended.map(|ended| ended.duration_since(promotion.begun).as_secs_f64()),
+        within_seconds: None,
+        timeline_before: promotion.timeline_before.0.get(),
+        timeline: promotion.timeline.map(|timeline| timeline.0.get()),
+        lost_seconds: if loss.behind_primary_bytes == Some(0) { Some(0.0) } else { loss.last_commit_seconds_ago },
+        lost_bytes: loss.behind_primary_bytes,
+        lost: loss.words.clone(),
+        fenced: promotion.fencing.as_ref().map(|fencing| fencing.words.clone()),
     }
 }

@@ -90,6 +90,7 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
         changes: of(&mut changes, policy),
         notices: of(&mut notices, policy),
         acks: walked.acks(policy),
+        promotions: walked.promotions(policy),
         inventory: inventories.remove(*policy),
     };
     Ok(policies.iter().map(past).collect())

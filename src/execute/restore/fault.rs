@@ -41,6 +41,11 @@ impl RestoreFault {
         RestoreFault { hint: hint.into(), ..self }
     }
 
+    #[must_use]
+    pub fn passing_if(self, passing: bool) -> Self {
+        RestoreFault { passing, ..self }
+    }
+
     pub(super) fn of_object(message: impl Into<String>) -> Self {
         RestoreFault { of_object: true, ..RestoreFault::new(message, "") }
     }

@@ -232,7 +232,11 @@ impl<'p> Server<'p> {
             self.start()?;
             return Ok(None);
         }
-        Err(self.failed(if ended_before { "recovery ended before the target was reached" } else { "recovery stopped" }))
+        if ended_before {
+            return Err(self.failed("recovery ended before the target was reached"));
+        }
+        let stopped = self.failed("recovery stopped");
+        Err(stopped.passing_if(was_ended(&self.text)))
     }
 
     /// Lets recovery end with the log.
@@ -376,6 +380,14 @@ impl<'p> Server<'p> {
     }
 }
 
+/// By somebody, or by a system that was short of memory; the server itself had no reason. Who is not let in yet is no reason either.
+fn was_ended(log: &str) -> bool {
+    const BY_OTHERS: [&str; 4] =
+        ["was terminated by signal 9", "was terminated by signal 15", "the database system is ", "due to administrator command"];
+    let is_reason = |line: &&str| ["FATAL:", "PANIC:", "was terminated by signal "].iter().any(|word| line.contains(word));
+    log.lines().filter(is_reason).all(|line| BY_OTHERS.iter().any(|words| line.contains(words)))
+}
+
 /// `page 7 of relation base/5/16385 is uninitialized`: its path.
 fn invalid(line: &str) -> Option<&str> {
     let (before, after) = line.split_once(" of relation ")?;
@@ -415,4 +427,24 @@ pub(super) fn connect_to(lines: &[String], as_postgres: bool, database: &str) ->
         Connection::connect(&settings.with_dbname(database))
     };
     users.iter().map(connect).reduce(|first, next| first.or(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::was_ended;
+
+    #[test]
+    fn a_server_that_says_why_was_not_ended_by_others() {
+        for (said, by_others) in [
+            ("LOG:  restored log file \"000000010000000000000003\" from archive", true),
+            ("LOG:  startup process (PID 7) was terminated by signal 9: Killed\nLOG:  database system is shut down", true),
+            ("FATAL:  the database system is starting up\nLOG:  received fast shutdown request", true),
+            ("FATAL:  terminating walreceiver process due to administrator command", true),
+            ("LOG:  startup process (PID 7) was terminated by signal 11: Segmentation fault", false),
+            ("PANIC:  WAL contains references to invalid pages\nLOG:  startup process (PID 7) was terminated by signal 6: Aborted", false),
+            ("FATAL:  recovery aborted because of insufficient parameter settings", false),
+        ] {
+            assert_eq!(was_ended(said), by_others, "{said}");
+        }
+    }
 }

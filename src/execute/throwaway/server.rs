@@ -58,11 +58,10 @@ impl Reached {
                 }
             }
         }
+        let passing = first.as_ref().is_some_and(Fault::is_transient);
         let why = first.map_or_else(String::new, |fault| format!(": {}", fault.message));
-        Err(RestoreFault::new(
-            format!("the throw-away server runs and cannot be asked{why}"),
-            "`--keep` leaves it running, to be looked at.",
-        ))
+        let message = format!("the throw-away server runs and cannot be asked{why}");
+        Err(RestoreFault::new(message, "`--keep` leaves it running, to be looked at.").passing_if(passing))
     }
 
     pub fn connect(&self, database: &str) -> Result<Connection, Fault> {

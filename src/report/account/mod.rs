@@ -7,6 +7,7 @@ mod copies;
 mod drills;
 mod jobs;
 mod promises;
+mod promotions;
 mod shape;
 mod stores;
 
@@ -33,6 +34,8 @@ pub struct Past {
     pub changes: Vec<Changed>,
     pub notices: Vec<PastNotice>,
     pub acks: Vec<Given>,
+    /// As the audit chain has them.
+    pub promotions: Vec<PromotionAccount>,
     pub inventory: Option<KeptInventory>,
 }
 
@@ -106,6 +109,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         jobs: jobs::jobs(policy, standing, past, room),
         failures: jobs::failures(past, room),
         drills,
+        promotions: promotions::promotions(past, covered, room),
         verifications: jobs::verifications(past, room),
         holds: holds(policy, inventory, now),
         copies: copies::copies(policy, inventory, now),

@@ -126,6 +126,8 @@ pub struct PolicyAccount {
     /// Runs that did not succeed.
     pub failures: Listed<RunAccount>,
     pub drills: DrillsAccount,
+    /// Standbys that were promoted, and promotions that drills rehearsed.
+    pub promotions: Listed<PromotionAccount>,
     /// Runs that read back what lies in the stores.
     pub verifications: Listed<RunAccount>,
     pub holds: Vec<HoldAccount>,
@@ -160,6 +162,7 @@ impl PolicyAccount {
             jobs: Vec::new(),
             failures: Listed::default(),
             drills: DrillsAccount::default(),
+            promotions: Listed::default(),
             verifications: Listed::default(),
             holds: Vec::new(),
             copies: Vec::new(),
@@ -375,6 +378,37 @@ pub struct PhaseAccount {
     pub bytes: Option<u64>,
     /// It goes on beside others and is part of `files`.
     pub beside: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PromotionAccount {
+    /// `failover`, `switchover` or `rehearsal`.
+    pub kind: String,
+    /// The drill that rehearsed it, where the policy names one.
+    pub drill: Option<String>,
+    /// When it began; of a rehearsal, when its drill ended.
+    pub at: Instant,
+    /// Of the server that was promoted; of a rehearsal, where the drill ran.
+    pub host: String,
+    /// `succeeded`, `failed` or `stopped`.
+    pub outcome: String,
+    /// In which step it failed, and why.
+    pub why: Option<String>,
+    /// Absent where it did not come to its end.
+    pub seconds: Option<f64>,
+    /// What it was to take at most.
+    pub within_seconds: Option<f64>,
+    pub timeline_before: u32,
+    /// Absent where it did not come so far.
+    pub timeline: Option<u32>,
+    /// What was lost at most: since the last transaction that is there.
+    pub lost_seconds: Option<f64>,
+    /// The log that the old primary had and the new one has not; absent where it did not answer.
+    pub lost_bytes: Option<u64>,
+    /// The same in words, as it was shown before it was done.
+    pub lost: Vec<String>,
+    /// Who answers that the old primary writes no more.
+    pub fenced: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -7,8 +7,8 @@ use crate::plan::words::counted;
 use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::account::{
-    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PolicyAccount, RunAccount, State,
-    StoreAccount,
+    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PolicyAccount, PromotionAccount, RunAccount,
+    State, StoreAccount,
 };
 use crate::report::checklist::Answer;
 use crate::report::covered::Covered;
@@ -36,6 +36,7 @@ pub(super) fn section(html: &mut Html, one: &PolicyAccount, covered: Covered, nu
         windows(html, &one.stores, one);
         jobs(html, &one.jobs, covered);
         drills(html, one, covered);
+        promotions(html, &one.promotions);
         runs(html, "Verification", "What lies in the stores was read back.", &one.verifications, "No verification ran in this stretch.");
         runs(html, "Runs that failed", "", &one.failures, "No run failed in this stretch.");
         alerts(html, &one.alerts);
@@ -432,6 +433,75 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
     });
 }
 
+/// Only where there was one, or a rehearsal of one: most policies have no standby.
+fn promotions(html: &mut Html, promotions: &Listed<PromotionAccount>) {
+    if promotions.count == 0 {
+        return;
+    }
+    html.leaf("h3", &[], "Promotions");
+    html.leaf(
+        "p",
+        &[("class", "soft")],
+        "Standbys that became the primary, and rehearsals of it by drills, which touch no server of the cluster.",
+    );
+    let header = ["what", "when", "outcome", "#took", "#allowed", "#lost at most", "where"];
+    html.table("promotions", &header, |html| {
+        for promotion in &promotions.shown {
+            html.row(|html| promotion_row(html, promotion));
+        }
+        left_out(html, promotions.left_out(), header.len());
+    });
+}
+
+fn promotion_row(html: &mut Html, promotion: &PromotionAccount) {
+    html.td(|html| {
+        html.text(&promotion.kind);
+        if let Some(drill) = &promotion.drill {
+            html.leaf("div", &[("class", "soft")], drill);
+        }
+    });
+    html.td(|html| html.time(promotion.at));
+    html.td(|html| {
+        outcome(html, &promotion.outcome);
+        if let Some(why) = &promotion.why {
+            html.leaf("div", &[], why);
+        }
+        if let Some(fenced) = &promotion.fenced {
+            html.leaf("div", &[("class", "soft")], &format!("the old primary was fenced by {fenced}"));
+        }
+    });
+    html.n(|html| html.maybe_lasting(promotion.seconds, "–"));
+    html.n(|html| html.maybe_lasting(promotion.within_seconds, "–"));
+    html.n(|html| {
+        html.maybe_lasting(promotion.lost_seconds, "–");
+        if let Some(bytes) = promotion.lost_bytes {
+            html.element("div", &[("class", "soft")], |html| {
+                html.sized(bytes);
+                html.text(" of log");
+            });
+        }
+    });
+    html.td(|html| {
+        html.text(&promotion.host);
+        let to = promotion.timeline.map(|timeline| format!(" to {timeline}")).unwrap_or_default();
+        html.leaf("div", &[("class", "soft")], &format!("timeline {}{to}", promotion.timeline_before));
+        if !promotion.lost.is_empty() {
+            html.folded("what was lost, in words", |html| {
+                html.element("ul", &[], |html| promotion.lost.iter().for_each(|words| html.leaf("li", &[], words)));
+            });
+        }
+    });
+}
+
+fn outcome(html: &mut Html, outcome: &str) {
+    let (class, sign) = match outcome {
+        "succeeded" => ("state", "✓"),
+        "failed" | "lost" => ("state broken", "✕"),
+        _ => ("state warning", "!"),
+    };
+    html.leaf("span", &[("class", class)], &format!("{sign} {outcome}"));
+}
+
 fn runs(html: &mut Html, title: &str, about: &str, runs: &Listed<RunAccount>, none: &str) {
     html.leaf("h3", &[], title);
     if runs.count == 0 {
@@ -446,14 +516,7 @@ fn runs(html: &mut Html, title: &str, about: &str, runs: &Listed<RunAccount>, no
             html.row(|html| {
                 html.name(&run.job);
                 html.td(|html| html.time(run.started));
-                html.td(|html| {
-                    let (class, sign) = match run.outcome.as_str() {
-                        "succeeded" => ("state", "✓"),
-                        "failed" | "lost" => ("state broken", "✕"),
-                        _ => ("state warning", "!"),
-                    };
-                    html.leaf("span", &[("class", class)], &format!("{sign} {}", run.outcome));
-                });
+                html.td(|html| outcome(html, &run.outcome));
                 html.n(|html| html.maybe_lasting(run.seconds, ""));
                 html.cell(run.message.as_deref().unwrap_or_default());
             });

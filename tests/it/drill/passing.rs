@@ -50,6 +50,7 @@ fn passes(version: Version) {
     // What is left out are the headers of age and of its chunks.
     assert!(fetched <= parts && fetched * 10 >= parts * 9, "{fetched} of {parts}");
     drills.nothing_is_left();
+    let record_of_newest = record;
 
     // A moment by chance lies in the window, and brings back what was committed by then.
     for _ in 0..2 {
@@ -80,6 +81,15 @@ fn passes(version: Version) {
     assert!(drills.say(&["drill", "--remove"]).out.contains("removed"));
     drills.nothing_is_left();
     drills.drill(0, &["some"]);
+
+    // For Prometheus each part of the last run, as the record has it.
+    drills.say(&["watch"]);
+    let metrics = drills.say(&["metrics"]).out;
+    for part in ["prepare", "files", "fetch", "write", "replay", "expect", "remove"] {
+        let name = format!(r#"seawall_drill_last_phase_duration_seconds{{policy="shop",drill="newest",phase="{part}"}} "#);
+        let seconds = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok());
+        assert_eq!(seconds, Some(millis(&record_of_newest, part) as f64 / 1000.0), "{part}: {metrics}");
+    }
 
     // On record: in the catalog, beside the backup, in the audit chain; and nobody takes it for something strange.
     let records = objects(&rig.path("store"), "/drills/");

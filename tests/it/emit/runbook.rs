@@ -153,6 +153,31 @@ fn nobodys_words_act() {
     );
 }
 
+/// Where only the primary is lost nobody restores for hours; a policy whose own scenario promotes has said when.
+#[test]
+fn a_standby_is_thought_of_before_a_restore() {
+    let with_standby = |rest: &str| {
+        let policy = super::super::cli::sound("shop")
+            .replace("databases: [app]", "databases: [app], hosts: { db-1: { role: primary }, db-2: { role: standby } }")
+            .replace("rto: 4h,", &format!("rto: 4h, {rest}"));
+        let room = Room::new().with("shop.yaml", policy);
+        let run = room.run(&["emit", "runbook", "shop.yaml", "--at", NOW]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+        parse_all("shop", &run.stdout);
+        run.stdout
+    };
+    let text = with_standby("");
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+    assert!(
+        at("If only the primary is lost") < at("(db-2)")
+            && at("seawall promote") < at("Otherwise, or where the standby has the damage too")
+    );
+    assert!(at("Otherwise, or where the standby") < at("seawall restore"));
+    let text =
+        with_standby("scenarios: { lost: { recover: cluster, by: promote-standby }, damaged: { recover: cluster, by: point-in-time } },");
+    assert!(!text.contains("If only the primary is lost") && text.matches("seawall promote").count() == 1, "{text}");
+}
+
 /// What brings files and chosen tables back is what this version has for it; a damaged table never takes the whole database back.
 #[test]
 fn each_kind_of_backup_has_its_own_way_back() {

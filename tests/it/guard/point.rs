@@ -75,6 +75,18 @@ fn a_migration_that_goes_wrong_on_18() {
     a_migration_that_goes_wrong(Version::V18);
 }
 
+/// Only the recovery identity opens the log, and it is elsewhere.
+#[test]
+fn where_the_log_cannot_be_opened_that_is_said() {
+    let rig = Rig::start(Version::V15, Options::default());
+    rig.change_policy(&format!(", identity: {{ file: {}/identity.txt }}", rig.cluster.folder().display()), "");
+    rig.series();
+    rig.backup();
+    let said = guard(&rig, &[], &["true"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("note: this host cannot open segment ") && undo(&said).ends_with(" --identity FILE"), "{}", said.err);
+}
+
 #[test]
 fn one_table_comes_back_in_its_place() {
     let rig = Rig::start(Version::V15, Options::default());

@@ -113,6 +113,43 @@ fn what_makes_no_sense_is_no_end_of_the_command() {
     assert_eq!(said.code, 125, "{}", said.err);
 }
 
+/// What can only be found out when it is tried: the hold goes with it.
+#[test]
+fn what_cannot_be_started_leaves_no_hold() {
+    let rig = ready();
+    rig.write("script", "#!/no/such/interpreter\n");
+    rig.shell("chmod 755 script");
+    let (script, report) = (rig.path("script").display().to_string(), rig.path("report.json"));
+    let said = guard(&rig, &["--report", report.to_str().expect("text")], &[&script]);
+    assert!(said.code == 127 && said.err.contains("protected by restore point"), "{}: {}", said.code, said.err);
+    let report = crate::cli::follows("guard-report", &std::fs::read_to_string(report).expect("a report"));
+    assert!(report["protection"].is_null() && report["command"].is_null(), "{report:#}");
+    assert_eq!((report["undo"].as_array().map(Vec::len), holds(&rig).len()), (Some(0), 0));
+    // Neither does a report that nobody could read.
+    let mark = touch(&rig);
+    not_run(&rig, &guard(&rig, &["--report", "/no/such/folder/report.json"], &["touch", &mark]), "the report `/no/such/folder");
+}
+
+/// A server of the same history writes segments of the same names; what is in them is another matter.
+#[test]
+fn a_segment_that_another_server_wrote_is_not_taken_for_ones_own() {
+    let rig = ready();
+    let push = rig.cluster.sql("show archive_command").replace("%p", "$other/pg_wal/$2");
+    let other = rig.path("other").display().to_string();
+    rig.write(
+        "push-other.sh",
+        &format!(
+            "set -e; other={other}; mkdir -p $other/global $other/pg_wal; cp global/pg_control $other/global/\n\
+             LC_ALL=C sed s/guard-touch/other-touch/ \"$1\" > $other/pg_wal/$2; {push}\n"
+        ),
+    );
+    rig.cluster.add_conf(&format!("archive_command = 'sh {} %p %f'", rig.path("push-other.sh").display()));
+    rig.cluster.reload();
+    let mark = touch(&rig);
+    let said = guard(&rig, &["--with", "restore-point"], &["touch", &mark]);
+    not_run(&rig, &said, "another server wrote that one");
+}
+
 #[test]
 fn a_standby_makes_no_restore_points() {
     let pair = crate::standby::rig::Pair::streaming(Version::V15);

@@ -218,6 +218,41 @@ fn what_changed_since_it_was_shown_is_not_overwritten() {
     assert_eq!(landed.expect_err("it is stale").why, Why::Stale);
 }
 
+/// What is looked at before rows are fetched is looked at again when nobody can change it any more: fetching may take hours.
+#[test]
+fn what_would_swallow_rows_may_come_while_they_are_fetched() {
+    let two = Two::new(SHOP);
+    two.now("update customers set email = null where id in (7, 8)");
+    let wish = wanted(&[("public", "customers")], merge());
+    for (meanwhile, said, back) in [
+        (
+            "create rule swallows as on insert to customers do instead nothing; alter table customers enable always rule swallows",
+            "the rule swallows of \"public\".\"customers\" would run for each row that comes back",
+            "drop rule swallows on customers",
+        ),
+        (
+            "create trigger hears before insert on customers for each row execute function heard(); alter table customers enable replica trigger hears",
+            "the trigger hears of \"public\".\"customers\" would run for each row that comes back",
+            "drop trigger hears on customers",
+        ),
+        (
+            "create table more_customers () inherits (customers)",
+            "1 table (public.more_customers) has inherited from \"public\".\"customers\"",
+            "drop table more_customers",
+        ),
+    ] {
+        let before = two.now(&rows("customers"));
+        let (_, landed) = two.shown(&wish, || _ = two.now(meanwhile));
+        let fault = landed.expect_err("it would not come back as it was");
+        assert!(fault.message.contains(said), "{fault}");
+        assert_eq!(two.now(&rows("customers")), before);
+        two.now(back);
+    }
+    let (_, landed) = two.shown(&wish, || {});
+    assert_eq!(landed.expect("it is done")[0].changed, 2);
+    assert_eq!(two.now(&rows("customers")), two.then(&rows("customers")));
+}
+
 #[test]
 fn without_a_key_all_rows_go_and_come() {
     let two = Two::new("create table plain (a int, b json); insert into plain select k % 3, '{}' from generate_series(1, 30) k");

@@ -131,6 +131,26 @@ fn rows_in_compressed_chunks_come_back_and_are_compressed_again() {
     }
 }
 
+/// Taken back is only what was brought: no other chunk is taken apart for it.
+#[test]
+fn what_is_taken_back_leaves_other_chunks_compressed() {
+    const STATUS: &str = "select string_agg(status::text, '' order by id) from _timescaledb_catalog.chunk k \
+        where k.hypertable_id = (select id from _timescaledb_catalog.hypertable where table_name = 'metrics')";
+    for programs in natives() {
+        let two = two(&programs);
+        two.now(ACCIDENT);
+        two.now(COMPRESS);
+        let (before, chunks) = (two.now(&rows("metrics")), two.now(STATUS));
+        let way = Way::Merge { key: Vec::new(), delete_others: false, kept: Some("before".into()) };
+        let (landed, _) = two.brings(&only(wanted(&[("public", "metrics")], way), "device = 4 and at < '2026-01-02Z'"));
+        assert_eq!((landed[0].changed, two.now(STATUS)), (28, chunks.clone()));
+        two.now(landed[0].undo.as_deref().expect("a way back"));
+        assert_eq!(two.now(&rows("metrics")), before);
+        let apart = chunks.chars().zip(two.now(STATUS).chars()).filter(|(before, after)| before != after).count();
+        assert!((1..=2).contains(&apart), "that day has two chunks: {chunks} became {}", two.now(STATUS));
+    }
+}
+
 /// Without a key there is nothing to tell rows apart by.
 #[test]
 fn all_rows_of_compressed_chunks_come_back_without_a_key() {
@@ -274,6 +294,13 @@ fn held_rows_stay_as_they_are() {
         let held = if is_hyper { "14 rows" } else { "43 rows" };
         assert!(two.refuses(&keyed).message.starts_with(held), "{}", two.refuses(&keyed));
         assert_eq!(two.now(&rows("metrics")), before);
+        // Also where the hold was made while rows were fetched.
+        two.now("update seawall.hold set policy = 'later', until = '2020-01-01' where name = 'litigation'");
+        let wish = only(wanted(&[("public", "metrics")], merge()), "device = 4");
+        let (_, landed) = two.shown(&wish, || _ = two.now("update seawall.hold set until = null where policy = 'later'"));
+        assert!(landed.expect_err("it is held").message.contains("under the hold `litigation` of the policy `later`"));
+        assert_eq!(two.now(&rows("metrics")), before);
+        two.now("update seawall.hold set policy = 'shop' where name = 'litigation'");
         // Rows that are not held, and rows that are not there.
         let (landed, remarks) = two.brings(&only(wanted(&[("public", "metrics")], merge()), "device = 3"));
         assert_eq!(landed[0].added, 400);

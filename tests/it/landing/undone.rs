@@ -64,6 +64,22 @@ fn of_some_rows_only_those_are_taken_back() {
     assert_eq!(two.now(after), "1 0.33 stays, 7 0.00 xxxxx, 900 0.00 stays, 1001 1.00 -");
 }
 
+/// Nothing in the table keeps two rows from having what somebody named for a key.
+#[test]
+fn a_second_row_of_a_named_key_is_not_taken_away() {
+    let two = Two::new("create table stock (item int, n int); insert into stock select k, k from generate_series(1, 9) k");
+    two.now("update stock set n = 0 where item in (3, 4)");
+    let way = Way::Merge { key: vec!["item".into()], delete_others: false, kept: Some("merged".into()) };
+    let (landed, _) = two.brings(&wanted(&[("public", "stock")], way));
+    let undo = landed[0].undo.clone().expect("a way back");
+    for write in ["insert into stock values (3, 77)", "insert into stock values (3, 3)"] {
+        let said = two.refuses_to_undo(write, &undo);
+        assert!(said.contains(WRITTEN), "{write}: {said}");
+    }
+    two.now(&undo);
+    assert_eq!(two.now("select string_agg(item || '=' || n, ' ' order by item) from stock where item < 6"), "1=1 2=2 3=0 4=0 5=5");
+}
+
 #[test]
 fn tables_that_came_together_go_together() {
     let two = Two::new(SHOP);

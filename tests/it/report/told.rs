@@ -38,6 +38,20 @@ fn a_good_year_is_told_with_its_evidence() {
     assert!(nightly["growth"].as_f64().expect("a share") > 0.1);
     assert_eq!(shop["failures"]["count"], 6 + 4, "four drills failed as well");
     assert_eq!(shop["drills"]["failed"], 4);
+    // A failover that was interrupted and gone on with was one; every drill rehearsed another.
+    let promotions = shop["promotions"]["shown"].as_array().expect("a list");
+    assert_eq!(shop["promotions"]["count"], 1 + 52);
+    let failover = promotions.iter().find(|one| one["kind"] == "failover").expect("the failover");
+    assert_eq!(
+        (&failover["outcome"], &failover["seconds"], &failover["lost_seconds"], &failover["fenced"], &failover["why"]),
+        (&"succeeded".into(), &95.0.into(), &3.5.into(), &"anna, power off".into(), &Value::Null)
+    );
+    assert_eq!(
+        (&promotions[0]["kind"], &promotions[0]["drill"], &promotions[0]["seconds"]),
+        (&"rehearsal".into(), &"weekly".into(), &14.3.into())
+    );
+    let failed = promotions.iter().filter(|one| one["outcome"] == "failed").count();
+    assert_eq!(failed, 4, "those of the drills that failed");
     assert_eq!(shop["alerts"]["critical"], 1);
     assert_eq!(shop["alerts"]["median_seconds_to_acknowledge"], 660.0);
     assert_eq!(shop["alerts"]["list"]["shown"][0]["by"], "anna");
@@ -109,6 +123,17 @@ fn the_page_says_what_the_data_say() {
             has(&phase["seconds"], "phase");
         }
     }
+    for promotion in shop["promotions"]["shown"].as_array().expect("a list") {
+        for figure in ["seconds", "within_seconds", "lost_seconds", "lost_bytes"] {
+            has(&promotion[figure], "promotion");
+        }
+    }
+    assert!(html.contains(">Promotions<") && html.contains("anna, power off") && html.contains("the old primary does not answer"));
+    let markdown = rig.report(&["--format", "markdown", covered[0], covered[1]]).stdout;
+    assert!(
+        markdown.contains("### Promotions") && markdown.contains("rehearsal by weekly") && markdown.contains("1 min 35 s"),
+        "{markdown}"
+    );
     for tier in shop["stores"].as_array().into_iter().flatten().flat_map(|store| store["tiers"].as_array().into_iter().flatten()) {
         has(&tier["bytes"], "tier");
     }

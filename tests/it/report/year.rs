@@ -5,7 +5,7 @@ use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outco
 use seawall::format::audit::Entry;
 use seawall::inventory::{
     Backup, BackupKind, BackupState, CanaryProof, ClusterInventory, DrillFailure, DrillOutcome, DrillPhase, DrillRecord, Expected, Hold,
-    Observed, Phase, Restored, Selection, Size, StoreInventory, WalRange,
+    Observed, Phase, RehearsedPromotion, RehearsedStep, Restored, Selection, Size, StoreInventory, WalRange,
 };
 use seawall::policy::file::Severity;
 use seawall::units::Instant;
@@ -94,6 +94,7 @@ pub fn fill_days(catalog: &Catalog, policy: &str, now: Instant, fate: Fate, days
     life.looks();
     life.store();
     life.alerts();
+    life.promotions();
 }
 
 impl Life<'_> {
@@ -358,6 +359,44 @@ impl Life<'_> {
     }
 }
 
+/// Of 20 days ago: it was interrupted, and gone on with. And the last drill rehearsed one.
+impl Life<'_> {
+    fn promotions(&self) {
+        let begun = self.ago(20 * DAY);
+        let promotion = |stage: &str, outcome: &str, ended: i64| {
+            let ended = begun + jiff::SignedDuration::from_secs(ended);
+            serde_json::json!({
+                "format_version": 1, "policy": self.policy, "host": "db2", "who": "anna", "kind": "failover", "stage": stage, "server": "db2:5432",
+                "system_identifier": "7301234567890123456", "timeline_before": 1, "timeline": (stage == "done").then_some(2), "begun": begun,
+                "ended": ended, "fencing": { "by": "hand", "words": "anna, power off", "at": begun },
+                "loss": { "received": null, "replayed": null, "last_commit": null, "last_commit_seconds_ago": 3.5, "primary": null,
+                    "behind_primary_bytes": null, "archives": [], "words": ["the old primary does not answer"] },
+                "steps": [{ "step": "drain", "begun": begun, "ended": ended, "seconds": 1.0, "outcome": outcome, "said": "a store did not answer" }],
+                "remarks": [], "old_primary": [], "recorded": true,
+            })
+            .to_string()
+        };
+        let at = |seconds: i64| begun + jiff::SignedDuration::from_secs(seconds);
+        self.link(at(40), "promotion.failed", "failover by anna", &promotion("fenced", "failed", 40));
+        self.link(at(95), "promotion.succeeded", "failover by anna", &promotion("done", "done", 95));
+    }
+}
+
+fn rehearsal(failed: bool) -> RehearsedPromotion {
+    let step = |step: &str, done: bool| RehearsedStep { step: step.to_owned(), done, millis: 900, says: "as it should be".into() };
+    RehearsedPromotion {
+        timeline_before: "1".parse().expect("a timeline"),
+        timeline: (!failed).then(|| "2".parse().expect("a timeline")),
+        replayed: None,
+        archived: None,
+        millis: 14_300,
+        within_millis: Some(60_000),
+        lost_millis: Some(2_100),
+        lost_bytes: Some(0),
+        steps: vec![step("fence", true), step("promote", !failed)],
+    }
+}
+
 /// A drill as `seawall drill` leaves it.
 pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRecord {
     let phase = |phase: Phase, seconds: f64, bytes: Option<u64>| DrillPhase { phase, millis: (seconds * pace * 1_000.0) as u64, bytes };
@@ -411,7 +450,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
             .into_iter()
             .collect(),
         command: None,
-        promotion: None,
+        promotion: Some(rehearsal(failed)),
         canary: (!failed).then_some(CanaryProof { written: started, after_backup: true, lost_millis: 31_000 }),
         opened_with: None,
         remarks: Vec::new(),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use seawall::execute::table::{TableFault, Why};
 use seawall::inventory::Phase;
 use seawall::recovery::Target;
 
@@ -137,6 +138,28 @@ fn wait_for(tables: &Tables, phase: &str) {
         std::thread::sleep(Duration::from_micros(300));
     }
     panic!("{phase} was not seen");
+}
+
+/// Its server was ended by others, as when memory is short: the same may go well a little later.
+#[test]
+fn its_server_is_killed_while_it_recovers() {
+    let rig = rig();
+    let tables = Tables::of(&rig.cluster, Version::V15.programs());
+    for whom in ["postmaster", "startup"] {
+        let fault = tables.hold_until(&tables.wanted(&["public.wanted"], Target::Latest), &|phase, _| {
+            if phase == Phase::Replay {
+                let all = servers_below(&tables.place());
+                let is = |pid: &&i32, what: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(what));
+                let postmaster = all.iter().find(|pid| is(pid, "\0-D\0"));
+                // Recovery may have come to its end by now.
+                let one = all.iter().find(|pid| is(pid, whom)).or(postmaster).expect("a server");
+                kill_process(Pid::from_raw(*one).expect("a process"), Signal::KILL).expect("it lives");
+            }
+        });
+        let fault = TableFault::from(fault.expect_err("its server is gone"));
+        assert_eq!(fault.why, Why::Passing, "{whom}: {} ({})", fault.message, fault.hint);
+        tables.nothing_is_left();
+    }
 }
 
 #[test]

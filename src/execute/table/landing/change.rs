@@ -7,10 +7,13 @@
 
 use super::about::{About, Column, KeyColumn, Kind, joined_columns, same_key, same_row, sql};
 use super::difference::{Difference, Sides};
+use super::held::Hold;
 use super::hypertable::{Care, Spans};
 use super::origin::rows_of;
 use super::undo::{self, key_list};
-use super::{Destination, Landed, Onlooker, Origin, Wanted, Way, asked, blame, held, references, sequences, session, stream, uniques};
+use super::{
+    Destination, Landed, Onlooker, Origin, Wanted, Way, asked, blame, destination, held, references, sequences, session, stream, uniques,
+};
 use crate::execute::table::TableFault;
 use crate::plan::words::{joined, quoted as shown};
 use crate::policy::sql_name::quoted;
@@ -43,6 +46,14 @@ pub struct Staged {
     care: Option<Care>,
     /// Its chunks that were compressed and are not any more, once rows were changed.
     loosened: Vec<String>,
+    done: Done,
+}
+
+/// What taking a change back needs to know of it.
+#[derive(Debug, Default)]
+struct Done {
+    /// Where rows of a hypertable came.
+    came: Spans,
     /// What its aggregates were told, as SQL.
     told: Option<String>,
 }
@@ -174,8 +185,18 @@ fn stage(
     let named: &[String] = if let Way::Merge { key, .. } = &wanted.way { key } else { &[] };
     let key = about.key_of(to, named)?;
     let care = (about.kind == Kind::Hypertable).then(|| Care::read(to, &about, destination.timescale.as_deref())).transpose()?;
-    let mut staged =
-        Staged { about, key, number, original: restored.from(), rows: 0, bytes: 0, compared: None, care, loosened: Vec::new(), told: None };
+    let mut staged = Staged {
+        about,
+        key,
+        number,
+        original: restored.from(),
+        rows: 0,
+        bytes: 0,
+        compared: None,
+        care,
+        loosened: Vec::new(),
+        done: Done::default(),
+    };
     staged.beside(to, &format!("seawall_rows_{number}"), &staged.about.stored_list())?;
     let (columns, then) = (staged.about.stored_list(), staged.then());
     let query = format!("select {columns} from {}", rows_of(from, &restored, number, wanted.condition.as_ref())?);
@@ -287,6 +308,7 @@ fn within(
     for staged in &order {
         must_be_as_it_was(connection, staged)?;
     }
+    let holds = destination.holds_by_now(connection)?;
     // Of what was shown nothing is asked any more; of what was not, only now nobody adds to it.
     for staged in tables.iter_mut().filter(|staged| staged.compared.is_none() && wanted.condition.is_some()) {
         let meant = staged.meant();
@@ -304,9 +326,9 @@ fn within(
     (onlooker.begins)("changing rows");
     let mut landed = Vec::new();
     for staged in tables.iter_mut() {
-        let (changed, told) = change(connection, destination, wanted, staged)?;
+        let (changed, done) = change(connection, &holds, wanted, staged)?;
         landed.push(changed);
-        staged.told = told;
+        staged.done = done;
         if let Some(care) = &staged.care {
             staged.loosened = care.loosened(connection)?;
             remarks.extend(care.too_old(connection, &staged.then())?);
@@ -331,7 +353,8 @@ fn take_back(connection: &mut Connection, wanted: &Wanted, tables: &[Staged], la
         about: &staged.about,
         key: &staged.key,
         whole: is_whole.then_some(staged.rows),
-        told: staged.told.as_deref(),
+        within: staged.care.as_ref().map(|care| care.within(&staged.done.came)),
+        told: staged.done.told.as_deref(),
     });
     let undo = undo::undo(connection, schema, &parts.collect::<Vec<_>>())?;
     for (landed, staged) in landed.iter_mut().zip(tables) {
@@ -346,18 +369,19 @@ fn is_whole(wanted: &Wanted) -> bool {
     matches!(wanted.way, Way::Replace { .. }) && wanted.condition.is_none()
 }
 
-/// Its columns, and the rows that were shown to somebody.
+/// What was asked of it before the rows were fetched, its columns, and the rows that were shown to somebody.
 fn must_be_as_it_was(connection: &mut Connection, staged: &Staged) -> Result<(), TableFault> {
     let about = &staged.about;
-    let now = About::read(connection, &about.table)?;
-    let is_same =
-        now.is_some_and(|now| now.oid == about.oid && now.columns == about.columns && now.key == about.key && now.kind == about.kind);
-    if !is_same {
+    let is_same = |now: &About| now.oid == about.oid && now.columns == about.columns && now.key == about.key && now.kind == about.kind;
+    let Some(now) = About::read(connection, &about.table)?.filter(is_same) else {
         return Err(TableFault::stale(
             format!("the definition of {} has changed meanwhile", about.name()),
             "Nothing was changed. Run it again.",
         ));
-    }
+    };
+    destination::must_be_changeable(connection, &now)?;
+    references::must_be_askable(connection, about)?;
+    uniques::must_be_askable(connection, about)?;
     let Some(compared) = &staged.compared else { return Ok(()) };
     let (key, row) = (same_key(&staged.key, "t", "n"), same_row(&staged.columns(), "t", "n"));
     let sql = format!(
@@ -376,12 +400,7 @@ fn must_be_as_it_was(connection: &mut Connection, staged: &Staged) -> Result<(),
     Err(TableFault::stale(message, "Nothing was changed. Run it again, and look at the new difference."))
 }
 
-fn change(
-    connection: &mut Connection,
-    destination: &Destination,
-    wanted: &Wanted,
-    staged: &Staged,
-) -> Result<(Landed, Option<String>), TableFault> {
+fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: &Staged) -> Result<(Landed, Done), TableFault> {
     let (about, then, care) = (&staged.about, staged.then(), staged.care.as_ref());
     let time = care.map(|care| (care.time.as_str(), care.time_type.as_str()));
     let mut spans = Spans::default();
@@ -389,8 +408,8 @@ fn change(
     let mut landed = Landed { table: name.clone(), into: name.clone(), rows: staged.rows, bytes: staged.bytes, ..Landed::default() };
     let is_whole = is_whole(wanted);
     if staged.key.is_empty() {
-        held::must_stay(connection, &destination.holds, about, time, &format!("{name} t"))?;
-        keep(connection, wanted, staged, is_whole)?;
+        held::must_stay(connection, holds, about, time, &format!("{name} t"))?;
+        keep(connection, wanted, staged, None)?;
         care.map(|care| care.spans(connection, &format!("{name} t"), &mut spans)).transpose()?;
         landed.removed = count(connection, &format!("delete from {name}"))?;
     } else {
@@ -409,8 +428,8 @@ fn change(
         }
         connection.run(&format!("analyze {gone}"))?;
         let same = same_key(&staged.key, "t", "g");
-        held::must_stay(connection, &destination.holds, about, time, &format!("{name} t join {gone} g on {same}"))?;
-        keep(connection, wanted, staged, is_whole)?;
+        held::must_stay(connection, holds, about, time, &format!("{name} t join {gone} g on {same}"))?;
+        keep(connection, wanted, staged, (!is_whole).then_some(landed.changed + landed.removed))?;
         let deleted = match care {
             Some(care) => {
                 care.spans(connection, &format!("{name} t join {gone} g on {same}"), &mut spans)?;
@@ -425,18 +444,27 @@ fn change(
     } else {
         format!(" where not exists (select from {name} t where {})", same_key(&staged.key, "t", "s"))
     };
-    let mut brought = then;
-    let mut absent = absent;
-    if let Some(schema) = wanted.way.kept() {
-        let table = sql(&undo::kept(schema, about).1);
-        connection.run(&format!("create table {table} as select {columns} from {brought} s{absent}"))?;
-        (brought, absent) = (table, String::new());
-    }
-    let inserted = format!("insert into {name} ({columns}) overriding system value select {columns} from {brought} s{absent}");
-    let inserted = match care {
-        Some(care) => care.insert(connection, &inserted, &mut spans)?,
-        None => count(connection, &inserted)?,
+    // Counted before, so that none is lost on its way in.
+    let (brought, come) = match wanted.way.kept() {
+        Some(schema) => {
+            let table = sql(&undo::kept(schema, about).1);
+            let come = count(connection, &format!("create table {table} as select {columns} from {then} s{absent}"))?;
+            (table, come)
+        }
+        None => {
+            let brought = format!("{then} s{absent}");
+            let come = connection.query(&format!("select count(*) as n from {brought}"), &[])?.one()?.parse("n")?;
+            (brought, come)
+        }
     };
+    let insert = format!("insert into {name} ({columns}) overriding system value select {columns} from {brought}");
+    let mut came = Spans::default();
+    let inserted = match care {
+        Some(care) => care.insert(connection, &insert, &mut came)?,
+        None => count(connection, &insert)?,
+    };
+    must_be(inserted, come, "inserted", &name)?;
+    spans.extend(&came);
     let told = match care {
         Some(care) => care.tell(connection, &spans, &mut landed)?,
         None => None,
@@ -446,24 +474,21 @@ fn change(
         let rows = connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?;
         must_be(rows, staged.rows, "there", &name)?;
     }
-    Ok((landed, told))
+    Ok((landed, Done { came, told }))
 }
 
 /// What is about to be changed or removed, as it is.
-fn keep(connection: &mut Connection, wanted: &Wanted, staged: &Staged, is_whole: bool) -> Result<(), TableFault> {
+/// All rows, where nobody says how many.
+fn keep(connection: &mut Connection, wanted: &Wanted, staged: &Staged, some: Option<u64>) -> Result<(), TableFault> {
     let Some(schema) = wanted.way.kept() else { return Ok(()) };
     let (name, (rows, _)) = (staged.about.name(), undo::kept(schema, &staged.about));
-    if is_whole {
+    let Some(some) = some else {
         connection.run(&format!("create table {} as select * from {name}", sql(&rows)))?;
         return Ok(());
-    }
-    connection.run(&format!(
-        "create table {} as select t.* from {name} t join {} g on {}",
-        sql(&rows),
-        staged.gone(),
-        same_key(&staged.key, "t", "g")
-    ))?;
-    Ok(())
+    };
+    let (gone, same) = (staged.gone(), same_key(&staged.key, "t", "g"));
+    let kept = count(connection, &format!("create table {} as select t.* from {name} t join {gone} g on {same}", sql(&rows)))?;
+    must_be(kept, some, "kept", &name)
 }
 
 /// How many rows a statement did something to.

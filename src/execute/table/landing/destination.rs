@@ -101,6 +101,13 @@ impl Destination {
         }
     }
 
+    /// With those that were made while rows were fetched.
+    pub(super) fn holds_by_now(&self, connection: &mut Connection) -> Result<Vec<Hold>, TableFault> {
+        let mut all = self.holds.clone();
+        all.extend(held::shown_there(connection)?.into_iter().filter(|hold| !self.holds.contains(hold)));
+        Ok(all)
+    }
+
     /// Nothing of these names is in the schema.
     fn must_have_room(&self, connection: &mut Connection, wanted: &Wanted, schema: &str, name: Option<&str>) -> Result<(), TableFault> {
         if schema.starts_with("pg_") || schema == "information_schema" {
@@ -193,7 +200,7 @@ const ALWAYS: &str = "\
     select 'the trigger ' || quote_ident(tgname) as name from pg_trigger where tgrelid in (select oid from kin) and not tgisinternal and tgenabled in ('A', 'R') \
     union all select 'the rule ' || quote_ident(rulename) from pg_rewrite where ev_class in (select oid from kin) and ev_enabled in ('A', 'R') order by 1";
 
-fn must_be_changeable(connection: &mut Connection, about: &About) -> Result<(), TableFault> {
+pub(super) fn must_be_changeable(connection: &mut Connection, about: &About) -> Result<(), TableFault> {
     let name = about.name();
     let beside = "Restore into a schema beside it (`--into-schema NAME`).";
     let rows = connection.query(MAY, &[&about.oid])?;

@@ -23,6 +23,9 @@ pub(super) struct Part<'p> {
     pub key: &'p [KeyColumn],
     /// So many rows the table has since; where all that it had were kept.
     pub whole: Option<u64>,
+    /// Of a hypertable, what is true of each row `t` that was brought: it lies in one of these spans of time. A statement that says so leaves
+    /// all other chunks compressed.
+    pub within: Option<Vec<String>>,
     /// What its continuous aggregates must be told again.
     pub told: Option<&'p str>,
 }
@@ -41,7 +44,9 @@ pub(super) fn undo(connection: &mut Connection, schema: &str, parts: &[Part<'_>]
         all.push(raise(&part.written_since(schema), &message, &hint));
     }
     all.push("set local session_replication_role = replica".to_owned());
-    all.extend(parts.iter().flat_map(|part| part.back(schema)));
+    for part in parts {
+        all.extend(part.back(schema));
+    }
     let abouts: Vec<&About> = parts.iter().map(|part| part.about).collect();
     let nothing = "Nothing was changed.";
     for (name, broken) in references::broken(connection, &abouts)? {
@@ -94,8 +99,10 @@ impl Part<'_> {
                          where not exists (select from {brought} b where {key_b} and {row_b}) \
                          and not exists (select from {rows} k where {key_k} and {row_k}))"
                     ),
+                    // Columns that somebody named for a key need not be one any more.
                     None => format!(
-                        "exists (select from {rows} k join {name} t on {key_k} where not exists (select from {brought} b where {key_b}))"
+                        "exists (select from {rows} k join {name} t on {key_k} where not exists (select from {brought} b where {key_b})) \
+                         or (select count(*) from {name} t join {brought} b on {key_b}) <> (select count(*) from {brought})"
                     ),
                 };
                 format!("{gone} or {new}")
@@ -103,16 +110,19 @@ impl Part<'_> {
         }
     }
 
-    fn back(&self, schema: &str) -> [String; 2] {
+    fn back(&self, schema: &str) -> Vec<String> {
         let ((name, rows, brought), columns) = (self.names(schema), self.about.stored_list());
         let insert = format!("insert into {name} ({columns}) overriding system value select {columns} from {rows} k");
         if self.key.is_empty() {
-            return [format!("delete from {name}"), insert];
+            return vec![format!("delete from {name}"), insert];
         }
-        [
-            format!("delete from {name} t using {brought} b where {}", same_key(self.key, "t", "b")),
-            format!("{insert} where not exists (select from {name} t where {})", same_key(self.key, "t", "k")),
-        ]
+        let delete = format!("delete from {name} t using {brought} b where {}", same_key(self.key, "t", "b"));
+        let mut back = match &self.within {
+            Some(spans) => spans.iter().map(|within| format!("{delete} and {within}")).collect(),
+            None => vec![delete],
+        };
+        back.push(format!("{insert} where not exists (select from {name} t where {})", same_key(self.key, "t", "k")));
+        back
     }
 }
 

@@ -200,6 +200,10 @@ fn here(phase: Phase, fault: Fault) -> Fault {
             Some((others, _)) => others.to_owned(),
             None => "Mend what is named; `--directory DIR` names another place for the copy.".to_owned(),
         },
+        Phase::Consistent | Phase::Replay if fault.passing => {
+            "The private server was ended from outside, by somebody or because memory was short: the system's own log says which. Run it again."
+                .to_owned()
+        }
         Phase::Consistent | Phase::Replay => {
             "A full restore to this moment would end here too. Try another copy of the log with `--store NAME`, another backup with \
              `--backup ID`, or another moment."

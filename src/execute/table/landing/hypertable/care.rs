@@ -230,14 +230,21 @@ impl Care {
         key: &[KeyColumn],
         spans: &Spans,
     ) -> Result<u64, TableFault> {
-        let (name, time, r#type, same) = (sql(&self.table), quoted(&self.time), &self.time_type, same_key(key, "t", "g"));
+        let (name, same) = (sql(&self.table), same_key(key, "t", "g"));
         let mut all = 0;
-        for (first, last) in &spans.0 {
-            let within = format!("t.{time} >= {}::{} and t.{time} <= {}::{}", literal(first), r#type, literal(last), r#type);
+        for within in self.within(spans) {
             let sql = format!("delete from {name} t using {gone} g where {same} and {within}");
             all += super::super::change::count(connection, &sql)?;
         }
         Ok(all)
+    }
+
+    /// Of a row `t`: that it lies in one of them.
+    pub(in super::super) fn within(&self, spans: &Spans) -> Vec<String> {
+        let (time, r#type) = (quoted(&self.time), &self.time_type);
+        let each =
+            spans.0.iter().map(|(first, last)| format!("t.{time} >= {}::{type} and t.{time} <= {}::{type}", literal(first), literal(last)));
+        each.collect()
     }
 
     /// An insert, as far as `returning`. Gives how many rows it was.
@@ -346,6 +353,10 @@ impl Care {
 }
 
 impl Spans {
+    pub(in super::super) fn extend(&mut self, others: &Spans) {
+        self.0.extend(others.0.iter().cloned());
+    }
+
     fn take(&mut self, rows: &crate::postgres::Rows) -> Result<(), Fault> {
         for row in rows {
             if let (Some(first), Some(last)) = (row.get("first"), row.get("last")) {

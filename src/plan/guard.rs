@@ -1,14 +1,53 @@
-//! What protects best: decided from what was seen, without touching anything.
+//! What protects a command best that is about to change a database: decided from what was seen.
 
-use super::bases::Base;
-use super::databases;
-use super::fault::GuardFault;
-use super::primary::Primary;
-use crate::inventory::OwnKeep;
-use crate::plan::minute;
-use crate::plan::words::{joined, quoted};
+use super::minute;
+use super::words::{joined, quoted};
+use crate::inventory::{OwnKeep, SystemIdentifier};
 use crate::policy::model::{Backup, Method, Policy};
-use crate::units::{Instant, Name, Timeline};
+use crate::units::{BackupId, Instant, Name, SegmentSize, Timeline};
+
+/// What the server that the command will change says of itself, as far as a restore point depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    pub cluster: SystemIdentifier,
+    pub timeline: Timeline,
+    pub segment: SegmentSize,
+    pub is_standby: bool,
+    /// Why it archives nothing.
+    pub archives_not: Option<String>,
+    /// What its archiver says, where its last try failed.
+    pub archiving_fails: Option<String>,
+    /// This role may make a restore point and end a segment.
+    pub may_mark: bool,
+}
+
+/// A backup that a restore point can be reached from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    pub store: Name,
+    pub backup: BackupId,
+    pub job: Name,
+    /// When it was complete.
+    pub taken: Instant,
+    /// On which the log leads to now.
+    pub timeline: Timeline,
+}
+
+impl Primary {
+    /// Why no restore point can be made here.
+    pub fn cannot_mark(&self) -> Option<String> {
+        match self {
+            Primary { is_standby: true, .. } => {
+                Some("`cluster.connection` leads to a standby, where no restore point can be made".to_owned())
+            }
+            Primary { archives_not: Some(why), .. } => Some(format!("the server does not archive its log: {why}")),
+            Primary { may_mark: false, .. } => {
+                Some("this role may not make one: grant it `execute` on `pg_create_restore_point(text)` and `pg_switch_wal()`".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
 
 /// How a command is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +61,7 @@ pub enum With {
 
 /// What somebody said.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub struct Asked<'a> {
     pub with: With,
     pub job: Option<&'a Name>,
     pub keep: OwnKeep,
@@ -35,9 +74,24 @@ pub(super) struct Asked<'a> {
 
 /// What was seen. Nothing, where no restore point is in question.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub struct Seen {
     pub primary: Option<Result<Primary, String>>,
     pub bases: Vec<(Name, Result<Base, String>)>,
+}
+
+/// Why nothing protects it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprotected {
+    /// Lower case, no full stop.
+    pub message: String,
+    /// As a sentence.
+    pub hint: String,
+}
+
+impl Unprotected {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Unprotected {
+        Unprotected { message: message.into(), hint: hint.into() }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +108,7 @@ pub enum Chosen<'p> {
 }
 
 /// What is done, and why, as half a sentence.
-pub(super) fn choose<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(Chosen<'p>, String), GuardFault> {
+pub fn choose<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(Chosen<'p>, String), Unprotected> {
     let named = asked.job.map(|job| named(policy, job, asked)).transpose()?;
     match why_no_point(policy, asked, seen, named) {
         Ok(base) => {
@@ -68,7 +122,7 @@ pub(super) fn choose<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> R
         }
         Err(because) if asked.with == With::RestorePoint => {
             let hint = "Without `--with restore-point` a backup is taken instead, where the policy has a job that fits.";
-            Err(GuardFault::new(format!("a restore point is not enough: {because}"), hint))
+            Err(Unprotected::new(format!("a restore point is not enough: {because}"), hint))
         }
         Err(because) => {
             let (job, backup) = match named {
@@ -83,12 +137,12 @@ pub(super) fn choose<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> R
 }
 
 /// A job that somebody names, if what it takes can undo something.
-fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Name, &'p Backup), GuardFault> {
+fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Name, &'p Backup), Unprotected> {
     let (name, backup) = policy.backups.get_key_value(job).ok_or_else(|| {
         let known = joined(policy.backups.keys().map(|name| format!("`{name}`")));
-        GuardFault::new(format!("the policy has no backup `{job}`"), format!("It has {known}."))
+        Unprotected::new(format!("the policy has no backup `{job}`"), format!("It has {known}."))
     })?;
-    let refused = |why: &str, hint: &str| Err(GuardFault::new(format!("backups.{name} {why}"), hint));
+    let refused = |why: &str, hint: &str| Err(Unprotected::new(format!("backups.{name} {why}"), hint));
     match &backup.method {
         Method::Tables(_) => refused(
             "takes chosen tables, which come back beside the originals and not in their places",
@@ -106,6 +160,12 @@ fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Na
         method if !method.runs_in_this_version() => refused("cannot be run by this version", "Name another job."),
         _ => Ok((name, backup)),
     }
+}
+
+/// Those that a dump brings back, each as a whole.
+pub fn databases(policy: &Policy, method: &Method) -> Option<Vec<String>> {
+    let Method::Logical(logical) = method else { return None };
+    Some(logical.databases.clone().unwrap_or_else(|| policy.databases.clone()))
 }
 
 fn is_partial(backup: &Backup) -> bool {
@@ -162,7 +222,7 @@ fn stays(policy: &Policy, asked: Asked<'_>) -> bool {
 }
 
 /// Until when the way back stays.
-pub(super) fn until(keep: OwnKeep, policy: &Policy, now: Instant) -> Instant {
+pub fn until(keep: OwnKeep, policy: &Policy, now: Instant) -> Instant {
     match keep {
         OwnKeep::Until(until) => until,
         OwnKeep::For(period) => period.after(now, policy.zone.time_zone()),
@@ -175,7 +235,7 @@ fn marks(seen: &Seen) -> Option<&Primary> {
 }
 
 /// The only job that fits: a physical one, or where that cannot be completed, a dump of all.
-fn fitting<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(&'p Name, &'p Backup), GuardFault> {
+fn fitting<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(&'p Name, &'p Backup), Unprotected> {
     let of = |fits: &dyn Fn(&Backup) -> bool| policy.backups.iter().filter(|(_, backup)| fits(backup)).collect::<Vec<_>>();
     let physical = of(&|backup| matches!(backup.method, Method::Physical(_)));
     let dumps = of(&|backup| matches!(backup.method, Method::Logical(_)) && !is_partial(backup) && !lacks_databases(policy, backup, asked));
@@ -191,19 +251,19 @@ fn fitting<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(&'p
             let message = format!(
                 "nothing would protect it: archiving does not work ({why}), so neither a restore point nor a backup comes to its end"
             );
-            return Err(GuardFault::new(message, "Mend `archive_command`: `seawall wal status` and the server's log say what is wrong."));
+            return Err(Unprotected::new(message, "Mend `archive_command`: `seawall wal status` and the server's log say what is wrong."));
         }
         _ => dumps,
     };
     match fit.as_slice() {
         [only] => Ok(*only),
-        [] => Err(GuardFault::new(
+        [] => Err(Unprotected::new(
             "the policy has no backup that could undo it",
             "It takes a job with `physical` or one with `logical` that leaves nothing out; a job with `files` is named.",
         )),
         several => {
             let known = joined(several.iter().map(|(name, _)| quoted(name)));
-            Err(GuardFault::new("the policy has several backups that could undo it", format!("Say which one: {known}.")))
+            Err(Unprotected::new("the policy has several backups that could undo it", format!("Say which one: {known}.")))
         }
     }
 }
