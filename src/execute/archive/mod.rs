@@ -125,6 +125,10 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
     let store = site.store(&archive.store)?;
     let repository = site.own_repository(&archive.store, &store, cluster, now)?;
     let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
+    if let Some(view) = &table.view {
+        let message = format!("{}: `{view}` is a continuous aggregate, and not a table", archive.path);
+        return Err(SiteFault::new(message, "Only tables can be archived."));
+    }
     remove::make_room(&mut connection)?;
     let identities = site.recovery_identities(None).unwrap_or_else(|fault| {
         tracing::info!(hint = fault.hint, "nothing can be read back here: {}", fault.message);
