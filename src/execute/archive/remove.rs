@@ -124,8 +124,10 @@ impl Run<'_> {
         };
         let mut tally = Tally::default();
         let mut rows = connection.copy_out(&sql)?;
-        while let Some(piece) = rows.piece()? {
-            tally.push(&piece);
+        let mut come = Vec::new();
+        while rows.add_to(&mut come)? {
+            tally.push(&come);
+            come.clear();
             if self.onlooker.stop.load(Ordering::Relaxed) {
                 return Ok(Fate::Stopped);
             }
