@@ -146,6 +146,9 @@ pub struct ListedExtent {
     pub read_back_by: Vec<String>,
     /// Whether it is noted that the table does not have them any more.
     pub removed: bool,
+    /// The later extent as whose rows they left the table: they were exported anew, and this one goes when its grace is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
 }
 
 impl Archive {
@@ -172,6 +175,22 @@ struct Shelf<'p> {
 impl Shelf<'_> {
     fn of<'s>(&'s self, writers: &'s Writers) -> observe::Shelf<'s> {
         observe::Shelf { store: &self.store, repository: &self.repository, writers }
+    }
+
+    fn is_removed(&self, kept: &Kept) -> bool {
+        self.names.removed.contains(kept.extent.id.as_str())
+    }
+
+    /// The newest one that has its rows, by what is noted of them.
+    fn superseded_by(&self, kept: &Kept) -> Option<&Kept> {
+        let is_later = |other: &&Kept| {
+            other.extent.exported > kept.extent.exported
+                && other.extent.system_identifier == kept.extent.system_identifier
+                && self.is_removed(other)
+                && other.contents.overlaps(&kept.contents)
+        };
+        let later = self.extents.iter().filter(is_later).max_by_key(|other| other.extent.exported);
+        later.filter(|_| !self.is_removed(kept))
     }
 }
 
@@ -233,7 +252,8 @@ impl List {
                     stored_size: kept.extent.stored_size,
                     exported: kept.extent.exported,
                     read_back_by: readers.into_iter().map(|read| read.host).collect(),
-                    removed: shelf.names.removed.contains(kept.extent.id.as_str()),
+                    removed: shelf.is_removed(kept),
+                    superseded_by: shelf.superseded_by(kept).map(|later| later.extent.id.to_string()),
                 });
             }
             unread.extend(shelf.unread);
@@ -254,7 +274,11 @@ fn human(extents: &[ListedExtent]) -> String {
     let header = ["EXTENT", "TABLE", "FROM", "BEFORE", "ROWS", "STORED", "READ BACK", "IN THE TABLE"];
     let row = |extent: &ListedExtent| {
         let read = if extent.read_back_by.is_empty() { "no".to_owned() } else { format!("by {}", extent.read_back_by.join(", ")) };
-        let there = if extent.removed { "no" } else { "yes" };
+        let there = match &extent.superseded_by {
+            Some(later) => format!("superseded by {later}"),
+            None if extent.removed => "no".to_owned(),
+            None => "yes".to_owned(),
+        };
         vec![
             extent.extent.clone(),
             tame(&format!("{}: {}", extent.database, extent.table)).into_owned(),
@@ -263,7 +287,7 @@ fn human(extents: &[ListedExtent]) -> String {
             extent.rows.to_string(),
             size(extent.stored_size),
             tame(&read).into_owned(),
-            there.to_owned(),
+            there,
         ]
     };
     columns(&header, extents.iter().map(row).collect(), 160)
@@ -350,7 +374,9 @@ impl Restore {
         let noted = found.names.removed.clone();
         let wanted = Wanted { database, into: self.into.clone(), from: self.from.clone(), to: self.to.clone(), noted };
         let place = found.of(&writers);
-        let brought = bring_back(&site, &place, &found.extents, &wanted, &identities, &ending.asked)?;
+        // Their rows are in a later one, as they were when they left the table.
+        let extents: Vec<Kept> = found.extents.iter().filter(|kept| found.superseded_by(kept).is_none()).cloned().collect();
+        let brought = bring_back(&site, &place, &extents, &wanted, &identities, &ending.asked)?;
         match self.format {
             Format::Human => print(&text(&brought))?,
             Format::Json => {

@@ -1,14 +1,13 @@
 //! How continuous aggregates are kept up to date.
 
 use super::database::{Database, table_words};
-use super::drops::{Drops, drops};
+use super::reach::{dropped, holds_refreshed, reach, source};
 use super::retention::when;
 use super::{Change, Found, sql};
-use crate::inventory::{Age, Aggregate, JobKind, TableName, TimescaleJob};
+use crate::inventory::{Age, Aggregate, JobKind, TimescaleJob};
 use crate::plan::words::{quoted, span};
 use crate::policy::file;
 use crate::policy::path::PolicyPath;
-use crate::policy::sql_name;
 use crate::units::Period;
 
 pub(super) fn compare(
@@ -20,11 +19,14 @@ pub(super) fn compare(
     path: &PolicyPath,
 ) {
     let jobs: Vec<&TimescaleJob> = database.state.jobs_of(&aggregate.view, JobKind::Refresh).collect();
-    let Some(refresh) = &wants.refresh else { return };
     let path = path.key("refresh");
+    let Some(refresh) = &wants.refresh else { return limit(found, database, aggregate, &path) };
     let Some(every) = sql::period_of(refresh.every) else {
         return found.refuse(path.key("every"), format!("{} is longer than an interval can be", refresh.every), "Refresh it more often.");
     };
+    if refused(found, database, aggregate, written, refresh.from, &path) {
+        return;
+    }
     let loses = losing(found, database, aggregate, written, refresh.from, &path);
     let is_meant = |job: &&TimescaleJob| is_told(job, refresh) && job.every.is(every);
     if jobs.iter().copied().any(|job| job.scheduled && is_meant(&job)) {
@@ -64,24 +66,56 @@ fn is_told(job: &TimescaleJob, refresh: &file::Refresh) -> bool {
 /// What is refreshed after it was dropped from the table is empty, and so is the aggregate from then on: whoever drops it, the database's job or
 /// Seawall.
 fn losing(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
-    let by_job = database.state.jobs_of(&aggregate.of, JobKind::Retention).filter_map(|job| job.after.as_ref()?.period()).min();
-    let dropped = by_job.into_iter().chain(by_policy(found, database, &aggregate.of)).min();
+    let dropped = dropped(found.policy, database.name, database.state, aggregate, found.now);
     let Some(dropped) = dropped.filter(|dropped| *dropped < from) else { return false };
     let message = format!(
         "{} is refreshed as far back as {from}, and {} keeps its rows for {dropped} only: what was dropped there vanishes here too",
         quoted(written),
-        table_words(&aggregate.of)
+        table_words(source(database.state, aggregate))
     );
     found.remark(path.key("from"), message, "Refresh no further back than the table reaches, or keep its rows for longer.");
     true
 }
 
-/// When rows of a table go by what the policy says.
-fn by_policy(found: &Found<'_>, database: &Database<'_>, of: &TableName) -> Option<Period> {
-    let tables = &found.policy.file.timescaledb.get(database.name)?.hypertables;
-    let (written, table) = tables.iter().find(|(written, _)| sql_name::same_table(written, &sql::table(of)))?;
-    match drops(found.policy, database.name, written, table.retain, found.now) {
-        Drops::Nobody => None,
-        Drops::Database { after } | Drops::Seawall { after, .. } => Some(after),
+/// A refresh that the policy asks for would take held rows away. It is not set up, and what does so already is limited.
+fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
+    let (state, now) = (database.state, found.now);
+    let Some(reach) = reach(found.policy, database.name, state, aggregate, now).filter(|reach| *reach < from) else { return false };
+    let holds = holds_refreshed(found.policy, database.name, &aggregate.view, reach, Some(from), now);
+    let Some(hold) = holds.first() else { return false };
+    let message = format!(
+        "{} is to be refreshed as far back as {from}, and the rows of {} are whole for {reach} only: that would take rows away that the hold \
+         {} protects",
+        quoted(written),
+        table_words(source(state, aggregate)),
+        quoted(hold)
+    );
+    found.refuse(path.key("from"), message, &format!("Write `{reach}` or shorter until the hold has ended."));
+    limit(found, database, aggregate, path);
+    true
+}
+
+/// Jobs that refresh an aggregate, as far back as rows are held whose source is gone, refresh no further than that reaches.
+pub(super) fn limit(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, path: &PolicyPath) {
+    let (state, now) = (database.state, found.now);
+    let Some(reach) = reach(found.policy, database.name, state, aggregate, now) else { return };
+    for job in state.jobs_of(&aggregate.view, JobKind::Refresh).filter(|job| job.scheduled) {
+        let from = job.start_offset.as_ref().and_then(Age::period);
+        if from.is_some_and(|from| from <= reach) {
+            continue;
+        }
+        let holds = holds_refreshed(found.policy, database.name, &aggregate.view, reach, from, now);
+        let Some(hold) = holds.first() else { continue };
+        let back = from.map_or_else(|| "the beginning".to_owned(), |from| format!("{from} ago"));
+        let says = format!(
+            "job {} refreshes {} from {back} on, and the rows of {} are whole for {reach} only: that takes rows away that the hold {} protects",
+            job.id,
+            table_words(&aggregate.view),
+            table_words(source(state, aggregate)),
+            quoted(hold)
+        );
+        let sql = sql::alter_job(state, job, &sql::Alter { told: vec![("start_offset", reach)], ..Default::default() });
+        let consequence = "what is older in the aggregate stays as it is";
+        found.push(Change::new(path.clone(), Some(database.name), says, sql).consequence(consequence));
     }
 }

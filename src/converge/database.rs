@@ -59,6 +59,9 @@ pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Tim
         aggregates::compare(found, &database, aggregate, view, written, &at);
         retention::compare(found, &database, &aggregate.view, view, written.retain, &at);
     }
+    for aggregate in state.continuous_aggregates.iter().filter(|aggregate| !known.contains(&&aggregate.view)) {
+        aggregates::limit(found, &database, aggregate, &path);
+    }
     besides(found, &database, &known, &path);
     jobs(found, state, &path);
 }

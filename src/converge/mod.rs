@@ -15,6 +15,7 @@ mod drops;
 mod held;
 mod jobs;
 mod markdown;
+mod reach;
 mod retention;
 pub mod rights;
 mod sql;
@@ -23,6 +24,7 @@ mod text;
 pub use amount::Amount;
 pub use drops::{Drops, Why, drops};
 pub use jobs::{JobReport, JobState, job_reports};
+pub use reach::whole_since;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,7 @@ use super::{Change, Found, sql};
 use crate::inventory::{Age, Chunk, JobKind, TableName, TimescaleJob};
 use crate::plan::minute;
 use crate::plan::words::{joined, quoted};
-use crate::policy::path::{PolicyPath, Step};
+use crate::policy::path::PolicyPath;
 use crate::units::{Instant, Name, Period};
 
 pub(super) fn compare(
@@ -143,14 +143,8 @@ impl Place<'_> {
         if let Some(job) = job {
             self.keep(found, job, &format!("only Seawall may, {whys}"), path);
         }
-        let is_table = matches!(path.steps().get(2), Some(Step::Key(section)) if section == "hypertables");
-        let (message, hint) = if is_table {
-            let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}", self.table());
-            (message, "`seawall run --due` does it once a day, or when the archive's schedule says so.")
-        } else {
-            let message = format!("rows of {} older than {after} may only be dropped by Seawall, {whys}", self.table());
-            (message, "This version drops none of a continuous aggregate: they stay until the hold has ended.")
-        };
+        let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}", self.table());
+        let hint = "`seawall run --due` does it once a day, or when the archive's schedule says so.";
         found.remark(path.clone(), message, hint);
     }
 

@@ -120,14 +120,67 @@ impl Contents {
         SealedText::seal(self, recipients)
     }
 
+    /// A row of this one's table can be in both. Where a moment is beyond what can be read here, it is said of none.
+    pub fn overlaps(&self, other: &Contents) -> bool {
+        let of = |one: &Contents| (one.database.clone(), one.schema.clone(), one.table.clone());
+        let moments = [&self.from, &self.to, &other.from, &other.to].map(|text| moment(text));
+        let [Some(from), Some(to), Some(other_from), Some(other_to)] = moments else { return false };
+        of(self) == of(other) && from < other_to && other_from < to
+    }
+
     /// `"public"."orders"`: for people.
     pub fn table_name(&self) -> String {
         format!("{}.{}", self.schema, self.table)
     }
 }
 
+/// As the server writes it under the settings of an extent, or as Seawall does.
+fn moment(text: &str) -> Option<Instant> {
+    let wall = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    text.parse().ok().or_else(wall)
+}
+
 impl ReadBack {
     pub fn new(extent: &Extent, descriptor: String, at: Instant, host: String) -> ReadBack {
         ReadBack { format: FORMAT, id: extent.id.clone(), descriptor, rows: extent.rows, at, host }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(table: &str, from: &str, to: &str) -> Contents {
+        Contents {
+            job: String::new(),
+            database: "shop".into(),
+            schema: "public".into(),
+            table: table.into(),
+            column: "at".into(),
+            from: from.into(),
+            to: to.into(),
+            condition: String::new(),
+            columns: Vec::new(),
+            sum: String::new(),
+            settings: BTreeMap::new(),
+            timescaledb: None,
+        }
+    }
+
+    #[test]
+    fn stretches_of_time_overlap_however_they_are_written() {
+        let year = contents("orders", "2019-01-01 00:00:00+00", "2020-01-01T00:00:00Z");
+        for (from, to, expected) in [
+            ("2019-12-31 23:59:59.5+00", "2021-01-01 00:00:00+00", true),
+            ("2020-01-01 00:00:00+00", "2021-01-01 00:00:00+00", false),
+            ("2018-01-01 00:00:00+00", "2019-01-01T00:00:00.000001Z", true),
+            ("2018-01-01", "2019-01-02", true),
+            ("2018-01-01 00:00:00", "2019-01-01 00:00:00", false),
+            ("-infinity", "2021-01-01 00:00:00+00", false),
+        ] {
+            let other = contents("orders", from, to);
+            assert_eq!((year.overlaps(&other), other.overlaps(&year)), (expected, expected), "{from} {to}");
+        }
+        assert!(!year.overlaps(&contents("letters", "2019-01-01", "2020-01-01")));
     }
 }

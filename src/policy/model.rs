@@ -298,10 +298,10 @@ pub struct Archive {
     pub keep: Option<Period>,
 }
 
-/// Rows that leave a hypertable by their age, taken out by Seawall: the database's own job would not see a hold.
+/// Rows that leave a hypertable or a continuous aggregate by their age, taken out by Seawall: the database's own job would not see a hold.
 #[derive(Debug, Clone)]
 pub struct Dropping {
-    /// `timescaledb.DB.hypertables.TABLE.retain`.
+    /// `timescaledb.DB.hypertables.TABLE.retain`, or `continuous_aggregates` there.
     pub path: super::path::PolicyPath,
     pub database: String,
     pub table: String,

@@ -297,7 +297,7 @@ pub(super) fn values(body: &DataRowBody) -> io::Result<Vec<Option<Bytes>>> {
 }
 
 /// An unfinished answer, or an error and then silence: what the server said explains it better than the socket does.
-fn hung_up(fault: Fault, refused: Option<Fault>) -> Fault {
+pub(super) fn hung_up(fault: Fault, refused: Option<Fault>) -> Fault {
     match refused {
         Some(said) if fault.kind == FaultKind::Lost => Fault { kind: FaultKind::Lost, message: said.message, hint: fault.hint },
         _ => fault,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 
-use super::connection::Connection;
+use super::connection::{Connection, hung_up};
 use super::fault::Fault;
 
 /// Rows on their way out. Dropped before [`CopyOut::piece`] has said that there are no more, it breaks the connection off, and the server
@@ -73,6 +73,17 @@ impl CopyOut<'_> {
                 _ => return Err(self.connection.out_of_turn()),
             }
         }
+    }
+
+    /// Adds what has come to `rows`, whose ends are those of rows; false after the last one.
+    pub fn add_to(&mut self, rows: &mut Vec<u8>) -> Result<bool, Fault> {
+        if !self.finished && self.connection.wire.receive_copied(rows).map_err(|fault| hung_up(fault, self.refused.take()))? {
+            return Ok(true);
+        }
+        // Something is said on the side, or this is the end.
+        let piece = self.piece()?;
+        rows.extend_from_slice(piece.as_deref().unwrap_or_default());
+        Ok(piece.is_some())
     }
 
     /// How many rows there were, as the server counts them. Known at the end.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use postgres_protocol::message::backend::{Header, Message};
 
 use super::fault::{Fault, FaultKind};
@@ -13,10 +13,13 @@ use super::sockets::{self, Socket};
 /// backup's list of tablespaces.
 const LARGEST: usize = 64 << 20;
 const READ: usize = 64 << 10;
+const COPY_DATA: u8 = b'd';
 
 pub(super) struct Wire {
     socket: Socket,
     inbox: BytesMut,
+    /// What a read fills, made once: to clear as much before each one would cost more than what comes, which is mostly 8 KiB.
+    landing: Box<[u8]>,
     outbox: BytesMut,
     silence: Duration,
     /// While connecting: the whole of it must be over by then.
@@ -29,7 +32,8 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(socket: Socket, silence: Duration, deadline: Instant, peer: String) -> Wire {
-        Wire { socket, inbox: BytesMut::new(), outbox: BytesMut::new(), silence, deadline: Some(deadline), peer, broken: false }
+        let (inbox, outbox, landing) = (BytesMut::new(), BytesMut::new(), vec![0; READ].into_boxed_slice());
+        Wire { socket, inbox, landing, outbox, silence, deadline: Some(deadline), peer, broken: false }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -68,11 +72,7 @@ impl Wire {
     pub(super) fn receive(&mut self) -> Result<Message, Fault> {
         self.check()?;
         loop {
-            let header = Header::parse(&self.inbox).map_err(|error| self.garbled(&error))?;
-            if header.is_some_and(|header| usize::try_from(header.len()).is_ok_and(|length| length > LARGEST)) {
-                self.broken = true;
-                return Err(Fault::protocol(format!("{}: a message of more than {} MiB was announced", self.peer, LARGEST >> 20)));
-            }
+            self.check_announced()?;
             if let Some(message) = Message::parse(&mut self.inbox).map_err(|error| self.garbled(&error))? {
                 return Ok(message);
             }
@@ -80,23 +80,49 @@ impl Wire {
         }
     }
 
+    /// Adds what the COPY data holds that has come, all of its whole messages at once, and waits for the first. False where something else comes next.
+    pub(super) fn receive_copied(&mut self, into: &mut Vec<u8>) -> Result<bool, Fault> {
+        self.check()?;
+        loop {
+            let taken = take_copied(&self.inbox, into);
+            if taken > 0 {
+                self.inbox.advance(taken);
+                return Ok(true);
+            }
+            if self.inbox.first().is_some_and(|tag| *tag != COPY_DATA) {
+                return Ok(false);
+            }
+            self.check_announced()?;
+            self.fill()?;
+        }
+    }
+
+    fn check_announced(&mut self) -> Result<(), Fault> {
+        let header = Header::parse(&self.inbox).map_err(|error| self.garbled(&error))?;
+        if header.is_some_and(|header| usize::try_from(header.len()).is_ok_and(|length| length > LARGEST)) {
+            self.broken = true;
+            return Err(Fault::protocol(format!("{}: a message of more than {} MiB was announced", self.peer, LARGEST >> 20)));
+        }
+        Ok(())
+    }
+
     fn fill(&mut self) -> Result<(), Fault> {
         if let Some(deadline) = self.deadline {
             let left = sockets::remaining(deadline).and_then(|left| self.socket.set_silence(left.min(self.silence)));
             left.map_err(|error| self.broke(&error))?;
         }
-        let length = self.inbox.len();
-        self.inbox.resize(length + READ, 0);
         let read = loop {
-            match self.socket.read(&mut self.inbox[length..]) {
+            match self.socket.read(&mut self.landing) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.inbox.truncate(length + read.as_ref().map_or(0, |read| *read));
         match read {
             Ok(0) => Err(self.broke(&io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                self.inbox.extend_from_slice(&self.landing[..read]);
+                Ok(())
+            }
             Err(error) => Err(self.broke(&error)),
         }
     }
@@ -135,6 +161,20 @@ impl Wire {
     }
 }
 
+/// How many bytes the whole messages of COPY data at the beginning take. Rows come one by one, and each as a message of its own would cost more than
+/// the row.
+fn take_copied(inbox: &[u8], into: &mut Vec<u8>) -> usize {
+    let mut taken = 0;
+    while let [COPY_DATA, a, b, c, d, rest @ ..] = &inbox[taken..] {
+        // The length counts itself.
+        let length = u32::from_be_bytes([*a, *b, *c, *d]).checked_sub(4).and_then(|length| usize::try_from(length).ok());
+        let Some(body) = length.and_then(|length| rest.get(..length)) else { break };
+        into.extend_from_slice(body);
+        taken += 5 + body.len();
+    }
+    taken
+}
+
 /// What a socket says once it is connected.
 pub(super) fn io_fault(error: &io::Error, peer: &str) -> Fault {
     const HINT: &str = "The server's log says whether it was stopped, crashed, or closed this connection; otherwise look at the network.";
@@ -151,4 +191,23 @@ pub(super) fn io_fault(error: &io::Error, peer: &str) -> Fault {
 
 fn seconds(duration: Duration) -> String {
     if duration < Duration::from_secs(1) { format!("{} ms", duration.as_millis()) } else { format!("{} s", duration.as_secs()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_messages_of_copied_data_are_taken_and_nothing_behind_them() {
+        let rows = b"d\0\0\0\x081,2\nd\0\0\0\x04d\0\0\0\x063\n";
+        let taken = |inbox: &[u8]| {
+            let mut into = Vec::new();
+            (take_copied(inbox, &mut into), into)
+        };
+        assert_eq!(taken(rows), (rows.len(), b"1,2\n3\n".to_vec()));
+        for rest in [&b"c\0\0\0\x04"[..], b"d\0\0\0\x09abc", b"d\0\0", b"d\0\0\0\x01", b""] {
+            assert_eq!(taken(&[rows, rest].concat()), (rows.len(), b"1,2\n3\n".to_vec()), "{rest:?}");
+            assert_eq!(taken(rest), (0, Vec::new()));
+        }
+    }
 }

@@ -6,14 +6,11 @@ use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Method, Policy, RowHold};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
-use crate::units::{Instant, Name, Period, nearest};
+use crate::units::{Name, Period, nearest};
 
 const CUT_THROUGH: Code = Code(501);
 const UNKNOWN_TABLE: Code = Code(508);
 const LIFECYCLE: Code = Code(510);
-
-/// Longer than any hold lasts.
-const MOST_YEARS: u32 = 200;
 
 /// A rule that takes rows out of a table when they reach an age.
 struct Removal<'p> {
@@ -30,8 +27,6 @@ enum By {
     Archive,
     /// Seawall drops them in place of the database's own job, and asks the holds.
     Table,
-    /// The database's own job: an aggregate has no rows that a hold could name.
-    Aggregate,
 }
 
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
@@ -52,13 +47,12 @@ fn removals(policy: &Policy) -> Vec<Removal<'_>> {
     let mut removals = Vec::new();
     for (database, timescale) in &policy.file.timescaledb {
         let path = PolicyPath::from(["timescaledb", database.as_str()]);
-        let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain, By::Table));
-        let views = timescale.continuous_aggregates.iter();
-        let views = views.map(|(view, written)| ("continuous_aggregates", view, written.retain, By::Aggregate));
-        for (section, table, retain, by) in tables.chain(views) {
+        let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain));
+        let views = timescale.continuous_aggregates.iter().map(|(view, written)| ("continuous_aggregates", view, written.retain));
+        for (section, table, retain) in tables.chain(views) {
             if let Some(after) = retain {
                 let path = path.key(section).key(table).key("retain");
-                removals.push(Removal { path, database, table, after, by });
+                removals.push(Removal { path, database, table, after, by: By::Table });
             }
         }
     }
@@ -97,7 +91,6 @@ impl Removal<'_> {
         let until_when = hold.until.map_or("without an end".to_owned(), |until| format!("until {}", until.0));
         let what = format!("{when}, and `holds.{name}` holds them {until_when}");
         let finding = match self.by {
-            By::Aggregate => Finding::error(CUT_THROUGH, self.path.clone(), what).hint(self.way_out(first, until, facts)),
             By::Table => Finding::warning(CUT_THROUGH, self.path.clone(), format!("{what}: what is held stays")).hint(
                 "Run `seawall apply`: it takes the database's own job away, which looks at nothing but the age, and Seawall drops around the hold.",
             ),
@@ -105,20 +98,6 @@ impl Removal<'_> {
                 .hint("Nothing has to be done: the rest moves when the hold has ended."),
         };
         Some(finding.label("cuts through a hold").related(path.clone(), "the hold"))
-    }
-
-    fn way_out(&self, first: Option<Instant>, until: Option<Instant>, facts: &Facts<'_>) -> String {
-        let zone = facts.policy.zone.time_zone();
-        let long_enough =
-            |first: Instant, until: Instant| (1..=MOST_YEARS).find(|years| Period::from_years(*years).after(first, zone) >= until);
-        match (first, until) {
-            (_, None) => "Take it out for as long as the hold stands, or give the hold an end (`until`).".into(),
-            (Some(first), Some(until)) => match long_enough(first, until) {
-                Some(years) => format!("Write `{years}y` or longer until the hold has ended."),
-                None => "Take it out until the hold has ended.".into(),
-            },
-            (None, Some(_)) => "Take it out until the hold has ended, or say which days are held (`from`, `to`).".into(),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod clock_change;
 mod drill;
 mod facts;
 mod forever;
+mod heartbeat;
 mod hold;
 mod lock;
 mod overlap;
@@ -54,5 +55,6 @@ pub fn prove(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant
     secrecy::prove(&facts, &mut findings);
     drill::prove(&facts, &mut findings);
     threshold::prove(&facts, &mut findings);
+    heartbeat::prove(&facts, &mut findings);
     findings
 }

@@ -123,7 +123,7 @@ drills:
     schedule: {{ on: sunday, at: \"05:00\" }}
     expect: {{ rows: {{ check: row-counts }} }}
 receivers: {{ dba: {{ email: {{ to: [dba@example.com] }} }} }}
-alerts: {{ routes: [{{ severity: critical, to: [dba] }}] }}
+alerts: {{ routes: [{{ severity: critical, to: [dba] }}], heartbeat: {{ url: {{ env: HEARTBEAT_URL }} }} }}
 smtp: {{ host: localhost, from: seawall@example.com }}
 "
     )

@@ -1,5 +1,6 @@
 //! TimescaleDB, the real one.
 
+mod aggregates;
 mod archive;
 mod converge;
 mod dumps;

@@ -45,12 +45,12 @@ pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: 
     Ok((!held).then_some(chunks))
 }
 
-/// Drops all chunks of a stretch of time, and says which they were.
+/// Drops all chunks of a stretch of time, and says which they were. Those of a continuous aggregate go by its own name only.
 pub(super) fn drop_all(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<BTreeSet<String>, Fault> {
     let time = table.time.sql();
     let sql = format!(
         "select drop_chunks({}::regclass, older_than => {}::{time}, newer_than => {}::{time})::text as chunk",
-        literal(&table.name),
+        literal(table.known_as()),
         literal(to),
         literal(from)
     );

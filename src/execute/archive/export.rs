@@ -35,8 +35,10 @@ impl Run<'_> {
         connection.run("begin isolation level repeatable read read only")?;
         let sql = format!("copy (select {} from {} where {condition}) to stdout (format csv, header true)", table.listed, table.name);
         let mut rows = connection.copy_out(&sql)?;
-        while let Some(piece) = rows.piece()? {
-            writer.push(&piece)?;
+        let mut come = Vec::new();
+        while rows.add_to(&mut come)? {
+            writer.push(&come)?;
+            come.clear();
             if self.onlooker.stop.load(Ordering::Relaxed) {
                 return Err(SiteFault::interrupted());
             }

@@ -1,6 +1,9 @@
 //! What has lain in the archive for longer than `keep` goes: marked by one run, deleted by a later one when `expire.grace` is over, the descriptor
 //! first. Only what the database itself says has left its table is looked at, and as long as a hold of the policy names the table, nothing goes:
 //! which of the archived rows it means nobody can tell without reading them.
+//!
+//! In the same way goes, whatever `keep` says, what was exported and then exported anew, because the rows had changed or a run had broken off: the rows
+//! left their table as those of the later extent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +22,9 @@ use crate::store::Locked;
 use crate::units::{BackupId, Instant, Key};
 
 impl Run<'_> {
-    pub(super) fn let_go(&self, connection: &mut Connection, done: &mut Archived) -> Result<(), SiteFault> {
+    pub(super) fn let_go(&self, connection: &mut Connection, superseded: &[Kept], done: &mut Archived) -> Result<(), SiteFault> {
         let marks = self.marks()?;
-        if self.archive.keep.is_none() && marks.is_empty() {
+        if self.archive.keep.is_none() && marks.is_empty() && superseded.is_empty() {
             return Ok(());
         }
         let moment = match expire::moment(expire::Clock::Measured, self.site, &self.store, &self.repository) {
@@ -39,26 +42,30 @@ impl Run<'_> {
             Some(limit) => moved_before(connection, self.archive.store.as_str(), limit)?,
             None => BTreeSet::new(),
         };
-        let is_meant = |id: &&BackupId| over.contains(id.as_str()) || marks.contains_key(*id);
+        let anew: BTreeSet<&BackupId> = superseded.iter().map(|kept| &kept.extent.id).collect();
+        let is_meant = |id: &&BackupId| (over.contains(id.as_str()) || marks.contains_key(*id)) && !anew.contains(*id);
         let ours = self.of_table(names.extents.iter().filter(is_meant), &names, done)?;
         // By the database's clock when they left the table, and by the exporter's own, which is signed: one of them may have been wrong.
         let is_over = |kept: &Kept| over.contains(kept.extent.id.as_str()) && limit.is_some_and(|limit| kept.extent.exported < limit);
-        let (due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_over);
+        let (mut due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_over);
+        due.extend(superseded.iter().cloned());
         let marked = |kept: &&Kept| marks.contains_key(&kept.extent.id);
         self.unmark(wanted.iter().filter(marked))?;
         if !self.table.holds.is_empty() && !due.is_empty() {
             let what = counted(due.len(), "extent");
-            done.remarks.push(format!("{what} of {}, whose time in the archive is over, stay: the table is under hold", self.table.name));
+            done.remarks.push(format!("{what} of {} that may go from the archive stay: the table is under hold", self.table.name));
             return self.unmark(due.iter().filter(marked));
         }
         for kept in &due {
             if self.is_stopped(done) {
                 break;
             }
+            let is_anew = anew.contains(&kept.extent.id);
             match marks.get(&kept.extent.id) {
-                None => self.mark(kept)?,
+                None => self.mark(kept, is_anew)?,
                 Some(at) if self.is_over(*at, moment.store) => match self.delete(kept, *at)? {
                     Some(why) => done.remarks.push(format!("extent {} stays for now: {why}", kept.extent.id)),
+                    None if is_anew => done.superseded.push(self.deed(kept)),
                     None => done.let_go.push(self.deed(kept)),
                 },
                 Some(_) => {}
@@ -95,15 +102,14 @@ impl Run<'_> {
         Ok(listed.into_iter().filter_map(|meta| Some((id(&meta.key)?, meta.modified))).collect())
     }
 
-    fn mark(&self, kept: &Kept) -> Result<(), SiteFault> {
-        self.announce(Done::Marked, kept)?;
-        let tombstone = Tombstone {
-            format: FORMAT,
-            backup: kept.extent.id.clone(),
-            reason: format!("its time in the archive is over by `{}.keep`", self.archive.path),
-            by: expire::marker(self.site),
-            acknowledged: false,
+    fn mark(&self, kept: &Kept, is_anew: bool) -> Result<(), SiteFault> {
+        self.announce(if is_anew { Done::Superseded } else { Done::Marked }, kept)?;
+        let reason = match is_anew {
+            true => "its rows were exported anew".to_owned(),
+            false => format!("its time in the archive is over by `{}.keep`", self.archive.path),
         };
+        let tombstone =
+            Tombstone { format: FORMAT, backup: kept.extent.id.clone(), reason, by: expire::marker(self.site), acknowledged: false };
         self.store.put_new(&self.repository.extent_mark(&kept.extent.id), Bytes::from(tombstone.to_json()))?;
         Ok(())
     }

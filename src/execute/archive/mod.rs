@@ -67,6 +67,8 @@ pub enum Done {
     Removed,
     /// It has been in the archive for long enough, and goes when the grace is over.
     Marked,
+    /// Its rows were exported anew and left their table as another one's: it goes when the grace is over.
+    Superseded,
     /// About to be deleted from the archive.
     LettingGo,
     LetGo,
@@ -108,6 +110,8 @@ pub struct Archived {
     pub waiting: Vec<Deed>,
     /// Deleted from the archive: its time there is over.
     pub let_go: Vec<Deed>,
+    /// Deleted from the archive: its rows were exported anew.
+    pub superseded: Vec<Deed>,
     /// What was exported and cannot be read back any more. Its rows stay in the table.
     pub damaged: Vec<SiteFault>,
     /// Sentences without a full stop.
@@ -125,6 +129,10 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
     let store = site.store(&archive.store)?;
     let repository = site.own_repository(&archive.store, &store, cluster, now)?;
     let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
+    if let Some(view) = &table.view {
+        let message = format!("{}: `{view}` is a continuous aggregate, and not a table", archive.path);
+        return Err(SiteFault::new(message, "Only tables can be archived."));
+    }
     remove::make_room(&mut connection)?;
     let identities = site.recovery_identities(None).unwrap_or_else(|fault| {
         tracing::info!(hint = fault.hint, "nothing can be read back here: {}", fault.message);
@@ -185,9 +193,11 @@ enum Fate {
 impl Run<'_> {
     fn all(&self, connection: &mut Connection, wishes: &Wishes) -> Result<Archived, SiteFault> {
         let mut done = Archived::default();
+        let removed = remove::on_record(connection)?;
+        let (superseded, open) = self.superseded(connection, self.kept(&removed)?)?;
         // First, because the holds were read just now: moving rows may take hours.
-        self.let_go(connection, &mut done)?;
-        let mut after = self.unfinished(connection, &mut done)?;
+        self.let_go(connection, &superseded, &mut done)?;
+        let mut after = self.unfinished(connection, open, &mut done)?;
         let mut again = false;
         while !self.is_stopped(&mut done) {
             let Some(slice) = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once)? else { break };
@@ -226,11 +236,24 @@ impl Run<'_> {
         Ok(done)
     }
 
+    /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be
+    /// finished, and no row left its table on its word.
+    fn superseded(&self, connection: &mut Connection, open: Vec<Kept>) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
+        let (mut superseded, mut others) = (Vec::new(), Vec::new());
+        for kept in open {
+            let is_ours = (&kept.contents.schema, &kept.contents.table) == (&self.table.schema, &self.table.table);
+            match is_ours && remove::left_since(connection, &kept, self.table.time)? {
+                true => superseded.push(kept),
+                false => others.push(kept),
+            }
+        }
+        Ok((superseded, others))
+    }
+
     /// What earlier runs exported and did not take out of the table. Says up to where rows wait there for somebody who reads them back.
-    fn unfinished(&self, connection: &mut Connection, done: &mut Archived) -> Result<Option<String>, SiteFault> {
-        let removed = remove::on_record(connection)?;
+    fn unfinished(&self, connection: &mut Connection, open: Vec<Kept>, done: &mut Archived) -> Result<Option<String>, SiteFault> {
         let mut after: Option<String> = None;
-        for kept in self.kept(&removed)? {
+        for kept in open {
             if self.is_stopped(done) {
                 break;
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use super::table::Time;
 use super::{Done, Fate, Run, chunks};
 use crate::format::rows::Tally;
 use crate::observe::Kept;
@@ -50,6 +51,18 @@ pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Inst
     let sql = "select extent from seawall.archived where store = $1 and removed < $2::timestamptz";
     let rows = connection.query(sql, &[store, &limit.to_string()])?;
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
+}
+
+/// Rows of its stretch of time left the table as another extent's, after it was exported.
+pub(super) fn left_since(connection: &mut Connection, kept: &Kept, time: Time) -> Result<bool, SiteFault> {
+    let time = time.sql();
+    let sql = format!(
+        "select exists (select from seawall.archived where table_name = $1 and removed > $2::text::timestamptz \
+         and first::{time} < $3::text::{time} and before::{time} > $4::text::{time}) as there"
+    );
+    let (contents, exported) = (&kept.contents, kept.extent.exported.to_string());
+    let values: [&str; 4] = [&contents.table_name(), &exported, &contents.to, &contents.from];
+    Ok(connection.query(&sql, &values)?.one()?.flag("there")?)
 }
 
 /// What is seen after a lock was waited for must be what is there then, whatever the role's or the server's default says. A held row in a large
@@ -111,8 +124,10 @@ impl Run<'_> {
         };
         let mut tally = Tally::default();
         let mut rows = connection.copy_out(&sql)?;
-        while let Some(piece) = rows.piece()? {
-            tally.push(&piece);
+        let mut come = Vec::new();
+        while rows.add_to(&mut come)? {
+            tally.push(&come);
+            come.clear();
             if self.onlooker.stop.load(Ordering::Relaxed) {
                 return Ok(Fate::Stopped);
             }

@@ -48,7 +48,7 @@ pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> b
             Err(fault) if fault.code().is_some_and(|code| BUSY.contains(&code)) => {
                 connection.run("rollback")?;
                 let (from, to) = (&slice.from, &slice.to);
-                remarks.push(format!("{}: rows between {from} and {to} are locked by somebody and stay for now", table.name));
+                remarks.push(format!("{}: rows between {from} and {to} are locked by somebody and stay for now", table.known_as()));
             }
             Err(fault) => return Err(fault.into()),
         }
@@ -72,6 +72,6 @@ fn drop_one(connection: &mut Connection, table: &Table, slice: &Slice) -> Result
         Some(whole) => whole.len(),
         None => 0,
     };
-    let (database, name) = (table.database.clone(), table.name.clone());
+    let (database, name) = (table.database.clone(), table.known_as().to_owned());
     Ok(Some(Dropped { database, table: name, from: from.clone(), to: to.clone(), rows, chunks }))
 }

@@ -4,7 +4,7 @@ use crate::format::archived::{Column, Contents};
 use crate::policy::model::{Archive, Policy, RowHold};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name::{self, literal};
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, Row};
 use crate::site::SiteFault;
 use crate::units::{Instant, Name, Period};
 
@@ -81,6 +81,8 @@ pub(super) struct Table {
     oid: String,
     /// `public.orders`, quoted where it must be.
     pub name: String,
+    /// The continuous aggregate whose rows these are, as it is and quoted: `name` is then the hypertable inside of it.
+    pub view: Option<String>,
     pub database: String,
     pub schema: String,
     pub table: String,
@@ -103,15 +105,18 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn find(connection: &mut Connection, policy: &Policy, archive: &Subject<'_>, now: Instant) -> Result<Table, SiteFault> {
-        let about = "select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name, n.nspname as schema, c.relname as table, \
-                     c.relkind::text as kind from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)";
-        let rows = connection.query(about, &[archive.table])?;
-        let Some(row) = rows.iter().next() else {
+        let Some(found) = Relation::named(connection, archive.table)? else {
             let message = format!("{}: there is no table `{}` in the database `{}`", archive.path, archive.table, archive.database);
             return Err(SiteFault::new(message, "Write its schema before it if that is not in the role's search_path."));
         };
-        let (oid, name, kind) = (row.text("oid")?.to_owned(), row.text("name")?.to_owned(), row.text("kind")?.to_owned());
-        let (schema, table) = (row.text("schema")?.to_owned(), row.text("table")?.to_owned());
+        let (found, view) = match found.kind.as_str() {
+            "v" => match inside(connection, &found)? {
+                Some(inside) => (inside, Some(found.name)),
+                None => (found, None),
+            },
+            _ => (found, None),
+        };
+        let Relation { oid, name, schema, table, kind } = found;
         if !["r", "p"].contains(&kind.as_str()) {
             return Err(SiteFault::new(format!("{}: `{name}` is not a table", archive.path), "Only tables can be archived."));
         }
@@ -150,6 +155,7 @@ impl Table {
         Ok(Table {
             oid,
             name,
+            view,
             database: archive.database.to_owned(),
             schema,
             table,
@@ -163,6 +169,11 @@ impl Table {
             triggers,
             job: archive.path.to_string(),
         })
+    }
+
+    /// As people know it.
+    pub(super) fn known_as(&self) -> &str {
+        self.view.as_ref().unwrap_or(&self.name)
     }
 
     /// The rows of a stretch of time that are under no hold.
@@ -195,6 +206,42 @@ impl Table {
         let sql = format!("select {}::{time} > {}::{time} as later", literal(one), literal(other));
         Ok(connection.query(&sql, &[])?.one()?.flag("later")?)
     }
+}
+
+/// A table or a view.
+struct Relation {
+    oid: String,
+    /// Both, quoted where they must be.
+    name: String,
+    schema: String,
+    table: String,
+    kind: String,
+}
+
+impl Relation {
+    fn named(connection: &mut Connection, name: &str) -> Result<Option<Relation>, Fault> {
+        let about = "select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name, n.nspname as schema, c.relname as table, \
+                     c.relkind::text as kind from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)";
+        let rows = connection.query(about, &[name])?;
+        let text = |row: &Row, column| row.text(column).map(str::to_owned);
+        let one = |row| {
+            let (oid, name, schema) = (text(row, "oid")?, text(row, "name")?, text(row, "schema")?);
+            Ok(Relation { oid, name, schema, table: text(row, "table")?, kind: text(row, "kind")? })
+        };
+        rows.iter().next().map(one).transpose()
+    }
+}
+
+/// Where a continuous aggregate keeps its rows: in a hypertable with the same columns.
+fn inside(connection: &mut Connection, view: &Relation) -> Result<Option<Relation>, Fault> {
+    if version(connection)?.is_none() {
+        return Ok(None);
+    }
+    let sql = "select format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) as name \
+               from timescaledb_information.continuous_aggregates where view_schema = $1 and view_name = $2";
+    let rows = connection.query(sql, &[&view.schema, &view.table])?;
+    let Some(name) = rows.iter().next().map(|row| row.text("name")).transpose()? else { return Ok(None) };
+    Relation::named(connection, name)
 }
 
 fn moment(time: Time, moment: Instant, policy: &Policy) -> String {
@@ -293,13 +340,17 @@ fn triggers(connection: &mut Connection, oid: &str) -> Result<Vec<String>, Fault
 
 /// The version of TimescaleDB and the column with the time.
 fn hypertable(connection: &mut Connection, schema: &str, table: &str) -> Result<Option<(String, String)>, SiteFault> {
-    let installed = connection.query("select extversion as version from pg_extension where extname = 'timescaledb'", &[])?;
-    let Some(installed) = installed.iter().next() else { return Ok(None) };
-    let version = installed.text("version")?.to_owned();
+    let Some(version) = version(connection)? else { return Ok(None) };
     let sql = "select column_name as column from timescaledb_information.dimensions \
                where hypertable_schema = $1 and hypertable_name = $2 and dimension_number = 1";
     let rows = connection.query(sql, &[schema, table])?;
     rows.iter().next().map(|row| Ok((version, row.text("column")?.to_owned()))).transpose()
+}
+
+/// That of TimescaleDB, where it is installed.
+fn version(connection: &mut Connection) -> Result<Option<String>, Fault> {
+    let installed = connection.query("select extversion as version from pg_extension where extname = 'timescaledb'", &[])?;
+    installed.iter().next().map(|row| row.text("version").map(str::to_owned)).transpose()
 }
 
 /// Deleting a row must delete nothing else.

@@ -8,6 +8,7 @@ use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
 use crate::execute::archive::{self, Archived, Deed, Done, Dropped, Onlooker, Wishes};
+use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_archive, steps_of_dropping};
 use crate::policy::model::{Archive, Dropping};
 use crate::site::SiteFault;
@@ -93,6 +94,9 @@ fn remarks(done: Archived) -> Vec<String> {
     }
     if !done.let_go.is_empty() {
         all.push(format!("{} rows deleted from the archive: their time there was over", rows(&done.let_go)));
+    }
+    if !done.superseded.is_empty() {
+        all.push(format!("{} deleted from the archive: their rows were exported anew", counted(done.superseded.len(), "extent")));
     }
     all.extend(done.remarks);
     all

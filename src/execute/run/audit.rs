@@ -54,6 +54,7 @@ pub(super) fn archived(ground: &Ground<'_>, done: archive::Done, deed: &archive:
         archive::Done::Removing => ("archive.removing", "about to be taken out of their table; they are in"),
         archive::Done::Removed => ("archive.removed", "taken out of their table; they are in"),
         archive::Done::Marked => ("archive.marked", "marked, because their time is over, in"),
+        archive::Done::Superseded => ("archive.marked", "marked, because they were exported anew, in"),
         archive::Done::LettingGo => ("archive.deleting", "about to be deleted for good from"),
         archive::Done::LetGo => ("archive.deleted", "deleted for good from"),
     };

@@ -7,17 +7,22 @@ use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
+use crate::converge::whole_since;
 use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes, lease};
 use crate::execute::hook::{self, HookFault};
 use crate::execute::{dump, files};
 use crate::format::descriptor::Descriptor;
+use crate::inventory::Timescale;
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_backup};
 use crate::policy::file;
 use crate::policy::model::Method;
-use crate::postgres::Connection;
+use crate::policy::sql_name::{literal, quoted as quoted_name};
+use crate::postgres::{Connection, Fault};
+use crate::timescale;
 use crate::units::hex;
 use crate::units::{Duration, Name};
+use crate::world::clock;
 
 /// A store that does not answer soon is asked again by the backup itself.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -192,17 +197,36 @@ fn refresh(ground: &Ground<'_>, name: &Name, steps: &Steps<'_>) -> Result<(), En
 }
 
 fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Duration) -> Result<(), Ended> {
+    let policy = ground.site.policy;
     let settings = ground.site.cluster_connection().map_err(|fault| Ended::failed(fault.message, fault.hint, fault.transient))?;
     let refreshed = Connection::connect(&settings.with_dbname(database)).and_then(|mut connection| {
+        let state = match timescale::observe(&mut connection)? {
+            Timescale::Installed(state) => state,
+            Timescale::Absent => {
+                return Err(Fault::unexpected("TimescaleDB is not installed there", "Take the section out of the policy."));
+            }
+        };
         connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", patience.as_secs())])?;
-        let called =
-            connection.query("select format('call public.refresh_continuous_aggregate(%L, null, null)', $1::text) as sql", &[view])?;
-        let sql = called.one()?.text("sql")?.to_owned();
-        connection.query(&sql, &[])
+        let (schema, name) = resolved(&mut connection, view)?;
+        let known = state.continuous_aggregates.iter().find(|one| (&one.view.schema, &one.view.name) == (&schema, &name));
+        // Before that, rows it was made of are gone, and a refresh would take its own away.
+        let since = known.and_then(|one| whole_since(policy, database, &state, one, clock::now()));
+        let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since.to_string()));
+        let (home, view) = (quoted_name(&state.schema), literal(&format!("{}.{}", quoted_name(&schema), quoted_name(&name))));
+        connection.query(&format!("call {home}.refresh_continuous_aggregate({view}, {since}, null)"), &[])
     });
     refreshed.map(drop).map_err(|fault| {
         let message = format!("the continuous aggregate `{view}` in `{database}` could not be refreshed: {}", fault.message);
         let transient = fault.is_transient();
         Ended::failed(message, fault.hint, transient)
     })
+}
+
+/// The schema and the name of what this session knows under a name.
+fn resolved(connection: &mut Connection, name: &str) -> Result<(String, String), Fault> {
+    let sql = "select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+               where c.oid = $1::text::regclass";
+    let rows = connection.query(sql, &[name])?;
+    let row = rows.one()?;
+    Ok((row.text("schema")?.to_owned(), row.text("name")?.to_owned()))
 }

@@ -70,16 +70,18 @@ impl Resolver<'_> {
         archives
     }
 
-    /// The tables with a hold whose rows go by their age. Those with an archive go by that.
+    /// The tables and continuous aggregates with a hold whose rows go by their age. Those with an archive go by that.
     pub(super) fn droppings(&mut self, archives: &[Archive], holds: &BTreeMap<Name, RowHold>) -> Vec<Dropping> {
         let mut droppings = Vec::new();
         for (database, timescale) in &self.file.timescaledb {
-            for (table, hypertable) in &timescale.hypertables {
+            let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain));
+            let views = timescale.continuous_aggregates.iter().map(|(view, written)| ("continuous_aggregates", view, written.retain));
+            for (section, table, retain) in tables.chain(views) {
                 let is_it = |of: &str, name: &str| of == database && sql_name::same_table(name, table);
                 let held = holds.values().any(|hold| is_it(&hold.database, &hold.table));
                 let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
-                let path = PolicyPath::from(["timescaledb", database.as_str(), "hypertables", table.as_str(), "retain"]);
-                if let (Some(after), true, false) = (hypertable.retain, held, archived)
+                let path = PolicyPath::from(["timescaledb", database.as_str(), section, table.as_str(), "retain"]);
+                if let (Some(after), true, false) = (retain, held, archived)
                     && let Some(schedule) = self.daily_unless(None, &path)
                 {
                     droppings.push(Dropping { path, database: database.clone(), table: table.clone(), after, schedule });

@@ -78,3 +78,24 @@ fn the_age_of_drills_and_the_lag_of_the_log() {
     assert_with_main(804, &lag("{ above: 4m, for: 1m }"), &[expected]);
     assert_with_main(804, &lag("10m"), &[]);
 }
+
+#[test]
+fn alerts_of_which_nobody_would_miss_the_host() {
+    let told = |alerts: &str, more: &str| {
+        format!("receivers: {{ dba: {{ slack: {{ webhook: {{ env: HOOK }} }} }} }}\nalerts: {{ {alerts} }}\n{more}")
+    };
+    let routes = "routes: [{ severity: critical, to: [dba] }, { to: [dba] }]";
+    let expected = "warning alerts.routes: alerts go to `dba`, and when the host that sends them is dead nobody is told";
+    assert_with_main(805, &told(routes, ""), &[expected]);
+    assert_with_main(805, &told(&format!("{routes}, heartbeat: {{ url: {{ env: HEARTBEAT_URL }} }}"), ""), &[]);
+    assert_with_main(805, &told("thresholds: { drill_age: 92d }", ""), &[]);
+    // Hosts that share no catalog do not know what the others owe; one alone has nobody beside it.
+    let shared = "catalog: { postgres: { connection: service=catalog } }\n";
+    assert_with_main(805, &told(routes, shared), &[expected]);
+    let hosts = |more: &str| {
+        let text = format!("{HEAD}{MAIN}{}", told(routes, more))
+            .replace("databases: [shop]", "hosts: { a: { role: primary }, b: { role: standby } }");
+        prove(&policy_of(&text), None, now()).iter().filter(|finding| finding.code.0 == 805).count()
+    };
+    assert_eq!((hosts(""), hosts(shared)), (1, 0));
+}

@@ -184,7 +184,10 @@ impl Cloud {
         let begin = Question { method: "POST", path, query: &[("uploads", "")], headers: &about, body: "", within: self.silence() };
         let begun = text_of(self.ask_with(&begin).await?).await?;
         let id = element(&begun, "UploadId").ok_or_else(|| Failure::new(FaultKind::Other, "the server begins no upload", ""))?;
-        let finished = self.send_pieces(path, source, &id, piece).await;
+        // Each piece has its own time; together they have that of the whole.
+        let limit = self.time_to_copy(source.size);
+        let sent = tokio::time::timeout(limit, self.send_pieces(path, source, &id, piece)).await;
+        let finished = sent.unwrap_or_else(|_| Err(Failure::slow(limit)));
         if finished.is_err() {
             // What stays of it costs money until the bucket's own rule removes it.
             let _ = self.ask("DELETE", path, &[("uploadId", &id)], "").await;

@@ -31,6 +31,7 @@ struct About {
     retention_expiration_time: Option<Instant>,
     content_type: Option<String>,
     metadata: Option<Value>,
+    crc32c: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +43,11 @@ struct Rewritten {
 }
 
 impl About {
+    /// The same bytes, written once more.
+    fn is_rewritten_from(&self, before: &About) -> bool {
+        self.generation != before.generation && (&self.size, &self.crc32c) == (&before.size, &before.crc32c)
+    }
+
     fn lock(&self, key: &Key) -> Option<Locked> {
         let legal_hold = self.temporary_hold || self.event_based_hold;
         // A lock that has just run out is one that the service itself forgets.
@@ -66,7 +72,14 @@ impl Cloud {
         for (name, value) in said.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             resource[name] = value;
         }
-        let made = self.rewritten(&object, &about, &resource.to_string()).await?;
+        let made = match self.rewritten(&object, &about, &resource.to_string()).await {
+            Ok(made) => made,
+            // It may have been done, and the answer lost: asked again, the service has no such generation any more. Or another run was faster.
+            Err(failure) => match self.ask_google::<About>("GET", &format!("/o/{object}"), "", self.silence()).await {
+                Ok(now) if now.is_rewritten_from(&about) && self.class_of(Some(&now.storage_class)) == Some(class) => now,
+                _ => return Err(failure),
+            },
+        };
         if self.class_of(Some(&made.storage_class)) != Some(class) || made.size != about.size {
             let said = format!("after it was rewritten it lies in {}", made.storage_class);
             return Err(Failure::new(FaultKind::Config, said, "Take `storage_class` out of `keep`: this server has no such class."));
@@ -98,7 +111,11 @@ impl Cloud {
         let generation = &about.generation;
         let to = format!("/o/{object}/rewriteTo/b/{name}/o/{object}?ifGenerationMatch={generation}&ifSourceGenerationMatch={generation}");
         let mut token = String::new();
+        let (begun, limit) = (std::time::Instant::now(), self.time_to_copy(about.size.parse().unwrap_or(0)));
         for _ in 0..MOST_CALLS {
+            if begun.elapsed() > limit {
+                return Err(Failure::slow(limit));
+            }
             let address = if token.is_empty() { to.clone() } else { format!("{to}&rewriteToken={}", escaped(&token, false)) };
             let answer: Rewritten = self.ask_google("POST", &address, resource, 4 * self.silence()).await?;
             match (answer.done, answer.resource, answer.rewrite_token) {

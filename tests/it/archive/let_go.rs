@@ -119,3 +119,53 @@ fn what_a_killed_run_began_the_next_one_finishes() {
     assert_eq!(ground.files("expiring/archive").len(), 0);
     assert_eq!(ground.run.rig.shell(&format!("find store -path '*{going}*'")).trim(), "");
 }
+
+/// What was exported, and exported anew because a row had changed by then, goes when the grace is over: not without it, not under a hold.
+#[test]
+fn what_was_exported_anew_goes() {
+    let ground =
+        Ground::with("expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n");
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    ground.archive();
+    let first = ground.extents();
+    ground.sql("update orders set note = 'changed' where id = 700");
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "0");
+    let list = ground.list();
+    let of = |is_first: bool| {
+        list.iter().find(|one| first.contains(&one["extent"].as_str().expect("an id").to_owned()) == is_first).expect("one")
+    };
+    assert_eq!((list.len(), &of(true)["superseded_by"], of(true)["removed"].as_bool()), (2, &of(false)["extent"], Some(false)));
+    assert_eq!((of(false).get("superseded_by"), of(false)["removed"].as_bool()), (None, Some(true)));
+    ground.run.say(&["archive", "list"]).says("superseded by");
+    // It is looked after as long as it is there, and does not come back.
+    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    let back = ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows of 1 extent");
+    assert!(!back.out.contains("not brought back"), "{}", back.out);
+    assert_eq!(ground.sql("select note from orders_archived where id = 700"), "changed");
+    ground.archive();
+    assert_eq!((ground.extents().len(), ground.files("expiring/archive").len()), (2, 1));
+    ground.run.say(&["audit", "show"]).says("marked, because they were exported anew");
+    ground.two_days_later();
+    ground.run.add(
+        "holds: { case: { reason: litigation, until: 2099-01-01, rows: { database: postgres, table: orders, where: customer = 3 } } }\n",
+    );
+    ground.archive().says("the table is under hold");
+    assert_eq!((ground.extents().len(), ground.files("expiring/archive").len()), (2, 0));
+    ground.run.change("until: 2099-01-01", "until: 2020-01-01");
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 1);
+    // The later one's rows are in the table again: what was exported first may be what it looks like, and stays.
+    ground.run.say(&["archive", "restore", "--table", "orders", "--into", "orders"]).ends_with_code(0);
+    ground.two_days_later();
+    ground.archive();
+    assert_eq!((ground.extents().len(), ground.files("expiring/archive").len()), (2, 0));
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("1 extent deleted from the archive: their rows were exported anew");
+    assert_eq!(ground.extents(), [of(false)["extent"].as_str().expect("an id").to_owned()]);
+    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.sql("drop table orders_archived");
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows");
+}

@@ -77,7 +77,7 @@ fn a_job_gets_the_secrets_that_it_needs_and_no_others() {
         settings(&text, "LoadCredential").into_iter().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(of("backups.nightly"), ["pricing-agent-password"]);
-    assert_eq!(of("watch"), ["pagerduty-routing-key", "pricing-agent-password", "smtp-password"]);
+    assert_eq!(of("watch"), ["heartbeat-url", "pagerduty-routing-key", "pricing-agent-password", "smtp-password"]);
     let staging = units("document-management", Some("docs-staging-1"), &[]);
     let text = std::fs::read_to_string(staging.path().join("seawall-document-management-drills.weekly.service")).expect("a unit");
     assert_eq!(settings(&text, "LoadCredential"), ["pgp-passphrase:/etc/seawall/credentials/pgp-passphrase"]);

@@ -4,6 +4,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use base64::Engine;
@@ -18,6 +20,8 @@ use super::s3::{self, S3};
 pub(crate) struct Gcs {
     pub(crate) s3: S3,
     pub(crate) port: u16,
+    /// Rewriting goes on for ever.
+    endless: Arc<AtomicBool>,
 }
 
 impl Gcs {
@@ -27,17 +31,24 @@ impl Gcs {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let server = s3.http;
+        let endless: Arc<AtomicBool> = Arc::default();
+        let told = endless.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                thread::spawn(move || translate(client, server));
+                let told = told.clone();
+                thread::spawn(move || translate(client, server, &told));
             }
         });
-        Gcs { s3, port }
+        Gcs { s3, port, endless }
+    }
+
+    pub(crate) fn never_finish(&self) {
+        self.endless.store(true, Ordering::SeqCst);
     }
 }
 
 /// One request a connection.
-fn translate(client: TcpStream, server: u16) -> Option<()> {
+fn translate(client: TcpStream, server: u16, endless: &AtomicBool) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
     let mut client = client;
     let mut first = String::new();
@@ -71,7 +82,7 @@ fn translate(client: TcpStream, server: u16) -> Option<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     if let Some(asked) = Asked::read(&head) {
-        let (status, answer) = asked.answer(&body, server);
+        let (status, answer) = asked.answer(&body, server, endless.load(Ordering::SeqCst));
         write!(client, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len()).ok()?;
         return Some(());
     }
@@ -118,7 +129,7 @@ impl Asked {
     }
 
     /// Google rewrites in as many answers as it likes: here always in two.
-    fn answer(&self, body: &[u8], server: u16) -> (u16, String) {
+    fn answer(&self, body: &[u8], server: u16, endless: bool) -> (u16, String) {
         let given = |name: &str| self.given(name).unwrap_or_default();
         let lines = match self.method.as_str() {
             "GET" => "print(200, json.dumps(found))".to_owned(),
@@ -128,7 +139,7 @@ impl Asked {
                 let class = wanted["storageClass"].as_str().expect("a class");
                 assert!(wanted["contentType"].is_string(), "what is not said again is lost: {wanted}");
                 // Slashes came back above.
-                let is_more = self.given("rewriteToken").is_some_and(|token| token == "more/to%2Bcome%3D");
+                let is_more = !endless && self.given("rewriteToken").is_some_and(|token| token == "more/to%2Bcome%3D");
                 format!(
                     "if [found['generation']] * 2 != ['{}', '{}']:\n    print(412, {{}})\n\
                      elif {}:\n    print(200, json.dumps({{'done': False, 'rewriteToken': 'more/to+come='}}))\n\

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ struct Orders {
     silent_left: AtomicI64,
     /// Deliver the request, then cut before its answer: so many times.
     deaf_left: AtomicI64,
+    /// Do that to the next request with this word in it.
+    deaf_to: Mutex<Option<&'static str>>,
     cuts_made: AtomicU64,
     /// Bytes of answers.
     carried: AtomicU64,
@@ -62,6 +64,11 @@ impl Proxy {
         self.orders.deaf_left.store(times, Ordering::SeqCst);
     }
 
+    /// Only the answer to the next request with this word in it.
+    pub(crate) fn lose_answer_to(&self, word: &'static str) {
+        *self.orders.deaf_to.lock().expect("nobody panics with it") = Some(word);
+    }
+
     pub(crate) fn hang(&self, times: i64) {
         self.orders.silent_left.store(times, Ordering::SeqCst);
     }
@@ -84,9 +91,13 @@ fn take(left: &AtomicI64) -> bool {
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1)).is_ok()
 }
 
-fn requests(mut client: TcpStream, mut upstream: TcpStream, forget: bool) {
+fn requests(mut client: TcpStream, mut upstream: TcpStream, forget: bool, orders: &Orders) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
+        let is_meant = |word: &mut &str| buffer[..count].windows(word.len()).any(|window| window == word.as_bytes());
+        if orders.deaf_to.lock().expect("nobody panics with it").take_if(is_meant).is_some() {
+            orders.deaf_left.store(1, Ordering::SeqCst);
+        }
         let known = b"if-none-match";
         if forget && let Some(at) = buffer[..count].windows(known.len()).position(|window| window.eq_ignore_ascii_case(known)) {
             buffer[at] = b'x';
@@ -98,11 +109,12 @@ fn requests(mut client: TcpStream, mut upstream: TcpStream, forget: bool) {
     let _ = upstream.shutdown(Shutdown::Write);
 }
 
-fn carry(client: TcpStream, server: u16, orders: &Orders) {
+fn carry(client: TcpStream, server: u16, orders: &Arc<Orders>) {
     let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)) else { return };
     let (Ok(from_client), Ok(to_server)) = (client.try_clone(), upstream.try_clone()) else { return };
     let forget = orders.forget_conditions.load(Ordering::SeqCst);
-    thread::spawn(move || requests(from_client, to_server, forget));
+    let told = orders.clone();
+    thread::spawn(move || requests(from_client, to_server, forget, &told));
     answers(client, upstream, orders);
 }
 

@@ -153,6 +153,19 @@ fn errand() {
         }
         "frozen" => frozen(&store),
         "colder" => colder(&store),
+        "moved-unheard" | "moved-endlessly" => {
+            let to = variable("STORE_TO").expect("set").parse().expect("a class");
+            put(&store, "cold/one", 1_000);
+            let moved = store.move_to(&key("cold/one"), to);
+            let now = store.head(&key("cold/one")).expect("it answers").expect("it is there").class;
+            if variable("STORE_PATIENCE").is_none() {
+                assert_eq!((moved, now), (Ok(Moved::Done { left: None }), Some(to)));
+                assert!(store.get(&key("cold/one"), 1_000).expect("read") == noise(1_000, 1));
+            } else {
+                assert_eq!(moved.expect_err("it never ends").kind, FaultKind::Transient);
+                assert_ne!(now, Some(to));
+            }
+        }
         "versions" => versions(&store),
         "locked" => locked(&store),
         "transient-soon" => {

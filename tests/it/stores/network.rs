@@ -107,6 +107,25 @@ fn gcs() {
     errand("unopened").with("GOOGLE_APPLICATION_CREDENTIALS", file.display()).run();
 }
 
+/// Rewritten, and nobody was told; and rewritten without an end.
+#[test]
+fn a_move_within_google_that_nobody_hears_of() {
+    let server = gcs::Gcs::start();
+    let far = proxy::Proxy::to(server.port);
+    let errand = |what: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "gcs")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", far.port))
+            .with("STORE_TO", "ARCHIVE")
+    };
+    far.lose_answer_to("rewriteToken=");
+    errand("moved-unheard").with("STORE_PREFIX", "unheard").run();
+    assert_eq!(far.cuts_made(), 1);
+    server.never_finish();
+    errand("moved-endlessly").with("STORE_PREFIX", "endless").with("STORE_PATIENCE", 1).run();
+}
+
 /// Every answer that can be lost, and every connection that can be cut, without anybody noticing but the clock.
 #[test]
 fn a_bad_line() {

@@ -43,7 +43,7 @@ impl Room {
         writeln!(text, ", password: {{ file: {folder}/password }}, databases: [postgres] }}").expect("a string takes all");
         write!(
             text,
-            "encryption: {{ none: {{ because: a test }} }}\nstores: {{ main: {{ local: {{ path: {folder}/store }} }} }}\n{rest}\n"
+            "encryption: {{ none: {{ because: a test }} }}\nstores: {{ main: {{ local: {{ path: {folder}/store, other_device: false }} }} }}\n{rest}\n"
         )
         .expect("a string");
         write!(text, "timescaledb:\n  postgres:\n{timescaledb}").expect("a string takes all");

@@ -1,0 +1,86 @@
+//! How far back the rows that a continuous aggregate is made of are all there. A refresh of what lies before takes rows away: it makes the
+//! aggregate anew from what is left.
+
+use super::drops::{Drops, drops};
+use super::sql;
+use crate::inventory::{Aggregate, Chunk, ChunkRange, JobKind, TableName, TimescaleState};
+use crate::policy::model::{Policy, RowHold};
+use crate::policy::sql_name;
+use crate::units::{Instant, Name, Period};
+
+/// What an aggregate is made of, by the name that people know: of one inside of another aggregate, that of the view.
+pub(super) fn source<'s>(state: &'s TimescaleState, aggregate: &'s Aggregate) -> &'s TableName {
+    let inside = state.continuous_aggregates.iter().find(|one| one.materialized == aggregate.of);
+    inside.map_or(&aggregate.of, |one| &one.view)
+}
+
+/// The age at which rows of the source go, whoever drops them.
+pub(super) fn dropped(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Period> {
+    let source = source(state, aggregate);
+    let by_job = state.jobs_of(source, JobKind::Retention).filter_map(|job| job.after.as_ref()?.period());
+    by_job.chain(by_policy(policy, database, source, now)).min()
+}
+
+fn by_policy(policy: &Policy, database: &str, of: &TableName, now: Instant) -> Option<Period> {
+    let timescale = policy.file.timescaledb.get(database)?;
+    let of = sql::table(of);
+    let tables = timescale.hypertables.iter().map(|(written, table)| (written, table.retain));
+    let views = timescale.continuous_aggregates.iter().map(|(written, view)| (written, view.retain));
+    let (written, retain) = tables.chain(views).find(|(written, _)| sql_name::same_table(written, &of))?;
+    match drops(policy, database, written, retain, now) {
+        Drops::Nobody => None,
+        Drops::Database { after } | Drops::Seawall { after, .. } => Some(after),
+    }
+}
+
+/// The age up to which the source is whole: by what drops its rows, and, where nothing says so, by what is left of it. None where nothing is gone.
+pub(super) fn reach(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Period> {
+    let left = left_since(state, aggregate, now).map(|since| {
+        let days = now.duration_since(since).as_hours() / 24;
+        Period::from_days(u32::try_from(days).unwrap_or(0))
+    });
+    dropped(policy, database, state, aggregate, now).into_iter().chain(left).min()
+}
+
+/// From when on the source of an aggregate is whole. None: since ever, as far as anybody can tell.
+pub fn whole_since(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Instant> {
+    let dropped = dropped(policy, database, state, aggregate, now);
+    let by_age = dropped.map(|age| age.before(now, policy.zone.time_zone()).max(age.before(now, &jiff::tz::TimeZone::UTC)));
+    by_age.into_iter().chain(left_since(state, aggregate, now)).max()
+}
+
+/// The beginning of the source's oldest chunk, where the aggregate has a chunk that ends before it.
+fn left_since(state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Instant> {
+    let chunks = state.chunks_of(source(state, aggregate)).unwrap_or_default();
+    let since = if chunks.is_empty() { now } else { chunks.iter().filter_map(begins).min()? };
+    aggregate.chunks.iter().any(|chunk| chunk.ends_by(since)).then_some(since)
+}
+
+fn begins(chunk: &Chunk) -> Option<Instant> {
+    match chunk.range {
+        ChunkRange::Time { from, .. } => from,
+        ChunkRange::Number { .. } => None,
+    }
+}
+
+/// The holds of which a refresh would take rows that goes back as far as `from`, or to the beginning, when rows of the source go at an age.
+pub(super) fn holds_refreshed(
+    policy: &Policy,
+    database: &str,
+    view: &TableName,
+    reach: Period,
+    from: Option<Period>,
+    now: Instant,
+) -> Vec<Name> {
+    let holds = super::drops::holds_cut(policy, database, &sql::table(view), Some(reach), now);
+    let is_in_it = |name: &Name| policy.row_holds.get(name).is_some_and(|hold| !ends_before(policy, hold, from, now));
+    holds.into_iter().filter(is_in_it).collect()
+}
+
+/// All that it holds is older than what is refreshed, today and ever.
+fn ends_before(policy: &Policy, hold: &RowHold, from: Option<Period>, now: Instant) -> bool {
+    let (Some(to), Some(from)) = (hold.to, from) else { return false };
+    let zone = policy.zone.time_zone();
+    let end = to.0.tomorrow().ok().and_then(|day| day.to_zoned(zone.clone()).ok());
+    end.is_some_and(|end| end.timestamp() <= from.before(now, zone))
+}

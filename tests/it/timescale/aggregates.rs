@@ -1,0 +1,157 @@
+//! Continuous aggregates under hold: their rows stay when old ones go by their age, and when the rows they were made of are gone.
+
+use seawall::inventory::{JobKind, TimescaleJob};
+
+use super::converge::{Room, ends};
+use super::place::{Place, all_natives, everywhere};
+
+/// Three years of rows, and what was made of them by the day; by the month of that.
+const PRICES: &str = "\
+    create table prices (at timestamptz not null, product int not null, price float8); \
+    select create_hypertable('prices', 'at', chunk_time_interval => interval '10 days'); \
+    insert into prices select t, p, p from generate_series(now() - interval '3 years', now(), interval '12 hours') t, generate_series(1, 3) p";
+const VIEWS: [&str; 4] = [
+    "create materialized view \"daily's\" with (timescaledb.continuous, timescaledb.materialized_only = true) as \
+       select time_bucket('1 day', at) as day, product, count(*) as n, sum(price) as total from prices group by 1, 2 with no data",
+    "call refresh_continuous_aggregate('\"daily''s\"', null, null)",
+    "create materialized view monthly with (timescaledb.continuous, timescaledb.materialized_only = true) as \
+       select time_bucket('30 days', day) as month, product, sum(n) as n from \"daily's\" group by 1, 2 with no data",
+    "call refresh_continuous_aggregate('monthly', null, null)",
+];
+
+fn room(place: Place) -> Room {
+    place.sql(PRICES);
+    let _ = place.sql("select _timescaledb_functions.stop_background_workers()");
+    for sql in VIEWS {
+        place.sql(sql);
+    }
+    Room::new(place)
+}
+
+fn rows(room: &Room, from: &str) -> String {
+    room.place.sql(&format!("select count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' order by t)), '') from {from} t"))
+}
+
+#[test]
+fn a_held_row_of_an_aggregate_stays_and_the_others_go() {
+    for place in everywhere("a_held_row_of_an_aggregate_stays_and_the_others_go") {
+        let room = room(place);
+        room.place.sql("select add_retention_policy('\"daily''s\"', interval '1 year')");
+        let hold = "holds: { case: { reason: litigation, rows: { database: postgres, table: '\"daily''s\"', where: \"product = 2 and \
+                    day < now() - interval '600 days'\" } } }";
+        room.write("    continuous_aggregates: { '\"daily''s\"': { retain: 1y }, monthly: {} }\n", hold);
+        // The database's own job would drop what is held: it goes, and Seawall does what it did.
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(
+            shown.contains("remove_retention_policy") && shown.contains("are dropped by Seawall, while the hold `case` stands"),
+            "{shown}"
+        );
+        let edge = room.place.sql(
+            "select coalesce(max(range_end), '-infinity')::text from timescaledb_information.chunks c \
+             join timescaledb_information.continuous_aggregates a on c.hypertable_name = a.materialization_hypertable_name \
+             where view_name = 'daily''s' and range_end <= now() - interval '1 year'",
+        );
+        let stays = format!("(select * from \"daily's\" where day >= '{edge}' or product = 2 and day < now() - interval '600 days')");
+        let (all, kept, of_days, raw) = (rows(&room, "\"daily's\""), rows(&room, &stays), rows(&room, "monthly"), rows(&room, "prices"));
+        assert_ne!(all, kept);
+        let job = "timescaledb.postgres.continuous_aggregates.\"\\\"daily's\\\"\".retain";
+        let said = ends(&room.run(job), 0);
+        assert!(said.contains("rows dropped"), "{said}");
+        assert_eq!((rows(&room, "\"daily's\""), rows(&room, "monthly"), rows(&room, "prices")), (kept.clone(), of_days, raw));
+        assert!(ends(&room.run(job), 0).contains("0 rows dropped"));
+        // When the hold has ended, the database's own job comes back.
+        room.write(
+            "    continuous_aggregates: { '\"daily''s\"': { retain: 1y }, monthly: {} }\n",
+            "acknowledge: [{ finding: SW0910, reason: over }]",
+        );
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(shown.contains("add_retention_policy"), "{shown}");
+    }
+}
+
+#[test]
+fn rows_of_a_table_go_around_a_hold_and_its_aggregates_stay() {
+    for place in everywhere("rows_of_a_table_go_around_a_hold_and_its_aggregates_stay") {
+        let room = room(place);
+        let hold = "holds: { case: { reason: litigation, rows: { database: postgres, table: prices, where: product = 1 } } }";
+        room.write("    hypertables: { prices: { retain: 1y } }\n", hold);
+        let before = rows(&room, "\"daily's\"");
+        ends(&room.run("timescaledb.postgres.hypertables.prices.retain"), 0);
+        let old = room.place.sql("select count(distinct product) from prices where at < now() - interval '400 days'");
+        assert_eq!((old.as_str(), rows(&room, "\"daily's\"")), ("1", before));
+    }
+}
+
+/// Made anew from rows that are gone, an aggregate loses its own.
+#[test]
+fn a_refresh_takes_no_held_row_away() {
+    for place in everywhere("a_refresh_takes_no_held_row_away") {
+        let room = room(place);
+        room.place.sql(
+            "select add_continuous_aggregate_policy('\"daily''s\"', null, interval '1 hour', interval '1 hour'); \
+             select add_continuous_aggregate_policy('monthly', null, interval '1 hour', interval '1 hour')",
+        );
+        let refresh_job = |view: &str| {
+            let state = room.place.state();
+            let is_it = |job: &&TimescaleJob| job.does == JobKind::Refresh && job.of.as_ref().is_some_and(|of| of.name == view);
+            state.jobs.iter().find(is_it).expect("a job").id
+        };
+        // One goes by the table, the other one by the first.
+        let tables = "    hypertables: { prices: { retain: 1y } }\n    continuous_aggregates: { '\"daily''s\"': { retain: 2y, \
+                      refresh: { every: 1h, from: 18mo, to: 1h } } }\n";
+        let holds = |to: &str| {
+            format!(
+                "holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: '\"daily''s\"'{to} }} }}, \
+                 more: {{ reason: audit, rows: {{ database: postgres, table: monthly }} }} }}\nacknowledge: [{{ finding: SW0910, reason: a test }}]"
+            )
+        };
+        room.write(tables, &holds(""));
+        let shown = ends(&room.plan(&[]), 2);
+        assert!(shown.contains("that would take rows away that the hold `case` protects"), "{shown}");
+        assert!(shown.contains("Write `1y` or shorter until the hold has ended."), "{shown}");
+        // What the policy asks for is not done; what takes held rows away already is limited.
+        let done = ends(&room.apply(&["--yes"]), 1);
+        assert!(done.contains("refreshes `monthly` from the beginning on"), "{done}");
+        let told = |view: &str| {
+            let job = refresh_job(view);
+            room.place.sql(&format!("select config ->> 'start_offset' from timescaledb_information.jobs where job_id = {job}"))
+        };
+        assert_eq!((told("daily's").as_str(), told("monthly").as_str()), ("1 year", "2 years"));
+        let again = ends(&room.plan(&[]), 2);
+        assert!(!again.contains("alter_job"), "{again}");
+        let before = (rows(&room, "\"daily's\""), rows(&room, "monthly"));
+        // Whoever drops the rows, the jobs leave alone what was made of them.
+        room.place.sql("select count(*) from drop_chunks('prices', older_than => interval '1 year')");
+        for view in ["daily's", "monthly"] {
+            room.place.sql(&format!("call run_job({})", refresh_job(view)));
+        }
+        assert_eq!((rows(&room, "\"daily's\""), rows(&room, "monthly")), before);
+        // A hold on rows that are too old to be refreshed is none that a refresh could cut.
+        let day = room.place.sql("select (now() - interval '800 days')::date");
+        room.write(tables, &holds(&format!(", to: {day}")));
+        let shown = ends(&room.plan(&[]), 2);
+        assert!(!shown.contains("that would take rows away"), "{shown}");
+        // And that is what it is all about.
+        room.place.sql("call refresh_continuous_aggregate('\"daily''s\"', null, null)");
+        assert_ne!(rows(&room, "\"daily's\""), before.0);
+    }
+}
+
+/// What a backup is to have up to date does not lose what its table has no longer.
+#[test]
+fn a_refresh_before_a_backup_goes_no_further_back_than_the_table() {
+    for place in all_natives("a_refresh_before_a_backup_goes_no_further_back_than_the_table") {
+        let room = room(place);
+        let old = "(select * from \"daily's\" where day < now() - interval '1 day')";
+        let before = rows(&room, old);
+        room.place.sql("select count(*) from drop_chunks('prices', older_than => interval '1 year')");
+        room.place.sql("insert into prices values (now() - interval '1 hour', 9, 9)");
+        room.write(
+            "    hypertables: { prices: { retain: 1y } }\n    continuous_aggregates: { '\"daily''s\"': { refresh_before: [dump] } }\n",
+            "backups: { dump: { logical: {}, schedule: { at: \"02:00\" }, keep: { last: 2 }, takes: 1m, size: 1MB } }",
+        );
+        let said = ends(&room.run("dump"), 0);
+        assert_eq!(rows(&room, old), before, "{said}");
+        assert_eq!(room.place.sql("select total from \"daily's\" where product = 9"), "9", "{said}");
+    }
+}
