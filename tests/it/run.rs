@@ -7,6 +7,7 @@ mod heard;
 mod hosts;
 mod kills;
 mod outputs;
+mod pruned;
 mod receivers;
 mod reviewed;
 pub(crate) mod rig;

@@ -13,6 +13,7 @@ mod measured;
 mod remembered;
 mod server;
 mod stores;
+mod tidy;
 mod uncatalogued;
 
 use std::collections::BTreeMap;
@@ -109,8 +110,8 @@ pub fn watch(
     Ok(Watched { judged, sent, queued })
 }
 
-/// Sends what is owed to the receivers of these policies, of one host and one catalog, and copies what is new in the audit chain. All together:
-/// a mail server that does not answer is waited for once, not once for each policy.
+/// Sends what is owed to the receivers of these policies, of one host and one catalog, copies what is new in the audit chain, and lets go of what is
+/// too old in the catalog. All together: a mail server that does not answer is waited for once, not once for each policy.
 pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result<Flushed, WatchFault> {
     let Some(first) = sites.first() else { return Ok(Flushed::default()) };
     let policies: BTreeMap<Name, &Policy> = sites.iter().map(|site| (site.policy.name.clone(), site.policy)).collect();
@@ -119,6 +120,9 @@ pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result
     for failure in &sent.failed {
         let word = if failure.gave_up { "was given up" } else { "waits" };
         tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
+    }
+    if let Err(fault) = tidy::tidy(sites, catalog) {
+        tracing::warn!(hint = fault.hint, "what is too old stays in the catalog: {}", fault.message);
     }
     parallel::map_with(sites.len().min(8), sites, &|site| {
         if let Err(fault) = bear_witness(site, catalog) {
