@@ -10,7 +10,7 @@ use crate::units::Instant;
 use crate::world::host;
 
 /// Under which name restores are in the history. No job of a policy has it: those are paths.
-const JOB: &str = "restore";
+pub(in crate::execute) const JOB: &str = "restore";
 
 /// What was brought back, or was to be.
 #[derive(Debug)]

@@ -96,12 +96,15 @@ pub fn watch(
     stop: &AtomicBool,
 ) -> Result<Watched, WatchFault> {
     let now = clock::now();
+    // By the last good rules nobody can say that the policy is another one.
+    let digest = unreadable.is_none().then_some(site.policy.digest.as_str());
     let facts = match look {
         Look::Everything | Look::Unsent => Some(gather(site, catalog, unreadable, now)?),
         Look::Record => None,
     };
     let found = facts.as_ref().map(|facts| conditions(site.policy, facts, now));
-    let (judged, queued) = decide(site, catalog, found.as_deref(), facts.as_ref().map_or(&[], |facts| facts.failing.as_slice()))?;
+    let failing = facts.as_ref().map_or(&[][..], |facts| facts.failing.as_slice());
+    let (judged, queued) = decide(site, catalog, found.as_deref(), failing, digest)?;
     if look != Look::Everything {
         return Ok(Watched { judged, sent: Flushed::default(), queued });
     }
@@ -143,7 +146,7 @@ pub fn leave(site: &Site<'_>, catalog: &Catalog, stop: &AtomicBool) -> Result<bo
     let policy = &site.policy.name;
     let (_, remembered) = catalog.memory(policy.as_str())?;
     if !remembered.is_empty() {
-        decide(site, catalog, Some(&[]), &[])?;
+        decide(site, catalog, Some(&[]), &[], None)?;
     }
     let policies: BTreeMap<Name, &Policy> = [(policy.clone(), site.policy)].into();
     outbox::flush(catalog, &policies, &clock::now, &format!("{}:{}", site.host(), std::process::id()), stop)?;
@@ -169,6 +172,7 @@ fn decide(
     catalog: &Catalog,
     conditions: Option<&[crate::alert::Condition]>,
     failing: &[crate::alert::FailingReceiver],
+    digest: Option<&str>,
 ) -> Result<(Judged, usize), WatchFault> {
     const TRIES: usize = 20;
     let policy = site.policy.name.as_str();
@@ -190,7 +194,7 @@ fn decide(
                 note: Some(ack.note).filter(|note| !note.is_empty()),
             })
             .collect();
-        let seen = Seen { host: site.host(), conditions, events: &happened.events, acknowledgements: &acknowledgements, failing };
+        let seen = Seen { host: site.host(), conditions, events: &happened.events, acknowledgements: &acknowledgements, failing, digest };
         let judged = judge(site.policy, memory, &seen, now);
         let json: Vec<String> = judged.notices.iter().map(|notice| serde_json::to_string(notice).unwrap_or_default()).collect();
         let queued: Vec<QueuedNotice<'_>> = judged

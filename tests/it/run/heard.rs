@@ -103,3 +103,47 @@ fn the_store_witnesses_the_audit_chain() {
     run.say(&["audit", "verify"]).ends_with_code(0).says("whole: 1 link");
     run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
 }
+
+/// Each kind reaches the route that asks for it and no other, although a run's own look is the first to see how it ended.
+#[test]
+fn every_kind_of_event_reaches_who_asks_for_it() {
+    const KINDS: [&str; 6] = ["succeeded", "failed", "drill-succeeded", "drill-failed", "restored", "policy-changed"];
+    let office = PostOffice::open(&[]);
+    let of_each = |of: &dyn Fn(&str) -> String| KINDS.map(of).join(", ");
+    let more = format!(
+        "smtp: {{ host: 127.0.0.1, port: {}, tls: none, from: seawall@example.com }}\nreceivers: {{ {} }}\nalerts: {{ routes: [{}] }}\n\
+         drills:\n  good: {{ restore: {{ latest: nightly }} }}\n  \
+         bad: {{ restore: {{ latest: nightly }}, expect: {{ never: {{ sql: \"select 1\", is: 2 }} }} }}\n",
+        office.port,
+        of_each(&|kind| format!("{kind}: {{ email: {{ to: [{kind}@example.com] }} }}")),
+        of_each(&|kind| format!("{{ event: {kind}, to: [{kind}] }}")),
+    );
+    let run = Run::new("", &more);
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["run", "good"]).ends_with_code(0);
+    run.say(&["run", "bad"]).ends_with_code(1);
+    let target = run.file("back").display().to_string();
+    run.say(&["restore", "--yes", "--target", &target]).ends_with_code(0);
+    run.change("rpo: 5m", "rpo: 6m");
+    run.rig.shell("mv store gone");
+    run.say(&["run", "nightly"]).says("FAILED");
+    run.rig.shell("rm -rf store; mv gone store");
+    run.say(&["watch"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    let mut told: Vec<String> = office
+        .mails()
+        .iter()
+        .map(|mail| format!("{} {}", header(mail, "to").concat().replace("@example.com", ""), header(mail, "subject").concat()))
+        .collect();
+    told.sort();
+    let expected = [
+        "drill-failed [critical] try: 'drills.bad' failed",
+        "drill-succeeded [info] try: 'drills.good' succeeded",
+        "failed [critical] try: 'backups.nightly' failed",
+        "policy-changed [info] try: the policy was changed",
+        "restored [info] try: 'restore' succeeded",
+        "succeeded [info] try: 'backups.nightly' succeeded",
+        "succeeded [info] try: 'expire' succeeded",
+    ];
+    assert_eq!(told, expected);
+}
