@@ -37,7 +37,7 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
-pub use audit::{audit, deed as audit_deed};
+pub use audit::{audit, deed as audit_deed, entry as audit_entry};
 pub use bury::bury;
 pub use copies::COPIED;
 pub use expire::{BRAKE, BRAKED_SINCE};
@@ -240,18 +240,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     if let (Some(since), Work::Backup(backup, _)) = (owed_since, job.work) {
         match elsewhere::newest_since(ground.site, backup, since) {
             Ok(Some(other)) => {
-                let made = Made { backup: Some(other.id.to_string()), ..Made::default() };
-                let message = format!("backup {} was taken by {} at {}", other.id, other.host, crate::plan::minute(other.started));
-                Record::begin(ground.catalog, &NewRun { host: &other.host, started: other.started, ..new.clone() }).end(
-                    ground.site,
-                    &new,
-                    &End {
-                        backup: made.backup.as_deref(),
-                        message: Some(&message),
-                        ..End::with(catalog::Outcome::Succeeded, other.stopped)
-                    },
-                );
-                return ran(Ended::Elsewhere { message }, made, Vec::new());
+                let id = other.id.to_string();
+                let message = format!("backup {id} was taken by {} at {}", other.host, crate::plan::minute(other.started));
+                let made = Made { backup: Some(id.clone()), ..Made::default() };
+                let ran = ran(Ended::Elsewhere { message: message.clone() }, made, Vec::new());
+                let theirs = NewRun { host: &other.host, started: other.started, ..new };
+                let (entry, end) = (audit::ran(ground.site, &ran), End::with(catalog::Outcome::Succeeded, other.stopped));
+                let end = End { backup: Some(&id), message: Some(&message), entry: Some(&entry), ..end };
+                Record::begin(ground.catalog, &theirs).end(ground.site, &theirs, &end);
+                return ran;
             }
             Ok(None) => {}
             // The backup itself will say what is wrong.
@@ -275,12 +272,14 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         Work::Report(name, job) => report::run(ground, name, job, &record),
         Work::NotYet(kind) => (not_yet(kind), Made::default(), Vec::new()),
     });
-    let (outcome, transient, message, hint) = match &end {
+    let ran = ran(end, made, remarks);
+    let (outcome, transient, message, hint) = match &ran.end {
         Ended::Succeeded | Ended::Elsewhere { .. } => (catalog::Outcome::Succeeded, false, None, None),
         Ended::Failed { message, hint, transient } => (catalog::Outcome::Failed, *transient, Some(message.as_str()), Some(hint.as_str())),
         Ended::Stopped => (catalog::Outcome::Stopped, true, Some("it was asked to end"), None),
         Ended::Busy { message, hint } => (catalog::Outcome::Stopped, true, Some(message.as_str()), Some(hint.as_str())),
     };
+    let (made, entry) = (&ran.made, audit::ran(ground.site, &ran));
     record.end(
         ground.site,
         &new,
@@ -289,16 +288,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
             transient,
             message,
             hint: hint.filter(|hint| !hint.is_empty()),
-            at: clock::now().max(started),
+            at: ran.ended.max(started),
             backup: made.backup.as_deref(),
             store: made.store.as_deref(),
             bytes: made.bytes,
             stored_bytes: made.stored_bytes,
             checksum: made.checksum.as_deref(),
+            entry: Some(&entry),
         },
     );
-    let ran = ran(end, made, remarks);
-    audit::ran(ground, &ran);
     ran
 }
 
@@ -320,7 +318,8 @@ pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: 
         digest: None,
         commit: None,
     };
-    let end = End { message: Some(message), hint: Some(hint), ..End::with(catalog::Outcome::Failed, now) };
+    let entry = audit::unreadable(site, now, message);
+    let end = End { message: Some(message), hint: Some(hint), entry: Some(&entry), ..End::with(catalog::Outcome::Failed, now) };
     Record::begin(Some(catalog), &new).end(site, &new, &end);
 }
 

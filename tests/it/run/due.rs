@@ -92,6 +92,12 @@ fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     assert!(outcomes.contains(&"backups.nightly succeeded".to_owned()), "{outcomes:?}");
     run.rig.shell("! test -s state/policies/try/unrecorded.jsonl");
     assert_eq!(run.backups(), 1);
+    // So does the chain.
+    let links = run.catalog().links(1, 1000).expect("the chain");
+    let backups: Vec<_> = links.iter().filter(|link| link.entry.kind == "backups.succeeded").collect();
+    let id = run.history().iter().find_map(|run| run.backup.clone()).expect("its backup");
+    assert!(matches!(backups[..], [one] if one.entry.details.contains(&id)), "{links:#?}");
+    audit::verify(&links, &[]).expect("whole");
 }
 
 #[test]

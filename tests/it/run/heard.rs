@@ -49,6 +49,8 @@ fn a_policy_that_cannot_be_read_changes_nothing_and_is_heard_of() {
     let told = subjects(&office);
     assert_eq!(told.iter().filter(|subject| subject.contains("the policy cannot be read")).count(), 1, "{told:?}");
     assert!(run.outcomes().contains(&"policy failed".to_owned()), "{:?}", run.outcomes());
+    let links = run.catalog().links(1, 1000).expect("the chain");
+    assert!(links.iter().any(|link| link.entry.kind == "policy.failed" && link.entry.what.contains("policy.yaml")), "{links:#?}");
     run.change("wal: { stores: disk,", "wal: {");
     run.say(&["watch"]).ends_with_code(0);
     assert!(subjects(&office).iter().any(|subject| subject.starts_with("[resolved]")), "{:?}", subjects(&office));
