@@ -83,7 +83,8 @@ fn event(policy: &Policy, run: &RunRow) -> Option<Event> {
     fact("took", Some(format!("{:.0} s", at.duration_since(run.started).as_secs_f64())));
     fact("commit", run.commit.clone());
     Some(Event {
-        id: format!("run:{}:{}", run.host, run.run),
+        // A catalog that was begun anew or put back gives its numbers once more.
+        id: format!("run:{}:{}:{}", run.host, run.run, run.started.as_microsecond()),
         kind: kind(&run.job, run.outcome? == Outcome::Succeeded),
         severity,
         job: is_job.then(|| run.job.clone()),

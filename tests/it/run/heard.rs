@@ -106,6 +106,51 @@ fn the_store_witnesses_the_audit_chain() {
     run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
 }
 
+/// What the catalog does not know any more, the store does: a catalog that was put back, and one that is gone, are found out and told of once.
+#[test]
+fn a_catalog_that_was_replaced_is_found_out() {
+    let office = PostOffice::open(&[]);
+    let run = Run::new("", &mail(office.port));
+    let told = || subjects(&office).iter().filter(|subject| subject.contains("the catalog is not the one")).count();
+    let look = |offset: &str| {
+        run.say_at(offset, &["watch"]).ends_with_code(0);
+        run.say_at(offset, &["watch"]).ends_with_code(0);
+    };
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.rig.shell("mkdir old && cp state/catalog.db state/catalog.db-* old/");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    look("+0s");
+    assert_eq!(told(), 0);
+    // An older copy goes on from where it was, with a run of the same number: people hear of that one too.
+    run.rig.shell("rm state/catalog.db state/catalog.db-* && cp old/* state/");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    let before = subjects(&office).iter().filter(|subject| subject.contains("'backups.nightly' succeeded")).count();
+    assert_eq!(before, 2);
+    look("+0s");
+    // What was told before the copy was made is told again: nobody knows any more that it was. The new one is not taken for the lost one.
+    let ids = |mails: &[serde_json::Value]| mails.iter().map(|mail| header(mail, "message-id").concat()).collect::<Vec<_>>();
+    let all = ids(&office.mails());
+    let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
+    let succeeded = subjects(&office).iter().filter(|subject| subject.contains("'backups.nightly' succeeded")).count();
+    assert_eq!((succeeded, distinct.len()), (before + 2, all.len() - 1), "{all:?}");
+    assert_eq!(told(), 1);
+    let replaced = || run.catalog().links(1, 1000).expect("the chain").into_iter().filter(|link| link.entry.kind == "catalog.replaced").count();
+    assert_eq!(replaced(), 1);
+    // Once, and it goes on being copied.
+    look("+2h");
+    run.say_at("+2h", &["ack", "catalog_replaced"]).ends_with_code(0);
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    look("+4h");
+    assert_eq!((told(), replaced()), (2, 1), "begun and over: {:?}", subjects(&office));
+    run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
+    // And now it is gone.
+    run.rig.shell("rm state/catalog.db state/catalog.db-*");
+    look("+0s");
+    assert_eq!((told(), replaced()), (3, 1), "{:?}", subjects(&office));
+    look("+2h");
+    assert_eq!((told(), replaced()), (3, 1));
+}
+
 /// Each kind reaches the route that asks for it and no other, although a run's own look is the first to see how it ended.
 #[test]
 fn every_kind_of_event_reaches_who_asks_for_it() {
@@ -122,6 +167,13 @@ fn every_kind_of_event_reaches_who_asks_for_it() {
     );
     let run = Run::new("", &more);
     run.say(&["run", "nightly"]).ends_with_code(0);
+    // A drill wants some log after the backup.
+    let cluster = &run.rig.cluster;
+    let archived = || cluster.sql("select archived_count from pg_stat_archiver");
+    let before = archived();
+    cluster.sql("create table later ()");
+    cluster.sql("select pg_switch_wal()");
+    cluster.wait_until(&format!("exists (select from pg_stat_archiver where archived_count > {before})"));
     run.say(&["run", "good"]).ends_with_code(0);
     run.say(&["run", "bad"]).ends_with_code(1);
     let target = run.file("back").display().to_string();
