@@ -12,3 +12,4 @@ mod receivers;
 mod reviewed;
 pub(crate) mod rig;
 mod silent;
+mod turns;

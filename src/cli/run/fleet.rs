@@ -24,10 +24,11 @@ use crate::cli::repository::Format;
 use crate::cli::terminal::{Colour, print, tame};
 use crate::cli::watch::last_good;
 use crate::emit;
-use crate::execute::run::{self, Ended, Ground, Job, Ran, Why};
+use crate::execute::run::{self, Ended, Ground, Job, Ran, Why, Work};
 use crate::pipeline::backup::Progress;
 use crate::plan::minute;
 use crate::plan::words::counted;
+use crate::policy::model::{Timed, TimedKind};
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::signals::{self, Ending};
@@ -304,7 +305,12 @@ fn stand(here: &Here, read: &Read, records: &BTreeMap<String, Vec<JobRecord>>, n
     let owed = run::look(policy, records, now);
     let mut timed = policy.timed();
     timed.extend(policy.copying());
-    let is_ours = |job: &Job<'_>| timed.iter().any(|timed| timed.path == job.path && emit::has_turn(policy, timed, site.host()));
+    let has_turn = |timed: &Timed<'_>| emit::has_turn(policy, timed, site.host());
+    // Expiry without a schedule belongs to the backups.
+    let belongs = |job: &Job<'_>, timed: &Timed<'_>| {
+        timed.path == job.path || policy.expire.schedule.is_none() && matches!(job.work, Work::Expire) && timed.kind == TimedKind::Backup
+    };
+    let is_ours = |job: &Job<'_>| timed.iter().any(|timed| belongs(job, timed) && has_turn(timed));
     let due = owed.due.iter().filter(|(job, _)| is_ours(job)).map(|(job, since)| (job.path.to_string(), *since));
     let next = owed.all.iter().filter(|(job, _)| is_ours(job)).filter_map(|(job, due)| Some((next_of(due)?, job.path.to_string())));
     Stand { due: due.collect(), next: next.min() }

@@ -21,7 +21,7 @@ pub(super) fn ran(site: &Site<'_>, ran: &Ran) -> Entry {
         Ended::Failed { message, .. } => ("failed", Some(message)),
         Ended::Stopped => ("stopped", None),
         Ended::Busy { message, .. } => ("stopped", Some(message)),
-        Ended::Elsewhere { message } => ("elsewhere", Some(message)),
+        Ended::Elsewhere { message } | Ended::NotOwed { message } => ("elsewhere", Some(message)),
     };
     let what = match message {
         Some(message) => format!("`{}` {outcome}: {message}", ran.job),

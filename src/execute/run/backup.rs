@@ -40,7 +40,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
             match &end {
                 Ended::Failed { message, .. } | Ended::Busy { message, .. } => steps.end(StepOutcome::Failed, Some(message)),
                 Ended::Stopped => steps.end(StepOutcome::Stopped, None),
-                Ended::Succeeded | Ended::Elsewhere { .. } => steps.end(StepOutcome::Succeeded, None),
+                Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => steps.end(StepOutcome::Succeeded, None),
             }
             (end, Made::default())
         }
@@ -50,7 +50,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
     if let Some(after) = after.filter(|_| begun.get() || !matches!(end, Ended::Busy { .. })) {
         steps.skip_to_last(|action| matches!(action, Action::RunHook { .. }));
         let outcome = match &end {
-            Ended::Succeeded | Ended::Elsewhere { .. } => "succeeded",
+            Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => "succeeded",
             Ended::Failed { .. } | Ended::Busy { .. } => "failed",
             Ended::Stopped => "stopped",
         };

@@ -30,7 +30,7 @@ use crate::execute::copies::Copied;
 use crate::execute::drill as drills;
 use crate::execute::expire::Reviewed;
 use crate::pipeline::backup::Progress;
-use crate::plan::{Due, LastRun, Past, RunEnd, owed, rank};
+use crate::plan::{Due, LastRun, Past, RunEnd, on_demand, owed, rank};
 use crate::policy::file::Overrun;
 use crate::policy::model::{Policy, Timed};
 use crate::site::Site;
@@ -67,6 +67,10 @@ impl std::fmt::Debug for Ground<'_> {
 pub enum Why {
     Asked,
     Due {
+        since: Instant,
+    },
+    /// It belongs to a run whose time had come, as expiry does to a backup.
+    Follows {
         since: Instant,
     },
     /// Somebody has reviewed a plan. What it says will go: nothing else may.
@@ -114,6 +118,10 @@ pub enum Ended {
     Elsewhere {
         message: String,
     },
+    /// It was owed when the record was read, and no longer when its turn came; nothing was done and nothing is recorded.
+    NotOwed {
+        message: String,
+    },
 }
 
 impl Ended {
@@ -155,7 +163,7 @@ pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed
         let path = job.path.to_string();
         let due = match timed.iter().find(|timed| timed.path == job.path) {
             Some(timed) => stand(timed, records.iter().find(|record| record.job == path), now),
-            None => Due::OnDemand,
+            None => on_demand(&records.iter().find(|record| record.job == path).map(past).unwrap_or_default(), now),
         };
         if let Due::Now { since } = due {
             owed_now.due.push((job.clone(), since));
@@ -218,8 +226,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         }
         None => None,
     };
+    let owed_since = match why {
+        Why::Due { since } => match still_owed(ground, job, *since) {
+            Ok(since) => Some(since),
+            Err(message) => return ran(Ended::NotOwed { message }, Made::default(), Vec::new()),
+        },
+        Why::Follows { since } => Some(*since),
+        Why::Asked | Why::Plan { .. } => None,
+    };
     let boot = host::boot();
-    let owed_since = if let Why::Due { since } = why { Some(*since) } else { None };
     let new = NewRun {
         policy: ground.site.policy.name.as_str(),
         job: &name,
@@ -228,7 +243,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         pid: std::process::id(),
         why: match why {
             Why::Asked => catalog::Why::Asked,
-            Why::Due { .. } => catalog::Why::Due,
+            Why::Due { .. } | Why::Follows { .. } => catalog::Why::Due,
             Why::Plan { .. } => catalog::Why::Plan,
         },
         owed_since,
@@ -274,7 +289,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     });
     let ran = ran(end, made, remarks);
     let (outcome, transient, message, hint) = match &ran.end {
-        Ended::Succeeded | Ended::Elsewhere { .. } => (catalog::Outcome::Succeeded, false, None, None),
+        Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => (catalog::Outcome::Succeeded, false, None, None),
         Ended::Failed { message, hint, transient } => (catalog::Outcome::Failed, *transient, Some(message.as_str()), Some(hint.as_str())),
         Ended::Stopped => (catalog::Outcome::Stopped, true, Some("it was asked to end"), None),
         Ended::Busy { message, hint } => (catalog::Outcome::Stopped, true, Some(message.as_str()), Some(hint.as_str())),
@@ -298,6 +313,21 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         },
     );
     ran
+}
+
+/// Since when it is owed by now. It waited for its turn: meanwhile somebody else may have run it, its window may have closed, or a later time
+/// may have come. What the record does not say does not keep it from running.
+fn still_owed(ground: &Ground<'_>, job: &Job<'_>, since: Instant) -> Result<Instant, String> {
+    let (policy, now) = (ground.site.policy, clock::now());
+    if let Some((name, _)) = job.window.filter(|(_, declared)| !declared.window.contains(now)) {
+        return Err(format!("its turn came when the window `{name}` was closed"));
+    }
+    let Some(Ok(records)) = ground.catalog.map(|catalog| catalog.last_runs(policy.name.as_str())) else { return Ok(since) };
+    match look(policy, &records, now).all.into_iter().find(|(one, _)| one.path == job.path) {
+        Some((_, Due::Now { since })) => Ok(since),
+        Some((_, due)) => Err(format!("it is owed no longer: {due}")),
+        None => Ok(since),
+    }
 }
 
 /// The name under which it is on record that a policy could not be read.

@@ -117,12 +117,12 @@ fn a_catalog_that_was_replaced_is_found_out() {
         run.say_at(offset, &["watch"]).ends_with_code(0);
     };
     run.say(&["run", "nightly"]).ends_with_code(0);
-    run.rig.shell("mkdir old && cp state/catalog.db state/catalog.db-* old/");
+    run.rig.shell("cp state/catalog.db old.db");
     run.say(&["run", "nightly"]).ends_with_code(0);
     look("+0s");
     assert_eq!(told(), 0);
     // An older copy goes on from where it was, with a run of the same number: people hear of that one too.
-    run.rig.shell("rm state/catalog.db state/catalog.db-* && cp old/* state/");
+    run.rig.shell("rm -f state/catalog.db-wal state/catalog.db-shm && cp old.db state/catalog.db");
     run.say(&["run", "nightly"]).ends_with_code(0);
     let before = subjects(&office).iter().filter(|subject| subject.contains("'backups.nightly' succeeded")).count();
     assert_eq!(before, 2);
@@ -144,7 +144,7 @@ fn a_catalog_that_was_replaced_is_found_out() {
     assert_eq!((told(), replaced()), (2, 1), "begun and over: {:?}", subjects(&office));
     run.say(&["audit", "verify", "--store", "disk"]).ends_with_code(1).says("the audit chain is broken at");
     // And now it is gone.
-    run.rig.shell("rm state/catalog.db state/catalog.db-*");
+    run.rig.shell("rm -f state/catalog.db state/catalog.db-wal state/catalog.db-shm");
     look("+0s");
     assert_eq!((told(), replaced()), (3, 1), "{:?}", subjects(&office));
     look("+2h");
