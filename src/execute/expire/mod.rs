@@ -247,6 +247,8 @@ impl Run<'_> {
             return Ok(false);
         }
         self.mark(&decided.mark)?;
+        // Whatever goes wrong from here on, nobody has to be asked any more.
+        self.expired.unbraked.insert(self.ground.name.clone());
         self.delete(&decided.delete)?;
         self.finish(&decided.leftovers)?;
         Ok(true)

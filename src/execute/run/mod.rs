@@ -40,7 +40,7 @@ use crate::world::{clock, host};
 pub use audit::{audit, deed as audit_deed, entry as audit_entry};
 pub use bury::bury;
 pub use copies::COPIED;
-pub use expire::{BRAKE, BRAKED_SINCE};
+pub use expire::{BRAKE, BRAKED_SINCE, measure_brakes};
 pub use unrecorded::bring_in;
 pub use work::{Job, NoSuchJob, Work, find, jobs};
 
