@@ -416,8 +416,8 @@ fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Ground
     let all: Vec<&Backup> = stores.values().filter_map(Observed::known).flat_map(|seen| &seen.backups).collect();
     for (cluster, size) in &ground.seen.segment_sizes {
         let (policy, marker) = (site.policy, &marker);
-        let looked = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).map(|ground| ground.looked).collect();
-        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, looked }.expire(expired)?;
+        let grounds = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).collect();
+        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, grounds }.expire(expired)?;
     }
     Ok(())
 }
