@@ -234,7 +234,7 @@ fn after(why: &Why) -> Why {
 
 /// A policy that cannot be read is a failed run, and those are to hear of it whom its last good version names.
 fn note_unreadable(site: &Site<'_>, catalog: &Catalog, said: &(String, String), unreadable: Option<Unreadable>, stop: &AtomicBool) {
-    run::note_unreadable(site, catalog, &said.0, &said.1);
+    run::note_unreadable(site, catalog, &said.0, &said.1, unreadable.as_ref().map(|unreadable| unreadable.since));
     if let Err(fault) = watch::watch(site, catalog, Look::Unsent, unreadable, stop) {
         tracing::error!("nobody could be told: {fault}");
     }

@@ -24,7 +24,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::catalog::{self, Catalog, End, JobRecord, NewRun};
+use crate::catalog::{self, Catalog, End, Filter, JobRecord, NewRun};
 use crate::execute::backup::{self as backups, Taken};
 use crate::execute::copies::Copied;
 use crate::execute::drill as drills;
@@ -333,9 +333,13 @@ fn still_owed(ground: &Ground<'_>, job: &Job<'_>, since: Instant) -> Result<Inst
 /// The name under which it is on record that a policy could not be read.
 pub const POLICY: &str = "policy";
 
-/// A policy that cannot be read is a run that failed, not one that nobody knows of.
-pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: &str) {
+/// A policy that cannot be read is a run that failed, not one that nobody knows of. Once, however often it is tried.
+pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: &str, since: Option<Instant>) {
     let (now, boot) = (clock::now(), host::boot());
+    let noted = Filter { policy: Some(site.policy.name.as_str()), job: Some(POLICY), since, limit: 1, ..Filter::default() };
+    if since.is_some() && catalog.history(&noted).is_ok_and(|noted| noted.iter().any(|run| run.host == site.host())) {
+        return;
+    }
     let new = NewRun {
         policy: site.policy.name.as_str(),
         job: POLICY,
