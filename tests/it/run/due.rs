@@ -79,6 +79,27 @@ fn another_hosts_backup_is_not_taken_twice_and_a_lost_record_is_found_in_the_sto
     assert_eq!(run.backups(), 1);
 }
 
+/// A copy that lacks files answers no other host's firing: that one may be able to read them.
+#[test]
+fn a_backup_that_lacks_files_is_no_answer() {
+    let run = Run::new("", "");
+    let tree = run.file("tree").display().to_string();
+    run.change("backups: {", &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ last: 2 }} }},"));
+    run.rig.shell("mkdir tree; echo open > tree/open");
+    run.rig.shell_as_root("echo closed > tree/closed; chmod 000 tree/closed");
+    run.say(&["run", "--due", "backups.docs"]).ends_with_code(1).says("could not be read");
+    run.rig.shell("cp -r state state-2 && rm -r state-2/catalog.db*");
+    let other = || Said::of(run.command_in("state-2", &["run", "--due", "backups.docs", "--host", "db-2"]).output().expect("seawall"));
+    other().ends_with_code(1).says("could not be read");
+    // What it can read now, it has then.
+    run.rig.shell("rm -r state-2/catalog.db*");
+    run.rig.shell_as_root("chmod 644 tree/closed");
+    other().ends_with_code(0).says("succeeded");
+    run.rig.shell("rm -r state-2/catalog.db*");
+    other().ends_with_code(0).says("was taken by db-2");
+    assert_eq!(run.backups(), 3);
+}
+
 #[test]
 fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     let run = Run::new("", "");
