@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::output::{Of, human, json};
+use super::output::{Of, json};
 use super::queue::{Queue, Waits};
 use super::{Run, exit, next_of, note_unreadable, one_after_the_other, tell};
 use crate::catalog::{Catalog, JobRecord};
@@ -342,20 +342,13 @@ fn run_jobs(command: &Run, here: &Here, read: &Read, catalog: Option<&Catalog>, 
     let ran = one_after_the_other(&site, found.collect(), ending, |job, why| {
         let progress = Progress::default();
         let ran = run::run(&Ground { site: &site, catalog, progress: &progress, stop: &ending.asked }, job, why, &wishes);
-        for remark in &ran.remarks {
-            tracing::info!("{name}: {}: {remark}", ran.job);
-        }
-        if let Ended::Failed { message, hint, .. } = &ran.end {
-            tracing::error!(hint, "{name}: {}: {message}", ran.job);
-        }
-        // That nobody reads it is no reason not to back up the next one.
-        let _ = if command.format == Format::Human { print(&human(Some(name), &ran)) } else { Ok(()) };
-        Ok(ran)
+        command.tell(Some(name), &ran);
+        ran
     });
     if let Some(catalog) = catalog {
         tell(&site, catalog, ending);
     }
-    Done { policy: Some(name.to_owned()), ran: ran.unwrap_or_default(), ..Done::default() }
+    Done { policy: Some(name.to_owned()), ran, ..Done::default() }
 }
 
 /// A run that fails, and of which somebody hears.

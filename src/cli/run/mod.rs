@@ -117,8 +117,9 @@ impl Run {
             let progress = Progress::default();
             let ground = Ground { site: &site, catalog: catalog.as_ref(), progress: &progress, stop: &ending.asked };
             let ran = watched(&progress, || run::run(&ground, job, why, &wishes));
-            self.tell(&ran).map(|()| ran)
-        })?;
+            self.tell(None, &ran);
+            ran
+        });
         if let Some(catalog) = &catalog {
             tell(&site, catalog, &ending);
         }
@@ -162,17 +163,17 @@ impl Run {
         Wishes { backup, ..Wishes::default() }
     }
 
-    fn tell(&self, ran: &Ran) -> Result<(), Trouble> {
+    /// With the policy's name where there are several.
+    fn tell(&self, policy: Option<&str>, ran: &Ran) {
+        let of = policy.map(|policy| format!("{policy}: ")).unwrap_or_default();
         for remark in &ran.remarks {
-            tracing::info!("{}: {remark}", ran.job);
-        }
-        if self.format == Format::Human {
-            print(&human(None, ran))?;
+            tracing::info!("{of}{}: {remark}", ran.job);
         }
         if let Ended::Failed { message, hint, .. } = &ran.end {
-            tracing::error!(hint, "{}: {message}", ran.job);
+            tracing::error!(hint, "{of}{}: {message}", ran.job);
         }
-        Ok(())
+        // That nobody reads it is no reason not to back up the next one.
+        let _ = if self.format == Format::Human { print(&human(policy, ran)) } else { Ok(()) };
     }
 
     fn nothing(&self, policy: &Policy, path: &Path, owed: &Owed<'_>) -> Result<(), Trouble> {
@@ -191,8 +192,8 @@ fn one_after_the_other<'p>(
     site: &Site<'p>,
     wanted: Vec<(Job<'p>, Why)>,
     ending: &Ending,
-    mut run_one: impl FnMut(&Job<'p>, &Why) -> Result<Ran, Trouble>,
-) -> Result<Vec<Ran>, Trouble> {
+    mut run_one: impl FnMut(&Job<'p>, &Why) -> Ran,
+) -> Vec<Ran> {
     let expires = wanted.iter().any(|(job, _)| matches!(job.work, Work::Expire));
     let mut waiting: VecDeque<(Job<'p>, Why)> = wanted.into();
     let mut all = Vec::new();
@@ -200,7 +201,7 @@ fn one_after_the_other<'p>(
         if ending.code().is_some() {
             break;
         }
-        let ran = run_one(&job, &why)?;
+        let ran = run_one(&job, &why);
         let took_backup = matches!(job.work, Work::Backup(..)) && ran.end == Ended::Succeeded;
         let follows = !expires && !matches!(why, Why::Plan { .. });
         if let (Work::Backup(_, backup), true) = (job.work, took_backup && follows) {
@@ -214,7 +215,7 @@ fn one_after_the_other<'p>(
         }
         all.push(ran);
     }
-    Ok(all)
+    all
 }
 
 /// Of what is owed it is meant, because it is named, or belongs to a backup that is: expiry without a schedule is called for by nobody else.

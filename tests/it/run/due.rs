@@ -79,6 +79,20 @@ fn another_hosts_backup_is_not_taken_twice_and_a_lost_record_is_found_in_the_sto
     assert_eq!(run.backups(), 1);
 }
 
+/// Its words are lost where they go; what is owed is done, and those who want to hear of it do.
+#[test]
+fn a_full_disk_under_the_output_stops_no_job() {
+    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n");
+    run.say(&["watch"]).ends_with_code(0);
+    run.sql("update jobs set first_seen = 0");
+    let full = fs::File::options().write(true).open("/dev/full").expect("a full disk");
+    let said = Said::of(run.command(&["run", "--due"]).stdout(full).output().expect("seawall"));
+    said.ends_with_code(0);
+    assert_eq!(run.outcomes(), ["backups.nightly succeeded", "verify.weekly succeeded", "expire succeeded"]);
+    // The look after the run was had.
+    assert!(run.catalog().latest("try").expect("read").iter().any(|one| one.name == "told_until"));
+}
+
 /// A copy that lacks files answers no other host's firing: that one may be able to read them.
 #[test]
 fn a_backup_that_lacks_files_is_no_answer() {
