@@ -206,7 +206,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name.as_str());
     let _entered = span.enter();
     let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
-    // It has the identity and no way to the original; this host is not it.
+    // That one may have the identity, or a way to the original; this host is not it.
     if let Some(other) = job.host_elsewhere(ground.site.host()) {
         let message = format!("`{name}` runs on {other}, and this is {}", ground.site.host());
         let hint = format!("Run it there; where this host is meant, say `--host {other}`.");

@@ -79,6 +79,18 @@ fn another_hosts_backup_is_not_taken_twice_and_a_lost_record_is_found_in_the_sto
     assert_eq!(run.backups(), 1);
 }
 
+#[test]
+fn what_is_given_to_another_host_is_left_to_it() {
+    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" }, host: db-2 } }\n");
+    run.change("hosts: {  }", "hosts: { db-1: { role: primary }, db-2: { role: standby, connection: service=other } }");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.sql("insert into jobs (policy, job, first_seen) values ('try', 'verify.weekly', 0) on conflict do update set first_seen = 0");
+    run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
+    run.say(&["run", "weekly"]).ends_with_code(1).says("`verify.weekly` runs on db-2, and this is db-1");
+    let there = |words: &[&str]| Said::of(run.command_in("state", &[words, &["--host", "db-2"]].concat()).output().expect("seawall"));
+    there(&["run", "--due", "weekly"]).ends_with_code(0).says("verify.weekly").says("succeeded");
+}
+
 /// Its words are lost where they go; what is owed is done, and those who want to hear of it do.
 #[test]
 fn a_full_disk_under_the_output_stops_no_job() {
