@@ -194,13 +194,7 @@ mod tests {
     #[test]
     fn without_a_schedule_only_what_followed_and_broke_off_is_owed() {
         let last = |end, asked| Past {
-            last: Some(LastRun {
-                started: at("2026-11-21T02:00:00Z"),
-                ended: Some(at("2026-11-21T02:10:00Z")),
-                end,
-                asked,
-                failures: 1,
-            }),
+            last: Some(LastRun { started: at("2026-11-21T02:00:00Z"), ended: Some(at("2026-11-21T02:10:00Z")), end, asked, failures: 1 }),
             ..Past::default()
         };
         let since = at("2026-11-21T02:00:00Z");

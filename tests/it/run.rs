@@ -13,3 +13,4 @@ mod reviewed;
 pub(crate) mod rig;
 mod silent;
 mod turns;
+mod words;

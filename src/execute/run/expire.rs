@@ -134,7 +134,9 @@ pub fn measure_brakes(site: &Site<'_>, catalog: &Catalog, expired: &Expired) {
                 of("braked_backups", brake.would as f64),
                 of("braked_of", brake.of as f64),
             ]),
-            None if known > 0.0 && expired.unbraked.contains(store) => all.extend([of(BRAKED_SINCE, 0.0), of("braked_backups", 0.0), of("braked_of", 0.0)]),
+            None if known > 0.0 && expired.unbraked.contains(store) => {
+                all.extend([of(BRAKED_SINCE, 0.0), of("braked_backups", 0.0), of("braked_of", 0.0)])
+            }
             None => {}
         }
     }

@@ -110,7 +110,10 @@ fn a_full_disk_under_the_output_stops_no_job() {
 fn a_backup_that_lacks_files_is_no_answer() {
     let run = Run::new("", "");
     let tree = run.file("tree").display().to_string();
-    run.change("backups: {", &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ last: 2 }} }},"));
+    run.change(
+        "backups: {",
+        &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ last: 2 }} }},"),
+    );
     run.rig.shell("mkdir tree; echo open > tree/open");
     run.rig.shell_as_root("echo closed > tree/closed; chmod 000 tree/closed");
     run.say(&["run", "--due", "backups.docs"]).ends_with_code(1).says("could not be read");

@@ -138,7 +138,8 @@ fn a_catalog_that_was_replaced_is_found_out() {
     let succeeded = subjects(&office).iter().filter(|subject| subject.contains("'backups.nightly' succeeded")).count();
     assert_eq!((succeeded, distinct.len()), (before + 2, all.len() - 1), "{all:?}");
     assert_eq!(told(), 1);
-    let replaced = || run.catalog().links(1, 1000).expect("the chain").into_iter().filter(|link| link.entry.kind == "catalog.replaced").count();
+    let replaced =
+        || run.catalog().links(1, 1000).expect("the chain").into_iter().filter(|link| link.entry.kind == "catalog.replaced").count();
     assert_eq!(replaced(), 1);
     // Once, and it goes on being copied.
     look("+2h");

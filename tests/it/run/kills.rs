@@ -9,6 +9,7 @@ use seawall::format::audit;
 use seawall::units::Instant;
 
 use super::rig::Run;
+use super::turns::{slow, until_begun};
 use crate::backup::rig::Policy;
 use crate::faults::chance;
 use crate::servers::receiver::Receiver;
@@ -30,6 +31,27 @@ fn a_signal_ends_it_cleanly_and_that_is_on_record() {
         .cluster
         .wait_until("not exists (select from pg_stat_activity where application_name like 'seawall%' and pid <> pg_backend_pid())");
     assert_eq!(run.backups(), 0);
+}
+
+/// Who asks twice does not wait for what the first word let end.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let run = Run::new(", before: { run: [./before] }, after: { run: [./after] }", "");
+    for hook in ["before", "after"] {
+        run.change(&format!("./{hook}"), &run.file(hook).display().to_string());
+        slow(&run, hook);
+    }
+    let mut child = run.command(&["run", "nightly"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("seawall");
+    until_begun(&run, "before");
+    run.signal("INT");
+    until_begun(&run, "after");
+    assert_eq!(child.try_wait().expect("a child"), None, "it waits for its program");
+    run.signal("INT");
+    assert_eq!(child.wait().expect("its end").code(), Some(130));
+    run.rig.shell("touch go-before go-after");
+    // Nobody is at it any more, and whoever comes next says so.
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    assert_eq!(run.outcomes()[0], "backups.nightly lost");
 }
 
 /// Whatever is killed whenever: the next one finds its place, nothing is half on record, what was said to be there is there, everybody hears of
