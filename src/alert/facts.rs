@@ -15,6 +15,8 @@ use crate::units::{Bytes, Duration, Instant, Name};
 pub struct Facts {
     /// The policy of the moment cannot be read; the rules in use are those of the last good one.
     pub unreadable: Option<Unreadable>,
+    /// The catalog is not the one that the store witnessed, and nobody has said that he knows.
+    pub replaced: Option<Replaced>,
     /// The record of runs; unknown when the catalog cannot be read.
     pub jobs: Observed<BTreeMap<String, JobFacts>>,
     /// The server answers.
@@ -94,6 +96,13 @@ pub struct Unreadable {
     pub message: String,
     #[serde(default)]
     pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaced {
+    pub since: Instant,
+    pub message: String,
 }
 
 /// Whether something answers.
@@ -246,6 +255,7 @@ impl Default for Facts {
     fn default() -> Self {
         Facts {
             unreadable: None,
+            replaced: None,
             jobs: not_looked_at(),
             server: Answers::Unknown { reason: "nobody has asked".into() },
             stores: BTreeMap::new(),

@@ -30,6 +30,9 @@ pub struct Memory {
     pub(super) recent: BTreeMap<String, Vec<Instant>>,
     #[serde(default)]
     pub(super) events: BTreeMap<String, Happened>,
+    /// The digest of the policy by which each host last looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) policies: BTreeMap<String, String>,
 }
 
 /// Something that is wrong, from when it was first seen until all have heard that it is over.

@@ -10,28 +10,7 @@ use crate::format::audit::{Entry, Head, Link as ChainLink};
 impl Catalog {
     /// Adds an entry at the end of the chain.
     pub fn append(&self, entry: &Entry) -> Result<Head, CatalogFault> {
-        const SQL: &str = "INSERT INTO audit (seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        self.write(|link| {
-            let new = ChainLink::after(head(link)?.as_ref(), entry.clone());
-            let entry = &new.entry;
-            let values = vec![
-                i64::try_from(new.seq).unwrap_or(i64::MAX).into(),
-                entry.at.into(),
-                name(&entry.policy)?,
-                name(&entry.host)?,
-                name(&entry.who)?,
-                maybe_name(entry.digest.as_deref())?,
-                maybe_name(entry.commit.as_deref())?,
-                document(&entry.what)?,
-                name(&entry.kind)?,
-                document(&entry.details)?,
-                new.previous.as_str().into(),
-                new.hash.as_str().into(),
-            ];
-            link.ask(SQL, values)?;
-            Ok(new.head())
-        })
+        self.write(|link| add(link, entry))
     }
 
     /// The chain from a number on, in its order, at most so many.
@@ -46,6 +25,30 @@ impl Catalog {
     pub fn head(&self) -> Result<Option<Head>, CatalogFault> {
         self.read(head)
     }
+}
+
+/// In a transaction of the caller's.
+pub(super) fn add(link: &mut Link, entry: &Entry) -> Result<Head, CatalogFault> {
+    const SQL: &str = "INSERT INTO audit (seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let new = ChainLink::after(head(link)?.as_ref(), entry.clone());
+    let entry = &new.entry;
+    let values = vec![
+        i64::try_from(new.seq).unwrap_or(i64::MAX).into(),
+        entry.at.into(),
+        name(&entry.policy)?,
+        name(&entry.host)?,
+        name(&entry.who)?,
+        maybe_name(entry.digest.as_deref())?,
+        maybe_name(entry.commit.as_deref())?,
+        document(&entry.what)?,
+        name(&entry.kind)?,
+        document(&entry.details)?,
+        new.previous.as_str().into(),
+        new.hash.as_str().into(),
+    ];
+    link.ask(SQL, values)?;
+    Ok(new.head())
 }
 
 fn head(link: &mut Link) -> Result<Option<Head>, CatalogFault> {

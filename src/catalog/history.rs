@@ -126,10 +126,10 @@ impl Catalog {
     }
 
     /// Of the runs that were started since then and ended: how many succeeded, and how many there were. Those that somebody stopped
-    /// count for nothing, and neither do restores, which are no jobs.
+    /// count for nothing, and neither do restores and policies that cannot be read, which are no jobs.
     pub fn success_rate(&self, policy: &str, since: Instant) -> Result<(u64, u64), CatalogFault> {
         const SQL: &str = "SELECT count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs \
-             WHERE policy = $1 AND started >= $2 AND job <> 'restore' AND outcome IN ('succeeded', 'failed', 'lost')";
+             WHERE policy = $1 AND started >= $2 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost')";
         let values = vec![name(policy)?, since.into()];
         self.read(|link| match link.ask_one(SQL, values)? {
             Some(mut row) => Ok((row.unsigned()?, row.unsigned()?)),

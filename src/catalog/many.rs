@@ -79,7 +79,7 @@ impl Catalog {
         }
         let rates = with(
             "SELECT policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs WHERE policy IN ({policies}) \
-             AND started >= $1 AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
+             AND started >= $1 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
         );
         let rate = |row: &mut Row| Ok((row.text()?, (row.unsigned()?, row.unsigned()?)));
         for (policy, rate) in self.of_many(policies, vec![since.into()], rates, rate)? {

@@ -8,7 +8,8 @@ use super::fault::{CatalogFault, FaultKind};
 use super::link::Link;
 use super::value::Row;
 use super::words::words;
-use super::{Catalog, jobs};
+use super::{Catalog, audit, jobs};
+use crate::format::audit::Entry;
 use crate::units::Instant;
 
 /// A run's number, as people write it.
@@ -101,6 +102,8 @@ pub struct End<'e> {
     /// In the store.
     pub stored_bytes: Option<u64>,
     pub checksum: Option<&'e str>,
+    /// What the audit chain says of it: with the end or not at all.
+    pub entry: Option<&'e Entry>,
 }
 
 impl End<'_> {
@@ -117,6 +120,7 @@ impl End<'_> {
             bytes: None,
             stored_bytes: None,
             checksum: None,
+            entry: None,
         }
     }
 }
@@ -202,7 +206,8 @@ impl Catalog {
         self.write(|link| match link.ask_one(SQL, values)? {
             Some(mut row) => {
                 let (policy, job) = (row.text()?, row.text()?);
-                jobs::refresh(link, &policy, &job)
+                jobs::refresh(link, &policy, &job)?;
+                end.entry.map_or(Ok(()), |entry| audit::add(link, entry).map(drop))
             }
             None => must_have_ended(link, run, end.outcome),
         })

@@ -100,7 +100,7 @@ impl Backup {
                 Err(Trouble::failed(message, hint))
             }
             (Ended::Failed { message, hint, .. } | Ended::Busy { message, hint }, _) => Err(Trouble::failed(message, hint)),
-            (Ended::Succeeded | Ended::Elsewhere { .. }, _) => Ok(Exit::Done),
+            (Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. }, _) => Ok(Exit::Done),
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::copying::{size, watched};
 use super::exit::{Exit, Trouble};
 use super::here::Here;
+use super::log::{self, LogFormat};
 use super::repository::Format;
 use super::restore::progress::Watch;
 use super::terminal::{Colour, complain, print, tame};
@@ -131,6 +132,7 @@ impl BenchBackup {
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
         let progress = Progress::default();
         let onlooker = Onlooker { progress: &progress, stage: &|_| {}, stop: &ending.asked };
+        log::begin(LogFormat::Human);
         let benched = match watched(&progress, || backup::bench(&site, &job, self.amount, onlooker)) {
             Ok(benched) => benched,
             Err(_) if ending.code().is_some() => return Ok(interrupted()),

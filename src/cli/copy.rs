@@ -229,7 +229,7 @@ fn json(policy: &Policy, all: &[(&Name, Ran)]) -> Result<String, Trouble> {
             Ended::Failed { message, hint, transient } => (Some(message.as_str()), Some(hint.as_str()), *transient),
             Ended::Busy { message, hint } => (Some(message.as_str()), Some(hint.as_str()), true),
             Ended::Stopped => (Some("it was asked to end"), None, true),
-            Ended::Succeeded | Ended::Elsewhere { .. } => (None, None, false),
+            Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => (None, None, false),
         };
         StoreOutput {
             store,

@@ -52,7 +52,7 @@ pub fn watched<T: Send>(progress: &Progress, work: impl FnOnce() -> T + Send) ->
                     Some(bar) => bar.set_message(line),
                     None => {
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&line)]);
-                        eprintln!("{line}");
+                        tracing::info!("{line}");
                     }
                 }
             }

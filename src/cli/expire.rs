@@ -64,6 +64,7 @@ impl Expire {
             .ok_or_else(|| Trouble::failed("what is deleted could not be recorded, so nothing is", "See to the catalog first."))?;
         let deed = |done: Done, deed: &Deed| run::audit_deed(&site, Some(&catalog), done, deed);
         let expired = expire::expire(&site, &wishes, Onlooker { deed: &deed, stop: &ending.asked }).map_err(trouble)?;
+        run::measure_brakes(&site, &catalog, &expired);
         print(&match self.format {
             Format::Human => human(&expired),
             Format::Json => json(&expired)?,

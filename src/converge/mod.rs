@@ -24,7 +24,7 @@ mod text;
 pub use amount::Amount;
 pub use drops::{Drops, Why, drops};
 pub use jobs::{JobReport, JobState, job_reports};
-pub use reach::whole_since;
+pub use reach::refreshes_from;
 
 use std::collections::{BTreeMap, BTreeSet};
 

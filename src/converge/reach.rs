@@ -42,11 +42,25 @@ pub(super) fn reach(policy: &Policy, database: &str, state: &TimescaleState, agg
     dropped(policy, database, state, aggregate, now).into_iter().chain(left).min()
 }
 
-/// From when on the source of an aggregate is whole. None: since ever, as far as anybody can tell.
-pub fn whole_since(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Instant> {
+/// From where on a refresh of an aggregate takes nothing away, as a window of TimescaleDB begins: where its source is whole. None: it has nothing
+/// that could be older than the source.
+pub fn refreshes_from(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<String> {
+    let chunks = state.chunks_of(source(state, aggregate)).unwrap_or_default();
+    let numbers = |chunk: &Chunk| match chunk.range {
+        ChunkRange::Number { from, to } => Some((from, to)),
+        ChunkRange::Time { .. } => None,
+    };
+    let first = chunks.iter().filter_map(numbers).map(|(from, _)| from).min();
+    let end = || aggregate.chunks.iter().filter_map(numbers).map(|(_, to)| to).max();
+    if let Some(from) = first.or_else(|| end().filter(|_| chunks.is_empty())) {
+        return Some(from.to_string());
+    }
     let dropped = dropped(policy, database, state, aggregate, now);
     let by_age = dropped.map(|age| age.before(now, policy.zone.time_zone()).max(age.before(now, &jiff::tz::TimeZone::UTC)));
-    by_age.into_iter().chain(left_since(state, aggregate, now)).max()
+    // A chunk of the aggregate spans many of the source's: where the oldest of those begins there may have been others.
+    let oldest = chunks.iter().filter_map(begins).min();
+    let older = oldest.filter(|oldest| aggregate.chunks.iter().filter_map(begins).any(|begin| begin < *oldest));
+    by_age.into_iter().chain(older).chain(left_since(state, aggregate, now)).max().map(|since| since.to_string())
 }
 
 /// The beginning of the source's oldest chunk, where the aggregate has a chunk that ends before it.

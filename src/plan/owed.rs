@@ -75,6 +75,16 @@ pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
     }
 }
 
+/// Whether a job without a schedule should run now: what followed another run, and broke off, is tried again as that one would be.
+pub fn on_demand(past: &Past, now: Instant) -> Due {
+    let last = past.last.filter(|last| Duration::between(now, last.started) <= BELIEVABLE);
+    match last.filter(|last| last.end == RunEnd::BrokenOff && !last.asked) {
+        None => Due::OnDemand,
+        Some(last) if again(&last) > now => Due::Again { since: last.started, at: again(&last) },
+        Some(last) => Due::Now { since: last.started },
+    }
+}
+
 /// When a run that broke off is tried again.
 fn again(last: &LastRun) -> Instant {
     let doubled = FIRST_PAUSE.as_secs().saturating_mul(1 << last.failures.saturating_sub(1).min(10));
@@ -179,6 +189,23 @@ mod tests {
         assert_eq!(again(90, "2026-11-21T02:15:00Z"), Due::Again { since, at: at("2026-11-21T03:10:00Z") });
         // The next firing does not wait for a pause of the one before.
         assert_eq!(again(90, "2026-11-22T02:00:00Z"), Due::Now { since: at("2026-11-22T02:00:00Z") });
+    }
+
+    #[test]
+    fn without_a_schedule_only_what_followed_and_broke_off_is_owed() {
+        let last = |end, asked| Past {
+            last: Some(LastRun { started: at("2026-11-21T02:00:00Z"), ended: Some(at("2026-11-21T02:10:00Z")), end, asked, failures: 1 }),
+            ..Past::default()
+        };
+        let since = at("2026-11-21T02:00:00Z");
+        let broke = last(RunEnd::BrokenOff, false);
+        assert_eq!(on_demand(&broke, at("2026-11-21T02:14:59Z")), Due::Again { since, at: at("2026-11-21T02:15:00Z") });
+        assert_eq!(on_demand(&broke, at("2026-11-21T02:15:00Z")), Due::Now { since });
+        let rest = [Past::default(), last(RunEnd::BrokenOff, true)];
+        let ended = [RunEnd::Running, RunEnd::Succeeded, RunEnd::Failed].map(|end| last(end, false));
+        for past in rest.iter().chain(&ended) {
+            assert_eq!(on_demand(past, at("2026-11-21T09:00:00Z")), Due::OnDemand, "{past:?}");
+        }
     }
 
     #[test]

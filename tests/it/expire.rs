@@ -3,6 +3,7 @@
 mod cloud;
 mod faults;
 mod log;
+mod meanwhile;
 mod never;
 mod phases;
 mod played;

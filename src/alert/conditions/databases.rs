@@ -7,7 +7,7 @@ use crate::alert::condition::{Condition, State};
 use crate::alert::facts::DatabaseFacts;
 use crate::inventory::Observed;
 use crate::plan::words::{quoted, sentence};
-use crate::policy::file::Severity;
+use crate::policy::file::{Event, Severity};
 use crate::units::Duration;
 
 /// Somebody may be changing the policy and the database just now.
@@ -33,7 +33,7 @@ pub(super) fn look(look: &mut Look<'_>) {
         look.push(differs(drift, name, seen));
         for job in &seen.jobs {
             let condition = Condition::new(format!("database_job:{name}.{}", job.id), Severity::Warning, "a job of a database is well");
-            let condition = Condition { because: because.clone(), ..condition };
+            let condition = Condition { because: because.clone(), ..condition }.event(Event::BackgroundJobFailed);
             let Some(wrong) = &job.wrong else {
                 look.push(condition);
                 continue;

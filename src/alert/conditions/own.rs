@@ -1,4 +1,4 @@
-//! Seawall's own state: the policy, the clock, expiry, the share of runs that succeed.
+//! Seawall's own state: the policy, the catalog's past, the clock, expiry, the share of runs that succeed.
 
 use super::{Look, allowed};
 use crate::alert::condition::{Condition, State};
@@ -11,6 +11,7 @@ const SKEWED_BADLY: Duration = Duration::from_mins(5);
 
 pub(super) fn look(look: &mut Look<'_>) {
     policy(look);
+    replaced(look);
     clock(look);
     expiry(look);
     success_rate(look);
@@ -25,6 +26,22 @@ fn policy(look: &mut Look<'_>) {
             .since(Some(fault.since))
             .text(format!("{} This message follows the rules of the last policy that could be read.", sentence(&fault.message)))
             .hint(fault.hint.clone().unwrap_or_else(|| "Run `seawall validate` on it.".into())),
+    });
+}
+
+fn replaced(look: &mut Look<'_>) {
+    let condition = Condition::new("catalog_replaced", Severity::Critical, "the catalog is not the one that it was");
+    look.push(match &look.facts.replaced {
+        None => condition,
+        Some(replaced) => condition
+            .state(State::Firing)
+            .since(Some(replaced.since))
+            .text(format!(
+                "{} What it knew and does not know now cannot be known again: runs, measurements, acknowledgements, messages that were not \
+                 delivered. The links that are missing are in the store, in `audit/`.",
+                sentence(&replaced.message)
+            ))
+            .hint("If you know why, say so with `seawall ack catalog_replaced`. If nobody does, find out who can write to the catalog."),
     });
 }
 

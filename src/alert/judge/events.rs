@@ -10,6 +10,7 @@ use crate::alert::conditions::{roots_of, severity_of_failure};
 use crate::alert::event::Event;
 use crate::alert::memory::{Happened, Memory};
 use crate::alert::notice::Item;
+use crate::policy::file::{self, Severity};
 use crate::policy::model::Policy;
 use crate::units::{Instant, Name};
 
@@ -42,6 +43,24 @@ fn outcome(memory: &Memory, policy: &Policy, job: &str, event: &Event) -> Condit
         because: roots_of(policy, job).into_iter().find(|root| memory.is_firing(root)),
         ..Condition::new(format!("failed:{job}"), event.severity, event.title.clone())
     }
+}
+
+/// The host's policy is another one than when it last looked. Each host of a fleet gets the new one at its own time.
+pub(super) fn changed(memory: &mut Memory, seen: &Seen<'_>, now: Instant) -> Option<Event> {
+    let digest = seen.digest?;
+    let before = memory.policies.insert(seen.host.to_owned(), digest.to_owned()).filter(|before| before != digest)?;
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    Some(Event {
+        id: format!("policy:{}:{}", seen.host, now.as_microsecond()),
+        kind: file::Event::PolicyChanged,
+        severity: Severity::Info,
+        job: None,
+        at: now,
+        title: "the policy was changed".into(),
+        text: "From now on the new one counts.".into(),
+        hint: Some("`seawall diff` tells in words what a change does.".into()),
+        facts: vec![("before".into(), short(&before)), ("now".into(), short(digest))],
+    })
 }
 
 /// Tells of events; whoever may not be disturbed now hears of it later, unless it is only good news.

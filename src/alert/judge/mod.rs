@@ -33,6 +33,8 @@ pub struct Seen<'a> {
     pub acknowledgements: &'a [Acknowledgement],
     /// Receivers that cannot be reached.
     pub failing: &'a [FailingReceiver],
+    /// The digest of the policy that the host has now; none where nobody may conclude anything from it.
+    pub digest: Option<&'a str>,
 }
 
 /// What comes of a judgement. The memory and the notices are kept together or not at all.
@@ -105,7 +107,9 @@ pub fn judge(policy: &Policy, memory: Memory, seen: &Seen<'_>, now: Instant) -> 
     let mut outgoing = Outgoing::new(policy, seen.host, now);
     let audience = Audience::new(policy, seen.failing, now);
 
-    let (outcomes, happened) = events::sorted(&memory, seen, policy);
+    let changed = events::changed(&mut memory, seen, now);
+    let (outcomes, mut happened) = events::sorted(&memory, seen, policy);
+    happened.extend(&changed);
     let mut over = Vec::new();
     for condition in outcomes.iter().chain(seen.conditions.unwrap_or_default()) {
         over.extend(progress::follow(&mut memory, condition, now));

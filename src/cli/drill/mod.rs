@@ -111,7 +111,7 @@ impl Drill {
             })?;
         }
         match ran.end {
-            Ended::Succeeded | Ended::Elsewhere { .. } => Ok(Exit::Done),
+            Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => Ok(Exit::Done),
             Ended::Stopped => Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted }),
             Ended::Busy { message, hint } => Err(Trouble::try_again(message, hint)),
             Ended::Failed { message, hint, .. } => Err(Trouble::failed(message, hint)),

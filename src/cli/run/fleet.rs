@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::output::{Of, human, json};
+use super::output::{Of, json};
 use super::queue::{Queue, Waits};
 use super::{Run, exit, next_of, note_unreadable, one_after_the_other, tell};
 use crate::catalog::{Catalog, JobRecord};
@@ -24,10 +24,11 @@ use crate::cli::repository::Format;
 use crate::cli::terminal::{Colour, print, tame};
 use crate::cli::watch::last_good;
 use crate::emit;
-use crate::execute::run::{self, Ended, Ground, Job, Ran, Why};
+use crate::execute::run::{self, Ended, Ground, Job, Ran, Why, Work};
 use crate::pipeline::backup::Progress;
 use crate::plan::minute;
 use crate::plan::words::counted;
+use crate::policy::model::{Timed, TimedKind};
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::signals::{self, Ending};
@@ -304,7 +305,12 @@ fn stand(here: &Here, read: &Read, records: &BTreeMap<String, Vec<JobRecord>>, n
     let owed = run::look(policy, records, now);
     let mut timed = policy.timed();
     timed.extend(policy.copying());
-    let is_ours = |job: &Job<'_>| timed.iter().any(|timed| timed.path == job.path && emit::has_turn(policy, timed, site.host()));
+    let has_turn = |timed: &Timed<'_>| emit::has_turn(policy, timed, site.host());
+    // Expiry without a schedule belongs to the backups.
+    let belongs = |job: &Job<'_>, timed: &Timed<'_>| {
+        timed.path == job.path || policy.expire.schedule.is_none() && matches!(job.work, Work::Expire) && timed.kind == TimedKind::Backup
+    };
+    let is_ours = |job: &Job<'_>| timed.iter().any(|timed| belongs(job, timed) && has_turn(timed));
     let due = owed.due.iter().filter(|(job, _)| is_ours(job)).map(|(job, since)| (job.path.to_string(), *since));
     let next = owed.all.iter().filter(|(job, _)| is_ours(job)).filter_map(|(job, due)| Some((next_of(due)?, job.path.to_string())));
     Stand { due: due.collect(), next: next.min() }
@@ -336,20 +342,13 @@ fn run_jobs(command: &Run, here: &Here, read: &Read, catalog: Option<&Catalog>, 
     let ran = one_after_the_other(&site, found.collect(), ending, |job, why| {
         let progress = Progress::default();
         let ran = run::run(&Ground { site: &site, catalog, progress: &progress, stop: &ending.asked }, job, why, &wishes);
-        for remark in &ran.remarks {
-            tracing::info!("{name}: {}: {remark}", ran.job);
-        }
-        if let Ended::Failed { message, hint, .. } = &ran.end {
-            tracing::error!(hint, "{name}: {}: {message}", ran.job);
-        }
-        // That nobody reads it is no reason not to back up the next one.
-        let _ = if command.format == Format::Human { print(&human(Some(name), &ran)) } else { Ok(()) };
-        Ok(ran)
+        command.tell(Some(name), &ran);
+        ran
     });
     if let Some(catalog) = catalog {
         tell(&site, catalog, ending);
     }
-    Done { policy: Some(name.to_owned()), ran: ran.unwrap_or_default(), ..Done::default() }
+    Done { policy: Some(name.to_owned()), ran, ..Done::default() }
 }
 
 /// A run that fails, and of which somebody hears.

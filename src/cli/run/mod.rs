@@ -102,10 +102,13 @@ impl Run {
         }
         let now = clock::now();
         let owed = look(&site, catalog.as_ref(), now);
-        let wanted = self.wanted(&site, &owed)?;
+        let named = self.named(&policy)?;
+        let wanted = self.wanted(&site, &named, &owed)?;
         if wanted.is_empty() {
             self.nothing(&policy, &path, &owed)?;
-            return Ok(Exit::Done);
+            let waits = |(job, due): &(Job<'_>, Due)| matches!(due, Due::Again { .. }) && is_meant(&site, &named, job);
+            // Who calls for this job alone is to call again.
+            return Ok(if !named.is_empty() && owed.all.iter().any(waits) { Exit::TryAgain } else { Exit::Done });
         }
         let site = site.at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
@@ -114,8 +117,9 @@ impl Run {
             let progress = Progress::default();
             let ground = Ground { site: &site, catalog: catalog.as_ref(), progress: &progress, stop: &ending.asked };
             let ran = watched(&progress, || run::run(&ground, job, why, &wishes));
-            self.tell(&ran).map(|()| ran)
-        })?;
+            self.tell(None, &ran);
+            ran
+        });
         if let Some(catalog) = &catalog {
             tell(&site, catalog, &ending);
         }
@@ -136,21 +140,22 @@ impl Run {
         Err(Trouble::failed(said.0, said.1))
     }
 
-    fn wanted<'p>(&self, site: &Site<'p>, owed: &Owed<'p>) -> Result<Vec<(Job<'p>, Why)>, Trouble> {
-        let policy = site.policy;
-        if let Some(plan) = &self.plan {
-            return super::reviewed::jobs(plan, policy);
-        }
-        let named: Vec<Job<'p>> = self.jobs.iter().map(|job| run::find(policy, job)).collect::<Result<_, _>>().map_err(|fault| {
+    fn named<'p>(&self, policy: &'p Policy) -> Result<Vec<Job<'p>>, Trouble> {
+        self.jobs.iter().map(|job| run::find(policy, job)).collect::<Result<_, _>>().map_err(|fault| {
             let hint = fault.hint.clone();
             Trouble::usage(fault.to_string(), hint)
-        })?;
-        if !self.due {
-            return Ok(named.into_iter().map(|job| (job, Why::Asked)).collect());
+        })
+    }
+
+    fn wanted<'p>(&self, site: &Site<'p>, named: &[Job<'p>], owed: &Owed<'p>) -> Result<Vec<(Job<'p>, Why)>, Trouble> {
+        if let Some(plan) = &self.plan {
+            return super::reviewed::jobs(plan, site.policy);
         }
-        let is_named = |job: &Job<'_>| named.is_empty() || named.iter().any(|named| named.path == job.path);
-        let is_meant = |job: &Job<'_>| is_named(job) && job.host_elsewhere(site.host()).is_none();
-        Ok(owed.due.iter().filter(|(job, _)| is_meant(job)).map(|(job, since)| (job.clone(), Why::Due { since: *since })).collect())
+        if !self.due {
+            return Ok(named.iter().map(|job| (job.clone(), Why::Asked)).collect());
+        }
+        let meant = owed.due.iter().filter(|(job, _)| is_meant(site, named, job));
+        Ok(meant.map(|(job, since)| (job.clone(), Why::Due { since: *since })).collect())
     }
 
     fn wishes(&self) -> Wishes {
@@ -158,17 +163,17 @@ impl Run {
         Wishes { backup, ..Wishes::default() }
     }
 
-    fn tell(&self, ran: &Ran) -> Result<(), Trouble> {
+    /// With the policy's name where there are several.
+    fn tell(&self, policy: Option<&str>, ran: &Ran) {
+        let of = policy.map(|policy| format!("{policy}: ")).unwrap_or_default();
         for remark in &ran.remarks {
-            tracing::info!("{}: {remark}", ran.job);
-        }
-        if self.format == Format::Human {
-            print(&human(None, ran))?;
+            tracing::info!("{of}{}: {remark}", ran.job);
         }
         if let Ended::Failed { message, hint, .. } = &ran.end {
-            tracing::error!(hint, "{}: {message}", ran.job);
+            tracing::error!(hint, "{of}{}: {message}", ran.job);
         }
-        Ok(())
+        // That nobody reads it is no reason not to back up the next one.
+        let _ = if self.format == Format::Human { print(&human(policy, ran)) } else { Ok(()) };
     }
 
     fn nothing(&self, policy: &Policy, path: &Path, owed: &Owed<'_>) -> Result<(), Trouble> {
@@ -187,8 +192,8 @@ fn one_after_the_other<'p>(
     site: &Site<'p>,
     wanted: Vec<(Job<'p>, Why)>,
     ending: &Ending,
-    mut run_one: impl FnMut(&Job<'p>, &Why) -> Result<Ran, Trouble>,
-) -> Result<Vec<Ran>, Trouble> {
+    mut run_one: impl FnMut(&Job<'p>, &Why) -> Ran,
+) -> Vec<Ran> {
     let expires = wanted.iter().any(|(job, _)| matches!(job.work, Work::Expire));
     let mut waiting: VecDeque<(Job<'p>, Why)> = wanted.into();
     let mut all = Vec::new();
@@ -196,26 +201,41 @@ fn one_after_the_other<'p>(
         if ending.code().is_some() {
             break;
         }
-        let ran = run_one(&job, &why)?;
+        let ran = run_one(&job, &why);
         let took_backup = matches!(job.work, Work::Backup(..)) && ran.end == Ended::Succeeded;
         let follows = !expires && !matches!(why, Why::Plan { .. });
         if let (Work::Backup(_, backup), true) = (job.work, took_backup && follows) {
             let copies = backup.copies.iter().map(|copy| format!("copies.{}", copy.store));
             let copies = copies.filter(|path| waiting.iter().all(|(job, _)| job.path.to_string() != *path));
-            let copies: Vec<_> = copies.filter_map(|path| run::find(site.policy, &path).ok()).map(|job| (job, why.clone())).collect();
+            let copies: Vec<_> = copies.filter_map(|path| run::find(site.policy, &path).ok()).map(|job| (job, after(&why))).collect();
             waiting.extend(copies);
         }
         if took_backup && follows && !waiting.iter().any(|(job, _)| matches!(job.work, Work::Expire)) {
-            waiting.extend(run::find(site.policy, "expire").ok().map(|job| (job, why)));
+            waiting.extend(run::find(site.policy, "expire").ok().map(|job| (job, after(&why))));
         }
         all.push(ran);
     }
-    Ok(all)
+    all
+}
+
+/// Of what is owed it is meant, because it is named, or belongs to a backup that is: expiry without a schedule is called for by nobody else.
+fn is_meant(site: &Site<'_>, named: &[Job<'_>], job: &Job<'_>) -> bool {
+    let of_backup = matches!(job.work, Work::Expire) && site.policy.expire.schedule.is_none();
+    let is_named = |named: &Job<'_>| named.path == job.path || of_backup && matches!(named.work, Work::Backup(..));
+    (named.is_empty() || named.iter().any(is_named)) && job.host_elsewhere(site.host()).is_none()
+}
+
+/// What follows it has no time of its own.
+fn after(why: &Why) -> Why {
+    match why {
+        Why::Due { since } => Why::Follows { since: *since },
+        why => why.clone(),
+    }
 }
 
 /// A policy that cannot be read is a failed run, and those are to hear of it whom its last good version names.
 fn note_unreadable(site: &Site<'_>, catalog: &Catalog, said: &(String, String), unreadable: Option<Unreadable>, stop: &AtomicBool) {
-    run::note_unreadable(site, catalog, &said.0, &said.1);
+    run::note_unreadable(site, catalog, &said.0, &said.1, unreadable.as_ref().map(|unreadable| unreadable.since));
     if let Err(fault) = watch::watch(site, catalog, Look::Unsent, unreadable, stop) {
         tracing::error!("nobody could be told: {fault}");
     }

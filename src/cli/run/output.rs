@@ -101,6 +101,8 @@ enum Outcome {
     Busy,
     /// Another host has done it.
     Elsewhere,
+    /// When its turn came it was owed no longer, or its window had closed: nothing was done.
+    NotOwed,
 }
 
 /// What is told of one policy.
@@ -137,6 +139,7 @@ fn record(ran: &Ran) -> RunRecord<'_> {
         Ended::Stopped => (Outcome::Stopped, None, None, true),
         Ended::Busy { message, hint } => (Outcome::Busy, Some(message), Some(hint), true),
         Ended::Elsewhere { message } => (Outcome::Elsewhere, Some(message), None, false),
+        Ended::NotOwed { message } => (Outcome::NotOwed, Some(message), None, false),
     };
     RunRecord {
         job: &ran.job,
@@ -178,7 +181,7 @@ fn outcome(ran: &Ran) -> String {
         }
         Ended::Failed { message, .. } => format!("FAILED      {message}"),
         Ended::Stopped => "stopped     it was asked to end".to_owned(),
-        Ended::Busy { message, .. } => format!("not run     {message}"),
+        Ended::Busy { message, .. } | Ended::NotOwed { message } => format!("not run     {message}"),
         Ended::Elsewhere { message } => format!("done        {message}"),
     }
 }

@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
-use super::clock::{Since, second};
-use super::ground::Ground;
+use super::clock::second;
+use super::ground::{Ground, pins};
 use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
@@ -41,8 +41,8 @@ pub(super) struct Log<'r> {
     pub policy: &'r Policy,
     pub marker: &'r Marker,
     pub onlooker: Onlooker<'r>,
-    /// When each store of the policy was looked at.
-    pub looked: Vec<Since>,
+    /// Every store of the policy that could be seen.
+    pub grounds: Vec<&'r Ground>,
 }
 
 /// What was found on one timeline.
@@ -72,12 +72,16 @@ impl Log<'_> {
         let gone = self.segments(&mut lines, expired);
         // What was deleted is told also when it broke off.
         self.tell(&lines, expired);
-        gone?;
+        if let Some(why) = gone? {
+            expired.remarks.push(format!("`{}`: no more log is deleted: {why}", self.ground.name));
+            return Ok(());
+        }
         self.claims(expired)?;
         self.marks(&lines, expired)
     }
 
-    fn segments(&self, lines: &mut BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<(), ExpireFault> {
+    /// What keeps the rest, where something has begun to.
+    fn segments(&self, lines: &mut BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<Option<String>, ExpireFault> {
         let prefix = self.ground.repository.wal_prefix(self.cluster);
         let mut after: Option<Key> = None;
         loop {
@@ -90,9 +94,9 @@ impl Log<'_> {
                 if going.len() < STRETCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
             let whole = going.len() < STRETCH;
-            self.remove(going, lines, expired)?;
-            if whole {
-                return Ok(());
+            let kept = self.remove(going, lines, expired)?;
+            if whole || kept.is_some() {
+                return Ok(kept);
             }
             after = last;
         }
@@ -142,11 +146,19 @@ impl Log<'_> {
         marked.checked_add(self.policy.expire.grace.to_signed()).unwrap_or(Instant::MAX)
     }
 
-    fn remove(&self, going: Vec<Going>, lines: &mut BTreeMap<Timeline, Line>, expired: &mut Expired) -> Result<(), ExpireFault> {
+    fn remove(
+        &self,
+        going: Vec<Going>,
+        lines: &mut BTreeMap<Timeline, Line>,
+        expired: &mut Expired,
+    ) -> Result<Option<String>, ExpireFault> {
         if going.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         self.may_go_on()?;
+        if let Some(why) = self.restoring()? {
+            return Ok(Some(why));
+        }
         let pieces: Vec<LogPiece> = going.iter().map(|going| going.piece).collect();
         if let Some(fault) = lint_log(self.backups.iter().copied(), &pieces).first() {
             let message = format!("two ways to decide do not agree, so no log is deleted: {fault}");
@@ -175,7 +187,17 @@ impl Log<'_> {
                 Err(fault) => failed = Some(fault),
             }
         }
-        failed.map_or(Ok(()), |fault| Err(fault.into()))
+        failed.map_or(Ok(None), |fault| Err(fault.into()))
+    }
+
+    /// A restore that began since the stores were looked at reads log from any of them.
+    fn restoring(&self) -> Result<Option<String>, Fault> {
+        for ground in &self.grounds {
+            if !pins(&ground.store, &ground.repository, ground.moment.store)?.is_empty() {
+                return Ok(Some(format!("a backup in `{}` is being restored", ground.name)));
+            }
+        }
+        Ok(None)
     }
 
     /// Once for each timeline, with all that its mark lets go.
@@ -200,7 +222,7 @@ impl Log<'_> {
         if self.onlooker.is_stopped() {
             return Err(ExpireFault::Interrupted);
         }
-        if self.looked.iter().any(|looked| looked.is_longer_than(LOOK_AGES)) {
+        if self.grounds.iter().any(|ground| ground.looked.is_longer_than(LOOK_AGES)) {
             return Err(ExpireFault::refused(
                 "the stores were listed too long ago to go on by it",
                 "The next run goes on where this one ended.",

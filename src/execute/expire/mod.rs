@@ -4,7 +4,7 @@
 //!    nothing goes on the strength of an unknown.
 //! 2. The clocks of this host, the store and the database must agree.
 //! 3. What no rule wants is marked (a tombstone, `expiring/<backup>.json`). What is marked and wanted again loses its mark.
-//! 4. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, each
+//! 4. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, chains side by side, each
 //!    in the order that `backups` describes, each asked about once more right before. That it is about to go is on record before anything of it
 //!    does: a run that is killed leaves no deletion of which nobody knows, at most the record of one that was not begun.
 //! 5. Then, when every store of the policy was seen a moment ago, the log that nothing which is still there needs (`log`).
@@ -34,12 +34,13 @@ pub use fault::ExpireFault;
 pub(in crate::execute) use ground::pins;
 pub use outcome::{Braked, Deed, Done, Expired, Failed, What};
 
-use backups::Fate;
+use backups::{Fate, LOOK_AGES};
 use ground::Ground;
 use log::Log;
 
 use crate::format::tombstone::{FORMAT, Marker, Tombstone};
 use crate::inventory::{Backup, Observed, StoreInventory};
+use crate::observe::width;
 use crate::plan::{Doomed, Expiry, Move, Waiting, WhyWaiting, log_needs};
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
@@ -220,6 +221,26 @@ fn forget(grounds: &mut Grounds, gone: &BTreeMap<Name, BTreeSet<BackupId>>) {
     }
 }
 
+/// What became of a backup, by its place in the decision.
+struct Ended {
+    at: usize,
+    fate: Fate,
+    doubts: BTreeSet<String>,
+}
+
+/// Backups that build on each other, in the order in which they go, with their places in the decision.
+fn chains(doomed: &[Doomed]) -> Vec<Vec<(usize, &Doomed)>> {
+    let places: BTreeMap<&BackupId, usize> = doomed.iter().enumerate().map(|(at, doomed)| (&doomed.id, at)).collect();
+    let parent = |at: usize| doomed[at].parent.as_ref().and_then(|parent| places.get(parent).copied());
+    let mut chains: BTreeMap<usize, Vec<(usize, &Doomed)>> = BTreeMap::new();
+    for (at, one) in doomed.iter().enumerate() {
+        // Parents stand behind their children, so this comes to an end.
+        let base = std::iter::successors(Some(at), |at| parent(*at).filter(|parent| parent > at)).last().unwrap_or(at);
+        chains.entry(base).or_default().push((at, one));
+    }
+    chains.into_values().collect()
+}
+
 /// A run over the backups of one store.
 struct Run<'r> {
     site: &'r Site<'r>,
@@ -247,6 +268,8 @@ impl Run<'_> {
             return Ok(false);
         }
         self.mark(&decided.mark)?;
+        // Whatever goes wrong from here on, nobody has to be asked any more.
+        self.expired.unbraked.insert(self.ground.name.clone());
         self.delete(&decided.delete)?;
         self.finish(&decided.leftovers)?;
         Ok(true)
@@ -302,31 +325,58 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What builds on each other goes one after the other; the rest side by side. What became of each is told as soon as it has, and kept in the
+    /// order of the decision.
     fn delete(&mut self, doomed: &[Doomed]) -> Result<(), ExpireFault> {
-        // What stays after all keeps what it builds on.
-        let mut keeps: BTreeMap<BackupId, BackupId> = BTreeMap::new();
-        for doomed in doomed {
-            self.may_go_on()?;
-            let mut doubts = BTreeSet::new();
-            let fate = match keeps.get(&doomed.id) {
-                Some(child) => Fate::Stays(WhyWaiting::Child(child.clone()).to_string()),
-                None => {
-                    let deed = self.deed(doomed, doomed.reason.clone(), None);
-                    backups::delete(self.ground, doomed, &|| self.onlooker.announce(Done::Deleting, &deed), &mut doubts)?
-                }
-            };
+        let chains = chains(doomed);
+        // What fails for one, as a record that is away, would fail for the next thousand.
+        let (run, failed) = (&*self, AtomicBool::new(false));
+        let gone = parallel::map_with(width(&run.ground.store).min(8), &chains, &|chain| run.delete_chain(chain, &failed));
+        let (mut fates, mut fault) = (BTreeMap::new(), None);
+        for (ended, broke) in gone {
+            fates.extend(ended.into_iter().map(|ended| (ended.at, ended)));
+            fault = fault.or(broke);
+        }
+        for Ended { at, fate, doubts } in fates.into_values() {
+            let doomed = &doomed[at];
             doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
-            let is_gone = matches!(fate, Fate::Gone { .. });
-            if !is_gone && let Some(parent) = &doomed.parent {
-                keeps.insert(parent.clone(), doomed.id.clone());
-            }
-            let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
-            self.note(what, &doomed.reason, doomed.bytes, fate);
-            if is_gone {
+            if matches!(fate, Fate::Gone { .. }) {
                 self.gone.insert(doomed.id.clone());
             }
+            self.keep(What::Backup { id: doomed.id.clone(), job: doomed.job.clone() }, &doomed.reason, doomed.bytes, fate);
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
+    }
+
+    fn delete_chain(&self, chain: &[(usize, &Doomed)], failed: &AtomicBool) -> (Vec<Ended>, Option<ExpireFault>) {
+        // What stays after all keeps what it builds on.
+        let mut keeps: BTreeMap<&BackupId, &BackupId> = BTreeMap::new();
+        let mut ended = Vec::new();
+        for (at, doomed) in chain.iter().take_while(|_| !failed.load(Ordering::Relaxed)) {
+            let mut doubts = BTreeSet::new();
+            let deed = self.deed(doomed, doomed.reason.clone(), None);
+            let announce = || self.onlooker.announce(Done::Deleting, &deed);
+            let fate = match keeps.get(&doomed.id) {
+                Some(child) => Ok(Fate::Stays(WhyWaiting::Child((*child).clone()).to_string())),
+                // Before anything is asked of the store, which would be asked in vain for each of thousands.
+                None if self.ground.looked.is_longer_than(LOOK_AGES) => Ok(Fate::Stays("everything was listed too long ago".into())),
+                None => self.may_go_on().and_then(|()| backups::delete(self.ground, doomed, &announce, &mut doubts)),
+            };
+            let fate = match fate {
+                Ok(fate) => fate,
+                Err(fault) => {
+                    failed.store(true, Ordering::Relaxed);
+                    return (ended, Some(fault));
+                }
+            };
+            let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
+            match &fate {
+                Fate::Gone { bytes, objects } => self.tell(&what, &doomed.reason, *bytes, *objects),
+                Fate::Deferred { .. } | Fate::Stays(_) => keeps.extend(doomed.parent.as_ref().map(|parent| (parent, &doomed.id))),
+            }
+            ended.push(Ended { at: *at, fate, doubts });
+        }
+        (ended, None)
     }
 
     /// Deletions that broke off, and what failed runs left.
@@ -352,20 +402,28 @@ impl Run<'_> {
             };
             let fate = backups::finish(self.ground, id, &|| self.onlooker.announce(Done::Deleting, &deed), &mut doubts)?;
             doubts.into_iter().for_each(|doubt| self.expired.doubt(Some(doubt), self.ground));
-            self.note(What::Leftovers { id: id.clone() }, reason, 0, fate);
+            let what = What::Leftovers { id: id.clone() };
+            if let Fate::Gone { bytes, objects } = &fate {
+                self.tell(&what, reason, *bytes, *objects);
+            }
+            self.keep(what, reason, 0, fate);
         }
         Ok(())
     }
 
-    fn note(&mut self, what: What, reason: &str, listed_bytes: u64, fate: Fate) {
+    /// It is gone.
+    fn tell(&self, what: &What, reason: &str, bytes: u64, objects: u64) {
+        let (store, what, reason) = (self.ground.name.clone(), what.clone(), reason.to_owned());
+        let _ = (self.onlooker.deed)(Done::Deleted, &Deed { store, what, reason, bytes, objects, until: None, storage_class: None });
+    }
+
+    fn keep(&mut self, what: What, reason: &str, listed_bytes: u64, fate: Fate) {
         let store = self.ground.name.clone();
         let deed = |reason: String, bytes, objects, until| Deed { store, what, reason, bytes, objects, until, storage_class: None };
         match fate {
             Fate::Gone { bytes, objects } => {
-                let deed = deed(reason.to_owned(), bytes, objects, None);
-                let _ = (self.onlooker.deed)(Done::Deleted, &deed);
                 self.expired.bytes += bytes;
-                self.expired.deleted.push(deed);
+                self.expired.deleted.push(deed(reason.to_owned(), bytes, objects, None));
             }
             Fate::Deferred { why, until } => self.expired.deferred.push(deed(format!("{reason}; {why}"), listed_bytes, 0, until)),
             Fate::Stays(why) => self.expired.waiting.push(deed(format!("{reason}; {why}"), listed_bytes, 0, None)),
@@ -414,8 +472,8 @@ fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Ground
     let all: Vec<&Backup> = stores.values().filter_map(Observed::known).flat_map(|seen| &seen.backups).collect();
     for (cluster, size) in &ground.seen.segment_sizes {
         let (policy, marker) = (site.policy, &marker);
-        let looked = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).map(|ground| ground.looked).collect();
-        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, looked }.expire(expired)?;
+        let grounds = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).collect();
+        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, grounds }.expire(expired)?;
     }
     Ok(())
 }

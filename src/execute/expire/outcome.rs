@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,6 +22,8 @@ pub struct Expired {
     /// What no rule wants and what is still there.
     pub waiting: Vec<Deed>,
     pub braked: Vec<Braked>,
+    /// Stores whose brake is off: as many may go there as were marked.
+    pub unbraked: BTreeSet<Name>,
     /// Stores in which nothing, or nothing more, could be done.
     pub failed: Vec<Failed>,
     /// What people should know beside it: sentences without a full stop.

@@ -196,7 +196,7 @@ fn take(ground: &Ground<'_>, plan: &Plan<'_>, job: &Name) -> Result<(Taken, Vec<
         (Ended::Succeeded, Some(taken)) => Ok((*taken, remarks)),
         (Ended::Stopped, _) => Err(GuardFault::interrupted()),
         (Ended::Failed { message, hint, .. } | Ended::Busy { message, hint }, _) => Err(GuardFault::new(message, hint)),
-        (Ended::Elsewhere { message }, _) => Err(GuardFault::new(message, "Run it again.")),
+        (Ended::Elsewhere { message } | Ended::NotOwed { message }, _) => Err(GuardFault::new(message, "Run it again.")),
         (Ended::Succeeded, None) => Err(GuardFault::new("no backup was made", "")),
     }
 }

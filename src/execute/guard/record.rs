@@ -153,8 +153,7 @@ impl<'j> Journal<'j> {
             tracing::warn!(hint = fault.hint, "{}", fault.message);
         }
         let what = format!("`{}` {said}", self.report.program);
-        self.audit(what.clone(), "guard.ended");
-        self.end(catalog::Outcome::Succeeded, &what, None);
+        self.end(catalog::Outcome::Succeeded, "guard.ended", &what, None);
     }
 
     /// It will not be run, so there is nothing to undo. A backup that was taken for it stays what it is.
@@ -172,23 +171,27 @@ impl<'j> Journal<'j> {
             tracing::warn!(hint = fault.hint, "{}", fault.message);
         }
         let what = format!("`{}` was not run: {}", self.report.program, fault.message);
-        self.audit(what.clone(), "guard.refused");
         let outcome = if fault.is_interrupted { catalog::Outcome::Stopped } else { catalog::Outcome::Failed };
-        self.end(outcome, &what, Some(fault.hint.as_str()));
+        self.end(outcome, "guard.refused", &what, Some(fault.hint.as_str()));
     }
 
-    fn end(&self, outcome: catalog::Outcome, message: &str, hint: Option<&str>) {
+    fn end(&self, outcome: catalog::Outcome, kind: &str, message: &str, hint: Option<&str>) {
         let at = clock::now().max(self.report.started);
-        let end = End { message: Some(message), hint: hint.filter(|hint| !hint.is_empty()), ..End::with(outcome, at) };
+        let entry = run::audit_entry(self.site, at, message.to_owned(), kind.to_owned(), self.details());
+        let (message, hint) = (Some(message), hint.filter(|hint| !hint.is_empty()));
+        let end = End { message, hint, entry: Some(&entry), ..End::with(outcome, at) };
         self.record.end(self.site, &new_run(self.site, self.boot.as_deref(), self.report.started), &end);
     }
 
     fn audit(&self, what: String, kind: &str) {
         let Some(catalog) = self.catalog else { return };
-        let details = serde_json::to_string(&self.report).unwrap_or_default();
-        if let Err(fault) = run::audit(self.site, catalog, what, kind, details) {
+        if let Err(fault) = run::audit(self.site, catalog, what, kind, self.details()) {
             tracing::warn!(hint = fault.hint, "the audit chain does not take this: {}", fault.message);
         }
+    }
+
+    fn details(&self) -> String {
+        serde_json::to_string(&self.report).unwrap_or_default()
     }
 
     fn write(&self) -> Result<(), GuardFault> {

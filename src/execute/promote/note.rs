@@ -65,8 +65,6 @@ impl Procedure<'_> {
         };
         let standing = promotion.standing();
         let message = fault.map(|fault| format!("{}; {standing}", fault.message));
-        catalog
-            .end_run(run, &End { message: message.as_deref(), hint: fault.map(|fault| fault.hint.as_str()), ..End::with(outcome, at) })?;
         let what = format!(
             "{} by {}: {} on {}, from timeline {}{}: {}",
             promotion.kind.as_str(),
@@ -77,6 +75,9 @@ impl Procedure<'_> {
             promotion.timeline.map(|timeline| format!(" to {timeline}")).unwrap_or_default(),
             message.as_deref().unwrap_or("promoted")
         );
-        run::audit(self.site, catalog, what, &format!("promotion.{outcome}"), serde_json::to_string(promotion).unwrap_or_default())
+        let details = serde_json::to_string(promotion).unwrap_or_default();
+        let entry = run::audit_entry(self.site, clock::now(), what, format!("promotion.{outcome}"), details);
+        let hint = fault.map(|fault| fault.hint.as_str());
+        catalog.end_run(run, &End { message: message.as_deref(), hint, entry: Some(&entry), ..End::with(outcome, at) })
     }
 }

@@ -35,6 +35,7 @@ pub use compared::compare;
 pub use fault::RestoreFault;
 pub use pin::Pin;
 pub use plan::{Estimate, RestorePlan, plan};
+pub(in crate::execute) use record::JOB;
 pub use record::Returned;
 pub use report::{Phases, Reached, Report, State};
 pub use request::{Action, FetchCommand, Remapped, Request, Standby, TimelineChoice, Which};

@@ -5,12 +5,13 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{self, Catalog, CatalogFault, End, NewRun};
 use crate::execute::{custody, run};
+use crate::format::audit::Entry;
 use crate::site::Site;
 use crate::units::Instant;
-use crate::world::host;
+use crate::world::{clock, host};
 
 /// Under which name restores are in the history. No job of a policy has it: those are paths.
-const JOB: &str = "restore";
+pub(in crate::execute) const JOB: &str = "restore";
 
 /// What was brought back, or was to be.
 #[derive(Debug)]
@@ -43,12 +44,12 @@ impl Returned<'_> {
             Ok(()) => (format!("restore.{}", self.kind), format!("{} came back: {}", self.subject, self.to)),
             Err(why) => ("restore.failed".to_owned(), format!("{} did not come back ({}): {why}", self.subject, self.to)),
         };
-        self.note_run(site, catalog, &what, end)?;
-        run::audit(site, catalog, what, &kind, Value::Object(self.details(end)).to_string())
+        let entry = run::audit_entry(site, clock::now(), what, kind, Value::Object(self.details(end)).to_string());
+        self.note_run(site, catalog, &entry, end)
     }
 
     /// Written when it is over: in an emergency nothing waits for it.
-    fn note_run(&self, site: &Site<'_>, catalog: &Catalog, what: &str, end: Result<(), &str>) -> Result<(), CatalogFault> {
+    fn note_run(&self, site: &Site<'_>, catalog: &Catalog, entry: &Entry, end: Result<(), &str>) -> Result<(), CatalogFault> {
         let boot = host::boot();
         let run = catalog.begin_run(&NewRun {
             policy: site.policy.name.as_str(),
@@ -65,7 +66,7 @@ impl Returned<'_> {
         let outcome = if end.is_ok() { catalog::Outcome::Succeeded } else { catalog::Outcome::Failed };
         let known = End::with(outcome, self.ended.max(self.started));
         let (backup, store) = (Some(self.backup), Some(self.store));
-        catalog.end_run(run, &End { message: Some(what), backup, store, bytes: self.bytes, ..known })
+        catalog.end_run(run, &End { message: Some(&entry.what), backup, store, bytes: self.bytes, entry: Some(entry), ..known })
     }
 
     fn details(&self, end: Result<(), &str>) -> Map<String, Value> {

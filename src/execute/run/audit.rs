@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Ended, Ground, Ran};
-use crate::catalog::{Catalog, CatalogFault};
+use super::{Ended, Ground, POLICY, Ran};
+use crate::catalog::{Abandoned, Catalog, CatalogFault, Outcome};
 use crate::execute::archive;
 use crate::execute::expire::{Deed, Done};
 use crate::format::audit::Entry;
@@ -11,24 +11,38 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
+/// So many remarks of a run are kept.
+const MOST_REMARKS: usize = 200;
+
 /// Of a run, at its end.
-pub(super) fn ran(ground: &Ground<'_>, ran: &Ran) {
+pub(super) fn ran(site: &Site<'_>, ran: &Ran) -> Entry {
     let (outcome, message) = match &ran.end {
         Ended::Succeeded => ("succeeded", None),
         Ended::Failed { message, .. } => ("failed", Some(message)),
         Ended::Stopped => ("stopped", None),
-        Ended::Elsewhere { .. } | Ended::Busy { .. } => return,
+        Ended::Busy { message, .. } => ("stopped", Some(message)),
+        Ended::Elsewhere { message } | Ended::NotOwed { message } => ("elsewhere", Some(message)),
     };
-    let kind = format!("{}.{outcome}", ran.job.split('.').next().unwrap_or("run"));
     let what = match message {
         Some(message) => format!("`{}` {outcome}: {message}", ran.job),
         None => format!("`{}` {outcome}", ran.job),
     };
+    let remarks = &ran.remarks[..ran.remarks.len().min(MOST_REMARKS)];
     let details = json!({
         "job": ran.job, "started": ran.started, "ended": ran.ended, "backup": ran.made.backup, "store": ran.made.store,
-        "bytes": ran.made.bytes, "stored_bytes": ran.made.stored_bytes, "sha256": ran.made.checksum, "remarks": ran.remarks,
+        "bytes": ran.made.bytes, "stored_bytes": ran.made.stored_bytes, "sha256": ran.made.checksum, "remarks": remarks,
     });
-    append(ground, ran.ended, what, kind, details.to_string());
+    entry(site, ran.ended, what, kind(&ran.job, outcome), details.to_string())
+}
+
+fn kind(job: &str, outcome: &str) -> String {
+    format!("{}.{outcome}", job.split('.').next().unwrap_or("run"))
+}
+
+/// That the policy could not be read.
+pub(super) fn unreadable(site: &Site<'_>, at: Instant, message: &str) -> Entry {
+    let what = format!("`{POLICY}` failed: {message}");
+    entry(site, at, what, kind(POLICY, Outcome::Failed.word()), json!({ "job": POLICY, "started": at, "ended": at }).to_string())
 }
 
 /// Of a mark, of something that goes now, or that has gone or moved. False where that is not on record.
@@ -70,9 +84,9 @@ pub(super) fn dropped(ground: &Ground<'_>, dropped: &archive::Dropped) -> bool {
 }
 
 /// Of a run whose process is gone.
-pub(super) fn lost(site: &Site<'_>, catalog: &Catalog, job: &str, message: &str) {
-    let kind = format!("{}.lost", job.split('.').next().unwrap_or("run"));
-    add(site, catalog, clock::now(), format!("`{job}` was lost: {message}"), kind, json!({ "job": job }).to_string());
+pub(super) fn lost(site: &Site<'_>, run: &Abandoned, at: Instant, message: &str) -> Entry {
+    let details = json!({ "job": run.job, "started": run.started, "ended": at, "host": run.host });
+    entry(site, at, format!("`{}` was lost: {message}", run.job), kind(&run.job, Outcome::Lost.word()), details.to_string())
 }
 
 /// Of anything else that is done now, for those who do nothing that is not on record.
@@ -85,7 +99,8 @@ fn append(ground: &Ground<'_>, at: Instant, what: String, kind: String, details:
     ground.catalog.is_some_and(|catalog| add(ground.site, catalog, at, what, kind, details))
 }
 
-fn entry(site: &Site<'_>, at: Instant, what: String, kind: String, details: String) -> Entry {
+/// As it is written by this account on this host.
+pub fn entry(site: &Site<'_>, at: Instant, what: String, kind: String, details: String) -> Entry {
     let policy = site.policy;
     Entry {
         at,

@@ -7,7 +7,7 @@ use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
-use crate::converge::whole_since;
+use crate::converge::refreshes_from;
 use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes, lease};
 use crate::execute::hook::{self, HookFault};
 use crate::execute::{dump, files};
@@ -45,7 +45,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
             match &end {
                 Ended::Failed { message, .. } | Ended::Busy { message, .. } => steps.end(StepOutcome::Failed, Some(message)),
                 Ended::Stopped => steps.end(StepOutcome::Stopped, None),
-                Ended::Succeeded | Ended::Elsewhere { .. } => steps.end(StepOutcome::Succeeded, None),
+                Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => steps.end(StepOutcome::Succeeded, None),
             }
             (end, Made::default())
         }
@@ -55,7 +55,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
     if let Some(after) = after.filter(|_| begun.get() || !matches!(end, Ended::Busy { .. })) {
         steps.skip_to_last(|action| matches!(action, Action::RunHook { .. }));
         let outcome = match &end {
-            Ended::Succeeded | Ended::Elsewhere { .. } => "succeeded",
+            Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => "succeeded",
             Ended::Failed { .. } | Ended::Busy { .. } => "failed",
             Ended::Stopped => "stopped",
         };
@@ -210,8 +210,8 @@ fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Durati
         let (schema, name) = resolved(&mut connection, view)?;
         let known = state.continuous_aggregates.iter().find(|one| (&one.view.schema, &one.view.name) == (&schema, &name));
         // Before that, rows it was made of are gone, and a refresh would take its own away.
-        let since = known.and_then(|one| whole_since(policy, database, &state, one, clock::now()));
-        let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since.to_string()));
+        let since = known.and_then(|one| refreshes_from(policy, database, &state, one, clock::now()));
+        let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since));
         let (home, view) = (quoted_name(&state.schema), literal(&format!("{}.{}", quoted_name(&schema), quoted_name(&name))));
         connection.query(&format!("call {home}.refresh_continuous_aggregate({view}, {since}, null)"), &[])
     });

@@ -28,9 +28,10 @@ fn of_policy(site: &Site<'_>, catalog: &Catalog) -> Result<usize, CatalogFault> 
         let guard = catalog.try_lock(&run.policy, &run.job)?;
         let is_over = if run.host == site.host() { process_is_gone(&run) } else { host_is_gone(site, catalog, &run, guard.is_some())? };
         let (Some(_guard), Some(message)) = (guard, is_over) else { continue };
-        let end = End { transient: true, message: Some(&message), ..End::with(catalog::Outcome::Lost, clock::now()) };
+        let now = clock::now();
+        let entry = audit::lost(site, &run, now, &message);
+        let end = End { transient: true, message: Some(&message), entry: Some(&entry), ..End::with(catalog::Outcome::Lost, now) };
         catalog.end_run(run.run, &end)?;
-        audit::lost(site, catalog, &run.job, &message);
         buried += 1;
     }
     Ok(buried)

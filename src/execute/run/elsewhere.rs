@@ -41,6 +41,8 @@ pub(super) fn newest_since(site: &Site<'_>, job: &Name, since: Instant) -> Resul
         if let Read::Good(descriptor, _) = read
             && descriptor.job == *job
             && descriptor.started >= since
+            // One that lacks files is kept, and is no answer: the run that took it has failed.
+            && descriptor.damage.unread == 0
             // One from the future was dated by a clock that was wrong, and answers nothing.
             && descriptor.started <= latest
         {

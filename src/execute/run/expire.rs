@@ -7,10 +7,11 @@ use super::audit;
 use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made, Why};
-use crate::catalog::{Acknowledgement, Measured, StepOutcome};
+use crate::catalog::{Acknowledgement, Catalog, Measured, StepOutcome};
 use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_expire};
+use crate::site::Site;
 use crate::units::{BackupId, Bytes, Name, figure_of, moment_of};
 use crate::world::clock;
 
@@ -105,17 +106,25 @@ fn remarks(expired: &Expired) -> Vec<String> {
 
 fn measure(ground: &Ground<'_>, expired: &Expired) {
     let Some(catalog) = ground.catalog else { return };
-    let policy = ground.site.policy.name.as_str();
-    let before = catalog.latest(policy).unwrap_or_default();
-    let now = clock::now();
-    let mut all = vec![
+    let measured = [
         Measured { name: "locked", subject: "", value: expired.deferred.len() as f64 },
         Measured { name: "deleted", subject: "", value: expired.deleted.len() as f64 },
         Measured { name: "moved", subject: "", value: expired.moved.len() as f64 },
         Measured { name: "moved_bytes", subject: "", value: expired.moved.iter().map(|deed| deed.bytes).sum::<u64>() as f64 },
         Measured { name: "deleted_bytes", subject: "", value: expired.bytes as f64 },
     ];
-    for store in ground.site.policy.stores.keys() {
+    if let Err(fault) = catalog.measure(ground.site.policy.name.as_str(), &measured, clock::now()) {
+        tracing::warn!("what was deleted cannot be measured: {}", fault.message);
+    }
+    measure_brakes(ground.site, catalog, expired);
+}
+
+/// Which stores wait for somebody's word, by what the run has found. Of one that it did not get to, nothing new is known.
+pub fn measure_brakes(site: &Site<'_>, catalog: &Catalog, expired: &Expired) {
+    let policy = site.policy.name.as_str();
+    let before = catalog.latest(policy).unwrap_or_default();
+    let (now, mut all) = (clock::now(), Vec::new());
+    for store in site.policy.stores.keys() {
         let known = before.iter().find(|one| one.name == BRAKED_SINCE && one.subject == store.as_str()).map_or(0.0, |one| one.value);
         let brake = expired.braked.iter().find(|braked| braked.store == *store).map(|braked| &braked.brake);
         let of = |name, value| Measured { name, subject: store.as_str(), value };
@@ -125,13 +134,13 @@ fn measure(ground: &Ground<'_>, expired: &Expired) {
                 of("braked_backups", brake.would as f64),
                 of("braked_of", brake.of as f64),
             ]),
-            // Of one that was not looked at, nothing new is known.
-            None if expired.failed.iter().any(|failed| failed.store == *store || failed.fault == ExpireFault::Interrupted) => {}
-            None if known > 0.0 => all.extend([of(BRAKED_SINCE, 0.0), of("braked_backups", 0.0), of("braked_of", 0.0)]),
+            None if known > 0.0 && expired.unbraked.contains(store) => {
+                all.extend([of(BRAKED_SINCE, 0.0), of("braked_backups", 0.0), of("braked_of", 0.0)])
+            }
             None => {}
         }
     }
     if let Err(fault) = catalog.measure(policy, &all, now) {
-        tracing::warn!("what was deleted cannot be measured: {}", fault.message);
+        tracing::warn!("whether expiry waits for a word cannot be noted: {}", fault.message);
     }
 }

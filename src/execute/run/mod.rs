@@ -24,23 +24,23 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::catalog::{self, Catalog, End, JobRecord, NewRun};
+use crate::catalog::{self, Catalog, End, Filter, JobRecord, NewRun};
 use crate::execute::backup::{self as backups, Taken};
 use crate::execute::copies::Copied;
 use crate::execute::drill as drills;
 use crate::execute::expire::Reviewed;
 use crate::pipeline::backup::Progress;
-use crate::plan::{Due, LastRun, Past, RunEnd, owed, rank};
+use crate::plan::{Due, LastRun, Past, RunEnd, on_demand, owed, rank};
 use crate::policy::file::Overrun;
 use crate::policy::model::{Policy, Timed};
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
-pub use audit::{audit, deed as audit_deed};
+pub use audit::{audit, deed as audit_deed, entry as audit_entry};
 pub use bury::bury;
 pub use copies::COPIED;
-pub use expire::{BRAKE, BRAKED_SINCE};
+pub use expire::{BRAKE, BRAKED_SINCE, measure_brakes};
 pub use unrecorded::bring_in;
 pub use work::{Job, NoSuchJob, Work, find, jobs};
 
@@ -67,6 +67,10 @@ impl std::fmt::Debug for Ground<'_> {
 pub enum Why {
     Asked,
     Due {
+        since: Instant,
+    },
+    /// It belongs to a run whose time had come, as expiry does to a backup.
+    Follows {
         since: Instant,
     },
     /// Somebody has reviewed a plan. What it says will go: nothing else may.
@@ -114,6 +118,10 @@ pub enum Ended {
     Elsewhere {
         message: String,
     },
+    /// It was owed when the record was read, and no longer when its turn came; nothing was done and nothing is recorded.
+    NotOwed {
+        message: String,
+    },
 }
 
 impl Ended {
@@ -155,7 +163,7 @@ pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed
         let path = job.path.to_string();
         let due = match timed.iter().find(|timed| timed.path == job.path) {
             Some(timed) => stand(timed, records.iter().find(|record| record.job == path), now),
-            None => Due::OnDemand,
+            None => on_demand(&records.iter().find(|record| record.job == path).map(past).unwrap_or_default(), now),
         };
         if let Due::Now { since } = due {
             owed_now.due.push((job.clone(), since));
@@ -198,7 +206,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name.as_str());
     let _entered = span.enter();
     let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
-    // It has the identity and no way to the original; this host is not it.
+    // That one may have the identity, or a way to the original; this host is not it.
     if let Some(other) = job.host_elsewhere(ground.site.host()) {
         let message = format!("`{name}` runs on {other}, and this is {}", ground.site.host());
         let hint = format!("Run it there; where this host is meant, say `--host {other}`.");
@@ -218,8 +226,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         }
         None => None,
     };
+    let owed_since = match why {
+        Why::Due { since } => match still_owed(ground, job, *since) {
+            Ok(since) => Some(since),
+            Err(message) => return ran(Ended::NotOwed { message }, Made::default(), Vec::new()),
+        },
+        Why::Follows { since } => Some(*since),
+        Why::Asked | Why::Plan { .. } => None,
+    };
     let boot = host::boot();
-    let owed_since = if let Why::Due { since } = why { Some(*since) } else { None };
     let new = NewRun {
         policy: ground.site.policy.name.as_str(),
         job: &name,
@@ -228,7 +243,7 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         pid: std::process::id(),
         why: match why {
             Why::Asked => catalog::Why::Asked,
-            Why::Due { .. } => catalog::Why::Due,
+            Why::Due { .. } | Why::Follows { .. } => catalog::Why::Due,
             Why::Plan { .. } => catalog::Why::Plan,
         },
         owed_since,
@@ -240,18 +255,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     if let (Some(since), Work::Backup(backup, _)) = (owed_since, job.work) {
         match elsewhere::newest_since(ground.site, backup, since) {
             Ok(Some(other)) => {
-                let made = Made { backup: Some(other.id.to_string()), ..Made::default() };
-                let message = format!("backup {} was taken by {} at {}", other.id, other.host, crate::plan::minute(other.started));
-                Record::begin(ground.catalog, &NewRun { host: &other.host, started: other.started, ..new.clone() }).end(
-                    ground.site,
-                    &new,
-                    &End {
-                        backup: made.backup.as_deref(),
-                        message: Some(&message),
-                        ..End::with(catalog::Outcome::Succeeded, other.stopped)
-                    },
-                );
-                return ran(Ended::Elsewhere { message }, made, Vec::new());
+                let id = other.id.to_string();
+                let message = format!("backup {id} was taken by {} at {}", other.host, crate::plan::minute(other.started));
+                let made = Made { backup: Some(id.clone()), ..Made::default() };
+                let ran = ran(Ended::Elsewhere { message: message.clone() }, made, Vec::new());
+                let theirs = NewRun { host: &other.host, started: other.started, ..new };
+                let (entry, end) = (audit::ran(ground.site, &ran), End::with(catalog::Outcome::Succeeded, other.stopped));
+                let end = End { backup: Some(&id), message: Some(&message), entry: Some(&entry), ..end };
+                Record::begin(ground.catalog, &theirs).end(ground.site, &theirs, &end);
+                return ran;
             }
             Ok(None) => {}
             // The backup itself will say what is wrong.
@@ -275,12 +287,14 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
         Work::Report(name, job) => report::run(ground, name, job, &record),
         Work::NotYet(kind) => (not_yet(kind), Made::default(), Vec::new()),
     });
-    let (outcome, transient, message, hint) = match &end {
-        Ended::Succeeded | Ended::Elsewhere { .. } => (catalog::Outcome::Succeeded, false, None, None),
+    let ran = ran(end, made, remarks);
+    let (outcome, transient, message, hint) = match &ran.end {
+        Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => (catalog::Outcome::Succeeded, false, None, None),
         Ended::Failed { message, hint, transient } => (catalog::Outcome::Failed, *transient, Some(message.as_str()), Some(hint.as_str())),
         Ended::Stopped => (catalog::Outcome::Stopped, true, Some("it was asked to end"), None),
         Ended::Busy { message, hint } => (catalog::Outcome::Stopped, true, Some(message.as_str()), Some(hint.as_str())),
     };
+    let (made, entry) = (&ran.made, audit::ran(ground.site, &ran));
     record.end(
         ground.site,
         &new,
@@ -289,25 +303,43 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
             transient,
             message,
             hint: hint.filter(|hint| !hint.is_empty()),
-            at: clock::now().max(started),
+            at: ran.ended.max(started),
             backup: made.backup.as_deref(),
             store: made.store.as_deref(),
             bytes: made.bytes,
             stored_bytes: made.stored_bytes,
             checksum: made.checksum.as_deref(),
+            entry: Some(&entry),
         },
     );
-    let ran = ran(end, made, remarks);
-    audit::ran(ground, &ran);
     ran
+}
+
+/// Since when it is owed by now. It waited for its turn: meanwhile somebody else may have run it, its window may have closed, or a later time
+/// may have come. What the record does not say does not keep it from running.
+fn still_owed(ground: &Ground<'_>, job: &Job<'_>, since: Instant) -> Result<Instant, String> {
+    let (policy, now) = (ground.site.policy, clock::now());
+    if let Some((name, _)) = job.window.filter(|(_, declared)| !declared.window.contains(now)) {
+        return Err(format!("its turn came when the window `{name}` was closed"));
+    }
+    let Some(Ok(records)) = ground.catalog.map(|catalog| catalog.last_runs(policy.name.as_str())) else { return Ok(since) };
+    match look(policy, &records, now).all.into_iter().find(|(one, _)| one.path == job.path) {
+        Some((_, Due::Now { since })) => Ok(since),
+        Some((_, due)) => Err(format!("it is owed no longer: {due}")),
+        None => Ok(since),
+    }
 }
 
 /// The name under which it is on record that a policy could not be read.
 pub const POLICY: &str = "policy";
 
-/// A policy that cannot be read is a run that failed, not one that nobody knows of.
-pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: &str) {
+/// A policy that cannot be read is a run that failed, not one that nobody knows of. Once, however often it is tried.
+pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: &str, since: Option<Instant>) {
     let (now, boot) = (clock::now(), host::boot());
+    let noted = Filter { policy: Some(site.policy.name.as_str()), job: Some(POLICY), since, limit: 1, ..Filter::default() };
+    if since.is_some() && catalog.history(&noted).is_ok_and(|noted| noted.iter().any(|run| run.host == site.host())) {
+        return;
+    }
     let new = NewRun {
         policy: site.policy.name.as_str(),
         job: POLICY,
@@ -320,7 +352,8 @@ pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: 
         digest: None,
         commit: None,
     };
-    let end = End { message: Some(message), hint: Some(hint), ..End::with(catalog::Outcome::Failed, now) };
+    let entry = audit::unreadable(site, now, message);
+    let end = End { message: Some(message), hint: Some(hint), entry: Some(&entry), ..End::with(catalog::Outcome::Failed, now) };
     Record::begin(Some(catalog), &new).end(site, &new, &end);
 }
 

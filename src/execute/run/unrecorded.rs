@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, CatalogFault, End, NewRun, Outcome, RunId, Why};
+use crate::catalog::{Catalog, CatalogFault, End, Filter, NewRun, Outcome, RunId, Why};
 use crate::execute::watch;
+use crate::format::audit::Entry;
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::files;
@@ -40,6 +41,25 @@ pub(super) struct Unrecorded {
     bytes: Option<u64>,
     stored_bytes: Option<u64>,
     checksum: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
+}
+
+/// What the audit chain is to say of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    at: Instant,
+    who: String,
+    what: String,
+    kind: String,
+    details: String,
+}
+
+impl Said {
+    fn of(entry: &Entry) -> Said {
+        let Entry { at, who, what, kind, details, .. } = entry.clone();
+        Said { at, who, what, kind, details }
+    }
 }
 
 impl Unrecorded {
@@ -66,7 +86,24 @@ impl Unrecorded {
             bytes: end.bytes,
             stored_bytes: end.stored_bytes,
             checksum: text(end.checksum),
+            said: end.entry.map(Said::of),
         }
+    }
+
+    fn entry(&self, policy: &str) -> Option<Entry> {
+        let Said { at, who, what, kind, details } = self.said.clone()?;
+        let (policy, host) = (policy.to_owned(), self.host.clone());
+        Some(Entry { at, policy, host, who, digest: self.digest.clone(), commit: self.commit.clone(), what, kind, details })
+    }
+
+    /// Whoever brought it in may have died before he could say so.
+    fn is_recorded(&self, catalog: &Catalog, policy: &str) -> Result<bool, CatalogFault> {
+        let filter = Filter { policy: Some(policy), job: Some(&self.job), ..Filter::default() };
+        let (since, until) = (Some(self.started), self.started.checked_add(jiff::SignedDuration::from_micros(1)).ok());
+        // The catalog's moments have no fractions of a microsecond.
+        let since = since.and_then(|since| Instant::from_microsecond(since.as_microsecond()).ok());
+        let same = catalog.history(&Filter { since, until, ..filter })?;
+        Ok(same.iter().any(|run| run.host == self.host && run.pid == self.pid && run.ended.is_some()))
     }
 
     fn record(&self, catalog: &Catalog, policy: &str) -> Result<(), CatalogFault> {
@@ -106,6 +143,7 @@ impl Unrecorded {
                 bytes: self.bytes,
                 stored_bytes: self.stored_bytes,
                 checksum: self.checksum.as_deref(),
+                entry: self.entry(policy).as_ref(),
             },
         )
     }
@@ -147,14 +185,15 @@ pub fn bring_in(site: &Site<'_>, catalog: &Catalog) -> Result<(), CatalogFault> 
     let mut first: Option<Instant> = None;
     for line in text.split(|byte| *byte == b'\n') {
         if let Ok(run) = serde_json::from_slice::<Unrecorded>(line) {
-            run.record(catalog, policy)?;
+            if run.run.is_some() || !run.is_recorded(catalog, policy)? {
+                run.record(catalog, policy)?;
+            }
             first = Some(first.map_or(run.ended, |first| first.min(run.ended)));
         }
     }
     if let Some(first) = first {
         watch::tell_since(catalog, policy, first)?;
     }
-    // Brought in twice, after a crash right here, it is there twice: nothing is lost.
     let _ = file.set_len(0).and_then(|()| file.sync_all());
     Ok(())
 }

@@ -67,8 +67,12 @@ impl Job<'_> {
 
     /// The host that it was given to, where that is another one.
     pub fn host_elsewhere(&self, host: &str) -> Option<&Name> {
-        let Work::Drill(_, drill) = self.work else { return None };
-        drill.host.as_ref().filter(|asked| asked.as_str() != host)
+        let asked = match self.work {
+            Work::Drill(_, drill) => drill.host.as_ref(),
+            Work::Verify(_, verify) => verify.host.as_ref(),
+            _ => None,
+        };
+        asked.filter(|asked| asked.as_str() != host)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::alert::Event;
 use crate::catalog::{Catalog, CatalogFault, Filter, Measured, Outcome, RunRow};
-use crate::execute::run;
+use crate::execute::{restore, run};
 use crate::plan::words::sentence;
 use crate::policy::file::{self, Severity};
+use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::{Bytes, Instant, figure_of, moment_of};
 use crate::world::clock;
@@ -57,20 +58,22 @@ pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<
     let mut ended: Vec<&RunRow> = runs.iter().filter(|run| run.job != run::POLICY && run.ended.is_some_and(|ended| ended > from)).collect();
     ended.sort_by_key(|run| run.ended);
     let newest = ended.iter().filter_map(|run| run.ended).max();
-    let events = ended.into_iter().filter_map(event).collect();
+    let events = ended.into_iter().filter_map(|run| event(site.policy, run)).collect();
     Ok(Happened { events, until: newest.filter(|newest| told.is_none_or(|told| *newest > told)) })
 }
 
 /// How urgent it is, the rules say by the job.
-fn event(run: &RunRow) -> Option<Event> {
-    let (kind, severity, word) = match run.outcome? {
-        Outcome::Succeeded => (file::Event::Succeeded, Severity::Info, "succeeded"),
-        Outcome::Failed => (file::Event::Failed, Severity::Warning, "failed"),
-        Outcome::Lost => (file::Event::Failed, Severity::Warning, "was lost"),
+fn event(policy: &Policy, run: &RunRow) -> Option<Event> {
+    let (severity, word) = match run.outcome? {
+        Outcome::Succeeded => (Severity::Info, "succeeded"),
+        Outcome::Failed => (Severity::Warning, "failed"),
+        Outcome::Lost => (Severity::Warning, "was lost"),
         // Somebody wanted it so.
         Outcome::Stopped => return None,
     };
     let at = run.ended?;
+    // What is no job of the policy, like a restore, is told when it fails, and nothing will end that.
+    let is_job = run::jobs(policy).iter().any(|job| job.path.to_string() == run.job);
     let mut facts: Vec<(String, String)> = vec![("host".into(), run.host.clone())];
     let mut fact = |name: &str, value: Option<String>| facts.extend(value.map(|value| (name.to_owned(), value)));
     fact("backup", run.backup.clone());
@@ -80,14 +83,26 @@ fn event(run: &RunRow) -> Option<Event> {
     fact("took", Some(format!("{:.0} s", at.duration_since(run.started).as_secs_f64())));
     fact("commit", run.commit.clone());
     Some(Event {
-        id: format!("run:{}:{}", run.host, run.run),
-        kind,
+        // A catalog that was begun anew or put back gives its numbers once more.
+        id: format!("run:{}:{}:{}", run.host, run.run, run.started.as_microsecond()),
+        kind: kind(&run.job, run.outcome? == Outcome::Succeeded),
         severity,
-        job: Some(run.job.clone()),
+        job: is_job.then(|| run.job.clone()),
         at,
         title: format!("`{}` {word}", run.job),
         text: run.message.as_deref().map(sentence).unwrap_or_default(),
         hint: run.hint.clone(),
         facts,
     })
+}
+
+/// What routes know it by, which is the job's matter: whoever wants to hear of drills does not ask for backups.
+fn kind(job: &str, succeeded: bool) -> file::Event {
+    match (job.starts_with("drills."), succeeded) {
+        (true, true) => file::Event::DrillSucceeded,
+        (true, false) => file::Event::DrillFailed,
+        (false, true) if job == restore::JOB => file::Event::Restored,
+        (false, true) => file::Event::Succeeded,
+        (false, false) => file::Event::Failed,
+    }
 }

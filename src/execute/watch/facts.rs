@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{canary, databases, evidence, measured, server, stores};
-use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Runs, Undelivered, Unreadable};
-use crate::catalog::{Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
-use crate::execute::run;
+use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
+use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
+use crate::execute::{run, witness};
 use crate::inventory::Observed;
 use crate::policy::model::Policy;
 use crate::site::Site;
@@ -53,8 +53,12 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let (succeeded, all) = catalog.success_rate(policy, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
     let undelivered = catalog.undelivered(policy)?;
     let waiting: Vec<_> = undelivered.iter().filter(|notice| !notice.gave_up).collect();
+    let replaced = witness::replaced_at(catalog, policy)?.map(|said| Replaced { since: said.entry.at, message: said.entry.what });
+    let counts = |ack: &Acknowledgement| ack.key == witness::REPLACED && ack.until.is_none_or(|until| now < until);
+    let is_known = |replaced: &Replaced| acks.iter().any(|ack| counts(ack) && ack.at >= replaced.since);
     let mut facts = Facts {
         unreadable,
+        replaced: replaced.filter(|replaced| !is_known(replaced)),
         jobs: Observed::Known(jobs),
         server: server.answers,
         stores: stores.stores.clone(),

@@ -13,6 +13,7 @@ mod measured;
 mod remembered;
 mod server;
 mod stores;
+mod tidy;
 mod uncatalogued;
 
 use std::collections::BTreeMap;
@@ -95,12 +96,15 @@ pub fn watch(
     stop: &AtomicBool,
 ) -> Result<Watched, WatchFault> {
     let now = clock::now();
+    // By the last good rules nobody can say that the policy is another one.
+    let digest = unreadable.is_none().then_some(site.policy.digest.as_str());
     let facts = match look {
         Look::Everything | Look::Unsent => Some(gather(site, catalog, unreadable, now)?),
         Look::Record => None,
     };
     let found = facts.as_ref().map(|facts| conditions(site.policy, facts, now));
-    let (judged, queued) = decide(site, catalog, found.as_deref(), facts.as_ref().map_or(&[], |facts| facts.failing.as_slice()))?;
+    let failing = facts.as_ref().map_or(&[][..], |facts| facts.failing.as_slice());
+    let (judged, queued) = decide(site, catalog, found.as_deref(), failing, digest)?;
     if look != Look::Everything {
         return Ok(Watched { judged, sent: Flushed::default(), queued });
     }
@@ -109,8 +113,8 @@ pub fn watch(
     Ok(Watched { judged, sent, queued })
 }
 
-/// Sends what is owed to the receivers of these policies, of one host and one catalog, and copies what is new in the audit chain. All together:
-/// a mail server that does not answer is waited for once, not once for each policy.
+/// Sends what is owed to the receivers of these policies, of one host and one catalog, copies what is new in the audit chain, and lets go of what is
+/// too old in the catalog. All together: a mail server that does not answer is waited for once, not once for each policy.
 pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result<Flushed, WatchFault> {
     let Some(first) = sites.first() else { return Ok(Flushed::default()) };
     let policies: BTreeMap<Name, &Policy> = sites.iter().map(|site| (site.policy.name.clone(), site.policy)).collect();
@@ -119,6 +123,9 @@ pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result
     for failure in &sent.failed {
         let word = if failure.gave_up { "was given up" } else { "waits" };
         tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
+    }
+    if let Err(fault) = tidy::tidy(sites, catalog) {
+        tracing::warn!(hint = fault.hint, "what is too old stays in the catalog: {}", fault.message);
     }
     parallel::map_with(sites.len().min(8), sites, &|site| {
         if let Err(fault) = bear_witness(site, catalog) {
@@ -139,7 +146,7 @@ pub fn leave(site: &Site<'_>, catalog: &Catalog, stop: &AtomicBool) -> Result<bo
     let policy = &site.policy.name;
     let (_, remembered) = catalog.memory(policy.as_str())?;
     if !remembered.is_empty() {
-        decide(site, catalog, Some(&[]), &[])?;
+        decide(site, catalog, Some(&[]), &[], None)?;
     }
     let policies: BTreeMap<Name, &Policy> = [(policy.clone(), site.policy)].into();
     outbox::flush(catalog, &policies, &clock::now, &format!("{}:{}", site.host(), std::process::id()), stop)?;
@@ -165,6 +172,7 @@ fn decide(
     catalog: &Catalog,
     conditions: Option<&[crate::alert::Condition]>,
     failing: &[crate::alert::FailingReceiver],
+    digest: Option<&str>,
 ) -> Result<(Judged, usize), WatchFault> {
     const TRIES: usize = 20;
     let policy = site.policy.name.as_str();
@@ -186,7 +194,7 @@ fn decide(
                 note: Some(ack.note).filter(|note| !note.is_empty()),
             })
             .collect();
-        let seen = Seen { host: site.host(), conditions, events: &happened.events, acknowledgements: &acknowledgements, failing };
+        let seen = Seen { host: site.host(), conditions, events: &happened.events, acknowledgements: &acknowledgements, failing, digest };
         let judged = judge(site.policy, memory, &seen, now);
         let json: Vec<String> = judged.notices.iter().map(|notice| serde_json::to_string(notice).unwrap_or_default()).collect();
         let queued: Vec<QueuedNotice<'_>> = judged

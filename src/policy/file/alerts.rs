@@ -175,7 +175,6 @@ pub enum Event {
     ReviewDue,
     DutyDue,
     BackgroundJobFailed,
-    PostureChanged,
 }
 
 /// From which value on somebody is told.

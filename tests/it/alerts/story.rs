@@ -115,6 +115,7 @@ impl World {
             events: &self.events,
             acknowledgements: &self.acknowledgements,
             failing: &facts.failing,
+            digest: Some(&policy.digest),
         };
         let judged = judge(policy, self.memory.clone(), &seen, now);
         let again = judge(policy, judged.memory.clone(), &seen, now);

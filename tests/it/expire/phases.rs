@@ -176,10 +176,12 @@ fn that_it_goes_is_on_record_before_anything_of_it_does() {
         (run, std::mem::take(&mut *heard.lock().expect("nobody panicked")))
     };
     let (run_1, heard_1) = run(false);
-    assert_eq!(heard_1, [(Done::Deleting, "n0".to_owned(), true)]);
+    // Two may go side by side.
+    assert!(!heard_1.is_empty() && heard_1.iter().all(|(done, _, is_whole)| *done == Done::Deleting && *is_whole), "{heard_1:?}");
     assert!(run_1.deleted.is_empty() && run_1.failed[0].fault.to_string().contains("cannot be recorded"), "{run_1:?}");
     assert_eq!(ground.there(), ["n0", "n1", "n2"]);
-    let (_, heard_2) = run(true);
+    let (_, mut heard_2) = run(true);
+    heard_2.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
     let expected = ["n0", "n1"].map(|id| [(Done::Deleting, id.to_owned(), true), (Done::Deleted, id.to_owned(), false)]).concat();
     assert_eq!(heard_2, expected);
     assert_eq!(ground.there(), ["n2"]);

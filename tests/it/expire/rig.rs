@@ -62,6 +62,15 @@ impl Ground {
         self.expire_as(now, Wishes::default()).expect("it can begin")
     }
 
+    /// The same, while somebody does something whenever he hears of what is done.
+    pub fn expire_heard(&self, now: &str, wishes: Wishes, deed: &(dyn Fn(Done, &Deed) -> bool + Sync)) -> Expired {
+        let (now, stop) = (moment(now), AtomicBool::new(false));
+        let wishes = Wishes { clock: Clock::Told(now), ..wishes };
+        let done = expire(&self.fixture.site(), &wishes, Onlooker { deed, stop: &stop }).expect("it can begin");
+        self.put_at(now);
+        done
+    }
+
     pub fn expire_as(&self, now: &str, wishes: Wishes) -> Result<Expired, ExpireFault> {
         let now = moment(now);
         let heard: Mutex<Vec<Deed>> = Mutex::default();

@@ -80,6 +80,56 @@ fn another_hosts_backup_is_not_taken_twice_and_a_lost_record_is_found_in_the_sto
 }
 
 #[test]
+fn what_is_given_to_another_host_is_left_to_it() {
+    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" }, host: db-2 } }\n");
+    run.change("hosts: {  }", "hosts: { db-1: { role: primary }, db-2: { role: standby, connection: service=other } }");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.sql("insert into jobs (policy, job, first_seen) values ('try', 'verify.weekly', 0) on conflict do update set first_seen = 0");
+    run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
+    run.say(&["run", "weekly"]).ends_with_code(1).says("`verify.weekly` runs on db-2, and this is db-1");
+    let there = |words: &[&str]| Said::of(run.command_in("state", &[words, &["--host", "db-2"]].concat()).output().expect("seawall"));
+    there(&["run", "--due", "weekly"]).ends_with_code(0).says("verify.weekly").says("succeeded");
+}
+
+/// Its words are lost where they go; what is owed is done, and those who want to hear of it do.
+#[test]
+fn a_full_disk_under_the_output_stops_no_job() {
+    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n");
+    run.say(&["watch"]).ends_with_code(0);
+    run.sql("update jobs set first_seen = 0");
+    let full = fs::File::options().write(true).open("/dev/full").expect("a full disk");
+    let said = Said::of(run.command(&["run", "--due"]).stdout(full).output().expect("seawall"));
+    said.ends_with_code(0);
+    assert_eq!(run.outcomes(), ["backups.nightly succeeded", "verify.weekly succeeded", "expire succeeded"]);
+    // The look after the run was had.
+    assert!(run.catalog().latest("try").expect("read").iter().any(|one| one.name == "told_until"));
+}
+
+/// A copy that lacks files answers no other host's firing: that one may be able to read them.
+#[test]
+fn a_backup_that_lacks_files_is_no_answer() {
+    let run = Run::new("", "");
+    let tree = run.file("tree").display().to_string();
+    run.change(
+        "backups: {",
+        &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ last: 2 }} }},"),
+    );
+    run.rig.shell("mkdir tree; echo open > tree/open");
+    run.rig.shell_as_root("echo closed > tree/closed; chmod 000 tree/closed");
+    run.say(&["run", "--due", "backups.docs"]).ends_with_code(1).says("could not be read");
+    run.rig.shell("cp -r state state-2 && rm -r state-2/catalog.db*");
+    let other = || Said::of(run.command_in("state-2", &["run", "--due", "backups.docs", "--host", "db-2"]).output().expect("seawall"));
+    other().ends_with_code(1).says("could not be read");
+    // What it can read now, it has then.
+    run.rig.shell("rm -r state-2/catalog.db*");
+    run.rig.shell_as_root("chmod 644 tree/closed");
+    other().ends_with_code(0).says("succeeded");
+    run.rig.shell("rm -r state-2/catalog.db*");
+    other().ends_with_code(0).says("was taken by db-2");
+    assert_eq!(run.backups(), 3);
+}
+
+#[test]
 fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     let run = Run::new("", "");
     run.rig.shell("mkdir -p state/catalog.db");
@@ -87,10 +137,21 @@ fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     assert_eq!(run.backups(), 1);
     // What only tidies up was not done without a record.
     run.rig.shell("rmdir state/catalog.db && test -s state/policies/try/unrecorded.jsonl");
-    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(0).says("nothing is owed");
+    // That belongs to the backup, and is tried again after its pause by whoever calls for the backup.
+    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("nothing is owed; next is `expire`");
     let outcomes = run.outcomes();
     assert!(outcomes.contains(&"backups.nightly succeeded".to_owned()), "{outcomes:?}");
     run.rig.shell("! test -s state/policies/try/unrecorded.jsonl");
+    assert_eq!(run.backups(), 1);
+    // So does the chain.
+    let links = run.catalog().links(1, 1000).expect("the chain");
+    let backups: Vec<_> = links.iter().filter(|link| link.entry.kind == "backups.succeeded").collect();
+    let id = run.history().iter().find_map(|run| run.backup.clone()).expect("its backup");
+    assert!(matches!(backups[..], [one] if one.entry.details.contains(&id)), "{links:#?}");
+    audit::verify(&links, &[]).expect("whole");
+    run.sql("update jobs set last_started = last_started - 600000000, last_ended = last_ended - 600000000 where job = 'expire'");
+    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(0).says("expire").says("succeeded");
+    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(0).says("nothing is owed");
     assert_eq!(run.backups(), 1);
 }
 

@@ -38,11 +38,11 @@ impl Fleet {
         Said::of(by_clock(self.server.account(), offset, &command).output().expect("faketime"))
     }
 
-    fn sql(&self, statement: &str) {
+    pub(super) fn sql(&self, statement: &str) {
         self.server.sql(&format!("set search_path = seawall; {statement}"));
     }
 
-    fn runs(&self) -> Vec<RunRow> {
+    pub(super) fn runs(&self) -> Vec<RunRow> {
         let place = Where::Postgres(Box::new(settings(&address(&self.server))));
         let catalog = Catalog::open_existing(&place).expect("it can be read").expect("a catalog");
         catalog.history(&Filter::default()).expect("a history")

@@ -5,6 +5,27 @@ use std::fs;
 use super::rig::Run;
 use crate::cli::follows;
 
+/// Who says by hand that so much may go is not asked for it any more.
+#[test]
+fn what_was_acknowledged_by_hand_waits_for_nobody() {
+    let run = Run::new("", "expire: { brake: 20% }\n");
+    run.change("keep: { daily: 7 }", "keep: { last: 1 }");
+    run.change("wal: { store: disk, timeout: 60s, keep: 7d }", "wal: { store: disk, timeout: 60s, keep: 1d }");
+    for _ in 0..4 {
+        run.rig.backup(&[]);
+    }
+    let waits = || {
+        let latest = run.catalog().latest("try").expect("measured");
+        latest.iter().any(|one| one.name == "braked_since" && one.subject == "disk" && one.value > 0.0)
+    };
+    run.say(&["run", "expire"]).ends_with_code(1).says("seawall ack expire_braked");
+    assert!(waits());
+    run.say(&["expire", "--acknowledge-brake"]).ends_with_code(0);
+    assert!(!run.rig.objects("expiring").is_empty() && !waits());
+    run.say(&["run", "expire"]).ends_with_code(0);
+    assert!(!waits());
+}
+
 #[test]
 fn nothing_is_marked_that_the_plan_does_not_name() {
     let run = Run::new("", "expire: { brake: 100% }\n");

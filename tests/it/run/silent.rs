@@ -81,3 +81,35 @@ fn a_server_that_is_down_is_told_after_five_minutes() {
     fleet.say_at("+8m", "db-1", &["watch"]).ends_with_code(0);
     assert_eq!(told(&office, "resolved"), 1, "{:?}", subjects(&office));
 }
+
+/// The catalog, the database, the store and whoever is told: what failed meanwhile is on record afterwards, and heard of.
+#[test]
+fn nothing_is_lost_when_the_catalog_is_down_with_all_the_rest() {
+    let office = PostOffice::open(&[]);
+    let port = office.port;
+    let run = Run::new("", &mail(port));
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    assert_eq!(subjects(&office), ["[info] try: 'backups.nightly' succeeded"]);
+    drop(office);
+    run.rig.cluster.stop(StopMode::Fast);
+    run.rig.shell("mv store gone; chmod 400 state/catalog.db; chmod 500 state");
+    run.say(&["run", "nightly"]).says("FAILED");
+    run.say(&["watch"]).ends_with_code(1).says("can be read and not written");
+    run.rig.shell("chmod 700 state; chmod 600 state/catalog.db; rm -rf store; mv gone store");
+    run.rig.cluster.resume();
+    let office = PostOffice::open_at(port, &[]);
+    run.say(&["watch"]).ends_with_code(0).says("failed:backups.nightly");
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0).says("nothing is wrong");
+    let outcomes: Vec<String> = run.outcomes().into_iter().filter(|outcome| outcome.starts_with("backups")).collect();
+    assert_eq!(outcomes, ["backups.nightly succeeded", "backups.nightly failed", "backups.nightly succeeded"]);
+    let links = run.catalog().links(1, 1000).expect("the chain");
+    assert_eq!(links.iter().filter(|link| link.entry.kind == "backups.failed").count(), 1);
+    let of_runs: Vec<String> = subjects(&office).into_iter().filter(|subject| subject.contains("backups.nightly")).collect();
+    assert_eq!(
+        of_runs,
+        ["[critical] try: backups.nightly failed", "[resolved] try: backups.nightly failed", "[info] try: 'backups.nightly' succeeded"]
+    );
+    assert!(told(&office, "critical") <= 1 && told(&office, "critical") == told(&office, "resolved"), "{:?}", subjects(&office));
+}

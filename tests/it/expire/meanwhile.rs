@@ -1,0 +1,115 @@
+//! What happens while a run is under way.
+
+use std::ops::Range;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use seawall::catalog::{Catalog, Measured, Where};
+use seawall::execute::expire::{Deed, Done, What, Wishes};
+use seawall::execute::run::{BRAKED_SINCE, measure_brakes};
+use seawall::units::{Instant, Key, WalFile};
+
+use super::rig::{Ground, day, ids, later};
+use crate::repository::fixture::{segment, segment_bytes};
+
+/// A night's backup, with the log of the night.
+fn nights(ground: &Ground, range: Range<i64>) {
+    for number in range {
+        let at = u64::try_from(number).expect("few");
+        ground.fixture.wal(WalFile::Segment(segment(1, at)), &segment_bytes(1, at), &day(number));
+        ground.backup(&format!("n{number:02}"), &day(number), at);
+    }
+}
+
+#[test]
+fn a_restore_that_begins_keeps_the_log() {
+    let mut ground = Ground::keeping("{ last: 1 }");
+    ground.add("expire: { brake: 100% }\n");
+    nights(&ground, 0..5);
+    let noon = later(&day(4), 34);
+    ground.expire(&noon);
+    ground.expire(&later(&noon, 25));
+    ground.backup("odd", &day(2), 2);
+    ground.expire(&later(&noon, 26));
+    let all = ground.segments(1);
+    // The log of three nights is ripe, and so is one more backup. As that goes, somebody begins to restore another.
+    let pin = Key::new(format!("{}/pins/n04-db-9-1.json", ground.fixture.repository)).expect("a key");
+    let json = r#"{"format":1,"backup":"n04","host":"db-9","since":"2025-01-07T12:00:00Z","why":"restore","wal_from":"0/100028"}"#;
+    let begin = |done: Done, deed: &Deed| {
+        if done == Done::Deleting && matches!(deed.what, What::Backup { .. } | What::Leftovers { .. }) {
+            ground.fixture.store.replace(&pin, json.into()).expect("pinned");
+        }
+        true
+    };
+    let done = ground.expire_heard(&later(&noon, 60), Wishes::default(), &begin);
+    assert_eq!((ids(&done.deleted).len(), ground.segments(1)), (1, all), "{done:?}");
+    assert!(done.remarks.iter().any(|remark| remark.contains("no more log is deleted: a backup in `main` is being restored")), "{done:?}");
+    assert!(done.failed.is_empty());
+    ground.fixture.store.delete(&[pin]).expect("over");
+    ground.expire(&later(&noon, 61));
+    assert_eq!(ground.segments(1), [2, 4].into());
+}
+
+/// What was acknowledged and marked is decided, although something else goes wrong after it.
+#[test]
+fn a_brake_is_over_when_the_marks_are_put() {
+    let mut ground = Ground::keeping("{ last: 2 }");
+    ground.add("expire: { brake: 10% }\n");
+    nights(&ground, 0..8);
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = Catalog::open(&Where::Sqlite(folder.path().join("catalog.db"))).expect("a catalog");
+    let site = ground.fixture.site();
+    let policy = site.policy.name.as_str();
+    let is_on = || catalog.latest(policy).expect("read").iter().any(|one| one.name == BRAKED_SINCE && one.value > 0.0);
+    let acknowledged = || Wishes { acknowledged: [site.policy.stores.keys().next().expect("a store").clone()].into(), ..Wishes::default() };
+    let first = ground.expire_as(&later(&day(7), 10), acknowledged()).expect("it can begin");
+    assert_eq!(first.marked.len(), 6, "{first:?}");
+    // As many again are to go, and the first ones are ripe.
+    nights(&ground, 8..16);
+    let noon = later(&day(15), 10);
+    let braked = ground.expire(&noon);
+    measure_brakes(&site, &catalog, &braked);
+    assert!(is_on() && braked.unbraked.is_empty());
+    // One that was not looked at stays as it was.
+    let named = Measured { name: BRAKED_SINCE, subject: "elsewhere", value: 1.0 };
+    catalog.measure(policy, &[named], Instant::now()).expect("measured");
+    // That the first ones go cannot be recorded.
+    let done = ground.expire_heard(&later(&noon, 1), acknowledged(), &|done, _| done != Done::Deleting);
+    assert!(!done.failed.is_empty() && done.marked.len() == 8, "{done:?}");
+    measure_brakes(&site, &catalog, &done);
+    let latest = catalog.latest(policy).expect("read");
+    let on: Vec<&str> = latest.iter().filter(|one| one.name == BRAKED_SINCE && one.value > 0.0).map(|one| one.subject.as_str()).collect();
+    assert_eq!(on, ["elsewhere"]);
+}
+
+/// Nobody waits for a backup that nothing builds on: two go at the same time.
+#[test]
+fn chains_that_have_nothing_to_do_with_each_other_go_side_by_side() {
+    let mut ground = Ground::keeping("{ last: 2 }");
+    ground.add("expire: { brake: 100% }\n");
+    nights(&ground, 0..6);
+    let noon = later(&day(5), 10);
+    ground.expire(&noon);
+    let (under_way, more) = (Mutex::new((0_u32, false)), Condvar::new());
+    let meet = |done: Done, deed: &Deed| {
+        if !matches!(deed.what, What::Backup { .. }) {
+            return true;
+        }
+        let mut now = under_way.lock().expect("nobody panicked");
+        match done {
+            Done::Deleting => {
+                now.0 += 1;
+                now.1 |= now.0 >= 2;
+                more.notify_all();
+                // Only one that is alone waits in vain.
+                drop(more.wait_timeout_while(now, Duration::from_secs(20), |now| !now.1).expect("nobody panicked"));
+            }
+            Done::Deleted => now.0 -= 1,
+            _ => {}
+        }
+        true
+    };
+    let done = ground.expire_heard(&later(&noon, 25), Wishes::default(), &meet);
+    assert_eq!(ids(&done.deleted), ["n00", "n01", "n02", "n03"], "in the order of the decision, whoever was first");
+    assert!(under_way.lock().expect("nobody panicked").1, "one after the other");
+}
