@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::order::Order;
 use super::pending::{self, Begun, Kind, Noted};
-use super::plan::{Ground, Plan, spool};
+use super::plan::{Ground, Plan};
 use super::record::{self, When};
 use super::report::{Tiered, Usable};
 use super::source::Source;
@@ -55,7 +53,6 @@ pub(super) struct Acting<'a> {
     pub head: Vec<u8>,
     pub order: Order,
     pub halt: Halt<'a>,
-    pub spool: PathBuf,
     pub bytes: &'a AtomicU64,
     pub rows: AtomicU64,
     pub begun: Begun,
@@ -87,7 +84,6 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
         head: plan.head,
         order: plan.order,
         halt: Halt { stop: onlooker.stop, abort: AtomicBool::new(false), deadline: None },
-        spool: spool(site),
         bytes: onlooker.bytes,
         rows: AtomicU64::new(0),
         begun,
@@ -95,8 +91,6 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
     };
     record::hook(&acting, When::Before, onlooker.stop)?;
     let done = acting.whole(resumed);
-    // Names of what is in it were in there.
-    let _ = fs::remove_dir_all(&acting.spool);
     let tiers = done.map_err(|fault| {
         let fault = acting.missing(fault);
         record::failed(&acting, &fault);
@@ -241,11 +235,12 @@ impl Acting<'_> {
         let done = self.done(session)?;
         for piece in dump.pieces.iter().filter(|piece| !piece.others.is_empty() && !done.contains(&piece.object.name)) {
             self.begins("restoring large objects");
+            let (_file, list) = self.list(&piece.others)?;
             let words = vec![
                 format!("--dbname={}", self.ground.settings.dbname_argument(&self.ground.wanted.into)),
                 "--section=data".to_owned(),
                 "--single-transaction".to_owned(),
-                self.list(&piece.others)?,
+                list,
             ];
             let mut command = self.pg_restore(words);
             self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);

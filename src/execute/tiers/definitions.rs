@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
 
 use super::act::Acting;
@@ -151,9 +151,9 @@ impl Acting<'_> {
 
     /// As `pg_restore` writes it: with owners.
     fn script(&self, lines: &[i64]) -> Result<String, TableFault> {
-        let list = self.list(lines)?;
+        let (_file, list) = self.list(lines)?;
         let mut command = self.pg_restore(vec!["--section=post-data".to_owned(), list, "--file=-".to_owned()]);
-        command.stdin(Stdio::from(self.head_file()?));
+        command.stdin(Stdio::from(in_memory(&self.head)?));
         let mut text = Vec::new();
         child::stream(command, &self.halt, &mut |bytes| {
             if text.len() + bytes.len() > LARGEST {
@@ -181,26 +181,13 @@ impl Acting<'_> {
         self.ground.programs.command("pg_restore", words)
     }
 
-    /// Only these lines.
-    pub(super) fn list(&self, lines: &[i64]) -> Result<String, TableFault> {
-        let path = self.spool.join("list");
-        let failed = |error: std::io::Error| TableFault::new(format!("`{}`: {error}", path.display()), "");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.spool).map_err(failed)?;
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+    /// Only these lines, for as long as the file is open.
+    pub(super) fn list(&self, lines: &[i64]) -> Result<(fs::File, String), TableFault> {
         // Nothing but their numbers is read.
         let text: String = lines.iter().map(|line| format!("{line};\n")).collect();
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        Ok(format!("--use-list={}", path.display()))
-    }
-
-    /// In memory: no definition lies on a disk.
-    fn head_file(&self) -> Result<fs::File, TableFault> {
-        use std::io::Seek as _;
-        let failed = |error: std::io::Error| TableFault::new(format!("no memory for the definitions: {error}"), "");
-        let made = rustix::fs::memfd_create("seawall", rustix::fs::MemfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
-        let mut file = fs::File::from(made);
-        file.write_all(&self.head).and_then(|()| file.rewind()).map_err(failed)?;
-        Ok(file)
+        let file = in_memory(text.as_bytes())?;
+        let word = format!("--use-list=/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Ok((file, word))
     }
 
     /// Partitioned tables.
@@ -211,6 +198,15 @@ impl Acting<'_> {
         )?;
         rows.iter().map(|row| Ok((row.text("schema")?.to_owned(), row.text("name")?.to_owned()))).collect()
     }
+}
+
+/// No definition lies on a disk, and nothing is left of it after `kill -9`.
+fn in_memory(bytes: &[u8]) -> Result<fs::File, TableFault> {
+    let failed = |error: std::io::Error| TableFault::new(format!("no memory for the definitions: {error}"), "");
+    let made = rustix::fs::memfd_create("seawall", rustix::fs::MemfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
+    let mut file = fs::File::from(made);
+    file.write_all(bytes).and_then(|()| file.rewind()).map_err(failed)?;
+    Ok(file)
 }
 
 /// The same in every dump of the same state.

@@ -1,6 +1,5 @@
 //! What will come, in which order, out of what.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::order::{Early, Order, Tier, Unknown, Which, order};
@@ -136,7 +135,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
     let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, found.descriptor.id.as_str()))?;
     must_have_rows(&order, &items, &dump, wanted, &mut remarks)?;
     let opened = if begun.is_some() { opened(&settings, &wanted.of.into)? } else { Vec::new() };
-    let rate = measured(site, now);
+    let rate = measured(site);
     let courses = shown(site.policy, &order, &items, &database, &found.descriptor, (&opened, rate));
     let (settings, programs) = (planned.settings, planned.programs);
     let ground = Ground { settings, wanted: of, database, target: planned.target, roles: planned.roles, programs };
@@ -272,11 +271,10 @@ fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
 }
 
 /// Plain bytes of a dump in a second, the slow end of what was measured.
-fn measured(site: &Site<'_>, now: Instant) -> Option<f64> {
+fn measured(site: &Site<'_>) -> Option<f64> {
     let place = site.catalog().ok()?;
     let catalog = crate::catalog::Catalog::open_existing(&place).ok()??;
     let latest = catalog.latest(site.policy.name.as_str()).ok()?;
-    let _ = now;
     latest.iter().filter(|one| one.name == crate::observe::LOADED).map(|one| one.value).filter(|rate| *rate >= 1.0).reduce(f64::min)
 }
 
@@ -314,9 +312,4 @@ fn shown(
         }
     };
     order.courses.iter().enumerate().map(one).collect()
-}
-
-/// Below which lists lie for as long as they are read.
-pub(super) fn spool(site: &Site<'_>) -> PathBuf {
-    site.policy_state().join(format!("spool-{}", std::process::id()))
 }
