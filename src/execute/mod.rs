@@ -25,5 +25,6 @@ mod since;
 mod store_clock;
 pub mod table;
 pub mod throwaway;
+pub mod tiers;
 pub mod watch;
 pub mod witness;

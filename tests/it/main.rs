@@ -9,6 +9,7 @@ mod catalog;
 mod cli;
 mod clusters;
 mod copies;
+mod data_tiers;
 mod diff;
 mod drill;
 mod emit;

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use clap::{Args, ValueEnum};
 
-use super::Restore;
 use super::thaw::{self, Woken};
+use super::{Restore, tier};
 use crate::cli::confirm::confirm;
 use crate::cli::copying::size;
 use crate::cli::exit::{Exit, Trouble};
@@ -42,9 +42,13 @@ pub(super) struct Words {
             "as_standby", "set", "start", "start_with", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
     )]
     pub(super) export_to: Option<PathBuf>,
+    /// First this tier of the policy's `objectives.data`, then the others by their `rto` (may be given again: in this order). The database has
+    /// its name from the first tier on; what has not come yet refuses whoever asks for it.
+    #[arg(long, value_name = "NAME", requires = "into_database")]
+    pub(super) tier: Vec<Name>,
     /// Make the database; it gets its name when everything is in it.
     #[arg(long, requires = "into_database")]
-    create: bool,
+    pub(super) create: bool,
     /// End the sessions of the database that is set aside, at that moment.
     #[arg(long, requires_all = ["into_database", "replace"])]
     end_connections: bool,
@@ -53,7 +57,7 @@ pub(super) struct Words {
     globals: bool,
     /// Also where objects are in the database, or users connected to it.
     #[arg(long, requires = "into_database", conflicts_with = "create")]
-    occupied: bool,
+    pub(super) occupied: bool,
     /// Which of the dump's databases, where it has several.
     #[arg(long, value_name = "DATABASE", requires = "dump")]
     from_database: Option<String>,
@@ -108,6 +112,9 @@ impl From<Section> for restore::Section {
 }
 
 pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, Trouble> {
+    if !said.dump.tier.is_empty() {
+        return tier::run(said, site, into);
+    }
     if said.table.replace && !said.table.table.is_empty() {
         let message = "with `--into-database`, `--replace` is about the whole database, and `--table` names a part of it";
         return Err(Trouble::usage(message, "Leave `--into-database` out to replace a table's rows."));
@@ -180,7 +187,7 @@ pub(super) fn export(said: &Restore, site: &Site<'_>, folder: &Path) -> Result<E
     Ok(Exit::Done)
 }
 
-fn wanted(said: &Restore, into: &str) -> Wanted {
+pub(super) fn wanted(said: &Restore, into: &str) -> Wanted {
     let words = &said.dump;
     let mut sections: Vec<restore::Section> = Vec::new();
     // In the order in which they are restored, however they were said.

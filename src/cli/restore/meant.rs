@@ -9,6 +9,7 @@ use clap::{ArgMatches, Command};
 enum Goal {
     Cluster,
     Database,
+    Tiers,
     Export,
     Files,
     Table(Way),
@@ -61,6 +62,23 @@ const DATABASE: &[&str] = &[
     "single_transaction",
     "programs",
 ];
+/// The last two are refused by who knows why.
+const TIERS: &[&str] = &[
+    "tier",
+    "into_database",
+    "create",
+    "globals",
+    "from_database",
+    "job",
+    "connection",
+    "jobs",
+    "no_owner",
+    "no_privileges",
+    "no_tablespaces",
+    "programs",
+    "replace",
+    "occupied",
+];
 const EXPORT: &[&str] = &["export_to", "table", "from_database", "job"];
 const FILES: &[&str] = &["files", "to_root", "in_place", "overwrite", "numeric_owner", "job", "workers"];
 const TABLE: &[&str] = &["table", "condition", "plan", "database", "directory", "made_later", "job", "programs", "workers"];
@@ -69,7 +87,9 @@ const CHANGES: &[&str] = &["keep_replaced", "no_snapshot", "lock_timeout", "refr
 impl Goal {
     fn of(said: &ArgMatches) -> Goal {
         let is_said = |id: &str| said.value_source(id) == Some(ValueSource::CommandLine);
-        if is_said("into_database") {
+        if is_said("tier") {
+            Goal::Tiers
+        } else if is_said("into_database") {
             Goal::Database
         } else if is_said("export_to") {
             Goal::Export
@@ -92,6 +112,7 @@ impl Goal {
         match self {
             Goal::Cluster => &[MOMENT, CLUSTER],
             Goal::Database => &[DATABASE],
+            Goal::Tiers => &[TIERS],
             Goal::Export => &[EXPORT],
             Goal::Files => &[FILES],
             Goal::Table(Way::Beside) => &[MOMENT, TABLE, &["into_schema", "name", "connection", "lock_timeout"]],
@@ -105,6 +126,7 @@ impl Goal {
         match self {
             Goal::Cluster => "`--target`: a whole cluster",
             Goal::Database => "`--into-database`: a dump into a database",
+            Goal::Tiers => "`--tier`: a database tier by tier",
             Goal::Export => "`--export-to`: tables of a dump as files",
             Goal::Files => "`--files`",
             Goal::Table(Way::Beside) => "`--table` beside the original",
@@ -163,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_word_means_something_somewhere() {
-        let goals = [Goal::Cluster, Goal::Database, Goal::Export, Goal::Files].into_iter();
+        let goals = [Goal::Cluster, Goal::Database, Goal::Tiers, Goal::Export, Goal::Files].into_iter();
         let ways = [Way::Beside, Way::Csv, Way::Replace, Way::Merge].into_iter().map(Goal::Table);
         let all: Vec<&str> = goals.chain(ways).flat_map(|goal| goal.takes().concat()).chain(ALWAYS.iter().copied()).collect();
         let command = command();
@@ -210,6 +232,9 @@ mod tests {
             "--table t --immediate --backup b --exclusive",
             "--target d --to-name n --primary-conninfo service=x --slot s",
             "--into-database d --occupied --end-connections",
+            "--into-database d --create --tier t --schema s",
+            "--into-database d --create --tier t --single-transaction",
+            "--target d --tier t",
             "--into-database d --create --end-connections",
             "--target d --as-standby --at-target promote",
         ] {
@@ -226,6 +251,7 @@ mod tests {
             "--target d --as-standby --primary-conninfo service=x --slot s",
             "--into-database d --create --jobs 2 --globals --job j --connection service=x --programs /p",
             "--into-database d --replace --end-connections",
+            "--into-database d --create --tier a --tier b --jobs 2 --globals --no-owner --connection service=x --job j",
             "--export-to d --job j --table t",
             "--files --to-root /r --job j",
             "--files a b --to-root / --in-place --overwrite --numeric-owner --backup b",

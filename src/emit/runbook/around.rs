@@ -75,7 +75,8 @@ pub(super) fn tiers(policy: &Policy) -> Vec<Block> {
         Block::Heading(2, "What is needed first".into()),
         Block::Table(vec!["tier", "tables", "usable within"], rows.collect()),
         Block::Words(
-            "This version of Seawall brings the whole cluster back at once. Check these tables in this order, and let in whoever needs only the first              ones as soon as they are good."
+            "Out of a dump, `restore --tier` brings them back in this order, and each is usable as soon as it is there. A physical backup brings the \
+             whole cluster back at once: check these tables in this order, and let in whoever needs only the first ones as soon as they are good."
                 .into(),
         ),
     ]

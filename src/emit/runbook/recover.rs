@@ -169,7 +169,7 @@ fn restored(goal: &Goal<'_>) -> Vec<Block> {
 
 /// Databases from a dump: in place of those that are there, or on a server that has none of them.
 fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
-    let one = |database: &String, how: &[&'static str]| {
+    let one = |database: &String, how: &[&str]| {
         let several = [Word::Is("--from-database"), Word::Is(database)];
         let words = [Word::Is("restore"), Word::Is("--into-database"), Word::Is(database)];
         let from = if databases.len() > 1 { &several[..] } else { &[] };
@@ -177,7 +177,23 @@ fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
         seawall(goal.setting, &[&words, &of_job(goal, job)[..], from, &how].concat())
     };
     let all = |how: &[&'static str]| databases.iter().map(|database| one(database, how)).collect::<Vec<_>>().join("\n");
-    vec![
+    let first = goal
+        .policy
+        .objectives
+        .data
+        .iter()
+        .min_by_key(|(name, tier)| (tier.rto, *name))
+        .map(|(name, tier)| (name, tier.database.as_deref()));
+    let with_tiers = first.map(|(name, of)| {
+        let words = ["--create", "--globals", "--tier", name.as_str()];
+        let ours = databases.iter().filter(|database| of.is_none_or(|of| of == database.as_str()));
+        let commands = ours.map(|database| one(database, &words)).collect::<Vec<_>>().join("\n");
+        Step::with(
+            format!("On a server that does not have the databases any more, where what is needed first shall be usable first: the tier {}, then the others.", quoted(name)),
+            commands,
+        )
+    });
+    let steps = [
         Step::with(
             "On a server that does not have the databases any more: each from its newest dump, with its roles. Read the plan that it shows, then answer.",
             all(&["--create", "--globals"]),
@@ -187,7 +203,8 @@ fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
             all(&["--replace", "--end-connections", "--globals"]),
         ),
         Step::new("What was written after the dump is not in it. Write down its time, which the plan names."),
-    ]
+    ];
+    with_tiers.into_iter().chain(steps).collect()
 }
 
 /// The stores that are left, the most likely first.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::BadDump;
 
-const DATA: u8 = 1;
+pub(super) const DATA: u8 = 1;
 const LARGE_OBJECTS: u8 = 3;
 /// What `pg_dump` writes behind a table's last row.
 const TAIL: &[u8; 5] = b"\\.\n\n\n";

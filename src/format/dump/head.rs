@@ -1,5 +1,6 @@
 //! The head of a dump: who made it, and its table of contents.
 
+use super::toc::{Item, Section};
 use super::{About, BadDump, Entry, EntryKind};
 
 const MAGIC: &[u8] = b"PGDMP";
@@ -109,18 +110,50 @@ fn preface(cursor: &mut Cursor<'_>, version: u8) -> Result<Preface, Stop> {
     Ok(Preface { compressed, server, client, entries })
 }
 
+/// All lines of a head that has come whole.
+pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, BadDump> {
+    let mut head = Head::default();
+    if !head.begin(bytes)? {
+        return Err(BadDump::CutShort(bytes.len() as u64));
+    }
+    let mut cursor = Cursor { bytes, at: head.at, int_size: head.int_size };
+    let mut all = Vec::new();
+    for number in 0..head.left.unwrap_or_default() {
+        all.push(item(&mut cursor, head.about.version.1, head.offset_size).map_err(|stop| match stop {
+            Stop::Short => BadDump::CutShort(bytes.len() as u64),
+            Stop::Nonsense => BadDump::Entry(usize::try_from(number).unwrap_or_default()),
+        })?);
+    }
+    Ok(all)
+}
+
 /// One line, if it is one of those that are kept.
 fn entry(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Option<Entry>, Stop> {
+    let Item { id, oid, kind, name, schema, has_data, .. } = item(cursor, version, offset_size)?;
+    let kind = match (kind.as_str(), has_data) {
+        ("TABLE", false) => EntryKind::Table,
+        ("TABLE DATA", true) => EntryKind::Rows,
+        ("BLOBS", true) => EntryKind::LargeObjects,
+        // Data of a kind that is not known cannot be waited for.
+        (_, true) => return Err(Stop::Nonsense),
+        (_, false) => return Ok(None),
+    };
+    Ok(Some(Entry { id, oid, kind, schema, name }))
+}
+
+fn item(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Item, Stop> {
     let id = cursor.int()?;
     let has_data = cursor.int()? != 0;
-    let _class = cursor.text()?;
-    let oid = cursor.text()?.unwrap_or_default();
+    let _class = cursor.skip_text()?;
+    let oid = cursor.text()?.unwrap_or_default().parse().unwrap_or_default();
     let name = cursor.text()?.unwrap_or_default();
-    let what = cursor.text()?.unwrap_or_default();
-    let _section = cursor.int()?;
-    let (_definition, _drop, _copy) = (cursor.skip_text()?, cursor.skip_text()?, cursor.skip_text()?);
+    let kind = cursor.text()?.unwrap_or_default();
+    let section = Section::of(cursor.int()?);
+    let definition = cursor.text()?.unwrap_or_default();
+    let _drop = cursor.skip_text()?;
+    let copy = cursor.text()?.unwrap_or_default();
     let schema = cursor.text()?.unwrap_or_default();
-    let _tablespace = cursor.skip_text()?;
+    let tablespace = cursor.text()?.unwrap_or_default();
     if version >= TABLE_AM {
         cursor.skip_text()?;
     }
@@ -129,18 +162,13 @@ fn entry(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Opt
     }
     let (_owner, _with_oids) = (cursor.skip_text()?, cursor.skip_text()?);
     // What it depends on, up to a text that is none.
-    while cursor.skip_text()? {}
+    let mut needs = Vec::new();
+    while let Some(one) = cursor.text()? {
+        needs.extend(one.parse::<i64>().ok());
+    }
     // Where its data are: a flag, and a place that is not known when it was written into a pipe.
     cursor.take(1 + offset_size)?;
-    let kind = match (what.as_str(), has_data) {
-        ("TABLE", false) => EntryKind::Table,
-        ("TABLE DATA", true) => EntryKind::Rows,
-        ("BLOBS", true) => EntryKind::LargeObjects,
-        // Data of a kind that is not known cannot be waited for.
-        (_, true) => return Err(Stop::Nonsense),
-        (_, false) => return Ok(None),
-    };
-    Ok(Some(Entry { id, oid: oid.parse().unwrap_or_default(), kind, schema, name }))
+    Ok(Item { id, oid, kind, schema, name, section, definition, copy, tablespace, needs, has_data })
 }
 
 struct Cursor<'b> {

@@ -6,10 +6,15 @@
 
 mod blocks;
 mod head;
+mod toc;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
+
+pub use toc::{Item, Section, columns_of};
+pub use walk::{Stopped, Walk};
 
 use blocks::Blocks;
 use head::Head;

@@ -117,3 +117,38 @@ fn what_is_no_dump_is_refused() {
     made.rows(2, &["1\n2\n"]);
     assert_eq!(read(&made.0, 4096), Err(BadDump::Tail(2)));
 }
+
+#[test]
+fn rows_are_walked_table_by_table_and_what_nobody_wants_is_passed_over() {
+    for minor in [12, 14, 16] {
+        let bytes = dump(minor);
+        let rows = |wanted: &[i64]| {
+            let mut walk = Walk::new(bytes.as_slice()).expect("a head");
+            let items = walk.items().expect("its lines");
+            assert_eq!(items.iter().map(|item| (item.id, item.kind.as_str(), item.needs.as_slice())).next(), Some((1, "TABLE", &[7][..])));
+            assert_eq!((items[1].copy.as_str(), items[1].has_data, items[1].section), ("copy it", true, Section::Data));
+            let mut all = Vec::new();
+            while let Some(id) = walk.next_table().expect("the next") {
+                let (mut text, mut buffer) = (Vec::new(), [0; 3]);
+                while wanted.contains(&id) {
+                    match walk.read(&mut buffer).expect("some rows") {
+                        0 => break,
+                        got => text.extend_from_slice(&buffer[..got]),
+                    }
+                }
+                all.push((id, String::from_utf8(text).expect("text")));
+            }
+            all
+        };
+        let (orders, none) = ("1\tone\n2\ttwo\\nlines\n\\.\n\n\n".to_owned(), "\\.\n\n\n".to_owned());
+        assert_eq!(rows(&[2, 3]), [(2, orders), (3, none.clone())]);
+        assert_eq!(rows(&[3]), [(2, String::new()), (3, none)]);
+    }
+    let cut = dump(14);
+    let mut walk = Walk::new(&cut[..cut.len() - 20]).expect("a head");
+    let mut end = || -> Result<(), Stopped> {
+        while walk.next_table()?.is_some() {}
+        Ok(())
+    };
+    assert!(matches!(end(), Err(Stopped::Bad(BadDump::CutShort(_)))));
+}

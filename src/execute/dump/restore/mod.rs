@@ -11,7 +11,7 @@ mod export;
 pub(in crate::execute) mod feed;
 mod fill;
 mod hyper;
-mod own;
+pub(in crate::execute) mod own;
 mod record;
 mod roles;
 mod swap;
@@ -151,13 +151,13 @@ pub struct Plan {
     at: usize,
     /// The objects that are needed, in the order of its archives.
     objects: Vec<Object>,
-    settings: Settings,
+    pub(in crate::execute) settings: Settings,
     pub target: Target,
     /// What the server lacks of the dump's roles, where they are wanted.
     pub roles: Option<Roles>,
     /// What the database that is there will be called.
     pub before: Option<String>,
-    pub(super) programs: Programs,
+    pub(in crate::execute) programs: Programs,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
 }

@@ -17,7 +17,7 @@ const LISTS: [&str; 5] =
 const PROVIDERS_SINCE: u32 = 15;
 const MAKE_ROLES: &str = "Say `--globals` to make the dump's roles first, or `--no-owner --no-privileges`.";
 
-pub(super) fn create(name: &str, dumped: &Database, major: u32) -> String {
+pub(in crate::execute) fn create(name: &str, dumped: &Database, major: u32) -> String {
     let mut sql = format!(
         "create database {} template template0 encoding {} lc_collate {} lc_ctype {}",
         quoted(name),
@@ -128,7 +128,7 @@ pub(super) fn by_hand(plan: &Plan, made: &str) -> String {
 }
 
 /// In their order, within one transaction.
-fn statements(dumped: &Database, wanted: &Wanted, database: &str) -> Vec<String> {
+pub(in crate::execute) fn statements(dumped: &Database, wanted: &Wanted, database: &str) -> Vec<String> {
     let Some(own) = &dumped.own else { return Vec::new() };
     let name = quoted(database);
     let mut all = Vec::new();

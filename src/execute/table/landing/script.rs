@@ -3,7 +3,7 @@
 use crate::policy::sql_name::quoted;
 
 /// Without what only `psql` understands, without settings that an older server does not know, and without making the schema: that may be there.
-pub(super) fn statements(text: &str, schema: &str) -> String {
+pub(in crate::execute) fn statements(text: &str, schema: &str) -> String {
     let unquoted = format!("CREATE SCHEMA {schema};");
     let made = format!("CREATE SCHEMA {};", quoted(schema));
     let key = restricted(text);

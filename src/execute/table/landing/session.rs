@@ -15,12 +15,12 @@ const LOOK: Duration = Duration::from_millis(100);
 const AGAIN: u32 = 10;
 
 /// With an empty search path every name comes with its schema, and nothing in `public` is taken for something of the system's.
-const WORDS: &str = "set search_path = ''; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
+pub(in crate::execute) const WORDS: &str = "set search_path = ''; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
     set extra_float_digits = 1; set bytea_output = 'hex'; set lc_monetary = 'C'; set xmloption = 'content'; \
     set standard_conforming_strings = on; set row_security = off; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; \
     set client_min_messages = 'warning'";
 
-pub(super) fn open(settings: &Settings) -> Result<Connection, TableFault> {
+pub(in crate::execute) fn open(settings: &Settings) -> Result<Connection, TableFault> {
     let mut connection = Connection::connect(settings)?;
     connection.set_silence(SILENCE)?;
     connection.run(WORDS)?;

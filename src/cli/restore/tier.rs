@@ -1,0 +1,225 @@
+//! A database tier by tier.
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant as Stopwatch};
+
+use super::progress::Line;
+use super::thaw::{self, Woken};
+use super::{Restore, dump, seconds};
+use crate::cli::confirm::confirm;
+use crate::cli::copying::size;
+use crate::cli::exit::{Exit, Trouble};
+use crate::cli::repository::Format;
+use crate::cli::terminal::{complain, print, tame};
+use crate::cli::validate;
+use crate::execute::tiers::{self, Onlooker, Plan, Shown, Tiered, Usable, Wanted};
+use crate::plan::words::{counted, joined, quoted};
+use crate::site::Site;
+use crate::world::{clock, signals};
+
+/// More names say no more.
+const NAMED: usize = 8;
+
+pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, Trouble> {
+    must_be_new(said)?;
+    let wanted = Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into) };
+    let plan = match thaw::until_awake(&said.way, || tiers::plan(site, &wanted, clock::now()))? {
+        Woken::Now(plan) => plan,
+        Woken::Ended(exit) => return Ok(exit),
+    };
+    let text = shown(&plan);
+    match said.way.format {
+        Format::Human => print(&text)?,
+        Format::Json => eprint!("{text}"),
+    }
+    if !said.way.yes {
+        confirm("Say `--yes` when the plan above is what you want.")?;
+    }
+    let ending = signals::ending()?;
+    let restored = match Watch::new(said.way.format).carry_out(plan, &ending.asked) {
+        Err(fault) if ending.asked.load(Ordering::Relaxed) => {
+            complain(&tame(&fault.message), &fault.hint);
+            return Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted });
+        }
+        other => other?,
+    };
+    print(&match said.way.format {
+        Format::Human => told(&restored),
+        Format::Json => validate::json(&restored)?,
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Applications work with it before everything is there, so nothing else may be in it.
+fn must_be_new(said: &Restore) -> Result<(), Trouble> {
+    if said.table.replace {
+        let message = "`--tier` makes no sense with `--replace`: what is there would be set aside before everything of it has come back";
+        return Err(Trouble::usage(
+            message,
+            "Say `--create` with another name, and change the names when it is done; or `--replace` without `--tier`.",
+        ));
+    }
+    if said.dump.occupied || !said.dump.create {
+        let message = "`--tier` restores into a database that is made for it";
+        return Err(Trouble::usage(message, "Say `--create`; also to go on with one that was begun so."));
+    }
+    Ok(())
+}
+
+/// What goes on, in one line; and a line that stays for each tier that is there.
+struct Watch {
+    format: Format,
+    now: Mutex<String>,
+    said: Mutex<Vec<String>>,
+    bytes: AtomicU64,
+}
+
+impl Watch {
+    fn new(format: Format) -> Watch {
+        Watch { format, now: Mutex::default(), said: Mutex::default(), bytes: AtomicU64::new(0) }
+    }
+
+    fn carry_out(&self, plan: Plan<'_>, stop: &std::sync::atomic::AtomicBool) -> Result<Tiered, tiers::Fault> {
+        let begins = |what: &str| what.clone_into(&mut lock(&self.now));
+        let usable = |tier: &Usable| lock(&self.said).push(usable(tier));
+        thread::scope(|scope| {
+            let (done, over) = mpsc::channel::<()>();
+            scope.spawn(move || self.tell(&over));
+            let onlooker = Onlooker { begins: &begins, usable: &usable, bytes: &self.bytes, stop };
+            let worked = tiers::carry_out(plan, onlooker);
+            drop(done);
+            worked
+        })
+    }
+
+    fn tell(&self, over: &mpsc::Receiver<()>) {
+        let (began, to_stderr) = (Stopwatch::now(), self.format == Format::Json);
+        let mut line = Line::new(to_stderr);
+        loop {
+            let is_over = over.recv_timeout(Duration::from_millis(100)) != Err(RecvTimeoutError::Timeout);
+            for text in std::mem::take(&mut *lock(&self.said)) {
+                line.end();
+                line = Line::new(to_stderr);
+                // People wait for exactly this.
+                if to_stderr {
+                    eprint!("{text}");
+                } else {
+                    let _ = print(&text);
+                }
+            }
+            if is_over {
+                break;
+            }
+            let (now, bytes) = (lock(&self.now).clone(), self.bytes.load(Ordering::Relaxed));
+            line.say(&tame(&format!("{now}: {}, {}", size(bytes), seconds(began.elapsed().as_secs_f64()))));
+        }
+        line.end();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn shown(plan: &Plan<'_>) -> String {
+    let mut out = String::from("Restore a database tier by tier\n");
+    let mut row = |what: &str, value: String| writeln!(out, "  {what:<12}{}", tame(&value)).expect("a string takes all");
+    let (ground, target) = (&plan.ground, &plan.ground.target);
+    row("backup", format!("{} from store `{}`, {}", plan.backup(), plan.store(), plan.moment()));
+    let state = match &plan.begun {
+        Some(begun) => format!("begun {}: it goes on", begun.started),
+        None => "made for it, with its name as soon as all definitions are there".to_owned(),
+    };
+    row("into", format!("{} on {} (PostgreSQL {}), {state}", quoted(&ground.wanted.into), target.server, target.major));
+    row("with", format!("{}, {}", plan.pg_restore(), counted(ground.wanted.jobs, "session")));
+    for (number, course) in plan.courses.iter().enumerate() {
+        row(&format!("{}.", number + 1), course_line(course));
+        for early in &course.early {
+            let because = match early.because {
+                tiers::order::Because::Part => "its rows are among those of",
+                tiers::order::Because::Read => "it is read by a policy, a rule or a view of",
+            };
+            row("", format!("with {}: {because} {}", quoted(&early.table), quoted(&early.of)));
+        }
+        if !course.keys_to_come.is_empty() {
+            row("", format!("without foreign keys to what comes later: {}", some(&course.keys_to_come)));
+        }
+    }
+    if let Some(roles) = &ground.roles {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { joined(names.iter().map(quoted)) };
+        row("makes roles", list(&roles.missing));
+        row("keeps roles", list(&roles.there));
+    }
+    row("until then", "whoever asks for a table that has not come is refused, with the tier that brings it".to_owned());
+    row("then", "each table's rows are counted and compared, and it is analyzed before anybody sees it".to_owned());
+    for remark in &plan.remarks {
+        row("note", remark.clone());
+    }
+    out
+}
+
+fn course_line(course: &Shown) -> String {
+    let name = course.tier.as_ref().map_or_else(|| "what no tier names".to_owned(), |(name, _)| format!("`{name}`"));
+    let mut text = format!("{name}: {} with {}", counted(course.tables.len(), "table"), counted(course.rows, "row"));
+    if !course.tables.is_empty() {
+        let _ = write!(text, " ({})", some(&course.tables));
+    }
+    if let Some(size) = course.size {
+        let _ = write!(text, ", assumed to be {}", size.rounded());
+    }
+    if let Some((_, rto)) = &course.tier {
+        let _ = write!(text, ", promised within {rto}");
+    }
+    match course.predicted_seconds {
+        _ if course.is_there => text.push_str(", it is there"),
+        Some(predicted) => _ = write!(text, ", by what was measured usable after about {}", seconds(predicted)),
+        None => {}
+    }
+    text
+}
+
+fn some(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let list = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { list } else { format!("{list} and {more} more") }
+}
+
+/// `critical` is usable after 12 s (promised: 1h, met)
+fn usable(tier: &Usable) -> String {
+    let promised = match (tier.rto_seconds, tier.met) {
+        (Some(rto), Some(met)) => {
+            let word = if met { "met" } else { "not met" };
+            format!(" (promised: {}, {word})", crate::units::Duration::from_secs(rto))
+        }
+        _ => String::new(),
+    };
+    let rows = tier.rows.map_or_else(|| "before".to_owned(), |rows| format!("with {} as in the backup", counted(rows, "row")));
+    let line = format!(
+        "{:<12}{} after {}{promised}, {}, {rows}",
+        "usable",
+        tier.name(),
+        seconds(tier.seconds),
+        counted(tier.tables.len(), "table")
+    );
+    format!("{}\n", tame(&line))
+}
+
+fn told(restored: &Tiered) -> String {
+    let mut out = String::new();
+    let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{}", tame(&value)).expect("a string takes all");
+    row("restored", format!("{} of {} into {}", quoted(&restored.from_database), restored.backup, quoted(&restored.database)));
+    row("on", restored.server.clone());
+    if !restored.roles.is_empty() {
+        row("made roles", joined(restored.roles.iter().map(quoted)));
+    }
+    let missed = restored.tiers.iter().filter(|tier| tier.met == Some(false)).map(Usable::name).collect::<Vec<_>>();
+    if !missed.is_empty() {
+        row("not met", format!("{} later than promised", joined(missed)));
+    }
+    row("took", format!("{} for {}", seconds(restored.seconds), size(restored.bytes)));
+    out
+}

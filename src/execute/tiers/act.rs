@@ -1,0 +1,324 @@
+//! Does what the plan says, course by course.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::order::Order;
+use super::pending::{self, Begun, Kind, Noted};
+use super::plan::{Ground, Plan};
+use super::record::{self, When};
+use super::report::{Tiered, Usable};
+use super::source::Source;
+use crate::execute::dump::child::Halt;
+use crate::execute::dump::restore::feed::{self, feed_and_hear};
+use crate::execute::dump::restore::own;
+use crate::execute::id::random_word;
+use crate::execute::restore::Pin;
+use crate::execute::table::landing::session;
+use crate::execute::table::{TableFault, Why};
+use crate::format::dump::Item;
+use crate::plan::words::{joined, quoted as shown};
+use crate::policy::sql_name::{literal, quoted};
+use crate::postgres::Connection;
+use crate::site::Site;
+use crate::units::Instant;
+use crate::world::clock;
+
+/// Two who wait for each other: one of them is sent back, and it may be us.
+const OPENINGS: u32 = 5;
+
+/// Who watches.
+#[derive(Clone, Copy)]
+pub struct Onlooker<'o> {
+    pub begins: &'o (dyn Fn(&str) + Sync),
+    /// A tier is usable.
+    pub usable: &'o (dyn Fn(&Usable) + Sync),
+    pub bytes: &'o AtomicU64,
+    pub stop: &'o AtomicBool,
+}
+
+impl fmt::Debug for Onlooker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onlooker").field("stop", self.stop).finish_non_exhaustive()
+    }
+}
+
+/// One restore on its way.
+pub(super) struct Acting<'a> {
+    pub site: &'a Site<'a>,
+    pub ground: Ground,
+    pub source: Source,
+    pub items: Vec<Item>,
+    pub head: Vec<u8>,
+    pub order: Order,
+    pub halt: Halt<'a>,
+    pub bytes: &'a AtomicU64,
+    pub rows: AtomicU64,
+    pub begun: Begun,
+    onlooker: Onlooker<'a>,
+}
+
+/// Makes the database where it is not there, and brings into it what is missing.
+pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, TableFault> {
+    let site = plan.site;
+    let resumed = plan.begun.is_some();
+    let begun = plan.begun.clone().unwrap_or_else(|| Begun {
+        source: "dump".into(),
+        backup: plan.backup().to_owned(),
+        store: plan.store().to_string(),
+        moment: plan.moment(),
+        position: None,
+        tiers: plan.said.iter().map(ToString::to_string).collect(),
+        started: clock::now(),
+    });
+    let found = std::sync::Arc::clone(&plan.dump.found);
+    // The rules may let it go meanwhile, and its time to object may be over.
+    let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), clock::now());
+    let remarks = plan.remarks.clone();
+    let acting = Acting {
+        site,
+        ground: plan.ground,
+        source: Source::Dump(plan.dump),
+        items: plan.items,
+        head: plan.head,
+        order: plan.order,
+        halt: Halt { stop: onlooker.stop, abort: AtomicBool::new(false), deadline: None },
+        bytes: onlooker.bytes,
+        rows: AtomicU64::new(0),
+        begun,
+        onlooker,
+    };
+    record::hook(&acting, When::Before, onlooker.stop)?;
+    let done = acting.whole(resumed);
+    let tiers = done.map_err(|fault| {
+        let fault = acting.missing(fault);
+        record::failed(&acting, &fault);
+        fault
+    })?;
+    let tiered = acting.told(tiers, resumed, remarks);
+    record::done(&acting, &tiered);
+    record::hook(&acting, When::After, onlooker.stop)
+        .map_err(|fault| TableFault { message: format!("{fault}; everything is restored in `{}`", acting.ground.wanted.into), ..fault })?;
+    Ok(tiered)
+}
+
+impl Acting<'_> {
+    fn whole(&self, resumed: bool) -> Result<Vec<Usable>, TableFault> {
+        let Source::Dump(dump) = &self.source;
+        dump.check_definitions(self)?;
+        if !resumed {
+            self.found()?;
+        }
+        let mut session = self.session()?;
+        pending::lock(&mut session)?;
+        pending::end_others(&mut session, self.halt.stop)?;
+        let mut tiers = Vec::new();
+        for noted in pending::courses(&mut session)? {
+            self.halt.check()?;
+            let usable = self.course(&mut session, &noted)?;
+            (self.onlooker.usable)(&usable);
+            tiers.push(usable);
+        }
+        self.begins("ending");
+        pending::forget(&mut session)?;
+        Ok(tiers)
+    }
+
+    /// The database with all definitions and no rows, under its name.
+    fn found(&self) -> Result<(), TableFault> {
+        let mut maintenance = self.maintenance()?;
+        if let Some(roles) = &self.ground.roles {
+            roles.make(&mut maintenance)?;
+        }
+        // Under another name, so that nobody takes it for what it is to become.
+        let made = format!("seawall_restore_{}", random_word()?);
+        maintenance.run(&own::create(&made, &self.ground.database, self.ground.target.major))?;
+        self.define(&made).and_then(|()| self.name(&made, &mut maintenance)).map_err(|fault| {
+            let gone = maintenance.run(&format!("drop database {}", quoted(&made))).is_ok();
+            let what =
+                if gone { "the database that was made for it is gone again".to_owned() } else { format!("drop the database `{made}`") };
+            TableFault { message: format!("{fault}; {what}"), ..fault }
+        })
+    }
+
+    fn define(&self, made: &str) -> Result<(), TableFault> {
+        self.before_rows(made)?;
+        let mut session = session::open(&self.ground.settings.clone().with_dbname(made))?;
+        self.begins("putting away what has not come");
+        pending::put_away(&mut session, &self.items, &self.order, &self.begun)?;
+        let Source::Dump(dump) = &self.source;
+        let all: BTreeSet<&String> = dump.pieces.iter().flat_map(|piece| &piece.sequences).collect();
+        all.into_iter().try_for_each(|sql| self.run(&mut session, sql))
+    }
+
+    /// With its name it gets what belongs to it and not to what is in it, all at once.
+    fn name(&self, made: &str, maintenance: &mut Connection) -> Result<(), TableFault> {
+        maintenance.run("begin")?;
+        let named =
+            own::statements(&self.ground.database, &self.ground.wanted, made).iter().try_for_each(|sql| maintenance.run(sql).map(drop));
+        let into = quoted(&self.ground.wanted.into);
+        let named = named.and_then(|()| maintenance.run(&format!("alter database {} rename to {into}; commit", quoted(made))).map(drop));
+        if named.is_err() {
+            let _ = maintenance.run("rollback");
+        }
+        Ok(named?)
+    }
+
+    /// The rows, what stands on them, and then their names: that, in this order, may end anywhere and be gone on with.
+    fn course(&self, session: &mut Connection, noted: &Noted) -> Result<Usable, TableFault> {
+        let number = noted.number;
+        let things = pending::things(session, Some(number))?;
+        let mut rows = None;
+        if noted.usable.is_none() {
+            let before = self.rows.load(Ordering::Relaxed);
+            if !pending::is_open(session, number)? {
+                self.out_of_dump(&things)?;
+                self.early(session, number, &things)?;
+                self.analyze(session, number)?;
+                self.open_patiently(session, number, &things)?;
+            }
+            self.after(session, number)?;
+            let is_last = pending::courses(session)?.last().is_some_and(|last| last.number == number);
+            if is_last {
+                self.rest(session)?;
+            }
+            rows = Some(self.rows.load(Ordering::Relaxed) - before);
+            let seconds = seconds_between(self.begun.started, clock::now());
+            session.query(
+                "update seawall_pending.courses set usable = $1::float8 where number = $2::int",
+                &[&seconds.to_string(), &number.to_string()],
+            )?;
+        }
+        let usable = pending::courses(session)?.into_iter().find(|one| one.number == number).and_then(|one| one.usable).unwrap_or_default();
+        Ok(self.usable(number, rows, usable))
+    }
+
+    fn usable(&self, number: usize, rows: Option<u64>, seconds: f64) -> Usable {
+        let course = &self.order.courses[number];
+        let names = self.items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok());
+        let rto = course.tier.as_ref().map(|(_, rto)| rto.as_secs());
+        let mut tables: Vec<String> = names.map(|item| format!("{}.{}", item.schema, item.name)).collect();
+        tables.sort_unstable();
+        Usable {
+            tier: course.tier.as_ref().map(|(name, _)| name.clone()),
+            tables,
+            rows,
+            seconds,
+            rto_seconds: rto,
+            met: rto.map(|rto| seconds <= rto as f64),
+            keys_to_come: self.order.later.iter().filter(|key| key.missed_in == number).map(|key| key.key.clone()).collect(),
+        }
+    }
+
+    fn analyze(&self, session: &mut Connection, course: usize) -> Result<(), TableFault> {
+        self.begins("analyzing");
+        for thing in pending::things(session, Some(course))?.iter().filter(|thing| thing.kind == Kind::Table) {
+            self.run(session, &format!("analyze {}", thing.at()))?;
+        }
+        Ok(())
+    }
+
+    fn open_patiently(&self, session: &mut Connection, course: usize, things: &[pending::Thing]) -> Result<(), TableFault> {
+        for _ in 1..OPENINGS {
+            match self.open(session, course, things) {
+                Err(fault) if fault.why == Why::Passing && !session.is_broken() => tracing::info!("it is opened again: {fault}"),
+                other => return other,
+            }
+        }
+        self.open(session, course, things)
+    }
+
+    /// Large objects, and what is of no table.
+    fn rest(&self, session: &mut Connection) -> Result<(), TableFault> {
+        let Source::Dump(dump) = &self.source;
+        let done = self.done(session)?;
+        for piece in dump.pieces.iter().filter(|piece| !piece.others.is_empty() && !done.contains(&piece.object.name)) {
+            self.begins("restoring large objects");
+            let (_file, list) = self.list(&piece.others)?;
+            let words = vec![
+                format!("--dbname={}", self.ground.settings.dbname_argument(&self.ground.wanted.into)),
+                "--section=data".to_owned(),
+                "--single-transaction".to_owned(),
+                list,
+            ];
+            let mut command = self.pg_restore(words);
+            self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);
+            dump.check(self, &piece.object)?;
+            let mut reader = dump.open(&piece.object)?;
+            let source = feed::Source { from: &mut reader, fed: self.bytes, given: &|| {} };
+            feed_and_hear(command, &self.halt, &piece.object.name, Some(source))??;
+            session.query("insert into seawall_pending.done values ($1)", &[&piece.object.name])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn begins(&self, what: &str) {
+        (self.onlooker.begins)(what);
+    }
+
+    pub(super) fn session(&self) -> Result<Connection, TableFault> {
+        let mut session = session::open(&self.ground.settings.clone().with_dbname(&self.ground.wanted.into))?;
+        session.run(&format!("set application_name = {}", literal(pending::SESSIONS)))?;
+        Ok(session)
+    }
+
+    fn maintenance(&self) -> Result<Connection, TableFault> {
+        let other = if self.ground.wanted.into == "postgres" { "template1" } else { "postgres" };
+        let settings = &self.ground.settings;
+        session::open(&if settings.dbname == self.ground.wanted.into { settings.clone().with_dbname(other) } else { settings.clone() })
+    }
+
+    /// Says what has not come, where anything has.
+    fn missing(&self, fault: TableFault) -> TableFault {
+        let Ok(mut session) = self.session() else { return fault };
+        let Ok(courses) = pending::courses(&mut session) else { return fault };
+        let name = |course: &Noted| course.tier.as_ref().map_or_else(|| "what no tier names".to_owned(), |tier| format!("`{tier}`"));
+        let missing: Vec<String> = courses.iter().filter(|course| course.usable.is_none()).map(name).collect();
+        if missing.is_empty() {
+            return fault;
+        }
+        let there: Vec<String> = courses.iter().filter(|course| course.usable.is_some()).map(name).collect();
+        let there = if there.is_empty() { "nothing of it is usable yet".to_owned() } else { format!("usable: {}", joined(there)) };
+        let message = format!("{fault}; {there}, missing in {}: {}", shown(&self.ground.wanted.into), joined(missing));
+        let hint = format!(
+            "{} Run the same again: it goes on where it stopped. Until then what is missing refuses whoever asks for it.",
+            fault.hint
+        );
+        TableFault { message, hint: hint.trim().to_owned(), ..fault }
+    }
+
+    fn told(&self, tiers: Vec<Usable>, resumed: bool, remarks: Vec<String>) -> Tiered {
+        let ended = clock::now();
+        Tiered {
+            format_version: 1,
+            policy: self.site.policy.name.to_string(),
+            host: self.site.host().to_owned(),
+            started: self.begun.started,
+            ended,
+            resumed,
+            source: self.begun.source.clone(),
+            store: self.store(),
+            backup: self.begun.backup.clone(),
+            moment: self.begun.moment.clone(),
+            from_database: self.ground.database.name.clone(),
+            database: self.ground.wanted.into.clone(),
+            server: self.ground.target.server.clone(),
+            tiers,
+            rows: self.rows.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            seconds: seconds_between(self.begun.started, ended),
+            roles: self.ground.roles.as_ref().map(|roles| roles.missing.clone()).unwrap_or_default(),
+            remarks,
+        }
+    }
+
+    pub(super) fn store(&self) -> crate::units::Name {
+        let Source::Dump(dump) = &self.source;
+        dump.found.store_name.clone()
+    }
+}
+
+fn seconds_between(from: Instant, to: Instant) -> f64 {
+    to.duration_since(from).as_secs_f64()
+}

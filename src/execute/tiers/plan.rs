@@ -1,0 +1,315 @@
+//! What will come, in which order, out of what.
+
+use std::sync::Arc;
+
+use super::order::{Early, Order, Tier, Unknown, Which, order};
+use super::pending::{self, Begun};
+use super::source::dump::Dump;
+use crate::execute::dump::programs::Programs;
+use crate::execute::dump::restore::{self as dump, Roles, Target, plan_into};
+use crate::execute::table::TableFault;
+use crate::execute::table::landing::session;
+use crate::format::contents::Database;
+use crate::format::dump::Item;
+use crate::inventory::BackupKind;
+use crate::plan::words::{joined, quoted};
+use crate::policy::file::DataTier;
+use crate::policy::model::Policy;
+use crate::policy::sql_name::meaning;
+use crate::postgres::{Connection, Settings};
+use crate::site::Site;
+use crate::units::{Bytes, Duration, Instant, Name, nearest};
+
+/// What somebody wants back first, and where.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// In their order.
+    pub tiers: Vec<Name>,
+    /// As of all of a dump.
+    pub of: dump::Wanted,
+}
+
+/// Where it comes back.
+#[derive(Debug)]
+pub struct Ground {
+    pub settings: Settings,
+    pub wanted: dump::Wanted,
+    pub database: Database,
+    pub target: Target,
+    pub roles: Option<Roles>,
+    pub(super) programs: Programs,
+}
+
+/// What will be done.
+#[derive(Debug)]
+pub struct Plan<'s> {
+    pub(super) site: &'s Site<'s>,
+    pub ground: Ground,
+    pub(super) said: Vec<Name>,
+    pub(super) order: Order,
+    pub(super) items: Vec<Item>,
+    pub(super) head: Vec<u8>,
+    pub(super) dump: Dump,
+    /// Another run has begun it.
+    pub begun: Option<Begun>,
+    pub courses: Vec<Shown>,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
+}
+
+/// A course, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    pub tier: Option<(Name, Duration)>,
+    /// Tables with rows of their own, and others.
+    pub tables: Vec<String>,
+    pub rows: u64,
+    /// As the policy has it.
+    pub size: Option<Bytes>,
+    /// By what was measured.
+    pub predicted_seconds: Option<f64>,
+    pub early: Vec<Early>,
+    pub keys_to_come: Vec<String>,
+    pub is_there: bool,
+}
+
+impl Plan<'_> {
+    pub fn store(&self) -> &Name {
+        &self.dump.found.store_name
+    }
+
+    pub fn backup(&self) -> &str {
+        self.dump.found.descriptor.id.as_str()
+    }
+
+    pub fn moment(&self) -> String {
+        let descriptor = &self.dump.found.descriptor;
+        format!("as of the dump of `{}`, begun {}", descriptor.job, descriptor.started)
+    }
+
+    pub fn pg_restore(&self) -> &str {
+        &self.ground.programs.version
+    }
+}
+
+/// Looks for the backup and at the server; touches nothing.
+pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Plan<'s>, TableFault> {
+    let tiers = tiers(site.policy, &wanted.tiers)?;
+    let settings = match &wanted.of.connection {
+        Some(text) => Settings::read(text)?,
+        None => site.cluster_connection()?,
+    };
+    let begun = look_for_begun(&settings, &wanted.of.into)?;
+    let mut of = wanted.of.clone();
+    if let Some(begun) = &begun {
+        must_be_the_same(begun, wanted)?;
+        // It is there, it has things in it, and the application is already connected.
+        (of.create, of.occupied) = (false, true);
+        of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
+        of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
+    }
+    let which =
+        dump::Which { backup: of.backup.clone(), job: of.job.clone().filter(|_| begun.is_none()), store: of.store.clone(), until: None };
+    let found = Arc::new(dump::find(site, &which, of.identity.as_deref(), now)?);
+    if found.descriptor.kind == BackupKind::Tables {
+        let message = format!("backup {} has chosen tables only, and a tier is a part of everything", found.descriptor.id);
+        return Err(TableFault::new(message, "Take a backup with `logical`; `--job NAME` names its job."));
+    }
+    let planned = plan_into(Arc::clone(&found), &settings, of.clone())?;
+    let database = planned.database().clone();
+    if database.extensions.contains_key("timescaledb") {
+        let message = format!(
+            "{} has TimescaleDB: its catalog is restored as one, and until its end no hypertable of any tier is usable",
+            quoted(&database.name)
+        );
+        return Err(TableFault::new(
+            message,
+            "Restore all of it without `--tier`; or the tables of the tier alone, each with `seawall restore --table`.",
+        ));
+    }
+    let (dump, head) = Dump::look(Arc::clone(&found), &database)?;
+    let items = Item::all(&head)
+        .map_err(|bad| TableFault::new(format!("the definitions: {bad}"), "`seawall verify` says whether the dump is whole."))?;
+    let mut remarks = planned.remarks.clone();
+    let tiers = here(site.policy, tiers, &database.name, &wanted.tiers, &mut remarks)?;
+    let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, found.descriptor.id.as_str()))?;
+    must_have_rows(&order, &items, &dump, wanted, &mut remarks)?;
+    let opened = if begun.is_some() { opened(&settings, &wanted.of.into)? } else { Vec::new() };
+    let rate = measured(site);
+    let courses = shown(site.policy, &order, &items, &database, &found.descriptor, (&opened, rate));
+    let (settings, programs) = (planned.settings, planned.programs);
+    let ground = Ground { settings, wanted: of, database, target: planned.target, roles: planned.roles, programs };
+    Ok(Plan { site, ground, said: wanted.tiers.clone(), order, items, head, dump, begun, courses, remarks })
+}
+
+/// The policy's, in their order: those that were said, then all others by what is promised.
+fn tiers<'p>(policy: &'p Policy, said: &[Name]) -> Result<Vec<(&'p Name, &'p DataTier)>, TableFault> {
+    let all = &policy.objectives.data;
+    let list = || joined(all.keys().map(quoted));
+    if all.is_empty() {
+        let hint = "Add `objectives.data`: { critical: { tables: [users], rto: 1h } }. Or restore everything without `--tier`.";
+        return Err(TableFault::new("this policy has no tiers of data", hint));
+    }
+    for name in said {
+        if !all.contains_key(name) {
+            let near =
+                nearest(name.as_str(), all.keys().map(Name::as_str)).map_or_else(String::new, |near| format!("Did you mean `{near}`? "));
+            return Err(TableFault::new(format!("there is no tier `{name}` in this policy"), format!("{near}It has {}.", list())));
+        }
+    }
+    let mut others: Vec<(&Name, &DataTier)> = all.iter().filter(|(name, _)| !said.contains(name)).collect();
+    others.sort_by_key(|(name, tier)| (tier.rto, *name));
+    let mut first: Vec<(&Name, &DataTier)> = Vec::new();
+    for name in said {
+        if !first.iter().any(|(known, _)| *known == name) {
+            first.extend(all.get_key_value(name));
+        }
+    }
+    Ok(first.into_iter().chain(others).collect())
+}
+
+/// Those of the database that comes back.
+fn here(
+    policy: &Policy,
+    tiers: Vec<(&Name, &DataTier)>,
+    database: &str,
+    said: &[Name],
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Tier>, TableFault> {
+    let mut ours = Vec::new();
+    for (name, tier) in tiers {
+        let only = (policy.databases.len() == 1).then(|| policy.databases.first()).flatten();
+        let other = tier.database.as_ref().or(only.filter(|_| tier.tables.is_some())).filter(|own| own.as_str() != database);
+        if let Some(other) = other {
+            if said.contains(name) {
+                let message = format!("the tier `{name}` is of the database {}, and {} is restored", quoted(other), quoted(database));
+                return Err(TableFault::new(message, format!("Say `--from-database {other}`, or another tier.")));
+            }
+            remarks.push(format!("the tier `{name}` is of the database {}, and has nothing here", quoted(other)));
+            continue;
+        }
+        let which = match &tier.tables {
+            Some(tables) => Which::Tables(tables.iter().map(|text| name_of(text)).collect()),
+            None if tier.rest == Some(true) => Which::Rest,
+            None => Which::Everything,
+        };
+        ours.push(Tier { name: name.clone(), rto: tier.rto, which });
+    }
+    Ok(ours)
+}
+
+/// As SQL reads it.
+fn name_of(text: &str) -> (Option<String>, String) {
+    let mut parts = meaning(text);
+    let name = parts.pop().unwrap_or_default();
+    (parts.pop(), name)
+}
+
+fn not_there(unknown: &[Unknown], backup: &str) -> TableFault {
+    let one = |unknown: &Unknown| {
+        let near = joined(unknown.near.iter().map(quoted));
+        let more = match (unknown.near.as_slice(), unknown.is_in_several) {
+            ([], _) => String::new(),
+            (_, true) => format!(" (it may be {near})"),
+            (_, false) => format!(" (did you mean {near}?)"),
+        };
+        format!("{} of the tier `{}`{more}", quoted(&unknown.table), unknown.tier)
+    };
+    let several = unknown.iter().any(|unknown| unknown.is_in_several);
+    let what = if several { "cannot be told apart or are not there" } else { "not there" };
+    let message = format!("backup {backup} has tables of the tiers {what}: {}", joined(unknown.iter().map(one)));
+    TableFault::new(message, "Write the tables in `objectives.data` as they are, with their schema. Nothing was done.")
+}
+
+/// A table that a tier names and that is in the backup without its rows.
+fn must_have_rows(order: &Order, items: &[Item], dump: &Dump, wanted: &Wanted, remarks: &mut Vec<String>) -> Result<(), TableFault> {
+    let parents: Vec<&str> = items.iter().filter(|item| item.kind == "TABLE ATTACH").map(|item| item.name.as_str()).collect();
+    for item in items.iter().filter(|item| item.kind == "TABLE" && !dump.has(&item.schema, &item.name)) {
+        let is_partitioned = item.definition.contains("\nPARTITION BY ");
+        if is_partitioned || parents.is_empty() && item.definition.contains("PARTITION BY") {
+            continue;
+        }
+        let named = format!("{}.{}", item.schema, item.name);
+        let course = &order.courses[order.course_of(item.id)];
+        let is_said = course.tier.as_ref().is_some_and(|(name, _)| wanted.tiers.contains(name));
+        if is_said {
+            let message = format!("the dump has {} without its rows: the job leaves them out", quoted(&named));
+            return Err(TableFault::new(message, "Take another dump with `--job` or `--backup`. Nothing was done."));
+        }
+        remarks.push(format!("the dump has {} without its rows: it will be empty", quoted(&named)));
+    }
+    Ok(())
+}
+
+fn look_for_begun(settings: &Settings, into: &str) -> Result<Option<Begun>, TableFault> {
+    let mut connection = Connection::connect(settings)?;
+    if connection.query("select 1 from pg_catalog.pg_database where datname = $1", &[into])?.is_empty() {
+        return Ok(None);
+    }
+    let mut settings = settings.clone();
+    settings.targets = vec![connection.target().clone()];
+    pending::begun(&mut session::open(&settings.with_dbname(into))?)
+}
+
+fn opened(settings: &Settings, into: &str) -> Result<Vec<usize>, TableFault> {
+    let courses = pending::courses(&mut session::open(&settings.clone().with_dbname(into))?)?;
+    Ok(courses.into_iter().filter(|course| course.usable.is_some()).map(|course| course.number).collect())
+}
+
+fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
+    let into = quoted(&wanted.of.into);
+    let said: Vec<String> = wanted.tiers.iter().map(ToString::to_string).collect();
+    let words = begun.tiers.iter().map(|tier| format!("--tier {tier}")).collect::<Vec<_>>().join(" ");
+    let hint = format!("Say `{words}` and go on with backup {}; or drop the database and begin again.", begun.backup);
+    if begun.tiers != said {
+        return Err(TableFault::new(format!("{into} is being restored in another order"), hint));
+    }
+    if wanted.of.backup.as_ref().is_some_and(|backup| backup.as_str() != begun.backup) {
+        return Err(TableFault::new(format!("{into} is being restored out of another backup"), hint));
+    }
+    Ok(())
+}
+
+/// Plain bytes of a dump in a second, the slow end of what was measured.
+fn measured(site: &Site<'_>) -> Option<f64> {
+    let place = site.catalog().ok()?;
+    let catalog = crate::catalog::Catalog::open_existing(&place).ok()??;
+    let latest = catalog.latest(site.policy.name.as_str()).ok()?;
+    latest.iter().filter(|one| one.name == crate::observe::LOADED).map(|one| one.value).filter(|rate| *rate >= 1.0).reduce(f64::min)
+}
+
+fn shown(
+    policy: &Policy,
+    order: &Order,
+    items: &[Item],
+    database: &Database,
+    descriptor: &crate::format::descriptor::Descriptor,
+    (opened, rate): (&[usize], Option<f64>),
+) -> Vec<Shown> {
+    let all_rows: u64 = database.tables.iter().map(|table| table.rows).sum();
+    let rows_of = |item: &Item| {
+        database.tables.iter().find(|table| table.schema == item.schema && table.name == item.name).map_or(0, |table| table.rows)
+    };
+    let mut before = 0.0;
+    let one = |(number, course): (usize, &super::order::Course)| {
+        let tables: Vec<&Item> = items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok()).collect();
+        let rows: u64 = tables.iter().map(|item| rows_of(item)).sum();
+        let size = course.tier.as_ref().and_then(|(name, _)| policy.objectives.data.get(name)?.size);
+        // Where nobody knows how large a tier is, its share of the rows has to do.
+        let share = if all_rows == 0 { 0.0 } else { rows as f64 / all_rows as f64 };
+        let bytes = size.map_or(descriptor.size as f64 * share, |size| size.get() as f64);
+        before += rate.map_or(0.0, |rate| bytes / rate);
+        let keys = order.later.iter().filter(|key| key.missed_in == number).map(|key| key.key.clone());
+        Shown {
+            tier: course.tier.clone(),
+            tables: tables.iter().map(|item| format!("{}.{}", item.schema, item.name)).collect(),
+            rows,
+            size,
+            predicted_seconds: rate.map(|_| before),
+            early: course.early.clone(),
+            keys_to_come: keys.collect(),
+            is_there: opened.contains(&number),
+        }
+    };
+    order.courses.iter().enumerate().map(one).collect()
+}

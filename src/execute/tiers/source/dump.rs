@@ -1,0 +1,119 @@
+//! A dump, in one piece or in several.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::execute::dump::restore::Found;
+use crate::execute::table::TableFault;
+use crate::execute::tiers::act::Acting;
+use crate::execute::tiers::order::sections;
+use crate::format::contents::{Database, Holds};
+use crate::format::descriptor::Object;
+use crate::format::dump::{Item, Section, Stopped, Walk};
+use crate::pipeline::{Checked, PipelineFault, hash_object};
+use crate::plan::words::quoted;
+
+/// What is in an object that has rows.
+#[derive(Debug)]
+pub(in crate::execute::tiers) struct Piece {
+    pub object: Object,
+    /// By line: schema, name, and how they are written.
+    pub rows: BTreeMap<i64, (String, String, String)>,
+    /// Where sequences are.
+    pub sequences: Vec<String>,
+    /// Large objects, and whatever else is of no table.
+    pub others: Vec<i64>,
+}
+
+#[derive(Debug)]
+pub(in crate::execute::tiers) struct Dump {
+    pub found: Arc<Found>,
+    pub pieces: Vec<Piece>,
+    definitions: Object,
+    /// What was held against its hash.
+    checked: Mutex<BTreeSet<String>>,
+}
+
+impl Dump {
+    /// Reads the heads of all of it. Gives that of the definitions.
+    pub(in crate::execute::tiers) fn look(found: Arc<Found>, database: &Database) -> Result<(Dump, Vec<u8>), TableFault> {
+        let (mut pieces, mut head, mut definitions) = (Vec::new(), Vec::new(), None);
+        for archive in &database.archives {
+            let object = found.object(&archive.object)?.clone();
+            let walk = Walk::new(open(&found, &object)?).map_err(|stopped| unread(&object, stopped))?;
+            let items = walk.items().map_err(|bad| unread(&object, Stopped::Bad(bad)))?;
+            if archive.holds != Holds::Rows {
+                head = walk.head().to_vec();
+                definitions = Some(object.clone());
+            }
+            if archive.holds != Holds::Definitions {
+                let rows = items.iter().filter(|item| item.kind == "TABLE DATA" && item.has_data);
+                let rows = rows.map(|item| (item.id, (item.schema.clone(), item.name.clone(), item.copy.clone()))).collect();
+                let sequences = items.iter().filter(|item| item.kind == "SEQUENCE SET").map(|item| item.definition.clone()).collect();
+                pieces.push(Piece { object, rows, sequences, others: of_no_table(&items) });
+            }
+        }
+        let definitions = definitions.ok_or_else(|| {
+            TableFault::new(
+                format!("the dump {} has no definitions of {}", found.descriptor.id, quoted(&database.name)),
+                "Take another backup.",
+            )
+        })?;
+        Ok((Dump { found, pieces, definitions, checked: Mutex::default() }, head))
+    }
+
+    pub(in crate::execute::tiers) fn open(&self, object: &Object) -> Result<Checked, TableFault> {
+        open(&self.found, object)
+    }
+
+    /// Nothing reaches the server that is not what the signed descriptor names.
+    pub(in crate::execute::tiers) fn check(&self, acting: &Acting<'_>, object: &Object) -> Result<(), TableFault> {
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked().contains(&object.name) {
+            return Ok(());
+        }
+        acting.begins("checking the dump");
+        let key = self.found.repository.data(&self.found.descriptor.id, &object.name);
+        let sum = hash_object(&self.found.store, &key, object.size, &mut |_| acting.halt.check().is_ok())?;
+        acting.halt.check()?;
+        if sum != object.sha256 {
+            let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);
+            return Err(PipelineFault::Damaged { key: key.to_string(), what }.into());
+        }
+        checked().insert(object.name.clone());
+        Ok(())
+    }
+
+    /// The same head as when it was planned, out of what was checked since.
+    pub(in crate::execute::tiers) fn check_definitions(&self, acting: &Acting<'_>) -> Result<(), TableFault> {
+        self.check(acting, &self.definitions)?;
+        let walk = Walk::new(self.open(&self.definitions)?).map_err(|stopped| unread(&self.definitions, stopped))?;
+        if walk.head() == acting.head {
+            return Ok(());
+        }
+        Err(TableFault::new(format!("{} has changed since it was looked at", self.definitions.name), "Run it again."))
+    }
+
+    /// The tables that have rows in it.
+    pub(in crate::execute::tiers) fn has(&self, schema: &str, name: &str) -> bool {
+        self.pieces.iter().flat_map(|piece| piece.rows.values()).any(|(own, table, _)| own == schema && table == name)
+    }
+}
+
+fn of_no_table(items: &[Item]) -> Vec<i64> {
+    let is_other = |item: &Item| !matches!(item.kind.as_str(), "TABLE DATA" | "SEQUENCE SET" | "STATISTICS DATA");
+    let of_data = items.iter().zip(sections(items)).filter(|(_, section)| *section == Section::Data);
+    of_data.map(|(item, _)| item).filter(|item| is_other(item)).map(|item| item.id).collect()
+}
+
+fn open(found: &Found, object: &Object) -> Result<Checked, TableFault> {
+    let key = found.repository.data(&found.descriptor.id, &object.name);
+    Ok(Checked::open(&found.store, &key, object.size, &object.sha256, &found.identities)?)
+}
+
+fn unread(object: &Object, stopped: Stopped) -> TableFault {
+    match stopped {
+        Stopped::Bad(bad) => TableFault::new(format!("{}: {bad}", object.name), "`seawall verify` says whether it is whole."),
+        Stopped::Unread(error) => PipelineFault::of_stream(&object.name, &error).into(),
+    }
+}

@@ -1,0 +1,7 @@
+//! `seawall restore --tier`: what is needed first is usable first, and nobody takes what has not come for empty.
+
+mod broken_off;
+mod meanwhile;
+mod refused;
+mod rig;
+mod whole;
