@@ -4,6 +4,7 @@
 //! choice of its own. What could not be observed is said to be unknown; nothing is planned for deletion on the strength of
 //! an unknown.
 
+mod basis;
 mod copies;
 mod due;
 mod evidenced;
@@ -23,6 +24,7 @@ mod steps;
 pub mod text;
 pub mod words;
 
+pub use basis::{Basis, WhyFull, basis};
 pub use copies::{Behind, CopySource, behind, belonging, copy_sources, log_of_copy};
 pub use due::Due;
 pub use existing::{Existing, Fate, Moving, StoreState, WalState, classes_in, keeps_in, window_in};

@@ -57,8 +57,8 @@ pub(super) fn begin(ground: &Ground<'_>, descriptor: &Arc<Descriptor>) -> Vec<Wo
         contents: dumps::contents(ground, descriptor),
     });
     let opened = |object: &Object| {
-        use ObjectKind::{Config, Dump, Globals, Notes, Part, Rows};
-        matches!(object.is, Part | Config | Dump | Globals | Rows | Notes)
+        use ObjectKind::{Attributes, Config, Dump, Globals, Names, Notes, Part, Rows};
+        matches!(object.is, Part | Config | Dump | Globals | Rows | Notes | Names | Attributes)
     };
     let numbers = descriptor.objects.iter().enumerate().filter(|(_, object)| opened(object)).map(|(number, _)| number);
     numbers.map(|number| Work::Open { of: deep.clone(), number }).collect()
@@ -69,10 +69,10 @@ pub(super) fn open(ground: &Ground<'_>, deep: &Arc<Deep>, number: usize) {
     let key = ground.repository.data(&deep.descriptor.id, &object.name);
     let id = Some(&deep.descriptor.id);
     let alone = match object.is {
-        ObjectKind::Config => Some(tar_alone(ground, &key, object)),
+        ObjectKind::Config | ObjectKind::Attributes => Some(tar_alone(ground, &key, object)),
         ObjectKind::Dump => Some(dumps::look(ground, deep.contents.as_ref(), &key, object)),
         ObjectKind::Rows => Some(dumps::rows(ground, deep.contents.as_ref(), &key, object)),
-        ObjectKind::Globals => Some(dumps::to_the_end(ground, &key, object)),
+        ObjectKind::Globals | ObjectKind::Names => Some(dumps::to_the_end(ground, &key, object)),
         ObjectKind::Notes => Some(notes(ground, &key, object)),
         ObjectKind::Part | ObjectKind::Index | ObjectKind::Manifest | ObjectKind::Contents => None,
     };
