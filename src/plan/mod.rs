@@ -111,7 +111,7 @@ pub struct Job {
 
 /// The steps of a backup job; none where the policy has no such job.
 pub fn steps_of_backup(policy: &Policy, name: &Name) -> Vec<Step> {
-    policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup)).unwrap_or_default()
+    policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup, "")).unwrap_or_default()
 }
 
 /// The steps of expiry: with what goes from each store, or, before that is known, with nothing.

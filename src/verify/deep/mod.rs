@@ -7,6 +7,7 @@ mod log;
 mod manifest;
 mod pages;
 mod part;
+mod references;
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use log::wal;
+pub(super) use references::look as references;
 
 use super::Ground;
 use super::backup::{Work, unread};
@@ -23,6 +25,7 @@ use crate::format::contents::Contents;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
 use crate::format::notes::{MAX_BYTES, Notes};
 use crate::format::seal::Unsealer;
+use crate::inventory::BackupKind;
 use crate::pipeline::{PipelineFault, open_object};
 use crate::units::Key;
 
@@ -61,7 +64,9 @@ pub(super) fn begin(ground: &Ground<'_>, descriptor: &Arc<Descriptor>) -> Vec<Wo
         matches!(object.is, Part | Config | Dump | Globals | Rows | Notes | Names | Attributes)
     };
     let numbers = descriptor.objects.iter().enumerate().filter(|(_, object)| opened(object)).map(|(number, _)| number);
-    numbers.map(|number| Work::Open { of: deep.clone(), number }).collect()
+    let opened = numbers.map(|number| Work::Open { of: deep.clone(), number });
+    let is_increment = descriptor.kind == BackupKind::Files && descriptor.parent.is_some();
+    opened.chain(is_increment.then(|| Work::References { of: descriptor.clone() })).collect()
 }
 
 pub(super) fn open(ground: &Ground<'_>, deep: &Arc<Deep>, number: usize) {

@@ -15,6 +15,8 @@ use crate::format::member::estimate;
 
 /// Small things in one frame.
 const MOST_TOGETHER: usize = 4096;
+/// Stretches in one frame of the index, which have their bytes elsewhere: whoever restores them has all of them in memory.
+const MOST_STRETCHES: usize = 8;
 /// Files that this process may have open, where nobody says; and how many of them are for something else.
 const USUAL_FILES: u64 = 1024;
 
@@ -73,7 +75,7 @@ impl<'f> Feeder<'f> {
     pub(super) fn same(&mut self, mut pieces: Vec<Piece>, mut touched: Vec<u8>) -> Result<(), PipelineFault> {
         self.flush()?;
         while !pieces.is_empty() {
-            let later = pieces.split_off(pieces.len().min(MOST_TOGETHER));
+            let later = pieces.split_off(pieces.len().min(MOST_STRETCHES));
             self.send(Work::Same { pieces, touched: std::mem::take(&mut touched) })?;
             pieces = later;
         }
