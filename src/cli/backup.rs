@@ -40,7 +40,7 @@ pub struct Backup {
     /// Begins although another backup of this cluster seems to be running, or this host's clock seems to be wrong.
     #[arg(long)]
     force: bool,
-    /// Begins from nothing, although a backup that broke off could be gone on with.
+    /// Begins from nothing, although a backup that broke off could be gone on with; of files a full one, whatever `full_every` says.
     #[arg(long)]
     anew: bool,
     /// How the result is written.

@@ -119,6 +119,10 @@ pub enum ObjectKind {
     Contents,
     /// What a backup of files was to hold and does not: [`super::notes::Notes`].
     Notes,
+    /// Every path of an increment of files, each with a zero behind it: for those who restore without Seawall.
+    Names,
+    /// A tar of files of which only something beside the content has changed since the parent; without their content.
+    Attributes,
 }
 
 /// What is not in the backup as it should be: pages with wrong checksums, files that could not be read.

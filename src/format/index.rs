@@ -8,6 +8,8 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD as BASE64, Engine};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::units::BackupId;
+
 /// The longest line: a frame of 8 MiB of tiny files.
 const MAX_LINE: usize = 16 << 20;
 
@@ -58,6 +60,22 @@ pub struct Piece {
     /// Of files beside a database, on the first piece: all that is restored of one and that a cluster's own files do not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more: Option<Box<Attributes>>,
+    /// In an increment: the frame of an earlier backup that has these bytes. `skip` counts within that frame, and this part has nothing of
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies: Option<Box<Elsewhere>>,
+}
+
+/// A frame in a part of another backup.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Elsewhere {
+    pub backup: BackupId,
+    /// The part's number.
+    pub part: u32,
+    /// As [`Frame`] has them.
+    pub at: u64,
+    pub len: u32,
+    pub raw: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,7 +274,8 @@ impl<R: BufRead> Frames<R> {
             return Err(bad(format!("it begins at {} instead of {}", frame.at, self.at)));
         }
         for piece in &frame.pieces {
-            let inside = u64::from(piece.skip) + u64::from(piece.len) <= u64::from(frame.raw);
+            let raw = piece.lies.as_ref().map_or(frame.raw, |lies| lies.raw);
+            let inside = u64::from(piece.skip) + u64::from(piece.len) <= u64::from(raw);
             let in_file = piece.from.checked_add(piece.len.into()).is_some_and(|end| end <= piece.size);
             if !inside || !in_file {
                 return Err(bad(format!("{} does not fit into its frame or file", piece.path)));
@@ -308,6 +327,7 @@ mod tests {
             crc: Some(7),
             link: None,
             more: None,
+            lies: None,
         };
         Frame { at, len: 100, raw: 9216, pieces: vec![piece] }
     }

@@ -171,6 +171,7 @@ mod tests {
             crc: None,
             link: None,
             more: Some(Box::new(more)),
+            lies: None,
         }
     }
 

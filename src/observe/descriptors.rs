@@ -195,14 +195,18 @@ fn get_signature(store: &Store, key: &Key) -> Result<Option<String>, Fault> {
 /// Signed, and still not what it should be: a descriptor under another's name, of another policy, or one that contradicts itself.
 fn contradiction(descriptor: &Descriptor, repository: &Repository, key: &Key, policy: &str) -> Option<String> {
     let position = descriptor.position;
-    let is_incremental = descriptor.kind == BackupKind::Incremental;
+    let builds_on = match descriptor.kind {
+        BackupKind::Incremental => descriptor.parent.is_some(),
+        BackupKind::Files => true,
+        _ => descriptor.parent.is_none(),
+    };
     if repository.descriptor(descriptor.stopped, &descriptor.id) != *key {
         Some(format!("it is the descriptor of {} under another name", descriptor.id))
     } else if descriptor.by.policy != policy {
         Some(format!("it belongs to the policy `{}`", crate::units::clipped(&descriptor.by.policy)))
     } else if descriptor.stopped < descriptor.started || position.stop < position.start {
         Some("it ends before it begins".into())
-    } else if is_incremental != descriptor.parent.is_some() || descriptor.parent.as_ref() == Some(&descriptor.id) {
+    } else if !builds_on || descriptor.parent.as_ref() == Some(&descriptor.id) {
         Some("its kind and its parent do not agree".into())
     } else if SegmentSize::new(descriptor.cluster.wal_segment_size).is_none() {
         Some(format!("no cluster has segments of {} bytes", descriptor.cluster.wal_segment_size))

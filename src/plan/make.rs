@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::basis::basis;
 use super::due::{self, Due};
 use super::existing::{self, Fate, STALE_AFTER, StoreState};
 use super::forecast::{ForecastError, forecast};
 use super::step::Step;
 use super::{Job, Plan, Run, steps};
 use crate::inventory::{ClusterInventory, Observed};
-use crate::policy::model::{Policy, Timed, TimedKind};
+use crate::policy::file::Files;
+use crate::policy::model::{Backup, Method, Policy, Timed, TimedKind};
 use crate::policy::path::{PolicyPath, Step as PathStep};
 use crate::schedule::Schedule;
 use crate::units::{BackupId, Duration, Instant, Name};
@@ -131,7 +133,7 @@ fn jobs(
             next: next(backup.schedule.as_ref(), now),
             due: due::of_backup(policy, name, backup, observed, now),
             runs_in_this_version: backup.method.runs_in_this_version(),
-            steps: steps::of_backup(policy, name, backup),
+            steps: steps::of_backup(policy, name, backup, &next_basis(policy, name, backup, observed, now)),
         });
     }
     let keeps_something = policy.backups.values().any(|backup| backup.store.is_some());
@@ -171,6 +173,17 @@ fn jobs(
         });
     }
     jobs
+}
+
+/// What a `files` job with increments takes next, by what lay in its store when that was observed.
+fn next_basis(policy: &Policy, name: &Name, backup: &Backup, observed: Option<(&ClusterInventory, Instant)>, now: Instant) -> String {
+    let Method::Files(Files { full_every: Some(every), .. }) = &backup.method else { return String::new() };
+    let seen = observed.and_then(|(inventory, _)| Some((inventory, inventory.stores.get(policy.store_of(name)?)?.known()?)));
+    let Some((inventory, store)) = seen else {
+        return format!("a full one when the last full one began {every} ago, otherwise an increment: which, is unknown");
+    };
+    let at = backup.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).unwrap_or(now);
+    basis(name, Some(*every), &store.backups, inventory.system_identifier.known().copied(), at).to_string()
 }
 
 fn expire(policy: &Policy, expired: &[(Name, Vec<BackupId>)], now: Instant) -> Job {

@@ -4,6 +4,7 @@
 //! choice of its own. What could not be observed is said to be unknown; nothing is planned for deletion on the strength of
 //! an unknown.
 
+mod basis;
 mod copies;
 mod due;
 mod evidenced;
@@ -24,6 +25,7 @@ mod steps;
 pub mod text;
 pub mod words;
 
+pub use basis::{Basis, WhyFull, basis};
 pub use copies::{Behind, CopySource, behind, belonging, copy_sources, log_of_copy};
 pub use due::Due;
 pub use existing::{Existing, Fate, Moving, StoreState, WalState, classes_in, keeps_in, window_in};
@@ -110,7 +112,7 @@ pub struct Job {
 
 /// The steps of a backup job; none where the policy has no such job.
 pub fn steps_of_backup(policy: &Policy, name: &Name) -> Vec<Step> {
-    policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup)).unwrap_or_default()
+    policy.backups.get(name).map(|backup| steps::of_backup(policy, name, backup, "")).unwrap_or_default()
 }
 
 /// The steps of expiry: with what goes from each store, or, before that is known, with nothing.

@@ -11,7 +11,7 @@ use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Dropping, Metho
 use crate::policy::path::PolicyPath;
 use crate::units::{Bytes, Duration, Name, StorageClass};
 
-pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
+pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, basis: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let written = policy.file.backups.get(name);
     let window: Vec<Precondition> = backup.window.iter().map(|window| Precondition::WindowOpen { window: window.clone() }).collect();
@@ -29,7 +29,7 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup) -> Vec<Step> {
         ));
     }
     // A window may have closed while the steps before were done.
-    read(policy, backup, window.clone(), &mut steps);
+    read(policy, backup, basis, window.clone(), &mut steps);
     if let Some(store) = &backup.store {
         steps.push(Step::new(
             Action::ReadBack { store: store.clone(), contents: backup.read_back == file::ReadBack::Contents },
@@ -105,7 +105,7 @@ fn refreshes(policy: &Policy, name: &Name, steps: &mut Vec<Step>) {
     }
 }
 
-fn read(policy: &Policy, backup: &Backup, first: Vec<Precondition>, steps: &mut Vec<Step>) {
+fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>, steps: &mut Vec<Step>) {
     let mut needs = first;
     needs.push(Precondition::ServerIsUp);
     if policy.encryption.is_some() && backup.method.is_stored() {
@@ -173,7 +173,8 @@ fn read(policy: &Policy, backup: &Backup, first: Vec<Precondition>, steps: &mut 
         Method::Files(files) => {
             if !files.paths.is_empty() {
                 needs.retain(|need| *need != Precondition::ServerIsUp);
-                steps.push(Step::new(Action::ReadFiles { paths: files.paths.clone() }, "what a new server needs besides the data", needs));
+                let reason = if basis.is_empty() { "what a new server needs besides the data" } else { basis };
+                steps.push(Step::new(Action::ReadFiles { paths: files.paths.clone() }, reason, needs));
             }
             if files.globals {
                 steps.push(Step::new(

@@ -31,6 +31,10 @@ pub(super) enum Work {
         of: Arc<Deep>,
         number: usize,
     },
+    /// Look whether what an increment of files has in others lies there.
+    References {
+        of: Arc<Descriptor>,
+    },
     /// List a folder of the log.
     WalFolder(String),
     Wal(Meta),
@@ -51,6 +55,7 @@ pub(super) fn step(ground: &Ground<'_>, work: Work, more: &mut Vec<Work>) {
         Work::Backup(listed) => backup(ground, &listed, more),
         Work::Object { of, number } => object(ground, &of, &of.objects[number]),
         Work::Open { of, number } => deep::open(ground, &of, number),
+        Work::References { of } => deep::references(ground, &of),
         Work::WalFolder(prefix) => wal::folder(ground, &prefix, more),
         Work::Wal(meta) => wal::object(ground, &meta),
         Work::Extent { id, names } => archive::extent(ground, &id, &names, more),

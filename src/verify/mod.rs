@@ -12,7 +12,7 @@ mod report;
 mod stack;
 mod wal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ pub use report::{Fault, FaultKind, Report, Sound};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
-use crate::inventory::{Observed, SystemIdentifier};
+use crate::inventory::{Chains, Observed, SystemIdentifier};
 use crate::observe::{self, Eyes, Listed, Seen};
 use crate::policy::model::Policy;
 use crate::site::{About, Found, Site, SiteFault};
@@ -239,5 +239,13 @@ fn chosen<'s>(seen: &'s Seen, wanted: &Wanted) -> Result<Vec<&'s Listed>, SiteFa
         let recent = wanted.since.is_none_or(|since| of(&listed.id).is_some_and(|backup| backup.moment() >= since));
         named && of_job && recent
     };
-    Ok(seen.listed.iter().filter(is_wanted).collect())
+    let chosen: Vec<&Listed> = seen.listed.iter().filter(is_wanted).collect();
+    if wanted.backups.is_empty() && wanted.jobs.is_empty() {
+        return Ok(chosen);
+    }
+    // One that is asked for is as good as what it builds on.
+    let chains = Chains::of(&seen.inventory.backups);
+    let links = chosen.iter().filter_map(|listed| chains.links(chains.position(&listed.id)?)).flatten();
+    let needed: HashSet<&BackupId> = links.map(|link| &link.id).chain(chosen.iter().map(|listed| &listed.id)).collect();
+    Ok(seen.listed.iter().filter(|listed| needed.contains(&listed.id)).collect())
 }

@@ -5,6 +5,7 @@ mod back;
 mod broken;
 mod by_hand;
 mod drill;
+mod increments;
 mod record;
 mod rig;
 mod whole;

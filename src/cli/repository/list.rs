@@ -299,6 +299,7 @@ pub(super) fn kind(backup: &Backup) -> &'static str {
         Incremental => "incremental",
         Logical => "logical",
         Tables => "tables",
+        Files if backup.parent.is_some() => "files, increment",
         Files => "files",
         Provider => "provider",
     }

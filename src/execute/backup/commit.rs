@@ -9,6 +9,7 @@ use super::BackupFault;
 use crate::format::descriptor::{Descriptor, MAX_BYTES};
 use crate::format::layout::{Repository, signature_of};
 use crate::format::signature::{BACKUP, SigningKey};
+use crate::observe::find_descriptor;
 use crate::site::SiteFault;
 use crate::store::{Put, Store};
 use crate::units::{BackupId, Instant, Key};
@@ -22,6 +23,7 @@ pub struct Latest {
     pub descriptor: String,
     pub stopped: Instant,
     pub size: u64,
+    /// Of an increment, as much as anything in its chain took: the next one may be as large as the first.
     pub stored_size: u64,
 }
 
@@ -51,15 +53,16 @@ pub(in crate::execute) fn commit(
             Err(fault) => BackupFault::Unknown { backup: descriptor.id.to_string(), fault },
         });
     }
+    // A hint that is missing or old costs a listing, nothing else.
+    let hint = if descriptor.kind.is_physical() { repository.latest() } else { repository.latest_of(&descriptor.job) };
+    let before = descriptor.parent.as_ref().and_then(|_| latest(store, &hint)).map_or(0, |before| before.stored_size);
     let latest = Latest {
         id: descriptor.id.clone(),
         descriptor: place.to_string(),
         stopped: descriptor.stopped,
         size: descriptor.size,
-        stored_size: descriptor.stored_size,
+        stored_size: descriptor.stored_size.max(before),
     };
-    // A hint that is missing or old costs a listing, nothing else.
-    let hint = if descriptor.kind.is_physical() { repository.latest() } else { repository.latest_of(&descriptor.job) };
     let _ = store.replace(&hint, Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
     Ok(place)
 }
@@ -80,11 +83,17 @@ fn put(store: &Store, key: &Key, body: Vec<u8>, id: &BackupId) -> Result<(), Bac
     }
 }
 
-/// The repository is there, and every object, as long as what was sent: what a store can be asked without reading it all back.
+/// The repository is there, and what it builds on, and every object, as long as what was sent: what a store can be asked without reading it all back.
 fn check_objects(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<(), BackupFault> {
     if store.head(&repository.about())?.is_none() {
         let message = format!("{} went away while the backup was taken", store.url());
         return Err(BackupFault::refused(message, "Is its disk mounted?"));
+    }
+    if let Some(parent) = &descriptor.parent
+        && find_descriptor(store, repository, parent)?.is_none()
+    {
+        let message = format!("{parent}, which this one builds on, was deleted while it was taken");
+        return Err(BackupFault::refused(message, "Run it again: it builds on another one, or is a full one."));
     }
     let there = store.list(&repository.prefix(&format!("data/{}", descriptor.id)))?;
     let sizes: HashMap<&str, u64> = there.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();

@@ -18,7 +18,7 @@ pub struct Wishes {
     pub keep: Option<OwnKeep>,
     /// Also while another host seems to be at it, and by a clock that seems to be wrong.
     pub force: bool,
-    /// Not from what a broken-off backup left.
+    /// Not from what a broken-off backup left, and on no earlier one.
     pub anew: bool,
 }
 

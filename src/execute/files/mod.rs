@@ -1,9 +1,10 @@
 //! Copies files beside a database, with the cluster's roles and settings where the policy says so, into the same repository as every
 //! other backup.
 //!
-//! Each backup is whole by itself: nothing in it refers to another one. What could not be read is named, and makes the run a failure; the
+//! A full one is whole by itself; an increment names every file, and stores those that its chain does not have. What could not be read is named, and makes the run a failure; the
 //! backup is kept, and marked. As with every backup, the descriptor comes last.
 
+pub(in crate::execute) mod chain;
 mod order;
 pub mod restore;
 
@@ -13,6 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use chain::{Parent, Place};
 use order::Order;
 
 use super::backup::opening::{Opening, abandon};
@@ -28,7 +30,9 @@ use crate::format::notes::{self, Named, Notes};
 use crate::format::tarball::Owner;
 use crate::inventory::BackupKind;
 use crate::observe::{Read, find_descriptor, read_descriptor};
+use crate::pipeline::backup::tree::Before;
 use crate::pipeline::backup::{Copied, Copy, Job, tree};
+use crate::pipeline::restore::Source;
 use crate::pipeline::{Lock, PipelineFault, Shelf, StreamWriter};
 use crate::policy::file::ReadBack;
 use crate::postgres::{Connection, Server};
@@ -64,6 +68,8 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     let (lease, of_clocks) = opening.lease(&store, &repository, &id, asked.as_mut().map(|(connection, _)| connection))?;
     remarks.extend(of_clocks);
     let deadline = order.timeout.and_then(|timeout| opening.began.checked_add(timeout));
+    let of = Place { store: &store, repository: &repository, cluster: known.cluster.system_identifier };
+    let parent = Parent::find(site, &order, of, &keys, wishes, opening.started, &mut remarks)?;
     let halt = Halt { stop: onlooker.stop, abort: AtomicBool::new(false), deadline };
     let locks = (site.lock()?, site.lock_for_host(&keys)?);
     let mut run = Run {
@@ -71,6 +77,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         order: &order,
         keys: &keys,
         known: &known,
+        parent: parent.as_ref(),
         tree: &tree,
         store: &store,
         repository: &repository,
@@ -134,6 +141,7 @@ struct Run<'r> {
     order: &'r Order,
     keys: &'r HostKeys,
     known: &'r Known,
+    parent: Option<&'r Parent>,
     tree: &'r tree::Tree,
     store: &'r Store,
     repository: &'r Repository,
@@ -169,6 +177,8 @@ impl Run<'_> {
         }
         self.halt.check()?;
         (self.onlooker.stage)(Stage::Committing);
+        let place = Place { store: self.store, repository: self.repository, cluster: self.known.cluster.system_identifier };
+        self.parent.map_or(Ok(()), |parent| parent.must_be_committed(place))?;
         let descriptor = self.describe(copied)?;
         let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
         Ok((descriptor, key))
@@ -176,7 +186,7 @@ impl Run<'_> {
 
     fn files(&self) -> Result<Copied, BackupFault> {
         let key = |name: &str| self.repository.data(self.id, name);
-        let copy = Copy::beside(Job {
+        let job = Job {
             store: self.store,
             key: &key,
             codec: self.order.codec,
@@ -192,11 +202,15 @@ impl Run<'_> {
             progress: self.onlooker.progress,
             put: &|_| {},
             stop: &self.halt.abort,
-        });
+        };
+        let source = |parent: &Parent| Source::of(self.store, self.repository, &parent.descriptor, &self.keys.metadata);
+        let source = self.parent.map(source).transpose()?;
+        let before = self.parent.zip(source.as_ref()).map(|(parent, source)| Before::of(&parent.descriptor.id, source, &self.tree.paths));
+        let copy = if before.is_some() { Copy::upon(job)? } else { Copy::beside(job) };
         let copied = self.watched(|| {
             // Without paths there are roles and settings alone.
             if !self.tree.paths.is_empty() {
-                copy.tree(self.tree)?;
+                copy.tree(self.tree, before)?;
             }
             copy.finish(&[], Lsn(0))
         });
@@ -276,7 +290,7 @@ impl Run<'_> {
             id: self.id.clone(),
             job: self.order.job.clone(),
             kind: BackupKind::Files,
-            parent: None,
+            parent: self.parent.map(|parent| parent.descriptor.id.clone()),
             label: wishes.label.clone(),
             keep: wishes.keep,
             started: *started,

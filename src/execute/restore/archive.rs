@@ -34,6 +34,18 @@ pub struct Archived {
 }
 
 impl Archived {
+    fn add(&mut self, other: Archived) {
+        self.asleep.extend(other.asleep);
+        self.asleep_bytes += other.asleep_bytes;
+        self.underway.extend(other.underway);
+        self.underway_bytes += other.underway_bytes;
+        self.ready += other.ready;
+        self.ready_bytes += other.ready_bytes;
+        for (class, count) in other.classes {
+            *self.classes.entry(class).or_default() += count;
+        }
+    }
+
     /// Everything can be read now.
     pub fn is_readable(&self) -> bool {
         self.asleep.is_empty() && self.underway.is_empty()
@@ -89,15 +101,19 @@ impl From<Asleep> for RestoreFault {
     }
 }
 
-/// Before the first of its objects is read: all of them can be, or it is known what has to be asked for.
+/// Before the first of its objects is read: all of them and of what it builds on can be, or it is known what has to be asked for.
 pub(in crate::execute) fn must_be_awake(
     (store_name, store): (&Name, &Store),
     repository: &Repository,
     descriptor: &Descriptor,
+    ancestors: &[Descriptor],
 ) -> Result<(), RestoreFault> {
-    let listed = store.list(&repository.prefix(&format!("data/{}", descriptor.id)))?;
-    let there = listed.into_iter().map(|meta| (meta.key.to_string(), meta)).collect();
-    let archived = inspect(store, repository, descriptor, &there)?;
+    let mut archived = Archived::default();
+    for link in std::iter::once(descriptor).chain(ancestors) {
+        let listed = store.list(&repository.prefix(&format!("data/{}", link.id)))?;
+        let there = listed.into_iter().map(|meta| (meta.key.to_string(), meta)).collect();
+        archived.add(inspect(store, repository, link, &there)?);
+    }
     if archived.is_readable() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! The newest backup of a kind that stands by itself, in the first store that has one.
 
 use super::{RestoreFault, archive, unsigned_warning};
+use crate::execute::files::chain;
 use crate::format::descriptor::Descriptor;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
@@ -29,6 +30,8 @@ pub(in crate::execute) struct Newest {
     pub store: Store,
     pub repository: Repository,
     pub descriptor: Descriptor,
+    /// What it builds on, the nearest first.
+    pub ancestors: Vec<Descriptor>,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
 }
@@ -106,7 +109,9 @@ fn from_store(
         Read::Rejected(why) | Read::Newer(why) => return Err(RestoreFault::new(format!("{key}: {why}"), "Do not trust this store.")),
     };
     let mut remarks: Vec<String> = unsigned_warning(&writers).into_iter().collect();
-    archive::must_be_awake((name, &store), &repository, &descriptor)?;
+    let ancestors = chain::ancestors(site, &store, &repository, &descriptor)?;
+    archive::must_be_awake((name, &store), &repository, &descriptor, &ancestors)?;
+    ancestors.iter().try_for_each(|link| chain::must_be_there(&store, &repository, link))?;
     remarks.extend(seen.rejected.iter().take(10).map(|rejected| format!("not believed: {}: {}", rejected.key, rejected.why)));
-    Ok(Some(Newest { store_name: name.clone(), store, repository, descriptor, remarks }))
+    Ok(Some(Newest { store_name: name.clone(), store, repository, descriptor, ancestors, remarks }))
 }

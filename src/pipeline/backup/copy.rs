@@ -8,7 +8,7 @@ use std::thread;
 
 use super::adopt::Left;
 use super::cut::{Cutter, Given, Task, Work};
-use super::fill::{Filler, Ground};
+use super::fill::{Filled, Filler, Ground};
 use super::intake::Intake;
 use super::lane::{Done, Lane};
 use super::listing::{Listed, Listing};
@@ -16,11 +16,12 @@ use super::pace::Pace;
 use super::pages::Found;
 use super::part::PartWriter;
 use super::text::TextWriter;
-use super::tree::{self, Tree};
+use super::tree::{self, Before, Tree};
 use super::{Job, PipelineFault};
 use crate::format::descriptor::{Damage, Object, ObjectKind};
 use crate::format::index::Piece;
 use crate::format::manifest::{Manifest, WalNeeded};
+use crate::format::tarball;
 use crate::units::Lsn;
 
 /// More workers on one part would wait for each other: one encrypts and writes about a gigabyte in a second.
@@ -32,12 +33,21 @@ pub struct Copy<'j> {
     pub(super) job: Job<'j>,
     /// PostgreSQL's; files beside a cluster have none.
     manifest: Option<Mutex<(Manifest, TextWriter)>>,
+    /// Of an increment.
+    tale: Option<Mutex<Tale>>,
     tree: tree::Shared,
     pub(super) next_part: AtomicU32,
     objects: Mutex<Vec<Object>>,
     pub(super) found: Found,
     files: AtomicU64,
     bytes: AtomicU64,
+}
+
+/// What an increment tells those who restore it without an index: every path that there is, and headers of what was only touched.
+#[derive(Debug)]
+struct Tale {
+    names: TextWriter,
+    attributes: TextWriter,
 }
 
 /// What a copy came to.
@@ -74,10 +84,19 @@ impl<'j> Copy<'j> {
         Copy::without_manifest(job)
     }
 
+    /// A copy of what is no cluster, which refers to earlier ones.
+    pub fn upon(job: Job<'j>) -> Result<Copy<'j>, PipelineFault> {
+        let end = job.codec.extension(job.index_lock.is_encrypted());
+        let text = |name: &str| TextWriter::new(job.store, &(job.key)(&format!("{name}{end}")), job.index_lock, job.codec);
+        let tale = Tale { names: text("names")?, attributes: text("attributes.tar")? };
+        Ok(Copy { tale: Some(Mutex::new(tale)), ..Copy::without_manifest(job) })
+    }
+
     fn without_manifest(job: Job<'j>) -> Copy<'j> {
         Copy {
             job,
             manifest: None,
+            tale: None,
             tree: tree::Shared::default(),
             next_part: AtomicU32::new(1),
             objects: Mutex::default(),
@@ -140,8 +159,8 @@ impl<'j> Copy<'j> {
         })
     }
 
-    /// Copies what lies below some paths.
-    pub fn tree(&self, what: &Tree) -> Result<(), PipelineFault> {
+    /// Copies what lies below some paths; what an earlier backup has is only named.
+    pub fn tree(&self, what: &Tree, before: Option<Before<'_>>) -> Result<(), PipelineFault> {
         let listing = Listing::of(self.job.owner);
         let (sender, tasks) = mpsc::sync_channel(self.job.workers);
         let tasks = Mutex::new(tasks);
@@ -155,7 +174,7 @@ impl<'j> Copy<'j> {
                 drop(std::mem::replace(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner), mpsc::sync_channel(0).1));
                 taken
             });
-            let walked = tree::walk(what, &self.tree, sender, self.job.stop, on_their_way);
+            let walked = tree::walk(what, &self.tree, before, sender, &self.job, on_their_way);
             let worked = workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             worked.and(walked)
         })
@@ -171,6 +190,12 @@ impl<'j> Copy<'j> {
         let mut objects = self.objects.into_inner().unwrap_or_else(PoisonError::into_inner);
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         objects.extend(manifest.transpose()?);
+        if let Some(tale) = self.tale {
+            let Tale { names, mut attributes } = tale.into_inner().unwrap_or_else(PoisonError::into_inner);
+            objects.push(names.finish(ObjectKind::Names)?);
+            attributes.text.extend_from_slice(&tarball::END);
+            objects.push(attributes.finish(ObjectKind::Attributes)?);
+        }
         let mut damage = self.found.finish(stop);
         let found = self.tree.finish();
         damage.unread = found.unread.count;
@@ -189,6 +214,19 @@ impl<'j> Copy<'j> {
         let (manifest, text) = &mut *manifest;
         manifest.file(&piece.path, piece.size, piece.mtime, piece.crc.unwrap_or_default(), &mut text.text);
         text.line_is_complete()
+    }
+
+    fn tell(&self, filled: &Filled) -> Result<(), PipelineFault> {
+        let Some(tale) = &self.tale else { return Ok(()) };
+        let mut tale = tale.lock().unwrap_or_else(PoisonError::into_inner);
+        let Tale { names, attributes } = &mut *tale;
+        for piece in filled.pieces.iter().filter(|piece| piece.from == 0) {
+            names.text.extend_from_slice(piece.path_bytes());
+            names.text.push(0);
+            names.line_is_complete()?;
+        }
+        attributes.text.extend_from_slice(&filled.touched);
+        attributes.line_is_complete()
     }
 
     fn run(&self, root: &Path, listing: &Listing, lanes: usize, take: &Take<'_>) -> Result<(), PipelineFault> {
@@ -238,6 +276,7 @@ impl<'j> Copy<'j> {
             let Some((lane, Task { number, work })) = take(home)? else { break };
             let lane = &shared.lanes[lane];
             let done = match work {
+                Work::PartIsFull => Done::PartIsFull,
                 Work::EndOfPart => Done::EndOfPart,
                 work => Done::Frame(filler.fill(&work, lane.buffer())?),
             };
@@ -314,5 +353,9 @@ impl Shared<'_> {
 
     pub(super) fn file_is_complete(&self, piece: &Piece) -> Result<(), PipelineFault> {
         self.copy.file_is_complete(piece)
+    }
+
+    pub(super) fn tell(&self, filled: &Filled) -> Result<(), PipelineFault> {
+        self.copy.tell(filled)
     }
 }

@@ -12,6 +12,7 @@ use rustix::fs::{Advice, fadvise};
 use super::PipelineFault;
 use super::listing::{Listed, Listing};
 use super::tree::{Entry, Large};
+use crate::format::index::Piece;
 
 /// How much of the files one frame stands for. Smaller ones compress worse, larger ones need more memory and go less well
 /// through a processor's cache.
@@ -44,6 +45,10 @@ pub(super) enum Work {
     Entries(Vec<Entry>),
     /// A piece of a large file beside a cluster, into a frame of its own.
     Stretch { of: Arc<Large>, from: u64, len: u32 },
+    /// A file of which every byte lies in an earlier backup; `touched` is its header where something else of it has changed.
+    Same { pieces: Vec<Piece>, touched: Vec<u8> },
+    /// No file is being read, and as much as a part holds has come by since it began.
+    PartIsFull,
     /// The part is complete.
     EndOfPart,
 }

@@ -24,6 +24,8 @@ pub(super) struct Filled {
     pub raw: u32,
     /// Each with the CRC-32C of its own bytes.
     pub pieces: Vec<Piece>,
+    /// Headers of files of which only something beside the content has changed.
+    pub touched: Vec<u8>,
 }
 
 /// What all workers share for reading.
@@ -51,12 +53,13 @@ pub(super) struct Filler<'g> {
     pub(super) ground: &'g Ground<'g>,
     compressor: Compressor,
     pub(super) tar: Vec<u8>,
+    pub(super) touched: Vec<u8>,
 }
 
 impl<'g> Filler<'g> {
     pub(super) fn new(ground: &'g Ground<'g>, codec: Codec) -> Result<Filler<'g>, PipelineFault> {
         let compressor = Compressor::new(codec).map_err(|error| PipelineFault::file("compressing", error))?;
-        Ok(Filler { ground, compressor, tar: Vec::with_capacity(cut::CHUNK as usize + 4096) })
+        Ok(Filler { ground, compressor, tar: Vec::with_capacity(cut::CHUNK as usize + 4096), touched: Vec::new() })
     }
 
     /// Does the work; `frame` is a buffer to be used again. Nothing comes out when all its files are gone.
@@ -78,9 +81,18 @@ impl<'g> Filler<'g> {
                 }
             }
             Work::Stretch { of, from, len } => pieces.push(self.stretch(of, *from, *len)?),
-            Work::EndOfPart => {}
+            Work::Same { pieces: same, touched } => {
+                pieces.extend_from_slice(same);
+                self.touched.extend_from_slice(touched);
+            }
+            Work::PartIsFull | Work::EndOfPart => {}
         }
-        let mut filled = Filled { frame, raw: u32::try_from(self.tar.len()).expect("a chunk is small"), pieces };
+        let touched = std::mem::take(&mut self.touched);
+        let mut filled = Filled { frame, raw: u32::try_from(self.tar.len()).expect("a chunk is small"), pieces, touched };
+        if self.tar.is_empty() {
+            filled.frame.clear();
+            return Ok(filled);
+        }
         self.compressor.frame(&self.tar, &mut filled.frame).map_err(|error| PipelineFault::file("compressing", error))?;
         Ok(filled)
     }
@@ -158,6 +170,7 @@ impl<'g> Filler<'g> {
             crc,
             link: None,
             more: None,
+            lies: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crc_fast::CrcAlgorithm::Crc32Iscsi;
 
 use super::PipelineFault;
 use super::copy::Shared;
+use super::cut::LARGEST_PART;
 use super::fill::Filled;
 use super::part::PartWriter;
 use crate::format::index::{Kind, Piece};
@@ -17,6 +18,7 @@ use crate::format::index::{Kind, Piece};
 #[derive(Debug)]
 pub(super) enum Done {
     Frame(Filled),
+    PartIsFull,
     EndOfPart,
 }
 
@@ -93,7 +95,9 @@ impl Lane {
     fn write(&self, done: Done, shared: &Shared<'_>) -> Result<Option<Vec<u8>>, PipelineFault> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         match done {
-            Done::EndOfPart => {
+            // What lies in earlier backups takes no room in it.
+            Done::PartIsFull if writer.part.as_ref().is_some_and(|part| part.raw() < LARGEST_PART / 2) => Ok(None),
+            Done::PartIsFull | Done::EndOfPart => {
                 if let Some(part) = writer.part.take() {
                     drop(writer);
                     shared.finish_part(part)?;
@@ -106,6 +110,7 @@ impl Lane {
                 for piece in &mut filled.pieces {
                     writer.complete(piece, shared)?;
                 }
+                shared.tell(&filled)?;
                 if writer.part.is_none() {
                     writer.part = Some(shared.begin_part()?);
                 }

@@ -24,6 +24,7 @@ pub use intake::Intake;
 pub use leave_out::pages_of;
 pub use listing::{Listed, Listing};
 pub use pages::Pages;
+pub(super) use part::number as part_number;
 pub use scan::scan;
 
 use super::{Lock, PipelineFault};

@@ -17,7 +17,7 @@ pub(super) struct PartWriter {
 }
 
 /// The number of a part, by the name of its object.
-pub(super) fn number(name: &str) -> Option<u32> {
+pub(in crate::pipeline) fn number(name: &str) -> Option<u32> {
     name.strip_prefix("part-")?.split('.').next()?.parse().ok()
 }
 
@@ -29,6 +29,11 @@ impl PartWriter {
         let end = job.codec.extension(job.index_lock.is_encrypted());
         let index = TextWriter::new(job.store, &(job.key)(&name("index", end)), job.index_lock, job.codec)?;
         Ok(PartWriter { part, index, raw: 0 })
+    }
+
+    /// Bytes of its tar so far.
+    pub(super) fn raw(&self) -> u64 {
+        self.raw
     }
 
     /// Puts the next frame; its pieces are as the index shall have them.

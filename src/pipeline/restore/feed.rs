@@ -77,7 +77,7 @@ impl<'s> Feed<'s> {
                 state.next += 1;
                 state.open = Some(OpenPart::new(part, self.source)?);
             }
-            if let Some(batch) = state.batch(self.only)? {
+            if let Some(batch) = state.batch(self.source, self.only)? {
                 return Ok(Some(batch));
             }
             state.open = None;
@@ -93,13 +93,14 @@ impl<'s> Feed<'s> {
 }
 
 impl State {
-    fn batch(&mut self, only: Option<&dyn Choice>) -> Result<Option<Batch>, PipelineFault> {
+    fn batch(&mut self, source: &Source<'_>, only: Option<&dyn Choice>) -> Result<Option<Batch>, PipelineFault> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let mut frames: Vec<Frame> = Vec::new();
         let (mut size, mut raw) = (0, 0);
-        while let Some(frame) = open.frame()? {
+        while let Some(frame) = open.frame(source)? {
             size += u64::from(frame.len);
-            raw += u64::from(frame.raw);
+            raw += u64::from(frame.raw)
+                + frame.pieces.iter().filter(|piece| piece.lies.is_some()).map(|piece| u64::from(piece.len)).sum::<u64>();
             if !frames.is_empty() && (size > BATCH || raw > BATCH_RAW) {
                 open.ahead = Some(frame);
                 break;
@@ -128,11 +129,18 @@ impl OpenPart {
         Ok(OpenPart { part: Arc::new(part.open(source)?), key: part.part.clone(), index: part.index.clone(), frames, ahead: None })
     }
 
-    fn frame(&mut self) -> Result<Option<Frame>, PipelineFault> {
+    fn frame(&mut self, source: &Source<'_>) -> Result<Option<Frame>, PipelineFault> {
         if let Some(frame) = self.ahead.take() {
             return Ok(Some(frame));
         }
         let frame = self.frames.next().transpose().map_err(|error| bad_index(&self.index, error))?;
+        // What has nothing elsewhere reads all of it here.
+        for lies in frame.iter().flat_map(|frame| &frame.pieces).filter_map(|piece| piece.lies.as_ref()) {
+            source.elsewhere(lies)?;
+            if lies.raw > MAX_FRAME || lies.len > MAX_FRAME {
+                return Err(PipelineFault::Damaged { key: self.index.to_string(), what: "a frame in it is larger than any can be".into() });
+            }
+        }
         match frame {
             Some(frame) if frame.raw > MAX_FRAME || frame.len > MAX_FRAME => {
                 Err(PipelineFault::Damaged { key: self.index.to_string(), what: "a frame in it is larger than any can be".into() })
@@ -142,7 +150,7 @@ impl OpenPart {
     }
 }
 
-pub(super) fn bad_index(key: &Key, error: BadIndex) -> PipelineFault {
+pub(in crate::pipeline) fn bad_index(key: &Key, error: BadIndex) -> PipelineFault {
     match error {
         BadIndex::Read(error) => PipelineFault::of_stream(key.as_str(), &error),
         line @ BadIndex::Line { .. } => PipelineFault::Damaged { key: key.to_string(), what: line.to_string() },

@@ -26,6 +26,7 @@ mod work;
 
 pub use choice::{Choice, Take};
 pub use extras::{Extras, Names};
+pub(super) use feed::bad_index;
 pub use ground::{Ground, Owner, PG_CONTROL};
 pub use parts::{PartSource, Source, object_key};
 

@@ -1,10 +1,14 @@
+use std::collections::HashMap;
+
 use super::PipelineFault;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
+use crate::format::index::Elsewhere;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
+use crate::pipeline::backup::part_number;
 use crate::pipeline::{Checked, RangedObject};
 use crate::store::Store;
-use crate::units::Key;
+use crate::units::{BackupId, Key};
 
 /// Where a backup's files come from.
 #[derive(Debug)]
@@ -12,6 +16,8 @@ pub struct Source<'s> {
     pub store: &'s Store,
     pub identities: &'s Identities,
     pub parts: Vec<PartSource>,
+    /// The parts of what an increment builds on.
+    pub others: HashMap<BackupId, Vec<PartSource>>,
 }
 
 /// A part and what says what lies where in it.
@@ -33,24 +39,43 @@ impl<'s> Source<'s> {
         descriptor: &Descriptor,
         identities: &'s Identities,
     ) -> Result<Source<'s>, PipelineFault> {
-        let key = |object: &Object| object_key(repository, descriptor, object);
-        let stem = |object: &Object| object.name.split('.').next().unwrap_or_default().to_owned();
-        let mut parts = Vec::new();
-        for part in descriptor.objects_of(ObjectKind::Part) {
-            let index = descriptor
-                .objects_of(ObjectKind::Index)
-                .find(|index| stem(index) == stem(part))
-                .ok_or_else(|| PipelineFault::Damaged { key: part.name.clone(), what: "the descriptor names no index for it".into() })?;
-            parts.push(PartSource {
-                part: key(part)?,
-                part_size: part.size,
-                index: key(index)?,
-                index_size: index.size,
-                index_sha256: index.sha256.clone(),
-            });
-        }
-        Ok(Source { store, identities, parts })
+        Ok(Source { store, identities, parts: parts(repository, descriptor)?, others: HashMap::new() })
     }
+
+    /// With what it builds on, so that an increment can be read.
+    pub fn upon(self, repository: &Repository, ancestors: &[Descriptor]) -> Result<Source<'s>, PipelineFault> {
+        let others = ancestors.iter().map(|descriptor| Ok((descriptor.id.clone(), parts(repository, descriptor)?)));
+        Ok(Source { others: others.collect::<Result<_, PipelineFault>>()?, ..self })
+    }
+
+    /// The part that has a frame of an earlier backup.
+    pub(super) fn elsewhere(&self, lies: &Elsewhere) -> Result<&PartSource, PipelineFault> {
+        let parts = self.others.get(&lies.backup).map(Vec::as_slice).unwrap_or_default();
+        parts.iter().find(|part| part_number(part.part.file_name()) == Some(lies.part)).ok_or_else(|| {
+            let what = "the index has files in it, and the backup does not build on any such part".to_owned();
+            PipelineFault::Damaged { key: format!("part {} of backup {}", lies.part, lies.backup), what }
+        })
+    }
+}
+
+fn parts(repository: &Repository, descriptor: &Descriptor) -> Result<Vec<PartSource>, PipelineFault> {
+    let key = |object: &Object| object_key(repository, descriptor, object);
+    let stem = |object: &Object| object.name.split('.').next().unwrap_or_default().to_owned();
+    let mut parts = Vec::new();
+    for part in descriptor.objects_of(ObjectKind::Part) {
+        let index = descriptor
+            .objects_of(ObjectKind::Index)
+            .find(|index| stem(index) == stem(part))
+            .ok_or_else(|| PipelineFault::Damaged { key: part.name.clone(), what: "the descriptor names no index for it".into() })?;
+        parts.push(PartSource {
+            part: key(part)?,
+            part_size: part.size,
+            index: key(index)?,
+            index_size: index.size,
+            index_sha256: index.sha256.clone(),
+        });
+    }
+    Ok(parts)
 }
 
 /// Where an object of a backup lies. A descriptor is signed, but a name is still only believed when it can be one.
@@ -64,7 +89,7 @@ impl PartSource {
         RangedObject::open(source.store, &self.part, self.part_size, source.identities)
     }
 
-    pub(super) fn open_index(&self, source: &Source<'_>) -> Result<Checked, PipelineFault> {
+    pub(in crate::pipeline) fn open_index(&self, source: &Source<'_>) -> Result<Checked, PipelineFault> {
         Checked::open(source.store, &self.index, self.index_size, &self.index_sha256, source.identities)
     }
 }

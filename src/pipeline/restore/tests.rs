@@ -53,6 +53,7 @@ fn piece(path: &str, kind: Kind) -> Piece {
         crc: None,
         link: None,
         more: None,
+        lies: None,
     }
 }
 
@@ -109,7 +110,7 @@ impl Made {
     }
 
     fn source(&self) -> Source<'_> {
-        Source { store: &self.store, identities: &self.identities, parts: self.parts.clone() }
+        Source { store: &self.store, identities: &self.identities, parts: self.parts.clone(), others: Default::default() }
     }
 
     fn restore(&self, delta: bool) -> Result<Progress, PipelineFault> {

@@ -240,6 +240,10 @@ pub struct Files {
     #[serde(default)]
     #[schemars(example = true)]
     pub globals: bool,
+    /// A full one is taken when the last full one began so long ago; those between them store only the files whose content has changed.
+    /// Without it: each is a full one.
+    #[schemars(example = &"7d")]
+    pub full_every: Option<Duration>,
 }
 
 /// Backups that a managed provider takes.

@@ -14,6 +14,7 @@ use crate::units::{ClassFamily, Duration, Name};
 const WRONG_BASE: Code = Code(207);
 const NOTHING_TO_BACK_UP: Code = Code(218);
 const BAD_PATTERN: Code = Code(248);
+const NOTHING_TO_COMPARE: Code = Code(258);
 const NEEDS_DIRECTORY: Code = Code(222);
 const BAD_SQL_NAME: Code = Code(210);
 const NO_STANDBY: Code = Code(226);
@@ -111,6 +112,13 @@ impl Resolver<'_> {
                     Finding::error(NOTHING_TO_BACK_UP, path.clone(), "this backup would hold nothing")
                         .on_key()
                         .hint("Name `paths`, or `globals: true` for roles and tablespaces."),
+                );
+            }
+            if files.full_every.is_some() && files.paths.is_empty() && !self.was_cut(&path.key("paths")) {
+                self.push(
+                    Finding::error(NOTHING_TO_COMPARE, path.key("full_every"), "there are no files that increments could be of")
+                        .on_key()
+                        .hint("Name `paths`, or take it out: roles and tablespaces are dumped whole each time."),
                 );
             }
             for (index, each) in files.paths.iter().enumerate() {

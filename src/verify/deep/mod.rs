@@ -7,6 +7,7 @@ mod log;
 mod manifest;
 mod pages;
 mod part;
+mod references;
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use log::wal;
+pub(super) use references::look as references;
 
 use super::Ground;
 use super::backup::{Work, unread};
@@ -23,6 +25,7 @@ use crate::format::contents::Contents;
 use crate::format::descriptor::{Descriptor, Object, ObjectKind};
 use crate::format::notes::{MAX_BYTES, Notes};
 use crate::format::seal::Unsealer;
+use crate::inventory::BackupKind;
 use crate::pipeline::{PipelineFault, open_object};
 use crate::units::Key;
 
@@ -57,11 +60,13 @@ pub(super) fn begin(ground: &Ground<'_>, descriptor: &Arc<Descriptor>) -> Vec<Wo
         contents: dumps::contents(ground, descriptor),
     });
     let opened = |object: &Object| {
-        use ObjectKind::{Config, Dump, Globals, Notes, Part, Rows};
-        matches!(object.is, Part | Config | Dump | Globals | Rows | Notes)
+        use ObjectKind::{Attributes, Config, Dump, Globals, Names, Notes, Part, Rows};
+        matches!(object.is, Part | Config | Dump | Globals | Rows | Notes | Names | Attributes)
     };
     let numbers = descriptor.objects.iter().enumerate().filter(|(_, object)| opened(object)).map(|(number, _)| number);
-    numbers.map(|number| Work::Open { of: deep.clone(), number }).collect()
+    let opened = numbers.map(|number| Work::Open { of: deep.clone(), number });
+    let is_increment = descriptor.kind == BackupKind::Files && descriptor.parent.is_some();
+    opened.chain(is_increment.then(|| Work::References { of: descriptor.clone() })).collect()
 }
 
 pub(super) fn open(ground: &Ground<'_>, deep: &Arc<Deep>, number: usize) {
@@ -69,10 +74,10 @@ pub(super) fn open(ground: &Ground<'_>, deep: &Arc<Deep>, number: usize) {
     let key = ground.repository.data(&deep.descriptor.id, &object.name);
     let id = Some(&deep.descriptor.id);
     let alone = match object.is {
-        ObjectKind::Config => Some(tar_alone(ground, &key, object)),
+        ObjectKind::Config | ObjectKind::Attributes => Some(tar_alone(ground, &key, object)),
         ObjectKind::Dump => Some(dumps::look(ground, deep.contents.as_ref(), &key, object)),
         ObjectKind::Rows => Some(dumps::rows(ground, deep.contents.as_ref(), &key, object)),
-        ObjectKind::Globals => Some(dumps::to_the_end(ground, &key, object)),
+        ObjectKind::Globals | ObjectKind::Names => Some(dumps::to_the_end(ground, &key, object)),
         ObjectKind::Notes => Some(notes(ground, &key, object)),
         ObjectKind::Part | ObjectKind::Index | ObjectKind::Manifest | ObjectKind::Contents => None,
     };

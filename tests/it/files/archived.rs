@@ -10,7 +10,7 @@ use crate::servers::s3::boto3;
 #[test]
 fn files_come_back_from_an_archive() {
     let server = Moto::start();
-    let ground = Ground::new(false, "paths: [TREE]");
+    let ground = Ground::new(false, "paths: [TREE], full_every: 7d");
     ground.rig.shell("mkdir -p tree/etc; echo one > tree/etc/one; head -c 3000000 /dev/urandom > tree/large");
     let folder = ground.rig.cluster.folder().display().to_string();
     ground.change(
@@ -23,6 +23,9 @@ fn files_come_back_from_an_archive() {
         Said::of(command.output().expect("seawall"))
     };
     say(&["backup", "system"]).ends_with_code(0);
+    // An increment needs what it builds on.
+    ground.rig.shell("echo two > tree/etc/two");
+    say(&["backup", "system"]).ends_with_code(0).says("an increment");
     // As a rule of the bucket does it: all of it, what says which file lies where included.
     let moved = boto3(
         server.port,

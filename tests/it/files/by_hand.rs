@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::rig::{Ground, same, shell};
+use super::increments::three_generations;
+use super::rig::{Copied, Ground, same, shell};
 
 const PAGE: &str = include_str!("../../../docs/restore-without-seawall.md");
 
@@ -26,24 +27,38 @@ fn script(values: &[(&str, String)]) -> String {
     text + &rest.concat()
 }
 
-#[test]
-fn the_page_works_as_it_is_written() {
-    let ground = Ground::everything();
-    let copied = ground.backup();
-    shell(&ground.rig, "rm -r tree/cache tree/etc/a.log; touch -d '2003-04-05 06:07:08.25' tree/etc");
-    let before = ground.seen(&ground.file("tree"));
-    let repository = ground.folder(&copied).join("../..").canonicalize().expect("a repository");
+fn brought_back(ground: &Ground, copied: &Copied, into: &str) {
+    let repository = ground.folder(copied).join("../..").canonicalize().expect("a repository");
     let text = |path: std::path::PathBuf| path.to_str().expect("text").to_owned();
     let values = [
         ("repository", text(repository)),
         ("identity", text(ground.file("identity.txt"))),
         ("writer", fs::read_to_string(ground.file("root-state/keys/signing.pub")).expect("a key").trim().to_owned()),
         ("backup", copied.descriptor.id.to_string()),
-        ("into", text(ground.file("rescue"))),
+        ("into", text(ground.file(into))),
     ];
     let output = Command::new("bash").args(["-c", &script(&values)]).output().expect("bash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("Good \"seawall-backup\" signature"), "{said}");
+}
+
+#[test]
+fn the_page_works_as_it_is_written() {
+    let ground = Ground::everything();
+    let copied = ground.backup();
+    shell(&ground.rig, "rm -r tree/cache tree/etc/a.log; touch -d '2003-04-05 06:07:08.25' tree/etc");
+    let before = ground.seen(&ground.file("tree"));
+    brought_back(&ground, &copied, "rescue");
     same(&ground.seen(&ground.below("rescue")), &before);
+}
+
+#[test]
+fn it_works_for_increments_too() {
+    let (ground, generations) = three_generations();
+    for (number, (copied, seen)) in generations.iter().enumerate() {
+        let into = format!("rescue-{number}");
+        brought_back(&ground, copied, &into);
+        same(&ground.seen(&ground.below(&into)), seen);
+    }
 }

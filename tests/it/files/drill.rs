@@ -88,6 +88,21 @@ fn everything_comes_back_is_compared_and_goes() {
 
 /// Folders that nobody may write to come back as such, and go all the same.
 #[test]
+fn an_increment_is_brought_back_with_what_it_builds_on() {
+    let ground = Ground::everything();
+    ground.change("globals: true", "globals: true, full_every: 7d");
+    drills(&ground);
+    ground.change("random: system", "latest: system");
+    ground.backup();
+    ground.rig.shell_as_root("cd tree; echo more >> etc/prog; chmod 600 etc/old; rm many/7; mv many/8 etc");
+    let increment = ground.backup();
+    assert!(increment.descriptor.parent.is_some());
+    let record = drill(&ground, 0, &["some"]);
+    assert_eq!(record["outcome"].as_str(), Some("passed"), "{record:#}");
+    nothing_is_left(&ground);
+}
+
+#[test]
 fn without_being_root() {
     let ground = Ground::new(false, "paths: [TREE]");
     ground.rig.shell(

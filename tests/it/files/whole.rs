@@ -97,20 +97,36 @@ fn what_cannot_be_read_is_named_and_the_run_fails_with_a_backup_that_is_marked()
     assert_eq!(ground.rig.shell("find back -type f -printf %f"), "fine");
 }
 
-#[test]
-fn many_files_take_little_memory() {
-    let ground = Ground::new(false, "paths: [TREE]");
-    ground.rig.shell("mkdir tree; cd tree; python3 -c \"import os\nfor d in range(60):\n  os.mkdir(str(d))\n  [open(f'{d}/{f}', 'w').close() for f in range(1000)]\"");
-    let mut command = ground.command(&["backup", "system"]);
-    let words: Vec<std::ffi::OsString> = command.get_args().map(Into::into).collect();
-    let program = command.get_program().to_owned();
-    command = std::process::Command::new("python3");
-    command.args(["-c", "import resource, subprocess, sys; e = subprocess.run(sys.argv[1:]).returncode; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(e)"]);
-    command.arg(program).args(words);
-    let output = command.output().expect("python");
+/// The most memory that a command had at a time.
+fn most_kilobytes(ground: &Ground, words: &[&str]) -> u64 {
+    let command = ground.command(words);
+    let mut measured = std::process::Command::new("python3");
+    measured.args(["-c", "import resource, subprocess, sys; e = subprocess.run(sys.argv[1:]).returncode; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(e)"]);
+    measured.arg(command.get_program()).args(command.get_args());
+    let output = measured.output().expect("python");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let kilobytes: u64 = said.lines().last().and_then(|line| line.trim().parse().ok()).expect("a number");
-    println!("60,000 files: {kilobytes} kB");
-    assert!(kilobytes < 200 << 10, "{kilobytes} kB");
+    let kilobytes = said.lines().last().and_then(|line| line.trim().parse().ok()).expect("a number");
+    println!("60,000 files, {words:?}: {kilobytes} kB");
+    kilobytes
+}
+
+#[test]
+fn many_files_take_little_memory() {
+    let ground = Ground::new(false, "paths: [TREE], full_every: 7d");
+    ground.rig.shell("mkdir tree; cd tree; python3 -c \"import os\nfor d in range(60):\n  os.mkdir(str(d))\n  [open(f'{d}/{f}', 'w').write(f'{d} {f}') for f in range(1000)]\"");
+    let root = ground.file("back").display().to_string();
+    let restore = ["restore", "--yes", "--files", "--to-root", &root];
+    // A full one, and two increments: the last one has its files in both.
+    for (words, change) in [
+        (&["backup", "system"][..], "for i in $(seq 0 59); do echo changed > tree/$i/500; done"),
+        (&["backup", "system"], "rm -r tree/30"),
+        (&["backup", "system"], "true"),
+        (&restore, "true"),
+    ] {
+        let kilobytes = most_kilobytes(&ground, words);
+        assert!(kilobytes < 200 << 10, "{kilobytes} kB");
+        ground.rig.shell(change);
+    }
+    assert_eq!(shell(&ground.rig, "diff -r tree back/$(pwd)/tree").trim(), "");
 }

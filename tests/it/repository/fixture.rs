@@ -406,6 +406,7 @@ fn piece(path: &str) -> Piece {
         crc: None,
         link: None,
         more: None,
+        lies: None,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn choose(site: &Site<'_>, wanted: &Which, identities: Identities, no
         made_by: &|method| matches!(method, Method::Logical(_) | Method::Tables(_)),
         is_one: &|backup| is_meant(backup) && backup.state == BackupState::Complete && in_time(backup),
     };
-    let Newest { store_name, store, repository, descriptor, remarks } = newest(site, &asked, &identities, now)?;
+    let Newest { store_name, store, repository, descriptor, remarks, .. } = newest(site, &asked, &identities, now)?;
     let contents = contents(&store, &repository, &descriptor, &identities)?;
     Ok(Found { store_name, store, repository, descriptor, contents, identities, remarks })
 }

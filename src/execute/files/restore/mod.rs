@@ -80,8 +80,7 @@ impl Plan {
     }
 
     fn source(&self) -> Result<Source<'_>, RestoreFault> {
-        let Newest { store, repository, descriptor, .. } = &self.found;
-        Ok(Source::of(store, repository, descriptor, &self.identities)?)
+        source(&self.found, &self.identities)
     }
 
     /// The work itself.
@@ -149,9 +148,7 @@ pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, Resto
         numeric: wanted.numeric,
         workers: wanted.workers,
     };
-    let source = Source::of(&found.store, &found.repository, &found.descriptor, &identities)?;
-    let census = tree::look(&source, &wish, &wanted.patterns).map_err(of)?;
-    drop(source);
+    let census = tree::look(&source(&found, &identities)?, &wish, &wanted.patterns).map_err(of)?;
     let mut remarks = found.remarks.clone();
     remarks.extend(missing(&found, &identities));
     if let Some(pattern) = census.unmatched.first() {
@@ -164,6 +161,11 @@ pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, Resto
             .push("only root can give files to other owners: what belongs to others will belong to you, without setuid and setgid".into());
     }
     Ok(Plan { wanted, found, wish, census, identities, remarks })
+}
+
+fn source<'s>(found: &'s Newest, identities: &'s Identities) -> Result<Source<'s>, RestoreFault> {
+    let Newest { store, repository, descriptor, ancestors, .. } = found;
+    Ok(Source::of(store, repository, descriptor, identities)?.upon(repository, ancestors)?)
 }
 
 /// What the backup lacks, and for whom that matters.

@@ -141,6 +141,7 @@ mod tests {
             crc: None,
             link: None,
             more: None,
+            lies: None,
         }
     }
 

@@ -80,6 +80,7 @@ mod tests {
             crc: None,
             link: None,
             more: None,
+            lies: None,
         };
         Frame { at: 0, len, raw: 1 << 20, pieces: files.iter().map(piece).collect() }
     }

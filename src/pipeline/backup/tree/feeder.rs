@@ -10,10 +10,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::super::PipelineFault;
 use super::super::cut::{CHUNK, LARGEST_PART, Task, Work};
 use super::{Entry, Large, size};
+use crate::format::index::Piece;
 use crate::format::member::estimate;
 
 /// Small things in one frame.
 const MOST_TOGETHER: usize = 4096;
+/// Stretches in one frame of the index, which have their bytes elsewhere: whoever restores them has all of them in memory.
+const MOST_STRETCHES: usize = 8;
 /// Files that this process may have open, where nobody says; and how many of them are for something else.
 const USUAL_FILES: u64 = 1024;
 
@@ -68,6 +71,17 @@ impl<'f> Feeder<'f> {
         }
     }
 
+    /// A file that an earlier backup has.
+    pub(super) fn same(&mut self, mut pieces: Vec<Piece>, mut touched: Vec<u8>) -> Result<(), PipelineFault> {
+        self.flush()?;
+        while !pieces.is_empty() {
+            let later = pieces.split_off(pieces.len().min(MOST_STRETCHES));
+            self.send(Work::Same { pieces, touched: std::mem::take(&mut touched) })?;
+            pieces = later;
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> Result<(), PipelineFault> {
         self.flush()?;
         self.send(Work::EndOfPart)
@@ -80,7 +94,7 @@ impl<'f> Feeder<'f> {
         }
         self.in_part = 0;
         self.flush()?;
-        self.send(Work::EndOfPart)
+        self.send(Work::PartIsFull)
     }
 
     fn flush(&mut self) -> Result<(), PipelineFault> {

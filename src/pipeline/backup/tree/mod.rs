@@ -4,6 +4,7 @@
 //! things below a path makes a backup read what lies elsewhere.
 
 mod attributes;
+mod before;
 mod feeder;
 mod holes;
 mod names;
@@ -19,12 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ignore::gitignore::Gitignore;
 use rustix::fs::Stat;
 
+pub use before::Before;
 pub(super) use walk::walk;
 
 use super::PipelineFault;
 use crate::format::index::{Attributes, Kind};
 use crate::format::notes::{Named, Note};
 use crate::world::accounts::Accounts;
+use before::Known;
 
 /// What is to be copied.
 #[derive(Debug)]
@@ -95,6 +98,8 @@ pub(super) struct Entry {
     link_to: Option<Box<[u8]>>,
     /// A folder above a path, without what else is in it.
     above: bool,
+    /// What the backup before has under this name.
+    before: Option<Box<Known>>,
 }
 
 /// A file that is read in stretches.
@@ -147,6 +152,7 @@ fn piece(path: &[u8], kind: Kind, stat: &Stat, mut more: Attributes) -> crate::f
         crc: None,
         link: None,
         more: Some(Box::new(more)),
+        lies: None,
     }
 }
 

@@ -69,7 +69,7 @@ impl Filler<'_> {
             std::thread::sleep(pause);
             self.tar.truncate(begin);
             match self.try_file(entry) {
-                Ok((piece, true)) => return Ok(Some(piece)),
+                Ok((piece, true)) => return Ok(Some(self.as_before(entry, begin, piece))),
                 Ok((piece, false)) => last = Some(piece),
                 Err(why) => {
                     self.tar.truncate(begin);
@@ -81,7 +81,20 @@ impl Filler<'_> {
             }
         }
         self.ground.tree.changed(&entry.path, "it changed each time it was read");
-        Ok(last)
+        Ok(last.map(|piece| self.as_before(entry, begin, piece)))
+    }
+
+    /// What an earlier backup has is not stored again.
+    fn as_before(&mut self, entry: &Entry, begin: usize, piece: Piece) -> Piece {
+        let Some(known) = &entry.before else { return piece };
+        match known.refer(&piece) {
+            Some(referring) => {
+                self.tar.truncate(begin);
+                known.tell_touched(&referring, &mut self.touched);
+                referring
+            }
+            None => piece,
+        }
     }
 
     /// The file, and whether it stayed the same meanwhile. No reason for one that is gone.
@@ -168,7 +181,7 @@ fn linked(mut piece: Piece, to: &[u8]) -> Piece {
 }
 
 /// Reads what is stored of a file from there on; false when the file ends before.
-fn fill(file: &File, sparse: Option<&Sparse>, from: u64, into: &mut [u8]) -> io::Result<bool> {
+pub(super) fn fill(file: &File, sparse: Option<&Sparse>, from: u64, into: &mut [u8]) -> io::Result<bool> {
     let mut rest = into;
     let mut whole = true;
     for (at, len) in holes::of_stored(sparse, from, rest.len() as u64) {

@@ -11,12 +11,14 @@ use std::sync::atomic::AtomicBool;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::super::PipelineFault;
 use super::super::cut::CHUNK;
+use super::super::{Job, PipelineFault};
 use super::attributes::{self, Of};
+use super::before::{Before, Known};
 use super::feeder::Feeder;
 use super::names::Names;
 use super::{Entry, Large, Shared, Tree, fault, holes, kind, open_in, size};
+use crate::format::index::{Kind, Piece};
 use crate::format::member::estimate;
 
 /// Directories above the current one that are kept open; further ones are opened again on the way back.
@@ -51,12 +53,14 @@ const NO_FILES: [(i64, &str); 21] = [
 pub(in crate::pipeline::backup) fn walk(
     tree: &Tree,
     shared: &Shared,
+    before: Option<Before<'_>>,
     sender: std::sync::mpsc::SyncSender<super::super::cut::Task>,
-    stop: &AtomicBool,
+    job: &Job<'_>,
     tasks: usize,
 ) -> Result<(), PipelineFault> {
-    let out = Feeder::new(sender, stop, tasks);
-    let mut walk = Walk { tree, shared, out, path: Vec::new(), levels: Vec::new(), linked: HashMap::new(), above: HashSet::new() };
+    let out = Feeder::new(sender, job.stop, tasks);
+    let mut walk =
+        Walk { tree, shared, before, job, out, path: Vec::new(), levels: Vec::new(), linked: HashMap::new(), above: HashSet::new() };
     tree.paths.iter().try_for_each(|path| walk.top(path))?;
     walk.out.finish()
 }
@@ -64,6 +68,8 @@ pub(in crate::pipeline::backup) fn walk(
 struct Walk<'w> {
     tree: &'w Tree,
     shared: &'w Shared,
+    before: Option<Before<'w>>,
+    job: &'w Job<'w>,
     out: Feeder<'w>,
     /// Of the current directory, without the slash in front.
     path: Vec<u8>,
@@ -134,7 +140,7 @@ impl Walk<'_> {
             let Ok((at, name, stat)) = found(folder) else { continue };
             if kind(&stat) == FileType::Directory {
                 let path = relative(folder).into();
-                self.out.entry(Entry { at, name: name.into(), path, stat, link_to: None, above: true })?;
+                self.out.entry(Entry { at, name: name.into(), path, stat, link_to: None, above: true, before: None })?;
             }
         }
         Ok(())
@@ -272,7 +278,15 @@ impl Walk<'_> {
     fn linked(&mut self, at: &Arc<OwnedFd>, name: &[u8], stat: &Stat) -> Result<(), PipelineFault> {
         if let Some(first) = self.linked.get(&id(stat)).cloned() {
             let path = self.path.as_slice().into();
-            return self.out.entry(Entry { at: at.clone(), name: Box::default(), path, stat: *stat, link_to: Some(first), above: false });
+            return self.out.entry(Entry {
+                at: at.clone(),
+                name: Box::default(),
+                path,
+                stat: *stat,
+                link_to: Some(first),
+                above: false,
+                before: None,
+            });
         }
         if self.large(at, name)? {
             self.linked.insert(id(stat), self.path.as_slice().into());
@@ -285,8 +299,9 @@ impl Walk<'_> {
             // The root itself is there wherever files are restored.
             return Ok(());
         }
+        let before = if kind(stat) == FileType::RegularFile { self.known()?.map(Box::new) } else { None };
         let path = self.path.as_slice().into();
-        self.out.entry(Entry { at: at.clone(), name: name.into(), path, stat: *stat, link_to: None, above: false })
+        self.out.entry(Entry { at: at.clone(), name: name.into(), path, stat: *stat, link_to: None, above: false, before })
     }
 
     /// A file that is read in stretches from now on; whether it could be opened.
@@ -306,8 +321,24 @@ impl Walk<'_> {
         let stored = sparse.as_ref().map_or(size(&stat), |sparse| sparse.data.iter().map(|(_, len)| len).sum());
         let more = crate::format::index::Attributes { sparse, ..more };
         let told = AtomicBool::new(false);
-        self.out.large(Large { file: File::from(open), path: self.path.as_slice().into(), stat, more, stored, told })?;
+        let file = File::from(open);
+        if let Some(known) = self.known()? {
+            let now = super::piece(&self.path, Kind::File, &stat, more.clone());
+            let now = Piece { size: stored, ..now };
+            if let Some(pieces) = known.refer_all(&file, &stat, &now, self.job)? {
+                let mut touched = Vec::new();
+                known.tell_touched(&now, &mut touched);
+                self.out.same(pieces, touched)?;
+                return Ok(true);
+            }
+        }
+        self.out.large(Large { file, path: self.path.as_slice().into(), stat, more, stored, told })?;
         Ok(true)
+    }
+
+    /// What the backup before has of the current path.
+    fn known(&mut self) -> Result<Option<Known>, PipelineFault> {
+        self.before.as_mut().map_or(Ok(None), |before| before.find(&self.path))
     }
 
     fn unread(&mut self, why: impl ToString) -> Result<bool, PipelineFault> {
@@ -317,7 +348,7 @@ impl Walk<'_> {
 }
 
 /// Without the slash in front.
-fn relative(path: &Path) -> &[u8] {
+pub(super) fn relative(path: &Path) -> &[u8] {
     let bytes = path.as_os_str().as_bytes();
     bytes.strip_prefix(b"/").unwrap_or(bytes)
 }

@@ -1,12 +1,13 @@
 //! What a restore would do, before it does anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::PipelineFault;
 use super::super::feed::{Batch, Feed};
 use super::super::parts::Source;
 use super::entry::{self, Candidate, There, real_size};
 use super::place::Places;
+use super::runs::{Run, runs};
 use super::{Borrowed, Wish, shown, split};
 use crate::format::index::{Kind, Piece};
 
@@ -23,7 +24,7 @@ pub struct Census {
     pub bytes: u64,
     /// Plain bytes that are written.
     pub write: u64,
-    /// Compressed bytes that are fetched, of all.
+    /// Compressed bytes that are fetched, of all; also of what an increment builds on.
     pub fetch: u64,
     pub stored: u64,
     /// Already there as they are in the backup.
@@ -34,6 +35,7 @@ pub struct Census {
     pub named: Vec<String>,
     /// Patterns that no file fits.
     pub unmatched: Vec<String>,
+    /// By runs.
     pub(super) needed: Vec<bool>,
     pub(super) borrowed: Borrowed,
 }
@@ -52,9 +54,16 @@ pub fn look(source: &Source<'_>, wish: &Wish, written: &[String]) -> Result<Cens
 fn pass(source: &Source<'_>, wish: &Wish, written: &[String], borrowed: Borrowed) -> Result<Census, PipelineFault> {
     let places = if wish.root.is_dir() { Some(Places::below(&wish.root)?) } else { None };
     let feed = Feed::all(source);
-    let mut pass = Pass { wish, places, census: Census { borrowed, ..Census::default() }, seen: BTreeSet::new(), current: None };
+    let mut pass = Pass {
+        wish,
+        places,
+        census: Census { borrowed, ..Census::default() },
+        seen: BTreeSet::new(),
+        frames: HashMap::new(),
+        current: None,
+    };
     while let Some(batch) = feed.next()? {
-        pass.batch(&batch)?;
+        pass.batch(batch)?;
     }
     feed.finish()?;
     pass.end_of_file();
@@ -68,35 +77,50 @@ struct Pass<'p> {
     places: Option<Places>,
     census: Census,
     seen: BTreeSet<String>,
+    /// Every frame that there is, and whether it is fetched.
+    frames: HashMap<u128, bool>,
     current: Option<Current>,
 }
 
 /// A wanted file whose pieces are coming.
 struct Current {
     path: Vec<u8>,
-    /// Where its frames are, and how long they are.
-    frames: Vec<(usize, u64)>,
+    /// What has its bytes.
+    frames: Vec<Needed>,
     size: u64,
     there: There,
     candidate: Option<Candidate>,
 }
 
+/// A run of which a file needs the frame.
+#[derive(Clone, Copy)]
+struct Needed {
+    run: usize,
+    /// One that comes twice is fetched once.
+    frame: u128,
+    len: u64,
+}
+
 impl Pass<'_> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), PipelineFault> {
-        for frame in &batch.frames {
-            let number = self.census.needed.len();
+    fn batch(&mut self, batch: Batch) -> Result<(), PipelineFault> {
+        for Run { place, pieces } in runs(&batch.key, batch.frames) {
+            let len = u64::from(place.len());
+            let needed = Needed { run: self.census.needed.len(), frame: place.fingerprint(), len };
             self.census.needed.push(false);
-            self.census.stored += u64::from(frame.len);
-            for piece in &frame.pieces {
-                self.piece(piece, number, frame.len.into())?;
+            self.frames.entry(needed.frame).or_insert_with(|| {
+                self.census.stored += len;
+                false
+            });
+            for piece in &pieces {
+                self.piece(piece, needed)?;
             }
         }
         Ok(())
     }
 
-    fn piece(&mut self, piece: &Piece, frame: usize, len: u64) -> Result<(), PipelineFault> {
+    fn piece(&mut self, piece: &Piece, needed: Needed) -> Result<(), PipelineFault> {
         if piece.from > 0 {
-            return self.goes_on(piece, frame, len);
+            return self.goes_on(piece, needed);
         }
         self.end_of_file();
         let (wanted, pattern) = self.wish.wants(piece);
@@ -111,7 +135,7 @@ impl Pass<'_> {
         };
         match piece.kind {
             Kind::HardLink => self.hard_link(piece, &path),
-            Kind::File => self.file(piece, path, frame, len),
+            Kind::File => self.file(piece, path, needed),
             kind => {
                 *if kind == Kind::Directory { &mut self.census.directories } else { &mut self.census.links } += 1;
                 let (parent, name) = split(&path);
@@ -125,7 +149,7 @@ impl Pass<'_> {
         }
     }
 
-    fn file(&mut self, piece: &Piece, path: Vec<u8>, frame: usize, len: u64) -> Result<(), PipelineFault> {
+    fn file(&mut self, piece: &Piece, path: Vec<u8>, needed: Needed) -> Result<(), PipelineFault> {
         self.census.files += 1;
         self.census.bytes += real_size(piece);
         let (parent, name) = split(&path);
@@ -140,7 +164,7 @@ impl Pass<'_> {
             None => (There::Nothing, None),
         };
         self.current = Some(Current { path, frames: Vec::new(), size: piece.size, there, candidate });
-        self.goes_on(piece, frame, len)
+        self.goes_on(piece, needed)
     }
 
     /// Another name is the same when it leads to the same file.
@@ -171,10 +195,10 @@ impl Pass<'_> {
         Ok(entry::stat(&at, name, path)?.map(|stat| (stat.st_dev, stat.st_ino)))
     }
 
-    fn goes_on(&mut self, piece: &Piece, frame: usize, len: u64) -> Result<(), PipelineFault> {
+    fn goes_on(&mut self, piece: &Piece, needed: Needed) -> Result<(), PipelineFault> {
         let Some(current) = &mut self.current else { return Ok(()) };
         if piece.len > 0 {
-            current.frames.push((frame, len));
+            current.frames.push(needed);
         }
         if let Some(candidate) = &current.candidate
             && !candidate.has(piece).map_err(|error| super::fault(&current.path, error))?
@@ -191,9 +215,10 @@ impl Pass<'_> {
             return;
         }
         self.census.write += current.size;
-        for (frame, len) in current.frames {
-            if !std::mem::replace(&mut self.census.needed[frame], true) {
-                self.census.fetch += len;
+        for needed in current.frames {
+            self.census.needed[needed.run] = true;
+            if self.frames.insert(needed.frame, true) == Some(false) {
+                self.census.fetch += needed.len;
             }
         }
     }
@@ -235,5 +260,6 @@ fn named(path: &[u8]) -> Piece {
         crc: None,
         link: None,
         more: Some(Box::new(more)),
+        lies: None,
     }
 }

@@ -11,6 +11,7 @@ mod entry;
 mod place;
 mod prove;
 mod put;
+mod runs;
 mod settle;
 mod turns;
 

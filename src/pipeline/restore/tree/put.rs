@@ -18,11 +18,11 @@ use super::super::{PipelineFault, Progress};
 use super::census::Census;
 use super::entry::{self, Candidate, There, real_size, sparse, stretches};
 use super::place::{self, Places};
+use super::runs::{Opener, Others};
 use super::settle::{Of, Settler};
 use super::turns::{Numbered, Turns};
 use super::{Wish, fault, shown, split};
-use crate::format::codec::{Codec, Expander};
-use crate::format::index::{Frame, Kind, Piece};
+use crate::format::index::{Kind, Piece};
 use crate::units::hex;
 
 /// How the names of files begin that are not whole yet.
@@ -55,13 +55,13 @@ pub struct Put {
 
 /// Puts all that is wanted. Everything is durable when it returns.
 pub fn put(source: &Source<'_>, wish: &Wish, census: &Census, progress: &Progress) -> Result<Put, PipelineFault> {
-    let turns = Turns::new(Feed::all(source));
+    let (turns, others) = (Turns::new(Feed::all(source)), Others::default());
     let hands = Mutex::new(Hands::new(wish, census)?);
     std::thread::scope(|scope| {
-        let (turns, hands) = (&turns, &hands);
+        let (turns, hands, others) = (&turns, &hands, &others);
         for _ in 0..=wish.workers.max(1) {
             scope.spawn(move || {
-                if let Err(fault) = work(turns, hands, census, progress) {
+                if let Err(fault) = work((source, others), turns, hands, census, progress) {
                     turns.fail(fault);
                 }
             });
@@ -85,18 +85,27 @@ pub fn put(source: &Source<'_>, wish: &Wish, census: &Census, progress: &Progres
     hands.finish()
 }
 
-fn work(turns: &Turns<'_>, hands: &Mutex<Hands<'_>>, census: &Census, progress: &Progress) -> Result<(), PipelineFault> {
+fn work(
+    from: (&Source<'_>, &Others),
+    turns: &Turns<'_>,
+    hands: &Mutex<Hands<'_>>,
+    census: &Census,
+    progress: &Progress,
+) -> Result<(), PipelineFault> {
     let mut opener = Opener::default();
     while let Some(numbered) = turns.next()? {
         if progress.cancelled.load(Ordering::Relaxed) {
             return Err(PipelineFault::Interrupted);
         }
-        let opened = opener.open(&numbered, census, progress)?;
+        let opened = open(&mut opener, from, &numbered, census, progress)?;
         turns.in_turn(numbered.number, || {
             let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
-            for (frame, plain) in numbered.batch.frames.iter().zip(&opened) {
-                for piece in &frame.pieces {
-                    hands.piece(piece, plain.as_deref(), numbered.batch.key.as_str(), progress)?;
+            for (run, bytes) in numbered.runs.iter().zip(&opened) {
+                let (key, mut at) = (run.place.part(from.0)?, 0);
+                for piece in &run.pieces {
+                    let bytes = bytes.as_ref().map(|bytes| &bytes[at..at + piece.len as usize]);
+                    at += piece.len as usize;
+                    hands.piece(piece, bytes, key.as_str(), progress)?;
                 }
             }
             Ok(())
@@ -108,38 +117,18 @@ fn work(turns: &Turns<'_>, hands: &Mutex<Hands<'_>>, census: &Census, progress: 
     Ok(())
 }
 
-/// Fetches and expands the frames that are needed.
-#[derive(Default)]
-struct Opener {
-    sealed: Vec<u8>,
-    expander: Option<(Codec, Expander)>,
-}
-
-impl Opener {
-    fn open(&mut self, numbered: &Numbered, census: &Census, progress: &Progress) -> Result<Vec<Option<Vec<u8>>>, PipelineFault> {
-        let batch = &numbered.batch;
-        let is_needed = |at: usize| census.needed.get(numbered.first_frame + at).copied().unwrap_or(true);
-        let mut opened = Vec::with_capacity(batch.frames.len());
-        for (at, frame) in batch.frames.iter().enumerate() {
-            opened.push(if is_needed(at) { Some(self.frame(numbered, frame, progress)?) } else { None });
-        }
-        Ok(opened)
-    }
-
-    fn frame(&mut self, numbered: &Numbered, frame: &Frame, progress: &Progress) -> Result<Vec<u8>, PipelineFault> {
-        let batch = &numbered.batch;
-        let compressed = batch.part.read(frame.at..frame.at + u64::from(frame.len), &mut self.sealed)?;
-        Progress::add(&progress.fetched, frame.len.into());
-        let (_, codec, _) = Codec::of_name(batch.key.file_name());
-        if self.expander.as_ref().is_none_or(|(of, _)| *of != codec) {
-            self.expander = Some((codec, Expander::new(codec).map_err(|error| PipelineFault::file("zstd", error))?));
-        }
-        let (_, expander) = self.expander.as_mut().expect("made a line ago");
-        let mut plain = vec![0; frame.raw as usize];
-        let damaged = |error: std::io::Error| PipelineFault::Damaged { key: batch.key.to_string(), what: error.to_string() };
-        expander.expand(compressed, &mut plain).map_err(damaged)?;
-        Ok(plain)
-    }
+/// The bytes of those runs that are needed.
+fn open(
+    opener: &mut Opener,
+    from: (&Source<'_>, &Others),
+    numbered: &Numbered,
+    census: &Census,
+    progress: &Progress,
+) -> Result<Vec<Option<Vec<u8>>>, PipelineFault> {
+    let is_needed = |at: usize| census.needed.get(numbered.first_run + at).copied().unwrap_or(true);
+    let mut fetched = |len: u32| Progress::add(&progress.fetched, len.into());
+    let runs = numbered.runs.iter().enumerate();
+    runs.map(|(at, run)| is_needed(at).then(|| opener.open(from, &numbered.batch, run, &mut fetched)).transpose()).collect()
 }
 
 /// The one that writes, in the order of the backup.
@@ -185,9 +174,9 @@ impl<'h> Hands<'h> {
         })
     }
 
-    fn piece(&mut self, piece: &Piece, plain: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
+    fn piece(&mut self, piece: &Piece, bytes: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
         if piece.kind == Kind::File && piece.from > 0 {
-            return if self.open.is_some() { self.content(piece, plain, key, progress) } else { Ok(()) };
+            return if self.open.is_some() { self.content(piece, bytes, key, progress) } else { Ok(()) };
         }
         let borrowed = self.census.borrowed.get(piece.path_bytes()).cloned();
         let path = match (self.wish.wants(piece).0, borrowed) {
@@ -196,14 +185,14 @@ impl<'h> Hands<'h> {
             (false, None) => return Ok(()),
         };
         match piece.kind {
-            Kind::File => self.file(piece, path, plain, key, progress),
+            Kind::File => self.file(piece, path, bytes, key, progress),
             Kind::Directory => self.directory(piece),
             Kind::HardLink => self.hard_link(piece, &path),
             Kind::Link | Kind::Fifo => self.without_content(piece, &path),
         }
     }
 
-    fn file(&mut self, piece: &Piece, path: Vec<u8>, plain: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
+    fn file(&mut self, piece: &Piece, path: Vec<u8>, bytes: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
         let (parent, name) = split(&path);
         let at = self.places.make(parent)?;
         let replaces = entry::stat(&at, name, &path)?.is_some();
@@ -212,7 +201,7 @@ impl<'h> Hands<'h> {
             let same = match Candidate::of(&at, name, piece) {
                 Some(candidate) if is_whole => candidate.has(piece).map_err(|error| fault(&path, error))?,
                 // It was compared piece by piece: otherwise it would have been fetched.
-                Some(_) => plain.is_none(),
+                Some(_) => bytes.is_none(),
                 None => false,
             };
             if same {
@@ -232,14 +221,14 @@ impl<'h> Hands<'h> {
             return Err(busy(&path));
         }
         self.open = Some(Open { file: File::from(file), at, beside, path, first: piece.clone(), replaces });
-        self.content(piece, plain, key, progress)
+        self.content(piece, bytes, key, progress)
     }
 
-    fn content(&mut self, piece: &Piece, plain: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
+    fn content(&mut self, piece: &Piece, bytes: Option<&[u8]>, key: &str, progress: &Progress) -> Result<(), PipelineFault> {
         let Some(open) = &self.open else { return Ok(()) };
         let damaged = |what: String| PipelineFault::Damaged { key: key.to_owned(), what };
-        let bytes = match plain {
-            Some(plain) => &plain[piece.skip as usize..(piece.skip + piece.len) as usize],
+        let bytes = match bytes {
+            Some(bytes) => bytes,
             None if piece.len == 0 => &[],
             None => return Err(fault(&open.path, std::io::Error::other("it changed while it was restored; run it again"))),
         };

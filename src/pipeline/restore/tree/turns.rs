@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::super::PipelineFault;
 use super::super::feed::{Batch, Feed};
+use super::runs::{Run, runs};
 
 /// Hands out batches with their numbers, and lets one worker after the other go on.
 pub(super) struct Turns<'s> {
@@ -14,10 +15,12 @@ pub(super) struct Turns<'s> {
     failure: Mutex<Option<PipelineFault>>,
 }
 
-/// Frames that lie together, with their places in the order of all.
+/// What follows one another in a backup, with its places in the order of all.
 pub(super) struct Numbered {
     pub number: u64,
-    pub first_frame: usize,
+    pub first_run: usize,
+    pub runs: Vec<Run>,
+    /// Without its frames: they are in the runs.
     pub batch: Batch,
 }
 
@@ -28,10 +31,11 @@ impl<'s> Turns<'s> {
 
     pub(super) fn next(&self) -> Result<Option<Numbered>, PipelineFault> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(batch) = self.feed.next()? else { return Ok(None) };
-        let (number, first_frame) = *given;
-        *given = (number + 1, first_frame + batch.frames.len());
-        Ok(Some(Numbered { number, first_frame, batch }))
+        let Some(mut batch) = self.feed.next()? else { return Ok(None) };
+        let runs = runs(&batch.key, std::mem::take(&mut batch.frames));
+        let (number, first_run) = *given;
+        *given = (number + 1, first_run + runs.len());
+        Ok(Some(Numbered { number, first_run, runs, batch }))
     }
 
     /// Does the work when all before it is done; not at all when something failed.
