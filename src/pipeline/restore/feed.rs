@@ -5,6 +5,7 @@ use super::choice::{Choice, Take};
 use super::extras::Names;
 use super::{How, PartSource, PipelineFault, Source};
 use crate::format::index::{BadIndex, Frame, Frames, Kind};
+use crate::format::member::estimate;
 use crate::pipeline::Checked;
 use crate::pipeline::RangedObject;
 use crate::units::Key;
@@ -99,8 +100,9 @@ impl State {
         let (mut size, mut raw) = (0, 0);
         while let Some(frame) = open.frame(source)? {
             size += u64::from(frame.len);
-            raw += u64::from(frame.raw)
-                + frame.pieces.iter().filter(|piece| piece.lies.is_some()).map(|piece| u64::from(piece.len)).sum::<u64>();
+            // What lies elsewhere counts as if it lay here, header and all: it is in memory like everything else.
+            let elsewhere = frame.pieces.iter().filter(|piece| piece.lies.is_some());
+            raw += u64::from(frame.raw) + elsewhere.map(|piece| estimate(piece.path.len(), piece.len.into())).sum::<u64>();
             if !frames.is_empty() && (size > BATCH || raw > BATCH_RAW) {
                 open.ahead = Some(frame);
                 break;
