@@ -40,7 +40,7 @@ impl Acting<'_> {
         let mut command = self.pg_restore(words);
         self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);
         let mut head = self.head.as_slice();
-        let source = feed::Source { from: &mut head, fed: &self.bytes, given: &|| {} };
+        let source = feed::Source { from: &mut head, fed: self.bytes, given: &|| {} };
         Ok(feed_and_hear(command, &self.halt, "definitions", Some(source))??)
     }
 

@@ -20,6 +20,9 @@ const BUFFER: usize = 256 << 10;
 /// How a dump writes its rows; whatever the database itself has set.
 const SETTINGS: &str = "set datestyle = 'ISO, YMD'; set session_replication_role = 'origin'";
 
+/// Takes some bytes of a table's rows.
+type Take<'t> = dyn FnMut(&[u8]) -> Result<(), TableFault> + 't;
+
 impl Acting<'_> {
     /// Out of a dump: each of its pieces that has something is read once, as far as that.
     pub(super) fn out_of_dump(&self, things: &[Thing]) -> Result<(), TableFault> {
@@ -80,7 +83,7 @@ impl Acting<'_> {
         session: &mut Connection,
         thing: &Thing,
         columns: &str,
-        rows: &mut dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<(), TableFault>) -> Result<(), TableFault>,
+        rows: &mut dyn FnMut(&mut Take<'_>) -> Result<(), TableFault>,
     ) -> Result<u64, TableFault> {
         self.halt.check()?;
         self.begins(&format!("filling {}", thing.named()));
