@@ -9,6 +9,7 @@ use super::copying::size;
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::repository::{Format, stores};
+use super::restore::Speed;
 use super::terminal::{Colour, complain, print, tame};
 use super::validate::json;
 use crate::execute::archive::{BroughtBack, Wanted, bring_back, read_back};
@@ -86,6 +87,12 @@ pub struct Restore {
     /// The table that gets them, written as in SQL. It is made if it is not there.
     #[arg(long, value_name = "TABLE")]
     into: Option<String>,
+    /// Request what lies in an archive class, to be readable for so many days, and end with 75; run it again when it is there.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
+    thaw: Option<u32>,
+    /// How fast it is wanted; the faster, the dearer.
+    #[arg(long, value_name = "SPEED", default_value = "standard", requires = "thaw")]
+    thaw_speed: Speed,
     /// How it is written.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -372,11 +379,15 @@ impl Restore {
         }
         let database = self.database(&found.extents)?;
         let noted = found.names.removed.clone();
-        let wanted = Wanted { database, into: self.into.clone(), from: self.from.clone(), to: self.to.clone(), noted };
+        let thaw = self.thaw.map(|days| (days, self.thaw_speed.into()));
+        let wanted = Wanted { database, into: self.into.clone(), from: self.from.clone(), to: self.to.clone(), thaw, noted };
         let place = found.of(&writers);
         // Their rows are in a later one, as they were when they left the table.
         let extents: Vec<Kept> = found.extents.iter().filter(|kept| found.superseded_by(kept).is_none()).cloned().collect();
-        let brought = bring_back(&site, &place, &extents, &wanted, &identities, &ending.asked)?;
+        let brought = bring_back(&site, &place, &extents, &wanted, &identities, &ending.asked).map_err(|fault| match fault.transient {
+            true => Trouble::try_again(fault.message, fault.hint),
+            false => fault.into(),
+        })?;
         match self.format {
             Format::Human => print(&text(&brought))?,
             Format::Json => {

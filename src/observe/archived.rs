@@ -91,6 +91,12 @@ impl Shelf<'_> {
         Ok(names)
     }
 
+    /// Objects of extents whose rows left their table.
+    pub fn gone<'n>(&self, names: &'n Names) -> impl Iterator<Item = &'n Meta> {
+        let has_left = |meta: &&Meta| self.inside(&meta.key).is_some_and(|(id, _)| names.removed.contains(id));
+        names.objects.iter().filter(has_left)
+    }
+
     fn inside<'k>(&self, key: &'k Key) -> Option<(&'k str, &'k str)> {
         self.repository.rest_of(key)?.strip_prefix("archive/")?.split_once('/')
     }

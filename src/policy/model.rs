@@ -10,6 +10,7 @@ use super::file;
 use crate::inventory::Hold;
 use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Schedule, Window, Zone};
+use crate::units::StorageClass;
 use crate::units::{Bytes, ClassFamily, Decimal, Duration, Name, Percent, Period, Rate};
 
 /// A whole policy.
@@ -409,10 +410,18 @@ impl StoreKind {
     }
     /// Its objects must be requested and waited for before they can be read.
     pub fn needs_thaw(&self) -> bool {
+        self.frozen_class().is_some()
+    }
+    /// The class that puts its objects to sleep.
+    pub fn frozen_class(&self) -> Option<StorageClass> {
         match self {
-            StoreKind::S3(s3) => matches!(s3.storage_class, Some(file::S3Class::Glacier | file::S3Class::DeepArchive)),
-            StoreKind::Azure(azure) => matches!(azure.tier, Some(file::AzureTier::Archive)),
-            StoreKind::Local(_) | StoreKind::Gcs(_) => false,
+            StoreKind::S3(s3) => match s3.storage_class {
+                Some(file::S3Class::Glacier) => Some(StorageClass::Glacier),
+                Some(file::S3Class::DeepArchive) => Some(StorageClass::DeepArchive),
+                _ => None,
+            },
+            StoreKind::Azure(azure) => (azure.tier == Some(file::AzureTier::Archive)).then_some(StorageClass::Frozen),
+            StoreKind::Local(_) | StoreKind::Gcs(_) => None,
         }
     }
 }

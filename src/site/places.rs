@@ -5,7 +5,7 @@ use super::{Site, SiteFault};
 use crate::policy::file;
 use crate::policy::model::{self, StoreKind};
 use crate::store::{Place, Settings, Sse, Store};
-use crate::units::Name;
+use crate::units::{Name, StorageClass};
 
 impl Site<'_> {
     /// Opens one of the policy's stores.
@@ -20,6 +20,18 @@ impl Site<'_> {
             SiteFault::new(format!("the policy has no store `{name}`"), format!("It has: {}.", known.join(", ")))
         })?;
         Ok(Store::open(&Settings { patience, ..settings(store) })?)
+    }
+
+    /// The same for what is read back before it counts, and the class in which that would not be possible: it goes there afterwards.
+    pub fn store_to_read_back(&self, name: &Name) -> Result<(Store, Option<StorageClass>), SiteFault> {
+        let Some((store, class)) = self.policy.stores.get(name).and_then(|store| Some((store, store.kind.frozen_class()?))) else {
+            return Ok((self.store(name)?, None));
+        };
+        let mut settings = settings(store);
+        if let Place::S3 { storage_class: of_new, .. } | Place::Azure { tier: of_new, .. } = &mut settings.place {
+            *of_new = None;
+        }
+        Ok((Store::open(&settings)?, Some(class)))
     }
 }
 

@@ -8,7 +8,9 @@ use super::report::FaultKind;
 use crate::format::archived::{Extent, Form};
 use crate::observe::{Names, Shelf};
 use crate::pipeline::read_rows;
+use crate::plan::words::counted;
 use crate::site::SiteFault;
+use crate::store::Thaw;
 use crate::units::{BackupId, Key};
 
 /// All extents, to be looked at by whoever has time.
@@ -43,8 +45,21 @@ pub(super) fn extent(ground: &Ground<'_>, id: &BackupId, names: &Names, more: &m
             Some(_) => {}
         }
     }
+    let is_frozen = |number: &usize| {
+        let key = ground.repository.extent_data(id, &extent.objects[*number].name);
+        let asleep = names.objects.iter().any(|there| there.key == key && there.frozen);
+        // Some of them were thawed for somebody and can be read.
+        asleep && !matches!(ground.store.thaw_state(&key), Ok(Some(Thaw::Readable)))
+    };
+    let (frozen, readable): (Vec<usize>, Vec<usize>) = (0..extent.objects.len()).partition(is_frozen);
+    if !frozen.is_empty() {
+        let count = counted(frozen.len(), "object");
+        found.unchecked(format!(
+            "what is in {count} of the archived extent {id}: they lie in an archive class, and only their sizes were checked"
+        ));
+    }
     let extent = Arc::new(extent);
-    more.extend((0..extent.objects.len()).map(|number| Work::Rows { of: extent.clone(), number }));
+    more.extend(readable.into_iter().map(|number| Work::Rows { of: extent.clone(), number }));
 }
 
 pub(super) fn object(ground: &Ground<'_>, extent: &Extent, number: usize) {

@@ -1,6 +1,7 @@
 //! Rows that move to a store: all of them, once, and back.
 
 mod broken;
+mod frozen;
 mod let_go;
 mod plain;
 pub mod rig;

@@ -78,7 +78,7 @@ fn checklist(site: &Site<'_>, file: &str, now: Instant, width: u16) -> String {
         format!("Copy `{file}` to two safe places that are not the database host."),
         "Change the policy as shown, have it reviewed, and roll it out to every host that takes backups or archives the log.".to_owned(),
         "Where `encryption.age.identity` names a file, put both identities into it, one on each line, the new one first.".to_owned(),
-        "Take a full backup: increments and the log that are made for the new key need a base that the new key opens.".to_owned(),
+        format!("Take a full backup{}: increments and the log that are made for the new key need a base that the new key opens.", anew(site.policy)),
         format!("Prove it: `seawall verify --deep --identity {file} latest` opens that backup, and a drill restores it."),
     ];
     for (store, until) in old_until(site, now) {
@@ -97,6 +97,20 @@ fn checklist(site: &Site<'_>, file: &str, now: Instant, width: u16) -> String {
     }
     text.push_str(&wrapped("Holds keep longer; look at `seawall key list` before an old identity is destroyed.", "     ", "     ", width));
     text
+}
+
+fn full_every(method: &Method) -> Option<Duration> {
+    match method {
+        Method::Files(files) => files.full_every,
+        _ => None,
+    }
+}
+
+/// Jobs whose next run would build on what the old key opens.
+fn anew(policy: &Policy) -> String {
+    let jobs = policy.backups.iter().filter(|(_, backup)| full_every(&backup.method).is_some());
+    let each: Vec<String> = jobs.map(|(name, _)| format!("`seawall backup {name} --anew`")).collect();
+    if each.is_empty() { String::new() } else { format!(" (of files with {})", joined(each)) }
 }
 
 /// Until when something that lies in a store now is kept; `None`: with no end that can be told.
@@ -129,7 +143,10 @@ fn latest(policy: &Policy, store: &Name, backups: &[Backup], now: Instant) -> Op
         let past = ordinary.iter().map(|backup| Firing { started: backup.started, stopped: backup.moment() });
         let runs: Vec<Firing> = past.chain(future).collect();
         // Tiers may keep an older one for longer than the newest.
-        for life in lifetimes(&runs, keep).into_iter().filter(|life| life.started <= now) {
+        // Increments of files are made upon what is there now until the next full one, and need it for as long as they are kept.
+        let builds = policy.backups.get(job).and_then(|backup| full_every(&backup.method)).unwrap_or(Duration::ZERO);
+        let upto = builds.after(now);
+        for life in lifetimes(&runs, keep).into_iter().filter(|life| life.started <= upto) {
             latest = latest.max(life.until?);
         }
         for backup in own {

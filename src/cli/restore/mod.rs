@@ -189,7 +189,7 @@ impl Way {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Speed {
+pub(super) enum Speed {
     /// Minutes from S3's GLACIER, an hour from Azure's archive tier, not from DEEP_ARCHIVE.
     Expedited,
     /// Hours.

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::table::Time;
 use super::{connect, remove, system_of};
+use crate::format::archived::Form;
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf};
 use crate::pipeline::read_rows;
+use crate::plan::words::counted;
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
+use crate::store::Thaw;
+use crate::units::{Haste, Key};
 
 /// What is to come back.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct Wanted {
     /// The first moment, and the one after the last, as the server reads it.
     pub from: Option<String>,
     pub to: Option<String>,
+    /// What lies in an archive class is requested, to be readable for so many days.
+    pub thaw: Option<(u32, Haste)>,
     /// Extents of which the store notes that their rows left the table, for want of the database's own record.
     pub noted: HashSet<String>,
 }
@@ -53,6 +59,7 @@ pub fn bring_back(
     let beside = || format!("{}.{}", quoted(&contents.schema), quoted(&format!("{}_archived", contents.table)));
     let into = wanted.into.clone().unwrap_or_else(beside);
     let extents = of_that_time(&mut connection, extents, wanted)?;
+    must_be_awake(place, &extents, wanted.thaw)?;
     connection.run("begin")?;
     let ground = Ground { place, identities, stop, is_original: is_same(&mut connection, &into, &original)? };
     // What breaks off here is rolled back with the session.
@@ -89,6 +96,35 @@ fn of_that_time<'k>(connection: &mut Connection, extents: &'k [Kept], wanted: &W
         return Err(SiteFault::new("nothing of that time is in the archive", "`seawall archive list` says what is."));
     }
     Ok(all)
+}
+
+/// Before anything is done; a request takes hours, so it is made for all of them at once.
+fn must_be_awake(place: &Shelf<'_>, extents: &[&Kept], thaw: Option<(u32, Haste)>) -> Result<(), SiteFault> {
+    let rows = |kept: &&Kept| {
+        let csv: Vec<Key> = (kept.extent.objects.iter().filter(|object| object.form == Form::Csv))
+            .map(|object| place.repository.extent_data(&kept.extent.id, &object.name))
+            .collect();
+        csv
+    };
+    let (mut asleep, mut underway) = (Vec::new(), 0);
+    for key in extents.iter().flat_map(rows) {
+        match place.store.thaw_state(&key)? {
+            Some(Thaw::Frozen) => asleep.push(key),
+            Some(Thaw::Underway) => underway += 1,
+            Some(Thaw::Readable) | None => {}
+        }
+    }
+    let message = format!("rows of {} lie in an archive class and cannot be read now", counted(asleep.len() + underway, "extent"));
+    match thaw {
+        _ if asleep.is_empty() && underway == 0 => Ok(()),
+        None if !asleep.is_empty() => Err(SiteFault::new(message, "`--thaw DAYS` requests them; it takes hours.")),
+        None => Err(SiteFault { transient: true, ..SiteFault::new(message, "All of them were requested before: run it again later.") }),
+        Some((days, haste)) => {
+            asleep.iter().try_for_each(|key| place.store.thaw(key, days, haste))?;
+            let hint = "All of them are requested now: run it again when they are there.";
+            Err(SiteFault { transient: true, ..SiteFault::new(message, hint) })
+        }
+    }
 }
 
 fn is_same(connection: &mut Connection, one: &str, other: &str) -> Result<bool, SiteFault> {

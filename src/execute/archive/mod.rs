@@ -35,8 +35,8 @@ use crate::plan::words::counted;
 use crate::policy::model::Archive;
 use crate::postgres::Connection;
 use crate::site::{HostKeys, Site, SiteFault};
-use crate::store::Store;
-use crate::units::{BackupId, Name};
+use crate::store::{Meta, Moved, Store};
+use crate::units::{BackupId, Name, StorageClass};
 use crate::world::clock;
 use slice::Slice;
 use table::Table;
@@ -126,7 +126,7 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
     let writers = site.must_be_writer(&keys)?;
     let mut connection = connect(site, &archive.database)?;
     let cluster = system_of(&mut connection)?;
-    let store = site.store(&archive.store)?;
+    let (store, cold) = site.store_to_read_back(&archive.store)?;
     let repository = site.own_repository(&archive.store, &store, cluster, now)?;
     let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
     if let Some(view) = &table.view {
@@ -138,7 +138,7 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
         tracing::info!(hint = fault.hint, "nothing can be read back here: {}", fault.message);
         Identities::default()
     });
-    let run = Run { site, archive, keys, writers, store, repository, cluster, table, identities, onlooker };
+    let run = Run { site, archive, keys, writers, store, cold, repository, cluster, table, identities, onlooker };
     run.all(&mut connection, wishes)
 }
 
@@ -167,6 +167,8 @@ struct Run<'r> {
     keys: HostKeys,
     writers: Writers,
     store: Store,
+    /// Where extents go that were read back, if nobody can read there.
+    cold: Option<StorageClass>,
     repository: Repository,
     cluster: SystemIdentifier,
     table: Table,
@@ -224,6 +226,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.put_to_sleep(&mut done)?;
         if !done.waiting.is_empty() {
             let what = counted(done.waiting.len(), "extent");
             done.remarks
@@ -234,6 +237,24 @@ impl Run<'_> {
             done.remarks.push(format!("{table}: the triggers {triggers} run for each row that is taken out"));
         }
         Ok(done)
+    }
+
+    /// What has left its table was read back, and goes where it is to lie: also what an earlier run left warm.
+    fn put_to_sleep(&self, done: &mut Archived) -> Result<(), SiteFault> {
+        let Some(class) = self.cold else { return Ok(()) };
+        let (shelf, names) = (self.shelf(), self.shelf().names()?);
+        let is_warm = |meta: &&Meta| !meta.frozen && meta.class.is_some_and(|there| class.is_colder_than(there));
+        for meta in shelf.gone(&names).filter(is_warm) {
+            if self.is_stopped(done) {
+                break;
+            }
+            match self.store.move_to(&meta.key, class)? {
+                Moved::Done { left } => done.remarks.extend(left),
+                Moved::Already => {}
+                Moved::Locked(_) => done.remarks.push(format!("{} is locked and stays where it is", meta.key)),
+            }
+        }
+        Ok(())
     }
 
     /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be

@@ -172,6 +172,13 @@ impl Pair<'_> {
             let message = format!("{} of {} was in `{}` a moment ago and is not any more", lost.name, descriptor.id, self.to.name);
             return Err(SiteFault { transient: true, ..SiteFault::new(message, "Something deletes objects there; run it again.") });
         }
+        // What it builds on was there when both were listed; whoever expires there may have taken it, and in the original it may be gone by now.
+        if let Some(parent) = &descriptor.parent
+            && find_descriptor(&self.to.store, &self.to.repository, parent)?.is_none()
+        {
+            flaws.in_source(&listed.key, format!("it builds on {parent}, which is not in `{}` any more", self.to.name));
+            return Ok(false);
+        }
         let key = self.to.repository.descriptor(descriptor.stopped, &descriptor.id);
         let mut is_same = true;
         if let Some(signature) = signature {

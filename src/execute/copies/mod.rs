@@ -256,7 +256,10 @@ fn backups(pair: &Pair<'_>, belongs: &[BackupId], copied: &mut Copied) -> Result
         }
         match pair.copy_backup(backup, listed, &broken) {
             Ok(backup::Outcome::Done(done)) => copied.backups.push(done),
-            Ok(backup::Outcome::Gone) => copied.remarks.push(format!("{} was deleted from `{}` meanwhile", backup.id, pair.from.name)),
+            Ok(backup::Outcome::Gone) => {
+                copied.remarks.push(format!("{} was deleted from `{}` meanwhile", backup.id, pair.from.name));
+                broken.insert(backup.id.clone());
+            }
             Ok(backup::Outcome::Flawed(flaws)) => {
                 copied.flaws.extend(flaws);
                 copied.left.push(Left::of(backup, &pair.from.name));

@@ -86,8 +86,14 @@ impl Parent {
         let pin = Pin::of(store, repository, &descriptor, "backup", site.host(), now)
             .ok_or_else(|| BackupFault::refused("it cannot be kept from being deleted meanwhile", ""))?;
         let ancestors = ancestors(site, store, repository, &descriptor)?;
+        if ancestors.len() >= LONGEST {
+            return Err(BackupFault::refused(format!("{LONGEST} backups build on each other, and no more can be read back"), ""));
+        }
         for link in std::iter::once(&descriptor).chain(&ancestors) {
-            must_be_there(store, repository, link)?;
+            if must_be_there(store, repository, link)?.is_asleep {
+                let message = format!("{} lies in an archive class, and all that builds on it would have to wait for it", link.id);
+                return Err(BackupFault::refused(message, ""));
+            }
         }
         for index in descriptor.objects_of(ObjectKind::Index) {
             let key = repository.data(id, &index.name);
@@ -121,9 +127,13 @@ pub(in crate::execute) fn ancestors(
     let mut links: Vec<Descriptor> = Vec::new();
     let mut seen = HashSet::from([descriptor.id.clone()]);
     while let Some(parent) = links.last().unwrap_or(descriptor).parent.clone() {
-        if !seen.insert(parent.clone()) || links.len() >= LONGEST {
+        if !seen.insert(parent.clone()) {
             let message = format!("backup {} builds on {parent}, and that on itself", descriptor.id);
             return Err(SiteFault::new(message, "Do not trust this store."));
+        }
+        if links.len() >= LONGEST {
+            let message = format!("backup {} builds on more than {LONGEST} others", descriptor.id);
+            return Err(SiteFault::new(message, "Seawall makes no such chain: do not trust this store."));
         }
         let link = named(site, store, repository, &parent).map_err(|fault| {
             let message = format!("backup {} builds on {parent}, which cannot be read: {}", descriptor.id, fault.message);
@@ -145,12 +155,19 @@ fn named(site: &Site<'_>, store: &Store, repository: &Repository, id: &BackupId)
     }
 }
 
+/// How the objects of a backup lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::execute) struct Lies {
+    /// Some of them in an archive class.
+    pub is_asleep: bool,
+}
+
 /// What its descriptor names, as long as it says.
-pub(in crate::execute) fn must_be_there(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<(), SiteFault> {
+pub(in crate::execute) fn must_be_there(store: &Store, repository: &Repository, descriptor: &Descriptor) -> Result<Lies, SiteFault> {
     let there = store.list(&repository.prefix(&format!("data/{}", descriptor.id)))?;
     let sizes: HashMap<&str, u64> = there.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
     match descriptor.objects.iter().find(|object| sizes.get(object.name.as_str()) != Some(&object.size)) {
-        None => Ok(()),
+        None => Ok(Lies { is_asleep: there.iter().any(|meta| meta.frozen) }),
         Some(object) => {
             let message = format!("{} of backup {} is not there as it was put", object.name, descriptor.id);
             Err(SiteFault::new(message, "`seawall verify` shows what else is damaged."))

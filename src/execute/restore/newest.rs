@@ -111,7 +111,7 @@ fn from_store(
     let mut remarks: Vec<String> = unsigned_warning(&writers).into_iter().collect();
     let ancestors = chain::ancestors(site, &store, &repository, &descriptor)?;
     archive::must_be_awake((name, &store), &repository, &descriptor, &ancestors)?;
-    ancestors.iter().try_for_each(|link| chain::must_be_there(&store, &repository, link))?;
+    ancestors.iter().try_for_each(|link| chain::must_be_there(&store, &repository, link).map(drop))?;
     remarks.extend(seen.rejected.iter().take(10).map(|rejected| format!("not believed: {}: {}", rejected.key, rejected.why)));
     Ok(Some(Newest { store_name: name.clone(), store, repository, descriptor, ancestors, remarks }))
 }

@@ -62,7 +62,7 @@ fn its_time_is_over_it_is_marked_and_goes_when_the_grace_is_over() {
     for words in ["marked, because their time is over", "about to be deleted for good", "were deleted for good"] {
         told = told.says(words);
     }
-    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.verify();
     ground.archive();
 }
 
@@ -140,7 +140,7 @@ fn what_was_exported_anew_goes() {
     assert_eq!((of(false).get("superseded_by"), of(false)["removed"].as_bool()), (None, Some(true)));
     ground.run.say(&["archive", "list"]).says("superseded by");
     // It is looked after as long as it is there, and does not come back.
-    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.verify();
     let back = ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows of 1 extent");
     assert!(!back.out.contains("not brought back"), "{}", back.out);
     assert_eq!(ground.sql("select note from orders_archived where id = 700"), "changed");
@@ -165,7 +165,7 @@ fn what_was_exported_anew_goes() {
     ground.two_days_later();
     ground.archive().says("1 extent deleted from the archive: their rows were exported anew");
     assert_eq!(ground.extents(), [of(false)["extent"].as_str().expect("an id").to_owned()]);
-    ground.run.say(&["verify", "--deep"]).ends_with_code(0);
+    ground.verify();
     ground.sql("drop table orders_archived");
     ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows");
 }

@@ -39,6 +39,15 @@ impl Ground {
         self.run.say(&["run", "old-orders"]).ends_with_code(0)
     }
 
+    /// Everything that lies in the store is sound; without any backup it would not be.
+    #[track_caller]
+    pub fn verify(&self) -> Said {
+        if self.run.rig.shell("ls store/*/backups 2>/dev/null | wc -l") == "0" {
+            self.run.say(&["backup", "nightly"]).ends_with_code(0);
+        }
+        self.run.say(&["verify", "--deep"]).ends_with_code(0)
+    }
+
     /// What `seawall archive list` has.
     pub fn list(&self) -> Vec<serde_json::Value> {
         let said = self.run.say(&["archive", "list", "--format", "json"]).ends_with_code(0);

@@ -50,6 +50,7 @@ fn a_file_that_changes_while_it_is_read_is_in_it_and_named() {
 fn killed_at_any_moment_it_leaves_nothing_that_counts() {
     let ground = small();
     ground.rig.shell("for i in $(seq 3000); do echo $i > tree/$i; done; head -c 40000000 /dev/urandom > tree/more");
+    ground.backup();
     let mut lot = chance::lot("files::killed");
     for _ in 0..chance::rounds(5, 60) {
         let mut child = ground.command(&["backup", "system"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("seawall");

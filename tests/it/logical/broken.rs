@@ -51,6 +51,7 @@ fn a_client_that_is_older_than_the_server_is_refused_before_it_starts() {
 fn killed_at_any_moment_it_leaves_nothing_that_counts() {
     let ground = Ground::new(Version::V15, "jobs: 2");
     ground.sql(EVERYTHING);
+    ground.dump();
     let mut lot = crate::faults::chance::lot("logical::killed");
     for _ in 0..crate::faults::chance::rounds(6, 60) {
         let mut child = ground.command(&["backup", "dump"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("seawall");

@@ -72,14 +72,16 @@ impl<'f> Feeder<'f> {
     }
 
     /// A file that an earlier backup has.
-    pub(super) fn same(&mut self, mut pieces: Vec<Piece>, mut touched: Vec<u8>) -> Result<(), PipelineFault> {
+    pub(super) fn same(&mut self, pieces: Vec<Piece>, mut touched: Vec<u8>) -> Result<(), PipelineFault> {
         self.flush()?;
-        while !pieces.is_empty() {
-            let later = pieces.split_off(pieces.len().min(MOST_STRETCHES));
+        let mut rest = pieces.into_iter();
+        loop {
+            let pieces: Vec<Piece> = rest.by_ref().take(MOST_STRETCHES).collect();
+            if pieces.is_empty() {
+                return Ok(());
+            }
             self.send(Work::Same { pieces, touched: std::mem::take(&mut touched) })?;
-            pieces = later;
         }
-        Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<(), PipelineFault> {
