@@ -12,11 +12,12 @@ use crate::cli::terminal::{Colour, Terminal, print, tame};
 use crate::inventory::{Backup, BackupState, OwnKeep};
 use crate::observe;
 use crate::plan::text::wrapped;
+use crate::plan::words::joined;
 use crate::plan::{keeps_in, window_in};
-use crate::policy::model::{Encryption, Policy};
+use crate::policy::model::{Encryption, Method, Policy};
 use crate::retention::{Firing, Keep, lifetimes};
 use crate::site::Site;
-use crate::units::{Instant, Name};
+use crate::units::{Duration, Instant, Name};
 use crate::world::clock;
 
 /// Make another recovery identity, and show what to change in the policy and what to keep until when.
@@ -78,7 +79,10 @@ fn checklist(site: &Site<'_>, file: &str, now: Instant, width: u16) -> String {
         format!("Copy `{file}` to two safe places that are not the database host."),
         "Change the policy as shown, have it reviewed, and roll it out to every host that takes backups or archives the log.".to_owned(),
         "Where `encryption.age.identity` names a file, put both identities into it, one on each line, the new one first.".to_owned(),
-        format!("Take a full backup{}: increments and the log that are made for the new key need a base that the new key opens.", anew(site.policy)),
+        format!(
+            "Take a full backup{}: increments and the log that are made for the new key need a base that the new key opens.",
+            anew(site.policy)
+        ),
         format!("Prove it: `seawall verify --deep --identity {file} latest` opens that backup, and a drill restores it."),
     ];
     for (store, until) in old_until(site, now) {
@@ -145,7 +149,7 @@ fn latest(policy: &Policy, store: &Name, backups: &[Backup], now: Instant) -> Op
         // Tiers may keep an older one for longer than the newest.
         // Increments of files are made upon what is there now until the next full one, and need it for as long as they are kept.
         let builds = policy.backups.get(job).and_then(|backup| full_every(&backup.method)).unwrap_or(Duration::ZERO);
-        let upto = builds.after(now);
+        let upto = now.checked_add(builds.to_signed()).unwrap_or(Instant::MAX);
         for life in lifetimes(&runs, keep).into_iter().filter(|life| life.started <= upto) {
             latest = latest.max(life.until?);
         }

@@ -11,7 +11,7 @@ use crate::execute::restore::Pin;
 use crate::format::descriptor::{Descriptor, MAX_BYTES, Object};
 use crate::format::layout::signature_of;
 use crate::inventory::Backup;
-use crate::observe::{Listed, Read, read_descriptor};
+use crate::observe::{Listed, Read, find_descriptor, read_descriptor};
 use crate::site::SiteFault;
 use crate::store::{Meta, Put, Thaw};
 use crate::units::{BackupId, Key};
