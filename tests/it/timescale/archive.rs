@@ -53,7 +53,11 @@ fn chunks_move_whole_and_come_back() {
         run.say(&["run", JOB]).ends_with_code(0);
         assert_eq!(chunks(&run, old), 0);
         assert_eq!(sum(&run, "(select * from prices union all select * from prices_archived) u"), all);
-        run.say(&["verify", "--deep"]).ends_with_code(0);
+        // Nothing is wrong but that this cluster was never backed up.
+        let proved = run.say(&["verify", "--deep", "--format", "json"]).ends_with_code(1);
+        let proved: serde_json::Value = serde_json::from_str(&proved.out).expect("JSON");
+        let faults = proved["stores"][0]["faults"].as_array().expect("faults");
+        assert!(faults.len() == 1 && faults[0]["what"] == "backups belong there, and none lies there", "{faults:?}");
     }
 }
 
