@@ -76,11 +76,7 @@ pub(super) fn pay(run: &Run, deadline: Instant) {
                 let _ = fs::remove_file(folder(&settings.state, run.cluster).join(&store).join(file.to_string()));
             }
             Err(fault) if fault.may_pass() => down.push(store),
-            // The first store has let go of it by now, by the policy's own rules: nobody can give it any more, and `wal status` shows the gap.
-            Err(fault) if fault.kind == WalFaultKind::Absent && still_mounted(main).is_ok() => {
-                tracing::warn!("store `{store}` never got {file}, and it has expired where it was: {}", fault.message);
-                let _ = fs::remove_file(folder(&settings.state, run.cluster).join(&store).join(file.to_string()));
-            }
+            // Also what was lost in the first store: it stays owed, and so is seen.
             Err(_) => {}
         }
     }

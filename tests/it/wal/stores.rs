@@ -57,30 +57,6 @@ fn where_the_first_is_enough_the_others_get_it_later() {
     assert!(run.code == Some(1) && run.stderr.contains("store `one`"), "{run:?}");
 }
 
-/// What nobody can give any more is owed by nobody; what an unmounted disk hides is.
-#[test]
-fn a_debt_ends_where_the_first_store_let_go_of_the_file() {
-    let room = Room::new();
-    room.policy("first", &["one", "two"], ", acknowledged_by: first");
-    let data = room.data("data");
-    fs::write(room.path("two"), "").expect("written");
-    for number in 1..=2 {
-        ready(&data, &name(number), &segment(number, 1, 7));
-        assert_eq!(room.push(&data, "first", &name(number)).code, Some(0));
-        done(&data, &name(number));
-        fs::remove_file(data.join("pg_wal").join(name(number))).expect("recycled");
-    }
-    fs::remove_file(room.object("one", &name(1)).expect("it is there")).expect("expired");
-    fs::remove_file(room.path("two")).expect("removed");
-    ready(&data, &name(3), &segment(3, 1, 7));
-    let run = room.push(&data, "first", &name(3));
-    assert!(run.code == Some(0) && run.stderr.contains("it has expired where it was"), "{run:?}");
-    assert_eq!(room.objects("two").len(), 2);
-    ready(&data, &name(4), &segment(4, 1, 7));
-    let run = room.push(&data, "first", &name(4));
-    assert!(run.code == Some(0) && !run.stderr.contains("never got"), "{run:?}");
-}
-
 #[test]
 fn a_store_that_vanished_is_not_begun_anew() {
     let room = Room::new();
