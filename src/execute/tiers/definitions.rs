@@ -83,7 +83,8 @@ impl Acting<'_> {
         let left: Vec<&Item> =
             behind.iter().copied().filter(|item| !done.contains(&key(item)) && item.kind != "MATERIALIZED VIEW DATA").collect();
         let is_tie = |item: &Item| item.kind == "FK CONSTRAINT";
-        let is_built = |item: &Item| matches!(item.kind.as_str(), "INDEX" | "CONSTRAINT");
+        // The key of a partitioned table is one, and can be led to, when those of all its partitions are tied to it.
+        let is_built = |item: &Item| matches!(item.kind.as_str(), "INDEX" | "CONSTRAINT" | "INDEX ATTACH");
         let others: Vec<i64> = left.iter().filter(|item| !is_tie(item) && !is_built(item)).map(|item| item.id).collect();
         let script = if others.is_empty() { String::new() } else { self.script(&others)? };
         let mut statements = pending::back(session, things)?;

@@ -50,7 +50,7 @@ fn a_tier_is_worked_with_while_the_rest_still_loads() {
         ("select how_many()", "does not exist"),
         ("select how_many_more()", "does not exist"),
         ("select * from summed", "public.summed is not restored yet: it comes with the tier rest"),
-        ("refresh materialized view summed", "not a materialized view"),
+        ("refresh materialized view summed", "materialized view"),
     ] {
         let said = shop.refusal(sql);
         assert!(said.contains(words), "{sql}: {said}");
