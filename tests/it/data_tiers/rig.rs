@@ -115,12 +115,14 @@ impl Shop {
     }
 }
 
+/// What belongs to a key of or to a partitioned table has a name that every version gives otherwise.
 pub fn hashes(cluster: &Cluster) -> Vec<String> {
     let sql = sql_in(cluster, "shop", HASHES);
     let all = sql_in(cluster, "shop", &sql);
     let rest = "select string_agg(schemaname || '.' || sequencename || coalesce(last_value, 0), ' ' order by sequencename) from pg_sequences \
         union all select encode(lo_get(77), 'hex') union all select setconfig::text from pg_db_role_setting where setrole = 0 \
-        union all select string_agg(conrelid::regclass || conname || convalidated, ' ' order by conname, conrelid) from pg_constraint where contype = 'f' \
+        union all select string_agg(conrelid::regclass || case conparentid when 0 then conname::text else '' end || convalidated, ' ' \
+            order by conrelid::regclass::text, conparentid = 0, conname) from pg_constraint where contype = 'f' \
         union all select string_agg(indexrelid::regclass || ' ' || indisvalid || indisclustered || indisreplident, ' ' order by indexrelid::regclass::text) \
             from pg_index where indrelid > 16384 and indexrelid::regclass::text !~ 'pg_toast'";
     let mut lines: Vec<String> = all.lines().chain(sql_in(cluster, "shop", rest).lines()).map(str::to_owned).collect();
