@@ -51,7 +51,14 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, T
         Format::Human => told(&restored),
         Format::Json => validate::json(&restored)?,
     })?;
-    Ok(Exit::Done)
+    if restored.broken_keys.is_empty() {
+        return Ok(Exit::Done);
+    }
+    complain(
+        &tame(&format!("everything is restored, and rows of it lead nowhere: {}", joined(restored.broken_keys.iter().map(quoted)))),
+        "What they lead to was deleted before they came. Delete them or bring it back, and say `alter table … validate constraint …`.",
+    );
+    Ok(Exit::Failed)
 }
 
 /// Applications work with it before everything is there, so nothing else may be in it.
@@ -141,7 +148,7 @@ fn shown(plan: &Plan<'_>) -> String {
         for early in &course.early {
             let because = match early.because {
                 tiers::order::Because::Part => "its rows are among those of",
-                tiers::order::Because::Read => "it is read by a policy, a rule or a view of",
+                tiers::order::Because::Read => "it is read by a policy, a rule, a view or a function of",
             };
             row("", format!("with {}: {because} {}", quoted(&early.table), quoted(&early.of)));
         }
@@ -219,6 +226,9 @@ fn told(restored: &Tiered) -> String {
     let missed = restored.tiers.iter().filter(|tier| tier.met == Some(false)).map(Usable::name).collect::<Vec<_>>();
     if !missed.is_empty() {
         row("not met", format!("{} later than promised", joined(missed)));
+    }
+    if !restored.broken_keys.is_empty() {
+        row("not valid", format!("foreign keys with rows that lead nowhere: {}", joined(restored.broken_keys.iter().map(quoted))));
     }
     row("took", format!("{} for {}", seconds(restored.seconds), size(restored.bytes)));
     out

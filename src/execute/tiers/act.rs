@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::order::Order;
 use super::pending::{self, Begun, Kind, Noted};
-use super::plan::{Ground, Plan};
+use super::plan::{self, Ground, Plan};
 use super::record::{self, When};
 use super::report::{Tiered, Usable};
 use super::source::Source;
@@ -70,6 +70,8 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
         moment: plan.moment(),
         position: None,
         tiers: plan.said.iter().map(ToString::to_string).collect(),
+        database: plan.ground.database.name.clone(),
+        words: plan::words(&plan.ground.wanted),
         started: clock::now(),
     });
     let found = std::sync::Arc::clone(&plan.dump.found);
@@ -91,12 +93,12 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
     };
     record::hook(&acting, When::Before, onlooker.stop)?;
     let done = acting.whole(resumed);
-    let tiers = done.map_err(|fault| {
+    let (tiers, broken_keys) = done.map_err(|fault| {
         let fault = acting.missing(fault);
         record::failed(&acting, &fault);
         fault
     })?;
-    let tiered = acting.told(tiers, resumed, remarks);
+    let tiered = Tiered { broken_keys, ..acting.told(tiers, resumed, remarks) };
     record::done(&acting, &tiered);
     record::hook(&acting, When::After, onlooker.stop)
         .map_err(|fault| TableFault { message: format!("{fault}; everything is restored in `{}`", acting.ground.wanted.into), ..fault })?;
@@ -104,7 +106,8 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
 }
 
 impl Acting<'_> {
-    fn whole(&self, resumed: bool) -> Result<Vec<Usable>, TableFault> {
+    /// The tiers, and the foreign keys that do not hold.
+    fn whole(&self, resumed: bool) -> Result<(Vec<Usable>, Vec<String>), TableFault> {
         let Source::Dump(dump) = &self.source;
         dump.check_definitions(self)?;
         if !resumed {
@@ -121,8 +124,27 @@ impl Acting<'_> {
             tiers.push(usable);
         }
         self.begins("ending");
+        self.must_be_filled(&mut session)?;
+        let broken = pending::broken(&mut session)?;
         pending::forget(&mut session)?;
-        Ok(tiers)
+        Ok((tiers, broken))
+    }
+
+    /// Whatever rows the dump has, none are forgotten.
+    fn must_be_filled(&self, session: &mut Connection) -> Result<(), TableFault> {
+        let Source::Dump(dump) = &self.source;
+        let things = pending::things(session, None)?;
+        let filled: BTreeSet<(&str, &str)> = (things.iter())
+            .filter(|thing| thing.is_filled && matches!(thing.kind, Kind::Table | Kind::Extension))
+            .map(|thing| (thing.schema.as_str(), thing.name.as_str()))
+            .collect();
+        let left: Vec<String> =
+            dump.tables().filter(|named| !filled.contains(named)).map(|(schema, name)| format!("{schema}.{name}")).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the dump has rows that have not come: of {}", joined(left.iter().map(shown)));
+        Err(TableFault::new(message, "Restore all of it without `--tier`."))
     }
 
     /// The database with all definitions and no rows, under its name.
@@ -146,8 +168,8 @@ impl Acting<'_> {
         self.before_rows(made)?;
         let mut session = session::open(&self.ground.settings.clone().with_dbname(made))?;
         self.begins("putting away what has not come");
-        pending::put_away(&mut session, &self.items, &self.order, &self.begun)?;
         let Source::Dump(dump) = &self.source;
+        pending::put_away(&mut session, &self.items, &self.order, &dump.of_extensions(&self.items), &self.begun)?;
         let all: BTreeSet<&String> = dump.pieces.iter().flat_map(|piece| &piece.sequences).collect();
         all.into_iter().try_for_each(|sql| self.run(&mut session, sql))
     }
@@ -305,6 +327,7 @@ impl Acting<'_> {
             database: self.ground.wanted.into.clone(),
             server: self.ground.target.server.clone(),
             tiers,
+            broken_keys: Vec::new(),
             rows: self.rows.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             seconds: seconds_between(self.begun.started, ended),

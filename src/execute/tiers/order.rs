@@ -47,7 +47,7 @@ pub struct Early {
 pub enum Because {
     /// Its rows are among the other one's.
     Part,
-    /// A policy, a rule or a view reads it.
+    /// A policy, a rule, a view or a function reads it.
     Read,
 }
 
@@ -68,10 +68,8 @@ pub struct Order {
     pub courses: Vec<Course>,
     /// By line.
     of: HashMap<i64, usize>,
-    /// Views that lead to a table.
+    /// Views of either kind that lead to a table.
     away: BTreeSet<i64>,
-    /// Rows of tables that an extension has made.
-    of_extension: BTreeSet<i64>,
     /// The tables of each foreign key.
     between: BTreeMap<i64, BTreeSet<i64>>,
     pub later: Vec<Later>,
@@ -133,10 +131,9 @@ pub fn order(items: &[Item], tiers: &[Tier]) -> Result<Order, Vec<Unknown>> {
     }
     let of = dealing.of;
     let last = courses.len() - 1;
-    let away = items.iter().filter(|item| item.kind == "VIEW" && !lines.tables(item.id).is_empty()).map(|item| item.id).collect();
-    let own = |item: &&Item| item.kind == "TABLE DATA" && lines.tables(item.id).is_empty();
-    let of_extension = items.iter().filter(own).map(|item| item.id).collect();
-    let mut order = Order { courses, of, away, of_extension, between: BTreeMap::new(), later: Vec::new() };
+    let is_view = |item: &&Item| matches!(item.kind.as_str(), "VIEW" | "MATERIALIZED VIEW");
+    let away = items.iter().filter(is_view).map(|item| item.id).filter(|line| !lines.tables(*line).is_empty()).collect();
+    let mut order = Order { courses, of, away, between: BTreeMap::new(), later: Vec::new() };
     let arrivals: Vec<(i64, usize)> = items.iter().map(|item| (item.id, order.arrival(&lines, item, last))).collect();
     for item in items.iter().filter(|item| item.kind == "FK CONSTRAINT") {
         let tables = lines.tables(item.id);
@@ -171,20 +168,23 @@ impl Order {
         self.away.contains(&line)
     }
 
-    pub fn is_of_extension(&self, line: i64) -> bool {
-        self.of_extension.contains(&line)
+    /// The tables of a foreign key, on both its sides.
+    pub fn tables_of(&self, key: i64) -> impl Iterator<Item = i64> {
+        self.between.get(&key).into_iter().flatten().copied()
     }
 
-    /// The tables of a foreign key that were there before it.
+    /// Those of them that were there before it.
     pub fn earlier(&self, key: i64, course: usize) -> impl Iterator<Item = i64> {
-        self.between.get(&key).into_iter().flatten().copied().filter(move |table| self.course_of(*table) < course)
+        self.tables_of(key).filter(move |table| self.course_of(*table) < course)
     }
 
     fn arrival(&self, lines: &Lines<'_>, item: &Item, last: usize) -> usize {
         if let Some(known) = self.of.get(&item.id) {
             return *known;
         }
-        if LAST.iter().any(|kind| item.kind.starts_with(kind)) || item.kind.starts_with("BLOB") {
+        let is_last = |item: &Item| LAST.iter().any(|kind| item.kind.starts_with(kind)) || item.kind.starts_with("BLOB");
+        // Also what is said of them.
+        if is_last(item) || item.needs.iter().filter_map(|line| lines.by_id.get(line)).any(|needed| is_last(needed)) {
             return last;
         }
         lines.tables(item.id).into_iter().filter_map(|table| self.of.get(&table).copied()).max().unwrap_or_default()
@@ -246,7 +246,7 @@ struct Lines<'l> {
     below: BTreeMap<i64, Vec<i64>>,
     /// Policies and rules, by their table.
     acting: BTreeMap<i64, Vec<i64>>,
-    /// Views that are defined twice, by what they really read.
+    /// Rules of views, by their view: also what it really reads, where it is defined twice.
     rules: BTreeMap<i64, Vec<i64>>,
 }
 
@@ -272,12 +272,10 @@ impl<'l> Lines<'l> {
                         lines.below.entry(above.id).or_default().extend(own.iter().map(|one| one.id));
                     }
                 }
-                "RULE" if item.name.ends_with(" _RETURN") => {
-                    for view in needed("VIEW").into_iter().chain(needed("MATERIALIZED VIEW")).filter(is_of) {
-                        lines.rules.entry(view.id).or_default().push(item.id);
-                    }
-                }
                 "RULE" | "POLICY" => {
+                    let views =
+                        needed("VIEW").into_iter().chain(needed("MATERIALIZED VIEW")).filter(is_of).map(|view| view.id).collect::<Vec<_>>();
+                    views.into_iter().for_each(|view| lines.rules.entry(view).or_default().push(item.id));
                     let of = needed("TABLE").into_iter().filter(is_of).map(|table| table.id).collect::<Vec<_>>();
                     of.into_iter().for_each(|table| lines.acting.entry(table).or_default().push(item.id));
                 }
@@ -321,8 +319,11 @@ impl<'l> Lines<'l> {
     fn needed_by(&self, table: i64) -> Vec<(i64, Because)> {
         let below = self.below.get(&table).into_iter().flatten().map(|line| (*line, Because::Part));
         let acting = self.acting.get(&table).into_iter().flatten();
-        let read = acting.flat_map(|line| self.tables(*line)).filter(|read| *read != table).map(|line| (line, Because::Read));
-        below.chain(read).collect()
+        // A default or a check may call a function that is kept as what it means.
+        let calls = self.by_id.get(&table).into_iter().flat_map(|item| &item.needs);
+        let calls = calls.filter(|line| self.by_id.get(line).is_some_and(|needed| needed.kind == "FUNCTION"));
+        let read = acting.chain(calls).flat_map(|line| self.tables(*line)).filter(|read| *read != table);
+        below.chain(read.map(|line| (line, Because::Read))).collect()
     }
 
     fn name(&self, line: i64) -> TableName {
@@ -464,6 +465,31 @@ mod tests {
         let view = order(&shop(), &[tier("seen", tables(&["seen"]))]).expect("an order");
         assert_eq!(view.courses[0].tables, [1, 2, 6]);
         assert_eq!(view.course_of(7), 0);
+    }
+
+    #[test]
+    fn what_is_said_of_what_comes_last_comes_last() {
+        let mut items = shop();
+        items.extend([item(20, "PUBLICATION", "all", &[]), item(21, "COMMENT", "PUBLICATION all", &[20])]);
+        let order = order(&items, &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
+        assert_eq!([20, 21].map(|line| order.course_of(line)), [1; 2]);
+    }
+
+    #[test]
+    fn a_view_comes_with_what_its_rules_write() {
+        let mut items = shop();
+        items.extend([item(20, "VIEW", "names", &[1]), item(21, "RULE", "names taken", &[20, 2]), item(22, "VIEW", "none", &[])]);
+        let order = order(&items, &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
+        assert_eq!([20, 21].map(|line| order.course_of(line)), [1; 2]);
+        assert_eq!([20, 22].map(|line| order.is_away(line)), [true, false]);
+    }
+
+    #[test]
+    fn what_a_function_of_a_default_reads_comes_with_its_table() {
+        let mut items = shop();
+        items.extend([item(20, "FUNCTION", "next_order()", &[2]), item(21, "TABLE", "baskets", &[20])]);
+        let order = order(&items, &[tier("critical", tables(&["baskets"])), tier("rest", Which::Rest)]).expect("an order");
+        assert_eq!((order.courses[0].tables.as_slice(), order.courses[0].early[0].because), (&[2, 21][..], Because::Read));
     }
 
     #[test]

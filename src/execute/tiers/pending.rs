@@ -1,9 +1,10 @@
 //! What is not there yet, in the database itself: so it is known after `kill -9`, and nobody takes what is empty for what it will be.
 //!
 //! A table that has not come has another name, and in its place stands a view with its columns that has no rows to give and says so to
-//! whoever asks, the superuser too. Views and functions that would read it go the same way. All of that ends in the one transaction in which
+//! whoever asks, the superuser too. Views, materialized views and functions that would read it go the same way. All of that ends in the one transaction in which
 //! the course is opened.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub struct Begun {
     /// Where the log ended, so that a second look goes no further.
     pub position: Option<String>,
     pub tiers: Vec<String>,
+    /// Out of which database, and what was said of how: `--no-owner`.
+    pub database: String,
+    pub words: Vec<String>,
     pub started: Instant,
 }
 
@@ -53,6 +57,7 @@ pub(super) struct Thing {
 pub(super) enum Kind {
     Table,
     View,
+    Materialized,
     Routine,
     /// An extension's own table: it has its name, and some of its rows.
     Extension,
@@ -63,6 +68,7 @@ impl Kind {
         match self {
             Kind::Table => "t",
             Kind::View => "v",
+            Kind::Materialized => "m",
             Kind::Routine => "r",
             Kind::Extension => "x",
         }
@@ -71,6 +77,7 @@ impl Kind {
     fn of(letter: &str) -> Kind {
         match letter {
             "v" => Kind::View,
+            "m" => Kind::Materialized,
             "r" => Kind::Routine,
             "x" => Kind::Extension,
             _ => Kind::Table,
@@ -120,24 +127,30 @@ pub(super) struct Noted {
 }
 
 const TABLES: &str = "\
-    create schema seawall_pending; \
-    create table seawall_pending.run (source text, backup text, store text, moment text, position text, tiers text[], started text); \
+    create schema seawall_pending; grant usage on schema seawall_pending to public; \
+    create table seawall_pending.run (source text, backup text, store text, moment text, position text, tiers text[], started text, \
+        database text, words text); \
+    create table seawall_pending.asked (asked boolean); insert into seawall_pending.asked values (true); \
     create table seawall_pending.courses (number int primary key, tier text, opened boolean not null default false, usable double precision); \
     create table seawall_pending.things (oid oid, kind text, schema text, name text, course int, filled boolean not null default false, primary key (kind, oid)); \
     create table seawall_pending.done (what text primary key); \
-    create table seawall_pending.keys (oid oid primary key, course int); \
+    create table seawall_pending.keys (oid oid primary key, course int, broken text); \
     create function seawall_pending.refuse(what text, tier text) returns boolean language plpgsql as $$ begin \
         raise exception using errcode = '55000', message = what || ' is not restored yet' || coalesce(': it comes with the tier ' || tier, ''), \
-        hint = 'This database is being restored tier by tier. If nobody is at it any more: run `seawall restore --tier` again, it goes on.'; end $$; \
-    create function seawall_pending.refuse_row() returns trigger language plpgsql as $$ begin \
-        perform seawall_pending.refuse(tg_argv[0], tg_argv[1]); return null; end $$";
+        hint = 'This database is being restored tier by tier. If nobody is at it any more: run `seawall restore --tier` again, it goes on.'; end $$";
 
 /// Notes what will come, and puts it away. The database has no name yet by which anybody would find it.
-pub(super) fn put_away(connection: &mut Connection, items: &[Item], order: &Order, begun: &Begun) -> Result<(), TableFault> {
+pub(super) fn put_away(
+    connection: &mut Connection,
+    items: &[Item],
+    order: &Order,
+    of_extension: &BTreeSet<(&str, &str)>,
+    begun: &Begun,
+) -> Result<(), TableFault> {
     connection.run(TABLES)?;
     let list = format!("{{{}}}", begun.tiers.iter().map(|tier| quoted(tier)).collect::<Vec<_>>().join(","));
     connection.query_or_null(
-        "insert into seawall_pending.run values ($1, $2, $3, $4, $5, $6::text[], $7)",
+        "insert into seawall_pending.run values ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9)",
         &[
             Some(&begun.source),
             Some(&begun.backup),
@@ -146,6 +159,8 @@ pub(super) fn put_away(connection: &mut Connection, items: &[Item], order: &Orde
             begun.position.as_deref(),
             Some(&list),
             Some(&begun.started.to_string()),
+            Some(&begun.database),
+            Some(&begun.words.join(" ")),
         ],
     )?;
     for (number, course) in order.courses.iter().enumerate() {
@@ -156,10 +171,13 @@ pub(super) fn put_away(connection: &mut Connection, items: &[Item], order: &Orde
         let kind = match item.kind.as_str() {
             "TABLE" => Kind::Table,
             "VIEW" if order.is_away(item.id) => Kind::View,
-            "TABLE DATA" if order.is_of_extension(item.id) => Kind::Extension,
+            "MATERIALIZED VIEW" if order.is_away(item.id) => Kind::Materialized,
             _ => continue,
         };
-        note(connection, item, kind, order.course_of(item.id))?;
+        note(connection, (&item.schema, &item.name), kind, order.course_of(item.id))?;
+    }
+    for named in of_extension {
+        note(connection, *named, Kind::Extension, 0)?;
     }
     connection.run(&format!("insert into seawall_pending.things {ROUTINES}"))?;
     let all = things(connection, None)?;
@@ -180,13 +198,13 @@ const ROUTINES: &str = "\
     select p.oid, 'r', n.nspname, p.proname, max(l.course), true from late l join pg_catalog.pg_proc p on p.oid = l.oid \
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace where l.class = 1255 group by 1, 2, 3, 4";
 
-fn note(connection: &mut Connection, item: &Item, kind: Kind, course: usize) -> Result<(), TableFault> {
-    let sql = "insert into seawall_pending.things select c.oid, $3::text, n.nspname, c.relname, $4::int, c.relkind <> 'r' \
+fn note(connection: &mut Connection, (schema, name): (&str, &str), kind: Kind, course: usize) -> Result<(), TableFault> {
+    let sql = "insert into seawall_pending.things select c.oid, $3::text, n.nspname, c.relname, $4::int, c.relkind not in ('r', 'f') \
         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-        where n.nspname = $1::text and c.relname = $2::text and c.relkind in ('r', 'p', 'v') returning 1 as it";
-    let noted = connection.query(sql, &[&item.schema, &item.name, kind.letter(), &course.to_string()])?;
-    if noted.is_empty() && kind != Kind::Extension {
-        let message = format!("{}.{} is in the backup, and was not made", quoted(&item.schema), quoted(&item.name));
+        where n.nspname = $1::text and c.relname = $2::text and c.relkind in ('r', 'p', 'v', 'm', 'f') returning 1 as it";
+    let noted = connection.query(sql, &[schema, name, kind.letter(), &course.to_string()])?;
+    if noted.is_empty() {
+        let message = format!("{}.{} is in the backup, and was not made", quoted(schema), quoted(name));
         return Err(TableFault::new(message, "Restore all of it without `--tier`."));
     }
     Ok(())
@@ -208,18 +226,27 @@ fn away(columns: &str, thing: &Thing, tier: Option<&str>) -> String {
     let (named, away) = (thing.named(), quoted(&thing.away()));
     let what = literal(&format!("{}.{}", thing.schema, thing.name));
     let tier = tier.map_or_else(|| "null".to_owned(), literal);
+    let refuse = format!("seawall_pending.refuse({what}, {tier})");
     let rename = match thing.kind {
         Kind::Routine => return format!("alter routine {columns} rename to {away}"),
         Kind::View => "view",
+        Kind::Materialized => "materialized view",
         _ => "table",
     };
-    // A trigger knows only words.
-    let told = if tier == "null" { literal("what no tier names") } else { tier.clone() };
+    // Rules and not a trigger: a session that replicates passes over both, and then the server itself refuses to write into such a view. With a
+    // trigger it would say that it has written.
+    let returning = if columns.is_empty() { String::new() } else { format!(" returning {columns}") };
+    let rules: String = ["insert", "update", "delete"]
+        .map(|event| {
+            format!(
+                "create rule {SCHEMA}_{event} as on {event} to {named} do instead \
+                 delete from seawall_pending.asked where {refuse}{returning}; "
+            )
+        })
+        .concat();
     format!(
-        "begin; alter {rename} {named} rename to {away}; create view {named} as select {columns} from seawall_pending.refuse({what}, {tier}) as asked; \
-         grant select, insert, update, delete on {named} to public; \
-         create trigger seawall_pending instead of insert or update or delete on {named} for each row \
-         execute procedure seawall_pending.refuse_row({what}, {told}); commit"
+        "begin; alter {rename} {named} rename to {away}; create view {named} as select {columns} from {refuse} as asked; \
+         grant select, insert, update, delete on {named} to public; {rules}commit"
     )
 }
 
@@ -231,6 +258,7 @@ pub(super) fn back(connection: &mut Connection, things: &[Thing]) -> Result<Vec<
         match thing.kind {
             Kind::Extension => {}
             Kind::Routine => all.push(format!("alter routine {} rename to {name}", shape(connection, thing)?)),
+            Kind::Materialized => all.push(format!("drop view {named}; alter materialized view {} rename to {name}", thing.at())),
             Kind::View => all.push(format!("drop view {named}; alter view {} rename to {name}", thing.at())),
             Kind::Table => all.push(format!("drop view {named}; alter table {} rename to {name}", thing.at())),
         }
@@ -251,6 +279,8 @@ pub(super) fn begun(connection: &mut Connection) -> Result<Option<Begun>, TableF
         moment: row.text("moment")?.to_owned(),
         position: row.get("position").map(str::to_owned),
         tiers: row.text("all_tiers")?.split_ascii_whitespace().map(str::to_owned).collect(),
+        database: row.text("database")?.to_owned(),
+        words: row.text("words")?.split_ascii_whitespace().map(str::to_owned).collect(),
         started: row.parse("started")?,
     }))
 }
@@ -296,6 +326,13 @@ fn of(rows: &Rows) -> Result<Vec<Thing>, TableFault> {
 pub(super) fn is_open(connection: &mut Connection, course: usize) -> Result<bool, TableFault> {
     let sql = "select opened from seawall_pending.courses where number = $1::int";
     Ok(connection.query(sql, &[&course.to_string()])?.one()?.flag("opened")?)
+}
+
+/// Foreign keys that do not hold.
+pub(super) fn broken(connection: &mut Connection) -> Result<Vec<String>, TableFault> {
+    let sql = "select c.conrelid::regclass || ' ' || c.conname as key from seawall_pending.keys k \
+        join pg_catalog.pg_constraint c on c.oid = k.oid where k.broken is not null and not c.convalidated order by 1";
+    connection.query(sql, &[])?.iter().map(|row| Ok(row.text("key")?.to_owned())).collect()
 }
 
 /// Everything is there.

@@ -1,16 +1,17 @@
 //! What will come, in which order, out of what.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::order::{Early, Order, Tier, Unknown, Which, order};
-use super::pending::{self, Begun};
+use super::order::{Early, Order, Tier, Unknown, Which, order, sections};
+use super::pending::{self, Begun, Kind, Noted, Thing};
 use super::source::dump::Dump;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::{self as dump, Roles, Target, plan_into};
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::format::contents::Database;
-use crate::format::dump::Item;
+use crate::format::dump::{Item, Section};
 use crate::inventory::BackupKind;
 use crate::plan::words::{joined, quoted};
 use crate::policy::file::DataTier;
@@ -19,6 +20,9 @@ use crate::policy::sql_name::meaning;
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
 use crate::units::{Bytes, Duration, Instant, Name, nearest};
+
+/// Of what has another name, and of what stands in its place with its rules: counted in `pg_locks`.
+const LOCKS: u64 = 9;
 
 /// What somebody wants back first, and where.
 #[derive(Debug, Clone)]
@@ -105,6 +109,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
         must_be_the_same(begun, wanted)?;
         // It is there, it has things in it, and the application is already connected.
         (of.create, of.occupied) = (false, true);
+        of.from_database = Some(begun.database.clone());
         of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
         of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
     }
@@ -130,11 +135,16 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
     let (dump, head) = Dump::look(Arc::clone(&found), &database)?;
     let items = Item::all(&head)
         .map_err(|bad| TableFault::new(format!("the definitions: {bad}"), "`seawall verify` says whether the dump is whole."))?;
+    must_be_readable(&items, &dump, &database)?;
     let mut remarks = planned.remarks.clone();
     let tiers = here(site.policy, tiers, &database.name, &wanted.tiers, &mut remarks)?;
     let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, found.descriptor.id.as_str()))?;
     must_have_rows(&order, &items, &dump, wanted, &mut remarks)?;
-    let opened = if begun.is_some() { opened(&settings, &wanted.of.into)? } else { Vec::new() };
+    let opened = match &begun {
+        Some(begun) => opened(&settings, &wanted.of.into, begun, &items, &order)?,
+        None => Vec::new(),
+    };
+    must_have_locks(&settings, &items, &order)?;
     let rate = measured(site);
     let courses = shown(site.policy, &order, &items, &database, &found.descriptor, (&opened, rate));
     let (settings, programs) = (planned.settings, planned.programs);
@@ -251,21 +261,101 @@ fn look_for_begun(settings: &Settings, into: &str) -> Result<Option<Begun>, Tabl
     pending::begun(&mut session::open(&settings.with_dbname(into))?)
 }
 
-fn opened(settings: &Settings, into: &str) -> Result<Vec<usize>, TableFault> {
-    let courses = pending::courses(&mut session::open(&settings.clone().with_dbname(into))?)?;
+fn opened(settings: &Settings, into: &str, begun: &Begun, items: &[Item], order: &Order) -> Result<Vec<usize>, TableFault> {
+    let mut session = session::open(&settings.clone().with_dbname(into))?;
+    let (courses, things) = (pending::courses(&mut session)?, pending::things(&mut session, None)?);
+    if !is_in_order(&courses, &things, items, order) {
+        let message = format!("the tiers in the policy are no longer those with which {} was begun", quoted(into));
+        let hint =
+            format!("Write `objectives.data` as it was on {}, and run it again; or drop the database and begin again.", begun.started);
+        return Err(TableFault::new(message, hint));
+    }
     Ok(courses.into_iter().filter(|course| course.usable.is_some()).map(|course| course.number).collect())
+}
+
+/// A table that has come with its tier cannot come with another one.
+fn is_in_order(courses: &[Noted], things: &[Thing], items: &[Item], order: &Order) -> bool {
+    let named = order.courses.iter().map(|course| course.tier.as_ref().map(|(name, _)| name.as_str()));
+    let tables: HashMap<(&str, &str), usize> = (things.iter().filter(|thing| thing.kind == Kind::Table))
+        .map(|thing| ((thing.schema.as_str(), thing.name.as_str()), thing.course))
+        .collect();
+    let is_there = |item: &Item| tables.get(&(item.schema.as_str(), item.name.as_str())) == Some(&order.course_of(item.id));
+    courses.iter().map(|course| course.tier.as_deref()).eq(named) && items.iter().filter(|item| item.kind == "TABLE").all(is_there)
+}
+
+/// What was said of how, and what must stay so.
+pub(super) fn words(of: &dump::Wanted) -> Vec<String> {
+    let all = [(of.no_owner, "--no-owner"), (of.no_privileges, "--no-privileges")];
+    all.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.to_owned()).collect()
+}
+
+/// Everything that is opened together is locked together.
+fn must_have_locks(settings: &Settings, items: &[Item], order: &Order) -> Result<(), TableFault> {
+    let sql = "select current_setting('max_locks_per_transaction') as each, \
+        (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)::text as sessions";
+    let rows = Connection::connect(settings)?.query(sql, &[])?;
+    let (each, sessions): (u64, u64) = (rows.one()?.parse("each")?, rows.one()?.parse("sessions")?);
+    let needed = locks(items, order);
+    if needed <= each * sessions {
+        return Ok(());
+    }
+    let message = format!("the largest tier takes about {needed} locks at once, and the server has {}", each * sessions);
+    let enough = needed.div_ceil(sessions.max(1));
+    Err(TableFault::new(message, format!("Set `max_locks_per_transaction` to {enough} or more there, and restart it. Nothing was done.")))
+}
+
+/// Of the largest course.
+fn locks(items: &[Item], order: &Order) -> u64 {
+    let mut each = vec![0; order.courses.len()];
+    for (item, section) in items.iter().zip(sections(items)) {
+        let is_away = item.kind == "TABLE" || order.is_away(item.id);
+        let taken = if is_away { LOCKS } else { u64::from(section == Section::PostData) };
+        each[order.course_of(item.id)] += taken;
+    }
+    each.into_iter().max().unwrap_or_default()
+}
+
+/// A dump has its names in the encoding of its database.
+fn must_be_readable(items: &[Item], dump: &Dump, database: &Database) -> Result<(), TableFault> {
+    if database.encoding == "UTF8" {
+        return Ok(());
+    }
+    let is_known = |text: &String| text.is_ascii();
+    let own = items.iter().zip(sections(items)).find(|(item, section)| {
+        let is_ours = *section != Section::PostData || is_known(&item.definition);
+        !(is_known(&item.schema) && is_known(&item.name) && is_ours)
+    });
+    let own = own.map(|(item, _)| (&item.schema, &item.name));
+    let rows = || dump.pieces.iter().flat_map(|piece| piece.rows.values()).find(|(_, _, copy)| !is_known(copy));
+    let Some((schema, name)) = own.or_else(|| rows().map(|(schema, name, _)| (schema, name))) else { return Ok(()) };
+    let message = format!(
+        "{} is written in {}, and only names and definitions in UTF-8 are known here",
+        quoted(format!("{schema}.{name}")),
+        database.encoding
+    );
+    Err(TableFault::new(message, "Restore all of it without `--tier`. Nothing was done."))
 }
 
 fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
     let into = quoted(&wanted.of.into);
     let said: Vec<String> = wanted.tiers.iter().map(ToString::to_string).collect();
-    let words = begun.tiers.iter().map(|tier| format!("--tier {tier}")).collect::<Vec<_>>().join(" ");
-    let hint = format!("Say `{words}` and go on with backup {}; or drop the database and begin again.", begun.backup);
+    let said_then =
+        begun.tiers.iter().map(|tier| format!("--tier {tier}")).chain(begun.words.iter().cloned()).collect::<Vec<_>>().join(" ");
+    let hint = format!("Say `{said_then}` and go on with backup {}; or drop the database and begin again.", begun.backup);
     if begun.tiers != said {
         return Err(TableFault::new(format!("{into} is being restored in another order"), hint));
     }
     if wanted.of.backup.as_ref().is_some_and(|backup| backup.as_str() != begun.backup) {
         return Err(TableFault::new(format!("{into} is being restored out of another backup"), hint));
+    }
+    if wanted.of.from_database.as_ref().is_some_and(|database| *database != begun.database) {
+        return Err(TableFault::new(format!("{into} is being restored out of the database {}", quoted(&begun.database)), hint));
+    }
+    if begun.words != words(&wanted.of) {
+        return Err(TableFault::new(
+            format!("{into} was begun with other words: `--no-owner` and `--no-privileges` stay as they were"),
+            hint,
+        ));
     }
     Ok(())
 }

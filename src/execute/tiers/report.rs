@@ -31,6 +31,9 @@ pub struct Tiered {
     pub server: String,
     /// In the order in which they came.
     pub tiers: Vec<Usable>,
+    /// Foreign keys that rows of the backup break, since somebody has deleted what they lead to before the key came. They are kept as not valid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_keys: Vec<String>,
     /// Rows that this run brought.
     pub rows: u64,
     pub bytes: u64,

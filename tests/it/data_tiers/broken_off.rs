@@ -33,6 +33,17 @@ fn after_kill_9_it_goes_on_and_nothing_looks_empty_meanwhile() {
     shop.ground.dump();
     let wrong = shop.command(&["--tier", "reports"]).output().expect("seawall");
     Said::of(wrong).ends_with_code(1).says("--tier critical");
+    shop.restore(&["--no-owner"]).ends_with_code(1).says("begun with other words");
+    // What has come with its tier cannot come with another one.
+    for other in ["tables: [users, accounts, tree], rto", "database: shop, tables: [users, accounts, orders], rto"] {
+        shop.ground.change("tables: [users, accounts], rto", other);
+        shop.restore(&[]).ends_with_code(1).says("no longer those with which `shop` was begun");
+        shop.ground.change(other, "tables: [users, accounts], rto");
+    }
+    let (less, reports) = ("rto: 4h }", "rto: 4h }, reports: { tables: [log, summed], rto: 5h }");
+    shop.ground.change(reports, less);
+    shop.restore(&[]).ends_with_code(1).says("no longer those with which `shop` was begun");
+    shop.ground.change(less, reports);
     shop.let_go();
     let said = shop.restore(&["--format", "json"]).ends_with_code(0);
     assert!(said.err.contains("it goes on") && said.err.contains("it is there"), "{}", said.err);

@@ -33,7 +33,13 @@ fn a_tier_is_worked_with_while_the_rest_still_loads() {
         ("select * from twice", rest),
         ("select count(*) from users u where not exists (select from orders o where o.of = u.id)", rest),
         ("insert into orders (id, of) values (1, 1)", rest),
-        ("insert into orders (id, of) values (1, 1) on conflict do nothing returning id", rest),
+        ("insert into orders (id, of) values (1, 1) returning id", rest),
+        ("insert into orders (id, of) values (1, 1) on conflict do nothing", "ON CONFLICT"),
+        ("set role app; insert into orders (id, of) values (1, 1)", rest),
+        ("set session_replication_role = 'replica'; insert into orders (id, of) values (1, 1)", "cannot insert into view"),
+        ("set session_replication_role = 'replica'; update orders set total = 1", "cannot update view"),
+        ("set session_replication_role = 'replica'; delete from orders", "cannot delete from view"),
+        ("insert into names values (1, 'its rule writes into orders')", rest),
         ("update orders set total = 1", rest),
         ("delete from orders", rest),
         ("truncate orders", "not a table"),
@@ -43,7 +49,8 @@ fn a_tier_is_worked_with_while_the_rest_still_loads() {
         ("select * from log_1", "it comes with the tier reports"),
         ("select how_many()", "does not exist"),
         ("select how_many_more()", "does not exist"),
-        ("select * from summed", "has not been populated"),
+        ("select * from summed", "public.summed is not restored yet: it comes with the tier rest"),
+        ("refresh materialized view summed", "materialized view"),
     ] {
         let said = shop.refusal(sql);
         assert!(said.contains(words), "{sql}: {said}");
@@ -58,4 +65,23 @@ fn a_tier_is_worked_with_while_the_rest_still_loads() {
     let critical = said.out.lines().find(|line| line.starts_with("usable") && line.contains("`critical`")).unwrap_or_default();
     assert!(critical.contains("(promised: 1h, met)") && critical.contains("1040 rows as in the backup"), "{}", said.out);
     shop.is_whole();
+}
+
+#[test]
+fn a_key_that_was_broken_meanwhile_holds_nothing_back_and_is_named() {
+    let shop = Shop::gated(Version::V15, "");
+    shop.ground.sql("insert into users (id, name) values (9000, 'bought once'); insert into orders (id, of) values (9000, 9000)");
+    shop.ground.dump();
+    let running = shop.command(&[]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("seawall");
+    shop.wait_for_critical();
+    shop.there("delete from users where id = 9000");
+    shop.let_go();
+    let said = Said::of(running.wait_with_output().expect("seawall")).ends_with_code(1);
+    assert!(said.err.contains("rows of it lead nowhere: `public.orders orders_of_fkey`"), "{}", said.err);
+    assert_eq!(
+        shop.there("select string_agg(conname, ' ' order by conname) from pg_constraint where not convalidated"),
+        "never orders_of_fkey"
+    );
+    assert_eq!(shop.there("select count(*) from pg_namespace where nspname ~ 'seawall'"), "0");
+    assert_eq!(shop.there("select count(*) from log"), "900");
 }

@@ -23,6 +23,9 @@ fn what_cannot_be_is_said_before_anything_is_done() {
     say(&["--create", "--tier", "critical", "--schema", "public"]).ends_with_code(64).says("`--schema` means nothing");
     // Without the roles it would end in the middle.
     say(&["--create", "--tier", "critical"]).ends_with_code(1);
+    shop.target.add_conf("max_connections = 12\nmax_locks_per_transaction = 10");
+    shop.target.restart();
+    say(&["--create", "--tier", "critical", "--globals"]).ends_with_code(1).says("Set `max_locks_per_transaction` to");
     shop.ground.change("tables: [users, accounts]", "tables: [users, acounts, public.tree]");
     say(&["--create", "--tier", "rest", "--globals"])
         .ends_with_code(1)

@@ -29,3 +29,26 @@ fn tier_by_tier_it_is_what_it_was() {
         assert!(said.err.contains("promised within 1h") && said.err.contains("it is read by a policy"), "{}", said.err);
     }
 }
+
+/// `pg_cron`, PostGIS and others keep rows of the user's in tables of their own: no dump has a definition of those.
+#[test]
+fn rows_in_tables_of_an_extension_come_too() {
+    let shop = Shop::new(Version::V18, Version::V18, "jobs: 2");
+    for cluster in [&shop.ground.rig.cluster, &shop.target] {
+        let folder = cluster.data().join("own/extension");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        cluster.account().own(&cluster.data().join("own"));
+        cluster.account().own(&folder);
+        cluster.write("own/extension/marking.control", "default_version = '1.0'\nrelocatable = true\n");
+        let script =
+            "create table marks (n int primary key, what text); select pg_catalog.pg_extension_config_dump('marks', 'where n > 0')";
+        cluster.write("own/extension/marking--1.0.sql", &format!("{script}; insert into marks values (0, 'its own');\n"));
+        cluster.add_conf(&format!("extension_control_path = '{}:$system'", cluster.data().join("own").display()));
+        cluster.reload();
+    }
+    shop.ground.sql("create extension marking; insert into marks select k, 'mark ' || k from generate_series(1, 30) k");
+    shop.ground.dump();
+    shop.restore(&[]).ends_with_code(0);
+    assert_eq!(shop.there("select count(*) from marks"), "31");
+    shop.is_whole();
+}

@@ -95,8 +95,19 @@ impl Dump {
     }
 
     /// The tables that have rows in it.
+    pub(in crate::execute::tiers) fn tables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pieces.iter().flat_map(|piece| piece.rows.values()).map(|(schema, name, _)| (schema.as_str(), name.as_str()))
+    }
+
     pub(in crate::execute::tiers) fn has(&self, schema: &str, name: &str) -> bool {
-        self.pieces.iter().flat_map(|piece| piece.rows.values()).any(|(own, table, _)| own == schema && table == name)
+        self.tables().any(|named| named == (schema, name))
+    }
+
+    /// Those that an extension makes: a dump has their rows, and no definition of them.
+    pub(in crate::execute::tiers) fn of_extensions(&self, items: &[Item]) -> BTreeSet<(&str, &str)> {
+        let defined: BTreeSet<(&str, &str)> =
+            items.iter().filter(|item| item.kind == "TABLE").map(|item| (item.schema.as_str(), item.name.as_str())).collect();
+        self.tables().filter(|named| !defined.contains(named)).collect()
     }
 }
 
