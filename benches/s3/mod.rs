@@ -1,4 +1,5 @@
-//! An S3 server on this machine: SeaweedFS, from the tests' Python environment.
+//! An S3 server on this machine: SeaweedFS, from the tests' Python environment, or the program named by `SEAWALL_BENCH_S3S`: that of
+//! the crate `s3s-fs`, which does little more than write down what it is given, and so shows what is ours.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -15,12 +16,36 @@ pub const BUCKET: &str = "bucket";
 pub struct S3 {
     child: Child,
     pub port: u16,
+    pub name: &'static str,
     _folder: tempfile::TempDir,
 }
 
 impl S3 {
     /// None where the tests' environment is not there.
     pub fn start() -> Option<S3> {
+        std::env::var_os("SEAWALL_BENCH_S3S").map_or_else(S3::seaweedfs, |program| S3::plain(Path::new(&program)))
+    }
+
+    /// Here too a bucket is a folder.
+    fn plain(program: &Path) -> Option<S3> {
+        let folder = tempfile::tempdir().ok()?;
+        fs::create_dir_all(folder.path().join("data").join(BUCKET)).ok()?;
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let mut command = Command::new(program);
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--access-key", KEY, "--secret-key", SECRET]);
+        command.arg(folder.path().join("data")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let s3 = S3 { child: command.spawn().ok()?, port, name: "s3s-fs", _folder: folder };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if Instant::now() > deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(s3)
+    }
+
+    fn seaweedfs() -> Option<S3> {
         let python = std::env::var("SEAWALL_TEST_PYTHON").unwrap_or_else(|_| "target/venv/bin/python".to_owned());
         let weed = PathBuf::from(python).parent()?.join("weed");
         weed.exists().then_some(())?;
@@ -51,7 +76,7 @@ impl S3 {
         ];
         command.args(named.map(|(name, port)| format!("-{name}={port}")));
         let child = command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let mut s3 = S3 { child, port, _folder: folder };
+        let mut s3 = S3 { child, port, name: "SeaweedFS", _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !s3.has_bucket(filer) {
             if Instant::now() > deadline || s3.child.try_wait().is_ok_and(|ended| ended.is_some()) {
@@ -74,6 +99,12 @@ impl S3 {
             Some(answer.split(' ').nth(1)?.starts_with('2'))
         };
         ask().unwrap_or(false)
+    }
+
+    pub fn runs_on(&self, processors: &str) {
+        let mut command = Command::new("taskset");
+        command.args(["--all-tasks", "--cpu-list", "--pid", processors, &self.child.id().to_string()]);
+        assert!(command.stdout(Stdio::null()).status().is_ok_and(|status| status.success()), "{command:?}");
     }
 
     /// What its processes have used of the processors so far.
