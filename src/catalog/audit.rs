@@ -15,10 +15,10 @@ impl Catalog {
 
     /// The chain from a number on, in its order, at most so many.
     pub fn links(&self, from: u64, limit: usize) -> Result<Vec<ChainLink>, CatalogFault> {
-        const SQL: &str = "SELECT seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash FROM audit \
-             WHERE seq >= $1 ORDER BY seq LIMIT $2";
+        const COLUMNS: &str = "seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash";
+        const REST: &str = "FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2";
         let values = vec![i64::try_from(from).unwrap_or(i64::MAX).into(), count(limit)];
-        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| chain_link(&mut row)).collect())
+        self.read(|link| link.ask_packed(COLUMNS, REST, values)?.into_iter().map(|mut row| chain_link(&mut row)).collect())
     }
 
     /// The chain's end, to be witnessed elsewhere. None while it is empty.

@@ -74,6 +74,17 @@ impl Link {
         }
     }
 
+    /// Many rows of some columns, none of them a fraction. SQLite's driver takes a while over each value, so there a row comes as one.
+    pub(super) fn ask_packed(&mut self, columns: &str, rest: &str, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+        match self {
+            Link::Sqlite(file) => {
+                let rows = file.ask(format!("SELECT json_array({columns}) {rest}").into(), values)?;
+                rows.into_iter().map(Row::unpacked).collect()
+            }
+            Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values),
+        }
+    }
+
     /// The only row of an answer that has at most one.
     pub(super) fn ask_one(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Option<Row>, CatalogFault> {
         Ok(self.ask(sql, values)?.into_iter().next())

@@ -8,6 +8,7 @@ use super::bounds::name;
 use super::fault::CatalogFault;
 use super::history::{self, RunRow, Size, Taken};
 use super::jobs::{self, JobRecord};
+use super::link::Link;
 use super::measurements::{self, Latest};
 use super::outbox::{self, FailingReceiver, Undelivered};
 use super::value::{Row, Value};
@@ -133,13 +134,34 @@ impl Catalog {
         sql: impl Fn(&str) -> String,
         read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
     ) -> Result<Vec<T>, CatalogFault> {
+        self.each_of_many(policies, first, read, |link, places, values| link.ask(sql(places), values))
+    }
+
+    /// The same, where there are many rows for each; see [`Link::ask_packed`].
+    pub(super) fn packed_of_many<T>(
+        &self,
+        policies: &[&str],
+        first: Vec<Value>,
+        columns: &str,
+        rest: impl Fn(&str) -> String,
+        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
+    ) -> Result<Vec<T>, CatalogFault> {
+        self.each_of_many(policies, first, read, |link, places, values| link.ask_packed(columns, &rest(places), values))
+    }
+
+    fn each_of_many<T>(
+        &self,
+        policies: &[&str],
+        first: Vec<Value>,
+        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
+        ask: impl Fn(&mut Link, &str, Vec<Value>) -> Result<Vec<Row>, CatalogFault>,
+    ) -> Result<Vec<T>, CatalogFault> {
         let mut all = Vec::new();
         for some in policies.chunks(AT_ONCE) {
             let places: Vec<String> = (0..some.len()).map(|index| format!("${}", index + first.len() + 1)).collect();
             let names = some.iter().map(|policy| name(policy)).collect::<Result<Vec<_>, _>>()?;
             let values = first.iter().cloned().chain(names).collect();
-            let sql = sql(&places.join(", "));
-            for mut row in self.read(|link| link.ask(sql, values))? {
+            for mut row in self.read(|link| ask(link, &places.join(", "), values))? {
                 all.push(read(&mut row)?);
             }
         }

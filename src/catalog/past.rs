@@ -72,26 +72,19 @@ impl Stretch {
 impl Catalog {
     /// Every run, in the order in which they were begun.
     pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastRun>, CatalogFault> {
-        let sql = |places: &str| {
-            format!(
-                "SELECT policy, job, started, ended, outcome, bytes, stored_bytes, backup, \
-                 CASE WHEN outcome <> 'succeeded' THEN message END FROM runs \
-                 WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id"
-            )
-        };
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, |row| Ok((row.text()?, run(row)?)))?))
+        const COLUMNS: &str = "policy, job, started, ended, outcome, bytes, stored_bytes, backup, \
+             CASE WHEN outcome <> 'succeeded' THEN message END";
+        let rest = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id");
+        let read = |row: &mut Row| Ok((row.text()?, run(row)?));
+        Ok(grouped(self.packed_of_many(policies, stretch.values(), COLUMNS, rest, read)?))
     }
 
     /// Every drill that ended in it, oldest first.
     pub fn past_drills(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let sql = |places: &str| {
-            format!(
-                "SELECT {} FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id",
-                drills::COLUMNS
-            )
-        };
+        let rest =
+            |places: &str| format!("FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id");
         let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+        Ok(grouped(self.packed_of_many(policies, stretch.values(), drills::COLUMNS, rest, read)?))
     }
 
     /// Of each drill the last one that passed before a moment.

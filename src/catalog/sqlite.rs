@@ -22,6 +22,9 @@ use super::value::{Row, Value};
 /// How long a writer waits for another. Each holds the file for some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So many rows wait to be taken: fewer, and the two threads wait for each other more than they work.
+const ROWS_WAITING: usize = 1_000;
+
 pub(super) struct Sqlite {
     runtime: Runtime,
     /// None only while it is being closed.
@@ -50,6 +53,7 @@ impl Sqlite {
             .busy_timeout(PATIENCE)
             .foreign_keys(true)
             .disable_statement_logging()
+            .row_buffer_size(ROWS_WAITING)
             .read_only(access == Access::Read);
         let options = match access {
             // Without writers nothing can change: SQLite needs no log and no shared memory then.

@@ -1,6 +1,9 @@
 //! What goes into a statement and what comes back: four kinds of value, the same in both databases.
 
+use std::fmt;
 use std::vec;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::fault::{CatalogFault, FaultKind};
 use crate::units::Instant;
@@ -57,6 +60,41 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
+/// As SQLite puts values into JSON.
+impl<'d> Deserialize<'d> for Value {
+    fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Value, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value of a row")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Int(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+                i64::try_from(number).map(Value::Int).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+                Ok(Value::Text(text))
+            }
+        }
+        from.deserialize_any(Any)
+    }
+}
+
 /// A row, read from its first column on.
 #[derive(Debug)]
 pub(super) struct Row(vec::IntoIter<Value>);
@@ -64,6 +102,13 @@ pub(super) struct Row(vec::IntoIter<Value>);
 impl Row {
     pub(super) fn new(values: Vec<Value>) -> Row {
         Row(values.into_iter())
+    }
+
+    /// One whose values came as one.
+    pub(super) fn unpacked(mut packed: Row) -> Result<Row, CatalogFault> {
+        let text = packed.text()?;
+        let values: Result<Vec<Value>, _> = serde_json::from_str(&text);
+        values.map(Row::new).map_err(|_| unexpected("a row", &Value::Text(text)))
     }
 
     pub(super) fn int(&mut self) -> Result<i64, CatalogFault> {

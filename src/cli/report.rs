@@ -15,7 +15,7 @@ use crate::policy::model::Policy;
 use crate::report::account::{ChainAccount, Past, PolicyAccount, Report, Room, Subject, account, report};
 use crate::report::{Covered, Wanted, html, markdown};
 use crate::units::Instant;
-use crate::world::{clock, files};
+use crate::world::{clock, files, parallel};
 
 /// Make a report for people who were not there: does the promise hold, and what is the evidence?
 ///
@@ -62,7 +62,11 @@ impl ReportCommand {
         let looked = gather::look(&asked, now, &mut Catalogs::default());
         let made = of(&looked, covered, &mut Vec::new(), now)?;
         let text = match self.form() {
-            Form::Html => html::page(&made, html::Links::Sections),
+            Form::Html => {
+                let numbers: Vec<usize> = (0..made.policies.len()).collect();
+                let sections = parallel::map(&numbers, &|number| html::section(&made, *number));
+                html::page_of(&made, html::Links::Sections, sections)
+            }
             Form::Markdown => markdown::text(&made),
             Form::Json => json(&made)?,
         };

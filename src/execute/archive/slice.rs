@@ -5,6 +5,10 @@ use crate::policy::sql_name::literal;
 use crate::postgres::Connection;
 use crate::site::SiteFault;
 
+/// From so many rows on they are not counted, but reckoned by what the server knows of the column: counting takes a quarter of the time that
+/// exporting them does.
+const MANY: u64 = 100_000;
+
 /// A stretch of time, its end left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slice {
@@ -23,6 +27,11 @@ impl Slice {
         let condition = table.condition(after.unwrap_or("-infinity"), &table.cutoff);
         let first = format!("select min({column})::text as first from {} where {condition}", table.name);
         let Some(from) = connection.query(&first, &[])?.one()?.get("first").map(str::to_owned) else { return Ok(None) };
+        if most >= MANY
+            && let Some(to) = Slice::reckoned(connection, table, &from, most)?
+        {
+            return Ok(Some(Slice { from, to }));
+        }
         // Rows of one moment stay together.
         let last = format!(
             "select {column}::text as last from {} where {condition} and {column} > {}::{time} order by {column} offset {most} limit 1",
@@ -31,6 +40,30 @@ impl Slice {
         );
         let to = connection.query(&last, &[])?.iter().next().and_then(|row| row.get("last")).map(str::to_owned);
         Ok(Some(Slice { from, to: to.unwrap_or_else(|| table.cutoff.clone()) }))
+    }
+
+    /// Where about so many rows end, by the last `ANALYZE`. None where that says too little: about the rows of partitions, or where few
+    /// moments have most of the rows.
+    fn reckoned(connection: &mut Connection, table: &Table, from: &str, most: u64) -> Result<Option<String>, SiteFault> {
+        let time = table.time.sql();
+        let sql = format!(
+            "with known as (select s.histogram_bounds::text::{time}[] as bounds, \
+             c.reltuples * (1 - s.null_frac) / (array_length(s.histogram_bounds::text::{time}[], 1) - 1) as each \
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             join pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname \
+             where n.nspname = {} and c.relname = {} and s.attname = {} and not s.inherited \
+             and coalesce((select sum(f) from unnest(s.most_common_freqs) f), 0) < 0.05), \
+             ends as (select bound, place from known, unnest(bounds) with ordinality as b (bound, place) \
+             where each > 0 and each <= {most} and bound > {}::{time}) \
+             select least(bound, {}::{time})::text as last from ends order by place \
+             offset (select floor({most} / each)::bigint - 1 from known where each > 0 and each <= {most}) limit 1",
+            literal(&table.schema),
+            literal(&table.table),
+            literal(&table.column.0),
+            literal(from),
+            literal(&table.cutoff)
+        );
+        Ok(connection.query(&sql, &[])?.iter().next().and_then(|row| row.get("last")).map(str::to_owned))
     }
 
     /// All chunks of one stretch of time, where it has rows that may go.

@@ -14,8 +14,8 @@ use crate::report::{Covered, OnRecord, Standing};
 use crate::units::Instant;
 use crate::world::parallel;
 
-/// So many policies' pasts are held at once: a year of a large fleet would not fit.
-const AT_ONCE: usize = 64;
+/// So many policies' pasts are held at once by each thread: a year of a large fleet would not fit.
+const AT_ONCE: usize = 32;
 
 /// A policy, and how it stands.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,9 @@ pub fn accounts(
     room: Room,
     now: Instant,
 ) -> Result<Vec<PolicyAccount>, CatalogFault> {
-    let mut all = Vec::with_capacity(policies.len());
-    for some in policies.chunks(AT_ONCE) {
+    let parts: Vec<&[Stood<'_>]> = policies.chunks(AT_ONCE).collect();
+    // One reads while another reckons.
+    let made = parallel::map(&parts, &|some| -> Result<Vec<PolicyAccount>, CatalogFault> {
         let names: Vec<&str> = some.iter().map(|one| one.policy.name.as_str()).collect();
         let pasts = past(catalog, &names, walked, covered, room)?;
         let subjects: Vec<Subject<'_>> = some
@@ -43,9 +44,10 @@ pub fn accounts(
             .zip(&pasts)
             .map(|(one, past)| Subject { policy: Some(one.policy), record: one.record, standing: one.standing, past })
             .collect();
-        all.extend(parallel::map(&subjects, &|subject| account(subject, covered, room, now)));
-    }
-    Ok(all)
+        Ok(subjects.iter().map(|subject| account(subject, covered, room, now)).collect())
+    });
+    let made: Vec<Vec<PolicyAccount>> = made.into_iter().collect::<Result<_, _>>()?;
+    Ok(made.into_iter().flatten().collect())
 }
 
 /// What a chain came to, also where it could not be read.

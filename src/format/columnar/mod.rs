@@ -21,8 +21,8 @@ use csv::{Records, each_value};
 use kind::{Cells, Kind};
 
 /// As many rows, or as many bytes of CSV, become one group.
-const GROUP_ROWS: usize = 100_000;
-const GROUP_BYTES: usize = 32 << 20;
+const GROUP_ROWS: usize = 50_000;
+const GROUP_BYTES: usize = 16 << 20;
 
 /// Makes a Parquet file out of CSV, group by group.
 pub struct Parquet<W: Write + Send> {

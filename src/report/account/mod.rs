@@ -62,8 +62,15 @@ impl Room {
     /// For one of many, which should still open in a browser.
     pub const MANY: Room = Room { rows: 8, points: 40 };
 
+    /// For one of a fleet, whose page is for finding out which of them to look at.
+    pub const FLEET: Room = Room { rows: 4, points: 12 };
+
     pub fn for_policies(count: usize) -> Room {
-        if count > 10 { Room::MANY } else { Room::ONE }
+        match count {
+            0..=10 => Room::ONE,
+            11..=100 => Room::MANY,
+            _ => Room::FLEET,
+        }
     }
 }
 

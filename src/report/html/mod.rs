@@ -36,10 +36,31 @@ pub enum Links {
     Pages,
 }
 
+/// What a page has of one policy.
+#[derive(Debug)]
+pub struct Section(Html);
+
 /// The whole page.
 pub fn page(report: &Report, links: Links) -> String {
+    let count = if links == Links::Sections { report.policies.len() } else { 0 };
+    page_of(report, links, (0..count).map(|number| section(report, number)).collect())
+}
+
+/// The section of one policy, by its place in the report. They may be made side by side.
+pub fn section(report: &Report, number: usize) -> Section {
+    let mut html = Html::default();
+    if let Some(one) = report.policies.get(number) {
+        let alone = report.policies.len() == 1;
+        html.now_of(if alone { "" } else { &one.policy });
+        policy::section(&mut html, one, report.covers, number, alone);
+    }
+    Section(html)
+}
+
+/// The whole page, around the sections that were made for it.
+pub fn page_of(report: &Report, links: Links, sections: Vec<Section>) -> String {
     let alone = report.policies.len() == 1 && links == Links::Sections;
-    let mut html = Html::with_capacity((32 << 10) + report.policies.len() * (24 << 10));
+    let mut html = Html::with_capacity((32 << 10) + sections.iter().map(|section| section.0.len() + (1 << 10)).sum::<usize>());
     html.doctype();
     html.element("html", &[("lang", "en")], |html| {
         html.element("head", &[], |html| head(html, report));
@@ -51,12 +72,8 @@ pub fn page(report: &Report, links: Links) -> String {
                 if !alone {
                     fleet::summary(html, report, links);
                 }
-                if links == Links::Sections {
-                    for (number, one) in report.policies.iter().enumerate() {
-                        html.now_of(if alone { "" } else { &one.policy });
-                        policy::section(html, one, report.covers, number, alone);
-                    }
-                    html.now_of("");
+                for section in sections {
+                    html.take(section.0);
                 }
                 chains(html, &report.audit);
             });

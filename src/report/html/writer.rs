@@ -18,6 +18,15 @@ impl Html {
         Html { out: String::with_capacity(bytes), of: String::new() }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// What was written elsewhere comes here.
+    pub(super) fn take(&mut self, other: Html) {
+        self.out.push_str(&other.out);
+    }
+
     /// From here on tables are of this one.
     pub(super) fn now_of(&mut self, of: &str) {
         of.clone_into(&mut self.of);
