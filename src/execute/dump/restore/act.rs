@@ -149,13 +149,15 @@ impl Plan {
         }
         let mut connection = Connection::connect(&settings).map_err(of)?;
         connection.set_silence(SILENCE).map_err(of)?;
+        connection.lift_limits().map_err(of)?;
         Ok(connection)
     }
 
     pub(super) fn connect(&self, database: &str) -> Result<Connection, RestoreFault> {
         let mut connection = Connection::connect(&self.settings.clone().with_dbname(database)).map_err(of)?;
         connection.set_silence(SILENCE).map_err(of)?;
-        connection.run("set statement_timeout = 0; set row_security = off").map_err(of)?;
+        connection.lift_limits().map_err(of)?;
+        connection.run("set row_security = off").map_err(of)?;
         Ok(connection)
     }
 }

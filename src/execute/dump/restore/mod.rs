@@ -287,6 +287,12 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     }
     let programs = Programs::find(wanted.programs.as_deref(), found.client())
         .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
+    let mut settings = settings;
+    if target.major >= 17 && programs.major < 17 {
+        // What it does not know it cannot switch off, and one transaction may take as long as it takes.
+        let own = settings.options.take().map(|own| own + " ").unwrap_or_default();
+        settings.options = Some(own + "-c transaction_timeout=0");
+    }
     let mut remarks = found.remarks.clone();
     if target.major < found.descriptor.cluster.version / 10_000 {
         remarks.push(format!(
