@@ -6,6 +6,8 @@ mod by_hand;
 mod chosen;
 mod drill;
 mod kept;
+mod kept_whole;
+pub mod meanwhile;
 mod replaced;
 pub mod rig;
 mod tables;
