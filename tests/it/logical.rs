@@ -3,6 +3,7 @@
 mod back;
 mod broken;
 mod by_hand;
+mod choice;
 mod chosen;
 mod drill;
 mod kept;
