@@ -207,7 +207,7 @@ fn continuous_aggregates_are_told_and_refreshed() {
         assert!(destination.is_err(), "the kept rows are in the way of a second time");
         let destination = two.look(&wanted(&[("public", "metrics")], Way::Replace { kept: None })).expect("it can be done");
         let mut said = Vec::new();
-        two.watched(|onlooker| refresh(&destination, &mut landed, &mut said, onlooker));
+        two.watched(|onlooker| refresh(&destination, &mut landed, &mut said, onlooker)).expect("refreshed");
         assert_eq!((landed[0].refresh.len(), said.len()), (0, 2), "{said:?}");
         let true_sum = two.now("select sum(value) from metrics");
         assert_eq!(true_sum, two.then("select sum(value) from metrics"));

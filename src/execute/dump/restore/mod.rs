@@ -13,6 +13,7 @@ mod fill;
 mod hyper;
 pub(in crate::execute) mod own;
 mod record;
+mod renamed;
 mod roles;
 mod swap;
 mod target;
