@@ -319,6 +319,7 @@ fn backups(tree: &mut Map<String, Value>, policy: &Policy) {
                     ("format", json!(format)),
                     ("owners", yes.clone()),
                     ("grants", yes.clone()),
+                    ("unreadable", json!("fail")),
                     ("globals", yes),
                 ],
             );

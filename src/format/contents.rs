@@ -34,6 +34,15 @@ pub struct Database {
     pub extensions: BTreeMap<String, String>,
     /// Chosen schemas, or without some tables.
     pub partial: bool,
+    /// Tables that the role might not read, as SQL names them; such a dump is partial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// The job leaves owners out: what comes back belongs to whoever restores it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_owners: bool,
+    /// The job leaves grants out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_grants: bool,
     pub archives: Vec<Archive>,
     pub tables: Vec<Table>,
     #[serde(default)]

@@ -424,11 +424,7 @@ fn is_whole(increments: &Stock<'_>, base: &Stock<'_>) -> bool {
 /// The job is a dump that leaves nothing out.
 fn whole_dump(backup: &Backup) -> Option<&file::Logical> {
     match &backup.method {
-        Method::Logical(logical)
-            if logical.schemas.is_empty() && logical.exclude_tables.is_empty() && logical.exclude_table_data.is_empty() =>
-        {
-            Some(logical)
-        }
+        Method::Logical(logical) if !logical.is_partial() => Some(logical),
         _ => None,
     }
 }

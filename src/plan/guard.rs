@@ -156,6 +156,10 @@ fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Na
             "does not dump every database of the policy, and nobody knows which ones the command changes",
             "Say which one with `--database`, or name another job.",
         ),
+        Method::Logical(_) if lacks_rights(backup, asked) => refused(
+            "leaves out owners or grants, and what comes back out of it would not have them",
+            "Name a job without `owners: false` and `grants: false`; with `--table` only rows come back, and this one does.",
+        ),
         Method::Files(_) if asked.has_tables => refused("takes files, and no tables", "Leave `--table` away, or name another job."),
         method if !method.runs_in_this_version() => refused("cannot be run by this version", "Name another job."),
         _ => Ok((name, backup)),
@@ -169,8 +173,13 @@ pub fn databases(policy: &Policy, method: &Method) -> Option<Vec<String>> {
 }
 
 fn is_partial(backup: &Backup) -> bool {
+    matches!(&backup.method, Method::Logical(logical) if logical.is_partial())
+}
+
+/// Rows of a table have neither: the table stays.
+fn lacks_rights(backup: &Backup, asked: Asked<'_>) -> bool {
     let Method::Logical(logical) = &backup.method else { return false };
-    !(logical.schemas.is_empty() && logical.exclude_tables.is_empty() && logical.exclude_table_data.is_empty())
+    !asked.has_tables && (logical.owners == Some(false) || logical.grants == Some(false))
 }
 
 /// Of the only one that is changed it is found out later whether it is among them.
@@ -238,7 +247,8 @@ fn marks(seen: &Seen) -> Option<&Primary> {
 fn fitting<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(&'p Name, &'p Backup), Unprotected> {
     let of = |fits: &dyn Fn(&Backup) -> bool| policy.backups.iter().filter(|(_, backup)| fits(backup)).collect::<Vec<_>>();
     let physical = of(&|backup| matches!(backup.method, Method::Physical(_)));
-    let dumps = of(&|backup| matches!(backup.method, Method::Logical(_)) && !is_partial(backup) && !lacks_databases(policy, backup, asked));
+    let lacks = |backup: &Backup| is_partial(backup) || lacks_databases(policy, backup, asked) || lacks_rights(backup, asked);
+    let dumps = of(&|backup| matches!(backup.method, Method::Logical(_)) && !lacks(backup));
     let fails = match &seen.primary {
         Some(Ok(primary)) if asked.with == With::Auto && !primary.is_standby => {
             primary.archiving_fails.clone().or_else(|| primary.archives_not.clone())

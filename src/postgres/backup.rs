@@ -38,10 +38,8 @@ impl BackupSession {
     /// may be.
     pub fn start(mut connection: Connection, label: &str, fast: bool, patience: Duration) -> Result<BackupSession, Fault> {
         // Roles and databases may have limits that would end this session while the files are copied.
-        connection.run("set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0")?;
-        if connection.major() >= 14 {
-            connection.run("set idle_session_timeout = 0")?;
-        }
+        connection.lift_limits()?;
+        connection.run("set lock_timeout = 0")?;
         let from_standby = is_in_recovery(&mut connection)?;
         let statement = match connection.major() {
             ..15 => "select pg_start_backup($1, $2::boolean, false)::text as lsn",

@@ -117,6 +117,20 @@ impl Connection {
         self.wire.silence()
     }
 
+    /// No limit that the server, the database or the role has set ends this session, or what it does, for being long. How long it waits for a
+    /// lock stays as it is.
+    pub fn lift_limits(&mut self) -> Result<(), Fault> {
+        let since = [
+            (0, "statement_timeout"),
+            (0, "idle_in_transaction_session_timeout"),
+            (14, "idle_session_timeout"),
+            (17, "transaction_timeout"),
+        ];
+        let known = since.iter().filter(|(major, _)| self.major() >= *major);
+        let sql: String = known.map(|(_, name)| format!("set {name} = 0;")).collect();
+        self.run(&sql).map(drop)
+    }
+
     /// Nothing can be asked over it any more.
     pub fn is_broken(&self) -> bool {
         self.wire.is_broken()

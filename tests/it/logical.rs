@@ -3,9 +3,12 @@
 mod back;
 mod broken;
 mod by_hand;
+mod choice;
 mod chosen;
 mod drill;
 mod kept;
+mod kept_whole;
+pub mod meanwhile;
 mod replaced;
 pub mod rig;
 mod tables;

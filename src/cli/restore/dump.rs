@@ -152,7 +152,7 @@ pub(super) fn export(said: &Restore, site: &Site<'_>, folder: &Path) -> Result<E
         backup: said.goal.backup.clone().filter(|id| id.as_str() != "latest"),
         job: words.job.clone(),
         store: said.goal.store.clone(),
-        until: None,
+        ..restore::Which::default()
     };
     let find = || restore::find_tables(site, &which, said.way.identity.as_deref(), clock::now());
     let found = match thaw::until_awake(&said.way, find)? {

@@ -238,8 +238,9 @@ impl<'b> Bringing<'b> {
                 (watch.during(self.to_stderr(), &progress, land)?, Vec::new(), true)
             }
         };
+        let mut refreshed = Ok(());
         if let Some(destination) = destination.as_ref().filter(|_| self.said.table.refresh_aggregates) {
-            watch.during(self.to_stderr(), &progress, || landing::refresh(destination, &mut tables, &mut remarks, landing));
+            refreshed = watch.during(self.to_stderr(), &progress, || landing::refresh(destination, &mut tables, &mut remarks, landing));
         }
         let landed = self.began.elapsed().as_secs_f64();
         drop(held);
@@ -263,7 +264,10 @@ impl<'b> Bringing<'b> {
             seconds: Seconds { plan: planned, source: fetched - planned, landing: landed - fetched, total },
             remarks,
         };
-        Ok(self.end(&report)?)
+        let exit = self.end(&report)?;
+        // It was asked for, and the rows are back all the same: what is left is told, and nobody takes it for all.
+        refreshed.map_err(|fault| Ended::Otherwise(fault.into()))?;
+        Ok(exit)
     }
 
     /// What only the state that was brought back has shown, before anything is done with it. A merge is asked about anyway.

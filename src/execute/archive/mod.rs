@@ -147,6 +147,7 @@ fn connect(site: &Site<'_>, database: &str) -> Result<Connection, SiteFault> {
     let mut connection = Connection::connect(&site.cluster_connection()?.with_dbname(database))?;
     connection.set_silence(SILENCE)?;
     let settings = table::SETTINGS.iter().map(|(name, value)| format!("set {name} = '{value}';")).collect::<String>();
+    connection.lift_limits()?;
     connection.run(&settings)?;
     if connection.query("select pg_is_in_recovery() as standby", &[])?.one()?.flag("standby")? {
         let message = "`cluster.connection` leads to a standby, and rows can only be moved where the cluster takes writes";

@@ -20,8 +20,6 @@ pub(in crate::execute) const SETTINGS: &[(&str, &str)] = &[
     ("lc_monetary", "C"),
     // What this role may not see would stay behind unnoticed.
     ("row_security", "off"),
-    ("statement_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "0"),
 ];
 
 /// What kind of time the column has.

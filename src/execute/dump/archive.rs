@@ -61,7 +61,7 @@ fn not_whole(database: &str, bad: &BadDump) -> BackupFault {
     BackupFault::refused(format!("what pg_dump writes of `{database}` is no whole dump: {bad}"), "Does `pg_dump` itself work there?")
 }
 
-fn of_database(database: &str, fault: BackupFault) -> BackupFault {
+pub(super) fn of_database(database: &str, fault: BackupFault) -> BackupFault {
     match fault {
         BackupFault::Site(fault) => SiteFault { message: format!("`{database}`: {}", fault.message), ..fault }.into(),
         other => other,

@@ -153,7 +153,7 @@ fn hint(said: &str) -> &'static str {
     const KNOWN: [(&str, &str); 6] = [
         (
             "permission denied for",
-            "Grant the role `pg_read_all_data` (from PostgreSQL 14 on) or `select`, or name what it may not read in `exclude_tables`.",
+            "Grant the role `pg_read_all_data` (from PostgreSQL 14 on) or `select`, or leave out what it may not read: `exclude_tables`, or `unreadable: skip`.",
         ),
         // How pg_dump waits for a lock: by a limit on the statement that takes it.
         ("LOCK TABLE", "Somebody changes this table's definition; it is tried again. `logical.lock_timeout` says how long is waited."),

@@ -8,6 +8,7 @@ mod archive;
 pub(in crate::execute) mod child;
 pub(in crate::execute) mod globals;
 mod hidden;
+mod locks;
 mod order;
 mod own;
 mod pieces;
@@ -20,9 +21,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant as Stopwatch;
 
 use child::Halt;
+use locks::Which;
 use order::Order;
 use programs::Programs;
-use snapshot::Snapshot;
+use snapshot::{Named, Snapshot};
 
 use super::backup::opening::{Opening, abandon};
 use super::backup::{BackupFault, Failure, Onlooker, Stage, Taken, Wishes, commit, describe, end_of, lease, originals, read_back, server};
@@ -33,13 +35,16 @@ use crate::format::dump::{EntryKind, Whole};
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::pipeline::{Lock, Shelf, StreamWriter, Streamed};
-use crate::policy::file::ReadBack;
+use crate::policy::file::{ReadBack, Unreadable};
 use crate::postgres::conninfo::Environment;
 use crate::postgres::{Connection, Server, Settings};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
 use crate::units::{BackupId, Instant, Key, Lsn, Name, hex};
 use crate::world::parallel;
+
+/// More names say no more.
+const SHOWN: usize = 20;
 
 /// Dumps what a job of the policy says. Nothing that looks complete is left behind when it does not come to its end.
 pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
@@ -165,9 +170,12 @@ impl<'r> Run<'r> {
         if let Some(chosen) = &self.order.tables {
             return self.chosen(number, name, chosen);
         }
-        let mut snapshot = Snapshot::take(self.settings, name)?;
+        let which = if self.order.leaves_tables_out() { Which::Idle } else { Which::All };
+        let mut snapshot =
+            Snapshot::take(self.settings, name, which, self.order.lock_timeout).map_err(|fault| archive::of_database(name, fault))?;
+        let skipped = self.skipped(&mut snapshot, name)?;
         let is_timescale = snapshot.extensions.contains_key("timescaledb");
-        if is_timescale && self.order.is_partial() {
+        if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
             let message = format!("`{name}` has TimescaleDB, and this job leaves some of its tables out");
             let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database.";
             return Err(BackupFault::refused(message, hint));
@@ -177,25 +185,46 @@ impl<'r> Run<'r> {
         }
         // TimescaleDB's catalog is rows of tables that must come back as one.
         let jobs = if is_timescale { 1 } else { self.order.jobs };
-        let selection = self.order.selection();
+        let left_out = skipped.iter().map(|table| format!("--exclude-table={}", pieces::pattern(table)));
+        let selection: Vec<String> = self.order.selection().into_iter().chain(left_out).collect();
         let mut made = Vec::new();
         if jobs == 1 {
             made.push(self.archive(&snapshot, name, &pieces::whole(number, selection))?);
         } else {
             let definitions = self.archive(&snapshot, name, &pieces::definitions(number, selection.clone()))?;
+            snapshot.hold(definitions.tables(EntryKind::Table))?;
             let is_utf8 = snapshot.encoding == "UTF8";
             let rows = pieces::rows(number, jobs, &definitions.whole.about, &snapshot.tables, is_utf8, &selection);
             made.push(definitions);
             let archives = parallel::map_with(jobs, &rows, &|piece| self.archive(&snapshot, name, piece));
             made.extend(first_fault(archives)?);
         }
-        let database = recorded(name, &snapshot, self.order.is_partial(), &made);
+        let skipped: Vec<String> = skipped.iter().map(Named::quoted).collect();
+        let database =
+            Database { partial: self.order.is_partial() || !skipped.is_empty(), skipped, ..recorded(name, &snapshot, self.order, &made) };
         let of = originals::of_dump(self.site.policy, self.settings, (name, &snapshot.id), &mut self.remarks);
         self.private.recorded.extend(of.0.map(|recorded| (name.to_owned(), recorded)));
         self.private.answers.extend(of.1);
-        snapshot.end()?;
+        snapshot.end(made.iter().flat_map(|made| made.tables(EntryKind::Rows))).map_err(|fault| archive::of_database(name, fault))?;
         self.objects.extend(made.into_iter().map(|made| made.object));
         Ok(database)
+    }
+
+    /// Tables that the role may not read, where the policy says that they are left out.
+    fn skipped(&mut self, snapshot: &mut Snapshot, name: &str) -> Result<Vec<Named>, BackupFault> {
+        if self.order.options.unreadable != Some(Unreadable::Skip) {
+            return Ok(Vec::new());
+        }
+        let skipped = snapshot.unreadable()?;
+        if !skipped.is_empty() {
+            let names: Vec<String> = skipped.iter().take(SHOWN).map(Named::quoted).collect();
+            let more = if skipped.len() > SHOWN { ", …" } else { "" };
+            self.remarks.push(format!(
+                "not in the dump of `{name}`, for this role may not read them (`unreadable: skip`): {}{more}",
+                names.join(", ")
+            ));
+        }
+        Ok(skipped)
     }
 
     fn contents(&mut self, contents: &Contents) -> Result<(), BackupFault> {
@@ -268,12 +297,19 @@ struct Made {
     whole: Whole,
 }
 
+impl Made {
+    /// Oids of what is in it.
+    fn tables(&self, kind: EntryKind) -> impl Iterator<Item = u32> {
+        self.whole.about.kept.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.oid)
+    }
+}
+
 pub(in crate::execute) fn object(name: String, is: ObjectKind, written: &Streamed) -> Object {
     Object { name, is, size: written.object.size, sha256: hex(&written.object.sha256), plain_size: written.size }
 }
 
 /// What is known of a database afterwards. Names come from the server: a dump has them in the database's encoding.
-fn recorded(name: &str, snapshot: &Snapshot, partial: bool, made: &[Made]) -> Database {
+fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Database {
     let mut tables = Vec::new();
     for whole in made.iter().map(|made| &made.whole) {
         for entry in whole.about.kept.iter().filter(|entry| entry.kind == EntryKind::Rows) {
@@ -293,11 +329,14 @@ fn recorded(name: &str, snapshot: &Snapshot, partial: bool, made: &[Made]) -> Da
         ctype: snapshot.ctype.clone(),
         position: snapshot.position,
         extensions: snapshot.extensions.clone(),
-        partial,
+        partial: order.is_partial(),
+        without_owners: order.options.owners == Some(false),
+        without_grants: order.options.grants == Some(false),
         archives: made.iter().map(|made| made.archive.clone()).collect(),
         tables,
         large_objects: made.iter().map(|made| made.whole.large_objects).sum(),
         exports: Vec::new(),
         own: Some(snapshot.own.clone()),
+        skipped: Vec::new(),
     }
 }

@@ -86,7 +86,12 @@ impl Order {
 
     /// Not all of a database.
     pub(super) fn is_partial(&self) -> bool {
-        self.tables.is_some() || self.options.is_partial()
+        self.tables.is_some() || self.options.leaves_out()
+    }
+
+    /// Tables that somebody changes may be none of the dump's.
+    pub(super) fn leaves_tables_out(&self) -> bool {
+        !(self.options.schemas.is_empty() && self.options.exclude_tables.is_empty())
     }
 
     /// What every piece of a dump is made with.
@@ -100,9 +105,7 @@ impl Order {
             format!("--snapshot={snapshot}"),
             format!("--dbname={dbname}"),
         ];
-        if self.options.owners == Some(false) {
-            words.push("--no-owner".to_owned());
-        }
+        // Owners are in every dump of this format, also with `--no-owner`: they are left out when it comes back.
         if self.options.grants == Some(false) {
             words.push("--no-privileges".to_owned());
         }

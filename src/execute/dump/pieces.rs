@@ -84,7 +84,7 @@ pub(super) fn rows(
 }
 
 /// Between quotes nothing means anything but itself.
-fn pattern(table: &Named) -> String {
+pub(super) fn pattern(table: &Named) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     format!("{}.{}", quoted(&table.schema), quoted(&table.name))
 }

@@ -1,12 +1,14 @@
 //! A database at one moment: all pieces of its dump see the same, and so does what is recorded of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use super::locks::{self, Lockable, Locks, Which};
 use super::own;
 use crate::execute::backup::BackupFault;
 use crate::format::contents::Own;
-use crate::postgres::{Connection, Settings};
+use crate::policy::sql_name::quoted;
+use crate::postgres::{Connection, Row, Settings};
 use crate::units::Lsn;
 
 /// Questions about the catalog may have to wait for a busy server.
@@ -25,6 +27,8 @@ pub(super) struct Snapshot {
     pub own: Own,
     /// By oid.
     pub tables: HashMap<u32, Named>,
+    locks: Locks,
+    lock_timeout: Duration,
 }
 
 /// A table with rows of its own.
@@ -36,13 +40,19 @@ pub(super) struct Named {
     pub bytes: u64,
 }
 
+impl Named {
+    /// As SQL reads it.
+    pub(super) fn quoted(&self) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+}
+
 const ABOUT: &str = "\
     select pg_export_snapshot() as snapshot, \
            (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as position, \
            pg_encoding_to_char(encoding) as encoding, datcollate as collate, datctype as ctype \
     from pg_database where datname = current_database()";
 
-/// No lock is taken: it would wait behind whoever changes a table, and others behind it.
 const TABLES: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, \
            greatest((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, \
@@ -50,14 +60,27 @@ const TABLES: &str = "\
     from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid \
     where c.relkind in ('r', 'm') and c.relpersistence <> 't'";
 
+/// What `pg_dump` would read and this role may not.
+const UNREADABLE: &str = "\
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$)' \
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e') \
+      and not (has_schema_privilege(n.oid, 'usage') \
+        and case c.relkind when 'S' then has_sequence_privilege(c.oid, 'select') else has_table_privilege(c.oid, 'select') end) \
+    order by 1, 2";
+
 impl Snapshot {
-    pub(super) fn take(settings: &Settings, database: &str) -> Result<Snapshot, BackupFault> {
+    /// With these tables locked, where nobody is changing them for longer than `lock_timeout`.
+    pub(super) fn take(settings: &Settings, database: &str, which: Which<'_>, lock_timeout: Duration) -> Result<Snapshot, BackupFault> {
         let mut connection = Connection::connect(&settings.clone().with_dbname(database))?;
         connection.set_silence(SILENCE)?;
-        connection.run(
-            "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; \
-             begin transaction isolation level repeatable read, read only",
-        )?;
+        connection.lift_limits()?;
+        let before = which.list(&mut connection)?;
+        let patience = (!matches!(which, Which::Idle)).then_some(lock_timeout);
+        // Neither this nor a lock takes a snapshot: the first query does.
+        connection.run("begin transaction isolation level repeatable read, read only")?;
+        let mut locks = Locks::default();
+        locks.add(&mut connection, before, patience)?;
         let about = connection.query(ABOUT, &[])?;
         let about = about.one()?;
         let (id, position) = (about.text("snapshot")?.to_owned(), about.parse("position")?);
@@ -75,7 +98,27 @@ impl Snapshot {
             tables.insert(row.parse("oid")?, named);
         }
         let own = own::of(&mut connection)?;
-        Ok(Snapshot { connection, id, position, encoding, collate, ctype, extensions, own, tables })
+        // What was made meanwhile. As it could be emptied meanwhile too, that is looked at.
+        let late = which.list(&mut connection)?;
+        let late = locks.add(&mut connection, late, patience)?;
+        locks::must_be_unchanged(&mut connection, &late.into_iter().collect())?;
+        Ok(Snapshot { connection, id, position, encoding, collate, ctype, extensions, own, tables, locks, lock_timeout })
+    }
+
+    /// Locks those of these tables that could not be locked before, and are in the dump.
+    pub(super) fn hold(&mut self, oids: impl Iterator<Item = u32>) -> Result<(), BackupFault> {
+        let known = oids.filter_map(|oid| Some(Lockable { oid, name: self.tables.get(&oid)?.quoted() })).collect();
+        let late = self.locks.add(&mut self.connection, known, Some(self.lock_timeout))?;
+        locks::must_be_unchanged(&mut self.connection, &late.into_iter().collect())
+    }
+
+    /// Tables and sequences that this role may not read. One that cannot be named to `pg_dump` is not among them.
+    pub(super) fn unreadable(&mut self) -> Result<Vec<Named>, BackupFault> {
+        let rows = self.connection.query(UNREADABLE, &[])?;
+        let named = |row: &Row| Ok(Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 });
+        let all: Vec<Named> = rows.iter().map(named).collect::<Result<_, BackupFault>>()?;
+        let can_be_named = |table: &Named| self.encoding == "UTF8" || (table.schema.is_ascii() && table.name.is_ascii());
+        Ok(all.into_iter().filter(can_be_named).collect())
     }
 
     /// The session that holds it.
@@ -83,8 +126,10 @@ impl Snapshot {
         &mut self.connection
     }
 
-    /// The session was there to the end.
-    pub(super) fn end(mut self) -> Result<(), BackupFault> {
+    /// The session was there to the end, and these tables, with all that are locked, as it saw them.
+    pub(super) fn end(mut self, dumped: impl Iterator<Item = u32>) -> Result<(), BackupFault> {
+        let oids: HashSet<u32> = dumped.chain(self.locks.iter()).collect();
+        locks::must_be_unchanged(&mut self.connection, &oids)?;
         Ok(self.connection.run("commit").map(drop)?)
     }
 }

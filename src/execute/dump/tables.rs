@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
+use super::locks::Which;
 use super::order::Chosen;
 use super::snapshot::{Named, Snapshot};
-use super::{Run, pieces, recorded};
+use super::{Run, archive, pieces, recorded};
 use crate::execute::archive::{SETTINGS, columns};
 use crate::execute::backup::BackupFault;
 use crate::format::archived::Form;
 use crate::format::codec::Codec;
 use crate::format::contents::{Database, Export, Table};
 use crate::format::descriptor::{Object, ObjectKind};
+use crate::format::dump::EntryKind;
 use crate::pipeline::{RowsWriter, Shelf};
 use crate::policy::file::TableFormat;
 use crate::policy::sql_name::{literal, quoted};
@@ -34,7 +36,7 @@ const IS_HYPERTABLE: &str = "\
 
 /// A table that the policy names.
 struct Found {
-    oid: String,
+    oid: u32,
     schema: String,
     name: String,
 }
@@ -48,7 +50,9 @@ impl Found {
 
 impl Run<'_> {
     pub(super) fn chosen(&mut self, number: usize, database: &str, chosen: &Chosen) -> Result<Database, BackupFault> {
-        let mut snapshot = Snapshot::take(self.settings, database)?;
+        let which = Which::Named(&chosen.names);
+        let mut snapshot = Snapshot::take(self.settings, database, which, self.order.lock_timeout)
+            .map_err(|fault| archive::of_database(database, fault))?;
         let tables = self.find(&mut snapshot, database, chosen)?;
         let (mut made, mut exports) = (Vec::new(), Vec::new());
         match chosen.format {
@@ -57,21 +61,22 @@ impl Run<'_> {
                 made.push(self.archive(&snapshot, database, &pieces::tables(number, &parts))?);
             }
             TableFormat::Csv | TableFormat::Parquet => {
-                prepare(snapshot.session(), self.order.lock_timeout.as_millis())?;
+                prepare(snapshot.session())?;
                 for (at, table) in tables.iter().enumerate() {
                     exports.push(self.export(snapshot.session(), at + 1, table, chosen.format)?);
                 }
             }
         }
-        let mut database = recorded(database, &snapshot, true, &made);
-        snapshot.end()?;
+        let oids = tables.iter().map(|table| table.oid).chain(made.iter().flat_map(|made| made.tables(EntryKind::Rows)));
+        let mut recorded = recorded(database, &snapshot, self.order, &made);
+        snapshot.end(oids).map_err(|fault| archive::of_database(database, fault))?;
         self.objects.extend(made.into_iter().map(|made| made.object));
         for (object, export) in exports {
             self.objects.push(object);
-            database.tables.push(Table { schema: export.schema.clone(), name: export.table.clone(), rows: export.rows });
-            database.exports.push(export);
+            recorded.tables.push(Table { schema: export.schema.clone(), name: export.table.clone(), rows: export.rows });
+            recorded.exports.push(export);
         }
-        Ok(database)
+        Ok(recorded)
     }
 
     /// Each once, whatever it is called.
@@ -91,14 +96,14 @@ impl Run<'_> {
                     "Only tables and materialized views have rows.",
                 ));
             }
-            let found = Found { oid: row.text("oid")?.into(), schema: row.text("schema")?.into(), name: row.text("name")?.into() };
+            let found = Found { oid: row.parse("oid")?, schema: row.text("schema")?.into(), name: row.text("name")?.into() };
             if chosen.format == TableFormat::Custom && is_hypertable(snapshot, &found)? {
                 let message =
                     format!("`{path}`: `{name}` is a hypertable or a part of one, which `pg_dump --table` would not bring back as one");
                 let hint = "Say `format: csv`, or dump the whole database with `logical`: out of that it comes back alone, by `seawall restore --table`.";
                 return Err(BackupFault::refused(message, hint));
             }
-            if known.insert(found.oid.clone()) {
+            if known.insert(found.oid) {
                 all.push(found);
             }
         }
@@ -109,7 +114,7 @@ impl Run<'_> {
     fn parts(&self, snapshot: &mut Snapshot, database: &str, tables: &[Found]) -> Result<Vec<Named>, BackupFault> {
         let (mut all, mut known) = (Vec::new(), HashSet::new());
         for table in tables {
-            for row in &snapshot.session().query(PARTS, &[&table.oid])? {
+            for row in &snapshot.session().query(PARTS, &[&table.oid.to_string()])? {
                 let part = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
                 // A name on a command line is read in the database's own encoding.
                 if snapshot.encoding != "UTF8" && !(part.schema.is_ascii() && part.name.is_ascii()) {
@@ -132,7 +137,7 @@ impl Run<'_> {
         format: TableFormat,
     ) -> Result<(Object, Export), BackupFault> {
         let name = table.quoted();
-        let (columns, listed, _) = columns(connection, &table.oid, "")?;
+        let (columns, listed, _) = columns(connection, &table.oid.to_string(), "")?;
         if columns.is_empty() {
             let message = format!("{name} has no columns, and rows without columns are none as CSV");
             return Err(BackupFault::refused(message, "Leave it out, or say `format: custom`."));
@@ -185,10 +190,10 @@ fn is_hypertable(snapshot: &mut Snapshot, table: &Found) -> Result<bool, BackupF
     Ok(snapshot.session().query(IS_HYPERTABLE, &[&table.schema, &table.name])?.one()?.flag("is_one")?)
 }
 
-/// So that the same row is the same text in every session; and nobody waits behind us for a table that is being changed.
-fn prepare(connection: &mut Connection, lock_timeout_ms: u128) -> Result<(), BackupFault> {
+/// So that the same row is the same text in every session.
+fn prepare(connection: &mut Connection) -> Result<(), BackupFault> {
     for (name, value) in SETTINGS {
         connection.run(&format!("set {name} = {}", literal(value)))?;
     }
-    Ok(connection.run(&format!("set lock_timeout = '{lock_timeout_ms}ms'")).map(drop)?)
+    Ok(())
 }

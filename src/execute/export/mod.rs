@@ -99,6 +99,7 @@ fn prepare(session: &mut Connection, wanted: &Wanted) -> Result<(), TableFault> 
     for (name, value) in SETTINGS {
         session.run(&format!("set {name} = {}", literal(value)))?;
     }
+    session.lift_limits()?;
     session.run(&format!("set lock_timeout = '{}ms'", wanted.lock_timeout.as_millis()))?;
     session.run("begin isolation level repeatable read read only")?;
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::landing::{self, Change, Destination, Landed, Origin, Report, Way};
 use super::source::{self, TableName};
-use super::{TableFault, dump};
+use super::{TableFault, Why, dump};
 use crate::execute::restore::{Returned, TimelineChoice};
 use crate::inventory::Phase;
 use crate::policy::model::{Method, Policy};
@@ -65,20 +65,28 @@ pub fn choose<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: source::Onlooke
             Err(TableFault::new("this policy has no backups of a database", "Name the policy that has them with `--policy`."))
         }
         (true, true) => {
+            let mut not_as_dump = None;
             if wanted.backup.is_some() {
                 match dumped(site, wanted) {
                     Ok(dump) => return Ok((dump, "that backup is a dump".to_owned())),
                     Err(fault) if fault.asleep.is_some() => return Err(fault),
-                    Err(_) => {}
+                    Err(fault) => not_as_dump = Some(fault),
                 }
             }
-            let physical = physical(site, wanted, onlooker).map_err(|fault| TableFault {
-                hint: format!("{} A dump is asked by `--job NAME`.", fault.hint).trim().to_owned(),
-                ..fault
-            })?;
+            let physical = physical(site, wanted, onlooker).map_err(|fault| neither(fault, not_as_dump))?;
             Ok((physical, "it has every moment; a dump, which has one, is asked by `--job NAME`".to_owned()))
         }
     }
+}
+
+/// Whoever names a backup does not say of which kind it is: either fault may be the one that matters.
+fn neither(physical: TableFault, dump: Option<TableFault>) -> TableFault {
+    let Some(dump) = dump else {
+        return TableFault { hint: format!("{} A dump is asked by `--job NAME`.", physical.hint).trim().to_owned(), ..physical };
+    };
+    let why = if dump.why == Why::Failed { physical.why } else { dump.why };
+    let message = format!("{}; as a dump: {}", physical.message, dump.message);
+    TableFault { message, hint: format!("{} {}", dump.hint, physical.hint).trim().to_owned(), why, ..physical }
 }
 
 fn has(policy: &Policy, dumps: bool) -> bool {

@@ -83,12 +83,19 @@ pub struct Planned<'s> {
 
 /// Looks for the dump and into its contents; fetches nothing else.
 pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, TableFault> {
-    let which = Which { backup: wanted.backup.clone(), job: wanted.job.clone(), store: wanted.store.clone(), until: wanted.until };
-    let chosen = find(site, &which, wanted.identity.as_deref(), clock::now())?;
-    let at = choose::database(&chosen.contents, wanted.database.as_deref()).map_err(|fault| {
+    let which = Which {
+        backup: wanted.backup.clone(),
+        job: wanted.job.clone(),
+        store: wanted.store.clone(),
+        database: wanted.database.clone(),
+        until: wanted.until,
+    };
+    let of_a_table = |fault: RestoreFault| {
         let hint = fault.hint.replace("--from-database", "--database");
-        TableFault::new(fault.message, hint)
-    })?;
+        TableFault::from(fault.with_hint(hint))
+    };
+    let chosen = find(site, &which, wanted.identity.as_deref(), clock::now()).map_err(of_a_table)?;
+    let at = choose::database(&chosen.contents, wanted.database.as_deref()).map_err(of_a_table)?;
     let database = &chosen.contents.databases[at];
     if database.archives.is_empty() {
         let message = format!("backup {} has its tables as files, with nothing that makes tables of them", chosen.descriptor.id);

@@ -113,8 +113,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
         of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
         of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
     }
-    let which =
-        dump::Which { backup: of.backup.clone(), job: of.job.clone().filter(|_| begun.is_none()), store: of.store.clone(), until: None };
+    let which = dump::Which { job: of.job.clone().filter(|_| begun.is_none()), ..of.which(site.policy) };
     let found = Arc::new(dump::find(site, &which, of.identity.as_deref(), now)?);
     if found.descriptor.kind == BackupKind::Tables {
         let message = format!("backup {} has chosen tables only, and a tier is a part of everything", found.descriptor.id);

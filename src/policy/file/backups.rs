@@ -167,6 +167,9 @@ pub struct Logical {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["sessions"]))]
     pub exclude_table_data: Vec<String>,
+    /// What happens when the role may not read a table. Without it: the dump fails.
+    #[schemars(example = &"skip")]
+    pub unreadable: Option<Unreadable>,
     /// How long a dump waits for a table that somebody changes the definition of, before it gives up. Without it: 10 s. While it waits, it
     /// keeps others from changing the tables that it has already.
     #[schemars(example = &"10s")]
@@ -183,10 +186,25 @@ pub struct Logical {
 }
 
 impl Logical {
-    /// Not all of a database.
+    /// Not all of a database, or perhaps not.
     pub fn is_partial(&self) -> bool {
+        self.leaves_out() || self.unreadable == Some(Unreadable::Skip)
+    }
+
+    /// Not all of a database, whoever dumps it.
+    pub fn leaves_out(&self) -> bool {
         !(self.schemas.is_empty() && self.exclude_tables.is_empty() && self.exclude_table_data.is_empty())
     }
+}
+
+/// What happens when the role may not read a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unreadable {
+    /// The dump fails.
+    Fail,
+    /// The table is left out, and named.
+    Skip,
 }
 
 /// pg_dump's formats.

@@ -69,6 +69,13 @@ fn a_policy_with_dumps_alone_takes_one_and_one_that_leaves_something_out_does_no
     guard(&ground.rig, &[], &["true"]).ends_with_code(125).says("no backup that could undo it");
     // Also where only a table is to come back: it may be the very one that is left out.
     guard(&ground.rig, &["dump", "--table", "public.secret"], &["true"]).ends_with_code(125).says("leaves out some");
+    // What comes back must be what was there, to whom it belongs and who may use it included; rows alone have neither.
+    ground.change("logical: { exclude_tables: [secret], ", "logical: { grants: false, ");
+    guard(&ground.rig, &["--plan", "dump"], &["true"]).ends_with_code(125).says("leaves out owners or grants");
+    guard(&ground.rig, &["--plan"], &["true"]).ends_with_code(125).says("no backup that could undo it");
+    ground.sql("create table plain (n int)");
+    guard(&ground.rig, &["--plan", "dump", "--table", "public.plain", "--database", "shop"], &["true"]).ends_with_code(0);
+    ground.change("logical: { grants: false, ", "logical: { exclude_tables: [secret], ");
     // Of several databases a job that has one protects that one.
     ground.change("databases: [shop]", "databases: [shop, postgres]");
     ground.change("logical: { exclude_tables: [secret], ", "logical: { databases: [shop], ");

@@ -207,7 +207,7 @@ fn continuous_aggregates_are_told_and_refreshed() {
         assert!(destination.is_err(), "the kept rows are in the way of a second time");
         let destination = two.look(&wanted(&[("public", "metrics")], Way::Replace { kept: None })).expect("it can be done");
         let mut said = Vec::new();
-        two.watched(|onlooker| refresh(&destination, &mut landed, &mut said, onlooker));
+        two.watched(|onlooker| refresh(&destination, &mut landed, &mut said, onlooker)).expect("refreshed");
         assert_eq!((landed[0].refresh.len(), said.len()), (0, 2), "{said:?}");
         let true_sum = two.now("select sum(value) from metrics");
         assert_eq!(true_sum, two.then("select sum(value) from metrics"));
@@ -309,5 +309,26 @@ fn held_rows_stay_as_they_are() {
                 .ends_with("under the hold `litigation` of the policy `shop` (case 17): none of those is changed or removed")),
             "{remarks:?}"
         );
+    }
+}
+
+/// A key of a chunk counts for its compressed rows too.
+#[test]
+fn rows_of_compressed_chunks_that_would_lead_nowhere_are_seen() {
+    for programs in natives() {
+        let two = two(&programs);
+        let devices =
+            |up_to: u8| format!("create table devices (id int primary key); insert into devices select generate_series(0, {up_to})");
+        two.then(&devices(3));
+        two.now(&devices(4));
+        two.now("alter table metrics add constraint of_device foreign key (device) references devices");
+        two.now("select count(compress_chunk(c)) from show_chunks('metrics') c");
+        let refused = two.refuses(&wanted(&[("public", "devices")], replace()));
+        assert!(refused.message.contains("foreign keys would not hold any more") && refused.message.contains("device = 4"), "{refused:?}");
+        assert_eq!(two.now("select count(*) from devices"), "5");
+        // With the row that they need there is nothing to object to.
+        two.then("insert into devices values (4), (5)");
+        let (landed, _) = two.brings(&wanted(&[("public", "devices")], replace()));
+        assert_eq!(landed[0].rows, 6);
     }
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use super::rig::{EVERYTHING, Ground, connect};
+use super::rig::{EVERYTHING, Ground, connect, sql_in};
 use crate::clusters::{StopMode, Version};
 
 #[test]
@@ -96,4 +96,31 @@ fn damage_is_found_by_hash_and_inside() {
     ));
     ground.say(&["verify"]).ends_with_code(1).says("dump-00001.pgdump.zst.age");
     ground.say(&["verify", "--deep"]).ends_with_code(1).says("dump-00001.pgdump.zst.age");
+}
+
+#[test]
+fn what_may_not_be_read_is_left_out_where_the_policy_says_so() {
+    let ground = Ground::new(Version::V15, "jobs: 2, globals: false");
+    ground.sql("create table orders (n int); insert into orders values (1); create sequence counter; create table pay (n int)");
+    ground.sql("create schema hidden; create table hidden.away (n int)");
+    ground.sql("create role reader login; grant usage on schema public to reader; grant select on orders, counter to reader");
+    ground.change("user=postgres", "user=reader");
+    ground.say(&["backup", "dump"]).ends_with_code(1).says("permission denied").says("unreadable: skip");
+    assert!(ground.has_nothing());
+    ground.change("jobs: 2", "jobs: 2, unreadable: skip");
+    let dump = ground.dump();
+    assert!(dump.said.contains(r#"may not read them (`unreadable: skip`): "hidden"."away", "public"."pay""#), "{}", dump.said);
+    let contents = ground.contents(&dump);
+    let database = &contents["databases"][0];
+    assert_eq!((database["partial"].as_bool(), database["skipped"].as_array().map(Vec::len)), (Some(true), Some(2)), "{contents:#}");
+    ground.change("user=reader", "user=postgres");
+    let into = |name: &str, how: &str| ground.say(&["restore", "--into-database", name, how, "--yes"]);
+    into("shop", "--replace").ends_with_code(1).says("does not have all of the database `shop`");
+    into("back", "--create").ends_with_code(0).says(r#"it does not have "hidden"."away" and "public"."pay""#);
+    assert_eq!(sql_in(&ground.rig.cluster, "back", "select n, to_regclass('pay') is null from orders"), "1|t");
+    // Where everything may be read nothing is left out.
+    let dump = ground.dump();
+    assert!(!dump.said.contains("unreadable"), "{}", dump.said);
+    assert_eq!(ground.contents(&dump)["databases"][0]["partial"].as_bool(), Some(false));
+    into("shop", "--replace").ends_with_code(0);
 }

@@ -9,6 +9,7 @@ use seawall::postgres::Connection;
 
 use super::rig::{EVERYTHING, Ground, connect, hashes, sql_in};
 use crate::clusters::{Cluster, Options, Version};
+use crate::servers::proxy::Proxy;
 
 fn into(ground: &Ground, database: &str, more: &[&str]) -> crate::run::rig::Said {
     ground.say(&[&["restore", "--into-database", database, "--yes"], more].concat())
@@ -247,5 +248,26 @@ fn what_cannot_get_its_name_stays_and_says_what_it_lacks() {
         assert_eq!(sql_in(&ground.rig.cluster, name, own), "clerk|12|f|{\"search_path=public, \\\"S\\\"\"}");
         assert_eq!(sql_in(&ground.rig.cluster, name, "select count(*) from orders"), "1");
     }
+    assert_eq!(ground.rig.cluster.sql("select count(*) from pg_database where datname like 'seawall%'"), "0");
+}
+
+/// The server has done it, and its answer is lost on the way: what is said is what is so.
+#[test]
+fn a_lost_answer_to_the_last_word_is_looked_up() {
+    let ground = Ground::with(Version::V15, Options::default().with("lc_monetary = 'C'").over_tcp(), "");
+    ground.sql("create table orders (n int); insert into orders values (1)");
+    ground.dump();
+    ground.sql("insert into orders values (2)");
+    let proxy = Proxy::to(ground.rig.cluster.port());
+    let line = format!("host=127.0.0.1 port={} user=postgres dbname=postgres sslmode=disable", proxy.port);
+    for (cut, how, name) in [(1, "--create", "back"), (2, "--replace", "shop")] {
+        proxy.lose_answer_to("rename to");
+        into(&ground, name, &[how, "--connection", &line]).ends_with_code(0);
+        assert_eq!((proxy.cuts_made(), sql_in(&ground.rig.cluster, name, "select count(*) from orders")), (cut, "1".to_owned()));
+    }
+    // Refused, and not lost.
+    let _session = connect(&ground.rig.cluster, "shop");
+    let said = into(&ground, "shop", &["--replace"]).ends_with_code(1);
+    assert!(said.err.contains("1 session is connected"), "{}", said.err);
     assert_eq!(ground.rig.cluster.sql("select count(*) from pg_database where datname like 'seawall%'"), "0");
 }

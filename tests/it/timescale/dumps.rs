@@ -3,7 +3,8 @@
 use super::place::natives;
 use crate::clusters::{Options, Version};
 use crate::landing::rig::rows;
-use crate::logical::rig::Ground;
+use crate::logical::meanwhile::{around, psql};
+use crate::logical::rig::{Ground, sql_in};
 
 #[test]
 fn a_dump_of_hypertables_is_drilled_and_one_of_them_exported() {
@@ -157,5 +158,26 @@ fn values_that_a_dump_does_not_have_are_named() {
         ground.sql("drop schema back cascade");
         ground.say(&words).ends_with_code(0);
         assert_eq!(ground.sql(&rows("back.metrics")), ground.sql(&rows("metrics")));
+    }
+}
+
+/// Compression moves rows, and empties the chunk that they were in.
+#[test]
+fn chunks_are_not_compressed_between_the_snapshot_and_the_dump() {
+    for programs in natives() {
+        let options = Options { programs: Some(programs.clone()), ..Options::default() }
+            .with("shared_preload_libraries = 'timescaledb'")
+            .with("timescaledb.telemetry_level = off")
+            .with("max_worker_processes = 20");
+        let ground = Ground::with(Version::V15, options, "");
+        ground.sql("create extension timescaledb");
+        ground.sql(METRICS);
+        let before = ground.sql(&rows("metrics"));
+        around(&ground, &psql("select count(compress_chunk(c)) from show_chunks('metrics') c"), ":");
+        ground.dump();
+        let compressed = "select count(*) from timescaledb_information.chunks where is_compressed";
+        assert_eq!(ground.sql(compressed), "0", "a lock was in its way");
+        ground.say(&["restore", "--into-database", "back", "--create", "--yes"]).ends_with_code(0);
+        assert_eq!(sql_in(&ground.rig.cluster, "back", &rows("metrics")), before);
     }
 }

@@ -33,7 +33,7 @@ impl<'r> Run<'r> {
     pub(super) fn bring_back_a_dump(&mut self, job: &Name, now: Instant) -> Result<(), DrillFault> {
         self.must_want_no_moment(&format!("`{job}` makes dumps, and a dump has no other moment than its own"), "another dump")?;
         let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
-        let which = Which { backup: goal.backup.clone(), job: Some(job.clone()), store: goal.store.clone(), until: None };
+        let which = Which { backup: goal.backup.clone(), job: Some(job.clone()), store: goal.store.clone(), ..Which::default() };
         let found = Arc::new(restore::find(self.site, &which, self.wishes.identity.as_deref(), now)?);
         self.record.remarks.extend(goal.passed_over);
         self.note_dump(&found);

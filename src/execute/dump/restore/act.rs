@@ -6,6 +6,7 @@ use std::time::Instant as Stopwatch;
 
 use super::compare::{Compared, compare};
 use super::fill::Fill;
+use super::renamed::Renamed;
 use super::{Plan, Restored, Session, own, record, swap};
 use crate::execute::dump::child::Halt;
 use crate::execute::id::random_word;
@@ -116,7 +117,7 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
     let compared = filled.map_err(undone)?;
     let ended_sessions = match (&made, &plan.before) {
         (Some(made), Some(before)) => swap::swap(plan, made, before)?,
-        (Some(made), None) => rename(plan, made).map(|()| Vec::new()).map_err(|fault| unnamed(plan, made, fault))?,
+        (Some(made), None) => rename(plan, made).map(|()| Vec::new())?,
         (None, _) => Vec::new(),
     };
     if made.is_some() && plan.database().extensions.contains_key("timescaledb") {
@@ -149,13 +150,15 @@ impl Plan {
         }
         let mut connection = Connection::connect(&settings).map_err(of)?;
         connection.set_silence(SILENCE).map_err(of)?;
+        connection.lift_limits().map_err(of)?;
         Ok(connection)
     }
 
     pub(super) fn connect(&self, database: &str) -> Result<Connection, RestoreFault> {
         let mut connection = Connection::connect(&self.settings.clone().with_dbname(database)).map_err(of)?;
         connection.set_silence(SILENCE).map_err(of)?;
-        connection.run("set statement_timeout = 0; set row_security = off").map_err(of)?;
+        connection.lift_limits().map_err(of)?;
+        connection.run("set row_security = off").map_err(of)?;
         Ok(connection)
     }
 }
@@ -170,9 +173,22 @@ fn create(plan: &Plan) -> Result<String, RestoreFault> {
 
 /// With its name it gets what belongs to it and not to what is in it, all at once.
 fn rename(plan: &Plan, made: &str) -> Result<(), RestoreFault> {
-    let mut connection = plan.maintenance()?;
+    let into = &plan.wanted.into;
+    let unnamed = |fault: RestoreFault| unnamed(plan, made, fault);
+    let mut connection = plan.maintenance().map_err(unnamed)?;
+    let new = Renamed::by(&mut connection, made).map_err(unnamed)?;
+    let Err(fault) = give_name(plan, made, &mut connection) else { return Ok(()) };
+    match new.name(plan, connection) {
+        // It did what it was asked to, and could not say so.
+        Ok(name) if name == *into => Ok(()),
+        Ok(_) => Err(unnamed(fault)),
+        Err(why) => Err(new.unknown(&fault, &why, into, &unnamed(fault.clone()).hint)),
+    }
+}
+
+fn give_name(plan: &Plan, made: &str, connection: &mut Connection) -> Result<(), RestoreFault> {
     connection.run("begin").map_err(of)?;
-    own::give(plan, made, &mut connection)?;
+    own::give(plan, made, connection)?;
     let sql = format!("alter database {} rename to {}; commit", quoted(made), quoted(&plan.wanted.into));
     connection.run(&sql).map(drop).map_err(of)
 }

@@ -1,5 +1,6 @@
 //! Which dump, from which store.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use super::{Found, Which};
@@ -11,6 +12,7 @@ use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::inventory::{Backup, BackupKind, BackupState};
 use crate::pipeline::{Checked, PipelineFault};
+use crate::plan::guard::databases;
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Method, Policy};
 use crate::site::Site;
@@ -19,12 +21,14 @@ use crate::units::{Instant, Name};
 
 pub(super) fn choose(site: &Site<'_>, wanted: &Which, identities: Identities, now: Instant) -> Result<Found, RestoreFault> {
     // Chosen tables are what somebody wants who names them.
-    let is_named = wanted.backup.is_some() || wanted.job.is_some();
+    let is_named = wanted.is_named();
     let is_dump = |kind: BackupKind| kind == BackupKind::Logical || (kind == BackupKind::Tables && is_named);
     let takes_partial = is_named || partial_is_meant(site.policy)?;
     let is_partial =
         |job: &Name| matches!(site.policy.backups.get(job).map(|job| &job.method), Some(Method::Logical(options)) if options.is_partial());
-    let is_meant = |backup: &Backup| is_dump(backup.kind) && (takes_partial || !is_partial(&backup.job));
+    let jobs = if is_named { None } else { jobs_of(site.policy, wanted.database.as_deref())? };
+    let is_of = |job: &Name| jobs.as_ref().is_none_or(|jobs| jobs.contains(&job) || !site.policy.backups.contains_key(job));
+    let is_meant = |backup: &Backup| is_dump(backup.kind) && (takes_partial || !is_partial(&backup.job)) && is_of(&backup.job);
     let in_time = |backup: &Backup| wanted.until.is_none_or(|until| backup.moment() <= until);
     let what = wanted.until.map_or_else(|| "dump".to_owned(), |until| format!("dump of {until} or before"));
     let asked = newest::Wanted {
@@ -35,9 +39,27 @@ pub(super) fn choose(site: &Site<'_>, wanted: &Which, identities: Identities, no
         made_by: &|method| matches!(method, Method::Logical(_) | Method::Tables(_)),
         is_one: &|backup| is_meant(backup) && backup.state == BackupState::Complete && in_time(backup),
     };
-    let Newest { store_name, store, repository, descriptor, remarks, .. } = newest(site, &asked, &identities, now)?;
+    let Newest { store_name, store, repository, descriptor, remarks, unsure, .. } = newest(site, &asked, &identities, now)?;
     let contents = contents(&store, &repository, &descriptor, &identities)?;
-    Ok(Found { store_name, store, repository, descriptor, contents, identities, remarks })
+    Ok(Found { store_name, store, repository, descriptor, contents, identities, remarks, unsure })
+}
+
+/// Jobs whose dumps have the database; none where every job's dumps do. When a dump was made says nothing of what is in it.
+fn jobs_of<'p>(policy: &'p Policy, database: Option<&str>) -> Result<Option<Vec<&'p Name>>, RestoreFault> {
+    let dumped: Vec<(&Name, BTreeSet<String>)> =
+        (policy.backups.iter()).filter_map(|(name, job)| Some((name, databases(policy, &job.method)?.into_iter().collect()))).collect();
+    if dumped.windows(2).all(|two| two[0].1 == two[1].1) {
+        return Ok(None);
+    }
+    if let Some(database) = database {
+        let jobs: Vec<&Name> = dumped.iter().filter(|(_, databases)| databases.contains(database)).map(|(name, _)| *name).collect();
+        // What the policy of today does not dump, a dump of yesterday may have.
+        return Ok((!jobs.is_empty()).then_some(jobs));
+    }
+    let of = |(name, databases): &(&Name, BTreeSet<String>)| format!("{} has {}", quoted(name), joined(databases.iter().map(quoted)));
+    let hint =
+        format!("Say which database with `--from-database`, or which dump with `--job` or `--backup`: {}.", joined(dumped.iter().map(of)));
+    Err(RestoreFault::new("the jobs of this policy dump different databases, and it is not said which one is wanted", hint))
 }
 
 /// Whether a dump of some of the databases is meant where nobody names one: only where no job dumps more, and then there must be one such job.
@@ -66,6 +88,13 @@ fn contents(store: &Store, repository: &Repository, descriptor: &Descriptor, ide
     let mut reader = Checked::open(store, &key, object.size, &object.sha256, identities)?;
     reader.by_ref().take(MAX_BYTES).read_to_end(&mut json).map_err(|error| PipelineFault::of_stream(key.as_str(), &error))?;
     Contents::from_json(&json).map_err(|what| RestoreFault::new(format!("{key}: {what}"), "Take another backup."))
+}
+
+/// Of which database a dump is wanted, where nobody names the dump: of the one that is said, or else of the one that it goes into.
+pub(in crate::execute) fn meant(policy: &Policy, from: Option<&str>, into: &str) -> Option<String> {
+    let has = |method: &Method| databases(policy, method).is_some_and(|databases| databases.iter().any(|database| database == into));
+    let is_dumped = policy.backups.values().any(|job| has(&job.method));
+    from.map(str::to_owned).or_else(|| is_dumped.then(|| into.to_owned()))
 }
 
 /// Which of its databases.

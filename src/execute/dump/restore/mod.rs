@@ -13,6 +13,7 @@ mod fill;
 mod hyper;
 pub(in crate::execute) mod own;
 mod record;
+mod renamed;
 mod roles;
 mod swap;
 mod target;
@@ -36,7 +37,7 @@ use crate::format::descriptor::{Descriptor, Object};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::plan::words::{joined, quoted};
-use crate::policy::model::Method;
+use crate::policy::model::{Method, Policy};
 use crate::postgres::Settings;
 use crate::site::Site;
 use crate::store::Store;
@@ -49,8 +50,16 @@ pub struct Which {
     /// The newest dump of this job.
     pub job: Option<Name>,
     pub store: Option<Name>,
+    /// A dump of a job that has this database, where no dump and no job is named.
+    pub database: Option<String>,
     /// None that is of later.
     pub until: Option<Instant>,
+}
+
+impl Which {
+    fn is_named(&self) -> bool {
+        self.backup.is_some() || self.job.is_some()
+    }
 }
 
 /// What somebody wants back, and where.
@@ -89,6 +98,17 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The dump that is meant by it.
+    pub(in crate::execute) fn which(&self, policy: &Policy) -> Which {
+        Which {
+            backup: self.backup.clone(),
+            job: self.job.clone(),
+            store: self.store.clone(),
+            database: choose::meant(policy, self.from_database.as_deref(), &self.into),
+            until: None,
+        }
+    }
+
     /// It is restored into a database of its own.
     fn makes(&self) -> bool {
         self.create || self.replace
@@ -126,6 +146,8 @@ pub struct Found {
     pub identities: Identities,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
+    /// Where a newer one may be, and why that is not known: such sentences too. They are among the remarks.
+    pub unsure: Vec<String>,
 }
 
 impl Found {
@@ -220,8 +242,12 @@ pub struct Restored {
 
 /// Looks for the dump and at the server; touches nothing.
 pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, RestoreFault> {
-    let which = Which { backup: wanted.backup.clone(), job: wanted.job.clone(), store: wanted.store.clone(), until: None };
-    let found = find(site, &which, wanted.identity.as_deref(), now)?;
+    let found = find(site, &wanted.which(site.policy), wanted.identity.as_deref(), now)?;
+    if wanted.replace && wanted.store.is_none() && !found.unsure.is_empty() {
+        let message = format!("it is not sure that {} is the newest dump: {}", found.descriptor.id, found.unsure.join("; "));
+        let hint = format!("Say `--backup {}`, or `--store`, when it is the one that is meant.", found.descriptor.id);
+        return Err(RestoreFault::new(message, hint));
+    }
     let settings = match &wanted.connection {
         Some(text) => Settings::read(text).map_err(|fault| RestoreFault::new(fault.message, fault.hint))?,
         None => site.cluster_connection()?,
@@ -230,7 +256,7 @@ pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, Resto
     Ok(Plan { before, ..plan_into(Arc::new(found), &settings, wanted)? })
 }
 
-/// The dump that is meant, in the first store that has it.
+/// The dump that is meant: the newest one of all stores.
 pub fn find(site: &Site<'_>, which: &Which, identity: Option<&Path>, now: Instant) -> Result<Found, RestoreFault> {
     choose::choose(site, which, site.identities(identity)?, now)
 }
@@ -251,10 +277,32 @@ pub fn find_tables(site: &Site<'_>, which: &Which, identity: Option<&Path>, now:
     find(site, &which, identity, now)
 }
 
+/// More names say no more.
+const SHOWN: usize = 20;
+
+/// What the job leaves out of a dump that has everything else.
+fn lacks(database: &Database) -> Option<String> {
+    let what = match (database.without_owners, database.without_grants) {
+        (false, false) => return None,
+        (true, false) => "without owners (`owners: false`): everything belongs to whoever restores it, and the database too",
+        (false, true) => "without grants (`grants: false`): nobody but owners may use what is in it until that is granted anew",
+        (true, true) => {
+            "without owners and grants (`owners: false`, `grants: false`): everything belongs to whoever restores it, and nobody else may use it"
+        }
+    };
+    Some(format!("this dump is {what}"))
+}
+
 /// The rest of a plan, where the dump is known and its server too.
 pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Result<Plan, RestoreFault> {
     let at = choose::database(&found.contents, wanted.from_database.as_deref())?;
     let database = &found.contents.databases[at];
+    // As its job says: `pg_dump` itself has owners in every archive.
+    let wanted = Wanted {
+        no_owner: wanted.no_owner || database.without_owners,
+        no_privileges: wanted.no_privileges || database.without_grants,
+        ..wanted
+    };
     if database.archives.is_empty() && !database.exports.is_empty() {
         let message = format!("backup {} has its tables as files, with nothing that makes tables of them", found.descriptor.id);
         return Err(RestoreFault::new(
@@ -281,13 +329,34 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     }
     hyper::must_not_be_chosen(&found, database, &wanted)?;
     let (target, settings, mut connection) = target::look(settings, &wanted, database)?;
+    if wanted.replace && wanted.from_database.is_none() && database.name != wanted.into {
+        let message = format!(
+            "backup {} is of the database `{}`, and `--replace` would put that in the place of `{}`",
+            found.descriptor.id, database.name, wanted.into
+        );
+        let hint =
+            format!("Say `--from-database {}` when that is meant; otherwise name another dump with `--job` or `--backup`.", database.name);
+        return Err(RestoreFault::new(message, hint));
+    }
     let roles = if wanted.globals { Some(roles::wanted(&found, &mut connection)?) } else { None };
     if wanted.makes() {
         own::refuse_missing(database, &wanted, roles.as_ref(), &mut connection)?;
     }
     let programs = Programs::find(wanted.programs.as_deref(), found.client())
         .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
+    let mut settings = settings;
+    if target.major >= 17 && programs.major < 17 {
+        // What it does not know it cannot switch off, and one transaction may take as long as it takes.
+        let own = settings.options.take().map(|own| own + " ").unwrap_or_default();
+        settings.options = Some(own + "-c transaction_timeout=0");
+    }
     let mut remarks = found.remarks.clone();
+    remarks.extend(lacks(database));
+    if !database.skipped.is_empty() {
+        let names = joined(database.skipped.iter().take(SHOWN).cloned());
+        let more = if database.skipped.len() > SHOWN { format!(" and {} more", database.skipped.len() - SHOWN) } else { String::new() };
+        remarks.push(format!("it does not have {names}{more}: the role that made it might not read them"));
+    }
     if target.major < found.descriptor.cluster.version / 10_000 {
         remarks.push(format!(
             "the server is PostgreSQL {}, older than the one that was dumped: some of it may not be understood",

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::act::of;
+use super::renamed::Renamed;
 use super::target::{SESSIONS_OF, Session, sessions};
 use super::{Plan, own};
 use crate::execute::restore::RestoreFault;
@@ -38,25 +39,32 @@ pub(super) fn swap(plan: &Plan, made: &str, before: &str) -> Result<Vec<Session>
         RestoreFault::new(message, hint)
     };
     let mut connection = plan.maintenance().map_err(stays)?;
-    let old = oid(&mut connection, into).map_err(stays)?;
+    let old = Renamed::by(&mut connection, into).map_err(stays)?;
     let done = AtomicBool::new(false);
     let (swapped, ended) = thread::scope(|scope| {
-        let ending = plan.wanted.end_connections.then(|| scope.spawn(|| end_sessions(plan, &old, &done)));
+        let ending = plan.wanted.end_connections.then(|| scope.spawn(|| end_sessions(plan, &old.oid, &done)));
         let swapped = exchange(plan, made, before, &mut connection);
         done.store(true, Ordering::Relaxed);
         let ended = ending.map(|ending| ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         (swapped, ended.unwrap_or(Ok(Vec::new())))
     });
-    match (swapped, ended) {
-        (Ok(()), Ok(ended)) => Ok(ended),
-        // It was possible all the same.
-        (Ok(()), Err(fault)) => {
-            tracing::warn!("who was connected is not known: {}", fault.message);
-            Ok(Vec::new())
+    if let Err(fault) = swapped {
+        let name = old.name(plan, connection);
+        let fault = match &ended {
+            Err(why) => RestoreFault::new(format!("{fault} ({})", why.message), ""),
+            Ok(_) => fault,
+        };
+        match name {
+            // It did what it was asked to, and could not say so.
+            Ok(name) if name == before => {}
+            Ok(_) => return Err(stays(fault)),
+            Err(why) => return Err(old.unknown(&fault, &why, before, &stays(fault.clone()).hint)),
         }
-        (Err(fault), Err(why)) => Err(stays(RestoreFault::new(format!("{fault} ({})", why.message), ""))),
-        (Err(fault), Ok(_)) => Err(stays(fault)),
     }
+    Ok(ended.unwrap_or_else(|fault| {
+        tracing::warn!("who was connected is not known: {}", fault.message);
+        Vec::new()
+    }))
 }
 
 /// Waits a few seconds for who is still connected, with the lock.
@@ -66,14 +74,6 @@ fn exchange(plan: &Plan, made: &str, before: &str, connection: &mut Connection) 
     own::give(plan, made, connection)?;
     let rename = format!("alter database {into} rename to {}; alter database {} rename to {into}; commit", quoted(before), quoted(made));
     connection.run(&rename).map(drop).map_err(of)
-}
-
-/// Its number stays when its name goes to another one.
-fn oid(connection: &mut Connection, database: &str) -> Result<String, RestoreFault> {
-    let rows = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[database]).map_err(of)?;
-    let row =
-        rows.iter().next().ok_or_else(|| RestoreFault::new(format!("the database `{database}` is gone"), "Say `--create` to make it."))?;
-    row.text("oid").map(str::to_owned).map_err(of)
 }
 
 /// Ends whoever is there, and whoever comes back, until it is done. Whoever is already in the one that took its place stays.

@@ -28,13 +28,14 @@ struct Reference {
     with_period: bool,
 }
 
-/// Where the table is a partition, those of its ancestors hold for it; where it has partitions, theirs do.
+/// Where the table is a partition, those of its ancestors hold for it; where it has partitions, theirs do. What others inherit from is asked
+/// without them; where nobody does, `only` would have TimescaleDB leave out the compressed rows of a chunk.
 const REFERENCES: &str = "\
     with kin(oid) as (select $1::oid union select relid from pg_partition_ancestors($1::oid) union select relid from pg_partition_tree($1::oid) \
         union select h.inhrelid from pg_inherits h join pg_class c on c.oid = h.inhrelid where h.inhparent = $1::oid) \
     select f.conname as name, not f.convalidated as not_valid, coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as period, \
-      case x.relkind when 'p' then '' else 'only ' end || format('%I.%I', xn.nspname, x.relname) as from, \
-      case p.relkind when 'p' then '' else 'only ' end || format('%I.%I', pn.nspname, p.relname) as to, \
+      case when x.relkind = 'p' or not x.relhassubclass then '' else 'only ' end || format('%I.%I', xn.nspname, x.relname) as from, \
+      case when p.relkind = 'p' or not p.relhassubclass then '' else 'only ' end || format('%I.%I', pn.nspname, p.relname) as to, \
       string_agg(format('p.%I operator(%I.%s) x.%I', pa.attname, opn.nspname, op.oprname, xa.attname), ' and ' order by k.at) as same, \
       string_agg(format('x.%I is not null', xa.attname), case f.confmatchtype when 'f' then ' or ' else ' and ' end order by k.at) as says, \
       string_agg(format('x.%I::text', xa.attname), ', ' order by k.at) as shown, \
@@ -46,7 +47,8 @@ const REFERENCES: &str = "\
     join pg_operator op on op.oid = k.op join pg_namespace opn on opn.oid = op.oprnamespace \
     where f.contype = 'f' and f.conparentid = 0 and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true) \
       and (f.conrelid in (select oid from kin) or f.confrelid in (select oid from kin)) \
-    group by f.oid, f.conname, f.convalidated, f.confmatchtype, x.relkind, xn.nspname, x.relname, p.relkind, pn.nspname, p.relname, to_jsonb(f) \
+    group by f.oid, f.conname, f.convalidated, f.confmatchtype, x.relkind, x.relhassubclass, xn.nspname, x.relname, p.relkind, p.relhassubclass, pn.nspname, \
+      p.relname, to_jsonb(f) \
     order by xn.nspname, x.relname, f.conname";
 
 fn references(connection: &mut Connection, about: &About) -> Result<Vec<Reference>, Fault> {

@@ -1,11 +1,18 @@
 //! Continuous aggregates, behind a change of the hypertables that they are made of.
 
 use super::{Destination, Landed, Onlooker, session};
+use crate::execute::table::TableFault;
+use crate::plan::words::joined;
 
 /// Each for itself, and in their order: one may be made of another. What was done is no longer among what is to be done; what failed stays there.
-pub fn refresh(destination: &Destination, tables: &mut [Landed], remarks: &mut Vec<String>, onlooker: Onlooker<'_>) {
+pub fn refresh(
+    destination: &Destination,
+    tables: &mut [Landed],
+    remarks: &mut Vec<String>,
+    onlooker: Onlooker<'_>,
+) -> Result<(), TableFault> {
     if tables.iter().all(|landed| landed.refresh.is_empty()) {
-        return;
+        return Ok(());
     }
     (onlooker.begins)("refreshing continuous aggregates");
     let done = destination.open().and_then(|mut connection| {
@@ -19,7 +26,9 @@ pub fn refresh(destination: &Destination, tables: &mut [Landed], remarks: &mut V
             Ok(())
         })
     });
-    if let Err(fault) = done {
-        remarks.push(format!("not all continuous aggregates could be refreshed: {fault}"));
-    }
+    done.map_err(|fault| {
+        let left: Vec<&String> = tables.iter().flat_map(|landed| &landed.refresh).collect();
+        let hint = format!("The rows are back. What is left: {}", joined(left.iter().map(|sql| format!("`{sql};`"))));
+        TableFault::new(format!("not all continuous aggregates could be refreshed: {}", fault.message), hint)
+    })
 }

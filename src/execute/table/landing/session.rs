@@ -17,12 +17,13 @@ const AGAIN: u32 = 10;
 /// With an empty search path every name comes with its schema, and nothing in `public` is taken for something of the system's.
 pub(in crate::execute) const WORDS: &str = "set search_path = ''; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
     set extra_float_digits = 1; set bytea_output = 'hex'; set lc_monetary = 'C'; set xmloption = 'content'; \
-    set standard_conforming_strings = on; set row_security = off; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; \
+    set standard_conforming_strings = on; set row_security = off; \
     set client_min_messages = 'warning'";
 
 pub(in crate::execute) fn open(settings: &Settings) -> Result<Connection, TableFault> {
     let mut connection = Connection::connect(settings)?;
     connection.set_silence(SILENCE)?;
+    connection.lift_limits()?;
     connection.run(WORDS)?;
     Ok(connection)
 }

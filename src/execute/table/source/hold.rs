@@ -176,7 +176,7 @@ impl Holding<'_> {
                 .to_owned();
         if self.major() >= 17 {
             // Whoever connects would set off what reads other tables.
-            options.push_str(" -c event_triggers=off");
+            options.push_str(" -c event_triggers=off -c transaction_timeout=0");
         }
         options
     }
