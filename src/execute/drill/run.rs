@@ -9,7 +9,7 @@ mod tables;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Run<'r> {
     wishes: &'r Wishes,
     progress: &'r Progress,
     onlooker: Onlooker<'r>,
+    /// It is asked to end because its own time is up.
+    late: &'r AtomicBool,
     watch: Stopwatch,
     record: DrillRecord,
     place: Option<Place>,
@@ -53,7 +55,7 @@ impl<'r> Run<'r> {
         name: &'r Name,
         drill: &'r Drill,
         (wishes, progress): (&'r Wishes, &'r Progress),
-        onlooker: Onlooker<'r>,
+        (onlooker, late): (Onlooker<'r>, &'r AtomicBool),
         (id, started): (BackupId, Instant),
     ) -> Run<'r> {
         let limit = judge::limit(site.policy, drill, &format!("drills.{name}"));
@@ -87,6 +89,7 @@ impl<'r> Run<'r> {
             wishes,
             progress,
             onlooker,
+            late,
             watch: Stopwatch::start(),
             record,
             place: None,
@@ -461,12 +464,19 @@ impl<'r> Run<'r> {
 
     fn went_no_further(&mut self, fault: DrillFault) {
         let phase = self.watch.phase();
-        let stopped = self.is_asked_to_end();
-        let fault = fault.in_a_drill(phase);
-        let message = if stopped { "it was asked to end".to_owned() } else { fault.message };
-        (self.onlooker.failed)(&message);
-        self.record.outcome = if stopped { DrillOutcome::Stopped } else { DrillOutcome::Failed };
-        self.record.failure = Some(DrillFailure { phase, message, hint: if stopped { String::new() } else { fault.hint } });
+        let limit = self.drill.timeout.filter(|_| self.late.load(Ordering::Relaxed));
+        let (outcome, fault) = match (self.is_asked_to_end(), limit) {
+            // A recovery that takes longer than it may is one that failed; that somebody ended it says nothing of it.
+            (true, Some(limit)) => {
+                let message = format!("it was stopped after {limit}, as `drills.{}.timeout` says", self.name);
+                (DrillOutcome::Failed, DrillFault::new(message, "Find out what took so long from its phases, or give it more time."))
+            }
+            (true, None) => (DrillOutcome::Stopped, DrillFault::new("it was asked to end", "")),
+            (false, _) => (DrillOutcome::Failed, fault.in_a_drill(phase)),
+        };
+        (self.onlooker.failed)(&fault.message);
+        self.record.outcome = outcome;
+        self.record.failure = Some(DrillFailure { phase, message: fault.message, hint: fault.hint });
     }
 
     /// Whatever happened. What cannot be removed is a failure of its own: a drill leaves nothing behind.

@@ -197,7 +197,10 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
     for (drill, standing) in &facts.drills {
         let Some(last) = &standing.last else { continue };
         of("drill_ended", drill.as_str(), figure_of(last.ended));
-        of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
+        // One that somebody ended has neither passed nor failed.
+        if last.outcome != DrillOutcome::Stopped {
+            of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
+        }
         of("drill_passed", drill.as_str(), standing.passed.map_or(0.0, figure_of));
         if let Some(millis) = last.recovery_millis.or(standing.recovery_millis.first().copied()) {
             of("drill_recovery_seconds", drill.as_str(), millis as f64 / 1_000.0);

@@ -193,7 +193,8 @@ fn rehearsed<'d>(policy: &Policy, drills: &'d DrillsAccount, scenario: Option<&s
         }
         (Some(_), None) => false,
     };
-    let mut of_it = drills.list.shown.iter().filter(|one| rehearses(&one.drill));
+    // One that somebody ended shows nothing, and does not undo that the one before it failed.
+    let mut of_it = drills.list.shown.iter().filter(|one| one.outcome != "stopped" && rehearses(&one.drill));
     let newest = of_it.clone().next();
     let passed = of_it.find(|one| one.outcome == "passed").map(|one| (one.ended, one.recovery_seconds));
     let earlier = drills.last_passed.as_ref().filter(|last| rehearses(&last.drill)).map(|last| (last.at, last.recovery_seconds));
