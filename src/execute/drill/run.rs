@@ -17,6 +17,7 @@ use super::choose::Goal;
 use super::keep::Beside;
 use super::stopwatch::Stopwatch;
 use super::{DrillFault, Drilled, Kept, Onlooker, Progress, Wishes, choose, command, judge};
+use crate::alert::allowed;
 use crate::catalog::Catalog;
 use crate::evidence::{recipient_key, recipients};
 use crate::execute::restore::{self, Following, Pin, Request, RestorePlan, Server, programs};
@@ -24,11 +25,16 @@ use crate::execute::throwaway::{self, Place, Purpose, Reached};
 use crate::execute::{expect, extensions};
 use crate::format::seal::Identities;
 use crate::inventory::{DrillFailure, DrillOutcome, DrillReached, DrillRecord, Expected, Phase, Restored};
+use crate::observe::WAL_POSITION;
+use crate::plan::minute;
 use crate::policy::model::{Drill, Policy};
 use crate::recovery::Target;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 use crate::world::clock;
+
+/// Further back nobody looks for where the server's log was.
+const LATELY: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
 /// One drill on its way.
 pub(super) struct Run<'r> {
@@ -154,6 +160,7 @@ impl<'r> Run<'r> {
         }
         drop(pin);
         let cut_short = self.must_have_come_back(&plan, &goal)?;
+        self.must_hold_what_was_written(&plan, &goal)?;
 
         self.enter(Phase::Expect);
         let reached = Reached::of(self.place(), port, self.site.policy)?;
@@ -360,6 +367,37 @@ impl<'r> Run<'r> {
         Ok((!judge::goes_beyond_the_backup(&plan.chosen)).then_some(nothing))
     }
 
+    /// A store that has lost its newest log leads to its own end and knows of nothing behind it. The server was seen to be further.
+    fn must_hold_what_was_written(&self, plan: &RestorePlan, goal: &Goal) -> Result<(), DrillFault> {
+        let (Some(may_lack), Some(catalog)) = (self.may_lack(plan, goal), self.catalog) else { return Ok(()) };
+        let policy = self.site.policy.name.as_str();
+        let archived_by = self.record.started - may_lack.to_signed();
+        // Where the record does not say it, nobody knows.
+        let positions = catalog.series(policy, WAL_POSITION, "", archived_by - LATELY).unwrap_or_default();
+        let Some(lacking) = judge::lacks(&plan.chosen, &positions, archived_by) else { return Ok(()) };
+        Err(DrillFault::new(
+            format!(
+                "the log in the store ends at {}, and at {} the server had written up to {}: what was written in between has not come back",
+                lacking.end,
+                minute(lacking.at),
+                lacking.written
+            ),
+            "See `seawall wal status`, and whether `archive_command` still ships into this store. Take a backup now: nothing else holds it.",
+        ))
+    }
+
+    /// How much of the newest moment may be missing: what is promised, and what a segment may wait until it is full. None where nobody says it.
+    fn may_lack(&self, plan: &RestorePlan, goal: &Goal) -> Option<crate::units::Duration> {
+        let policy = self.site.policy;
+        let wal = policy.wal.as_ref().filter(|_| goal.newest)?;
+        let of_scenario = self.drill.scenario(policy).filter(|(_, scenario)| !self.drill.promotes_for(scenario));
+        // What is copied elsewhere comes there later, and how much later it may be only a scenario says.
+        let is_first = plan.chosen.store_name == wal.store;
+        let of_all = || policy.objectives.rpo.or_else(|| Some(allowed::wal_lag(policy)?.value)).filter(|_| is_first);
+        let promised = of_scenario.and_then(|(_, scenario)| scenario.rpo).or_else(of_all)?;
+        Some(promised + wal.timeout)
+    }
+
     fn look_at_the_canary(&mut self, plan: &RestorePlan, goal: &Goal, reached: &Reached) -> Result<(), DrillFault> {
         if self.site.policy.file.canary.is_none() || matches!(goal.target, Target::Immediate(_)) {
             return Ok(());
@@ -370,6 +408,7 @@ impl<'r> Run<'r> {
             until: if let Target::Time(at) = &goal.target { *at } else { self.record.started },
             archived: plan.chosen.archived_until,
             written: self.written(),
+            may_lack: self.may_lack(plan, goal),
         };
         // Before a position that was asked for, no row is owed by any time.
         let is_timed = matches!(goal.target, Target::Time(_) | Target::Latest);

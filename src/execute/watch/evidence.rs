@@ -208,11 +208,13 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
     }
 }
 
-/// Where the log ends, about once an hour; how long the newest segment took into the store, at the moment when it was there.
+/// Where the log ends, about once an hour, and when it went back; how long the newest segment took into the store, at the moment when it was there.
 pub(super) fn record_log(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
     let Some(wal) = facts.wal.known() else { return Ok(()) };
-    let last = latest.iter().find(|one| one.name == WAL_POSITION).map(|one| one.at);
-    if let Some(position) = wal.position.filter(|_| last.is_none_or(|last| now.duration_since(last).abs() >= AN_HOUR)) {
+    let last = latest.iter().find(|one| one.name == WAL_POSITION);
+    // At once where it went back: what was written before that is no longer owed by any store.
+    let is_due = |position: u64| last.is_none_or(|last| now.duration_since(last.at).abs() >= AN_HOUR || (position as f64) < last.value);
+    if let Some(position) = wal.position.filter(|position| is_due(*position)) {
         catalog.measure(policy, &[Measured { name: WAL_POSITION, subject: "", value: position as f64 }], now)?;
     }
     if let Some((push, at)) = wal.push.zip(wal.last_archived).filter(|(_, at)| *at <= now) {
