@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, evidence, measured, server, stores};
+use super::{canary, databases, evidence, log, measured, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
@@ -24,7 +24,8 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let made = records.iter().filter(|record| record.job.starts_with("backups.")).filter_map(|record| record.last_succeeded).max();
     let measured = catalog.latest(policy)?;
     let copied = measured.iter().filter(|one| one.name == run::COPIED).filter_map(|one| moment_of(one.value)).max();
-    let stores = stores::look(site, catalog, made.max(copied), now)?;
+    let has_newest = log::has_newest(site, &server.log);
+    let stores = stores::look(site, catalog, made.max(copied), has_newest == Observed::Known(false), now)?;
     let mut jobs = BTreeMap::new();
     for job in run::jobs(site.policy) {
         let path = job.path.to_string();
@@ -63,7 +64,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         server: server.answers,
         stores: stores.stores.clone(),
         copies: stores.copies.clone(),
-        wal: server.wal,
+        wal: log::facts(site, server.log, has_newest, &stores, now),
         standbys: server.standbys,
         databases: databases::look(site, now),
         canary: canary::write(site),
