@@ -27,6 +27,8 @@ pub struct Facts {
     pub wal: Observed<WalFacts>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
+    /// What the server is set to and our roles may do otherwise than the policy says, a sentence each; none where the policy needs nothing of it.
+    pub server_differs: Option<Observed<Vec<String>>>,
     /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
     pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
     /// The heartbeat row; none where the policy has none.
@@ -262,6 +264,7 @@ impl Default for Facts {
             copies: BTreeMap::new(),
             wal: not_looked_at(),
             standbys: not_looked_at(),
+            server_differs: None,
             databases: BTreeMap::new(),
             canary: None,
             runs: not_looked_at(),

@@ -1,6 +1,7 @@
 //! What drills and runs have measured, as every command tells it: the real program on a catalog that the library filled, and on a real cluster.
 
 mod cluster;
+mod drift;
 mod log;
 
 use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outcome, Where, Why};

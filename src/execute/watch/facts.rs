@@ -25,6 +25,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let measured = catalog.latest(policy)?;
     let copied = measured.iter().filter(|one| one.name == run::COPIED).filter_map(|one| moment_of(one.value)).max();
     let has_newest = log::has_newest(site, &server.log);
+    let drift = databases::look(site, server.state, has_newest == Observed::Known(true), now);
     let stores = stores::look(site, catalog, made.max(copied), has_newest == Observed::Known(false), now)?;
     let mut jobs = BTreeMap::new();
     for job in run::jobs(site.policy) {
@@ -66,7 +67,8 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         copies: stores.copies.clone(),
         wal: log::facts(site, server.log, has_newest, &stores, now),
         standbys: server.standbys,
-        databases: databases::look(site, now),
+        server_differs: drift.server,
+        databases: drift.databases,
         canary: canary::write(site),
         runs: Observed::Known(Runs { succeeded, all }),
         holds: stores.holds.clone(),

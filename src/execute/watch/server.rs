@@ -6,7 +6,8 @@ use crate::alert::Answers;
 use crate::catalog::{Catalog, CatalogFault};
 use crate::evidence::LogTold;
 use crate::execute::since::since_down;
-use crate::inventory::{Observed, SystemIdentifier};
+use crate::inventory::{Observed, ServerState, SystemIdentifier};
+use crate::observe::look_at_server;
 use crate::postgres::{Connection, Fault};
 use crate::site::{Site, SiteFault};
 use crate::units::{Duration, Instant, moment_of};
@@ -15,6 +16,8 @@ use crate::world::clock;
 pub(super) struct Server {
     pub answers: Answers,
     pub log: Observed<ServerLog>,
+    /// What it is set to, and what our roles may do.
+    pub state: Observed<ServerState>,
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
     pub clock_skew: Observed<Duration>,
 }
@@ -49,6 +52,7 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<S
                     hint: Some(fault.hint.clone()).filter(|hint| !hint.is_empty()),
                 },
                 log: Observed::unknown(reason()),
+                state: Observed::unknown(reason()),
                 standbys: Observed::unknown(reason()),
                 clock_skew: Observed::unknown(reason()),
             })
@@ -88,8 +92,9 @@ fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
     } else {
         log(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known)
     };
+    let state = look_at_server(&mut connection, site.policy).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known);
     let standbys = standbys(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known);
-    Ok(Server { answers: Answers::Yes, log, standbys, clock_skew })
+    Ok(Server { answers: Answers::Yes, log, state, standbys, clock_skew })
 }
 
 /// What was archived last may be a backup's history file: then the marks tell which segment was.
