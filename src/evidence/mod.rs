@@ -16,7 +16,7 @@ pub use custody::{Custody, custody, recipient_key, recipients};
 pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
 pub use findings::contradictions;
 pub use log::{LogStored, LogTold, Quiet, waiting_since};
-pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, recovery_point, worst};
+pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, ScenarioPromise, left_in_copies, recovery_point, scenario_promises, worst};
 pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
 pub use rates::{Record, measured};
 pub use samples::Sample;

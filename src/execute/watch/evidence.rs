@@ -8,7 +8,7 @@ use super::remembered::{recall, remember};
 use super::stores::Stores;
 use crate::alert::Facts;
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured};
-use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint};
+use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint, ScenarioPromise};
 use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
 use crate::observe::{RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 use crate::policy::model::Policy;
@@ -150,6 +150,27 @@ pub(super) fn recovery_point(
     Ok(evidence::recovery_point(&frontier, now))
 }
 
+/// The same of each scenario that promises something of its own.
+pub(super) fn scenario_points(policy: &Policy, facts: &Facts, now: Instant) -> BTreeMap<Name, Observed<Option<RecoveryPoint>>> {
+    let of = |promise: &ScenarioPromise<'_>| match &facts.recovery_point {
+        Observed::Known(Some(point)) if !promise.copies.is_empty() => {
+            let copies: Vec<_> = promise.copies.iter().map(|store| log_in(facts, store)).collect();
+            evidence::left_in_copies(point, &copies, now).map(Some)
+        }
+        point => point.clone(),
+    };
+    evidence::scenario_promises(policy).iter().map(|promise| (promise.scenario.clone(), of(promise))).collect()
+}
+
+/// When the oldest log was complete that a second copy lacks.
+fn log_in(facts: &Facts, store: &Name) -> Observed<Option<Instant>> {
+    match facts.copies.get(store) {
+        Some(Observed::Known(copy)) if copy.has_log => Observed::Known(copy.log_behind_since),
+        Some(Observed::Unknown { reason }) => Observed::unknown(reason.clone()),
+        _ => Observed::unknown(format!("no log is copied to `{store}`")),
+    }
+}
+
 /// Where a log is archived, that of the backups that it goes on from.
 fn newest(policy: &Policy, stores: &Stores) -> Observed<Option<Instant>> {
     let counts = |job: &Name| {
@@ -180,6 +201,11 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
         let hour = |at: Instant| at.as_microsecond().div_euclid(HOUR_MICROS);
         let before = latest.iter().find(|one| one.name == RECOVERY_POINT_WORST && hour(one.at) == hour(now));
         of(RECOVERY_POINT_WORST, "", before.map_or(lost, |before| before.value.max(lost)));
+    }
+    for (scenario, point) in &facts.scenario_points {
+        if let Observed::Known(Some(point)) = point {
+            of(RECOVERY_POINT, scenario.as_str(), point.lost.as_secs() as f64);
+        }
     }
     for prediction in facts.predictions.iter().filter(|prediction| prediction.is_measured()) {
         if let Some((p50, p95)) = prediction.p50.zip(prediction.p95) {

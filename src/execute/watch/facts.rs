@@ -85,6 +85,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     };
     evidence::look(site, catalog, &records, &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
+    facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
     measured::record(catalog, policy, &facts, &measured, now)?;
     Ok(facts)
 }

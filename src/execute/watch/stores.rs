@@ -143,7 +143,14 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
     }
     for to in site.policy.copy_stores().into_keys() {
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
-        let facts = |behind: Behind| CopyFacts { behind_since: behind.since, backups: behind.backups as u64 };
+        // Log without a backup that it goes on from is of no use.
+        let goes_on = cluster.inventory.stores.get(to).and_then(Observed::known).and_then(reached).is_some();
+        let facts = |behind: Behind| CopyFacts {
+            behind_since: behind.since,
+            backups: behind.backups as u64,
+            has_log: behind.has_log && goes_on,
+            log_behind_since: behind.log_since,
+        };
         seen.copies.insert(to.clone(), behind.map(facts));
     }
     let asked = cluster.stores.into_iter().map(|(name, seen)| (name, seen.map(drop))).collect();
