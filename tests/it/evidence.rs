@@ -112,6 +112,11 @@ impl Rig {
         self.room.run(&[&["plan", "shop.yaml"], more].concat())
     }
 
+    /// What a look remembers of drills for an hour.
+    fn forget(&self) {
+        std::fs::remove_file(self.room.path().join("state/policies/shop/evidence.json")).expect("somebody has looked");
+    }
+
     /// Looks, and says which alerts there are, by their keys.
     fn firing(&self) -> Vec<String> {
         let run = self.run(&["watch"]);
@@ -250,6 +255,7 @@ fn a_drill_that_failed_contradicts_until_one_passes() {
     rig.drilled(1, 500, ended_by_hand);
     rig.exported();
     assert!(judged().contains("SW0414"));
+    rig.forget();
     rig.firing();
     let outcome = || metric(&rig.run(&["metrics"]).stdout, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#);
     assert_eq!(outcome(), Some(0.0));
@@ -275,6 +281,7 @@ fn a_drill_that_somebody_ended_is_not_one_that_failed() {
     let metrics = rig.run(&["metrics"]).stdout;
     assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), None, "{metrics}");
     rig.drilled(1, 500, |_| {});
+    rig.forget();
     rig.firing();
     let metrics = rig.run(&["metrics"]).stdout;
     assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), Some(1.0), "{metrics}");

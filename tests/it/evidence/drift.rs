@@ -23,5 +23,5 @@ fn settings_that_were_changed_by_hand_are_told() {
     run.rig.cluster.wait_until("current_setting('archive_timeout') = '0'");
     let status = told("+12m", "+23m");
     assert!(status.contains("1 thing of the server is not as the policy says"), "{status}");
-    assert!(status.contains("`archive_timeout` is to be `60`, and is `0`"), "{status}");
+    assert!(status.contains("'archive_timeout' is to be '60', and is '0'"), "{status}");
 }

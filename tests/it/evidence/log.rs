@@ -126,6 +126,9 @@ fn what_nobody_can_say_is_not_nothing() {
     run.rig.cluster.sql("select pg_stat_reset_shared('archiver')");
     run.rig.shell_as_root("rm -f data/pg_wal/archive_status/*.done");
     assert_eq!(lost(&run), None);
-    let status = firing(&run);
+    // And when nobody has been able to say for long, somebody hears why.
+    run.say_at("+1m", &["watch"]).ends_with_code(0);
+    run.say_at("+33m", &["watch"]).ends_with_code(0);
+    let status = run.say_at("+33m", &["status"]).out;
     assert!(status.contains("no segment that was archived"), "{status}");
 }
