@@ -27,6 +27,8 @@ pub struct Facts {
     pub wal: Observed<WalFacts>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
+    /// What the server is set to and our roles may do otherwise than the policy says, a sentence each; none where the policy needs nothing of it.
+    pub server_differs: Option<Observed<Vec<String>>>,
     /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
     pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
     /// The heartbeat row; none where the policy has none.
@@ -46,6 +48,8 @@ pub struct Facts {
     pub undelivered: Observed<Undelivered>,
     /// Up to where everything would survive; none where nothing would.
     pub recovery_point: Observed<Option<RecoveryPoint>>,
+    /// The same of each scenario that promises something of its own.
+    pub scenario_points: BTreeMap<Name, Observed<Option<RecoveryPoint>>>,
     /// How long recoveries will take, by what was measured.
     pub predictions: Vec<Prediction>,
     /// How the drills stand, by their own records.
@@ -138,6 +142,10 @@ pub struct CopyFacts {
     pub behind_since: Option<Instant>,
     /// How many backups are missing.
     pub backups: u64,
+    /// The log is copied there too, and a backup is there that it goes on from.
+    pub has_log: bool,
+    /// The same as `behind_since`, of the log alone.
+    pub log_behind_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +270,7 @@ impl Default for Facts {
             copies: BTreeMap::new(),
             wal: not_looked_at(),
             standbys: not_looked_at(),
+            server_differs: None,
             databases: BTreeMap::new(),
             canary: None,
             runs: not_looked_at(),
@@ -273,6 +282,7 @@ impl Default for Facts {
             failing: Vec::new(),
             undelivered: not_looked_at(),
             recovery_point: not_looked_at(),
+            scenario_points: BTreeMap::new(),
             predictions: Vec::new(),
             drills: BTreeMap::new(),
             identities: BTreeMap::new(),

@@ -30,8 +30,7 @@ use crate::world::{clock, signals};
 
 /// Measure how fast backups and restores go, now.
 ///
-/// What is found is on record beside what backups, recoveries and drills measured, by which estimates go. Nothing stays: neither in the store nor
-/// on the disk.
+/// What is found is on record, to be compared with what drills and recoveries show. Nothing stays: neither in the store nor on the disk.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
     Backup(BenchBackup),

@@ -186,6 +186,11 @@ impl Remark {
         self.path.starts_with(&PolicyPath::from(["timescaledb", database]))
     }
 
+    /// It is about the server itself: its settings, and our roles.
+    pub fn is_about_server(&self) -> bool {
+        ["cluster", "wal"].iter().any(|part| self.path.starts_with(&PolicyPath::from([*part])))
+    }
+
     fn new(path: PolicyPath, message: impl Into<String>, hint: &str) -> Remark {
         Remark { path, message: message.into(), hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()) }
     }
@@ -209,6 +214,11 @@ impl Change {
 
     fn consequence(self, consequence: impl Into<String>) -> Change {
         Change { consequence: consequence.into(), ..self }
+    }
+
+    /// It only makes the server read what the others have changed.
+    pub fn is_reload(&self) -> bool {
+        self.sql == rights::RELOAD
     }
 
     pub fn needs_acknowledgement(&self) -> bool {

@@ -12,6 +12,9 @@ pub const SETTINGS: &[&str] = &["wal_level", "archive_mode", "archive_command", 
 /// The groups whose rights are of use.
 pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings"];
 
+/// What makes the server read settings that were changed: a step that differs from nothing.
+pub(super) const RELOAD: &str = "SELECT pg_catalog.pg_reload_conf();";
+
 /// What a backup calls.
 pub fn functions(major: u32) -> &'static [&'static str] {
     match major {
@@ -110,7 +113,7 @@ fn settings(found: &mut Found<'_>, state: &ServerState) {
         ),
     }
     if found.changes.len() > before {
-        let sql = "SELECT pg_catalog.pg_reload_conf();".to_owned();
+        let sql = RELOAD.to_owned();
         let says = "settings that were changed have to be read by the server".to_owned();
         let change = Change::new(PolicyPath::from(["wal"]), None, says, sql).consequence("the server reads its configuration again");
         found.push(Change { in_transaction: false, ..change });

@@ -25,7 +25,8 @@ pub fn standing<'n>(
         let passed: Vec<&DrillRecord> = own.iter().copied().filter(|record| record.passed()).collect();
         DrillStanding {
             first_seen: first_seen.get(name).copied(),
-            last: own.first().map(|record| last(record)),
+            // One that somebody ended has shown nothing, and undoes nothing that one before it has.
+            last: own.iter().find(|record| record.outcome != DrillOutcome::Stopped).or(own.first()).map(|record| last(record)),
             passed: passed.first().map(|record| record.ended),
             recovery_millis: passed.iter().filter_map(|record| record.recovery_millis).take(RECOVERIES).collect(),
         }
@@ -99,9 +100,11 @@ pub(super) mod tests {
         failed.outcome = DrillOutcome::Failed;
         failed.failure = Some(DrillFailure { phase: Phase::Replay, message: "a segment is missing".into(), hint: String::new() });
         failed.recovery_millis = None;
+        let mut ended = drill("2026-11-10T05:00:00Z", 1, 1);
+        ended.outcome = DrillOutcome::Stopped;
         let mut by_hand = drill("2026-11-09T05:00:00Z", 1, 1);
         by_hand.drill = None;
-        let records = [failed, drill("2026-10-25T05:00:00Z", 300_000, 0), drill("2026-11-01T05:00:00Z", 400_000, 0), by_hand];
+        let records = [ended, failed, drill("2026-10-25T05:00:00Z", 300_000, 0), drill("2026-11-01T05:00:00Z", 400_000, 0), by_hand];
         let names: Vec<Name> = ["monthly", "weekly"].map(|name| name.parse().expect("a name")).to_vec();
         let seen = [(names[0].clone(), "2026-01-01T00:00:00Z".parse().expect("a moment"))].into();
         let all = standing(names.iter(), &records, &seen);

@@ -3,6 +3,7 @@
 //! That a recovery takes too long by what was measured is judged with the other objectives, where its parts are known.
 
 use super::custody::custody;
+use super::point::scenario_promises;
 use crate::inventory::{ClusterInventory, DrillOutcome, DrillStanding, Observed, PointsSeen, Proven};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::Policy;
@@ -25,7 +26,7 @@ pub fn contradictions(policy: &Policy, cluster: Option<&ClusterInventory>, obser
         findings.extend(failed(&path, name, standing));
         findings.extend(drill.schedule.as_ref().and_then(|schedule| overdue(&path, name, schedule, standing, observed)));
     }
-    findings.extend(proven.recovery_point.as_ref().and_then(|points| not_kept(policy, points)));
+    findings.extend(proven.recovery_point.iter().flat_map(|points| not_kept(policy, points)));
     findings.extend(not_proven(policy, proven, observed));
     findings
 }
@@ -59,15 +60,22 @@ fn overdue(path: &PolicyPath, name: &Name, schedule: &Schedule, standing: &Drill
     Some(Finding::warning(DRILL_OVERDUE, path.clone(), message).on_key().label(schedule.describe()).hint(hint))
 }
 
-fn not_kept(policy: &Policy, points: &PointsSeen) -> Option<Finding> {
-    let promised = policy.objectives.rpo?;
-    let (worst, at) = (Duration::from_secs(points.worst_seconds?), points.worst_at?);
-    let message = format!("rpo of {promised} was not kept: on {} up to {worst} would have been lost", day(at));
-    (worst > promised).then(|| {
-        Finding::warning(RPO_WAS_NOT_KEPT, ["objectives", "rpo"].into(), message)
-            .label("the most of the 30 days before the inventory was made")
-            .hint("`seawall history` and the alerts of that day say what kept the log from being archived; or promise what can be kept.")
-    })
+/// The policy's own promise, and those of scenarios that what the log goes to first has to keep.
+fn not_kept(policy: &Policy, points: &PointsSeen) -> Vec<Finding> {
+    let Some((worst, at)) = points.worst_seconds.map(Duration::from_secs).zip(points.worst_at) else { return Vec::new() };
+    let own = policy.objectives.rpo.map(|promised| (PolicyPath::from(["objectives", "rpo"]), promised));
+    let of_scenarios = scenario_promises(policy).into_iter().filter(|promise| promise.copies.is_empty());
+    let path = |scenario: &Name| PolicyPath::from(["objectives", "scenarios", scenario.as_str(), "rpo"]);
+    let promises = own.into_iter().chain(of_scenarios.map(|promise| (path(promise.scenario), promise.promised)));
+    let broken = promises.filter(|(_, promised)| worst > *promised);
+    broken
+        .map(|(path, promised)| {
+            let message = format!("rpo of {promised} was not kept: on {} up to {worst} would have been lost", day(at));
+            Finding::warning(RPO_WAS_NOT_KEPT, path, message).label("the most of the 30 days before the inventory was made").hint(
+                "`seawall history` and the alerts of that day say what kept the log from being archived; or promise what can be kept.",
+            )
+        })
+        .collect()
 }
 
 fn not_proven(policy: &Policy, proven: &Proven, observed: Instant) -> Vec<Finding> {
@@ -109,11 +117,15 @@ mod tests {
 
     /// `code path: message`, of a policy with a drill every Sunday, and of what is proven.
     fn found(proven: &str) -> Vec<String> {
+        found_of("rpo: 5m, rto: 2h", proven)
+    }
+
+    fn found_of(objectives: &str, proven: &str) -> Vec<String> {
         let text = format!(
             "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
              encryption: {{ age: {{ recipients: ['{KEY}'] }}, proven_within: 30d }}\nstores: {{ main: {{ local: {{ path: /srv/main }} }} }}\n\
              backups: {{ nightly: {{ physical: {{}}, store: main, schedule: {{ at: '02:00' }}, keep: {{ daily: 30 }} }} }}\n\
-             wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 2h }}\n\
+             wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ {objectives} }}\n\
              drills: {{ weekly: {{ restore: {{ latest: nightly }}, schedule: {{ on: sunday, at: '05:00' }} }} }}\n"
         );
         let document = Document::load("t.yaml", Path::new("t.yaml"), &|_| Ok(text.clone().into_bytes()));
@@ -169,6 +181,11 @@ mod tests {
     fn an_rpo_that_was_not_kept_and_a_key_that_nobody_used() {
         let worst = r#"{"known":{"recovery_point":{"lost_seconds":0,"at":"2026-11-21T08:00:00Z","worst_seconds":2280,"worst_at":"2026-11-09T16:25:00Z"}}}"#;
         assert_eq!(found(worst), ["SW0416 objectives.rpo: rpo of 5m was not kept: on 2026-11-09 up to 38m would have been lost"]);
+        let scenarios = "rpo: 1h, scenarios: { disk: { recover: cluster, rpo: 30m }, all: { recover: cluster }, lost: { recover: cluster, by: promote-standby, rpo: 1m } }";
+        assert_eq!(
+            found_of(scenarios, worst),
+            ["SW0416 objectives.scenarios.disk.rpo: rpo of 30m was not kept: on 2026-11-09 up to 38m would have been lost"]
+        );
         let identity = |standing: &str| found(&format!(r#"{{"known":{{"identities":{{"{KEY}":{{{standing}}}}}}}}}"#));
         assert_eq!(
             identity(r#""first_seen":"2026-10-01T00:00:00Z""#),

@@ -6,6 +6,7 @@
 mod custody;
 mod drills;
 mod findings;
+mod log;
 mod point;
 mod predicted;
 mod rates;
@@ -14,7 +15,8 @@ mod samples;
 pub use custody::{Custody, custody, recipient_key, recipients};
 pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
 pub use findings::contradictions;
-pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, recovery_point, worst};
+pub use log::{LogStored, LogTold, Quiet, waiting_since};
+pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, ScenarioPromise, left_in_copies, recovery_point, scenario_promises, worst};
 pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
 pub use rates::{Record, measured};
 pub use samples::Sample;

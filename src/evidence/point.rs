@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::Observed;
-use crate::units::{Duration, Instant};
+use crate::policy::file::{Procedure, Recover};
+use crate::policy::model::{Policy, Scenario};
+use crate::units::{Duration, Instant, Name};
 
 /// What was seen of the way out of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub enum Bound {
     Gap,
     /// No log is archived: what the newest backup holds is all.
     Backup,
+    /// A second copy is behind the first one.
+    Copy,
 }
 
 /// Unknown where it was not seen; none where nothing would survive.
@@ -67,6 +71,50 @@ pub fn recovery_point(frontier: &Frontier, now: Instant) -> Observed<Option<Reco
         // The backup holds everything up to its own end, whatever became of the log before.
         Some((at, bound)) => point(at.max(newest), bound),
         None => point(now, Bound::Nothing),
+    }
+}
+
+/// What a scenario promises about how much is lost, other than the policy does for everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScenarioPromise<'p> {
+    pub scenario: &'p Name,
+    pub promised: Duration,
+    /// Only these second copies are left; empty where what the log goes to first is.
+    pub copies: &'p [Name],
+}
+
+/// The promises of scenarios that what is archived can keep. What a standby, a dump or somebody else's tool would bring back is none of its business.
+pub fn scenario_promises(policy: &Policy) -> Vec<ScenarioPromise<'_>> {
+    let Some(wal) = &policy.wal else { return Vec::new() };
+    let scenarios = policy.objectives.scenarios.iter().filter(|(_, scenario)| rolls_forward(policy, scenario));
+    let promises = scenarios.filter_map(|(name, scenario)| {
+        let is_first = scenario.from.is_empty() || scenario.from.contains(&wal.store);
+        let copies = if is_first { &[][..] } else { scenario.from.as_slice() };
+        Some(ScenarioPromise { scenario: name, promised: scenario.rpo?, copies })
+    });
+    promises.filter(|promise| !promise.copies.is_empty() || policy.objectives.rpo != Some(promise.promised)).collect()
+}
+
+fn rolls_forward(policy: &Policy, scenario: &Scenario) -> bool {
+    let is_physical = |job: &Name| policy.backups.get(job).is_some_and(|backup| backup.method.is_physical());
+    matches!(scenario.by, None | Some(Procedure::PointInTime))
+        && scenario.recover != Recover::Files
+        && (scenario.using.is_empty() || scenario.using.iter().any(is_physical))
+}
+
+/// The same where only second copies are left, each of them with when the oldest log was complete that it lacks: the best of them counts.
+pub fn left_in_copies(point: &RecoveryPoint, copies: &[Observed<Option<Instant>>], now: Instant) -> Observed<RecoveryPoint> {
+    let of = |lacks_since: &Option<Instant>| match lacks_since.filter(|since| *since < point.at) {
+        Some(at) => RecoveryPoint { at, lost: Duration::between(at, now), bound: Bound::Copy },
+        None => *point,
+    };
+    let unknown = copies.iter().find_map(|copy| match copy {
+        Observed::Unknown { reason } => Some(reason.as_str()),
+        Observed::Known(_) => None,
+    });
+    match copies.iter().filter_map(Observed::known).map(of).max_by_key(|left| left.at) {
+        Some(best) => Observed::Known(best),
+        None => Observed::unknown(unknown.unwrap_or("no copy of the log is kept there")),
     }
 }
 
@@ -118,6 +166,22 @@ mod tests {
         assert_eq!(recovery_point(&unknown, at(100)), Observed::unknown("the log is not known: the server was not asked"));
         let unknown = Frontier { newest_backup: Observed::unknown("no store"), ..frontier(None) };
         assert_eq!(recovery_point(&unknown, at(100)), Observed::unknown("the newest backup is not known: no store"));
+    }
+
+    #[test]
+    fn of_second_copies_the_best_counts() {
+        let point = RecoveryPoint { at: at(98), lost: Duration::from_mins(2), bound: Bound::Log };
+        let left = |copies: &[Observed<Option<i64>>]| {
+            let copies: Vec<_> = copies.iter().map(|copy| copy.clone().map(|since| since.map(at))).collect();
+            left_in_copies(&point, &copies, at(100)).known().map(|left| (left.lost.as_secs() / 60, left.bound))
+        };
+        assert_eq!(left(&[Observed::Known(None)]), Some((2, Bound::Log)));
+        assert_eq!(left(&[Observed::Known(Some(40))]), Some((60, Bound::Copy)));
+        assert_eq!(left(&[Observed::Known(Some(40)), Observed::Known(Some(70)), Observed::unknown("away")]), Some((30, Bound::Copy)));
+        // What waits on the server itself is not in the copy either.
+        assert_eq!(left(&[Observed::Known(Some(99))]), Some((2, Bound::Log)));
+        assert_eq!(left(&[Observed::unknown("away")]), None);
+        assert_eq!(left(&[]), None);
     }
 
     proptest! {

@@ -145,11 +145,20 @@ pub struct Behind {
     pub since: Option<Instant>,
     /// How many backups are missing.
     pub backups: usize,
+    /// The log is copied there too.
+    pub has_log: bool,
+    /// The same as `since`, of the log alone.
+    pub log_since: Option<Instant>,
 }
 
 impl Behind {
     fn note(&mut self, since: Instant) {
         self.since = Some(self.since.map_or(since, |known| known.min(since)));
+    }
+
+    fn note_log(&mut self, since: Instant) {
+        self.note(since);
+        self.log_since = Some(self.log_since.map_or(since, |known| known.min(since)));
     }
 }
 
@@ -185,7 +194,8 @@ pub fn behind(
             let is_needed = |hole: &Hole<'_>| {
                 hole.of.system_identifier.is_none_or(|cluster| needs.needs(cluster, hole.of.timeline, hole.from, hole.to))
             };
-            missing.filter(is_needed).for_each(|hole| behind.note(hole.since));
+            missing.filter(is_needed).for_each(|hole| behind.note_log(hole.since));
+            behind.has_log = true;
         }
     }
     Observed::Known(behind)
@@ -295,7 +305,7 @@ mod tests {
         let policy = policy("[off]", "");
         let of = |main: &[u8], off: &[u8]| behind_of(&policy, store(main, &[]), Observed::Known(store(off, &[]))).known().copied();
         let since = Some(at("2026-11-20T02:30:00Z"));
-        assert_eq!(of(&[19, 20, 21], &[19]), Some(Behind { since, backups: 2 }));
+        assert_eq!(of(&[19, 20, 21], &[19]), Some(Behind { since, backups: 2, ..Behind::default() }));
         assert_eq!(of(&[19, 20, 21], &[19, 20, 21, 18]), Some(Behind::default()));
         assert_eq!(of(&[], &[]), Some(Behind::default()));
         assert!(behind_of(&policy, store(&[21], &[]), Observed::unknown("gone")).known().is_none());

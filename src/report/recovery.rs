@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Measurements;
 use crate::catalog::Latest;
-use crate::evidence::{IDENTITY_OPENED, recipients};
+use crate::evidence::{IDENTITY_OPENED, ScenarioPromise, recipients, scenario_promises};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, moment_of};
 
@@ -14,6 +14,8 @@ use crate::units::{Duration, Instant, moment_of};
 pub struct RecoveryStanding {
     /// How much would have been lost at the last look.
     pub lost_seconds: Option<u64>,
+    /// Each scenario that promises other than the policy does for everything, as far as it was seen.
+    pub points: Vec<ScenarioPoint>,
     /// Each recovery that is promised or could be asked for; the whole policy is `everything`.
     pub times: Vec<RecoveryTime>,
     /// Each drill of the policy that has run.
@@ -24,6 +26,15 @@ pub struct RecoveryStanding {
     pub restore_bytes_per_second: Option<u64>,
     /// How fast log is replayed, at the careful end.
     pub replay_bytes_per_second: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ScenarioPoint {
+    pub scenario: String,
+    /// What is promised.
+    pub promised: Duration,
+    /// How much would have been lost at the last look. Absent where it could not say.
+    pub lost_seconds: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -86,6 +97,11 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
         scenario,
         promised,
     };
+    let point = |promise: &ScenarioPromise<'_>| ScenarioPoint {
+        scenario: promise.scenario.to_string(),
+        promised: promise.promised,
+        lost_seconds: whole("recovery_point_seconds", promise.scenario.as_str()),
+    };
     let drill = |name: &crate::units::Name| {
         let subject = name.as_str();
         Some(DrillSeen {
@@ -100,6 +116,7 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
     let identity = |recipient: String| IdentitySeen { opened: measured.last(IDENTITY_OPENED, &recipient).and_then(moment_of), recipient };
     RecoveryStanding {
         lost_seconds: whole("recovery_point_seconds", ""),
+        points: scenario_promises(policy).iter().map(point).collect(),
         times: promises(policy).into_iter().map(time).collect(),
         drills: policy.drills.keys().filter_map(drill).collect(),
         identities: recipients(policy).into_iter().map(identity).collect(),

@@ -1,6 +1,8 @@
 //! What drills and runs have measured, as every command tells it: the real program on a catalog that the library filled, and on a real cluster.
 
 mod cluster;
+mod drift;
+mod log;
 
 use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outcome, Where, Why};
 use seawall::inventory::{BackupKind, DrillFailure, DrillOutcome, DrillPhase, DrillRecord, Phase, Restored};
@@ -108,6 +110,11 @@ impl Rig {
 
     fn plan(&self, more: &[&str]) -> Run {
         self.room.run(&[&["plan", "shop.yaml"], more].concat())
+    }
+
+    /// What a look remembers of drills for an hour.
+    fn forget(&self) {
+        std::fs::remove_file(self.room.path().join("state/policies/shop/evidence.json")).expect("somebody has looked");
     }
 
     /// Looks, and says which alerts there are, by their keys.
@@ -239,9 +246,45 @@ fn a_drill_that_failed_contradicts_until_one_passes() {
     assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), Some(0.0), "{metrics}");
     let passed = metric(&metrics, r#"seawall_drill_last_passed_timestamp_seconds{policy="shop",drill="weekly"}"#).expect("it passed once");
     assert!((passed - rig.days_ago(9).as_second() as f64).abs() < 2.0, "{metrics}");
-    rig.drilled(1, 500, |_| {});
+    // Begun again and ended by hand: it has not shown that it is mended.
+    let ended_by_hand = |record: &mut DrillRecord| {
+        record.outcome = DrillOutcome::Stopped;
+        record.failure = Some(DrillFailure { phase: Phase::Files, message: "it was asked to end".into(), hint: String::new() });
+        record.recovery_millis = None;
+    };
+    rig.drilled(1, 500, ended_by_hand);
+    rig.exported();
+    assert!(judged().contains("SW0414"));
+    rig.forget();
+    rig.firing();
+    let outcome = || metric(&rig.run(&["metrics"]).stdout, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#);
+    assert_eq!(outcome(), Some(0.0));
+    let page = || rig.run(&["report", "--format", "json"]).stdout;
+    let promised = "the last drill failed at";
+    assert!(page().contains(promised), "{}", page());
+    rig.drilled(0, 500, |_| {});
     rig.exported();
     assert!(!judged().contains("SW0414"));
+    assert!(!page().contains(promised), "{}", page());
+}
+
+/// Ended by hand is neither: nobody is told that a recovery does not work.
+#[test]
+fn a_drill_that_somebody_ended_is_not_one_that_failed() {
+    let rig = Rig::new();
+    rig.backed_up();
+    rig.drilled(2, 500, |record| {
+        record.outcome = DrillOutcome::Stopped;
+        record.recovery_millis = None;
+    });
+    rig.firing();
+    let metrics = rig.run(&["metrics"]).stdout;
+    assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), None, "{metrics}");
+    rig.drilled(1, 500, |_| {});
+    rig.forget();
+    rig.firing();
+    let metrics = rig.run(&["metrics"]).stdout;
+    assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), Some(1.0), "{metrics}");
 }
 
 /// D7: from when it was first seen, each key has so long to open something.

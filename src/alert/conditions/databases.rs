@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const TOLD: usize = 5;
 
 pub(super) fn look(look: &mut Look<'_>) {
+    server(look);
     let not_asked = Observed::unknown("it was not asked");
     let held = look.policy.row_holds.values().map(|hold| &hold.database);
     let names: BTreeSet<&String> = look.policy.file.timescaledb.keys().chain(held).collect();
@@ -50,15 +51,29 @@ pub(super) fn look(look: &mut Look<'_>) {
     }
 }
 
+/// Its settings, and the rights of our roles. Whoever changes them by hand hears it from here and not from the next backup that fails.
+fn server(look: &mut Look<'_>) {
+    let Some(differs) = &look.facts.server_differs else { return };
+    let drift = Condition::new("server_drift", Severity::Warning, "the server is not as the policy says").lasting(PATIENCE);
+    let drift = Condition { because: look.cause([roots::SERVER.to_owned()]), ..drift };
+    look.push(match differs {
+        Observed::Unknown { .. } => drift.state(State::Unknown),
+        Observed::Known(differs) => told(drift, things(differs.len(), " of the server"), differs),
+    });
+}
+
 fn differs(drift: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
-    let count = seen.differs.len();
-    let title = format!(
-        "{} in {} not as the policy says",
-        if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") },
-        quoted(name)
-    );
+    told(drift, format!("{} in {}", things(seen.differs.len(), ""), quoted(name)), &seen.differs)
+}
+
+fn things(count: usize, of: &str) -> String {
+    if count == 1 { format!("1 thing{of} is") } else { format!("{count} things{of} are") }
+}
+
+fn told(drift: Condition, what: String, differs: &[String]) -> Condition {
+    let (count, title) = (differs.len(), format!("{what} not as the policy says"));
     let more = if count > TOLD { format!(" And {} more.", count - TOLD) } else { String::new() };
-    let told: Vec<String> = seen.differs.iter().take(TOLD).map(|one| sentence(one)).collect();
+    let told: Vec<String> = differs.iter().take(TOLD).map(|one| sentence(one)).collect();
     Condition { title, ..drift.firing_if(count > 0) }
         .text(format!("{}{more}", told.join(" ")))
         .hint("`seawall plan --connect` shows what would mend it; `seawall apply` does that.")

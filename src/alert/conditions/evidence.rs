@@ -2,9 +2,9 @@
 
 use super::{Look, allowed, moment, roots, rough};
 use crate::alert::condition::{Condition, State};
-use crate::evidence::{Bound, Prediction, Tendency, custody, tendency};
+use crate::evidence::{Bound, Prediction, RecoveryPoint, Tendency, custody, scenario_promises, tendency};
 use crate::inventory::{Observed, Proven};
-use crate::plan::words::{about, joined};
+use crate::plan::words::{about, joined, quoted, sentence};
 use crate::policy::file::Severity;
 use crate::units::{Duration, Name};
 
@@ -17,43 +17,62 @@ pub(super) fn look(look: &mut Look<'_>) {
 
 /// Of what keeps the log or a backup from the store there are alerts of their own: this one is for what they do not see.
 fn recovery_point(look: &mut Look<'_>) {
-    let Some(promised) = look.policy.objectives.rpo else { return };
+    let facts = look.facts;
+    if let Some(promised) = look.policy.objectives.rpo {
+        point(look, "recovery_point".to_owned(), "the server were lost now", promised, &facts.recovery_point);
+    }
+    let unseen = Observed::unknown("nobody has looked");
+    for promise in scenario_promises(look.policy) {
+        let seen = facts.scenario_points.get(promise.scenario).unwrap_or(&unseen);
+        let what = format!("{} came now", quoted(promise.scenario));
+        point(look, format!("recovery_point:{}", promise.scenario), &what, promise.promised, seen);
+    }
+}
+
+fn point(look: &mut Look<'_>, key: String, what: &str, promised: Duration, seen: &Observed<Option<RecoveryPoint>>) {
     let of_backups = look.policy.backups.keys().map(|name| format!("backup_age:{name}"));
     let roots = look.policy.stores.keys().map(roots::store).chain([roots::SERVER.to_owned(), "wal_lag".to_owned()]).chain(of_backups);
-    let condition = Condition {
-        because: look.cause(roots),
-        ..Condition::new("recovery_point", Severity::Critical, "more would be lost now than is promised")
-    };
+    let condition =
+        Condition { because: look.cause(roots), ..Condition::new(key, Severity::Critical, "more would be lost now than is promised") };
     let condition = condition.lasting(Duration::from_mins(1)).fact("promised", promised);
-    look.push(match &look.facts.recovery_point {
+    look.push(match seen {
         // That it cannot be seen is said of what hides it.
         Observed::Unknown { .. } => condition.state(State::Unknown),
         // Until the first backup can be there, its absence is nothing unusual; then `backup_age` tells of it.
         Observed::Known(None) => condition,
         Observed::Known(Some(point)) => {
-            let (why, hint) = match point.bound {
-                Bound::Gap => (
-                    "The log in the store has a gap behind the newest backup: later log is of no use.",
-                    "Run `seawall verify` to see what is missing, and take a backup now: the log goes on from it.",
-                ),
-                Bound::Canary => (
-                    "The heartbeat row that was written since the last segment is not archived.",
-                    "See `seawall wal status`; a shorter `wal.timeout` archives an idle server's log sooner.",
-                ),
-                Bound::Log => ("The log waits to be archived.", "Run `seawall wal status`: it says what waits and why."),
-                Bound::Backup => {
-                    ("No log is archived, so the newest backup is all there is.", "Take a backup now, or archive the log (`wal`).")
-                }
-                Bound::Nothing => ("", ""),
-            };
+            let (why, hint) = bound(point.bound);
+            // What keeps the log here, in the server's own words.
+            let archiver = look.facts.wal.known().and_then(|wal| wal.error.as_deref()).filter(|_| point.bound == Bound::Log);
             let lost = rough(point.lost);
-            Condition { title: format!("if the server were lost now, {lost} would be lost with it; {promised} are promised"), ..condition }
+            Condition { title: format!("if {what}, {lost} would be lost with it; {promised} are promised"), ..condition }
                 .firing_if(point.lost > promised)
-                .text(why)
+                .text(archiver.map_or_else(|| why.to_owned(), sentence))
                 .hint(hint)
                 .fact("safe until", moment(look.policy, point.at))
         }
     });
+}
+
+/// What keeps it from being now, and what to do about it.
+fn bound(bound: Bound) -> (&'static str, &'static str) {
+    match bound {
+        Bound::Gap => (
+            "The log in the store has a gap behind the newest backup: later log is of no use.",
+            "Run `seawall verify` to see what is missing, and take a backup now: the log goes on from it.",
+        ),
+        Bound::Canary => (
+            "The heartbeat row that was written since the last segment is not archived.",
+            "See `seawall wal status`; a shorter `wal.timeout` archives an idle server's log sooner.",
+        ),
+        Bound::Log => ("The log waits to be archived.", "Run `seawall wal status`: it says what waits and why."),
+        Bound::Backup => ("No log is archived, so the newest backup is all there is.", "Take a backup now, or archive the log (`wal`)."),
+        Bound::Copy => (
+            "Only second copies would be left, and the log in them is behind.",
+            "Run `seawall copy`; a store in `wal.copies` gets the log as soon as the first one does.",
+        ),
+        Bound::Nothing => ("", ""),
+    }
 }
 
 /// Only what was measured: what is merely assumed is judged where the policy is reviewed.

@@ -71,6 +71,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("seawall_objective_rpo_seconds", "How much may be lost by the policy."),
     ("seawall_recovery_point_seconds", "How much of the written data would have been lost at the last look."),
     ("seawall_recovery_point_objective_seconds", "How much may be lost by the policy."),
+    ("seawall_scenario_recovery_point_seconds", "How much of the written data would have been lost in the scenario at the last look."),
+    ("seawall_scenario_recovery_point_objective_seconds", "How much may be lost in the scenario by the policy."),
     (SUMMARY, "How long a recovery takes by what drills and recoveries measured: usually (quantile 0.5), and with careful figures (0.95)."),
     ("seawall_recovery_time_objective_seconds", "How long a recovery may take by the policy."),
     ("seawall_restore_rate_bytes_per_second", "How fast a backup is restored by what was measured, at the slow end."),
@@ -227,6 +229,13 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
     of_policy("seawall_recovery_point_seconds", recovery.lost_seconds);
     of_policy("seawall_restore_rate_bytes_per_second", recovery.restore_bytes_per_second);
     of_policy("seawall_replay_rate_bytes_per_second", recovery.replay_bytes_per_second);
+    for point in &recovery.points {
+        let labels = [policy, ("scenario", point.scenario.as_str())];
+        add("seawall_scenario_recovery_point_objective_seconds", &labels, point.promised.as_secs() as f64);
+        if let Some(lost) = point.lost_seconds {
+            add("seawall_scenario_recovery_point_seconds", &labels, lost as f64);
+        }
+    }
     for time in &recovery.times {
         let scenario = ("scenario", time.scenario.as_str());
         for (quantile, seconds) in [("0.5", time.p50_seconds), ("0.95", time.p95_seconds)] {

@@ -7,6 +7,7 @@ use super::recordings::{ratio, series};
 use super::rule::{Alert, Urgency, length, literal};
 use super::{SILENT, of_policy};
 use crate::alert::allowed;
+use crate::evidence::scenario_promises;
 use crate::policy::file::Severity::{self, Critical, Warning};
 use crate::policy::model::{Policy, TimedKind};
 use crate::units::{Duration, Instant, Name};
@@ -169,6 +170,16 @@ fn promises(policy: &Policy, alerts: &mut Vec<Alert>) {
             "{{ $labels.policy }} would lose {{ $value | humanizeDuration }} now",
             "That is more than `objectives.rpo` allows: what was written in that time is not safe anywhere but on the server.",
             "`seawall wal status` and `seawall list` say what is behind.",
+        ));
+    }
+    if !scenario_promises(policy).is_empty() {
+        let achieved = series(policy, "seawall_scenario_recovery_point_seconds", "");
+        let objective = series(policy, "seawall_scenario_recovery_point_objective_seconds", "");
+        let expression = format!("max by (policy, scenario) ({achieved}) > max by (policy, scenario) ({objective})");
+        alerts.push(Alert::new("SeawallScenarioRecoveryPointMissed", Critical, expression).says(
+            "{{ $labels.policy }} would lose {{ $value | humanizeDuration }} if {{ $labels.scenario }} came now",
+            "That is more than `objectives.scenarios` allows of it.",
+            "`seawall wal status` says what waits, `seawall copy` brings second copies up to date.",
         ));
     }
     if policy.objectives.rto.is_some() || policy.objectives.scenarios.values().any(|scenario| scenario.rto.is_some()) {

@@ -2,6 +2,7 @@
 
 use super::Setting;
 use crate::emit::quote::for_shell;
+use crate::policy::resolve::decoded;
 
 /// How long a line may be before it goes on in the next one.
 const WIDTH: usize = 100;
@@ -64,6 +65,40 @@ pub(super) fn database(name: &str) -> String {
     if is_plain { format!("dbname={name}") } else { format!("dbname='{}'", name.replace('\\', r"\\").replace('\'', r"\'")) }
 }
 
+/// An address with this database, whatever it led to before: what is typed for one database must not reach another.
+pub(super) fn address_of(url: &str, name: &str) -> String {
+    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    let (scheme, rest) = place.split_once("://").unwrap_or(("postgresql", place));
+    let server = rest.split_once('/').map_or(rest, |(server, _)| server);
+    let others = query.into_iter().flat_map(|query| query.split('&')).filter(|word| !is_database(word));
+    let others = others.collect::<Vec<_>>().join("&");
+    let query = if others.is_empty() { String::new() } else { format!("?{others}") };
+    format!("{scheme}://{server}/{}{query}", encoded(name))
+}
+
+/// Of two that say it the later one would count, and its key may be encoded.
+fn is_database(word: &str) -> bool {
+    decoded(word.split_once('=').map_or(word, |(key, _)| key)) == "dbname"
+}
+
+fn encoded(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// Ends the server of a directory and waits for it, wherever its programs lie: `pg_ctl` is not where a shell looks for it everywhere, and root
+/// may not run it. The signal is the one of a fast shutdown.
+pub(super) fn stop(directory: &str) -> String {
+    let file = for_shell(&format!("{}/postmaster.pid", directory.trim_end_matches('/')));
+    format!(r#"read -r pid < {file} && kill -INT "$pid" && while kill -0 "$pid" 2> /dev/null; do sleep 1; done"#)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +109,24 @@ mod tests {
         let said = seawall(&setting, &[Word::Is("restore"), Word::Is("--to"), Word::Of("moment"), Word::Is("--target"), Word::Is("/a b")]);
         assert_eq!(said, r#"seawall restore --to "$moment" --target '/a b' --policy '/etc/it'\''s.yaml'"#);
         assert_eq!(database("my 'db\\"), r"dbname='my \'db\\'");
+        assert!(stop("/srv/a b/").starts_with("read -r pid < '/srv/a b/postmaster.pid' && kill -INT "));
+    }
+
+    #[test]
+    fn an_address_leads_to_the_database_that_is_meant() {
+        for (url, expected) in [
+            ("postgres://db1/app", "postgres://db1/app_rescued"),
+            (
+                "postgresql://me@db1:5432,db2:5433/app?sslmode=verify-full",
+                "postgresql://me@db1:5432,db2:5433/app_rescued?sslmode=verify-full",
+            ),
+            ("postgres://db1", "postgres://db1/app_rescued"),
+            ("postgres:///app?host=/run/postgresql", "postgres:///app_rescued?host=/run/postgresql"),
+            ("postgres://%2Frun%2Fpostgresql?dbname=app&user=me", "postgres://%2Frun%2Fpostgresql/app_rescued?user=me"),
+            ("postgres://[::1]/app?%64bname=app", "postgres://[::1]/app_rescued"),
+        ] {
+            assert_eq!(address_of(url, "app_rescued"), expected);
+        }
+        assert_eq!(address_of("postgres://db1/app", "my 'db/?"), "postgres://db1/my%20%27db%2F%3F");
     }
 }

@@ -1,7 +1,7 @@
 //! The commands that bring something back.
 
 use super::Setting;
-use super::command::{Word, command, database, seawall, words_of};
+use super::command::{Word, address_of, command, database, seawall, stop, words_of};
 use super::page::{Block, Step};
 use super::scenario::Situation;
 use super::today::{InStore, Today};
@@ -109,8 +109,7 @@ fn with_database(connection: &str, name: Option<&str>) -> String {
 fn original(policy: &Policy, database: Option<&str>) -> String {
     let connection = policy.file.cluster.as_ref().and_then(|cluster| cluster.connection.as_deref());
     match connection {
-        // An address takes no further words.
-        Some(url) if url.contains("://") => url.to_owned(),
+        Some(url) if url.contains("://") => database.map_or_else(|| url.to_owned(), |database| address_of(url, database)),
         Some(connection) => with_database(connection, database),
         None => with_database("", database),
     }
@@ -284,7 +283,7 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
         Step::with(
             "On a new server: install PostgreSQL of the same major version, with the same extensions. On the old one: stop it, and move its \
              directory aside; it may be needed.",
-            format!("pg_ctl --pgdata={0} --mode=fast stop\nmv {0} {1}", for_shell(target), for_shell(&format!("{target}.damaged"))),
+            format!("{}\nmv {} {}", stop(target), for_shell(target), for_shell(&format!("{target}.damaged"))),
         ),
         Step::with("The newest state there is. Read the plan that it shows, then answer.", latest),
         Step::with("Or, when the newest state has the damage too, the cluster as it was at a moment:", format!("{MOMENT}\n{to_moment}")),
@@ -326,10 +325,9 @@ fn beside(goal: &Goal<'_>) -> (String, Vec<Step>) {
 }
 
 fn away(target: &str) -> Step {
-    let target = for_shell(target);
     Step::with(
         "Stop the copy and delete it. Never release a copy from which you only took something.",
-        format!("pg_ctl --pgdata={target} --mode=fast stop\nrm -r {target}"),
+        format!("{}\nrm -r {}", stop(target), for_shell(target)),
     )
 }
 

@@ -4,7 +4,7 @@ use crate::execute::restore::Chosen;
 use crate::inventory::{CanaryProof, CommandEnd, Expected};
 use crate::plan::words::{counted, joined, quoted};
 use crate::policy::model::{Drill, Policy};
-use crate::units::{Duration, Lsn, Segment, SegmentSize};
+use crate::units::{Duration, Instant, Lsn, Segment, SegmentSize};
 
 /// How long fetching, restoring and replaying may take together, and what says so.
 pub(super) fn limit(policy: &Policy, drill: &Drill, path: &str) -> Option<(Duration, String)> {
@@ -41,6 +41,29 @@ pub(super) fn is_at_the_end(chosen: &Chosen, reached: Option<Lsn>) -> bool {
     reached.is_some_and(|reached| reached >= Segment::before(end.timeline, end.to, size).start(size))
 }
 
+/// Log that the server was seen to have written, and that is not in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lacking {
+    pub end: Lsn,
+    pub written: Lsn,
+    pub at: Instant,
+}
+
+/// Where the server's log was (`wal_position_bytes`) so long ago that it must be in the store, against where the store's ends. A segment that is not
+/// full may wait for as long as nobody commits anything.
+pub(super) fn lacks(chosen: &Chosen, positions: &[(Instant, f64)], archived_by: Instant) -> Option<Lacking> {
+    let (end, size) = (chosen.wal.last()?.to, chosen.descriptor.cluster.wal_segment_size);
+    behind(end, size, positions, archived_by)
+}
+
+fn behind(end: Lsn, segment: u64, positions: &[(Instant, f64)], archived_by: Instant) -> Option<Lacking> {
+    let (at, written) = *positions.iter().rfind(|(at, _)| *at <= archived_by)?;
+    // A server that is behind where it was has been brought back to an earlier state: what it had written is no longer owed.
+    let went_back = positions.iter().any(|(later, position)| *later > at && *position < written);
+    let written = Lsn(written as u64);
+    (!went_back && written.0 > end.0.saturating_add(segment)).then_some(Lacking { end, written, at })
+}
+
 /// What was expected and was not so.
 pub(super) fn unmet(expectations: &[Expected]) -> Option<String> {
     let unmet: Vec<&Expected> = expectations.iter().filter(|one| !one.met).collect();
@@ -62,4 +85,31 @@ pub(super) fn of_command(end: &CommandEnd) -> Option<String> {
 /// Rows from after the backup are a proof even where the log's own positions say nothing.
 pub(super) fn is_proven(canary: Option<&CanaryProof>) -> bool {
     canary.is_some_and(|proof| proof.after_backup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn at(minute: i64) -> Instant {
+        Instant::from_second(1_795_000_000 + minute * 60).expect("a moment")
+    }
+
+    #[test]
+    fn log_that_was_written_long_enough_ago_must_be_in_the_store() {
+        let seen = |positions: &[(i64, u64)], end: u64| {
+            let positions: Vec<(Instant, f64)> = positions.iter().map(|(minute, mb)| (at(*minute), (mb * MB) as f64)).collect();
+            behind(Lsn(end * MB), 16 * MB, &positions, at(60)).map(|lacking| (lacking.written.0 / MB, lacking.at))
+        };
+        assert_eq!(seen(&[(0, 100), (59, 200), (119, 300)], 160), Some((200, at(59))));
+        assert_eq!(seen(&[(0, 100), (59, 200), (119, 300)], 208), None);
+        // Less than a segment may be an idle server's own notes, or wait until it is full.
+        assert_eq!(seen(&[(59, 200)], 184), None);
+        assert_eq!(seen(&[(61, 200)], 160), None, "it may still be on its way");
+        // Restored to an earlier state in between.
+        assert_eq!(seen(&[(59, 200), (119, 150)], 160), None);
+        assert_eq!(seen(&[], 160), None);
+    }
 }

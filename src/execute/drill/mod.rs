@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::execute::id::new_id;
 use crate::execute::throwaway;
-use crate::inventory::{DrillFailure, DrillOutcome, DrillRecord, Phase};
+use crate::inventory::{DrillRecord, Phase};
 use crate::policy::model::Drill;
 use crate::site::Site;
 use crate::units::Name;
@@ -81,20 +81,20 @@ pub fn drill(
     sweep(site, catalog);
     let started = clock::now();
     let id = new_id(started)?;
-    let ended = AtomicBool::new(false);
+    let late = AtomicBool::new(false);
     let stop = AtomicBool::new(false);
     let progress = wishes.progress.clone().unwrap_or_default();
     let ours = Onlooker { stop: &stop, ..onlooker };
     let drilled = thread::scope(|scope| {
         let (done, over) = mpsc::channel::<()>();
-        let (stop, ended, progress) = (&stop, &ended, &*progress);
+        let (stop, late, progress) = (&stop, &late, &*progress);
         scope.spawn(move || {
             let began = std::time::Instant::now();
             let limit = drill.timeout.map(|timeout| Duration::from_secs(timeout.as_secs()));
             while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let too_late = limit.is_some_and(|limit| began.elapsed() >= limit);
                 if too_late && !stop.load(Ordering::Relaxed) {
-                    ended.store(true, Ordering::Relaxed);
+                    late.store(true, Ordering::Relaxed);
                 }
                 if too_late || onlooker.stop.load(Ordering::Relaxed) {
                     stop.store(true, Ordering::Relaxed);
@@ -105,20 +105,13 @@ pub fn drill(
         // Of its own, because a priority that was lowered cannot be raised again; what it starts has the same.
         let work = scope.spawn(|| {
             throwaway::lower_priority(site);
-            Run::new(site, catalog, name, drill, (wishes, progress), ours, (id, started)).run()
+            Run::new(site, catalog, name, drill, (wishes, progress), (ours, late), (id, started)).run()
         });
         let drilled = work.join();
         drop(done);
         drilled
     });
-    let mut drilled = drilled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    if ended.load(Ordering::Relaxed) && drilled.record.outcome == DrillOutcome::Stopped {
-        let limit = drill.timeout.unwrap_or_default();
-        let hint = "Find out what took so long from its phases, or give it more time.".to_owned();
-        let message = format!("it was stopped after {limit}, as `drills.{name}.timeout` says");
-        let phase = drilled.record.failure.as_ref().map_or(Phase::Prepare, |failure| failure.phase);
-        drilled.record.failure = Some(DrillFailure { phase, message, hint });
-    }
+    let drilled = drilled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     if let Some(catalog) = catalog {
         keep::on_record(catalog, &drilled.record);
     }

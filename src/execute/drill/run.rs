@@ -9,7 +9,7 @@ mod tables;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::choose::Goal;
 use super::keep::Beside;
 use super::stopwatch::Stopwatch;
 use super::{DrillFault, Drilled, Kept, Onlooker, Progress, Wishes, choose, command, judge};
+use crate::alert::allowed;
 use crate::catalog::Catalog;
 use crate::evidence::{recipient_key, recipients};
 use crate::execute::restore::{self, Following, Pin, Request, RestorePlan, Server, programs};
@@ -24,11 +25,16 @@ use crate::execute::throwaway::{self, Place, Purpose, Reached};
 use crate::execute::{expect, extensions};
 use crate::format::seal::Identities;
 use crate::inventory::{DrillFailure, DrillOutcome, DrillReached, DrillRecord, Expected, Phase, Restored};
+use crate::observe::WAL_POSITION;
+use crate::plan::minute;
 use crate::policy::model::{Drill, Policy};
 use crate::recovery::Target;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 use crate::world::clock;
+
+/// Further back nobody looks for where the server's log was.
+const LATELY: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
 /// One drill on its way.
 pub(super) struct Run<'r> {
@@ -39,6 +45,8 @@ pub(super) struct Run<'r> {
     wishes: &'r Wishes,
     progress: &'r Progress,
     onlooker: Onlooker<'r>,
+    /// It is asked to end because its own time is up.
+    late: &'r AtomicBool,
     watch: Stopwatch,
     record: DrillRecord,
     place: Option<Place>,
@@ -53,7 +61,7 @@ impl<'r> Run<'r> {
         name: &'r Name,
         drill: &'r Drill,
         (wishes, progress): (&'r Wishes, &'r Progress),
-        onlooker: Onlooker<'r>,
+        (onlooker, late): (Onlooker<'r>, &'r AtomicBool),
         (id, started): (BackupId, Instant),
     ) -> Run<'r> {
         let limit = judge::limit(site.policy, drill, &format!("drills.{name}"));
@@ -87,6 +95,7 @@ impl<'r> Run<'r> {
             wishes,
             progress,
             onlooker,
+            late,
             watch: Stopwatch::start(),
             record,
             place: None,
@@ -151,6 +160,7 @@ impl<'r> Run<'r> {
         }
         drop(pin);
         let cut_short = self.must_have_come_back(&plan, &goal)?;
+        self.must_hold_what_was_written(&plan, &goal)?;
 
         self.enter(Phase::Expect);
         let reached = Reached::of(self.place(), port, self.site.policy)?;
@@ -330,7 +340,7 @@ impl<'r> Run<'r> {
         self.record.reached = Some(DrillReached {
             lsn: reached.lsn,
             timeline: Some(reached.timeline.and_then(NonZero::new).map(Timeline).unwrap_or(plan.chosen.timeline)),
-            last_commit: reached.last_commit.as_deref().and_then(moment),
+            last_commit: reached.committed(),
         });
         if let Some(said) = &reached.ended_by {
             self.record.remarks.push(format!("the last segment is not whole: replay ended where PostgreSQL said `{said}`"));
@@ -357,6 +367,37 @@ impl<'r> Run<'r> {
         Ok((!judge::goes_beyond_the_backup(&plan.chosen)).then_some(nothing))
     }
 
+    /// A store that has lost its newest log leads to its own end and knows of nothing behind it. The server was seen to be further.
+    fn must_hold_what_was_written(&self, plan: &RestorePlan, goal: &Goal) -> Result<(), DrillFault> {
+        let (Some(may_lack), Some(catalog)) = (self.may_lack(plan, goal), self.catalog) else { return Ok(()) };
+        let policy = self.site.policy.name.as_str();
+        let archived_by = self.record.started - may_lack.to_signed();
+        // Where the record does not say it, nobody knows.
+        let positions = catalog.series(policy, WAL_POSITION, "", archived_by - LATELY).unwrap_or_default();
+        let Some(lacking) = judge::lacks(&plan.chosen, &positions, archived_by) else { return Ok(()) };
+        Err(DrillFault::new(
+            format!(
+                "the log in the store ends at {}, and at {} the server had written up to {}: what was written in between has not come back",
+                lacking.end,
+                minute(lacking.at),
+                lacking.written
+            ),
+            "See `seawall wal status`, and whether `archive_command` still ships into this store. Take a backup now: nothing else holds it.",
+        ))
+    }
+
+    /// How much of the newest moment may be missing: what is promised, and what a segment may wait until it is full. None where nobody says it.
+    fn may_lack(&self, plan: &RestorePlan, goal: &Goal) -> Option<crate::units::Duration> {
+        let policy = self.site.policy;
+        let wal = policy.wal.as_ref().filter(|_| goal.newest)?;
+        let of_scenario = self.drill.scenario(policy).filter(|(_, scenario)| !self.drill.promotes_for(scenario));
+        // What is copied elsewhere comes there later, and how much later it may be only a scenario says.
+        let is_first = plan.chosen.store_name == wal.store;
+        let of_all = || policy.objectives.rpo.or_else(|| Some(allowed::wal_lag(policy)?.value)).filter(|_| is_first);
+        let promised = of_scenario.and_then(|(_, scenario)| scenario.rpo).or_else(of_all)?;
+        Some(promised + wal.timeout)
+    }
+
     fn look_at_the_canary(&mut self, plan: &RestorePlan, goal: &Goal, reached: &Reached) -> Result<(), DrillFault> {
         if self.site.policy.file.canary.is_none() || matches!(goal.target, Target::Immediate(_)) {
             return Ok(());
@@ -367,6 +408,7 @@ impl<'r> Run<'r> {
             until: if let Target::Time(at) = &goal.target { *at } else { self.record.started },
             archived: plan.chosen.archived_until,
             written: self.written(),
+            may_lack: self.may_lack(plan, goal),
         };
         // Before a position that was asked for, no row is owed by any time.
         let is_timed = matches!(goal.target, Target::Time(_) | Target::Latest);
@@ -461,12 +503,19 @@ impl<'r> Run<'r> {
 
     fn went_no_further(&mut self, fault: DrillFault) {
         let phase = self.watch.phase();
-        let stopped = self.is_asked_to_end();
-        let fault = fault.in_a_drill(phase);
-        let message = if stopped { "it was asked to end".to_owned() } else { fault.message };
-        (self.onlooker.failed)(&message);
-        self.record.outcome = if stopped { DrillOutcome::Stopped } else { DrillOutcome::Failed };
-        self.record.failure = Some(DrillFailure { phase, message, hint: if stopped { String::new() } else { fault.hint } });
+        let limit = self.drill.timeout.filter(|_| self.late.load(Ordering::Relaxed));
+        let (outcome, fault) = match (self.is_asked_to_end(), limit) {
+            // A recovery that takes longer than it may is one that failed; that somebody ended it says nothing of it.
+            (true, Some(limit)) => {
+                let message = format!("it was stopped after {limit}, as `drills.{}.timeout` says", self.name);
+                (DrillOutcome::Failed, DrillFault::new(message, "Find out what took so long from its phases, or give it more time."))
+            }
+            (true, None) => (DrillOutcome::Stopped, DrillFault::new("it was asked to end", "")),
+            (false, _) => (DrillOutcome::Failed, fault.in_a_drill(phase)),
+        };
+        (self.onlooker.failed)(&fault.message);
+        self.record.outcome = outcome;
+        self.record.failure = Some(DrillFailure { phase, message: fault.message, hint: fault.hint });
     }
 
     /// Whatever happened. What cannot be removed is a failure of its own: a drill leaves nothing behind.
@@ -504,22 +553,12 @@ fn version(number: u32) -> String {
     format!("{}.{}", number / 10_000, number % 10_000)
 }
 
-/// As PostgreSQL writes it: `2026-11-21 10:14:59.123456+01`.
-fn moment(text: &str) -> Option<Instant> {
-    text.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_as_postgresql_writes_them() {
-        let utc = moment("2026-11-21 09:14:59.123456+00");
-        assert!(utc.is_some());
-        assert_eq!(moment("2026-11-21 10:14:59.123456+01"), utc);
-        assert_eq!(moment("2026-11-21 14:44:59.123456+05:30"), utc);
-        assert_eq!(moment("never"), None);
+    fn versions_are_read_as_postgresql_counts_them() {
         assert_eq!((version(150_014), version(180_001)), ("15.14".to_owned(), "18.1".to_owned()));
     }
 }

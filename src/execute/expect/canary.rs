@@ -22,6 +22,8 @@ pub struct Owed {
     pub archived: Option<Instant>,
     /// When the row was last written, as far as the catalog knows (`canary_written`).
     pub written: Option<Instant>,
+    /// How much may be missing at the end, between two rows not counted; none where that is not judged.
+    pub may_lack: Option<Duration>,
 }
 
 /// So much later than it should be a row may come without anybody wondering.
@@ -35,6 +37,23 @@ impl Owed {
         let until = self.archived.map_or(self.until, |archived| archived.min(self.until));
         let written = self.written.map_or(until, |written| written.min(until));
         Some(written).filter(is_after)
+    }
+
+    /// What was written last is judged by when it was written, and not by how far the store happens to reach: it may have lost its newest log.
+    fn must_reach(&self, row: Option<Instant>, every: Duration) -> Result<(), String> {
+        let (Some(may_lack), Some(written)) = (self.may_lack, self.written) else { return Ok(()) };
+        let written = written.min(self.until);
+        // What the log holds behind the last row has come back as well.
+        let safe = row.into_iter().chain(self.archived).fold(self.stopped, Instant::max);
+        let (gone, may_lack) = (Duration::between(safe, written), may_lack + every);
+        if gone <= may_lack {
+            return Ok(());
+        }
+        Err(format!(
+            "what came back ends at {}, and the heartbeat row was written until {}: {gone} are gone, and {may_lack} may be",
+            shown(safe),
+            shown(written)
+        ))
     }
 }
 
@@ -50,7 +69,9 @@ pub fn canary(policy: &Policy, copy: &Copy<'_>, owed: &Owed) -> Result<Option<Ca
     let every = canary.interval();
     let row = newest(copy, &canary.database, policy.name.as_str())
         .map_err(|fault| format!("the heartbeat row cannot be read: {}", said(&fault.message)))?;
-    judge(row, owed, every)
+    let proof = judge(row, owed, every)?;
+    owed.must_reach(row.map(|(written, _)| written), every)?;
+    Ok(proof)
 }
 
 fn judge(row: Option<(Instant, Lsn)>, owed: &Owed, every: Duration) -> Result<Option<CanaryProof>, String> {
@@ -103,7 +124,14 @@ mod tests {
     }
 
     fn owed(until: i64) -> Owed {
-        Owed { stop: "0/3000000".parse().expect("an LSN"), stopped: at(0), until: at(until), archived: Some(at(until)), written: None }
+        Owed {
+            stop: "0/3000000".parse().expect("an LSN"),
+            stopped: at(0),
+            until: at(until),
+            archived: Some(at(until)),
+            written: None,
+            may_lack: None,
+        }
     }
 
     fn row(minute: i64, lsn: &str) -> Option<(Instant, Lsn)> {
@@ -129,6 +157,28 @@ mod tests {
         assert_eq!(judge(None, &owed(3), EVERY), Ok(None));
         // One that is written once an hour.
         assert_eq!(judge(None, &owed(60), Duration::from_hours(1)), Ok(None));
+    }
+
+    /// A store that has lost its newest log leads to its own end and knows of nothing behind it.
+    #[test]
+    fn the_newest_rows_are_owed_by_when_they_were_written() {
+        let owed = |archived: i64, written: i64| Owed {
+            archived: Some(at(archived)),
+            written: Some(at(written)),
+            may_lack: Some(Duration::from_mins(6)),
+            ..owed(60)
+        };
+        let must_reach = |owed: &Owed, row: Option<i64>| owed.must_reach(row.map(at), EVERY);
+        assert!(must_reach(&owed(30, 59), Some(29)).expect_err("29 minutes are gone").contains("29m are gone, and 7m may be"));
+        assert!(must_reach(&owed(52, 59), Some(51)).is_ok());
+        assert!(must_reach(&owed(51, 59), Some(51)).is_err());
+        // Behind a row that was written seldom the log goes on.
+        assert!(must_reach(&owed(59, 59), Some(10)).is_ok());
+        // What was written after the drill had begun, and what nobody knows or promises.
+        assert!(must_reach(&owed(55, 300), Some(54)).is_ok());
+        assert!(must_reach(&Owed { written: None, ..owed(1, 1) }, None).is_ok());
+        assert!(must_reach(&Owed { may_lack: None, ..owed(1, 59) }, None).is_ok());
+        assert!(must_reach(&owed(1, 59), None).is_err());
     }
 
     #[test]

@@ -156,6 +156,15 @@ pub(super) fn chunks_that_may_be_gone(every: Option<Duration>, partitions: u32, 
     (slices + 1).saturating_mul(u64::from(partitions.max(1)))
 }
 
+/// `41 chunks as recorded`; where they are not as many, both figures.
+pub(super) fn counted_beside(found: u64, recorded: u64, one: &str) -> String {
+    if found == recorded {
+        format!("{} as recorded", counted(found, one))
+    } else {
+        format!("{}, and {recorded} were recorded", counted(found, one))
+    }
+}
+
 /// What the server said, on one line.
 pub(super) fn said(message: &str) -> String {
     plain(message)

@@ -59,7 +59,7 @@ pub(super) fn extensions(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_
 }
 
 pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_>) -> Result<Verdict, String> {
-    let (mut tables, mut chunks) = (0, 0);
+    let (mut tables, mut chunks, mut recorded_chunks) = (0, 0, 0);
     let wrong = timescale(copy, databases, limit, |recorded, theirs, state| {
         let since = copy.recovered_to.duration_since(recorded.at);
         let mut wrong = Vec::new();
@@ -70,7 +70,8 @@ pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'
                 continue;
             };
             tables += 1;
-            chunks += found.len();
+            chunks += found.len() as u64;
+            recorded_chunks += one.chunks;
             let may_be_gone = judge::chunks_that_may_be_gone(one.every, one.partitions, one.chunks, since);
             if (found.len() as u64).saturating_add(may_be_gone) < one.chunks {
                 wrong.push(format!("{} has {}, and {} were recorded", quoted(name), tally(found.len(), "chunk"), one.chunks));
@@ -78,7 +79,8 @@ pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'
         }
         wrong
     })?;
-    Ok(all_well(format!("{} with {} as recorded", tally(tables, "hypertable"), tally(chunks, "chunk")), &wrong))
+    let (tables, found) = (tally(tables, "hypertable"), judge::counted_beside(chunks, recorded_chunks, "chunk"));
+    Ok(all_well(format!("{tables} with {found}"), &wrong))
 }
 
 pub(super) fn jobs(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_>) -> Result<Verdict, String> {

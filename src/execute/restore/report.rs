@@ -91,6 +91,13 @@ pub struct Reached {
     pub port: Option<u16>,
 }
 
+impl Reached {
+    /// When the last transaction that is in it was committed, as PostgreSQL writes it: `2026-11-21 10:14:59.123456+01`.
+    pub fn committed(&self) -> Option<Instant> {
+        self.last_commit.as_deref()?.trim().parse().ok()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -161,5 +168,25 @@ fn returned(plan: &RestorePlan, started: Instant, ended: Instant) -> Returned<'_
         ended,
         bytes: None,
         more: Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_read_as_postgresql_writes_them() {
+        let committed = |at: &str| {
+            let json = format!(
+                r#"{{"state":"promoted","lsn":null,"last_commit":"{at}","timeline":2,"ended_at_end_of_log":false,"socket":null,"port":null}}"#
+            );
+            serde_json::from_str::<Reached>(&json).expect("where recovery ended").committed()
+        };
+        let utc = committed("2026-11-21 09:14:59.123456+00");
+        assert!(utc.is_some());
+        assert_eq!(committed("2026-11-21 10:14:59.123456+01"), utc);
+        assert_eq!(committed("2026-11-21 14:44:59.123456+05:30"), utc);
+        assert_eq!(committed("never"), None);
     }
 }

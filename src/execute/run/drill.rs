@@ -63,9 +63,6 @@ fn is_in(action: &Action, phase: Phase) -> bool {
 
 fn end(record: &DrillRecord) -> Ended {
     match (&record.failure, record.outcome) {
-        (Some(failure), DrillOutcome::Stopped) if !failure.hint.is_empty() => {
-            Ended::failed(failure.message.clone(), failure.hint.clone(), false)
-        }
         (_, DrillOutcome::Stopped) => Ended::Stopped,
         // A drill costs hours and finds the same again: the next one is the one that the schedule names.
         (Some(failure), _) => Ended::failed(format!("{}: {}", failure.phase.says(), failure.message), failure.hint.clone(), false),

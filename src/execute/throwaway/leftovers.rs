@@ -26,9 +26,7 @@ pub fn sweep(site: &Site<'_>, of: &dyn Fn(&Purpose) -> bool, lost: &mut dyn FnMu
             Ok(()) => {
                 tracing::warn!("what was left of the copy {} was removed: its process had ended without a word", mark.id);
                 swept += 1;
-                if let Some(link) = link {
-                    let _ = fs::remove_file(link);
-                }
+                unlink(link);
                 lost(&mark, phase);
             }
             Err(fault) => tracing::error!(hint = fault.hint, "{fault}"),
@@ -45,12 +43,19 @@ pub fn kept(site: &Site<'_>) -> Vec<PathBuf> {
 /// Removes those.
 pub fn remove_kept(site: &Site<'_>) -> Result<Vec<PathBuf>, RestoreFault> {
     let mut removed = Vec::new();
-    for Left { folder, mark, .. } in places(site).into_iter().filter(|left| left.mark.kept) {
+    for Left { folder, mark, link } in places(site).into_iter().filter(|left| left.mark.kept) {
         let Some(_lock) = abandoned(&folder) else { continue };
         place::remove(&folder, &mark)?;
+        unlink(link);
         removed.push(folder);
     }
     Ok(removed)
+}
+
+fn unlink(link: Option<PathBuf>) {
+    if let Some(link) = link {
+        let _ = fs::remove_file(link);
+    }
 }
 
 /// A copy's folder, and by which link it was found where it lies elsewhere.
@@ -88,6 +93,9 @@ fn places(site: &Site<'_>) -> Vec<Left> {
         let ours = |mark: &Mark| mark.policy == site.policy.name && mark.host == site.host() && mark.id.as_str() == name;
         all.extend(place::marked(&folder).filter(ours).map(|mark| Left { folder, mark, link }));
     }
+    // Where the policy still names the directory it is found there as well, and one of the two knows the link.
+    all.sort_by(|one, other| (&one.folder, one.link.is_none()).cmp(&(&other.folder, other.link.is_none())));
+    all.dedup_by(|again, first| again.folder == first.folder);
     all
 }
 

@@ -53,6 +53,14 @@ impl Purpose {
         }
     }
 
+    /// Below which directory such copies lie, where nothing else is said.
+    fn usual(&self, site: &Site<'_>) -> PathBuf {
+        match self {
+            Purpose::Drill(_) => usual(site),
+            Purpose::Tables => usual_for_tables(site),
+        }
+    }
+
     /// How somebody says that it shall lie elsewhere.
     pub(super) fn elsewhere(&self) -> &'static str {
         match self {
@@ -83,7 +91,7 @@ pub struct Place {
     folder: PathBuf,
     mark: Mark,
     lock: Option<File>,
-    /// By which it is found where its directory is one that the policy does not name.
+    /// By which it is found where it lies elsewhere: tomorrow's policy may not name that directory any more.
     link: Option<PathBuf>,
     gone: bool,
 }
@@ -125,8 +133,8 @@ impl Place {
         file.try_lock().map_err(|error| failed(&path, &io::Error::other(error.to_string())))?;
         place.lock = Some(file);
         place.write_mark()?;
-        if place.mark.purpose == Purpose::Tables && base != usual_for_tables(site) {
-            let known = usual_for_tables(site);
+        let known = purpose.usual(site);
+        if base != known {
             files::make_folders(&known).map_err(|error| failed(&known, &error))?;
             let link = known.join(id.as_str());
             symlink(&folder, &link).map_err(|error| failed(&link, &error))?;

@@ -3,16 +3,39 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Convergence, JobReport, JobState, Running, converge, job_reports};
-use crate::inventory::{Observed, Timescale};
+use crate::converge::{Convergence, JobReport, JobState, Running, converge, job_reports, rights};
+use crate::inventory::{Observed, ServerState, Timescale};
 use crate::observe;
 use crate::site::Site;
 use crate::units::Instant;
 
-pub(super) fn look(site: &Site<'_>, now: Instant) -> BTreeMap<String, Observed<DatabaseFacts>> {
-    let seen = Running { server: None, databases: observe::databases(site), holds: observe::holds_shown(site) };
+/// What of a policy runs otherwise than it says.
+pub(super) struct Drift {
+    /// Of the server itself, a sentence each; none where the policy needs nothing of it.
+    pub server: Option<Observed<Vec<String>>>,
+    pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
+}
+
+/// `arrives`: what the server archives is in a store of the log, whatever the command is that ships it.
+pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool, now: Instant) -> Drift {
+    let seen = Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site) };
     let found = converge(site.policy, &seen, now);
-    seen.databases.into_iter().map(|(name, seen)| (name.clone(), seen.map(|seen| facts(&found, &name, &seen, now)))).collect()
+    Drift {
+        server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
+        databases: seen
+            .databases
+            .into_iter()
+            .map(|(name, seen)| (name.clone(), seen.map(|seen| facts(&found, &name, &seen, now))))
+            .collect(),
+    }
+}
+
+/// What nobody could see of it is a right that is missing, and told as well.
+fn of_server(found: &Convergence, arrives: bool) -> Vec<String> {
+    let changes = found.changes.iter().filter(|change| change.database.is_none() && !change.is_reload()).map(|change| &change.says);
+    let refused = found.refused.iter().filter(|remark| remark.is_about_server() && !arrives);
+    let unknown = found.unknown.iter().filter(|remark| remark.is_about_server());
+    changes.chain(refused.chain(unknown).map(|remark| &remark.message)).cloned().collect()
 }
 
 fn facts(found: &Convergence, name: &str, seen: &Timescale, now: Instant) -> DatabaseFacts {

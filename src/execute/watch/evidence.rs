@@ -8,7 +8,7 @@ use super::remembered::{recall, remember};
 use super::stores::Stores;
 use crate::alert::Facts;
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured};
-use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint};
+use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint, ScenarioPromise};
 use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
 use crate::observe::{RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 use crate::policy::model::Policy;
@@ -150,6 +150,27 @@ pub(super) fn recovery_point(
     Ok(evidence::recovery_point(&frontier, now))
 }
 
+/// The same of each scenario that promises something of its own.
+pub(super) fn scenario_points(policy: &Policy, facts: &Facts, now: Instant) -> BTreeMap<Name, Observed<Option<RecoveryPoint>>> {
+    let of = |promise: &ScenarioPromise<'_>| match &facts.recovery_point {
+        Observed::Known(Some(point)) if !promise.copies.is_empty() => {
+            let copies: Vec<_> = promise.copies.iter().map(|store| log_in(facts, store)).collect();
+            evidence::left_in_copies(point, &copies, now).map(Some)
+        }
+        point => point.clone(),
+    };
+    evidence::scenario_promises(policy).iter().map(|promise| (promise.scenario.clone(), of(promise))).collect()
+}
+
+/// When the oldest log was complete that a second copy lacks.
+fn log_in(facts: &Facts, store: &Name) -> Observed<Option<Instant>> {
+    match facts.copies.get(store) {
+        Some(Observed::Known(copy)) if copy.has_log => Observed::Known(copy.log_behind_since),
+        Some(Observed::Unknown { reason }) => Observed::unknown(reason.clone()),
+        _ => Observed::unknown(format!("no log is copied to `{store}`")),
+    }
+}
+
 /// Where a log is archived, that of the backups that it goes on from.
 fn newest(policy: &Policy, stores: &Stores) -> Observed<Option<Instant>> {
     let counts = |job: &Name| {
@@ -181,6 +202,11 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
         let before = latest.iter().find(|one| one.name == RECOVERY_POINT_WORST && hour(one.at) == hour(now));
         of(RECOVERY_POINT_WORST, "", before.map_or(lost, |before| before.value.max(lost)));
     }
+    for (scenario, point) in &facts.scenario_points {
+        if let Observed::Known(Some(point)) = point {
+            of(RECOVERY_POINT, scenario.as_str(), point.lost.as_secs() as f64);
+        }
+    }
     for prediction in facts.predictions.iter().filter(|prediction| prediction.is_measured()) {
         if let Some((p50, p95)) = prediction.p50.zip(prediction.p95) {
             of("recovery_time_p50_seconds", &prediction.scenario, p50.as_secs() as f64);
@@ -197,7 +223,10 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
     for (drill, standing) in &facts.drills {
         let Some(last) = &standing.last else { continue };
         of("drill_ended", drill.as_str(), figure_of(last.ended));
-        of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
+        // One that somebody ended has neither passed nor failed.
+        if last.outcome != DrillOutcome::Stopped {
+            of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
+        }
         of("drill_passed", drill.as_str(), standing.passed.map_or(0.0, figure_of));
         if let Some(millis) = last.recovery_millis.or(standing.recovery_millis.first().copied()) {
             of("drill_recovery_seconds", drill.as_str(), millis as f64 / 1_000.0);
@@ -205,11 +234,13 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
     }
 }
 
-/// Where the log ends, about once an hour; how long the newest segment took into the store, at the moment when it was there.
+/// Where the log ends, about once an hour, and when it went back; how long the newest segment took into the store, at the moment when it was there.
 pub(super) fn record_log(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
     let Some(wal) = facts.wal.known() else { return Ok(()) };
-    let last = latest.iter().find(|one| one.name == WAL_POSITION).map(|one| one.at);
-    if let Some(position) = wal.position.filter(|_| last.is_none_or(|last| now.duration_since(last).abs() >= AN_HOUR)) {
+    let last = latest.iter().find(|one| one.name == WAL_POSITION);
+    // At once where it went back: what was written before that is no longer owed by any store.
+    let is_due = |position: u64| last.is_none_or(|last| now.duration_since(last.at).abs() >= AN_HOUR || (position as f64) < last.value);
+    if let Some(position) = wal.position.filter(|position| is_due(*position)) {
         catalog.measure(policy, &[Measured { name: WAL_POSITION, subject: "", value: position as f64 }], now)?;
     }
     if let Some((push, at)) = wal.push.zip(wal.last_archived).filter(|(_, at)| *at <= now) {

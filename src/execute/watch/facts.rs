@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, evidence, measured, server, stores};
+use super::{canary, databases, evidence, log, measured, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
@@ -24,7 +24,9 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let made = records.iter().filter(|record| record.job.starts_with("backups.")).filter_map(|record| record.last_succeeded).max();
     let measured = catalog.latest(policy)?;
     let copied = measured.iter().filter(|one| one.name == run::COPIED).filter_map(|one| moment_of(one.value)).max();
-    let stores = stores::look(site, catalog, made.max(copied), now)?;
+    let has_newest = log::has_newest(site, &server.log);
+    let drift = databases::look(site, server.state, has_newest == Observed::Known(true), now);
+    let stores = stores::look(site, catalog, made.max(copied), has_newest == Observed::Known(false), now)?;
     let mut jobs = BTreeMap::new();
     for job in run::jobs(site.policy) {
         let path = job.path.to_string();
@@ -63,9 +65,10 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         server: server.answers,
         stores: stores.stores.clone(),
         copies: stores.copies.clone(),
-        wal: server.wal,
+        wal: log::facts(site, server.log, has_newest, &stores, now),
         standbys: server.standbys,
-        databases: databases::look(site, now),
+        server_differs: drift.server,
+        databases: drift.databases,
         canary: canary::write(site),
         runs: Observed::Known(Runs { succeeded, all }),
         holds: stores.holds.clone(),
@@ -82,6 +85,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     };
     evidence::look(site, catalog, &records, &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
+    facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
     measured::record(catalog, policy, &facts, &measured, now)?;
     Ok(facts)
 }

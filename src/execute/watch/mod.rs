@@ -9,6 +9,7 @@ mod databases;
 mod events;
 mod evidence;
 mod facts;
+mod log;
 mod measured;
 mod remembered;
 mod server;

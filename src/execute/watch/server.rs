@@ -2,23 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use crate::alert::{Answers, WalFacts};
+use crate::alert::Answers;
 use crate::catalog::{Catalog, CatalogFault};
+use crate::evidence::LogTold;
 use crate::execute::since::since_down;
-use crate::inventory::Observed;
+use crate::inventory::{Observed, ServerState, SystemIdentifier};
+use crate::observe::look_at_server;
 use crate::postgres::{Connection, Fault};
 use crate::site::{Site, SiteFault};
 use crate::units::{Duration, Instant, moment_of};
 use crate::world::clock;
 
-/// Written beyond the archived log in so few bytes, nothing that a commit waited for is lost: an idle server notes its own state there.
-const IDLE_BYTES: i64 = 8192;
-
 pub(super) struct Server {
     pub answers: Answers,
-    pub wal: Observed<WalFacts>,
+    pub log: Observed<ServerLog>,
+    /// What it is set to, and what our roles may do.
+    pub state: Observed<ServerState>,
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
     pub clock_skew: Observed<Duration>,
+}
+
+/// What it says of its log.
+pub(super) struct ServerLog {
+    pub cluster: SystemIdentifier,
+    pub told: LogTold,
+    /// How many segments are whole and not archived.
+    pub waiting: u64,
+    pub error: Option<String>,
+    pub push: Option<Duration>,
+    pub position: Option<u64>,
 }
 
 pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<Server, CatalogFault> {
@@ -39,7 +51,8 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<S
                     error: fault.message.clone(),
                     hint: Some(fault.hint.clone()).filter(|hint| !hint.is_empty()),
                 },
-                wal: Observed::unknown(reason()),
+                log: Observed::unknown(reason()),
+                state: Observed::unknown(reason()),
                 standbys: Observed::unknown(reason()),
                 clock_skew: Observed::unknown(reason()),
             })
@@ -74,25 +87,26 @@ fn ask(site: &Site<'_>) -> Result<Server, SiteFault> {
         || Observed::unknown("the server's time makes no sense"),
         |theirs| Observed::Known(Duration::from_secs(theirs.duration_since(asked).as_secs().unsigned_abs())),
     );
-    let wal = if standby {
+    let log = if standby {
         Observed::unknown("`cluster.connection` leads to a standby, which archives nothing")
     } else {
-        wal(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known)
+        log(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known)
     };
+    let state = look_at_server(&mut connection, site.policy).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known);
     let standbys = standbys(&mut connection).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known);
-    Ok(Server { answers: Answers::Yes, wal, standbys, clock_skew })
+    Ok(Server { answers: Answers::Yes, log, state, standbys, clock_skew })
 }
 
 /// What was archived last may be a backup's history file: then the marks tell which segment was.
-/// Segments that are ready and not archived, or one that is being written and holds more than the server's notes.
-fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
-    const ARCHIVER: &str = "select extract(epoch from last_archived_time) as archived, last_failed_wal, \
+fn log(connection: &mut Connection) -> Result<ServerLog, Fault> {
+    const ARCHIVER: &str = "select extract(epoch from last_archived_time) as archived, last_failed_wal, segment, \
          extract(epoch from last_failed_time) as failed, coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as failing, \
          pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') - \
            (select ((('x' || substr(segment, 9, 8))::bit(32)::bigint * (4294967296 / size)) \
              + ('x' || substr(segment, 17, 8))::bit(32)::bigint + 1) * size \
              from (select setting::bigint as size from pg_settings where name = 'wal_segment_size') s) as beyond, \
-         pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as position from pg_stat_archiver \
+         pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as position, txid_current_snapshot()::text as snapshot, \
+         (select system_identifier::text from pg_control_system()) as cluster from pg_stat_archiver \
          cross join lateral (select case when last_archived_wal ~ '^[0-9A-F]{24}$' then last_archived_wal \
            else (select max(name) from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}[.]done$') end as segment) newest";
     // A segment's mark keeps the time at which it was finished.
@@ -102,8 +116,6 @@ fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
          where name like '%.ready'";
     let archiver = connection.query(ARCHIVER, &[])?;
     let archiver = archiver.one()?;
-    let last_archived = archiver.parse_if::<f64>("archived")?.and_then(moment_of);
-    let beyond = archiver.parse_if::<f64>("beyond")?.unwrap_or(0.0);
     let error = if archiver.flag("failing")? {
         archiver.get("last_failed_wal").map(|segment| format!("`archive_command` failed for {segment}; the server's log says why"))
     } else {
@@ -111,19 +123,19 @@ fn wal(connection: &mut Connection) -> Result<WalFacts, Fault> {
     };
     let ready = connection.query(READY, &[])?;
     let ready = ready.one()?;
-    let waiting: u64 = ready.parse("files")?;
-    let oldest = ready.parse_if::<f64>("oldest")?.and_then(moment_of);
-    let waiting_since = match oldest {
-        Some(oldest) => Some(oldest),
-        None if beyond > IDLE_BYTES as f64 => last_archived,
-        None => None,
-    };
     let push = connection.query(PUSH, &[])?;
     let push = push.iter().next().map(|row| row.parse_if::<f64>("took")).transpose()?.flatten();
-    Ok(WalFacts {
-        waiting_since,
-        waiting,
-        last_archived,
+    let told = LogTold {
+        segment: archiver.get("segment").map(|name| name.trim_end_matches(".done").to_owned()),
+        archived: archiver.parse_if::<f64>("archived")?.and_then(moment_of),
+        beyond: archiver.parse_if::<f64>("beyond")?.unwrap_or(0.0) as i64,
+        ready: ready.parse_if::<f64>("oldest")?.and_then(moment_of),
+        snapshot: archiver.text("snapshot")?.to_owned(),
+    };
+    Ok(ServerLog {
+        cluster: archiver.parse("cluster")?,
+        told,
+        waiting: ready.parse("files")?,
         error,
         push: push.filter(|seconds| *seconds >= 0.0).map(|seconds| Duration::from_secs(seconds.ceil() as u64)),
         position: archiver.parse_if::<f64>("position")?.map(|position| position as u64),

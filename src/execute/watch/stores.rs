@@ -10,12 +10,12 @@ use super::remembered::{recall, remember};
 use crate::alert::{Answers, CopyFacts, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, FaultKind};
 use crate::execute::since::since_down;
-use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory, WalRange};
+use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory, SystemIdentifier, WalRange};
 use crate::observe;
 use crate::plan::{Behind, behind};
 use crate::recovery::{self, Until};
 use crate::site::{Site, SiteFault};
-use crate::units::{Bytes, Instant, Name};
+use crate::units::{Bytes, Instant, Name, Timeline};
 use crate::world::parallel;
 
 const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
@@ -35,8 +35,12 @@ struct Seen {
     copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Stores that were seen.
     stores: Vec<Name>,
+    /// Up to when the newest backup can be rolled forward.
+    reached: Option<Instant>,
     /// Where the log breaks off that goes on from the newest backup, although there is later log.
     broken: Option<Instant>,
+    /// What the server called archived was in no store.
+    lacking: bool,
 }
 
 pub(super) struct Stores {
@@ -44,20 +48,26 @@ pub(super) struct Stores {
     /// By job.
     pub newest: BTreeMap<Name, Observed<Option<Instant>>>,
     pub holds: Observed<Vec<Hold>>,
+    pub reached: Option<Instant>,
     pub broken: Option<Instant>,
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
 }
 
-/// `made`: when the newest backup was made, or copied, that the record knows of.
-pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, now: Instant) -> Result<Stores, CatalogFault> {
-    let is_fresh = |at: Instant| now.duration_since(at).abs() < EVERY && made.is_none_or(|made| made < at);
-    let remembered = recall(site, REMEMBERED).filter(|seen: &Seen| seen.at.is_some_and(is_fresh)).map(|seen| (ask(site), seen));
+/// `made`: when the newest backup was made, or copied, that the record knows of. `lacking`: no store has what the server calls archived, so
+/// that it counts where the log ends now and not where it ended within the hour.
+pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, lacking: bool, now: Instant) -> Result<Stores, CatalogFault> {
+    let is_fresh = |seen: &Seen| {
+        let at = seen.at.filter(|at| now.duration_since(*at).abs() < EVERY);
+        at.is_some_and(|at| made.is_none_or(|made| made < at)) && seen.lacking == lacking
+    };
+    let remembered = recall(site, REMEMBERED).filter(is_fresh).map(|seen| (ask(site), seen));
     // A store that was away when everything was looked at, and is back.
     let is_back = |(asked, seen): &(Asked, Seen)| asked.iter().any(|(name, answer)| answer.is_ok() && !seen.stores.contains(name));
     let (answers, seen) = match remembered.filter(|remembered| !is_back(remembered)) {
         Some(remembered) => remembered,
         None => {
             let (answers, seen, inventory) = everything(site, now);
+            let seen = Seen { lacking, ..seen };
             keep(site, catalog, &inventory, now)?;
             // Last: what could not be kept is looked at again.
             remember(site, REMEMBERED, &seen);
@@ -87,9 +97,9 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, no
         };
         Some((job.clone(), known))
     });
-    let (newest, broken) = (newest.collect(), seen.broken);
+    let newest = newest.collect();
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, holds, broken, copies: seen.copies })
+    Ok(Stores { stores, newest, holds, reached: seen.reached, broken: seen.broken, copies: seen.copies })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -126,12 +136,21 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
         newest(site, name, store, &mut seen.newest);
         if site.policy.wal.as_ref().is_some_and(|wal| wal.store == *name) {
-            seen.broken = broken(store, now);
+            let reached = reached(store);
+            seen.reached = reached.map(|reached| reached.until);
+            seen.broken = reached.filter(|reached| is_broken(store, reached, now)).map(|reached| reached.until);
         }
     }
     for to in site.policy.copy_stores().into_keys() {
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
-        let facts = |behind: Behind| CopyFacts { behind_since: behind.since, backups: behind.backups as u64 };
+        // Log without a backup that it goes on from is of no use.
+        let goes_on = cluster.inventory.stores.get(to).and_then(Observed::known).and_then(reached).is_some();
+        let facts = |behind: Behind| CopyFacts {
+            behind_since: behind.since,
+            backups: behind.backups as u64,
+            has_log: behind.has_log && goes_on,
+            log_behind_since: behind.log_since,
+        };
         seen.copies.insert(to.clone(), behind.map(facts));
     }
     let asked = cluster.stores.into_iter().map(|(name, seen)| (name, seen.map(drop))).collect();
@@ -150,19 +169,31 @@ fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTr
 /// How long a segment may still be on its way after later ones.
 const ON_ITS_WAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
-/// The newest backup can be rolled forward to there, and the store has log that was written later: something between them is missing.
-fn broken(store: &StoreInventory, now: Instant) -> Option<Instant> {
+/// How far the newest backup can be rolled forward.
+#[derive(Clone, Copy)]
+struct Reached {
+    until: Instant,
+    timeline: Timeline,
+    cluster: Option<SystemIdentifier>,
+}
+
+fn reached(store: &StoreInventory) -> Option<Reached> {
     let base = store.backups.iter().filter(|backup| backup.kind.is_physical() && backup.state == BackupState::Complete);
     let base = base.max_by_key(|backup| backup.moment())?;
-    let reached = recovery::forward(store).into_iter().find(|forward| forward.backup == base.id)?;
-    let (until, timeline) = match reached.until {
+    let forward = recovery::forward(store).into_iter().find(|forward| forward.backup == base.id)?;
+    let (until, timeline) = match forward.until {
         Ok(Until::Moment { at, timeline } | Until::ItsEnd { at, timeline }) => (at, timeline),
         Err(_) => (base.moment(), base.timeline?),
     };
+    Some(Reached { until, timeline, cluster: base.system_identifier })
+}
+
+/// The store has log that was written later than what can be reached: something between them is missing.
+fn is_broken(store: &StoreInventory, reached: &Reached, now: Instant) -> bool {
     // Of another timeline it may be that only its history is not known here.
     let same = |range: &&WalRange| {
-        range.timeline == timeline && (range.system_identifier.is_none() || range.system_identifier == base.system_identifier)
+        range.timeline == reached.timeline && (range.system_identifier.is_none() || range.system_identifier == reached.cluster)
     };
-    let newest = store.wal.iter().filter(same).map(|range| range.to_time).max()?;
-    (newest > until && now.duration_since(until) > ON_ITS_WAY).then_some(until)
+    let newest = store.wal.iter().filter(same).map(|range| range.to_time).max();
+    newest.is_some_and(|newest| newest > reached.until) && now.duration_since(reached.until) > ON_ITS_WAY
 }

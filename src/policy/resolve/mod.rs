@@ -340,7 +340,7 @@ fn holds_password(connection: &str) -> bool {
 }
 
 /// `%77` is `w`. What is not ASCII is no key, and stays.
-fn decoded(text: &str) -> String {
+pub fn decoded(text: &str) -> String {
     let mut parts = text.split('%');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -20,13 +20,11 @@ const LISTED: Duration = Duration::from_hours(3);
 
 pub(super) fn loss(policy: &Policy, record: &OnRecord, standing: &Standing, past: &Past, now: Instant) -> Loss {
     let measured = record.measured.seen(ACHIEVED, "");
-    let since_look = standing.watched.map_or(0, |watched| now.as_second() - watched.as_second()).max(0);
     let reckoned = standing.safe_until.map(|until| (now.as_second() - until.as_second()).max(0) as u64);
     let worst = past.loss.iter().max_by(|a, b| a.value.total_cmp(&b.value));
     Loss {
         promised_seconds: policy.objectives.rpo.map(Duration::as_secs),
-        // What was measured at the look has grown by as much since then.
-        now_seconds: measured.map(|seconds| seconds.max(0.0) as u64 + since_look as u64).or(reckoned),
+        now_seconds: measured.map(|seconds| grown(seconds, standing.watched, now)).or(reckoned),
         as_of: standing.watched,
         worst: worst.map(|worst| Figure { at: worst.at, seconds: worst.value }),
         over_time: past.loss.iter().map(|part| Figure { at: part.at, seconds: part.value }).collect(),
@@ -44,7 +42,7 @@ pub(super) fn objectives(
 ) -> Vec<Objective> {
     let mut all = Vec::new();
     if let Some(rpo) = policy.objectives.rpo {
-        all.push(recovery_point(rpo, standing, loss, now));
+        all.push(recovery_point(rpo, standing, (loss.now_seconds, loss.as_of), now));
     }
     all.extend(policy.objectives.any_moment.map(|period| any_moment(period, policy, stores, now)));
     all.extend(policy.objectives.some_backup.map(|period| some_backup(period, policy, stores, now)));
@@ -67,13 +65,21 @@ pub(super) fn objectives(
         all.push(if failed { whole } else { part_of(whole) });
     }
     for (name, scenario) in &policy.objectives.scenarios {
-        if let Some(rpo) = scenario.rpo.filter(|rpo| policy.objectives.rpo != Some(*rpo)) {
+        let seen = record.measured.seen(ACHIEVED, name.as_str()).map(|seconds| grown(seconds, loss.as_of, now));
+        if let Some(rpo) = scenario.rpo.filter(|rpo| policy.objectives.rpo != Some(*rpo) || seen.is_some()) {
+            let objective = recovery_point(rpo, standing, (seen.or(loss.now_seconds), loss.as_of), now);
             let path = format!("objectives.scenarios.{name}.rpo");
             let promises = format!("at most this much is lost after {name}");
-            all.push(elsewhere(policy, scenario, Objective { objective: path, promises, ..recovery_point(rpo, standing, loss, now) }));
+            let objective = Objective { objective: path, promises, ..objective };
+            all.push(if seen.is_some() { objective } else { elsewhere(policy, scenario, objective) });
         }
     }
     all
+}
+
+/// What was measured at the look has grown by as much since then.
+fn grown(seconds: f64, as_of: Option<Instant>, now: Instant) -> u64 {
+    seconds.max(0.0) as u64 + as_of.map_or(0, |as_of| Duration::between(as_of, now).as_secs())
 }
 
 /// A tier is back when everything is, and may be back before.
@@ -96,9 +102,9 @@ fn elsewhere(policy: &Policy, scenario: &Scenario, objective: Objective) -> Obje
     Objective { state: State::Unproven, found_seconds: None, because, ..objective }
 }
 
-fn recovery_point(promised: Duration, standing: &Standing, loss: &Loss, now: Instant) -> Objective {
-    let stale = loss.as_of.is_none_or(|as_of| Duration::between(as_of, now) > STALE || as_of > now);
-    let (state, because) = match (loss.now_seconds, loss.as_of) {
+fn recovery_point(promised: Duration, standing: &Standing, (lost, as_of): (Option<u64>, Option<Instant>), now: Instant) -> Objective {
+    let stale = as_of.is_none_or(|as_of| Duration::between(as_of, now) > STALE || as_of > now);
+    let (state, because) = match (lost, as_of) {
         (None, _) => (State::Broken, "there is no backup on record".to_owned()),
         (Some(_), None) => (State::Unproven, "`seawall watch` has never looked".to_owned()),
         (Some(found), Some(as_of)) if found > promised.as_secs() => {
@@ -112,7 +118,7 @@ fn recovery_point(promised: Duration, standing: &Standing, loss: &Loss, now: Ins
         objective: "objectives.rpo".to_owned(),
         promises: "at most this much is lost".to_owned(),
         promised_seconds: promised.as_secs(),
-        found_seconds: loss.now_seconds,
+        found_seconds: lost,
         predicted: None,
         state,
         because,
@@ -193,7 +199,8 @@ fn rehearsed<'d>(policy: &Policy, drills: &'d DrillsAccount, scenario: Option<&s
         }
         (Some(_), None) => false,
     };
-    let mut of_it = drills.list.shown.iter().filter(|one| rehearses(&one.drill));
+    // One that somebody ended shows nothing, and does not undo that the one before it failed.
+    let mut of_it = drills.list.shown.iter().filter(|one| one.outcome != "stopped" && rehearses(&one.drill));
     let newest = of_it.clone().next();
     let passed = of_it.find(|one| one.outcome == "passed").map(|one| (one.ended, one.recovery_seconds));
     let earlier = drills.last_passed.as_ref().filter(|last| rehearses(&last.drill)).map(|last| (last.at, last.recovery_seconds));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::rig::{Drills, servers_below};
+use super::rig::{Drills, begin_until, copies, servers_below};
 use crate::clusters::{Cluster, Version};
 
 const SLOW: &str = r#"
@@ -114,6 +114,32 @@ fn asked_to_end_it_clears_away_first() {
         assert_eq!(sleepers(&long), 0, "{phase}");
     }
     assert!(drills.history().contains("stopped"), "{}", drills.history());
+}
+
+/// Where the copy lay is found by what the state directory knows, and not by what the policy says by now.
+#[test]
+fn a_directory_that_the_policy_no_longer_names_is_cleared_too() {
+    let long = long(604);
+    let drills = Drills::new(Version::V15, "");
+    let before = fs::read_to_string(drills.rig.path("policy.yaml")).expect("the policy");
+    let elsewhere = drills.rig.path("elsewhere");
+    let with = format!("    directory: {}\n    restore: {{ latest: nightly }}", elsewhere.display());
+    let slow = slow(&long).replace("    restore: { latest: nightly }", &with);
+    drills.drills(&slow);
+    let (mut child, process, _) = begin_until(&elsewhere, "expect", &|| drills.begin(&["drill", "slow"]));
+    kill_process(process, Signal::KILL).expect("it lives");
+    child.wait().expect("it ended");
+    assert_eq!(copies(&elsewhere).len(), 1);
+    drills.rig.write("policy.yaml", &before);
+    drills.say(&["watch"]);
+    assert_eq!(copies(&elsewhere), Vec::<std::path::PathBuf>::new());
+    wait(&|| servers_below(&elsewhere).is_empty());
+    drills.nothing_is_left();
+    // Neither does one that ends by itself leave its link behind.
+    drills.drills(&slow.replace("sleep 5", "true"));
+    drills.drill(0, &["slow"]);
+    assert_eq!(copies(&elsewhere), Vec::<std::path::PathBuf>::new());
+    drills.nothing_is_left();
 }
 
 /// A folder that only looks like a drill's, with the data directory of a server that is not one, is left alone.

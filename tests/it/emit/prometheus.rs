@@ -122,6 +122,10 @@ fn cases() -> Vec<Case> {
     let mut lost = gauge("SeawallRecoveryPointMissed", CRITICAL, "seawall_recovery_point_seconds", [900.0, 901.0, 10.0], 0);
     lost.series.push((of_shop("seawall_recovery_point_objective_seconds"), "900+0x200".into()));
     cases.push(lost);
+    let of_scenario = |name: &str| format!("seawall_scenario_recovery_point{name}_seconds{{scenario=\"server-loss\"}}");
+    let mut lost = gauge("SeawallScenarioRecoveryPointMissed", CRITICAL, &of_scenario(""), [300.0, 301.0, 10.0], 0);
+    lost.series.push((of_shop(&of_scenario("_objective")), "300+0x200".into()));
+    cases.push(lost);
     let beyond = "14400+0x9 14401+0x59 3600+0x60".to_owned();
     let moments = [9, 10, 71];
     let slow = vec![(predicted("0.5"), beyond.clone()), objective()];

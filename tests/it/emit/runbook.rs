@@ -62,7 +62,8 @@ fn listings(markdown: &str) -> (String, String) {
 /// What a shell makes of every listing: the words of each command. Nothing is run: the shell may start nothing.
 fn commands(markdown: &str) -> Vec<Vec<String>> {
     let mut script = "command_not_found_handle() { printf '%s\\0' \"$@\"; printf '\\1'; }\n\
-         for name in aws az gcloud mv pg_ctl pg_dump pg_restore psql rm seawall; do\n\
+         read() { return 1; }\n\
+         for name in aws az gcloud kill mv pg_dump pg_restore psql rm seawall; do\n\
          eval \"$name() { printf '%s\\\\0' $name \\\"\\$@\\\"; printf '\\\\1'; }\"; done\nset -r\n"
         .to_owned();
     // Programs of a policy's hooks have a path, and a shell that is restricted refuses those.
@@ -151,6 +152,26 @@ fn nobodys_words_act() {
         all.iter().any(|words| words[0] == "psql" && words.iter().any(|word| word == "select '<script>' || $$x$$ from \"a'b\"")),
         "{all:?}"
     );
+}
+
+/// What is loaded into a database of its own never gets into the damaged one, however the policy reaches that.
+#[test]
+fn what_is_rescued_is_loaded_beside_the_damaged_database() {
+    for (connection, into) in [
+        ("service=db1 dbname=app", "service=db1 dbname=app dbname=app_rescued"),
+        ("postgresql://me@db1/app?sslmode=require", "postgresql://me@db1/app_rescued?sslmode=require"),
+        ("postgresql://db1?dbname=app", "postgresql://db1/app_rescued"),
+    ] {
+        let policy = super::super::cli::sound("shop")
+            .replace("connection: service=shop", &format!("connection: \"{connection}\""))
+            .replace("rto: 4h,", "rto: 4h, scenarios: { dropped: { recover: database } },");
+        let room = Room::new().with("shop.yaml", policy);
+        let run = room.run(&["emit", "runbook", "shop.yaml", "--at", NOW]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+        let all = parse_all("shop", &run.stdout);
+        let load = all.iter().find(|words| words[0] == "pg_restore").expect("it is loaded");
+        assert_eq!(load[1..3], ["--dbname", into], "{load:?}");
+    }
 }
 
 /// Where only the primary is lost nobody restores for hours; a policy whose own scenario promotes has said when.

@@ -115,7 +115,14 @@ fn a_drill_finds_the_row_that_was_written_last_and_knows_when_one_is_missing() {
     let cluster = Cluster::start(Version::V15, Options::default());
     let now = Instant::now();
     let ago = |minutes: i64| now - jiff::SignedDuration::from_mins(minutes);
-    let owed = Owed { stop: "0/100".parse().expect("an LSN"), stopped: ago(60), until: now, archived: Some(ago(1)), written: None };
+    let owed = Owed {
+        stop: "0/100".parse().expect("an LSN"),
+        stopped: ago(60),
+        until: now,
+        archived: Some(ago(1)),
+        written: None,
+        may_lack: None,
+    };
     let nothing = prove(&cluster, &owed).expect_err("no table");
     assert!(nothing.contains("no heartbeat row came back"), "{nothing}");
     assert_eq!(prove(&cluster, &Owed { archived: Some(ago(59)), ..owed }), Ok(None), "nothing was archived since");
@@ -124,6 +131,10 @@ fn a_drill_finds_the_row_that_was_written_last_and_knows_when_one_is_missing() {
     cluster.sql("insert into seawall.canary (policy, host, written, lsn) values ('try', 'h', now() - interval '5 minutes', '0/200'), ('else', 'h', now(), '9/200')");
     let proof = prove(&cluster, &owed).expect("it came back").expect("a row");
     assert!(proof.after_backup && (290_000..330_000).contains(&proof.lost_millis), "{proof:?}");
+    // Rows were written until a minute ago, and the log in the store ends five minutes ago.
+    let cut = Owed { archived: Some(ago(5)), written: Some(ago(1)), may_lack: Some(seawall::units::Duration::from_mins(2)), ..owed };
+    assert!(prove(&cluster, &cut).expect_err("too much is gone").contains("are gone, and 3m may be"));
+    assert!(prove(&cluster, &Owed { archived: Some(ago(2)), ..cut }).is_ok());
     // The same row was in the base backup already.
     assert!(prove(&cluster, &Owed { stop: "0/300".parse().expect("an LSN"), ..owed }).is_err());
 }
