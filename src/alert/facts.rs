@@ -25,6 +25,8 @@ pub struct Facts {
     /// How far each store that gets second copies is behind.
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     pub wal: Observed<WalFacts>,
+    /// Files of the log that a copy's store refuses for good, by store and by the host that has archived them.
+    pub owed: BTreeMap<Name, BTreeMap<String, u64>>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
     /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
@@ -261,6 +263,7 @@ impl Default for Facts {
             stores: BTreeMap::new(),
             copies: BTreeMap::new(),
             wal: not_looked_at(),
+            owed: BTreeMap::new(),
             standbys: not_looked_at(),
             databases: BTreeMap::new(),
             canary: None,

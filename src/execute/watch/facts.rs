@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, evidence, measured, server, stores};
+use super::{canary, databases, evidence, measured, owed, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
@@ -64,6 +64,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         stores: stores.stores.clone(),
         copies: stores.copies.clone(),
         wal: server.wal,
+        owed: owed::look(site, catalog, &measured, now)?,
         standbys: server.standbys,
         databases: databases::look(site, now),
         canary: canary::write(site),

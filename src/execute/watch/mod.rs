@@ -10,6 +10,7 @@ mod events;
 mod evidence;
 mod facts;
 mod measured;
+mod owed;
 mod remembered;
 mod server;
 mod stores;
