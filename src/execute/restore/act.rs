@@ -208,17 +208,26 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     group_access(root)
 }
 
+/// The group may read this cluster.
+fn is_for_group(root: &Path) -> bool {
+    fs::metadata(root.join("PG_VERSION")).is_ok_and(|about| about.permissions().mode() & 0o040 != 0)
+}
+
+fn mode_of_files(root: &Path) -> u32 {
+    if is_for_group(root) { 0o640 } else { 0o600 }
+}
+
 /// Where the cluster let its group read, the directory itself has to as well, or the server refuses to start.
 fn group_access(root: &Path) -> Result<(), RestoreFault> {
-    let group = fs::metadata(root.join("PG_VERSION")).is_ok_and(|about| about.permissions().mode() & 0o040 != 0);
-    let mode = if group { 0o750 } else { 0o700 };
+    let mode = if is_for_group(root) { 0o750 } else { 0o700 };
     let failed = |error| PipelineFault::file(format!("`{}` cannot be given its mode", root.display()), error);
     Ok(fs::set_permissions(root, fs::Permissions::from_mode(mode)).map_err(failed)?)
 }
 
 pub(super) fn put(ground: &Ground, path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
     let failed = |error| PipelineFault::file(format!("`{}` cannot be written", path.display()), error);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    let mode = mode_of_files(&ground.root);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     Ok(ground.give(path)?)
 }
@@ -239,7 +248,8 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
             PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
         }
     };
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+    let mode = mode_of_files(&ground.root);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path).map_err(failed)?;
     std::io::copy(&mut from.take(MAX_MANIFEST), &mut file).map_err(failed)?;
     Ok(ground.give(&path)?)
 }
