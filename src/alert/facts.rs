@@ -25,6 +25,8 @@ pub struct Facts {
     /// How far each store that gets second copies is behind.
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     pub wal: Observed<WalFacts>,
+    /// Files of the log that a copy's store refuses for good, by store and by the host that has archived them.
+    pub owed: BTreeMap<Name, BTreeMap<String, u64>>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
     /// What the server is set to and our roles may do otherwise than the policy says, a sentence each; none where the policy needs nothing of it.
@@ -269,6 +271,7 @@ impl Default for Facts {
             stores: BTreeMap::new(),
             copies: BTreeMap::new(),
             wal: not_looked_at(),
+            owed: BTreeMap::new(),
             standbys: not_looked_at(),
             server_differs: None,
             databases: BTreeMap::new(),

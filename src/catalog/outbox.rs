@@ -19,6 +19,8 @@ pub struct Outgoing {
     /// This one included. Also tells claims apart: what a sender says of an earlier claim than the last one counts for nothing.
     pub attempts: u32,
     pub created: Instant,
+    /// When an attempt failed for the first time.
+    pub first_failed: Option<Instant>,
     /// What an earlier attempt left, where it got so far.
     pub reference: Option<String>,
 }
@@ -60,8 +62,8 @@ pub(super) use undelivered_columns;
 impl Catalog {
     /// The policies to whose receivers something is owed, if it may be tried now.
     pub fn owing(&self, now: Instant) -> Result<Vec<String>, CatalogFault> {
-        const SQL: &str = "SELECT DISTINCT policy FROM outbox WHERE delivered IS NULL AND gave_up IS NULL AND not_before <= $1 \
-             AND (next_try IS NULL OR next_try <= $1 OR next_try > $2) AND (leased_until IS NULL OR leased_until <= $1 OR leased_until > $2) \
+        const SQL: &str = "SELECT DISTINCT policy FROM outbox WHERE delivered IS NULL AND gave_up IS NULL \
+             AND (not_before <= $1 OR not_before <= created OR created > $2) AND (next_try IS NULL OR next_try <= $1 OR next_try > $2) AND (leased_until IS NULL OR leased_until <= $1 OR leased_until > $2) \
              ORDER BY policy";
         let values = vec![now.into(), now.as_microsecond().saturating_add(AHEAD).into()];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| row.text()).collect())
@@ -71,7 +73,8 @@ impl Catalog {
     /// claim with time. A sender names the policies whose receivers he can reach: a fleet's hosts do not know each other's.
     ///
     /// Of a receiver, nothing is given out past a notice that waits for its next try or is under way, with whomever: order is kept.
-    /// What is only meant for later holds up nothing.
+    /// What is only meant for later holds up nothing. What was due when it was queued is due, whatever the clock said then: that clock may
+    /// have been ahead.
     pub fn claim(
         &self,
         policies: &[&str],
@@ -186,11 +189,11 @@ impl Catalog {
     }
 }
 
-/// What can be sent now. `held` is worked out once and not for every row, whatever a server without statistics thinks of that.
 /// In microseconds. Nobody waits a day for another try, or has something for so long: what lies further ahead was written by a clock that was
 /// wrong.
 const AHEAD: i64 = 25 * 3600 * 1_000_000;
 
+/// What can be sent now. `held` is worked out once and not for every row, whatever a server without statistics thinks of that.
 fn owed(policies: usize) -> String {
     let places: Vec<String> = (0..policies).map(|index| format!("${}", index + 3)).collect();
     let places = places.join(", ");
@@ -198,9 +201,10 @@ fn owed(policies: usize) -> String {
         "WITH held AS MATERIALIZED (SELECT policy, receiver, min(number) AS first FROM outbox \
              WHERE delivered IS NULL AND gave_up IS NULL AND policy IN ({places}) AND (next_try > $1 AND next_try <= $1 + {AHEAD} OR leased_until > $1 AND leased_until <= $1 + {AHEAD}) \
              GROUP BY policy, receiver) \
-         SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.reference FROM outbox o \
+         SELECT o.number, o.id, o.policy, o.receiver, o.notice, o.attempts, o.created, o.first_failed, o.reference FROM outbox o \
          LEFT JOIN held h ON h.policy = o.policy AND h.receiver = o.receiver \
-         WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.policy IN ({places}) AND o.not_before <= $1 \
+         WHERE o.delivered IS NULL AND o.gave_up IS NULL AND o.policy IN ({places}) \
+         AND (o.not_before <= $1 OR o.not_before <= o.created OR o.created > $1 + {AHEAD}) \
          AND (h.first IS NULL OR o.number < h.first) ORDER BY o.number LIMIT $2"
     )
 }
@@ -214,6 +218,7 @@ fn outgoing(row: &mut Row) -> Result<Outgoing, CatalogFault> {
         json: row.text()?,
         attempts: attempts(row)?.saturating_add(1),
         created: row.instant()?,
+        first_failed: row.maybe_instant()?,
         reference: row.maybe_text()?,
     })
 }

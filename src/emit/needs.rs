@@ -1,6 +1,7 @@
 //! What a job needs of its host: secrets, variables, files to write.
 
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 use super::hosts::named;
 use super::{EmitFault, Setting, quote};
@@ -32,7 +33,7 @@ pub(super) struct Needs {
     pub hooks: bool,
     /// It starts PostgreSQL.
     pub starts_server: bool,
-    /// The temporary directory is not its own: something that it needs lies there.
+    /// The temporary directory is not its own: something that it needs lies there, or holds it.
     pub shares_temporary: bool,
 }
 
@@ -55,7 +56,7 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
     let catalog = policy.file.catalog.as_ref().and_then(|catalog| catalog.sqlite.as_ref()?.path.as_deref());
     if let Some((directory, _)) = catalog.and_then(|path| path.rsplit_once('/')) {
         // SQLite keeps its log beside the file.
-        needs.write(directory, "catalog.sqlite.path")?;
+        needs.write(if directory.is_empty() { "/" } else { directory }, "catalog.sqlite.path")?;
     }
     if let Some(state) = &setting.state {
         needs.write(state, "the state directory")?;
@@ -194,18 +195,32 @@ impl Needs {
         Ok(())
     }
 
-    /// Some of it lies in people's own directories.
-    pub(super) fn any_below(&self, directories: &[&str]) -> bool {
-        let below = |path: &String| {
-            directories.iter().any(|directory| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    /// Some of it lies in one of these directories, or is one in which they lie: whoever copies `/var` copies `/var/tmp`.
+    pub(super) fn any_overlaps(&self, directories: &[&str]) -> bool {
+        let overlaps = |path: &String| {
+            let path = without_detours(path);
+            directories.iter().any(|directory| path.starts_with(directory) || Path::new(directory).starts_with(&path))
         };
-        self.writes.iter().chain(&self.reads).any(below)
+        self.writes.iter().chain(&self.reads).any(overlaps)
     }
 }
 
 /// Without what ends it needlessly. Relative paths are relative to the policy, which is readable anyway.
 fn absolute(path: &str) -> Option<String> {
-    path.starts_with('/').then(|| path.trim_end_matches('/').to_owned()).filter(|path| !path.is_empty())
+    let trimmed = path.trim_end_matches('/');
+    path.starts_with('/').then(|| if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
+}
+
+/// `/srv/../home` is `/home`, as far as a path alone can say.
+fn without_detours(path: &str) -> PathBuf {
+    let mut direct = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => _ = direct.pop(),
+            part => direct.push(part),
+        }
+    }
+    direct
 }
 
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
@@ -218,5 +233,5 @@ fn shares_temporary(policy: &Policy, needs: &Needs) -> bool {
         .chain(policy.hosts.values().filter_map(|host| host.connection.as_ref()));
     // A socket's directory: `host=/tmp`, or in an address, `%2Ftmp`.
     let socket = |connection: &String| connection.contains("/tmp") || connection.to_ascii_lowercase().contains("%2ftmp");
-    needs.any_below(&TEMPORARY) || connections.into_iter().any(socket)
+    needs.any_overlaps(&TEMPORARY) || connections.into_iter().any(socket)
 }

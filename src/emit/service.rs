@@ -21,6 +21,8 @@ const COMMAND: Duration = Duration::from_mins(5);
 ///   the semaphores of the running server;
 /// * `ProcSubset=pid`: leases name the boot, which is read in `/proc/sys`;
 /// * `PrivateUsers=`: a backup of configuration files records who owns them.
+///
+/// What hides files of the host is not in here: see `files`. `PrivateDevices=` hides what no backup of files has, devices and their links.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -30,7 +32,6 @@ ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
-ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectProc=invisible
 LockPersonality=yes
@@ -168,8 +169,13 @@ fn longest(policy: &Policy, timed: &Timed<'_>) -> Duration {
     }
 }
 
+/// What `ProtectHome=` empties.
 const PEOPLES: [&str; 3] = ["/home", "/root", "/run/user"];
+/// What `ProtectKernelModules=` locks.
+const MODULES: [&str; 2] = ["/lib/modules", "/usr/lib/modules"];
 
+/// What can be written, and what of the host's files is hidden: nothing that the job has to read, or its copy of them would have an empty
+/// directory there and look whole.
 fn files(needs: &Needs) -> String {
     let mut text = String::new();
     if needs.hooks {
@@ -185,11 +191,13 @@ fn files(needs: &Needs) -> String {
         writeln!(text, "ReadOnlyPaths={}", if_there(directory)).expect("a string takes all");
     }
     if needs.shares_temporary {
-        text.push_str("# Something that the policy names lies in a temporary directory, so that is not private (`PrivateTmp=`).\nReadWritePaths=/tmp /var/tmp\n");
+        text.push_str("# Something that the policy names lies in a temporary directory or holds one, so that is not private (`PrivateTmp=`).\nReadWritePaths=/tmp /var/tmp\n");
     } else {
         text.push_str("PrivateTmp=yes\n");
     }
-    text.push_str(if needs.any_below(&PEOPLES) { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
+    text.push_str(if needs.any_overlaps(&PEOPLES) { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
+    // Where it is left out nothing is given away: no capability is there, and no call that loads a module is allowed.
+    text.push_str(if needs.any_overlaps(&MODULES) { "" } else { "ProtectKernelModules=yes\n" });
     text
 }
 

@@ -34,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
 /// What nobody took for so long is of use to nobody.
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// And who was tried so often: with the usual pauses this takes most of a day, whatever a clock that jumps says of the time.
+const GIVE_UP_TRIES: u32 = 24;
 /// As many things of a digest are found again.
 const MAX_THREADS: usize = 25;
 /// What the catalog keeps under one name.
@@ -234,7 +236,9 @@ impl Round<'_> {
 
     fn failed(&self, policy: &Policy, outgoing: &Outgoing, fault: &SendFault) -> Result<Failure, CatalogFault> {
         let at = (self.now)();
-        let too_old = at.duration_since(outgoing.created) > GIVE_UP_AFTER;
+        // By the earlier of both: the clock may have been ahead when it was queued.
+        let since = outgoing.first_failed.map_or(outgoing.created, |failed| failed.min(outgoing.created));
+        let too_old = at.duration_since(since) > GIVE_UP_AFTER && outgoing.attempts >= GIVE_UP_TRIES;
         let gave_up = fault.kind == FaultKind::Refused || too_old;
         let pause =
             SignedDuration::try_from(pause(outgoing.attempts, &outgoing.id, fault.retry_after)).unwrap_or(SignedDuration::from_hours(1));

@@ -66,11 +66,16 @@ pub fn basis(job: &Name, full_every: Option<Duration>, backups: &[Backup], clust
         return Basis::Full(WhyFull::Broken { newest: newest.id.clone(), why });
     };
     let full = links.first().copied().unwrap_or(newest);
-    let early = Duration::from_secs(every.as_secs() / SHARE).min(AT_MOST);
-    if Duration::between(full.started, now) + early >= every {
+    if full_is_due(full.started, every, now) {
         return Basis::Full(WhyFull::Due { full: full.id.clone(), began: full.started });
     }
     Basis::Increment { parent: newest.id.clone(), full: full.id.clone(), began: full.started }
+}
+
+/// The last full one, which began then, is old enough for another.
+pub(super) fn full_is_due(began: Instant, every: Duration, now: Instant) -> bool {
+    let early = Duration::from_secs(every.as_secs() / SHARE).min(AT_MOST);
+    Duration::between(began, now) + early >= every
 }
 
 #[cfg(test)]

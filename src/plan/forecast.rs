@@ -1,11 +1,15 @@
 //! Which backups will exist at a later date, and how far back they reach: by simulation, run by run.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::basis::full_is_due;
 use super::existing::{keeps_in, window_in};
 use crate::inventory::{Backup, BackupState, ClusterInventory, Observed};
+use crate::policy::file::Files;
 use crate::policy::model::{Method, Policy};
 use crate::retention::{BuildsOn, Firing, JobForecast, simulate};
 use crate::units::{Duration, Instant, Name};
@@ -83,12 +87,9 @@ fn of_store(
         let Some(backup) = policy.backups.get(name) else { continue };
         let takes = takes(policy, name, inventory);
         let good = |known: &&Backup| known.job == *name && known.state == BackupState::Complete && known.keep.is_none();
-        let mut runs: Vec<Firing> = observed
-            .iter()
-            .flat_map(|state| &state.backups)
-            .filter(good)
-            .map(|known| Firing { started: known.started, stopped: known.moment() })
-            .collect();
+        let mut known: Vec<&Backup> = observed.iter().flat_map(|state| &state.backups).filter(good).collect();
+        known.sort_by_key(|known| (known.moment(), known.started));
+        let mut runs: Vec<Firing> = known.iter().map(|known| Firing { started: known.started, stopped: known.moment() }).collect();
         for started in backup.schedule.iter().flat_map(|schedule| schedule.firings(now, at)) {
             if *budget == 0 {
                 return Err(ForecastError::TooFar { limit: MAX_RUNS });
@@ -100,7 +101,8 @@ fn of_store(
             Method::Incremental { of, chain } => Some(BuildsOn { job: of.clone(), chained: chain.is_some() }),
             _ => None,
         };
-        jobs.push(JobForecast { job: name.clone(), keep: keep.clone(), runs, builds_on });
+        let upon_previous = increments(&backup.method, &known, &runs[known.len()..]);
+        jobs.push(JobForecast { job: name.clone(), keep: keep.clone(), runs, builds_on, upon_previous });
     }
     let simulated = simulate(&jobs);
     let mut listed = Vec::new();
@@ -123,6 +125,20 @@ fn of_store(
     });
     let oldest = listed.iter().filter_map(|job| job.ended.last()).min().copied();
     Ok(StoreForecast { store: store.clone(), jobs: listed, any_moment_since, oldest, without_existing: observed.is_none() })
+}
+
+/// Which runs of a `files` job build on the one before: those there are say it themselves, those to come by the rule that the run will go by.
+fn increments(method: &Method, known: &[&Backup], to_come: &[Firing]) -> BTreeSet<Instant> {
+    let Method::Files(Files { full_every: Some(every), .. }) = method else { return BTreeSet::new() };
+    let mut upon_previous: BTreeSet<Instant> = known.iter().filter(|known| known.parent.is_some()).map(|known| known.started).collect();
+    let mut full = known.iter().rfind(|known| known.parent.is_none()).map(|known| known.started);
+    for run in to_come {
+        match full {
+            Some(began) if !full_is_due(began, *every, run.started) => _ = upon_previous.insert(run.started),
+            _ => full = Some(run.started),
+        }
+    }
+    upon_previous
 }
 
 /// How long a backup of this job takes: measured, declared, or by size and rate.

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::keep::Keep;
 use super::lifetime::{Firing, Lifetime, lifetimes};
 use crate::units::{Instant, Name};
@@ -9,6 +11,8 @@ pub struct JobForecast {
     pub keep: Keep,
     pub runs: Vec<Firing>,
     pub builds_on: Option<BuildsOn>,
+    /// The beginnings of those runs that build on the job's one before.
+    pub upon_previous: BTreeSet<Instant>,
 }
 
 /// What an incremental job's backups build on.
@@ -44,6 +48,9 @@ impl Forecast {
 pub fn simulate(jobs: &[JobForecast]) -> Forecast {
     let mut forecast =
         Forecast { jobs: jobs.iter().map(|job| Forecasted { job: job.job.clone(), backups: lifetimes(&job.runs, &job.keep) }).collect() };
+    for (job, of) in jobs.iter().zip(&mut forecast.jobs) {
+        spare_previous(&mut of.backups, &job.upon_previous);
+    }
     // Children first: a parent stays as long as they do, and its own parent then as long as it does.
     for child in deepest_first(jobs) {
         if let Some(builds_on) = &jobs[child].builds_on
@@ -54,6 +61,15 @@ pub fn simulate(jobs: &[JobForecast]) -> Forecast {
         }
     }
     forecast
+}
+
+fn spare_previous(backups: &mut [Lifetime], upon_previous: &BTreeSet<Instant>) {
+    for at in (1..backups.len()).rev().filter(|_| !upon_previous.is_empty()) {
+        let life = backups[at];
+        if upon_previous.contains(&life.started) {
+            backups[at - 1].outlast(life.until);
+        }
+    }
 }
 
 fn deepest_first(jobs: &[JobForecast]) -> Vec<usize> {

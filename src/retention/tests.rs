@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
@@ -249,12 +249,19 @@ fn a_forecast_keeps_parents_of_what_exists() {
         Firing { started: stopped, stopped }
     };
     let keep = |last| Keep { last: Some(last), ..Keep::everything(TimeZone::UTC) };
-    let weekly = JobForecast { job: name("weekly"), keep: keep(1), runs: (0..4).map(|week| day(week * 7, 0)).collect(), builds_on: None };
+    let weekly = JobForecast {
+        job: name("weekly"),
+        keep: keep(1),
+        runs: (0..4).map(|week| day(week * 7, 0)).collect(),
+        builds_on: None,
+        upon_previous: BTreeSet::new(),
+    };
     let daily = JobForecast {
         job: name("daily"),
         keep: keep(3),
         runs: (0..28).map(|number| day(number, 12)).collect(),
         builds_on: Some(BuildsOn { job: name("weekly"), chained: true }),
+        upon_previous: BTreeSet::new(),
     };
     let forecast = simulate(&[weekly, daily]);
     // The increments of the 20th, 21st and 22nd are kept by the rule; the links from the full one of the 15th to the 20th stay too,
@@ -263,4 +270,25 @@ fn a_forecast_keeps_parents_of_what_exists() {
     let existing: Vec<String> = existing.map(|(job, life)| format!("{job} {}", life.stopped.strftime("%d"))).collect();
     let daily: Vec<String> = (15..=22).map(|day| format!("daily {day}")).collect();
     assert_eq!(existing, [vec!["weekly 15".to_owned(), "weekly 22".to_owned()], daily].concat());
+}
+
+#[test]
+fn a_forecast_keeps_what_increments_of_the_same_job_build_on() {
+    let day = |day: i64| {
+        let stopped = at("2026-11-01T02:00:00Z") + jiff::SignedDuration::from_hours(24 * day);
+        Firing { started: stopped, stopped }
+    };
+    let runs: Vec<Firing> = (0..22).map(day).collect();
+    // Every seventh is a full one.
+    let upon_previous = runs.iter().enumerate().filter(|(number, _)| number % 7 != 0).map(|(_, run)| run.started).collect();
+    let keep = Keep { last: Some(3), ..Keep::everything(TimeZone::UTC) };
+    let files = JobForecast { job: name("files"), keep, runs, builds_on: None, upon_previous };
+    let forecast = simulate(&[files]);
+    let exists =
+        |moment: &str| -> Vec<String> { forecast.at(at(moment)).map(|(_, life)| life.stopped.strftime("%d").to_string()).collect() };
+    // The 18th is the last that the rule keeps, and stands on all from the full one of the 15th on.
+    assert_eq!(exists("2026-11-20T12:00:00Z"), ["15", "16", "17", "18", "19", "20"]);
+    // The rule keeps the 15th, a full one: what was before it goes.
+    assert_eq!(exists("2026-11-17T12:00:00Z"), ["15", "16", "17"]);
+    assert_eq!(exists("2026-11-16T12:00:00Z"), ["08", "09", "10", "11", "12", "13", "14", "15", "16"]);
 }

@@ -117,4 +117,9 @@ impl<'p> Site<'p> {
     pub fn policy_state(&self) -> PathBuf {
         self.state.join("policies").join(self.policy.name.as_str())
     }
+
+    /// Where what must not be forgotten of the log is kept.
+    pub fn log_state(&self) -> PathBuf {
+        self.policy_state().join("wal")
+    }
 }

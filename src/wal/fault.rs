@@ -31,6 +31,8 @@ pub enum WalFaultKind {
     Key,
     /// A store did not answer, or not as it should.
     Store,
+    /// A store answered that it will not: who asks may not, it has no room, it is not there any more.
+    Refused,
     /// A file of this host.
     Local,
 }
@@ -56,7 +58,12 @@ impl WalFault {
 
     /// It may be otherwise when it is tried again.
     pub fn may_pass(&self) -> bool {
-        self.kind == WalFaultKind::Store
+        matches!(self.kind, WalFaultKind::Store | WalFaultKind::Refused)
+    }
+
+    /// Waiting alone will hardly mend it.
+    pub fn needs_somebody(&self) -> bool {
+        self.kind != WalFaultKind::Store
     }
 }
 
@@ -65,7 +72,8 @@ impl From<store::Fault> for WalFault {
         let kind = match fault.kind {
             store::FaultKind::Absent => WalFaultKind::Absent,
             store::FaultKind::Damaged => WalFaultKind::Damaged,
-            _ => WalFaultKind::Store,
+            store::FaultKind::Transient => WalFaultKind::Store,
+            _ => WalFaultKind::Refused,
         };
         WalFault::new(kind, fault.message, fault.hint)
     }

@@ -32,7 +32,7 @@ pub(super) fn put(run: &Run, place: &Place, plain: &Plain, known: &Stamp) -> Res
     let uploaded = upload(run, place, plain, known, &key);
     match &uploaded {
         // Another host, with the same claim, was faster.
-        Err(fault) if fault.kind == WalFaultKind::Store && place.store.head(&key)?.is_some() => run.same_as_there(place, &key, known),
+        Err(fault) if fault.may_pass() && place.store.head(&key)?.is_some() => run.same_as_there(place, &key, known),
         _ => uploaded,
     }
 }

@@ -1,10 +1,12 @@
 //! What waits on this host, and how long it still can.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{data_directory, debt, ready};
+use super::debt::{self, Refused};
+use super::{data_directory, ready};
 use crate::inventory::SystemIdentifier;
 use crate::units::{Instant, WalFile};
 
@@ -16,10 +18,20 @@ pub struct Waiting {
     pub bytes: u64,
     /// When the oldest of them was last written.
     pub since: Option<Instant>,
-    /// What copies are owed where the first store's word was enough: store, and how many files.
-    pub owed: Vec<(String, usize)>,
+    /// What copies are owed where the first store's word was enough, by store.
+    pub owed: BTreeMap<String, OwedFiles>,
     /// What is free where `pg_wal` lies, for who may write there.
     pub free: Option<u64>,
+}
+
+/// What a copy's store is to get yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwedFiles {
+    pub files: usize,
+    /// So many of them no waiting brings there.
+    pub refused: usize,
+    /// Why, for the first of these.
+    pub why: Option<Refused>,
 }
 
 /// Looks at a data directory and at this host's notes.
@@ -28,14 +40,13 @@ pub fn waiting(data: &Path, state: &Path, cluster: SystemIdentifier) -> std::io:
     let files = ready::ready(&wal)?;
     let about: Vec<fs::Metadata> = files.iter().filter_map(|file| fs::metadata(wal.join(file.to_string())).ok()).collect();
     let since: Option<SystemTime> = about.iter().filter_map(|about| about.modified().ok()).min();
-    let mut owed: Vec<(String, usize)> = Vec::new();
-    for (store, _) in debt::owed(state, cluster) {
-        match owed.iter_mut().find(|(of, _)| *of == store) {
-            Some((_, count)) => *count += 1,
-            None => owed.push((store, 1)),
-        }
+    let mut owed: BTreeMap<String, OwedFiles> = BTreeMap::new();
+    for one in debt::owed(state, cluster) {
+        let of = owed.entry(one.store).or_default();
+        of.files += 1;
+        of.refused += usize::from(one.refused.is_some());
+        of.why = of.why.take().or(one.refused);
     }
-    owed.sort();
     let free = rustix::fs::statvfs(&wal).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     Ok(Waiting {
         bytes: about.iter().map(fs::Metadata::len).sum(),

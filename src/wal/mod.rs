@@ -25,10 +25,11 @@ mod spool;
 mod take;
 
 pub use cluster::{data_directory, system_identifier};
+pub use debt::{Refused, refused};
 pub use existing::{find, read_stamp, still_there};
 pub use fault::{WalFault, WalFaultKind};
 pub use fetch::{Archive, Fetched, Open, Source};
-pub use local::{Waiting, usual_data_directory, waiting};
+pub use local::{OwedFiles, Waiting, usual_data_directory, waiting};
 pub use marker::Markers;
 pub use pass::Pass;
 pub use prefetch::{prefetch, server};

@@ -62,8 +62,8 @@ impl Run {
             return Err(self.summary(&failed));
         }
         // What is owed is written down before the file is acknowledged: PostgreSQL forgets it then.
-        for (at, _) in &failed {
-            debt::owe(&self.settings.state, self.cluster, &self.settings.destinations[*at].name, plain.file)?;
+        for (at, fault) in &failed {
+            debt::owe(&self.settings.state, self.cluster, &self.settings.destinations[*at].name, plain.file, fault)?;
         }
         // Without its marker the file is only looked at once more.
         let _ = self.settings.markers.leave(self.cluster, plain.file, &seen);

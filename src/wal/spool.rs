@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::take::PART;
+use super::take::{PART, for_group};
 use crate::inventory::SystemIdentifier;
 use crate::units::Segment;
 
@@ -52,7 +52,7 @@ impl Spool {
     }
 
     pub(super) fn make(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+        DirBuilder::new().recursive(true).mode(0o700 | for_group(&self.folder)).create(&self.folder)
     }
 
     pub(super) fn place_of(&self, segment: Segment) -> PathBuf {

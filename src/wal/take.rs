@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::existing::trusted_stamp;
@@ -114,11 +114,18 @@ struct Beside {
 /// How the names of files that are not in their place yet go on after the file's own: then follow the process and `.part`.
 pub(super) const PART: &str = ".seawall-";
 
+/// What the group may do with what is put there: what it may do in the server's `pg_wal`, and nothing elsewhere.
+pub(super) fn for_group(path: &Path) -> u32 {
+    let wal = path.ancestors().skip(1).find(|above| above.file_name().is_some_and(|name| name == "pg_wal"));
+    wal.and_then(|wal| fs::metadata(wal).ok()).map_or(0, |about| about.mode() & 0o050)
+}
+
 impl Beside {
     fn new(to: &Path) -> io::Result<Beside> {
         let name = to.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
         let path = to.with_file_name(format!("{name}{PART}{}.part", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mode = 0o600 | (for_group(&path) & 0o040);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path)?;
         Ok(Beside { file, path })
     }
 

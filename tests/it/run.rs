@@ -12,5 +12,6 @@ mod receivers;
 mod reviewed;
 pub(crate) mod rig;
 mod silent;
+mod together;
 mod turns;
 mod words;

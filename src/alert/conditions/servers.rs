@@ -1,8 +1,10 @@
 //! The server: whether it answers, its log on the way into the store, its standbys.
 
+use std::collections::BTreeMap;
+
 use super::{Look, allowed, moment, roots, rough, stores};
 use crate::alert::condition::{Condition, State};
-use crate::plan::words::sentence;
+use crate::plan::words::{counted, sentence};
 use crate::policy::file::Severity;
 use crate::policy::model::Wal;
 use crate::units::Duration;
@@ -21,6 +23,36 @@ pub(super) fn look(look: &mut Look<'_>) {
     }
     if let Some(wal) = &look.policy.wal {
         self::wal(look, wal);
+        owed(look, wal);
+    }
+}
+
+/// What a copy's store is to get and refuses: the first store has it, so nothing waits, and nobody else would tell of it.
+fn owed(look: &mut Look<'_>, wal: &Wal) {
+    let nobody = BTreeMap::new();
+    for store in &wal.copies {
+        let because = look.cause([roots::store(store)]);
+        let hosts = look.facts.owed.get(store).unwrap_or(&nobody);
+        let title = format!("the copy of the log in {store} has a gap that no waiting closes");
+        let condition = Condition { because, ..Condition::new(format!("wal_owed:{store}"), Severity::Warning, title) };
+        let of = |(host, files): (&String, &u64)| {
+            format!(
+                "{host} has archived {} that it refuses or that cannot be brought there.",
+                counted(usize::try_from(*files).unwrap_or(usize::MAX), "file")
+            )
+        };
+        let text: Vec<String> = hosts.iter().map(of).collect();
+        let where_: Vec<&str> = hosts.keys().map(String::as_str).collect();
+        let condition = condition
+            .firing_if(!hosts.is_empty())
+            .text(text.join(" "))
+            .hint(format!(
+                "Run `seawall wal status` on {}: it says why. What only {} has is lost with that store.",
+                where_.join(", "),
+                wal.store
+            ))
+            .fact("files", hosts.values().sum::<u64>());
+        look.push(condition);
     }
 }
 

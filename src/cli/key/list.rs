@@ -1,5 +1,6 @@
 //! `seawall key list`: who the policy lets in, and which keys on this host open what.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -14,14 +15,14 @@ use crate::cli::validate::json;
 use crate::format::descriptor::ObjectKind;
 use crate::format::layout::Repository;
 use crate::format::seal::{BadHeader, Header, Identities, LockedFor, MAX_HEADER, Opened, SealError, ssh_tag};
-use crate::inventory::BackupState;
+use crate::inventory::{BackupState, Chains};
 use crate::observe::{self, Listed, Read};
 use crate::plan::text::{columns, wrapped};
 use crate::plan::words::counted;
 use crate::policy::model::Encryption;
 use crate::site::{Site, SiteFault};
 use crate::store::{Fault, Store};
-use crate::units::{Instant, Key, Name};
+use crate::units::{BackupId, Instant, Key, Name};
 use crate::world::{clock, parallel};
 
 /// Show which public keys the policy names, and which of the keys on this host open which backups.
@@ -88,7 +89,7 @@ struct StoreRecord {
 }
 
 /// Backups, one after the other, that are locked for the same.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 struct Locked {
     backups: usize,
     from: Instant,
@@ -99,6 +100,12 @@ struct Locked {
     ssh: Vec<String>,
     /// Identities on this host.
     opened_by: Vec<String>,
+    /// Of increments: further identities on this host that are needed with these, for what they build on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    bases_opened_by: Vec<String>,
+    /// Something that they build on is opened by nothing on this host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bases_unopened: bool,
     encrypted: bool,
 }
 
@@ -185,11 +192,18 @@ fn locked(site: &Site<'_>, store: &Store, known: &[Known]) -> Result<Vec<Locked>
         let first = first_object(site, store, repository, listed)?;
         first.map(|(key, size)| lock_of(store, &key, size, known, &names)).transpose()
     });
-    let mut all: Vec<Locked> = Vec::new();
+    let mut locks: HashMap<&BackupId, Locked> = HashMap::new();
     for (listed, lock) in seen.listed.iter().zip(each) {
-        let complete = |backup: &&crate::inventory::Backup| backup.id == listed.id && backup.state != BackupState::Running;
-        let (Some(lock), Some(backup)) = (lock?, seen.inventory.backups.iter().find(complete)) else { continue };
-        let lock = Locked { from: backup.moment(), to: backup.moment(), ..lock };
+        locks.extend(lock?.map(|lock| (&listed.id, lock)));
+    }
+    let backups = &seen.inventory.backups;
+    let chains = Chains::of(backups);
+    let mut all: Vec<Locked> = Vec::new();
+    for listed in &seen.listed {
+        let Some(at) = chains.position(&listed.id).filter(|at| backups[*at].state != BackupState::Running) else { continue };
+        let links = chains.links(at).unwrap_or_else(|| vec![&backups[at]]);
+        let Some(lock) = of_chain(links.iter().rev().filter_map(|link| locks.get(&link.id))) else { continue };
+        let lock = Locked { from: backups[at].moment(), to: backups[at].moment(), ..lock };
         match all.last_mut() {
             Some(last) if last.is_like(&lock) => {
                 last.backups += 1;
@@ -201,9 +215,29 @@ fn locked(site: &Site<'_>, store: &Store, known: &[Known]) -> Result<Vec<Locked>
     Ok(all)
 }
 
+/// What opens an increment: all of what it builds on has to be opened as well. The increment first; one that holds no file of its own is as
+/// the nearest that does.
+fn of_chain<'l>(links: impl Iterator<Item = &'l Locked>) -> Option<Locked> {
+    let (locked, open): (Vec<&Locked>, Vec<&Locked>) = links.partition(|lock| lock.encrypted);
+    let Some((own, bases)) = locked.split_first() else { return open.first().map(|lock| (*lock).clone()) };
+    let opens_all = |name: &&String| bases.iter().all(|base| base.opened_by.contains(name));
+    let alone: Vec<String> = own.opened_by.iter().filter(opens_all).cloned().collect();
+    if !alone.is_empty() {
+        return Some(Locked { opened_by: alone, ..(*own).clone() });
+    }
+    let further: BTreeSet<&String> = bases.iter().flat_map(|base| &base.opened_by).filter(|name| !own.opened_by.contains(name)).collect();
+    Some(Locked {
+        bases_opened_by: further.into_iter().cloned().collect(),
+        bases_unopened: bases.iter().any(|base| base.opened_by.is_empty()),
+        ..(*own).clone()
+    })
+}
+
 impl Locked {
     fn is_like(&self, other: &Locked) -> bool {
-        (self.age, &self.ssh, &self.opened_by, self.encrypted) == (other.age, &other.ssh, &other.opened_by, other.encrypted)
+        let what = |one: &Locked| (one.age, one.encrypted, one.bases_unopened);
+        let whom = |one: &Locked| [&one.ssh, &one.opened_by, &one.bases_opened_by].map(Clone::clone);
+        what(self) == what(other) && whom(self) == whom(other)
     }
 }
 
@@ -228,6 +262,8 @@ fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(Strin
         age: 0,
         ssh: Vec::new(),
         opened_by: Vec::new(),
+        bases_opened_by: Vec::new(),
+        bases_unopened: false,
         encrypted: key.as_str().ends_with(".age"),
     };
     if !locked.encrypted {
@@ -306,5 +342,8 @@ fn locked_row(locked: &Locked) -> Vec<String> {
         (true, true) => (whom.join(", "), "NOTHING".into()),
         (true, false) => (whom.join(", "), locked.opened_by.join(", ")),
     };
+    let nothing = locked.bases_unopened.then(|| "NOTHING".to_owned());
+    let bases: Vec<String> = locked.bases_opened_by.iter().cloned().chain(nothing).collect();
+    let by = if bases.is_empty() { by } else { format!("{by}; what they build on: {}", bases.join(", ")) };
     vec![locked.backups.to_string(), day(locked.from), day(locked.to), whom, by]
 }

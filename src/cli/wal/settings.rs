@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::inventory::SystemIdentifier;
@@ -22,16 +22,11 @@ pub(super) fn stores(wal: &model::Wal) -> impl Iterator<Item = &Name> {
     std::iter::once(&wal.store).chain(&wal.copies)
 }
 
-/// What must not be forgotten of the log.
-pub(super) fn state(site: &Site<'_>) -> PathBuf {
-    site.policy_state().join("wal")
-}
-
 /// Asks no store and reads no key.
 pub(super) fn markers(site: &Site<'_>) -> Result<Markers, SiteFault> {
     let wal = wal(site)?;
     let urls: Vec<String> = stores(wal).filter_map(|name| site.policy.stores.get(name)).map(|store| store.kind.url()).collect();
-    Ok(Markers::new(&state(site), destinations_digest(urls.iter().map(String::as_str), wal.acknowledged_by_all)))
+    Ok(Markers::new(&site.log_state(), destinations_digest(urls.iter().map(String::as_str), wal.acknowledged_by_all)))
 }
 
 pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result<Settings, WalFault> {
@@ -49,7 +44,7 @@ pub(super) fn for_push(site: &Site<'_>, file: &Path, markers: Markers) -> Result
         signing: keys.signing,
         writers,
         markers,
-        state: state(site),
+        state: site.log_state(),
         // While one waits for its disk or its network, the others compress.
         workers: std::thread::available_parallelism().map_or(1, usize::from) + 1,
     })
@@ -89,12 +84,12 @@ pub(super) fn of_site(fault: SiteFault) -> WalFault {
 pub(super) fn note_failure(site: &Site<'_>, file: &Path, fault: &WalFault) {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let line = format!("{} {name} {}\n", clock::now(), fault.message.replace('\n', " "));
-    let _ = write(&state(site).join("last-failure"), &line);
+    let _ = write(&site.log_state().join("last-failure"), &line);
 }
 
 /// Something was archived since.
 pub(super) fn forget_failure(site: &Site<'_>) {
-    let _ = fs::remove_file(state(site).join("last-failure"));
+    let _ = fs::remove_file(site.log_state().join("last-failure"));
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {

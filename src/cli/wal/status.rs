@@ -18,7 +18,7 @@ use crate::observe::{Rejected, WalSeen, look_at_log};
 use crate::plan::words::counted;
 use crate::site::{Site, SiteFault};
 use crate::units::{Bytes, Instant, Lsn, Name, Segment, Timeline};
-use crate::wal::{Waiting, system_identifier, usual_data_directory, waiting};
+use crate::wal::{OwedFiles, Waiting, system_identifier, usual_data_directory, waiting};
 use crate::world::clock;
 
 /// Show how far the archived write-ahead log reaches, what is missing in it, and what waits on this host.
@@ -131,6 +131,13 @@ struct HereRecord {
 struct OwedRecord {
     store: String,
     files: usize,
+    /// So many of them no waiting brings there.
+    refused: usize,
+    /// Why, for the first of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 impl Status {
@@ -156,7 +163,7 @@ impl Status {
         let of_policy = site.policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_deref());
         let Some(data) = self.data.clone().or_else(|| usual_data_directory(of_policy)) else { return Ok(None) };
         let cluster = system_identifier(&data).map_err(|fault| Trouble::failed(fault.message, fault.hint))?;
-        let state = settings::state(site);
+        let state = site.log_state();
         let waits = waiting(&data, &state, cluster).map_err(|error| {
             let hint = "Run it as the user that PostgreSQL runs as, or leave `--data` out to see the stores alone.";
             Trouble::failed(format!("`{}` cannot be looked at: {error}", data.join("pg_wal").display()), hint)
@@ -191,12 +198,23 @@ fn record_of(
         waiting_bytes: waits.bytes,
         waiting_since: waits.since,
         next: waits.files.first().map(ToString::to_string),
-        owed: waits.owed.iter().map(|(store, files)| OwedRecord { store: store.clone(), files: *files }).collect(),
+        owed: waits.owed.iter().map(owed_record).collect(),
         last_failure: last_failure.map(|line| line.trim_end().to_owned()),
         free_bytes: waits.free,
         wal_bytes_per_hour: rate.map(|(rate, _)| rate),
         rate_is: rate.map(|(_, is)| is),
         room_for_seconds: room,
+    }
+}
+
+fn owed_record((store, owed): (&String, &OwedFiles)) -> OwedRecord {
+    let why = owed.why.as_ref();
+    OwedRecord {
+        store: store.clone(),
+        files: owed.files,
+        refused: owed.refused,
+        why: why.map(|refused| refused.why.clone()),
+        hint: why.map(|refused| refused.hint.clone()).filter(|hint| !hint.is_empty()),
     }
 }
 
@@ -305,7 +323,11 @@ fn here_lines(here: &HereRecord, now: Instant) -> Vec<String> {
         }
         None => "  nothing waits to be archived".to_owned(),
     });
-    lines.extend(here.owed.iter().map(|owed| format!("  store {} is owed {}", owed.store, counted(owed.files, "file"))));
+    for owed in &here.owed {
+        lines.push(format!("  store {} is owed {}", owed.store, counted(owed.files, "file")));
+        lines.extend(owed.why.iter().map(|why| format!("    no waiting brings {} of them there: {why}", owed.refused)));
+        lines.extend(owed.hint.iter().map(|hint| format!("    {hint}")));
+    }
     if let (Some(free), Some(rate), Some(is)) = (here.free_bytes, here.wal_bytes_per_hour, here.rate_is) {
         let room = here.room_for_seconds.map(|room| span(i64::try_from(room).unwrap_or(i64::MAX))).unwrap_or_else(|| "ever".into());
         let (free, rate) = (Bytes::new(free).rounded(), Bytes::new(rate).rounded());

@@ -121,6 +121,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         Source::Files { root, .. } => Some(root.as_path()),
         Source::Protocol => None,
     };
+    root.map_or(Ok(()), |root| server::sees_tablespaces(root, &server))?;
     let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
     let (store, repository) = opening.repository(place, cluster, root, &Repository::latest)?;
 

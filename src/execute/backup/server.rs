@@ -1,6 +1,7 @@
 //! The server that is backed up: what it must be, and where its files are.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -83,6 +84,29 @@ pub(super) fn source(order: &Order, server: &Server) -> Result<Source, BackupFau
         return Err(BackupFault::refused(message, hint));
     }
     Ok(Source::Files { root: root.to_owned(), control })
+}
+
+/// What this process cannot see of a tablespace would be missing in a copy that looks whole.
+pub(super) fn sees_tablespaces(root: &Path, server: &Server) -> Result<(), BackupFault> {
+    let own = format!("PG_{}_", server.major());
+    for space in &server.tablespaces {
+        let link = root.join(format!("pg_tblspc/{}", space.oid));
+        let is_own = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&own);
+        let fault = match fs::read_dir(&link).map(|mut entries| entries.any(|entry| entry.is_ok_and(&is_own))) {
+            Ok(true) => continue,
+            Ok(false) => format!("it has no `{own}…` in it"),
+            Err(error) => error.to_string(),
+        };
+        // Dropped since the server was asked.
+        if fs::symlink_metadata(&link).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            continue;
+        }
+        let message = format!("the tablespace `{}` cannot be seen from here: {fault}", space.path);
+        let hint = "A unit of systemd hides `/tmp` (`PrivateTmp=`) and `/home` (`ProtectHome=`): allow it with a drop-in (docs/timers.md). \
+                    Without `cluster.data_directory` the server sends its files itself.";
+        return Err(BackupFault::refused(message, hint));
+    }
+    Ok(())
 }
 
 fn same(one: &Path, other: &Path) -> bool {

@@ -55,14 +55,10 @@ pub fn carry_out(site: &Site<'_>, plan: &RestorePlan, progress: &Progress) -> Re
 pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Choice>, progress: &Progress) -> Result<Report, RestoreFault> {
     let began = Clock::now();
     let mut seconds = Phases { plan: plan.seconds, ..Phases::default() };
-    // The world may have moved since somebody was asked.
-    let now = directory::examine(&plan.request, &plan.chosen.descriptor)?;
-    let places = tablespaces::places(&plan.request, &plan.chosen.private.tablespaces)?;
-    if now.standing != plan.directory.standing || places != plan.tablespaces {
-        let message = format!("`{}` changed since the plan was made", plan.request.directory.display());
-        return Err(RestoreFault::new(message, "Look what happened there, and run it again."));
-    }
+    // The world may have moved since somebody was asked, and a hook may take minutes: whoever looks after the servers starts one meanwhile.
+    must_be_as_planned(plan)?;
     hook(site, plan, "before_restore")?;
+    must_be_as_planned(plan)?;
     seconds.hooks = began.elapsed().as_secs_f64();
     let _pin = Pin::put(plan, site.host(), clock::now());
     must_still_be_readable(plan)?;
@@ -99,6 +95,16 @@ pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Cho
     seconds.sync = syncing.elapsed().as_secs_f64();
     seconds.total = plan.seconds + began.elapsed().as_secs_f64();
     Ok(report(site, plan, progress, seconds, removed))
+}
+
+fn must_be_as_planned(plan: &RestorePlan) -> Result<(), RestoreFault> {
+    let now = directory::examine(&plan.request, &plan.chosen.descriptor)?;
+    let places = tablespaces::places(&plan.request, &plan.chosen.private.tablespaces)?;
+    if now.standing != plan.directory.standing || places != plan.tablespaces {
+        let message = format!("`{}` changed since the plan was made", plan.request.directory.display());
+        return Err(RestoreFault::new(message, "Look what happened there, and run it again."));
+    }
+    Ok(())
 }
 
 /// One of the policy's hooks, if it has it.
@@ -144,11 +150,26 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     let about = serde_json::to_vec(&about).expect("texts and numbers");
     // Not emptied first: what it says of the tablespaces is how the next run knows them again.
     (&marker).write_all(&about).and_then(|()| marker.set_len(about.len() as u64)).and_then(|()| marker.sync_all()).map_err(failed)?;
+    disarm(plan, ground)?;
     for place in plan.tablespaces.values() {
         ground.make_directory(place)?;
         ground.give(place)?;
     }
     Ok(marker)
+}
+
+/// A server that starts from here on finds no `pg_control` and ends; one that was faster is seen now, and gets it back.
+fn disarm(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
+    let was_armed = ground.disarm()?;
+    directory::refuse_running(&ground.root).or_else(|fault| {
+        if was_armed {
+            ground.rearm()?;
+        }
+        if plan.directory.standing != Standing::Interrupted {
+            fs::remove_file(ground.root.join(MARKER)).ok();
+        }
+        Err(fault)
+    })
 }
 
 /// All that is not in the parts: directories, links, settings, the manifest.
@@ -187,17 +208,26 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     group_access(root)
 }
 
+/// The group may read this cluster.
+fn is_for_group(root: &Path) -> bool {
+    fs::metadata(root.join("PG_VERSION")).is_ok_and(|about| about.permissions().mode() & 0o040 != 0)
+}
+
+fn mode_of_files(root: &Path) -> u32 {
+    if is_for_group(root) { 0o640 } else { 0o600 }
+}
+
 /// Where the cluster let its group read, the directory itself has to as well, or the server refuses to start.
 fn group_access(root: &Path) -> Result<(), RestoreFault> {
-    let group = fs::metadata(root.join("PG_VERSION")).is_ok_and(|about| about.permissions().mode() & 0o040 != 0);
-    let mode = if group { 0o750 } else { 0o700 };
+    let mode = if is_for_group(root) { 0o750 } else { 0o700 };
     let failed = |error| PipelineFault::file(format!("`{}` cannot be given its mode", root.display()), error);
     Ok(fs::set_permissions(root, fs::Permissions::from_mode(mode)).map_err(failed)?)
 }
 
 pub(super) fn put(ground: &Ground, path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
     let failed = |error| PipelineFault::file(format!("`{}` cannot be written", path.display()), error);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    let mode = mode_of_files(&ground.root);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     Ok(ground.give(path)?)
 }
@@ -218,7 +248,8 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
             PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
         }
     };
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+    let mode = mode_of_files(&ground.root);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path).map_err(failed)?;
     std::io::copy(&mut from.take(MAX_MANIFEST), &mut file).map_err(failed)?;
     Ok(ground.give(&path)?)
 }

@@ -360,8 +360,8 @@ pub fn note_unreadable(site: &Site<'_>, catalog: &Catalog, message: &str, hint: 
 fn not_yet(kind: crate::policy::model::TimedKind) -> Ended {
     use crate::policy::model::TimedKind;
     let what = match kind {
-        TimedKind::Backup => "takes no incremental backups, and runs no other tool's, so far",
-        TimedKind::Drill => "restores only physical backups, dumps of databases and files in a drill so far",
+        TimedKind::Backup => "takes no incremental backups of a cluster, and none by another tool or a provider, so far",
+        TimedKind::Drill => "restores only physical backups, dumps and files in a drill so far",
         TimedKind::Expire
         | TimedKind::Verify
         | TimedKind::Report

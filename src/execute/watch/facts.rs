@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, evidence, log, measured, server, stores};
+use super::{canary, databases, evidence, log, measured, owed, server, stores};
 use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
@@ -66,6 +66,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         stores: stores.stores.clone(),
         copies: stores.copies.clone(),
         wal: log::facts(site, server.log, has_newest, &stores, now),
+        owed: owed::look(site, catalog, &measured, now)?,
         standbys: server.standbys,
         server_differs: drift.server,
         databases: drift.databases,

@@ -11,6 +11,7 @@ mod evidence;
 mod facts;
 mod log;
 mod measured;
+mod owed;
 mod remembered;
 mod server;
 mod stores;

@@ -84,14 +84,21 @@ impl Ground {
         Spot::At(self.root.join(path))
     }
 
-    /// From here on the directory cannot be started, also after the machine's end.
-    pub(super) fn disarm(&self) -> Result<(), PipelineFault> {
+    /// From here on the directory cannot be started, also after the machine's end. True where it could be until now.
+    pub fn disarm(&self) -> Result<bool, PipelineFault> {
         let control = self.root.join(PG_CONTROL);
         match fs::rename(&control, self.root.join(FORMER)) {
-            Ok(()) => sync_directory(&self.root.join("global")),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound) => Ok(()),
+            Ok(()) => sync_directory(&self.root.join("global")).map(|()| true),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound) => Ok(false),
             Err(error) => Err(file_fault(&control)(error)),
         }
+    }
+
+    /// Takes that back, as long as nothing was changed: what was there is whole.
+    pub fn rearm(&self) -> Result<(), PipelineFault> {
+        let control = self.root.join(PG_CONTROL);
+        fs::rename(self.root.join(FORMER), &control).map_err(file_fault(&control))?;
+        sync_directory(&self.root.join("global"))
     }
 
     /// The file systems that will be written to, each once, held open from before the first byte: of what goes wrong while the kernel

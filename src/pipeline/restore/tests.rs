@@ -289,3 +289,18 @@ fn some_files_come_back_whole_and_the_others_hollow() {
     let (frames, fetched) = (progress.frames.load(Ordering::Relaxed), progress.frames_fetched.load(Ordering::Relaxed));
     assert!(fetched < frames && progress.written.load(Ordering::Relaxed) < files().iter().map(|(_, content)| content.len() as u64).sum());
 }
+
+#[test]
+fn what_was_disarmed_in_vain_is_as_it_was() {
+    let made = make(Codec::None, false);
+    let ground = made.ground();
+    assert!(!ground.disarm().expect("nothing is there"));
+    fs::create_dir_all(ground.root.join("global")).expect("a directory");
+    fs::write(ground.root.join("global/pg_control"), "of before").expect("a file");
+    assert!(ground.disarm().expect("renamed"));
+    assert!(!ground.root.join("global/pg_control").exists());
+    assert!(!ground.disarm().expect("it is done"), "and not by the second");
+    ground.rearm().expect("renamed back");
+    assert_eq!(fs::read(ground.root.join("global/pg_control")).expect("a file"), b"of before");
+    assert!(ground.disarm().expect("renamed again"));
+}

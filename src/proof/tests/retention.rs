@@ -221,6 +221,29 @@ fn a_lock_that_outlasts_the_rules() {
 }
 
 #[test]
+fn a_lock_that_ends_before_those_of_increments() {
+    let body = |lock: &str, keep: &str| {
+        format!(
+            "stores: {{ main: {{ s3: {{ bucket: main-backups }}, immutable: {{ mode: governance, for: {lock} }} }} }}\nwal: {{ store: main, timeout: 60s, keep: 60d }}\nbackups: {{ etc: {{ files: {{ paths: [/etc], full_every: 7d }}, schedule: {{ at: \"02:00\" }}, keep: {keep} }} }}"
+        )
+    };
+    let found =
+        "note stores.main.immutable.for: a full backup of `backups.etc` is locked for 30d, and increments upon it for up to 7d longer";
+    assert_found(520, &body("30d", "{ for: 60d }"), &[found]);
+    assert_found(520, &body("30d", "{ daily: 30 }"), &[found]);
+    assert_found(520, &body("30d", "{ for: 14d, yearly: 7 }"), &[found]);
+    assert_found(520, &body("37d", "{ daily: 30 }"), &[]);
+    // Which is no lock that outlasts the rule.
+    assert_found(505, &body("37d", "{ daily: 30 }"), &[]);
+    assert_found(
+        505,
+        &body("38d", "{ daily: 30 }"),
+        &["warning stores.main.immutable.for: objects are locked for 38d and `backups.etc` lets some go after 30d"],
+    );
+    assert_found(520, &body("30d", "{ daily: 60 }").replace(", full_every: 7d", ""), &[]);
+}
+
+#[test]
 fn a_tier_that_the_schedule_does_not_fill() {
     let body = |schedule: &str, keep: &str| format!("backups: {{ full: {{ physical: {{}}, schedule: {schedule}, keep: {keep} }} }}");
     let weekly = "{ on: sunday, at: \"02:00\" }";

@@ -4,6 +4,7 @@
 //! fresh, its time bounded by its size, and so that we know when an earlier attempt may have had its effect without our
 //! hearing of it. That is what decides whether "it is there already" means somebody else's object or our own.
 
+mod abandoned;
 mod answer;
 mod ask;
 mod classes;
@@ -26,7 +27,7 @@ mod wire;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use object_store::path::Path;
@@ -63,6 +64,8 @@ pub(super) struct Cloud {
     pace: Option<Arc<Pace>>,
     slots: Arc<Semaphore>,
     growth: Growth,
+    /// What killed processes left was looked for.
+    swept: Once,
 }
 
 /// Only where it is: what the client holds is nobody's business.
@@ -117,6 +120,7 @@ impl Cloud {
             pace: settings.upload_limit.map(|rate| Arc::new(Pace::new(rate))),
             slots: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             growth: settings.growth,
+            swept: Once::new(),
         })
     }
 

@@ -89,6 +89,7 @@ impl CloudUpload {
                 return Ok(());
             };
             self.id = Some(self.initiate()?);
+            self.cloud.sweep_abandoned(&self.key);
             self.send(first.0, first.1)?;
         }
         self.send(index, piece)
@@ -239,7 +240,7 @@ fn gone(code: &str) -> bool {
     matches!(code, "NoSuchUpload" | "InvalidBlockList")
 }
 
-/// Best effort: what stays of an upload that was never completed costs money until the bucket's own rule removes it.
+/// Best effort: what stays of an upload that was never completed costs money until somebody finds it (see `abandoned`).
 impl Drop for CloudUpload {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };

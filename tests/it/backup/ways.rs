@@ -105,6 +105,30 @@ fn links_and_configuration_elsewhere() {
     assert_eq!(rig.restore(&backup).sql("select count(*) from t"), "1000");
 }
 
+/// As in a unit with a `/tmp` of its own, in which the server's tablespace is not.
+#[test]
+fn a_tablespace_that_cannot_be_seen_is_not_left_out_in_silence() {
+    let rig = Rig::new(Version::V15, &Policy::default());
+    let space = rig.cluster.tablespace("elsewhere");
+    rig.cluster.sql("create table there tablespace elsewhere as select g from generate_series(1, 1000) g; checkpoint");
+    let aside = rig.path("aside");
+    fs::rename(&space, &aside).expect("hidden");
+    let gone = rig.refused(&[]);
+    fs::create_dir(&space).expect("an empty directory");
+    rig.cluster.account().own(&space);
+    let empty = rig.refused(&[]);
+    fs::remove_dir(&space).expect("it is empty");
+    fs::rename(&aside, &space).expect("seen again");
+    for (said, why) in [(gone, "No such file or directory"), (empty, "it has no `PG_15_…` in it")] {
+        let message = format!("the tablespace `{}` cannot be seen from here: {why}", space.display());
+        assert!(said.contains(&message) && said.contains("PrivateTmp="), "{said}");
+    }
+    assert!(rig.objects("backups").is_empty());
+    let backup = rig.backup(&[]);
+    rig.archive_all();
+    assert_eq!(rig.restore(&backup).sql("select count(*) from there"), "1000");
+}
+
 #[test]
 fn what_does_not_come_over_the_protocol_is_named() {
     let rig = Rig::new(Version::V15, &Policy { no_files: true, ..Policy::default() });

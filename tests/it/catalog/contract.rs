@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     ("a_stretch_of_the_past", a_stretch_of_the_past),
     ("decisions", decisions),
     ("outbox_order", outbox_order),
+    ("outbox_of_a_clock_that_was_ahead", outbox_of_a_clock_that_was_ahead),
     ("outbox_of_many", outbox_of_many),
     ("outbox_leases", outbox_leases),
     ("outbox_of_one_policy", outbox_of_one_policy),
@@ -419,6 +420,25 @@ fn outbox_order(place: &Where) {
     assert_eq!(claimed(&catalog, 5000), ["later"]);
     let both = catalog.claim(&["billing", "orders"], at(9000), 10, at(9060), "sender").expect("claimed");
     assert_eq!(ids(&both), ["later", "other"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
+}
+
+/// What was queued by it goes out all the same, and before what came after it.
+fn outbox_of_a_clock_that_was_ahead(place: &Where) {
+    const DAY: i64 = 86_400;
+    for ahead in [3600, 3 * DAY, 4000 * DAY] {
+        let catalog = open(place);
+        let receiver = format!("mail-{ahead}");
+        let (first, meant, last) = (format!("first-{ahead}"), format!("meant-{ahead}"), format!("last-{ahead}"));
+        catalog.queue(&[notice(&first, &receiver, ahead), notice(&meant, &receiver, ahead + 60)], at(ahead)).expect("queued");
+        catalog.queue(&[notice(&last, &receiver, 10)], at(10)).expect("queued");
+        assert_eq!(catalog.owing(at(11)), Ok(vec!["orders".into()]));
+        let sent = catalog.claim(&["orders"], at(11), 10, at(60), "sender").expect("claimed");
+        // What is meant for later waits for its hour, and not for ten years.
+        let expected = if ahead < DAY { vec![first, last] } else { vec![first, meant, last] };
+        assert_eq!(ids(&sent), expected);
+        sent.iter().for_each(|one| catalog.delivered(&one.id, at(12), None).expect("noted"));
+        assert_eq!(catalog.owing(at(13)), Ok(vec![]));
+    }
 }
 
 /// A store was down for a night. (A server that has no statistics yet once took a minute for this.)

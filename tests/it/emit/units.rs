@@ -120,3 +120,75 @@ fn nothing_in_a_policy_becomes_a_setting() {
     let (code, text, _) = hostile("databases: [app] }", "databases: [app], password: { credential: a/b } }");
     assert_eq!((code, text.as_str()), (Some(1), ""));
 }
+
+/// What a unit's settings take out of its sight, of what may be data.
+fn hidden(unit: &str) -> Vec<&'static str> {
+    let is = |name: &str, value: &str| settings(unit, name) == [value];
+    let mut hidden = Vec::new();
+    for (hides, places) in [
+        (is("PrivateTmp", "yes"), &["/tmp", "/var/tmp"][..]),
+        (is("ProtectHome", "yes"), &["/home", "/root", "/run/user"]),
+        (is("ProtectKernelModules", "yes"), &["/lib/modules", "/usr/lib/modules"]),
+    ] {
+        hidden.extend(places.iter().filter(|_| hides));
+    }
+    for other in ["InaccessiblePaths", "TemporaryFileSystem", "BindPaths", "RootDirectory", "PrivateMounts", "ExecPaths", "NoExecPaths"] {
+        assert_eq!(settings(unit, other), Vec::<String>::new(), "this list does not know it");
+    }
+    hidden
+}
+
+#[test]
+fn a_unit_hides_nothing_of_what_its_job_copies() {
+    let unit = |job: &str, name: &str| {
+        let from = "  nightly: { physical: {}";
+        let text = sound("shop").replace(from, &format!("  {name}: {{ {job} }}\n  nightly: {{ physical: {{}}"));
+        assert_ne!(text, sound("shop"));
+        let room = Room::new().with("p.yaml", text);
+        std::fs::create_dir(room.path().join("units")).expect("a directory");
+        let run = room.run(&["emit", "systemd", "--policy", "p.yaml", "--out", "units"]);
+        assert_eq!(run.code, Some(0), "{job}: {run:?}");
+        std::fs::read_to_string(room.path().join(format!("units/seawall-shop-backups.{name}.service"))).expect("a unit")
+    };
+    let of_files = |path: &str| {
+        let job = format!("files: {{ paths: [{path}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ daily: 7 }}");
+        unit(&job, "system")
+    };
+    let every = ["/tmp", "/var/tmp", "/home", "/root", "/run/user", "/lib/modules", "/usr/lib/modules"];
+    for (path, seen) in [
+        ("/", &every[..]),
+        ("//", &every),
+        ("/srv/..", &every),
+        ("/var", &["/var/tmp"]),
+        ("/var/", &["/var/tmp"]),
+        ("/var/tmp/app", &["/var/tmp"]),
+        ("/tmp", &["/tmp"]),
+        ("/srv/../tmp/x", &["/tmp"]),
+        ("/home/app", &["/home"]),
+        ("/root", &["/root"]),
+        ("/run", &["/run/user"]),
+        ("/run/user/1000", &["/run/user"]),
+        ("/usr", &["/usr/lib/modules"]),
+        ("/usr/lib", &["/usr/lib/modules"]),
+        ("/lib/modules/6.1", &["/lib/modules"]),
+        ("/etc/postgresql", &[]),
+        ("/srv/tmp", &[]),
+        ("/tmpfiles", &[]),
+        ("/homework", &[]),
+        ("/var/lib/app", &[]),
+        ("/usr/share/app", &[]),
+    ] {
+        let unit = of_files(path);
+        let hidden = hidden(&unit);
+        assert!(seen.iter().all(|place| !hidden.contains(place)), "{path}: {hidden:?} are hidden from\n{unit}");
+        // And no more is seen than has to be.
+        let of = |places: &[&str]| places.iter().any(|place| seen.contains(place)) != places.iter().any(|place| hidden.contains(place));
+        assert!(of(&every[..2]) && of(&every[2..5]) && of(&every[5..]), "{path}: {hidden:?}");
+        // What is seen cannot be written, but for what is meant for it.
+        assert_eq!(settings(&unit, "ProtectSystem"), ["strict"]);
+        let written = settings(&unit, "ReadWritePaths");
+        assert!(written.iter().all(|path| ["-/srv/backups/shop", "/tmp /var/tmp"].contains(&path.as_str())), "{path}: {written:?}");
+        let home = settings(&unit, "ProtectHome");
+        assert!(home == ["yes"] || home == ["read-only"], "{home:?}");
+    }
+}

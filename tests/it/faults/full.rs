@@ -1,5 +1,8 @@
 //! Full disks: of the store, and of what Seawall keeps on the host. (A full disk where a cluster is restored to is in `restore/delta.rs`.)
 
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
 use super::killing::{prove_everything, whole_backups};
 use super::small::Small;
 use crate::clusters::{Options, Version};
@@ -62,7 +65,7 @@ fn the_state_has_no_room() {
     std::fs::remove_dir_all(room.path("one")).expect("removed");
     std::fs::remove_dir_all(room.path("state/policies")).expect("removed");
     std::fs::remove_dir_all(&keys).expect("removed");
-    assert!(std::process::Command::new("cp").arg("-r").arg(room.path("keys")).arg(&keys).status().expect("cp").success());
+    assert!(Command::new("cp").arg("-r").arg(room.path("keys")).arg(&keys).status().expect("cp").success());
 
     // What is kept between two calls only spares time; with or without it nothing is acknowledged that is not there.
     small.fill(0);
@@ -85,6 +88,60 @@ fn the_state_has_no_room() {
     ready(&data, &name(5), &segment(5, 1, 7));
     assert_eq!(room.push(&data, "first", &name(5)).code, Some(0));
     assert_eq!(room.objects("two").len(), 3);
+}
+
+/// Stands for the server that recovers.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What waits there is fetched ahead of its turn, on the server's own disk: that must have room for the log first.
+#[test]
+fn there_is_no_room_for_what_is_fetched_ahead() {
+    let room = Room::new();
+    let (data, copy) = (room.data("data"), room.data("copy"));
+    for number in 1..=40 {
+        ready(&data, &name(number), &segment(number, 1, 7));
+    }
+    assert_eq!(room.push(&data, "one", &name(1)).code, Some(0));
+    assert_eq!(room.objects("one").len(), 40);
+    let Some(small) = Small::mount(&copy.join("pg_wal"), "700m") else { return };
+    let server = Server(Command::new("sleep").arg("3600").spawn().expect("a process"));
+    std::fs::write(copy.join("postmaster.pid"), format!("{}\n", server.0.id())).expect("written");
+    let spool = copy.join("pg_wal/seawall-ahead");
+    let waits = || names(&spool).iter().any(|run| names(&spool.join(run)).iter().any(|name| name.len() == 24));
+    is_there(&room, &copy, 1);
+    wait_until("something is fetched ahead", waits);
+    // Others need the disk: whatever waits there makes way.
+    small.resize("100m");
+    wait_until("it makes way", || !spool.exists());
+    is_there(&room, &copy, 2);
+    wait_until("it makes way again", || !spool.exists());
+    small.fill(0);
+    let (run, got) = room.fetch(&copy, "one", &name(3), &[]);
+    assert_eq!((run.code, got), (Some(200), None), "{}", run.stderr);
+    assert!(run.stderr.contains("No space left") && run.stderr.contains("nothing is lost"), "{}", run.stderr);
+    small.make_room();
+    is_there(&room, &copy, 3);
+    small.resize("700m");
+    is_there(&room, &copy, 4);
+    wait_until("there is room again", waits);
+    (5..=40).for_each(|number| is_there(&room, &copy, number));
+    drop(server);
+    wait_until("it ends with the server", || !spool.exists());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Increments: what of them is stored, and that each brings back the tree as it was when it was taken.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -249,6 +250,45 @@ fn other_paths_and_other_keys_break_no_chain() {
     restore(&ground, &narrower, "narrower", &[]).ends_with_code(0);
     assert_eq!(shell(&ground.rig, "find narrower -type f | wc -l").trim(), "201");
     ground.say(&["verify", "--deep"]).ends_with_code(0);
+}
+
+/// An identity that only a full backup needs is needed for every increment upon it.
+#[test]
+fn keys_are_listed_by_all_that_an_increment_builds_on() {
+    let ground = small();
+    ground.backup();
+    let old = shell(&ground.rig, "age-keygen -y identity.txt");
+    let new = shell(&ground.rig, "age-keygen -o new.txt 2>/dev/null; cp -p identity.txt old.txt; age-keygen -y new.txt");
+    ground.change(&format!("recipients: [{}]", old.trim()), &format!("recipients: [{}]", new.trim()));
+    ground.rig.shell("echo more > tree/a/one");
+    ground.backup();
+    // Nothing has changed, so it has no part of its own.
+    ground.backup();
+    shell(&ground.rig, "cp new.txt identity.txt");
+    let listed = |more: &[&str]| {
+        let said = ground.say(&[&["key", "list", "--format", "json"], more].concat()).ends_with_code(0);
+        let value = crate::cli::follows("key-list-output", &said.out);
+        let locked = value["stores"][0]["locked"].as_array().expect("a list").clone();
+        let texts =
+            |value: &serde_json::Value| value.as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+        let mut all: BTreeMap<(Vec<String>, Vec<String>, bool), u64> = BTreeMap::new();
+        for one in locked {
+            let of = (texts(&one["opened_by"]), texts(&one["bases_opened_by"]), one["bases_unopened"] == true);
+            *all.entry(of).or_default() += one["backups"].as_u64().expect("a number");
+        }
+        all
+    };
+    let policys = || vec!["the policy's identity".to_owned()];
+    // With the new one alone nothing comes back.
+    assert_eq!(listed(&[]), BTreeMap::from([((vec![], vec![], false), 1), ((policys(), vec![], true), 2)]));
+    let file = ground.file("old.txt").display().to_string();
+    let with = ["--identity", file.as_str()];
+    let both = BTreeMap::from([((vec![file.clone()], vec![], false), 1), ((policys(), vec![file.clone()], false), 2)]);
+    assert_eq!(listed(&with), both);
+    ground.say(&[&["key", "list"][..], &with].concat()).ends_with_code(0).says("; what they build on: ");
+    // Both in one file open all of it.
+    shell(&ground.rig, "cat old.txt >> identity.txt");
+    assert_eq!(listed(&[]), BTreeMap::from([((policys(), vec![], false), 3)]));
 }
 
 #[test]

@@ -22,6 +22,37 @@ fn segments_of_other_sizes() {
     }
 }
 
+/// A cluster whose group may read it, as `initdb --allow-group-access` makes it, by both ways.
+#[test]
+fn what_the_group_may_read_it_may_read_again() {
+    let rig = Rig::start(Version::V15, Options::default());
+    rig.cluster.stop(StopMode::Fast);
+    rig.shell("chmod -R g+rX data");
+    rig.cluster.resume();
+    assert_eq!(rig.cluster.sql("show data_directory_mode"), "0750");
+    rig.series();
+    for (way, protocol) in [("files", false), ("protocol", true)] {
+        if protocol {
+            let data = format!(", data_directory: {}", rig.cluster.data().display());
+            rig.change_policy(&data, "");
+        }
+        rig.backup();
+        rig.load(5);
+        rig.archive();
+        let restored = rig.bring_back(way, &[]);
+        assert_eq!(restored.hash(), rig.hash(i64::MAX));
+        assert_eq!(restored.sql("show data_directory_mode"), "0750", "{way}");
+        assert_eq!(rig.shell(&format!("stat -c %a {way}")), "750");
+        restored.sql("create table new as select 1");
+        // What is fetched ahead comes and goes.
+        let shut = rig.shell(&format!("find {way} -name seawall-ahead -prune -o \\( -type f -o -type d \\) ! -perm -g=r -print"));
+        assert_eq!(shut, "", "{way}");
+        let open = rig.shell(&format!("find {way} -name seawall-ahead -prune -o \\( -type f -o -type d \\) -perm /027 -print"));
+        assert_eq!(open, "", "{way}: nobody else may, nor may the group write");
+        restored.remove();
+    }
+}
+
 #[test]
 fn databases_come_and_go() {
     let rig = Rig::start(Version::V15, Options::default());

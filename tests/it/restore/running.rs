@@ -116,3 +116,67 @@ fn what_a_killed_server_left_is_passed_by_where_it_is_proven() {
     }
     assert_eq!(rig.bring_back("r", &["--delta"]).hash(), rows);
 }
+
+/// Whoever looks after the servers starts the old one again while the policy's own program does its work.
+#[test]
+fn a_server_that_is_started_meanwhile_is_not_overwritten() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    rig.archive();
+    let [port] = crate::clusters::free_ports();
+    let said = rig.restore("r", &["--set", &format!("port={port}")]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let pg_ctl = rig.cluster.version().programs().join("pg_ctl");
+    let start = format!("{} -D $SEAWALL_DIRECTORY -l {} -w start", pg_ctl.display(), rig.path("started.log").display());
+    rig.change_policy("backups:", &format!("hooks: {{ before_restore: {{ run: [sh, -c, '{start}'] }} }}\nbackups:"));
+    let said = rig.restore("r", &["--delta"]);
+    let server = rig.running("r", port);
+    assert!(said.code == 1 && said.err.contains("a server runs in"), "{}{}", said.out, said.err);
+    assert!(rig.path("r/global/pg_control").exists() && !rig.path("r/seawall.restoring").exists());
+    server.wait_until("not pg_is_in_recovery()");
+    assert_eq!(server.hash(), rig.hash(5), "nobody was disturbed");
+}
+
+/// What the policy's programs are told, when they run, and what their failure means.
+#[test]
+fn programs_of_the_policy_run_before_the_first_file_changes_and_after_all_is_done() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    let id = rig.backup();
+    rig.load(5);
+    rig.archive();
+    let (told, data) = (rig.path("told"), rig.path("r"));
+    let note = |what: &str| {
+        let words = "$SEAWALL_HOOK $SEAWALL_POLICY $SEAWALL_DIRECTORY $SEAWALL_BACKUP $SEAWALL_STORE";
+        format!("echo {words} files=$(ls -A $SEAWALL_DIRECTORY 2>/dev/null | wc -l) >> {}; {what}", told.display())
+    };
+    rig.change_policy(
+        "backups:",
+        &format!(
+            "hooks:\n  before_restore: {{ run: [sh, -c, '{}'] }}\n  after_restore: {{ run: [sh, -c, '{}'] }}\nbackups:",
+            note(&format!("test ! -e {}", rig.path("fail").display())),
+            note("true")
+        ),
+    );
+    let said = || fs::read_to_string(&told).unwrap_or_default();
+    // Nobody has agreed yet.
+    let shown = rig.seawall(&["restore", "--target", data.to_str().expect("text")]);
+    assert_eq!((shown.code, said().as_str()), (1, ""), "{}", shown.err);
+    rig.write("fail", "");
+    let refused = rig.restore("r", &[]);
+    assert!(refused.code == 1 && refused.err.contains("the hook `hooks.before_restore` failed (exit status 1)"), "{}", refused.err);
+    assert!(fs::read_dir(&data).map_or(true, |mut files| files.next().is_none()), "nothing was changed");
+    fs::remove_file(rig.path("fail")).expect("gone");
+    let before = format!("before_restore shop {} {id} local files=0\n", data.display());
+    assert_eq!(said(), before);
+    let restored = rig.bring_back("r", &[]);
+    assert_eq!(said(), before.repeat(2), "once for each restore, and the other one not before it is released");
+    rig.cluster.stop(crate::clusters::StopMode::Immediate);
+    let released = rig.seawall(&["release", "--target", data.to_str().expect("text"), "--wait", "120s"]);
+    assert_eq!(released.code, 0, "{}{}", released.out, released.err);
+    let last = said().strip_prefix(&before.repeat(2)).expect("the same again").to_owned();
+    assert!(last.starts_with(&format!("after_restore shop {} ", data.display())) && last.lines().count() == 1, "{last}");
+    assert_eq!(restored.hash().split_whitespace().next(), Some("5"));
+}

@@ -22,7 +22,7 @@ impl Fleet {
         Fleet { server, run }
     }
 
-    fn of_host(&self, host: &str, words: &[&str]) -> std::process::Command {
+    pub(super) fn of_host(&self, host: &str, words: &[&str]) -> std::process::Command {
         let mut command = self.run.command_in(&format!("state-{host}"), words);
         command.args(["--host", host]);
         command
@@ -42,10 +42,13 @@ impl Fleet {
         self.server.sql(&format!("set search_path = seawall; {statement}"));
     }
 
-    pub(super) fn runs(&self) -> Vec<RunRow> {
+    pub(super) fn catalog(&self) -> Catalog {
         let place = Where::Postgres(Box::new(settings(&address(&self.server))));
-        let catalog = Catalog::open_existing(&place).expect("it can be read").expect("a catalog");
-        catalog.history(&Filter::default()).expect("a history")
+        Catalog::open_existing(&place).expect("it can be read").expect("a catalog")
+    }
+
+    pub(super) fn runs(&self) -> Vec<RunRow> {
+        self.catalog().history(&Filter::default()).expect("a history")
     }
 }
 

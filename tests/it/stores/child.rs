@@ -73,7 +73,7 @@ fn settings() -> Settings {
             ca: variable("STORE_CA").map(PathBuf::from),
             profile: variable("STORE_PROFILE"),
             storage_class: variable("STORE_CLASS"),
-            sse: variable("STORE_SSE").map(|_| Sse::S3),
+            sse: variable("STORE_SSE").map(|key| if key == "s3" { Sse::S3 } else { Sse::Kms(key) }),
         },
         "azure" => Place::Azure { account: wanted("STORE_ACCOUNT"), container: bucket, prefix, endpoint, tier: variable("STORE_CLASS") },
         _ => Place::Gcs { bucket, prefix, endpoint, storage_class: variable("STORE_CLASS") },
@@ -112,6 +112,13 @@ fn errand() {
             println!("a second client opens in {:?}", since.elapsed());
             super::measure::speed_of(&store);
         }
+        "put-each-way" => {
+            store.put_new(&key("new"), noise(100, 1)).expect("put");
+            store.replace(&key("replaced"), noise(100, 1)).expect("put");
+            put(&store, "one-piece", 1_000);
+            put(&store, "pieces", 9_000_000);
+        }
+        "uploads" => put(&store, &format!("ours/data/{}", std::process::id()), 12_000_000),
         "write" => put(&store, "far/large", LARGE),
         "read" => {
             let (body, mut read) = (noise(LARGE, 1), Vec::new());

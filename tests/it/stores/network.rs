@@ -178,6 +178,90 @@ fn an_archive_is_a_class_to_move_to() {
     errand("pieces").with("STORE_TO", "GLACIER").with("SEAWALL_TEST_COPY_LIMIT", 5 << 20).run();
 }
 
+/// Whatever way an object comes there, and when it is moved: judged by Amazon's own library.
+#[test]
+fn each_object_has_the_class_and_the_key_of_the_policy() {
+    let server = moto::Moto::start();
+    let errand = |what: &str, prefix: &str| {
+        Errand::new(what)
+            .with("STORE_KIND", "s3")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_PREFIX", prefix)
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+            .with("STORE_SSE", "arn:aws:kms:eu-central-1:111122223333:key/of-the-policy")
+            .with("AWS_ACCESS_KEY_ID", "any")
+            .with("AWS_SECRET_ACCESS_KEY", "any")
+    };
+    errand("put-each-way", "put").with("STORE_CLASS", "STANDARD_IA").run();
+    errand("put-each-way", "cold").with("STORE_CLASS", "GLACIER").run();
+    errand("colder", "moved").with("STORE_TO", "STANDARD_IA").run();
+    errand("colder", "moved/pieces").with("STORE_TO", "GLACIER_IR").with("SEAWALL_TEST_COPY_LIMIT", 5 << 20).run();
+    let told = s3::boto3(
+        server.port,
+        "any",
+        "for item in s3.list_objects_v2(Bucket='bucket')['Contents']:\n\
+         \x20   head = s3.head_object(Bucket='bucket', Key=item['Key'])\n\
+         \x20   key = head.get('SSEKMSKeyId', 'none').rsplit('/')[-1]\n\
+         \x20   print(item['Key'], head.get('StorageClass', 'STANDARD'), head.get('ServerSideEncryption'), key)",
+    );
+    let expected: Vec<String> = [
+        // What everything else is found by is never asleep.
+        ("cold/new", "STANDARD"),
+        ("cold/one-piece", "GLACIER"),
+        ("cold/pieces", "GLACIER"),
+        ("cold/replaced", "STANDARD"),
+        ("moved/cold/large", "STANDARD_IA"),
+        ("moved/cold/small", "STANDARD_IA"),
+        ("moved/pieces/cold/large", "GLACIER_IR"),
+        ("moved/pieces/cold/small", "GLACIER_IR"),
+        ("put/new", "STANDARD_IA"),
+        ("put/one-piece", "STANDARD_IA"),
+        ("put/pieces", "STANDARD_IA"),
+        ("put/replaced", "STANDARD_IA"),
+    ]
+    .map(|(name, class)| format!("{name} {class} aws:kms of-the-policy"))
+    .to_vec();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+/// What a killed process left is taken away by the next one that uploads to the same folder; what somebody is at is not, nor what is not ours.
+#[test]
+fn uploads_that_were_broken_off_go() {
+    let server = moto::Moto::start();
+    let errand = || {
+        Errand::new("uploads")
+            .with("STORE_KIND", "s3")
+            .with("STORE_BUCKET", "bucket")
+            .with("STORE_PREFIX", "deep")
+            .with("STORE_ENDPOINT", format!("http://127.0.0.1:{}", server.port))
+            .with("AWS_ACCESS_KEY_ID", "any")
+            .with("AWS_SECRET_ACCESS_KEY", "any")
+    };
+    s3::boto3(
+        server.port,
+        "any",
+        "for key in ['deep/ours/data/killed', 'deep/ours/wal/killed', 'deep/others/killed', 'ours/data/killed', 'deep/ours-too/killed']:\n\
+         \x20   id = s3.create_multipart_upload(Bucket='bucket', Key=key)['UploadId']\n\
+         \x20   s3.upload_part(Bucket='bucket', Key=key, UploadId=id, PartNumber=1, Body=b'x')",
+    );
+    let left = || {
+        let lines = "print(*sorted(u['Key'] for u in s3.list_multipart_uploads(Bucket='bucket').get('Uploads', [])))";
+        s3::boto3(server.port, "any", lines)
+    };
+    let all = left();
+    assert_eq!(all.split(' ').count(), 5, "{all}");
+    // This server says of every upload that it was begun long ago. Their pieces came a moment ago.
+    errand().run();
+    assert_eq!(left(), all);
+    let began = std::time::Instant::now();
+    while left() != "deep/others/killed deep/ours-too/killed ours/data/killed" {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{}", left());
+        // Its own pieces are younger.
+        errand().with("SEAWALL_TEST_ABANDONED", 15).run();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}
+
 #[test]
 fn a_store_that_ignores_conditions_is_found_out() {
     let server = moto::Moto::start();

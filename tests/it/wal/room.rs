@@ -105,8 +105,13 @@ impl Room {
 
     /// `seawall wal …` in a data directory.
     pub fn command(&self, data: &Path, policy: &str, words: &[&str]) -> Command {
+        self.command_of(data, policy, &[&["wal"], words].concat())
+    }
+
+    /// `seawall …` in a data directory.
+    pub fn command_of(&self, data: &Path, policy: &str, words: &[&str]) -> Command {
         let mut command = self.account.command(&self.binary);
-        command.arg("wal").args(words).arg("--policy").arg(self.path(&format!("{policy}.yaml")));
+        command.args(words).arg("--policy").arg(self.path(&format!("{policy}.yaml")));
         command.arg("--state").arg(self.path("state")).current_dir(data);
         command
     }

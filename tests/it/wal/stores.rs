@@ -9,6 +9,7 @@ use seawall::format::seal::{Identities, Unsealer};
 use seawall::format::signature::Writers;
 use seawall::inventory::SystemIdentifier;
 use seawall::wal::{Archive, Fetched, Place, Source, Trust};
+use serde_json::Value;
 
 use super::room::{CLUSTER, Room, done, name, ready, said, segment};
 
@@ -55,6 +56,93 @@ fn where_the_first_is_enough_the_others_get_it_later() {
     ready(&data, &name(5), &segment(5, 1, 7));
     let run = room.push(&data, "first", &name(5));
     assert!(run.code == Some(1) && run.stderr.contains("store `one`"), "{run:?}");
+}
+
+/// What `wal status` says of the store that is owed.
+fn owed(room: &Room, data: &std::path::Path) -> Value {
+    let output = room.command(data, "first", &["status", "--format", "json"]).output().expect("it starts");
+    crate::cli::follows("wal-status-output", &String::from_utf8(output.stdout).expect("text"))["here"]["owed"].clone()
+}
+
+/// Two servers write one timeline, and only the copy's store shows it.
+#[test]
+fn what_a_copy_refuses_is_not_passed_over_in_silence() {
+    let room = Room::new();
+    room.policy("second", &["two"], "");
+    let other = room.data("other");
+    ready(&other, &name(1), &segment(1, 1, 9));
+    assert_eq!(room.push(&other, "second", &name(1)).code, Some(0));
+    room.policy("first", &["one", "two"], ", acknowledged_by: first");
+    let data = room.data("data");
+    for number in 1..=3 {
+        ready(&data, &name(number), &segment(number, 1, 7));
+        assert_eq!(room.push(&data, "first", &name(number)).code, Some(0));
+        done(&data, &name(number));
+        let owed = owed(&room, &data);
+        assert_eq!((&owed[0]["store"], &owed[0]["files"], &owed[0]["refused"]), (&"two".into(), &1.into(), &1.into()), "{number}: {owed}");
+        assert!(owed[0]["why"].as_str().is_some_and(|why| why.contains("already with other content")), "{owed}");
+        assert!(owed[0]["hint"].as_str().is_some_and(|hint| hint.contains("Two servers write the same timeline")), "{owed}");
+    }
+    let output = room.command(&data, "first", &["status"]).output().expect("it starts");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains(&format!("    no waiting brings 1 of them there: {} is in ", name(1))), "{text}");
+    // Whoever watches over this host tells of it, and of its end.
+    let watch = |words: &[&str]| {
+        let output = room.command_of(&data, "first", words).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    watch(&["watch", "--host", "db-1"]);
+    assert!(watch(&["status"]).contains("wal_owed:two"), "{}", watch(&["status"]));
+    // Another host has no such note, and does not take that for the end of it.
+    let (notes, aside) = (room.path(&format!("state/policies/shop/wal/{CLUSTER}/owed")), room.path("aside"));
+    fs::rename(&notes, &aside).expect("hidden");
+    watch(&["watch", "--host", "db-2"]);
+    assert!(watch(&["status"]).contains("wal_owed:two"));
+    fs::rename(&aside, &notes).expect("seen again");
+    fs::remove_file(room.object("two", &name(1)).expect("the other server's")).expect("somebody made up his mind");
+    ready(&data, &name(4), &segment(4, 1, 7));
+    assert_eq!(room.push(&data, "first", &name(4)).code, Some(0));
+    assert_eq!(owed(&room, &data), Value::Array(vec![]));
+    watch(&["watch", "--host", "db-1"]);
+    assert!(!watch(&["status"]).contains("wal_owed:two"), "{}", watch(&["status"]));
+}
+
+/// What expiry has let go of in the first store is wanted nowhere any more; what is missing in the middle is.
+#[test]
+fn only_what_was_lost_stays_owed() {
+    let room = Room::new();
+    room.policy("first", &["one", "two"], ", acknowledged_by: first");
+    let data = room.data("data");
+    fs::write(room.path("two"), "").expect("written");
+    let push = |file: &str, content: &[u8]| {
+        ready(&data, file, content);
+        assert_eq!(room.push(&data, "first", file).code, Some(0));
+        done(&data, file);
+    };
+    (1..=6).for_each(|number| push(&name(number), &segment(number, 1, 7)));
+    let later = |number: u32| name(number).replacen("00000001", "00000002", 1);
+    push(&later(7), &segment(7, 2, 7));
+    for number in [1, 2, 3, 5] {
+        fs::remove_file(room.object("one", &name(number)).expect("there")).expect("removed");
+    }
+    fs::remove_file(room.path("two")).expect("removed");
+    push(&later(8), &segment(8, 2, 7));
+    let left = owed(&room, &data);
+    assert_eq!((&left[0]["files"], &left[0]["refused"]), (&1.into(), &1.into()), "{left}");
+    assert!(left[0]["why"].as_str().is_some_and(|why| why.starts_with(&format!("{} was lost in ", name(5)))), "{left}");
+    // In time the whole timeline goes.
+    for number in [4, 6] {
+        fs::remove_file(room.object("one", &name(number)).expect("there")).expect("removed");
+    }
+    push(&later(9), &segment(9, 2, 7));
+    assert_eq!(owed(&room, &data), Value::Array(vec![]));
+    // A disk that was away gets what it has missed.
+    fs::rename(room.path("two"), room.path("away")).expect("moved");
+    push(&later(10), &segment(10, 2, 7));
+    fs::rename(room.path("away"), room.path("two")).expect("moved");
+    push(&later(11), &segment(11, 2, 7));
+    assert_eq!(owed(&room, &data), Value::Array(vec![]));
+    assert!(room.object("two", &later(10)).is_some());
 }
 
 #[test]
