@@ -13,6 +13,7 @@ use super::restore::Speed;
 use super::terminal::{Colour, complain, print, tame};
 use super::validate::json;
 use crate::execute::archive::{BroughtBack, Wanted, bring_back, read_back};
+use crate::format::archived::ReadBack;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
@@ -23,8 +24,8 @@ use crate::policy::model::Policy;
 use crate::policy::sql_name;
 use crate::site::{Site, SiteFault};
 use crate::store::Store;
-use crate::units::{Instant, Name};
-use crate::world::signals;
+use crate::units::{BackupId, Instant, Name};
+use crate::world::{clock, signals};
 
 /// Rows that moved out of their tables: list them, read them back, bring them back.
 #[derive(Debug, Subcommand)]
@@ -56,7 +57,7 @@ pub struct List {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seawall archive verify --identity recovery.txt         what nobody has read back yet
+  seawall archive verify --identity recovery.txt         what nobody has read back yet, or only a week ago while its rows wait
   seawall archive verify --identity recovery.txt --all   everything, again")]
 pub struct Verify {
     #[command(flatten)]
@@ -87,6 +88,9 @@ pub struct Restore {
     /// The table that gets them, written as in SQL. It is made if it is not there.
     #[arg(long, value_name = "TABLE")]
     into: Option<String>,
+    /// Only this extent (may be given again): into a table beside its own even if the table is said to have its rows.
+    #[arg(long, value_name = "ID")]
+    extent: Vec<BackupId>,
     /// Request what lies in an archive class, to be readable for so many days, and end with 75; run it again when it is there.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
     thaw: Option<u32>,
@@ -188,7 +192,7 @@ impl Shelf<'_> {
         self.names.removed.contains(kept.extent.id.as_str())
     }
 
-    /// The newest one that has its rows, by what is noted of them.
+    /// The newest one that has its rows, by what is noted of them. What left later than it may have done itself came late.
     fn superseded_by(&self, kept: &Kept) -> Option<&Kept> {
         let is_later = |other: &&Kept| {
             other.extent.exported > kept.extent.exported
@@ -197,7 +201,7 @@ impl Shelf<'_> {
                 && other.contents.overlaps(&kept.contents)
         };
         let later = self.extents.iter().filter(is_later).max_by_key(|other| other.extent.exported);
-        later.filter(|_| !self.is_removed(kept))
+        later.filter(|_| !self.names.may_have_left(&kept.extent.id))
     }
 }
 
@@ -308,12 +312,14 @@ impl Verify {
         let keys = site.host_keys()?;
         let writers = site.must_be_writer(&keys)?;
         let identities = site.identities(self.which.identity.as_deref())?;
-        let mut exit = Exit::Done;
-        let mut read = 0;
+        let (mut exit, mut read) = (Exit::Done, 0);
+        let now = clock::now();
         for shelf in self.which.shelves(&site, &policy, &identities)? {
             let place = shelf.of(&writers);
             for kept in &shelf.extents {
-                if !self.all && !place.readers(kept, &shelf.names).map_err(SiteFault::from)?.is_empty() {
+                let readers = place.readers(kept, &shelf.names).map_err(SiteFault::from)?;
+                let is_read = |read: &ReadBack| shelf.is_removed(kept) || read.is_fresh(now);
+                if !self.all && readers.iter().any(is_read) {
                     continue;
                 }
                 let (id, rows, table) = (&kept.extent.id, kept.extent.rows, tame(&kept.contents.table_name()).into_owned());
@@ -351,6 +357,10 @@ pub struct ArchiveRestoreOutput {
     pub rows: u64,
     /// Extents that were left out because the table still has their rows.
     pub passed_over: Vec<String>,
+    /// Extents that were left out because their rows are in a later one.
+    pub superseded: Vec<String>,
+    /// What should be known of those whose rows may be in the table, or may not.
+    pub remarks: Vec<String>,
 }
 
 impl Restore {
@@ -378,21 +388,24 @@ impl Restore {
             return Err(Trouble::usage(message, "Say which one is meant, with `--store`."));
         }
         let database = self.database(&found.extents)?;
-        let noted = found.names.removed.clone();
+        let (into, from, to) = (self.into.clone(), self.from.clone(), self.to.clone());
         let thaw = self.thaw.map(|days| (days, self.thaw_speed.into()));
-        let wanted = Wanted { database, into: self.into.clone(), from: self.from.clone(), to: self.to.clone(), thaw, noted };
+        let (removed, leaving) = (found.names.removed.clone(), found.names.leaving.clone());
+        let wanted = Wanted { database, into, from, to, thaw, only: self.extent.clone(), removed, leaving };
         let place = found.of(&writers);
-        // Their rows are in a later one, as they were when they left the table.
-        let extents: Vec<Kept> = found.extents.iter().filter(|kept| found.superseded_by(kept).is_none()).cloned().collect();
-        let brought = bring_back(&site, &place, &extents, &wanted, &identities, &ending.asked).map_err(|fault| match fault.transient {
-            true => Trouble::try_again(fault.message, fault.hint),
-            false => fault.into(),
-        })?;
+        let brought =
+            bring_back(&site, &place, &found.extents, &wanted, &identities, &ending.asked).map_err(|fault| match fault.transient {
+                true => Trouble::try_again(fault.message, fault.hint),
+                false => fault.into(),
+            })?;
+        for remark in &brought.remarks {
+            eprintln!("warning: {}", tame(remark));
+        }
         match self.format {
             Format::Human => print(&text(&brought))?,
             Format::Json => {
-                let BroughtBack { into, extents, rows, passed_over, .. } = brought;
-                print(&json(&ArchiveRestoreOutput { format_version: 1, into, extents, rows, passed_over })?)?;
+                let BroughtBack { into, extents, rows, passed_over, superseded, remarks, .. } = brought;
+                print(&json(&ArchiveRestoreOutput { format_version: 1, into, extents, rows, passed_over, superseded, remarks })?)?;
             }
         }
         Ok(Exit::Done)
@@ -418,6 +431,10 @@ fn text(brought: &BroughtBack) -> String {
     if !brought.passed_over.is_empty() {
         let ids = brought.passed_over.join(", ");
         text.push_str(&format!("not brought back, because the table still has their rows: {ids}\n"));
+    }
+    if !brought.superseded.is_empty() {
+        let ids = brought.superseded.join(", ");
+        text.push_str(&format!("left out, because a later extent has their rows as they were when they left: {ids}\n"));
     }
     if brought.is_original {
         text.push_str("the archive job moves them again when it runs next: change the policy, or place a hold, if they are to stay\n");

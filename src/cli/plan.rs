@@ -200,7 +200,7 @@ impl PlanCommand {
         if let Some(fault) = plan::lint(&plan, policy, observed.map(|(inventory, _)| inventory)).first() {
             return Some(Err(Trouble::fault(format!("the plan of `{}` contradicts its own rules: {fault}", policy.name))));
         }
-        let databases = self.databases(policy, observed.map(|(inventory, _)| inventory), now);
+        let databases = self.databases(policy, observed, now);
         let text = match self.format {
             Format::Human => human(examined, assessment, (&plan, &made(&plan, recorded.is_some())), databases.as_ref(), terminal),
             Format::Markdown => in_markdown(examined, assessment, (&plan, &made(&plan, recorded.is_some())), databases.as_ref()),
@@ -212,15 +212,16 @@ impl PlanCommand {
     }
 
     /// What differs in the databases, where somebody asked them: we, or who made the inventory.
-    fn databases(&self, policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant) -> Option<Convergence> {
+    fn databases(&self, policy: &Policy, observed: Option<(&ClusterInventory, Instant)>, now: Instant) -> Option<Convergence> {
         if !Convergence::is_about(policy) {
             return None;
         }
         if self.connect {
             return Some(converge(policy, &observe::running(&Site::new(policy, None, None)), now));
         }
-        let seen = inventory.filter(|seen| seen.server.is_some() || !seen.timescaledb.is_empty())?;
-        Some(converge(policy, &Running { server: seen.server.clone(), databases: seen.timescaledb.clone(), ..Running::default() }, now))
+        let (seen, at) = observed.filter(|(seen, _)| seen.server.is_some() || !seen.timescaledb.is_empty())?;
+        let (server, databases) = (seen.server.clone(), seen.timescaledb.clone());
+        Some(converge(policy, &Running { server, databases, seen_at: Some(at), ..Running::default() }, now))
     }
 }
 

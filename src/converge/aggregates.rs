@@ -77,6 +77,26 @@ fn losing(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate,
     true
 }
 
+/// The same of a job that the policy does not speak of: whoever archives a table, or lets its rows go, learns what goes with them.
+fn emptied(
+    found: &mut Found<'_>,
+    database: &Database<'_>,
+    aggregate: &Aggregate,
+    job: &TimescaleJob,
+    (from, back): (Option<Period>, &str),
+    path: &PolicyPath,
+) {
+    let dropped = dropped(found.policy, database.name, database.state, aggregate, found.now);
+    let Some(dropped) = dropped.filter(|dropped| from.is_none_or(|from| *dropped < from)) else { return };
+    let message = format!(
+        "job {} refreshes {} from {back} on, and {} keeps its rows for {dropped} only: what was dropped there vanishes here too",
+        job.id,
+        table_words(&aggregate.view),
+        table_words(source(database.state, aggregate))
+    );
+    found.remark(path.clone(), message, "Write its `refresh` into the policy, no further back than the table reaches.");
+}
+
 /// A refresh that the policy asks for would take held rows away. It is not set up, and what does so already is limited.
 fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
     let (state, now) = (database.state, found.now);
@@ -105,8 +125,11 @@ pub(super) fn limit(found: &mut Found<'_>, database: &Database<'_>, aggregate: &
             continue;
         }
         let holds = holds_refreshed(found.policy, database.name, &aggregate.view, reach, from, now);
-        let Some(hold) = holds.first() else { continue };
         let back = from.map_or_else(|| "the beginning".to_owned(), |from| format!("{from} ago"));
+        let Some(hold) = holds.first() else {
+            emptied(found, database, aggregate, job, (from, &back), path);
+            continue;
+        };
         let says = format!(
             "job {} refreshes {} from {back} on, and the rows of {} are whole for {reach} only: that takes rows away that the hold {} protects",
             job.id,

@@ -1,14 +1,17 @@
 //! One database: everything the policy says of it, and what it has besides.
 
 use super::drops::holds_cut;
-use super::{Found, JobReport, JobState, Remark, aggregates, compression, job_reports, retention, sql};
+use super::{Found, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, job_reports, retention, sql};
 use crate::inventory::{Age, DimensionKind, Hypertable, JobKind, Licence, Observed, TableName, Timescale, TimescaleState};
+use crate::plan::minute;
 use crate::plan::words::{counted, plain, quoted};
 use crate::policy::file;
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 
 const JOBS_HINT: &str = "Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?";
+
+const WORKERS_HINT: &str = "A restored server has none until `seawall release --restart`, or a restart after `seawall release`.";
 
 /// A database, while it is compared.
 pub(super) struct Database<'d> {
@@ -145,7 +148,7 @@ fn besides(found: &mut Found<'_>, database: &Database<'_>, known: &[&TableName],
 
 /// What its jobs have to say, worst or not.
 fn jobs(found: &mut Found<'_>, state: &TimescaleState, path: &PolicyPath) {
-    for JobReport { id, does, state } in job_reports(state, found.now) {
+    for JobReport { id, does, state } in job_reports(state, found.seen_at) {
         let job = format!("job {id}, {does},");
         match state {
             JobState::Well => {}
@@ -158,6 +161,10 @@ fn jobs(found: &mut Found<'_>, state: &TimescaleState, path: &PolicyPath) {
                 found.remark(path.clone(), format!("{job} has left {amount}{error}"), JOBS_HINT);
             }
             JobState::Failed { error, .. } => found.remark(path.clone(), format!("{job} failed: {error}"), JOBS_HINT),
+            JobState::Overdue { since } => {
+                found.remark(path.clone(), format!("{job} should have run at {}, and has not", minute(since)), JOBS_HINT);
+            }
+            JobState::NoWorkers => found.remark(path.clone(), format!("{job} does not run: {NO_WORKERS}"), WORKERS_HINT),
         }
     }
 }

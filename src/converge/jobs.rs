@@ -9,11 +9,17 @@ use super::amount::Amount;
 use super::database::table_words;
 use crate::inventory::{Chunk, JobKind, LastJobRun, TimescaleJob, TimescaleState};
 use crate::plan::words::plain;
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 
 /// A server of these says it of jobs that have done all they should (PostgreSQL's minor versions of November 2026 with TimescaleDB
 /// up to 2.29): where nothing else can be looked at, it is no reason to wake anybody.
 const SAYS_NOTHING: &str = "cannot drop portal";
+
+/// So late a scheduler may be that has much to do, however short an interval is.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What is wrong where no job can run.
+pub const NO_WORKERS: &str = "there are no background workers (`timescaledb.max_background_workers` is 0)";
 
 /// What is to be said of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +48,12 @@ pub enum JobState {
         error: String,
         since: Option<Instant>,
     },
+    /// It should have begun long ago, and nothing else can tell what it has left.
+    Overdue {
+        since: Instant,
+    },
+    /// It waits for background workers, and there are none.
+    NoWorkers,
 }
 
 /// All jobs but TimescaleDB's own housekeeping.
@@ -73,10 +85,25 @@ fn judge(state: &TimescaleState, job: &TimescaleJob, now: Instant) -> JobState {
         };
     }
     match error {
-        None => JobState::Well,
-        Some(error) if error.contains(SAYS_NOTHING) => JobState::Excused { error },
-        Some(error) => JobState::Failed { error, since: job.last.as_ref().map(|last| last.started) },
+        Some(error) if !error.contains(SAYS_NOTHING) => JobState::Failed { error, since: job.last.as_ref().map(|last| last.started) },
+        _ if job.scheduled && state.background_workers == Some(0) => JobState::NoWorkers,
+        error => match (overdue(job, now), error) {
+            (Some(since), _) => JobState::Overdue { since },
+            (None, None) => JobState::Well,
+            (None, Some(error)) => JobState::Excused { error },
+        },
     }
+}
+
+/// Since when it should have begun, where that is more than twice its own interval ago. One that never ran says nothing of when it should have.
+fn overdue(job: &TimescaleJob, now: Instant) -> Option<Instant> {
+    let (utc, every) = (jiff::tz::TimeZone::UTC, job.every.period()?);
+    // Of one that runs now, or died while it did, TimescaleDB does not say when it runs next.
+    let due = job.next_start.or_else(|| Some(every.after(job.last.as_ref()?.started, &utc)))?;
+    let late = every.after(every.after(due, &utc), &utc);
+    let patient = due.checked_add(PATIENCE.to_signed()).unwrap_or(Instant::MAX);
+    let is_overdue = job.scheduled && late.max(patient) < now;
+    is_overdue.then_some(due)
 }
 
 fn error(last: Option<&LastJobRun>) -> Option<String> {

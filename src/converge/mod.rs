@@ -23,7 +23,7 @@ mod text;
 
 pub use amount::Amount;
 pub use drops::{Drops, Why, drops};
-pub use jobs::{JobReport, JobState, job_reports};
+pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,11 +104,14 @@ pub struct Running {
     pub databases: BTreeMap<String, Observed<Timescale>>,
     /// What they show their applications of the policy's holds. Nothing is said of one that is not here.
     pub holds: BTreeMap<String, Observed<HoldTable>>,
+    /// When it was seen. None: now.
+    pub seen_at: Option<Instant>,
 }
 
 /// Compares what the policy says with what its server and its databases say.
 pub fn converge(policy: &Policy, seen: &Running, now: Instant) -> Convergence {
-    let mut found = Found { policy, now, changes: Vec::new(), refused: Vec::new(), unknown: Vec::new(), remarks: Vec::new() };
+    let seen_at = seen.seen_at.unwrap_or(now);
+    let mut found = Found { policy, now, seen_at, changes: Vec::new(), refused: Vec::new(), unknown: Vec::new(), remarks: Vec::new() };
     if let Some(server) = seen.server.as_ref().filter(|_| rights::is_about(policy)) {
         rights::compare(&mut found, server);
     }
@@ -147,6 +150,8 @@ fn digest(changes: &[Change]) -> String {
 struct Found<'p> {
     policy: &'p Policy,
     now: Instant,
+    /// When what is compared was seen: nobody knows what a job has done since.
+    seen_at: Instant,
     changes: Vec<Change>,
     refused: Vec<Remark>,
     unknown: Vec<Remark>,

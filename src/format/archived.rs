@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,18 @@ pub struct Removed {
     pub host: String,
 }
 
+/// The rows are about to leave their table. Put before they do, and there for as long as the extent is: whatever becomes of a database and of its
+/// record, nobody takes the extent for one whose rows never left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    pub format: u32,
+    pub id: BackupId,
+    pub at: Instant,
+    pub host: String,
+    /// Which record it is going to be written into: that of one database in one cluster. One that was made anew is another.
+    pub record: String,
+}
+
 impl Extent {
     pub fn contents(&self, identities: &Identities) -> std::io::Result<Contents> {
         SealedText::open(&self.private, identities)
@@ -140,7 +153,15 @@ fn moment(text: &str) -> Option<Instant> {
     text.parse().ok().or_else(wall)
 }
 
+/// What was whole so long ago is read again before rows leave their table on its word.
+const READ_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 impl ReadBack {
+    /// Not long ago; one from the future is by a clock that is wrong.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.at).abs() <= READ_AGAIN_AFTER
+    }
+
     pub fn new(extent: &Extent, descriptor: String, at: Instant, host: String) -> ReadBack {
         ReadBack { format: FORMAT, id: extent.id.clone(), descriptor, rows: extent.rows, at, host }
     }

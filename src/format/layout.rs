@@ -118,6 +118,11 @@ impl Repository {
         self.key(format_args!("archive/{id}/read-back/{name}.json"))
     }
 
+    /// That an extent's rows are about to leave their table: from then on it may be their only copy.
+    pub fn extent_leaving(&self, id: &BackupId) -> Key {
+        self.key(format_args!("archive/{id}/leaving.json"))
+    }
+
     /// That the table does not have an extent's rows any more.
     pub fn extent_removed(&self, id: &BackupId) -> Key {
         self.key(format_args!("archive/{id}/removed.json"))

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::{JobKind, TableName};
+use crate::inventory::{Age, Compression, Dimension, JobKind, TableName};
 use crate::units::{Duration, Instant};
 
 /// What one database looked like.
@@ -30,9 +30,18 @@ pub struct TableRows {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedTimescale {
+    /// The extension's version, and the server's (`server_version_num`): another one may write a definition in other words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<RecordedVersions>,
     /// Hypertables, and continuous aggregates by the names of their views.
     pub hypertables: Vec<RecordedHypertable>,
     pub jobs: Vec<RecordedJob>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordedVersions {
+    pub extension: String,
+    pub server: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +53,22 @@ pub struct RecordedHypertable {
     pub every: Option<Duration>,
     /// Into how many parts each such slice is cut once more.
     pub partitions: u32,
+    /// What a hypertable is divided by, as it was defined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<Dimension>,
+    /// How its chunks are compressed. Absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// What a continuous aggregate is made of, and how. Absent of a hypertable, and where it was too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Made {
+    pub of: TableName,
+    /// What it selects, with every schema named.
+    pub definition: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +80,11 @@ pub struct RecordedJob {
     pub of: Option<TableName>,
     /// It runs by itself; one that is paused does not.
     pub scheduled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Age>,
+    /// What one of TimescaleDB's own was told. What somebody's own procedure is told may be a secret.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub config: serde_json::Value,
 }
 
 /// What the original answered to a query that a copy is to answer alike (`like_source`).

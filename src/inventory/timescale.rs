@@ -36,6 +36,10 @@ pub struct TimescaleState {
     /// Its jobs in the background.
     #[schemars(example = serde_json::json!([]))]
     pub jobs: Vec<TimescaleJob>,
+    /// How many of them may run at a time; with none of them nothing is done by itself. Absent when the server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 16)]
+    pub background_workers: Option<u32>,
 }
 
 /// Under which licence the extension was built or is run.

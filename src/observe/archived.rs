@@ -1,6 +1,6 @@
 //! Extents of archived rows: what lies there, whom it was signed by, and who has read it back.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -11,7 +11,7 @@ use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::{ARCHIVE, Writers};
 use crate::store::{Fault, Meta, Store};
-use crate::units::{BackupId, Key, hex};
+use crate::units::{BackupId, Instant, Key, hex};
 
 /// An extent that is committed, and what is in it.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Names {
     pub extents: Vec<BackupId>,
     /// Of which it is noted that their rows left the table.
     pub removed: HashSet<String>,
+    /// Of which it is noted that their rows were about to leave it, whatever came of that.
+    pub leaving: HashSet<String>,
     pub read_back: Vec<Key>,
     /// Objects of extents.
     pub objects: Vec<Meta>,
@@ -54,7 +56,18 @@ pub struct Names {
 }
 
 impl Names {
-    /// What lies in folders of extents that were never committed.
+    /// It may be the only copy of its rows, whatever a database says that was made anew.
+    pub fn may_have_left(&self, id: &BackupId) -> bool {
+        self.removed.contains(id.as_str()) || self.leaving.contains(id.as_str())
+    }
+
+    /// What may be the only copy of rows, and has no descriptor.
+    pub fn headless(&self) -> BTreeSet<&str> {
+        let known: HashSet<&str> = self.extents.iter().map(BackupId::as_str).collect();
+        self.removed.iter().chain(&self.leaving).map(String::as_str).filter(|id| !known.contains(id)).collect()
+    }
+
+    /// What lies in folders of extents without a descriptor: they were never committed, or somebody took it away.
     pub fn left(&self, repository: &Repository) -> Vec<&Meta> {
         let known: HashSet<String> = self.extents.iter().map(|id| repository.prefix(&format!("archive/{id}"))).collect();
         let folder = |key: &Key| key.as_str().rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
@@ -65,6 +78,13 @@ impl Names {
 impl Shelf<'_> {
     pub fn names(&self) -> Result<Names, Fault> {
         self.names_below(&self.repository.prefix("archive"))
+    }
+
+    /// What is to be deleted, and when each was marked, by the store's clock.
+    pub fn marks(&self) -> Result<BTreeMap<BackupId, Instant>, Fault> {
+        let listed = self.store.list(&self.repository.prefix("expiring/archive"))?;
+        let id = |key: &Key| key.file_name().strip_suffix(".json")?.parse().ok();
+        Ok(listed.into_iter().filter_map(|meta| Some((id(&meta.key)?, meta.modified))).collect())
     }
 
     /// Only of this one.
@@ -83,6 +103,7 @@ impl Shelf<'_> {
             } else {
                 match self.inside(key) {
                     Some((id, "removed.json")) => drop(names.removed.insert(id.to_owned())),
+                    Some((id, "leaving.json")) => drop(names.leaving.insert(id.to_owned())),
                     Some((_, rest)) if rest.starts_with("read-back/") => names.read_back.push(meta.key),
                     _ => names.objects.push(meta),
                 }
@@ -97,7 +118,8 @@ impl Shelf<'_> {
         names.objects.iter().filter(has_left)
     }
 
-    fn inside<'k>(&self, key: &'k Key) -> Option<(&'k str, &'k str)> {
+    /// The extent that an object belongs to, and its name there.
+    pub fn inside<'k>(&self, key: &'k Key) -> Option<(&'k str, &'k str)> {
         self.repository.rest_of(key)?.strip_prefix("archive/")?.split_once('/')
     }
 

@@ -10,7 +10,7 @@ use crate::timescale;
 /// The server and the databases, where the policy says anything of them.
 pub fn running(site: &Site<'_>) -> Running {
     let server = rights::is_about(site.policy).then(|| super::server(site));
-    Running { server, databases: databases(site), holds: holds_shown(site) }
+    Running { server, databases: databases(site), holds: holds_shown(site), seen_at: None }
 }
 
 /// What the databases show of the policy's holds.

@@ -33,6 +33,7 @@ pub fn look(connection: &mut Connection) -> Result<Timescale, Fault> {
         hypertables: Vec::new(),
         continuous_aggregates: Vec::new(),
         jobs: Vec::new(),
+        background_workers: None,
     };
     if state.version_numbers().is_none_or(|numbers| numbers < OLDEST) {
         let message = format!("TimescaleDB {} is older than {}.{}", state.version, OLDEST.0, OLDEST.1);
@@ -41,10 +42,15 @@ pub fn look(connection: &mut Connection) -> Result<Timescale, Fault> {
     state.hypertables = tables::hypertables(connection)?;
     state.continuous_aggregates = tables::aggregates(connection)?;
     // The setting is known only once the extension was loaded, which the questions above did.
-    let licence = connection.query("select pg_catalog.current_setting('timescaledb.license', true) as licence", &[])?;
-    if licence.one()?.get("licence") == Some("apache") {
+    let settings = connection.query(
+        "select pg_catalog.current_setting('timescaledb.license', true) as licence, \
+         pg_catalog.current_setting('timescaledb.max_background_workers', true) as workers",
+        &[],
+    )?;
+    if settings.one()?.get("licence") == Some("apache") {
         state.licence = Licence::Apache;
     }
+    state.background_workers = settings.one()?.get("workers").and_then(|workers| workers.parse().ok());
     state.jobs = jobs::jobs(connection, &state.continuous_aggregates)?;
     chunks::fill(connection, &mut state)?;
     Ok(Timescale::Installed(state))

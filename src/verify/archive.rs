@@ -15,9 +15,21 @@ use crate::units::{BackupId, Key};
 
 /// All extents, to be looked at by whoever has time.
 pub(super) fn extents(ground: &Ground<'_>) -> Result<Vec<Work>, SiteFault> {
+    // Before the rest: what is let go meanwhile loses its mark last.
+    let marks = ground.shelf().marks()?;
     let names = Arc::new(ground.shelf().names()?);
+    let headless = names.headless();
+    for id in headless.iter().filter_map(|id| id.parse::<BackupId>().ok()).filter(|id| !marks.contains_key(id)) {
+        let key = ground.repository.extent(&id);
+        if ground.store.head(&key)?.is_none() {
+            ground.found.fault(FaultKind::Missing, &key, "it is not there, and only the archive has the rows of this extent", None);
+        }
+    }
     for left in names.left(ground.repository) {
-        ground.found.note(format!("{} is left of an export that was never completed", left.key));
+        let of_headless = ground.shelf().inside(&left.key).is_some_and(|(id, _)| headless.contains(id));
+        if !of_headless {
+            ground.found.note(format!("{} is left of an export that was never completed", left.key));
+        }
     }
     Ok(names.extents.iter().map(|id| Work::Extent { id: id.clone(), names: names.clone() }).collect())
 }

@@ -3,5 +3,6 @@
 mod broken;
 mod frozen;
 mod let_go;
+mod only_copy;
 mod plain;
 pub mod rig;

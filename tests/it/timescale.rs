@@ -8,6 +8,7 @@ mod expect;
 mod golden;
 mod held;
 mod jobs;
+mod killed;
 mod observe;
 pub mod place;
 mod restore;

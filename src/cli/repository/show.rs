@@ -16,7 +16,8 @@ use crate::cli::terminal::{Colour, Terminal, print};
 use crate::cli::validate::json;
 use crate::format::descriptor::{Descriptor, Private};
 use crate::format::layout::Repository;
-use crate::inventory::{Backup, BackupKind, BackupState, Chains, StoreInventory};
+use crate::format::recorded::RecordedTimescale;
+use crate::inventory::{Backup, BackupKind, BackupState, Chains, Compression, Dimension, DimensionKind, OrderBy, StoreInventory};
 use crate::observe::{self, Read};
 use crate::plan::text::{columns, wrapped};
 use crate::plan::words::{counted, quoted};
@@ -391,10 +392,52 @@ fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>
         let words: Vec<String> = extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         row("extensions", format!("{}: {}", quoted(database), words.join(", ")));
     }
+    for (database, timescale) in private.recorded.iter().filter_map(|(name, recorded)| Some((name, recorded.timescale.as_ref()?))) {
+        hypertables(row, database, timescale);
+    }
     let collations: Vec<String> = private.collations.iter().map(|(name, version)| format!("{name} {version}")).collect();
     if !collations.is_empty() {
         row("collations", collations.join(", "));
     }
+}
+
+/// What TimescaleDB had in a database, as it was defined.
+fn hypertables(row: &mut impl FnMut(&str, String), database: &str, timescale: &RecordedTimescale) {
+    const NAMED: usize = 20;
+    for one in timescale.hypertables.iter().take(NAMED) {
+        let name = quoted(format!("{database}: {}.{}", one.table.schema, one.table.name));
+        let chunks = counted(one.chunks, "chunk");
+        if let Some(made) = &one.made {
+            let of = format!("{}.{}", made.of.schema, made.of.name);
+            let definition = made.definition.split_whitespace().collect::<Vec<_>>().join(" ");
+            row("aggregate", format!("{name} of {}, {chunks}: {definition}", quoted(of)));
+            continue;
+        }
+        let by: Vec<String> = one.dimensions.iter().map(divided).collect();
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(" and ")) };
+        row("hypertable", format!("{name}{by}, {chunks}{}", one.compression.as_ref().map(compressed).unwrap_or_default()));
+    }
+    if timescale.hypertables.len() > NAMED {
+        row("hypertables", format!("{} more in {} (`--format json` shows all)", timescale.hypertables.len() - NAMED, quoted(database)));
+    }
+}
+
+fn divided(dimension: &Dimension) -> String {
+    let column = quoted(&dimension.column);
+    match &dimension.by {
+        DimensionKind::Time { every } => format!("{column} (each {every})"),
+        DimensionKind::Number { every } => format!("{column} (each {every})"),
+        DimensionKind::Space { partitions } => format!("{column} (into {partitions})"),
+    }
+}
+
+fn compressed(compression: &Compression) -> String {
+    let order = |one: &OrderBy| format!("{}{}", one.column, if one.descending { " desc" } else { "" });
+    let order: Vec<String> = compression.order_by.iter().map(order).collect();
+    let parts = [("by", compression.segment_by.join(", ")), ("in the order of", order.join(", "))];
+    let parts: Vec<String> =
+        parts.iter().filter(|(_, columns)| !columns.is_empty()).map(|(how, columns)| format!(" {how} {}", quoted(columns))).collect();
+    format!(", compressed{}", parts.concat())
 }
 
 fn objects(found: &Found<'_>, width: u16) -> String {

@@ -1,10 +1,11 @@
 //! Rows out of the archive, into a table beside the one they came from, or into it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::chosen::{Chosen, choose};
+use super::connect;
 use super::table::Time;
-use super::{connect, remove, system_of};
 use crate::format::archived::Form;
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf};
@@ -14,7 +15,7 @@ use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
 use crate::store::Thaw;
-use crate::units::{Haste, Key};
+use crate::units::{BackupId, Haste, Key};
 
 /// What is to come back.
 #[derive(Debug, Clone)]
@@ -27,8 +28,12 @@ pub struct Wanted {
     pub to: Option<String>,
     /// What lies in an archive class is requested, to be readable for so many days.
     pub thaw: Option<(u32, Haste)>,
+    /// These extents only, where there are any; into a table beside theirs whatever the record says.
+    pub only: Vec<BackupId>,
     /// Extents of which the store notes that their rows left the table, for want of the database's own record.
-    pub noted: HashSet<String>,
+    pub removed: HashSet<String>,
+    /// Those of which it notes that they were about to.
+    pub leaving: HashSet<String>,
 }
 
 /// What came back.
@@ -41,6 +46,10 @@ pub struct BroughtBack {
     pub is_original: bool,
     /// Whose rows are in the table anyhow.
     pub passed_over: Vec<String>,
+    /// Whose rows left the table as those of a later one.
+    pub superseded: Vec<String>,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
 }
 
 /// All or nothing: one transaction. `extents` are of one table, in the order of time.
@@ -58,22 +67,27 @@ pub fn bring_back(
     let original = format!("{}.{}", quoted(&contents.schema), quoted(&contents.table));
     let beside = || format!("{}.{}", quoted(&contents.schema), quoted(&format!("{}_archived", contents.table)));
     let into = wanted.into.clone().unwrap_or_else(beside);
-    let extents = of_that_time(&mut connection, extents, wanted)?;
-    must_be_awake(place, &extents, wanted.thaw)?;
+    let all = extents;
+    let extents = of_that_time(&mut connection, all, wanted)?;
     connection.run("begin")?;
-    let ground = Ground { place, identities, stop, is_original: is_same(&mut connection, &into, &original)? };
+    let is_original = is_same(&mut connection, &into, &original)?;
+    let chosen = choose(&mut connection, place, (extents.as_slice(), all), wanted, is_original)?;
+    must_be_awake(place, &chosen.coming, wanted.thaw)?;
+    let coming: Vec<BackupId> = chosen.coming.iter().map(|kept| kept.extent.id.clone()).collect();
+    let ground = Ground { place, identities, stop, is_original };
     // What breaks off here is rolled back with the session.
-    let brought = ground.all(&mut connection, &extents, wanted, into)?;
+    let brought = ground.all(&mut connection, chosen, wanted, into)?;
     connection.run("commit")?;
     if brought.is_original {
         // They are in the table again, so the next run of the archive job finds their extents as if it had just exported them.
-        let notes: Vec<_> = extents.iter().map(|kept| place.repository.extent_removed(&kept.extent.id)).collect();
+        let came = coming.iter().filter(|id| !brought.passed_over.iter().any(|over| over == id.as_str()));
+        let notes: Vec<_> = came.map(|id| place.repository.extent_removed(id)).collect();
         place.store.purge(&notes)?;
     }
     Ok(brought)
 }
 
-/// Those that have something of what is wanted.
+/// Those that are wanted, or have something of what is.
 fn of_that_time<'k>(connection: &mut Connection, extents: &'k [Kept], wanted: &Wanted) -> Result<Vec<&'k Kept>, SiteFault> {
     let mut all = Vec::new();
     for kept in extents {
@@ -92,8 +106,11 @@ fn of_that_time<'k>(connection: &mut Connection, extents: &'k [Kept], wanted: &W
             all.push(kept);
         }
     }
+    all.retain(|kept| wanted.only.is_empty() || wanted.only.contains(&kept.extent.id));
     if all.is_empty() {
-        return Err(SiteFault::new("nothing of that time is in the archive", "`seawall archive list` says what is."));
+        let message =
+            if wanted.only.is_empty() { "nothing of that time is in the archive" } else { "no such extent of that time is in the archive" };
+        return Err(SiteFault::new(message, "`seawall archive list` says what is."));
     }
     Ok(all)
 }
@@ -140,14 +157,9 @@ struct Ground<'g> {
 }
 
 impl Ground<'_> {
-    fn all(&self, connection: &mut Connection, extents: &[&Kept], wanted: &Wanted, into: String) -> Result<BroughtBack, SiteFault> {
-        let gone = self.gone(connection, extents, wanted)?;
-        let (coming, staying): (Vec<&Kept>, Vec<&Kept>) = extents.iter().copied().partition(|kept| gone.contains(kept.extent.id.as_str()));
-        let mut passed_over: Vec<String> = staying.iter().map(|kept| kept.extent.id.to_string()).collect();
-        let Some(first) = coming.first() else {
-            let message = format!("the table still has all of these rows: {}", passed_over.join(", "));
-            return Err(SiteFault::new(message, "There is nothing to bring back; `seawall archive list` says what left it."));
-        };
+    fn all(&self, connection: &mut Connection, chosen: Chosen<'_>, wanted: &Wanted, into: String) -> Result<BroughtBack, SiteFault> {
+        let Chosen { coming, mut passed_over, superseded, remarks } = chosen;
+        let Some(first) = coming.first() else { return Err(nothing(&passed_over, &superseded, &remarks)) };
         let columns = &first.contents.columns;
         let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
         let shape = |kept: &Kept| kept.contents.columns.iter().map(|one| (one.name.clone(), one.r#type.clone())).collect::<Vec<_>>();
@@ -193,20 +205,7 @@ impl Ground<'_> {
         if !self.is_original {
             rows -= cut(connection, &into, &first.contents.column, wanted)?;
         }
-        Ok(BroughtBack { into, extents: came, rows, is_original: self.is_original, passed_over })
-    }
-
-    /// Those whose rows left the table: as the database has it on record, or, where it is another one, as the store notes it.
-    fn gone(&self, connection: &mut Connection, extents: &[&Kept], wanted: &Wanted) -> Result<BTreeSet<String>, SiteFault> {
-        let system = system_of(connection)?;
-        let is_other = extents.iter().any(|kept| kept.extent.system_identifier != system);
-        if is_other && self.is_original {
-            let message = "these rows come from another cluster than the one that `cluster.connection` leads to";
-            return Err(SiteFault::new(message, "Bring them back into a table beside it: leave `--into` away, or name another one."));
-        }
-        let record = if remove::has_room(connection)? { remove::on_record(connection)? } else { BTreeSet::new() };
-        // An upgraded cluster has another identifier and the same record.
-        Ok(if is_other { record.into_iter().chain(wanted.noted.iter().cloned()).collect() } else { record })
+        Ok(BroughtBack { into, extents: came, rows, is_original: self.is_original, passed_over, superseded, remarks })
     }
 
     fn one(&self, connection: &mut Connection, kept: &Kept, copy: &str) -> Result<u64, SiteFault> {
@@ -239,6 +238,17 @@ impl Ground<'_> {
         }
         Ok(came)
     }
+}
+
+fn nothing(passed_over: &[String], superseded: &[String], remarks: &[String]) -> SiteFault {
+    if !remarks.is_empty() {
+        return SiteFault::new(remarks.join("; "), "Nothing was brought back; `--extent ID` names what is to come all the same.");
+    }
+    let mut message = format!("the table still has all of these rows: {}", passed_over.join(", "));
+    if passed_over.is_empty() {
+        message = format!("these rows left the table as those of later extents: {}", superseded.join(", "));
+    }
+    SiteFault::new(message, "There is nothing to bring back; `seawall archive list` says what left it.")
 }
 
 /// Extents reach further than what was asked for.

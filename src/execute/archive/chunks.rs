@@ -6,22 +6,27 @@ use super::table::Table;
 use crate::policy::sql_name::literal;
 use crate::postgres::{Connection, Fault};
 
-/// The chunks of a stretch of time, locked, where nothing of them has to stay. None of a plain table.
+/// The chunks of a stretch of time, locked, where nothing of them has to stay. None of a plain table, and where a chunk reaches beyond that stretch
+/// (chunks can be merged, in one partition of space and not in another): then its rows are deleted one by one.
 pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<Option<BTreeSet<String>>, Fault> {
     if table.hypertable.is_none() {
         return Ok(None);
     }
     let time = table.time.sql();
+    let (first, last) = (format!("{}::{time}", literal(from)), format!("{}::{time}", literal(to)));
     let sql = format!(
-        "select format('%I.%I', chunk_schema, chunk_name) as chunk from timescaledb_information.chunks \
-         where hypertable_schema = {} and hypertable_name = {} and range_start::{time} = {}::{time} and range_end::{time} = {}::{time} \
-         order by 1",
+        "select format('%I.%I', chunk_schema, chunk_name) as chunk, range_start::{time} >= {first} and range_end::{time} <= {last} as inside \
+         from timescaledb_information.chunks where hypertable_schema = {} and hypertable_name = {} \
+         and range_start::{time} < {last} and range_end::{time} > {first} order by 1",
         literal(&table.schema),
-        literal(&table.table),
-        literal(from),
-        literal(to)
+        literal(&table.table)
     );
     let rows = connection.query(&sql, &[])?;
+    for row in rows.iter() {
+        if !row.flag("inside")? {
+            return Ok(None);
+        }
+    }
     let chunks = rows.iter().map(|row| row.text("chunk").map(str::to_owned)).collect::<Result<BTreeSet<_>, _>>()?;
     if chunks.is_empty() {
         return Ok(None);

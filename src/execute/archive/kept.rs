@@ -1,22 +1,24 @@
 //! What this room puts into the archive beside the rows, and what it finds there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 
-use super::Run;
+use super::remove::record_of;
+use super::{Archived, Run};
 use crate::execute::id::random_word;
-use crate::format::archived::{MAX_BYTES, ReadBack, Removed};
+use crate::format::archived::{Leaving, MAX_BYTES, ReadBack, Removed};
 use crate::format::descriptor::FORMAT;
 use crate::format::layout::signature_of;
 use crate::format::seal::Identities;
 use crate::format::signature::{ARCHIVE, SigningKey};
 use crate::observe::{self, Kept, Names, Shelf};
 use crate::pipeline::{read_plain, read_rows};
+use crate::postgres::Connection;
 use crate::site::{HostKeys, SiteFault};
-use crate::store::{Put, Store};
+use crate::store::{Meta, Put, Store};
 use crate::units::{BackupId, Instant, Key, hex};
 use crate::world::{clock, parallel};
 
@@ -44,15 +46,17 @@ fn put(store: &Store, key: &Key, body: Bytes) -> Result<(), SiteFault> {
 }
 
 impl Run<'_> {
-    /// The extents of this table whose rows are, as far as anybody wrote down, still in it.
-    pub(super) fn kept(&self, removed: &BTreeSet<String>) -> Result<Vec<Kept>, SiteFault> {
+    /// The extents of this database that it does not have on record as gone, and what the store says of everything in it.
+    pub(super) fn kept(&self, removed: &BTreeSet<String>, done: &mut Archived) -> Result<(Vec<Kept>, Names), SiteFault> {
         let place = self.shelf();
+        // Before the rest: what is let go meanwhile loses its mark last.
+        let marks = place.marks()?;
         let names = place.names()?;
         // The database's own record is the truth; the store's notes follow it.
         for id in names.extents.iter().filter(|id| removed.contains(id.as_str()) && !names.removed.contains(id.as_str())) {
             note_removed(&place, self.site.host(), id);
         }
-        sweep(&place, &names)?;
+        self.sweep(&names, removed, &marks, done)?;
         let open: Vec<&BackupId> = names.extents.iter().filter(|id| !removed.contains(id.as_str())).collect();
         // The host's own key opens what it wrote itself.
         let identities = self.site.identities(None)?;
@@ -61,23 +65,105 @@ impl Run<'_> {
         for (id, read) in open.iter().zip(read) {
             match read? {
                 Ok(kept) if kept.extent.system_identifier == self.cluster && kept.contents.database == self.table.database => {
-                    if names.removed.contains(id.as_str()) {
-                        // The database was brought back to a moment at which it had these rows.
-                        place.store.purge(&[place.repository.extent_removed(id)])?;
-                    }
-                    all.push(kept);
+                    all.push(kept)
                 }
                 Ok(_) => {}
                 // Its rows are exported once more; nothing is taken out of a table on its word.
                 Err(why) => tracing::warn!("the archived extent {id} is not believed: {why}"),
             }
         }
-        Ok(all)
+        Ok((all, names))
     }
 
+    /// Lately; or it was once, and lies where nobody can read it again.
     pub(super) fn is_read_back(&self, kept: &Kept) -> Result<bool, SiteFault> {
         let place = self.shelf();
-        Ok(!place.readers(kept, &place.names_of(&kept.extent.id)?)?.is_empty())
+        let readers = place.readers(kept, &place.names_of(&kept.extent.id)?)?;
+        let now = clock::now();
+        if readers.is_empty() || readers.iter().any(|read| read.is_fresh(now)) {
+            return Ok(!readers.is_empty());
+        }
+        for object in &kept.extent.objects {
+            let there = self.store.head(&self.repository.extent_data(&kept.extent.id, &object.name))?;
+            if there.is_some_and(|meta| meta.frozen) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Its descriptor and all of its objects lie there, as large as they were. Asked last, because somebody read them days ago.
+    pub(super) fn is_there(&self, kept: &Kept) -> Result<Result<(), SiteFault>, SiteFault> {
+        let id = &kept.extent.id;
+        let missing = |key: &Key, found: String| {
+            let message = format!("{key} {found}, so the rows of {} stay in the table", kept.contents.table_name());
+            Ok(Err(SiteFault::new(message, "It was whole when it was read back. Look for who deletes or changes objects in this store.")))
+        };
+        let descriptor = self.repository.extent(id);
+        if self.store.head(&descriptor)?.is_none() {
+            return missing(&descriptor, "is gone from the store".into());
+        }
+        for object in &kept.extent.objects {
+            let key = self.repository.extent_data(id, &object.name);
+            match self.store.head(&key)?.map(|meta| meta.size) {
+                Some(size) if size == object.size => {}
+                Some(size) => return missing(&key, format!("has {size} bytes instead of {}", object.size)),
+                None => return missing(&key, "is gone from the store".into()),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes away what exports left that were killed before they were committed. Whoever still commits such a one by a slow clock finds out when it is
+    /// read back, and has taken nothing out of its table. What may be the only copy of rows is left alone, whoever took its descriptor away.
+    fn sweep(
+        &self,
+        names: &Names,
+        removed: &BTreeSet<String>,
+        marks: &BTreeMap<BackupId, Instant>,
+        done: &mut Archived,
+    ) -> Result<(), SiteFault> {
+        let place = self.shelf();
+        let before = clock::now().checked_sub(LEFT_ALONE).unwrap_or(Instant::MIN);
+        let mut headless: BTreeMap<&str, Vec<&Meta>> = names.headless().into_iter().map(|id| (id, Vec::new())).collect();
+        for meta in names.left(&self.repository) {
+            if let Some((id, _)) = place.inside(&meta.key) {
+                headless.entry(id).or_default().push(meta);
+            }
+        }
+        let read_back: HashSet<&str> = names.read_back.iter().filter_map(|key| Some(place.inside(key)?.0)).collect();
+        for (id, objects) in headless {
+            let Ok(id) = id.parse::<BackupId>() else { continue };
+            // What is marked is being deleted; what was committed while the store was listed is whole.
+            if marks.contains_key(&id) || self.store.head(&self.repository.extent(&id))?.is_some() {
+                continue;
+            }
+            let (folder, store) = (self.repository.prefix(&format!("archive/{id}")), &self.archive.store);
+            if removed.contains(id.as_str()) || names.may_have_left(&id) {
+                let message = format!("{folder}.json is gone from `{store}`, and only the archive has the rows of this extent");
+                let hint = "Put the descriptor and its signature back, from where they were moved or from another copy of this store; nothing \
+                            below it is deleted. Where its rows are known to be in the table again, delete its folder by hand.";
+                done.headless.push(SiteFault::new(message, hint));
+            } else if read_back.contains(id.as_str()) {
+                done.remarks
+                    .push(format!("{folder} stays in `{store}` without a descriptor: somebody has read it back, so it was whole once"));
+            } else {
+                let left: Vec<Key> = objects.iter().filter(|meta| meta.modified < before).map(|meta| meta.key.clone()).collect();
+                if !left.is_empty() {
+                    self.store.purge(&left)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Before its rows leave the table. A note that is there already is of an earlier time that they did, or nearly did.
+    pub(super) fn note_leaving(&self, connection: &mut Connection, kept: &Kept) -> Result<(), SiteFault> {
+        let (id, host) = (&kept.extent.id, self.site.host().to_owned());
+        let note = Leaving { format: FORMAT, id: id.clone(), at: clock::now(), host, record: record_of(connection)? };
+        let json = serde_json::to_vec_pretty(&note).expect("texts and numbers");
+        self.store.put_new(&self.repository.extent_leaving(id), Bytes::from(json))?;
+        Ok(())
     }
 }
 
@@ -118,18 +204,6 @@ pub fn read_back(
     let json = serde_json::to_vec_pretty(&said).expect("texts and numbers");
     // Each time under a name of its own: one that broke off between signature and text must not be in the way of the next.
     put_signed(place.store, &place.repository.extent_read_back(id, &format!("{host}-{}", random_word()?)), json, &keys.signing)
-}
-
-/// Takes away what exports left that were killed before they were committed. Whoever still commits such a one by a slow clock finds out when it is
-/// read back, and has taken nothing out of its table.
-fn sweep(place: &Shelf<'_>, names: &Names) -> Result<(), SiteFault> {
-    let before = clock::now().checked_sub(LEFT_ALONE).unwrap_or(Instant::MIN);
-    let left: Vec<Key> =
-        names.left(place.repository).into_iter().filter(|meta| meta.modified < before).map(|meta| meta.key.clone()).collect();
-    if !left.is_empty() {
-        place.store.purge(&left)?;
-    }
-    Ok(())
 }
 
 /// For those who cannot ask the database. What it says is only a note: the database's own record is the truth.

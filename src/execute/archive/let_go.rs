@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::remove::{moved_before, unrecorded};
+use super::remove::{moved_before, on_record, unrecorded};
 use super::{Archived, Deed, Done, Run};
 use crate::execute::expire::{self, ExpireFault};
 use crate::format::layout::signature_of;
@@ -23,7 +23,7 @@ use crate::units::{BackupId, Instant, Key};
 
 impl Run<'_> {
     pub(super) fn let_go(&self, connection: &mut Connection, superseded: &[Kept], done: &mut Archived) -> Result<(), SiteFault> {
-        let marks = self.marks()?;
+        let marks = self.shelf().marks()?;
         if self.archive.keep.is_none() && marks.is_empty() && superseded.is_empty() {
             return Ok(());
         }
@@ -44,7 +44,8 @@ impl Run<'_> {
         };
         let anew: BTreeSet<&BackupId> = superseded.iter().map(|kept| &kept.extent.id).collect();
         let is_meant = |id: &&BackupId| (over.contains(id.as_str()) || marks.contains_key(*id)) && !anew.contains(*id);
-        let ours = self.of_table(names.extents.iter().filter(is_meant), &names, done)?;
+        let recorded = on_record(connection)?;
+        let ours = self.of_table(names.extents.iter().filter(is_meant), &names, &recorded, done)?;
         // By the database's clock when they left the table, and by the exporter's own, which is signed: one of them may have been wrong.
         let is_over = |kept: &Kept| over.contains(kept.extent.id.as_str()) && limit.is_some_and(|limit| kept.extent.exported < limit);
         let (mut due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_over);
@@ -74,15 +75,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Those of this table: others have rules of their own.
-    fn of_table<'i>(&self, ids: impl Iterator<Item = &'i BackupId>, names: &Names, done: &mut Archived) -> Result<Vec<Kept>, SiteFault> {
+    /// Those of this table: others have rules of their own. An upgraded cluster has another identifier and the same record.
+    fn of_table<'i>(
+        &self,
+        ids: impl Iterator<Item = &'i BackupId>,
+        names: &Names,
+        recorded: &BTreeSet<String>,
+        done: &mut Archived,
+    ) -> Result<Vec<Kept>, SiteFault> {
         let identities = self.site.identities(None)?;
         let table = &self.table;
         let mut ours = Vec::new();
         for id in ids {
             match self.shelf().read(id, names, &identities)? {
                 Ok(Kept { extent, contents, .. })
-                    if extent.system_identifier != self.cluster
+                    if (extent.system_identifier != self.cluster && !recorded.contains(id.as_str()))
                         || (&contents.database, &contents.schema, &contents.table) != (&table.database, &table.schema, &table.table) => {}
                 Ok(kept) => ours.push(kept),
                 Err(why) => done.remarks.push(format!("extent {id} stays in the archive: {why}")),
@@ -93,13 +100,6 @@ impl Run<'_> {
 
     fn is_over(&self, marked: Instant, now: Instant) -> bool {
         marked.checked_add(self.site.policy.expire.grace.to_signed()).is_ok_and(|end| end <= now)
-    }
-
-    /// When each was marked, by the store's clock.
-    fn marks(&self) -> Result<BTreeMap<BackupId, Instant>, SiteFault> {
-        let listed = self.store.list(&self.repository.prefix("expiring/archive"))?;
-        let id = |key: &Key| key.file_name().strip_suffix(".json")?.parse().ok();
-        Ok(listed.into_iter().filter_map(|meta| Some((id(&meta.key)?, meta.modified))).collect())
     }
 
     fn mark(&self, kept: &Kept, is_anew: bool) -> Result<(), SiteFault> {

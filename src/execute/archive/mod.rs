@@ -7,6 +7,7 @@
 //! archive, and a database that is restored to a moment before still says the truth about itself.
 
 mod bring_back;
+mod chosen;
 mod chunks;
 mod export;
 mod kept;
@@ -30,9 +31,10 @@ use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::SystemIdentifier;
-use crate::observe::{Kept, Shelf};
+use crate::observe::{Kept, Names, Shelf};
 use crate::plan::words::counted;
 use crate::policy::model::Archive;
+use crate::policy::sql_name::literal;
 use crate::postgres::Connection;
 use crate::site::{HostKeys, Site, SiteFault};
 use crate::store::{Meta, Moved, Store};
@@ -114,6 +116,8 @@ pub struct Archived {
     pub superseded: Vec<Deed>,
     /// What was exported and cannot be read back any more. Its rows stay in the table.
     pub damaged: Vec<SiteFault>,
+    /// What is the only copy of rows and has lost its descriptor.
+    pub headless: Vec<SiteFault>,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
     pub stopped: bool,
@@ -197,10 +201,11 @@ impl Run<'_> {
     fn all(&self, connection: &mut Connection, wishes: &Wishes) -> Result<Archived, SiteFault> {
         let mut done = Archived::default();
         let removed = remove::on_record(connection)?;
-        let (superseded, open) = self.superseded(connection, self.kept(&removed)?)?;
+        let (open, names) = self.kept(&removed, &mut done)?;
+        let (superseded, open) = self.superseded(connection, open, &names)?;
         // First, because the holds were read just now: moving rows may take hours.
         self.let_go(connection, &superseded, &mut done)?;
-        let mut after = self.unfinished(connection, open, &mut done)?;
+        let mut after = self.unfinished(connection, open, &names, &mut done)?;
         let mut again = false;
         while !self.is_stopped(&mut done) {
             let Some(slice) = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once)? else { break };
@@ -259,12 +264,13 @@ impl Run<'_> {
     }
 
     /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be
-    /// finished, and no row left its table on its word.
-    fn superseded(&self, connection: &mut Connection, open: Vec<Kept>) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
+    /// finished, and no row left its table on its word: not as far as this database says, and not as far as the store does, for a database may have been
+    /// made anew without its record.
+    fn superseded(&self, connection: &mut Connection, open: Vec<Kept>, names: &Names) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
         let (mut superseded, mut others) = (Vec::new(), Vec::new());
         for kept in open {
-            let is_ours = (&kept.contents.schema, &kept.contents.table) == (&self.table.schema, &self.table.table);
-            match is_ours && remove::left_since(connection, &kept, self.table.time)? {
+            let may_be = self.is_ours(&kept) && !names.may_have_left(&kept.extent.id);
+            match may_be && remove::left_since(connection, &kept, self.table.time)? {
                 true => superseded.push(kept),
                 false => others.push(kept),
             }
@@ -273,11 +279,21 @@ impl Run<'_> {
     }
 
     /// What earlier runs exported and did not take out of the table. Says up to where rows wait there for somebody who reads them back.
-    fn unfinished(&self, connection: &mut Connection, open: Vec<Kept>, done: &mut Archived) -> Result<Option<String>, SiteFault> {
-        let mut after: Option<String> = None;
+    fn unfinished(
+        &self,
+        connection: &mut Connection,
+        open: Vec<Kept>,
+        names: &Names,
+        done: &mut Archived,
+    ) -> Result<Option<String>, SiteFault> {
+        let (mut after, mut only_there): (Option<String>, usize) = (None, 0);
         for kept in open {
             if self.is_stopped(done) {
                 break;
+            }
+            if names.may_have_left(&kept.extent.id) && self.is_ours(&kept) && !self.has_rows_of(connection, &kept)? {
+                only_there += 1;
+                continue;
             }
             // A hold came or went, or the rows are to stay for longer now.
             let is_young = self.table.is_later(connection, &kept.contents.to, &self.table.cutoff)?;
@@ -294,7 +310,27 @@ impl Run<'_> {
                 }
             }
         }
+        if only_there > 0 {
+            let (what, table, store) = (counted(only_there, "extent"), &self.table.name, &self.archive.store);
+            done.remarks.push(format!(
+                "{what} of {table} in `{store}` may have left it once, which is not on this database's record, and the table does not have \
+                 their rows: they stay in the archive"
+            ));
+        }
         Ok(after)
+    }
+
+    fn is_ours(&self, kept: &Kept) -> bool {
+        (&kept.contents.schema, &kept.contents.table) == (&self.table.schema, &self.table.table)
+    }
+
+    /// As many as it has, at least: whether they are the same is for the comparison that takes them out.
+    fn has_rows_of(&self, connection: &mut Connection, kept: &Kept) -> Result<bool, SiteFault> {
+        let (column, time) = (&self.table.column.1, self.table.time.sql());
+        let (from, to) = (literal(&kept.contents.from), literal(&kept.contents.to));
+        let sql =
+            format!("select count(*)::text as rows from {} where {column} >= {from}::{time} and {column} < {to}::{time}", self.table.name);
+        Ok(connection.query(&sql, &[])?.one()?.parse::<u64>("rows")? >= kept.extent.rows)
     }
 
     fn finish(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
@@ -313,7 +349,7 @@ impl Run<'_> {
             };
             (self.onlooker.deed)(Done::ReadBack, &self.deed(kept));
         }
-        let fate = self.remove(connection, kept)?;
+        let fate = self.remove(connection, kept, done)?;
         if matches!(fate, Fate::Removed) {
             let deed = self.deed(kept);
             (self.onlooker.deed)(Done::Removed, &deed);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::table::Time;
-use super::{Done, Fate, Run, chunks};
+use super::{Archived, Done, Fate, Run, chunks};
 use crate::format::rows::Tally;
 use crate::observe::Kept;
 use crate::postgres::{Connection, Fault};
@@ -46,6 +46,13 @@ pub(super) fn on_record(connection: &mut Connection) -> Result<BTreeSet<String>,
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
+/// Which record it is. It goes with a database that is brought back to an earlier moment, and not with one that is made anew.
+pub(super) fn record_of(connection: &mut Connection) -> Result<String, Fault> {
+    let sql = "select concat_ws('/', system_identifier, (select oid from pg_database where datname = current_database()), \
+               'seawall.archived'::regclass::oid) as record from pg_control_system()";
+    Ok(connection.query(sql, &[])?.one()?.text("record")?.to_owned())
+}
+
 /// The extents in this store whose rows left their table before then, by the database's own clock and record.
 pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Instant) -> Result<BTreeSet<String>, SiteFault> {
     let sql = "select extent from seawall.archived where store = $1 and removed < $2::timestamptz";
@@ -53,7 +60,8 @@ pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Inst
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
-/// Rows of its stretch of time left the table as another extent's, after it was exported.
+/// Rows of its stretch of time left the table as another extent's, after it was exported. Of one that may have left itself, that means nothing: what
+/// left later came late.
 pub(super) fn left_since(connection: &mut Connection, kept: &Kept, time: Time) -> Result<bool, SiteFault> {
     let time = time.sql();
     let sql = format!(
@@ -83,9 +91,18 @@ pub(super) fn unrecorded() -> SiteFault {
 }
 
 impl Run<'_> {
-    pub(super) fn remove(&self, connection: &mut Connection, kept: &Kept) -> Result<Fate, SiteFault> {
+    pub(super) fn remove(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
         begin(connection)?;
         let fate = self.within(connection, kept);
+        if let Ok(Fate::Removed) = fate {
+            // What breaks off here ends the session, which takes it back.
+            if let Err(fault) = self.is_there(kept)? {
+                connection.run("rollback")?;
+                done.damaged.push(fault);
+                return Ok(Fate::Damaged);
+            }
+            self.note_leaving(connection, kept)?;
+        }
         match &fate {
             Ok(Fate::Removed) if !(self.onlooker.deed)(Done::Removing, &self.deed(kept)) => {
                 connection.run("rollback")?;

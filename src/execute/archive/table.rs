@@ -259,10 +259,10 @@ enum Kin {
     None,
 }
 
-/// By the tables themselves, not by their names only: a hold on a partitioned table holds the rows of its partitions, and the other way round.
+/// By the tables themselves, not by their names only: a hold on a partitioned table, or on one that others inherit from, holds their rows, and one on
+/// a part its own. One on a continuous aggregate is on the table inside of it.
 fn kin(connection: &mut Connection, policy: &Policy, name: &Name, hold: &RowHold, table: &str, oid: &str) -> Result<Kin, SiteFault> {
-    let resolved = connection.query("select to_regclass($1)::oid::text as oid", &[&hold.table])?;
-    let Some(other) = resolved.one()?.get("oid").map(str::to_owned) else {
+    let Some(named) = Relation::named(connection, &hold.table)? else {
         if sql_name::same_table(&hold.table, table) {
             return Ok(Kin::Whole);
         }
@@ -270,15 +270,28 @@ fn kin(connection: &mut Connection, policy: &Policy, name: &Name, hold: &RowHold
             format!("holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds", hold.table, hold.database);
         return Err(SiteFault::new(message, format!("Write its schema before it, or take the hold out of the policy `{}`.", policy.name)));
     };
-    let sql = "select $1::oid = $2::oid or exists (select from pg_partition_ancestors($1::oid) where relid = $2::oid) as whole, \
-               exists (select from pg_partition_tree($1::oid) where relid = $2::oid) as part";
-    let row = connection.query(sql, &[oid, &other])?;
+    let holds_rows = ["r", "p", "f"].contains(&named.kind.as_str());
+    let other = if holds_rows { Some(named) } else { inside(connection, &named)? };
+    let Some(other) = other.map(|other| other.oid) else {
+        let message = format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database);
+        return Err(SiteFault::new(message, format!("Name the table that the rows are in, in the policy `{}`.", policy.name)));
+    };
+    let sql = format!("select $1::oid in ({}) as whole, $2::oid in ({}) as part", family("$2"), family("$1"));
+    let row = connection.query(&sql, &[oid, &other])?;
     let row = row.one()?;
     Ok(match () {
         () if row.flag("whole")? || sql_name::same_table(&hold.table, table) => Kin::Whole,
         () if row.flag("part")? => Kin::Part(other),
         () => Kin::None,
     })
+}
+
+/// A table, and all that are a part of it or inherit from it.
+fn family(oid: &str) -> String {
+    format!(
+        "with recursive family(id) as (select {oid}::oid union select inhrelid from pg_inherits join family on inhparent = id) \
+         select id from family"
+    )
 }
 
 /// Each is false of a row that the hold lets go; what the hold's own condition does not know of a row holds it.
@@ -300,7 +313,7 @@ fn holds(
         let mut parts = match kin(connection, policy, name, hold, archive.table, oid)? {
             Kin::Whole => Vec::new(),
             // Its partitions may have partitions.
-            Kin::Part(part) => vec![format!("tableoid in (select relid from pg_partition_tree({part}::oid))")],
+            Kin::Part(part) => vec![format!("tableoid in ({})", family(&part))],
             Kin::None => continue,
         };
         parts.extend(held(policy, hold, column, time));

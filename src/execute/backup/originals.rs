@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant as Stopwatch};
 
 use crate::execute::expect;
-use crate::format::recorded::{Answer, Gave, Recorded, RecordedHypertable, RecordedJob, RecordedTimescale, TableRows};
+use crate::format::recorded::{
+    Answer, Gave, Made, Recorded, RecordedHypertable, RecordedJob, RecordedTimescale, RecordedVersions, TableRows,
+};
 use crate::inventory::{Aggregate, DimensionKind, Hypertable, TableName, Timescale, TimescaleJob, TimescaleState};
 use crate::plan::words::quoted;
 use crate::policy::model::{Comparison, Expecting, Policy};
@@ -18,6 +20,8 @@ use crate::units::Instant;
 /// The largest tables of a database, and of a cluster. A descriptor is fetched whole by everybody who looks at a store.
 const TABLES: usize = 500;
 const TABLES_IN_ALL: usize = 2_000;
+/// Bytes of all definitions of a database.
+const DEFINITIONS: usize = 1 << 20;
 /// Looking at a catalog takes no longer, or is left.
 const PATIENCE: &str = "set statement_timeout = '60s'; set lock_timeout = '5s'; set search_path = pg_catalog, pg_temp";
 /// So long one query of the policy may take, and all of them together: a backup waits for them.
@@ -98,7 +102,7 @@ fn database_of(settings: &Settings, snapshot: Option<&str>, most: usize) -> Resu
     let at = Instant::from_microsecond(micros).map_err(|error| Fault::unexpected(format!("the server's time: {error}"), ""))?;
     let timescale = match timescale::look(&mut connection)? {
         Timescale::Absent => None,
-        Timescale::Installed(state) => Some(timescale_of(&state)),
+        Timescale::Installed(state) => Some(timescale_of(&state, connection.version())),
     };
     let compressed = if timescale.is_some() { COMPRESSED } else { NOT_COMPRESSED };
     let rows = connection.query(&format!("{compressed}{ROWS}{}", most + 1), &[])?;
@@ -113,9 +117,14 @@ fn database_of(settings: &Settings, snapshot: Option<&str>, most: usize) -> Resu
     Ok(Recorded { at, tables, has_more, timescale })
 }
 
-fn timescale_of(state: &TimescaleState) -> RecordedTimescale {
-    let hypertables = state.hypertables.iter().map(hypertable).chain(state.continuous_aggregates.iter().map(aggregate));
-    RecordedTimescale { hypertables: hypertables.collect(), jobs: state.jobs.iter().map(job).collect() }
+fn timescale_of(state: &TimescaleState, server: u32) -> RecordedTimescale {
+    let mut room = DEFINITIONS;
+    let aggregates = state.continuous_aggregates.iter().map(|one| aggregate(one, &mut room));
+    RecordedTimescale {
+        versions: Some(RecordedVersions { extension: state.version.clone(), server }),
+        hypertables: state.hypertables.iter().map(hypertable).chain(aggregates).collect(),
+        jobs: state.jobs.iter().map(job).collect(),
+    }
 }
 
 fn hypertable(one: &Hypertable) -> RecordedHypertable {
@@ -128,15 +137,43 @@ fn hypertable(one: &Hypertable) -> RecordedHypertable {
         _ => 1,
     });
     let partitions = partitions.fold(1, u32::saturating_mul);
-    RecordedHypertable { table: one.table.clone(), chunks: one.chunks.len() as u64, every, partitions }
+    RecordedHypertable {
+        table: one.table.clone(),
+        chunks: one.chunks.len() as u64,
+        every,
+        partitions,
+        dimensions: one.dimensions.clone(),
+        compression: one.compression.clone(),
+        made: None,
+    }
 }
 
-fn aggregate(one: &Aggregate) -> RecordedHypertable {
-    RecordedHypertable { table: one.view.clone(), chunks: one.chunks.len() as u64, every: None, partitions: 1 }
+/// `room` is what definitions may still take.
+fn aggregate(one: &Aggregate, room: &mut usize) -> RecordedHypertable {
+    let definition = Some(&one.definition).filter(|definition| definition.len() <= *room);
+    *room -= definition.map_or(0, String::len);
+    let made = definition.map(|definition| Made { of: one.of.clone(), definition: definition.clone() });
+    RecordedHypertable {
+        table: one.view.clone(),
+        chunks: one.chunks.len() as u64,
+        every: None,
+        partitions: 1,
+        dimensions: Vec::new(),
+        compression: None,
+        made,
+    }
 }
 
 fn job(one: &TimescaleJob) -> RecordedJob {
-    RecordedJob { id: one.id, does: one.does, procedure: one.procedure.clone(), of: one.of.clone(), scheduled: one.scheduled }
+    RecordedJob {
+        id: one.id,
+        does: one.does,
+        procedure: one.procedure.clone(),
+        of: one.of.clone(),
+        scheduled: one.scheduled,
+        every: Some(one.every.clone()),
+        config: if one.procedure.starts_with("_timescaledb_") { one.config.clone() } else { serde_json::Value::Null },
+    }
 }
 
 /// What the original answers to every query that a drill of the policy compares a copy with.

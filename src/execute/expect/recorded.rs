@@ -3,8 +3,8 @@
 use super::judge::{self, Verdict, all_well, tally};
 use super::session::Limit;
 use super::{Copy, everywhere};
-use crate::format::recorded::{Recorded, RecordedTimescale, TableRows};
-use crate::inventory::{TableName, Timescale, TimescaleState};
+use crate::format::recorded::{Recorded, RecordedHypertable, RecordedTimescale, TableRows};
+use crate::inventory::{Compression, Dimension, TableName, Timescale, TimescaleState};
 use crate::plan::words::quoted;
 use crate::policy::sql_name;
 use crate::postgres::{Connection, Fault};
@@ -60,13 +60,13 @@ pub(super) fn extensions(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_
 
 pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_>) -> Result<Verdict, String> {
     let (mut tables, mut chunks, mut recorded_chunks) = (0, 0, 0);
-    let wrong = timescale(copy, databases, limit, |recorded, theirs, state| {
+    let wrong = timescale(copy, databases, limit, |recorded, theirs, state, server| {
         let since = copy.recovered_to.duration_since(recorded.at);
         let mut wrong = Vec::new();
         for one in &theirs.hypertables {
             let name = full(&one.table);
             let Some(found) = state.chunks_of(&one.table) else {
-                wrong.push(format!("the hypertable {} is not there", quoted(name)));
+                wrong.push(format!("the hypertable {} is not there", quoted(&name)));
                 continue;
             };
             tables += 1;
@@ -74,8 +74,9 @@ pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'
             recorded_chunks += one.chunks;
             let may_be_gone = judge::chunks_that_may_be_gone(one.every, one.partitions, one.chunks, since);
             if (found.len() as u64).saturating_add(may_be_gone) < one.chunks {
-                wrong.push(format!("{} has {}, and {} were recorded", quoted(name), tally(found.len(), "chunk"), one.chunks));
+                wrong.push(format!("{} has {}, and {} were recorded", quoted(&name), tally(found.len(), "chunk"), one.chunks));
             }
+            wrong.extend(defined(one, theirs, state, server).map(|what| format!("{} {what}", quoted(&name))));
         }
         wrong
     })?;
@@ -83,9 +84,36 @@ pub(super) fn hypertables(copy: &Copy<'_>, databases: &[String], limit: &Limit<'
     Ok(all_well(format!("{tables} with {found}"), &wrong))
 }
 
+/// What is not as it was defined. A definition is compared by its words, which are the same only where the same versions write them.
+fn defined(one: &RecordedHypertable, theirs: &RecordedTimescale, state: &TimescaleState, server: u32) -> Option<&'static str> {
+    let hypertable = state.hypertables.iter().find(|found| found.table == one.table);
+    let aggregate = state.continuous_aggregates.iter().find(|found| found.view == one.table);
+    let is_same_version =
+        theirs.versions.as_ref().is_some_and(|versions| versions.extension == state.version && versions.server / 10_000 == server / 10_000);
+    if let Some(found) = hypertable.filter(|found| !one.dimensions.is_empty() && found.dimensions != one.dimensions) {
+        let by = |dimensions: &[Dimension]| dimensions.iter().map(|one| one.column.clone()).collect::<Vec<_>>();
+        return Some(match by(&found.dimensions) == by(&one.dimensions) {
+            true => "is divided into other chunks than was recorded",
+            false => "is divided by other columns than was recorded",
+        });
+    }
+    // Where nobody chose columns, the extension may do so later.
+    let is_other = |recorded: &Compression, found: &Compression| {
+        (!recorded.segment_by.is_empty() && recorded.segment_by != found.segment_by)
+            || (!recorded.order_by.is_empty() && recorded.order_by != found.order_by)
+    };
+    match (&one.compression, hypertable.and_then(|found| found.compression.as_ref())) {
+        (Some(_), None) => return Some("is not compressed, and it was recorded that it is"),
+        (Some(recorded), Some(found)) if is_other(recorded, found) => return Some("is compressed otherwise than was recorded"),
+        _ => {}
+    }
+    let made = one.made.as_ref().filter(|_| is_same_version)?;
+    aggregate.filter(|found| found.definition != made.definition).map(|_| "selects something else than was recorded")
+}
+
 pub(super) fn jobs(copy: &Copy<'_>, databases: &[String], limit: &Limit<'_>) -> Result<Verdict, String> {
     let mut count = 0;
-    let wrong = timescale(copy, databases, limit, |_, theirs, state| {
+    let wrong = timescale(copy, databases, limit, |_, theirs, state, _| {
         let mut wrong = Vec::new();
         for job in &theirs.jobs {
             count += 1;
@@ -114,7 +142,7 @@ fn timescale(
     copy: &Copy<'_>,
     databases: &[String],
     limit: &Limit<'_>,
-    mut compare: impl FnMut(&Recorded, &RecordedTimescale, &TimescaleState) -> Vec<String>,
+    mut compare: impl FnMut(&Recorded, &RecordedTimescale, &TimescaleState, u32) -> Vec<String>,
 ) -> Result<Vec<String>, String> {
     let mut of = recorded(copy, databases)?;
     of.retain(|(_, recorded)| recorded.timescale.is_some());
@@ -128,7 +156,7 @@ fn timescale(
         let Some((recorded, theirs)) = recorded.and_then(|recorded| Some((recorded, recorded.timescale.as_ref()?))) else { return Ok(()) };
         match seen {
             Timescale::Absent => wrong.push(format!("TimescaleDB is not in {}", quoted(database))),
-            Timescale::Installed(state) => wrong.extend(compare(recorded, theirs, &state)),
+            Timescale::Installed(state) => wrong.extend(compare(recorded, theirs, &state, connection.version())),
         }
         Ok(())
     })?;

@@ -20,10 +20,10 @@ pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (E
     let deed = |done: Done, deed: &Deed| audit::archived(ground, done, deed);
     match archive::archive(ground.site, job, &Wishes::default(), Onlooker { deed: &deed, stop: ground.stop }) {
         Ok(done) if done.stopped => (Ended::Stopped, made(job, &done), done.remarks),
-        Ok(mut done) if !done.damaged.is_empty() => {
+        Ok(mut done) if !done.damaged.is_empty() || !done.headless.is_empty() => {
             steps.enter(|action| matches!(action, Action::CompareExport { .. }));
-            let damaged = std::mem::take(&mut done.damaged);
-            let (message, hint) = told(&damaged);
+            let (headless, damaged) = (std::mem::take(&mut done.headless), std::mem::take(&mut done.damaged));
+            let (message, hint) = told(&headless, &damaged);
             steps.end(StepOutcome::Failed, Some(&message));
             let made = made(job, &done);
             (Ended::failed(message, hint, false), made, remarks(done))
@@ -45,16 +45,21 @@ pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (E
     }
 }
 
-/// What cannot be read back, the first three of them, and the way out.
-fn told(damaged: &[SiteFault]) -> (String, String) {
-    let mut message = damaged.iter().take(3).map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
-    if damaged.len() > 3 {
-        message.push_str(&format!("; and {} more", damaged.len() - 3));
+/// What nobody can find or read back, the first three of them, and the way out.
+fn told(headless: &[SiteFault], damaged: &[SiteFault]) -> (String, String) {
+    let all: Vec<&SiteFault> = headless.iter().chain(damaged).collect();
+    let mut message = all.iter().take(3).map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
+    if all.len() > 3 {
+        message.push_str(&format!("; and {} more", all.len() - 3));
     }
-    let of_first = damaged.first().map(|fault| fault.hint.as_str()).unwrap_or_default();
-    let way_out = "Those rows stay in the table, and the others moved on. When an extent's descriptor is moved away from `archive/` in the \
-                   store, the next run exports its rows again.";
-    (message, format!("{of_first} {way_out}").trim().to_owned())
+    let mut hints: Vec<&str> = headless.first().into_iter().chain(damaged.first()).map(|fault| fault.hint.as_str()).collect();
+    if !damaged.is_empty() {
+        hints.push(
+            "Rows of what is damaged stay in the table, and the others moved on. When such an extent's descriptor is moved away from \
+             `archive/` in the store, the next run exports its rows again.",
+        );
+    }
+    (message, hints.join(" ").trim().to_owned())
 }
 
 /// What is old enough and not held goes.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Convergence, JobReport, JobState, Running, converge, job_reports, rights};
+use crate::converge::{Convergence, JobReport, JobState, NO_WORKERS, Running, converge, job_reports, rights};
 use crate::inventory::{Observed, ServerState, Timescale};
 use crate::observe;
+use crate::plan::minute;
 use crate::site::Site;
 use crate::units::Instant;
 
@@ -18,7 +19,7 @@ pub(super) struct Drift {
 
 /// `arrives`: what the server archives is in a store of the log, whatever the command is that ships it.
 pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool, now: Instant) -> Drift {
-    let seen = Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site) };
+    let seen = Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site), seen_at: None };
     let found = converge(site.policy, &seen, now);
     Drift {
         server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
@@ -54,6 +55,8 @@ fn job(report: JobReport) -> DatabaseJob {
         JobState::Excused { error } => (None, Some(error)),
         JobState::Behind { amount, error } => (Some(format!("it has left {amount}")), error),
         JobState::Failed { error, .. } => (Some("it failed".to_owned()), Some(error)),
+        JobState::Overdue { since } => (Some(format!("it should have run at {}, and has not", minute(since))), None),
+        JobState::NoWorkers => (Some(NO_WORKERS.to_owned()), None),
     };
     DatabaseJob { id: report.id, does: report.does, wrong, error }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::rig::{Ground, SUM};
+use crate::clusters::{Cluster, Options, Version};
 
 const KEEPS: &str =
     "expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk, keep: 5y } }\n";
@@ -11,17 +12,17 @@ const AGES: &str =
     "update seawall.archived set removed = now() - interval '6 years' where extent = (select min(extent) from seawall.archived)";
 
 impl Ground {
-    fn files(&self, below: &str) -> Vec<PathBuf> {
+    pub(super) fn files(&self, below: &str) -> Vec<PathBuf> {
         let found = self.run.rig.shell(&format!("find store -path '*/{below}/*' -type f | sort"));
         found.lines().map(PathBuf::from).collect()
     }
 
     /// The marks are two days old now.
-    fn two_days_later(&self) {
+    pub(super) fn two_days_later(&self) {
         self.run.rig.shell("find store -path '*/expiring/archive/*' -type f -exec touch -d '2 days ago' {} +");
     }
 
-    fn extents(&self) -> Vec<String> {
+    pub(super) fn extents(&self) -> Vec<String> {
         self.list().iter().map(|extent| extent["extent"].as_str().expect("an id").to_owned()).collect()
     }
 }
@@ -104,6 +105,35 @@ fn a_hold_and_a_longer_keep_take_the_mark_off() {
     ground.archive();
     assert_eq!(ground.files("expiring/archive").len(), 0);
     assert_eq!(ground.extents(), all);
+}
+
+/// It has another identifier, and the record that it had before.
+#[test]
+fn an_upgraded_cluster_lets_go_of_what_left_before() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    ground.sql(AGES);
+    let old = &ground.run.rig.cluster;
+    let upgraded = Cluster::start(Version::V15, Options::default());
+    let dump = old.program("pg_dump").args(["-d", &old.conninfo()]).output().expect("pg_dump");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    std::fs::write(ground.run.file("dump.sql"), dump.stdout).expect("the dump");
+    let file = ground.run.file("dump.sql").display().to_string();
+    let loaded = old.program("psql").args(["-v", "ON_ERROR_STOP=1", "-qd", &upgraded.conninfo(), "-f", &file]).output().expect("psql");
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    ground.run.change(&old.conninfo(), &upgraded.conninfo());
+    ground.archive();
+    let marks = ground.files("expiring/archive");
+    assert_eq!(marks.len(), 1, "{marks:?}");
+    // A longer stay takes the mark off here too.
+    ground.run.change("keep: 5y", "keep: 50y");
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 0);
+    ground.run.change("keep: 50y", "keep: 5y");
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("rows deleted from the archive");
+    assert_eq!((ground.extents().len(), all.len()), (1, 2));
 }
 
 #[test]

@@ -195,6 +195,37 @@ fn partitions_are_held_and_guarded_like_the_whole() {
     ground.run.say(&["run", "old-orders"]).ends_with_code(1).says("nobody knows what it holds");
 }
 
+/// A hold that names something without rows of its own holds none, and whoever wrote it thinks otherwise.
+#[test]
+fn a_hold_on_a_view_is_refused() {
+    let ground = Ground::with(
+        "archive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n\
+         holds: { case: { reason: litigation, rows: { database: postgres, table: threes } } }\n",
+    );
+    for kind in ["view", "materialized view"] {
+        ground.sql(&format!("create {kind} threes as select * from orders where customer = 3"));
+        ground.run.say(&["run", "old-orders"]).ends_with_code(1).says("`threes` in `postgres` has no rows of its own");
+        assert_eq!(ground.sql("select count(*) from orders"), "1500");
+        ground.sql(&format!("drop {kind} threes"));
+    }
+}
+
+/// Each table that inherits is archived by itself, and a hold on the one that they all inherit from holds in each.
+#[test]
+fn a_hold_on_what_is_inherited_from_holds() {
+    let ground = Ground::with(
+        "archive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n\
+         holds: { case: { reason: litigation, rows: { database: postgres, table: everything, where: customer = 3 } } }\n",
+    );
+    ground.sql(
+        "create table everything (customer int); create table sold () inherits (everything); \
+         alter table orders inherit sold",
+    );
+    let held = ground.sql(&format!("{SUM} (select * from orders where customer = 3) t"));
+    ground.archive();
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), held);
+}
+
 #[test]
 fn what_a_trigger_keeps_out_is_not_lost() {
     let ground = Ground::new();

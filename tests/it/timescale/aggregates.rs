@@ -137,6 +137,30 @@ fn a_refresh_takes_no_held_row_away() {
     }
 }
 
+/// Whoever archives a table learns that an aggregate of it will be emptied, also of one that the policy does not name.
+#[test]
+fn an_aggregate_that_will_lose_what_its_table_loses_is_named() {
+    for place in everywhere("an_aggregate_that_will_lose_what_its_table_loses_is_named") {
+        let room = room(place);
+        room.place.sql(
+            "select add_continuous_aggregate_policy('\"daily''s\"', null, interval '1 hour', interval '1 hour'); \
+             select add_continuous_aggregate_policy('monthly', interval '1 year', interval '1 hour', interval '1 hour')",
+        );
+        room.write("    hypertables: { prices: { archive: { after: 2y, store: main } } }\n", "");
+        let shown = ends(&room.plan(&[]), 2);
+        assert!(shown.contains("refreshes `daily's` from the beginning on, and `prices` keeps its rows for 2y only"), "{shown}");
+        // What `monthly` is made of keeps all of it, and it goes no further back than a year.
+        assert!(!shown.contains("refreshes `monthly`"), "{shown}");
+        room.write("    hypertables: { prices: { archive: { after: 10y, store: main } } }\n", "");
+        room.place.sql(
+            "select alter_job(job_id, config => config || '{\"start_offset\": \"3 years\"}') from timescaledb_information.jobs \
+                        where job_id >= 1000 and config ->> 'start_offset' is null",
+        );
+        let shown = ends(&room.plan(&[]), 2);
+        assert!(!shown.contains("vanishes here too"), "{shown}");
+    }
+}
+
 /// What a backup is to have up to date does not lose what its table has no longer.
 #[test]
 fn a_refresh_before_a_backup_goes_no_further_back_than_the_table() {

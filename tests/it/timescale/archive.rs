@@ -83,6 +83,79 @@ fn a_chunk_with_held_rows_loses_the_others() {
     }
 }
 
+/// Exported as two chunks, and one when they are taken out; and the other way round, as far as this version can split them.
+#[test]
+fn chunks_that_are_merged_while_they_wait_move_once() {
+    for place in all_natives("chunks_that_are_merged_while_they_wait_move_once") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(
+            "create table prices (at timestamptz not null, product int not null, price float8, note text); \
+             select create_hypertable('prices', 'at', chunk_time_interval => interval '30 days'); \
+             insert into prices select t, p, p * 1.5, 'x' from generate_series(now() - interval '3 years', now(), interval '3 days') t, generate_series(1, 8) p",
+        );
+        let can = |what: &str| cluster.sql(&format!("select exists (select from pg_proc where proname = '{what}')")) == "t";
+        let (merges, splits) = (can("merge_chunks"), can("split_chunk"));
+        let run = run_over(cluster, "");
+        let all = sum(&run, "prices");
+        let chunk = |number: u32| {
+            run.rig.cluster.sql(&format!(
+                "select format('%I.%I', chunk_schema, chunk_name) from timescaledb_information.chunks where hypertable_name = 'prices' \
+                 order by range_start offset {number} limit 1"
+            ))
+        };
+        run.rig.shell("mv identity.txt elsewhere.txt");
+        run.say(&["run", JOB]).ends_with_code(0);
+        if merges {
+            run.rig.cluster.sql(&format!("call merge_chunks('{}', '{}')", chunk(3), chunk(4)));
+        }
+        if splits {
+            run.rig.cluster.sql(&format!("call split_chunk('{}')", chunk(7)));
+        }
+        let identity = run.file("elsewhere.txt").display().to_string();
+        run.say(&["archive", "verify", "--identity", &identity]).ends_with_code(0);
+        run.rig.shell("mv elsewhere.txt identity.txt");
+        for _ in 0..2 {
+            run.say(&["run", JOB]).ends_with_code(0);
+            run.rig.cluster.sql("drop table if exists prices_archived");
+            run.say(&["archive", "restore", "--table", "prices"]).ends_with_code(0);
+            assert_eq!(sum(&run, "(select * from prices union all select * from prices_archived) u"), all);
+        }
+        let edge = "(select max(range_end) from timescaledb_information.chunks where hypertable_name = 'prices' and range_end < now() - interval '1 year')";
+        assert_eq!(run.rig.cluster.sql(&format!("select count(*) from prices where at < {edge}")), "0");
+    }
+}
+
+/// Named by the chunks themselves: one that is compressed, and one that is not.
+#[test]
+fn a_hold_on_a_chunk_holds_its_rows() {
+    for place in all_natives("a_hold_on_a_chunk_holds_its_rows") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(PRICES);
+        let one_of = |compressed: bool, what: &str| {
+            cluster.sql(&format!(
+                "select {what} from timescaledb_information.chunks where hypertable_name = 'prices' \
+                 and is_compressed = {compressed} and range_end < now() - interval '1 year 1 month' order by range_start limit 1"
+            ))
+        };
+        let named = |compressed| one_of(compressed, "format('%I.%I', chunk_schema, chunk_name)");
+        let within = |compressed| one_of(compressed, "format('at >= %L and at < %L', range_start, range_end)");
+        let (one, other) = (named(true), named(false));
+        let stays = format!(
+            "{} or {} or at >= (select max(range_end) from timescaledb_information.chunks where range_end < now() - interval '1 year')",
+            within(true),
+            within(false)
+        );
+        let hold = |name: &str, table: &str| format!("{name}: {{ reason: litigation, rows: {{ database: postgres, table: {table} }} }}");
+        let run = run_over(cluster, &format!("holds: {{ {}, {} }}\n", hold("case", &one), hold("other", &other)));
+        let all = sum(&run, "prices");
+        let held = sum(&run, &format!("(select * from prices where {stays}) k"));
+        run.say(&["run", JOB]).ends_with_code(0);
+        assert_eq!(sum(&run, "prices"), held);
+        run.say(&["archive", "restore", "--table", "prices"]).ends_with_code(0);
+        assert_eq!(sum(&run, "(select * from prices union all select * from prices_archived) u"), all);
+    }
+}
+
 /// The database's own job would drop everything; Seawall leaves what is held.
 #[test]
 fn retention_leaves_what_is_held() {

@@ -49,6 +49,10 @@ fn hypertables_and_jobs_are_those_that_the_backup_recorded() {
              select count(compress_chunk(c)) from show_chunks('prices', older_than => interval '1 year') c; \
              select add_retention_policy('prices', interval '9 years')",
         );
+        cluster.sql(
+            "create materialized view monthly with (timescaledb.continuous) as \
+             select time_bucket('30 days', at) as month, avg(price) from prices group by 1 with no data",
+        );
         // Keys into hypertables are whole from 2.18 on.
         let has_keys = cluster.sql("select extversion !~ '^2\\.1[0-7]' from pg_extension where extname = 'timescaledb'") == "t";
         if has_keys {
@@ -64,7 +68,7 @@ fn hypertables_and_jobs_are_those_that_the_backup_recorded() {
         let see = |expect: &str| Seen::of(&cluster.settings(), &private, Instant::now(), expect);
         let seen = see(ALL);
         println!("{seen:#?}");
-        seen.met("chunks", if has_keys { "2 hypertables with " } else { "1 hypertable with " });
+        seen.met("chunks", if has_keys { "3 hypertables with " } else { "2 hypertables with " });
         seen.met("jobs", "as recorded");
         seen.met("keys", "has its counterpart");
         cluster.sql("set session_replication_role = replica; insert into prices values (now(), 99, 0)");
@@ -82,6 +86,20 @@ fn hypertables_and_jobs_are_those_that_the_backup_recorded() {
         assert!(rows.is_some_and(|rows| (15_000..19_000).contains(&rows)), "the rows of compressed chunks count: {rows:?}");
         seen.met("rows", "as about recorded");
 
+        // As they were defined: a copy that was put together by hand may have been given others.
+        cluster.sql("select set_chunk_time_interval('prices', interval '7 days')");
+        see(CHECKS).failed("chunks", "`public.prices` is divided into other chunks than was recorded");
+        cluster.sql("select set_chunk_time_interval('prices', interval '30 days')");
+        cluster.sql("alter table prices set (timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 'price')");
+        see(CHECKS).failed("chunks", "`public.prices` is compressed otherwise than was recorded");
+        cluster.sql("alter table prices set (timescaledb.compress_segmentby = 'product', timescaledb.compress_orderby = 'at desc')");
+        see(CHECKS).met("chunks", "as recorded");
+        cluster.sql("drop materialized view monthly");
+        cluster.sql(
+            "create materialized view monthly with (timescaledb.continuous) as \
+             select time_bucket('30 days', at) as month, max(price) from prices group by 1 with no data",
+        );
+        see(CHECKS).failed("chunks", "`public.monthly` selects something else than was recorded");
         cluster.sql("select drop_chunks('prices', older_than => interval '6 months')");
         cluster.sql("select alter_job(job_id, scheduled => false) from timescaledb_information.jobs where proc_name = 'policy_retention'");
         let seen = see(ALL);
@@ -90,7 +108,7 @@ fn hypertables_and_jobs_are_those_that_the_backup_recorded() {
         seen.failed("rows", "`postgres: public.prices` has ");
         cluster.sql("select remove_retention_policy('prices')");
         see(CHECKS).failed("jobs", "for `public.prices` is not there");
-        cluster.sql("drop table prices");
+        cluster.sql("drop table prices cascade");
         see(CHECKS).failed("chunks", "the hypertable `public.prices` is not there");
         cluster.sql("drop extension timescaledb cascade");
         see(CHECKS).failed("chunks", "TimescaleDB is not in `postgres`");
@@ -112,15 +130,18 @@ fn what_is_recorded_by_hand_is_compared_everywhere() {
         procedure: job.procedure.clone(),
         of: job.of.clone(),
         scheduled: job.scheduled,
+        every: None,
+        config: serde_json::Value::Null,
     };
     let chunks = state.hypertables[0].chunks.len() as u64;
     let hypertable = |chunks, name: &str| {
         let mut table = state.hypertables[0].table.clone();
         table.name = name.to_owned();
-        RecordedHypertable { table, chunks, every: Some(Duration::from_hours(24)), partitions: 1 }
+        let every = Some(Duration::from_hours(24));
+        RecordedHypertable { table, chunks, every, partitions: 1, dimensions: Vec::new(), compression: None, made: None }
     };
     let see = |hypertables: Vec<RecordedHypertable>| {
-        let timescale = RecordedTimescale { hypertables, jobs: state.jobs.iter().map(job).collect() };
+        let timescale = RecordedTimescale { hypertables, jobs: state.jobs.iter().map(job).collect(), ..RecordedTimescale::default() };
         let recorded = Recorded { at: Instant::now(), tables: vec![], has_more: false, timescale: Some(timescale) };
         let private = Private { recorded: [("postgres".to_owned(), recorded)].into(), ..Private::default() };
         // There is one session, which a connection of its own would share.

@@ -91,6 +91,17 @@ impl Table {
         PolicyPath::from(["timescaledb", "postgres", "hypertables", &self.name, what]).to_string()
     }
 
+    /// Some that nobody had before, in a table of their own, all older than that; and how many.
+    fn late(&self, place: &Place, edge: &str, random: &mut Random) -> u64 {
+        let (days, step) = (200 + random.below(900), 5 + random.below(60));
+        place.sql(&format!(
+            "create table late as select t as at, 1 + n % 3 as owner, 1000000 + n as id, 'late' as note from \
+             generate_series(now() - interval '{days} days', now(), interval '{step} days') with ordinality s(t, m), \
+             lateral (select m::int as n) o where t < '{edge}'"
+        ));
+        place.sql("select count(*) from late").parse().expect("a number")
+    }
+
     fn sum(&self, place: &Place, from: &str) -> String {
         place.sql(&format!("{} (select at, owner, id, note from {from}) t", SUM.replace("order by id", "order by at, id")))
     }
@@ -145,23 +156,38 @@ fn one_round(room: &Room, round: usize) {
         let edge = place.sql(&format!("select {}::text", table.edge));
         let stays = format!("at >= '{edge}' or {}", table.held);
         let kept = table.sum(place, &format!("{} where {stays}", table.name));
+        let rows = |sum: &str| sum.split(' ').next().and_then(|rows| rows.parse::<u64>().ok()).expect("a number");
         if !table.archived && table.held == "false" {
             // Nothing is held: TimescaleDB's own job does it, and Seawall has none of that name.
             continue;
         }
+        place.sql(&format!("create table written as select at, owner, id, note from {}", table.name));
         ends(&room.run(&table.job()), 0);
         assert_eq!(table.sum(place, &table.name), kept, "round {round}: {} of {}", table.job(), table.make);
         if table.archived {
-            let rows = |sum: &str| sum.split(' ').next().and_then(|rows| rows.parse::<u64>().ok()).expect("a number");
             assert_eq!(in_store(room, &table.name), rows(&before) - rows(&kept), "round {round}: {}", table.job());
         }
+        // Rows come late, into what has moved and beside what is held, and go the same way.
+        let late = table.late(place, &edge, &mut random);
+        let there = table.sum(place, &format!("(select at, owner, id, note from {} union all select * from late) u", table.name));
+        place.sql(&format!("insert into {} (at, owner, id, note) select * from late", table.name));
+        assert_eq!(table.sum(place, &table.name), there);
+        let kept = table.sum(place, &format!("{} where {stays}", table.name));
+        ends(&room.run(&table.job()), 0);
+        assert_eq!(table.sum(place, &table.name), kept, "round {round}: late rows of {} of {}", table.job(), table.make);
+        let went = rows(&before) + late - rows(&kept);
+        if table.archived {
+            assert_eq!(in_store(room, &table.name), went, "round {round}: {}", table.job());
+        }
         // The build for node ends when rows are copied into it.
-        if table.archived && kept != before && matches!(place, Place::Native(_)) {
+        if table.archived && went > 0 && matches!(place, Place::Native(_)) {
             ends(&room.archive(&["restore", "--table", &table.name, "--into", "back"]), 0);
             let both = format!("(select at, owner, id, note from {} union all select at, owner, id, note from back) u", table.name);
-            assert_eq!(table.sum(place, &both), before, "round {round}: {}", table.job());
+            let all = "(select * from written union all select * from late) w";
+            assert_eq!(table.sum(place, &both), table.sum(place, all), "round {round}: {}", table.job());
             place.sql("drop table back");
         }
+        place.sql("drop table late, written");
     }
     for table in &tables {
         place.sql(&format!("drop table {}", table.name));

@@ -26,13 +26,18 @@ pub fn natives() -> Vec<PathBuf> {
     folders
 }
 
-/// All servers of their own. Says loudly when there are none: then `test` has tested nothing.
-pub(super) fn all_natives(test: &str) -> Vec<Place> {
+/// The same. Says loudly when there are none: then `test` has tested nothing.
+pub fn some_natives(test: &str) -> Vec<PathBuf> {
     let natives = natives();
     if natives.is_empty() {
         eprintln!("SKIPPED: {test} needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
     }
-    natives.into_iter().map(Place::native).collect()
+    natives
+}
+
+/// All servers of their own.
+pub(super) fn all_natives(test: &str) -> Vec<Place> {
+    some_natives(test).into_iter().map(Place::native).collect()
 }
 
 /// Every kind there is.
@@ -62,11 +67,7 @@ impl Place {
 
     /// All servers of their own, as what was built without the parts that are not free.
     pub(super) fn apache(test: &str) -> Vec<Place> {
-        let natives = natives();
-        if natives.is_empty() {
-            eprintln!("SKIPPED: {test} needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
-        }
-        natives.into_iter().map(|programs| Place::native_with(programs, &["timescaledb.license = 'apache'"])).collect()
+        some_natives(test).into_iter().map(|programs| Place::native_with(programs, &["timescaledb.license = 'apache'"])).collect()
     }
 
     /// For policies.
