@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::BackupFault;
+use super::sweep::{self, Sweep};
 use crate::execute::expire::pins;
 use crate::execute::store_clock::stores_time;
 use crate::format::layout::{Repository, descriptor_id};
@@ -204,6 +205,7 @@ pub(in crate::execute) fn remove_dead(store: &Store, repository: &Repository, ba
 pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
     let now = own.now()?;
     let folders = store.folders(&repository.prefix("data"))?;
+    sweep::tidy(store, repository, &folders)?;
     if folders.is_empty() {
         return Ok(Vec::new());
     }
@@ -221,20 +223,23 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
         if !is_abandoned(leases.iter().find(|lease| lease.key == key), &objects, now) {
             continue;
         }
+        let said = Sweep::announce(store, repository, &id)?;
         // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
         let before = leases.iter().find(|lease| lease.key == key).map(|lease| lease.modified);
-        if store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)? {
-            continue;
-        }
+        let goes_on = store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)?;
         // Whoever copies a backup to here has no lease, but a pin, and one large object may be on its way for hours.
         let pins = pins(store, repository, now)?;
-        if pins.backups.contains(&id) || pins.unread.is_some() {
+        if goes_on || pins.backups.contains(&id) || pins.unread.is_some() {
+            said.call_off()?;
             continue;
         }
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
         let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
-        store.purge(&keys)?;
+        // What a lock of the store keeps can still be completed.
+        if store.purge(&keys)?.locked.is_empty() {
+            said.end()?;
+        }
         if were > 0 {
             cleared.push(id.to_string());
         }
