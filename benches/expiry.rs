@@ -12,7 +12,7 @@ use std::time::{Duration as Wall, Instant as Stopwatch};
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
-use seawall::inventory::{Backup, BackupKind, BackupState, Observed, SystemIdentifier};
+use seawall::inventory::{Backup, BackupKind, BackupState, Observed, StoreInventory, SystemIdentifier, Timelines};
 use seawall::plan::{ExpiryTerms, Mark, expiry, lint_deletions};
 use seawall::policy::document::Document;
 use seawall::policy::resolve::resolve;
@@ -46,15 +46,16 @@ fn main() -> ExitCode {
 /// One backup an hour, a full one each week with increments on it, marked long ago.
 fn plan(count: u64, full: bool) {
     let backups: Vec<Backup> = (0..count).map(backup).collect();
+    let store = StoreInventory { backups, wal: Vec::new(), forks: Vec::new(), used: Observed::unknown("not asked") };
     let marked = moment("2026-11-01T00:00:00Z");
-    let marks = backups.iter().map(|backup| (backup.id.clone(), Mark { at: marked, acknowledged: true })).collect();
+    let marks = store.backups.iter().map(|backup| (backup.id.clone(), Mark { at: marked, acknowledged: true })).collect();
     let keep = Keep { hourly: Some(Tier::Count(24)), daily: Some(Tier::Count(30)), ..Keep::everything(TimeZone::UTC) };
     let keeps = BTreeMap::from([(name(), keep)]);
     let now = moment("2026-11-21T08:00:00Z");
     let mut walls: Vec<(Wall, Wall, usize)> = (0..if full { 7 } else { 1 })
         .map(|_| {
             let (began, cpu_before) = (Stopwatch::now(), cpu());
-            let gone = decide(&backups, &keeps, &marks, now);
+            let gone = decide(&store, &keeps, &marks, now);
             (began.elapsed(), cpu().saturating_sub(cpu_before), gone)
         })
         .collect();
@@ -75,9 +76,16 @@ fn cpu() -> Wall {
     Wall::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
 }
 
-fn decide(backups: &[Backup], keeps: &BTreeMap<Name, Keep>, marks: &BTreeMap<BackupId, Mark>, now: Instant) -> usize {
-    let input =
-        RetentionInput { backups: Observed::Known(backups), keeps, holds: Observed::Known(&[]), wal: None, failed_grace: Duration::ZERO };
+fn decide(store: &StoreInventory, keeps: &BTreeMap<Name, Keep>, marks: &BTreeMap<BackupId, Mark>, now: Instant) -> usize {
+    let (backups, timelines) = (&store.backups, Timelines::of(&[store]));
+    let input = RetentionInput {
+        backups: Observed::Known(backups.as_slice()),
+        timelines: &timelines,
+        keeps,
+        holds: Observed::Known(&[]),
+        wal: None,
+        failed_grace: Duration::ZERO,
+    };
     let judged = verdicts(&input, now);
     let terms = ExpiryTerms {
         marks,
@@ -90,7 +98,7 @@ fn decide(backups: &[Backup], keeps: &BTreeMap<Name, Keep>, marks: &BTreeMap<Bac
     };
     let decided = expiry(&judged, &terms);
     let doomed = decided.delete.iter().map(|doomed| &doomed.id).collect();
-    let faults = lint_deletions(backups, &[], &doomed, now);
+    let faults = lint_deletions(backups, &[store], &[], &doomed, now);
     assert!(faults.is_empty(), "{faults:?}");
     decided.delete.len()
 }

@@ -1,7 +1,7 @@
 //! What is there, asked for by the comparison. What is not known is said to be unknown, never taken for nothing.
 
 use super::consequence::{Existing, ExistingBackup};
-use crate::inventory::{Backup, ClusterInventory, Hold, Observed, StoreInventory};
+use crate::inventory::{Backup, ClusterInventory, Hold, Observed, StoreInventory, Timelines};
 use crate::units::{Instant, Name};
 
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,10 @@ impl<'p> World<'p> {
             Some(Observed::Unknown { reason }) => Err(format!("`{name}` could not be seen: {}", super::words::plain(reason))),
             Some(Observed::Known(store)) => Ok(store),
         }
+    }
+
+    pub fn timelines(&self) -> Timelines {
+        self.inventory.map(ClusterInventory::timelines).unwrap_or_default()
     }
 
     /// The backups in these stores that fit, with what becomes of each. Unknown as soon as one store is.

@@ -8,7 +8,7 @@ use super::comparison::Comparison;
 use super::consequence::{Consequence, Existing, ExistingBackup};
 use super::inventory::existing_backup;
 use super::jobs::place_of;
-use crate::inventory::{Hold, Observed, StoreInventory};
+use crate::inventory::{Hold, Observed, StoreInventory, Timelines};
 use crate::plan::{keeps_in, minute, window_in};
 use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
@@ -90,8 +90,9 @@ impl Comparison<'_> {
         let placed = self.world.placed_holds();
         let with = |holds: &[Hold]| -> Vec<Hold> { holds.iter().chain(placed).cloned().collect() };
         let (old_holds, new_holds) = (with(&self.old.backup_holds), with(&self.new.backup_holds));
-        let before = judged(self.old, store, there, &old_holds, self.world.now);
-        let after = judged(self.new, store, there, &new_holds, self.world.now);
+        let timelines = self.world.timelines();
+        let before = judged(self.old, store, there, &timelines, &old_holds, self.world.now);
+        let after = judged(self.new, store, there, &timelines, &new_holds, self.world.now);
         let gone: Vec<usize> = (0..after.len())
             .filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(|before| !before.is_deletable()))
             .collect();
@@ -102,7 +103,8 @@ impl Comparison<'_> {
         let released = self.released();
         let mut all_holds = new_holds.clone();
         all_holds.extend(released.iter().cloned());
-        let still_held = if released.is_empty() { Vec::new() } else { judged(self.new, store, there, &all_holds, self.world.now) };
+        let still_held =
+            if released.is_empty() { Vec::new() } else { judged(self.new, store, there, &timelines, &all_holds, self.world.now) };
         for at in gone {
             let (was, is) = (&before[at].action, &after[at].action);
             let backup = existing_backup(after[at].backup, store, words(was), words(is));
@@ -194,11 +196,19 @@ pub fn covers(other: &Hold, hold: &Hold) -> bool {
         && wide.to.is_none_or(|to| narrow.to.is_some_and(|narrow| narrow <= to))
 }
 
-fn judged<'i>(policy: &Policy, store: &Name, there: &'i StoreInventory, holds: &[Hold], now: Instant) -> Vec<Verdict<'i>> {
+fn judged<'i>(
+    policy: &Policy,
+    store: &Name,
+    there: &'i StoreInventory,
+    timelines: &Timelines,
+    holds: &[Hold],
+    now: Instant,
+) -> Vec<Verdict<'i>> {
     let keeps = keeps_in(policy, store);
     let window = window_in(policy, store);
     let input = RetentionInput {
         backups: Observed::Known(there.backups.as_slice()),
+        timelines,
         // What is lost is worked out as if the unknown holds held nothing; the finding says so.
         holds: Observed::Known(holds),
         keeps: &keeps,

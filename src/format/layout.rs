@@ -98,6 +98,15 @@ impl Repository {
         self.key(format_args!("leases/backup-{id}.json"))
     }
 
+    /// Who is about to remove what a broken-off backup left.
+    pub fn sweeps(&self, id: &BackupId) -> String {
+        self.prefix(&format!("leases/sweeps/{id}"))
+    }
+
+    pub fn sweep(&self, id: &BackupId, name: &str) -> Key {
+        self.key(format_args!("leases/sweeps/{id}/{name}.json"))
+    }
+
     /// Asks the store something, and is nobody's object.
     pub fn probe(&self, name: &str) -> Key {
         self.key(format_args!("leases/{PROBE}{name}.json"))

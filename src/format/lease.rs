@@ -20,6 +20,9 @@ pub struct Lease {
     /// The process, among those that can see each other (a container has numbers of its own).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
+    /// Put before it was seen whether others are at it: of two that ask at once the first goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
 }
 
 /// A process of a machine.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backup, Fork, Hold, Measured, Observed, Proven, ServerState, Size, SystemIdentifier, Timescale, WalRange, unique};
+use super::{Backup, Fork, Hold, Measured, Observed, Proven, ServerState, Size, SystemIdentifier, Timelines, Timescale, WalRange, unique};
 use crate::units::{Instant, Name};
 
 /// The world as it was observed at one moment.
@@ -82,4 +82,12 @@ pub struct StoreInventory {
     /// How much room is taken.
     #[schemars(example = serde_json::json!({ "known": "3TB" }))]
     pub used: Observed<Size>,
+}
+
+impl ClusterInventory {
+    /// By all stores that were seen.
+    pub fn timelines(&self) -> Timelines {
+        let seen: Vec<&StoreInventory> = self.stores.values().filter_map(Observed::known).collect();
+        Timelines::of(&seen)
+    }
 }

@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod drill;
 mod held;
+mod history;
 mod hold;
 mod lineage;
 mod measured;
@@ -20,6 +21,7 @@ mod running;
 #[cfg(test)]
 mod schema_test;
 mod size;
+mod timelines;
 mod timescale;
 mod unique;
 mod wal;
@@ -33,6 +35,7 @@ pub use drill::{
     RehearsedStep, Restored,
 };
 pub use held::{HoldEntry, HoldTable};
+pub use history::{History, Stretch, goes_on_beside};
 pub use hold::{Hold, Selection};
 pub use lineage::SystemIdentifier;
 pub use measured::{HowMeasured, Measured, Measurement};
@@ -41,6 +44,7 @@ pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven}
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};
 pub use running::{RoleState, ServerState, Setting};
 pub use size::Size;
+pub use timelines::{Leads, Line, Timelines};
 pub use timescale::{
     Age, Aggregate, Chunk, ChunkRange, Compression, Dimension, DimensionKind, Hypertable, JobKind, LastJobRun, Licence, OrderBy, TableName,
     Timescale, TimescaleJob, TimescaleState,

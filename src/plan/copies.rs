@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::existing::{keeps_in, window_in};
 use super::log::log_needs;
-use crate::inventory::{Backup, BackupState, Hold, Observed, StoreInventory, WalRange};
+use crate::inventory::{Backup, BackupState, Hold, Observed, StoreInventory, Timelines, WalRange};
 use crate::policy::file::TierName;
 use crate::policy::model::{CopyTo, Policy};
 use crate::retention::{Action, KeepReason, LogNeeds, RetentionInput, TierKind, Verdict, verdicts};
@@ -60,8 +60,10 @@ pub fn belonging(
     let all = together(&lying.backups, &there.backups);
     let (keeps, window) = (keeps_in(policy, to), window_in(policy, to));
     let holds: Observed<Vec<Hold>> = placed.as_ref().map(|placed| policy.backup_holds.iter().chain(placed).cloned().collect());
+    let timelines = Timelines::of(&[lying, there]);
     let input = RetentionInput {
         backups: Observed::Known(all.as_slice()),
+        timelines: &timelines,
         keeps: &keeps,
         holds: holds.as_ref().map(Vec::as_slice),
         wal: window.as_ref(),
@@ -134,7 +136,7 @@ pub fn log_of_copy(
     let ids: BTreeSet<&BackupId> = belongs.iter().collect();
     let mut backups = together(&lying.backups, &there.backups);
     backups.retain(|backup| ids.contains(&backup.id) || there.backups.iter().any(|known| known.id == backup.id));
-    let then = StoreInventory { backups, wal: lying.wal.clone(), ..there.clone() };
+    let then = StoreInventory { backups, wal: lying.wal.clone(), forks: lying.forks.clone(), ..there.clone() };
     log_needs(policy, to, &BTreeMap::from([(to.clone(), Observed::Known(&then))]), now)
 }
 

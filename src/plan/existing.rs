@@ -163,8 +163,10 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
     let window = window_in(policy, name);
     // Both the policy's holds and those placed at run time; when the latter are unknown, so is the whole.
     let held: Observed<Vec<Hold>> = inventory.holds.as_ref().map(|placed| policy.backup_holds.iter().chain(placed).cloned().collect());
+    let timelines = inventory.timelines();
     let input = RetentionInput {
         backups: Observed::Known(observed.backups.as_slice()),
+        timelines: &timelines,
         keeps: &keeps,
         holds: held.as_ref().map(Vec::as_slice),
         wal: window.as_ref(),

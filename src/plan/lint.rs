@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use thiserror::Error;
 
 use super::{Action, Due, Fate, Plan};
-use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, SystemIdentifier};
+use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, StoreInventory, SystemIdentifier};
 use crate::policy::model::{Method, Policy};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
@@ -16,6 +16,8 @@ pub enum LintFault {
     DeletesUnknown { store: String, id: BackupId },
     #[error("`{id}` would be deleted and is the newest good backup of `{job}`")]
     DeletesNewest { id: BackupId, job: String },
+    #[error("`{id}` would be deleted, and the newest good way of `{job}` to timeline {timeline} begins with it, or may do so")]
+    DeletesWay { id: BackupId, job: String, timeline: Timeline },
     #[error("`{id}` would be deleted and `{child}`, which is kept, builds on it")]
     DeletesParent { id: BackupId, child: BackupId },
     #[error("`{id}` would be deleted while the hold `{hold}` stands")]
@@ -79,12 +81,21 @@ fn deletions(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>,
         };
         let placed = inventory.and_then(|inventory| inventory.holds.known()).into_iter().flatten();
         let holds: Vec<&Hold> = policy.backup_holds.iter().chain(placed).collect();
-        faults.extend(lint_deletions(&observed.backups, &holds, &doomed, plan.made_at));
+        let seen: Vec<&StoreInventory> =
+            inventory.into_iter().flat_map(|inventory| inventory.stores.values()).filter_map(Observed::known).collect();
+        faults.extend(lint_deletions(&observed.backups, &seen, &holds, &doomed, plan.made_at));
     }
 }
 
-/// What is wrong with deleting these backups of one store; nothing, if whoever decided it is right.
-pub fn lint_deletions(backups: &[Backup], holds: &[&Hold], doomed: &BTreeSet<&BackupId>, now: Instant) -> Vec<LintFault> {
+/// What is wrong with deleting these backups of one store; nothing, if whoever decided it is right. `stores`: all that was seen, for where
+/// timelines parted.
+pub fn lint_deletions(
+    backups: &[Backup],
+    stores: &[&StoreInventory],
+    holds: &[&Hold],
+    doomed: &BTreeSet<&BackupId>,
+    now: Instant,
+) -> Vec<LintFault> {
     let mut faults = Vec::new();
     let known: HashMap<&BackupId, &Backup> = backups.iter().map(|backup| (&backup.id, backup)).collect();
     for backup in backups {
@@ -100,6 +111,7 @@ pub fn lint_deletions(backups: &[Backup], holds: &[&Hold], doomed: &BTreeSet<&Ba
         }
     }
     newest(backups, doomed, &known, now, &mut faults);
+    ways(backups, doomed, &known, stores, now, &mut faults);
     for hold in holds.iter().filter(|hold| hold.until.is_none_or(|until| now < until)) {
         for id in doomed
             .iter()
@@ -149,35 +161,126 @@ fn newest(
     now: Instant,
     faults: &mut Vec<LintFault>,
 ) {
-    let counts = |backup: &&Backup| backup.state == BackupState::Complete && backup.moment() <= now && backup.keep.is_none();
-    let mut latest_first: Vec<&Backup> = backups.iter().filter(counts).collect();
-    latest_first.sort_by_key(|backup| std::cmp::Reverse(backup.moment()));
+    let newest =
+        newest_of_each(backups, known, now, |backup| backup.keep.is_none()).into_values().filter(|backup| doomed.contains(&backup.id));
+    faults.extend(newest.map(|backup| LintFault::DeletesNewest { id: backup.id.clone(), job: backup.job.to_string() }));
+}
+
+/// The same of those that lead to the timeline that the cluster has reached; and where it is not known what does, of a job that has none
+/// for certain, all that may.
+fn ways(
+    backups: &[Backup],
+    doomed: &BTreeSet<&BackupId>,
+    known: &HashMap<&BackupId, &Backup>,
+    stores: &[&StoreInventory],
+    now: Instant,
+    faults: &mut Vec<LintFault>,
+) {
+    let clusters: BTreeSet<Option<SystemIdentifier>> = backups.iter().map(|backup| backup.system_identifier).collect();
+    for cluster in clusters {
+        let Some(way) = Way::of(stores, cluster, now) else { continue };
+        let is_of = |backup: &Backup| backup.kind.is_physical() && backup.system_identifier == cluster;
+        let leading = newest_of_each(backups, known, now, |backup| is_of(backup) && way.has(backup));
+        let by_rules = newest_of_each(backups, known, now, |backup| backup.keep.is_none() && is_of(backup) && way.has(backup));
+        let may_lead = |backup: &&Backup| {
+            let has_none = !leading.contains_key(backup.job.as_str());
+            has_none && is_of(backup) && way.may_have(backup) && is_good(backup, now) && is_whole(backup, known)
+        };
+        let wanted = by_rules.into_values().chain(backups.iter().filter(|backup| backup.keep.is_none()).filter(may_lead));
+        faults.extend(wanted.filter(|backup| doomed.contains(&backup.id)).map(|backup| LintFault::DeletesWay {
+            id: backup.id.clone(),
+            job: backup.job.to_string(),
+            timeline: way.to,
+        }));
+    }
+}
+
+fn newest_of_each<'b>(
+    backups: &'b [Backup],
+    known: &HashMap<&BackupId, &Backup>,
+    now: Instant,
+    counts: impl Fn(&Backup) -> bool,
+) -> HashMap<&'b str, &'b Backup> {
+    let mut latest_first: Vec<&Backup> = backups.iter().filter(|backup| is_good(backup, now) && counts(backup)).collect();
+    // Two of one moment are in the order of their ids.
+    latest_first.sort_by_key(|backup| std::cmp::Reverse((backup.moment(), backup.started, backup.id.as_str())));
     let mut newest: HashMap<&str, &Backup> = HashMap::new();
     for backup in latest_first {
         // Chains are long: they are followed only until one is found whole.
-        if newest.contains_key(backup.job.as_str()) {
-            continue;
-        }
-        let mut link = backup;
-        let mut links = 0;
-        let whole = loop {
-            let Some(parent) = &link.parent else { break true };
-            links += 1;
-            match known.get(parent) {
-                Some(next) if next.state == BackupState::Complete && links < 10_000 => link = next,
-                _ => break false,
-            }
-        };
-        if whole {
+        if !newest.contains_key(backup.job.as_str()) && is_whole(backup, known) {
             newest.insert(backup.job.as_str(), backup);
         }
     }
-    faults.extend(
-        newest
-            .into_iter()
-            .filter(|(_, backup)| doomed.contains(&backup.id))
-            .map(|(job, backup)| LintFault::DeletesNewest { id: backup.id.clone(), job: job.to_owned() }),
-    );
+    newest
+}
+
+fn is_good(backup: &Backup, now: Instant) -> bool {
+    backup.state == BackupState::Complete && backup.moment() <= now
+}
+
+fn is_whole(backup: &Backup, known: &HashMap<&BackupId, &Backup>) -> bool {
+    let mut link = backup;
+    let mut links = 0;
+    loop {
+        let Some(parent) = &link.parent else { return true };
+        links += 1;
+        match known.get(parent) {
+            Some(next) if next.state == BackupState::Complete && links < 10_000 => link = next,
+            _ => return false,
+        }
+    }
+}
+
+/// How a cluster came to its newest timeline: each that it came through, and up to where.
+struct Way {
+    to: Timeline,
+    through: HashMap<Timeline, Lsn>,
+    /// Where it began, as far as histories tell.
+    oldest: Timeline,
+    others: usize,
+}
+
+/// A copy that was promoted beside, and given up, is not where the cluster is.
+const GIVEN_UP_DAYS: i64 = 30;
+
+impl Way {
+    /// None where nobody knows whether it is the newest that is lived on.
+    fn of(stores: &[&StoreInventory], cluster: Option<SystemIdentifier>, now: Instant) -> Option<Way> {
+        let is_of = |other: &Option<SystemIdentifier>| cluster.is_none() || other.is_none() || *other == cluster;
+        let mut heard: HashMap<Timeline, Instant> = HashMap::new();
+        let mut hear = |timeline: Timeline, at: Instant| _ = heard.entry(timeline).and_modify(|last| *last = at.max(*last)).or_insert(at);
+        let mut forks = Vec::new();
+        for store in stores {
+            forks.extend(store.forks.iter().filter(|fork| is_of(&fork.system_identifier)));
+            store.wal.iter().filter(|range| is_of(&range.system_identifier)).for_each(|range| hear(range.timeline, range.to_time));
+            let own = store.backups.iter().filter(|backup| backup.kind.is_physical() && backup.system_identifier == cluster);
+            own.for_each(|backup| _ = backup.timeline.map(|timeline| hear(timeline, backup.moment())));
+        }
+        let to = forks.iter().map(|fork| fork.timeline).chain(heard.keys().copied()).max()?;
+        let (here, last) = (*heard.get(&to)?, *heard.values().max()?);
+        if here < last && now.duration_since(here).as_hours() >= 24 * GIVEN_UP_DAYS {
+            return None;
+        }
+        let (mut through, mut oldest) = (HashMap::new(), to);
+        while let Some(first) = forks.iter().find(|fork| fork.timeline == oldest && fork.parent < oldest) {
+            if forks.iter().any(|fork| fork.timeline == oldest && (fork.parent, fork.at_lsn) != (first.parent, first.at_lsn)) {
+                break;
+            }
+            through.insert(first.parent, first.at_lsn);
+            oldest = first.parent;
+        }
+        let seen: BTreeSet<Timeline> = forks.iter().flat_map(|fork| [fork.timeline, fork.parent]).chain(heard.into_keys()).collect();
+        Some(Way { to, through, oldest, others: seen.len() - 1 })
+    }
+
+    fn has(&self, backup: &Backup) -> bool {
+        let Some((timeline, stop)) = backup.timeline.zip(backup.stop_lsn) else { return self.others == 0 };
+        timeline == self.to || self.through.get(&timeline).is_some_and(|until| stop <= *until)
+    }
+
+    fn may_have(&self, backup: &Backup) -> bool {
+        backup.timeline.zip(backup.stop_lsn).is_none_or(|(timeline, _)| timeline < self.oldest)
+    }
 }
 
 fn jobs(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>, faults: &mut Vec<LintFault>) {

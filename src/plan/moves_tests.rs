@@ -2,7 +2,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::inventory::{Observed, Size};
+use crate::inventory::{Observed, Size, Timelines};
 use crate::retention::{Keep, RetentionInput, Tier, verdicts};
 use crate::units::{Duration, Period};
 
@@ -66,7 +66,9 @@ struct World {
 impl World {
     fn moves(&self, backups: &[Backup], keeps: &BTreeMap<Name, Keep>, classes: &BTreeMap<Name, TierClasses>) -> Vec<Move> {
         let now = at(NOW);
+        let timelines = Timelines::default();
         let input = RetentionInput {
+            timelines: &timelines,
             backups: Observed::Known(backups),
             keeps,
             holds: Observed::Known(&[]),

@@ -1,9 +1,8 @@
 use std::fmt;
 
-use super::history::History;
 use super::missing::Missing;
 use super::target::{Aim, Target};
-use crate::inventory::{Backup, Chains, StoreInventory, SystemIdentifier};
+use crate::inventory::{Backup, Chains, History, StoreInventory, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
 /// Why this base backup and no other.

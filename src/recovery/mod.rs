@@ -9,7 +9,6 @@
 
 mod base;
 mod coverage;
-mod history;
 mod missing;
 mod path;
 mod reach;
@@ -19,6 +18,6 @@ mod tests;
 
 pub use base::{BaseReason, Skipped, Why};
 pub use missing::Missing;
-pub use path::{Path, WalStretch, find_path, goes_on_beside};
+pub use path::{Path, WalStretch, find_path};
 pub use reach::{Forward, Gap, Point, Reach, Until, Window, forward, reach_back};
 pub use target::{Aim, Target};

@@ -1,11 +1,9 @@
 use super::base::{Base, BaseReason, Skipped, Why, bases, candidates, newest_cluster};
 use super::coverage::Coverage;
-use super::history::History;
 use super::missing::Missing;
 use super::target::{Aim, Target};
-use jiff::SignedDuration;
 
-use crate::inventory::{Backup, Chains, StoreInventory};
+use crate::inventory::{Backup, Chains, History, StoreInventory, goes_on_beside};
 use crate::units::{BackupId, Instant, Lsn, Timeline};
 
 /// All that a recovery reads, in the order in which it reads it.
@@ -62,14 +60,6 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
     }
     // The newest base asks for the least, so what it lacks is what to look for.
     Err(skipped.into_iter().next().map_or(Missing::NoBase, |newest| newest.because))
-}
-
-/// How long a server may go on after another one took its place, until somebody stops it.
-const TAKEOVER: SignedDuration = SignedDuration::from_secs(60);
-
-/// Whether a server that wrote at `written` went on beside the one that was promoted then.
-pub fn goes_on_beside(promoted: Instant, written: Instant) -> bool {
-    written.duration_since(promoted) > TAKEOVER
 }
 
 /// A promoted copy has a higher timeline than the server it was copied from, which may be the one that everybody works with. Whoever does not

@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 
 use super::base::{Base, bases, newest_cluster};
 use super::coverage::Coverage;
-use super::history::History;
 use super::missing::Missing;
 use super::path::{end_timeline, replay};
 use super::target::{Aim, Target};
-use crate::inventory::{Backup, BackupKind, BackupState, Chains, StoreInventory, SystemIdentifier};
+use crate::inventory::{Backup, BackupKind, BackupState, Chains, History, StoreInventory, SystemIdentifier};
 use crate::units::{BackupId, Instant, Timeline};
 
 /// What can be recovered from one store.

@@ -31,7 +31,9 @@
 //!
 //! * Only *good* backups fill a place: complete, with a chain of parents that is complete.
 //! * Each job is judged apart, and within it each system identifier: after `pg_upgrade` the old cluster's backups neither push
-//!   out the new ones nor are pushed out by them. The order is that of stop times, never of names or timelines.
+//!   out the new ones nor are pushed out by them. The order is that of stop times, never of names.
+//! * After a recovery to an earlier moment, the backups that lead to the timeline that is lived on are judged apart too
+//!   ([`Timelines`](crate::inventory::Timelines)): what was left behind is newer by the clock, and displaces nothing.
 //! * A backup made on demand with a `keep` of its own follows that alone, and takes no place in a tier.
 //!
 //! # What is never deletable

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::bucket::Bucket;
 use crate::inventory::Broken;
-use crate::units::{BackupId, Instant, Name, Period};
+use crate::units::{BackupId, Instant, Name, Period, Timeline};
 
 /// Why a backup stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum KeepReason {
     },
     NewestGood {
         job: Name,
+        /// The timeline of which it is the newest that leads there, where not all backups do.
+        leads_to: Option<Timeline>,
     },
     /// The job's `keep` has no rule.
     NoRule,
@@ -115,6 +117,8 @@ pub enum UndecidedReason {
     UnknownJob { job: Name },
     #[error("the holds are unknown: {reason}")]
     UnknownHolds { reason: String },
+    #[error("it may be on the way to timeline {timeline}: where that one left the others is not known")]
+    UnknownFork { timeline: Timeline },
 }
 
 /// To the second: nobody decides by a fraction of one.
@@ -141,7 +145,10 @@ impl fmt::Display for KeepReason {
             KeepReason::Held { hold, until: Some(until) } => write!(f, "under hold `{hold}` until {}", second(*until)),
             KeepReason::Running => f.write_str("it is running"),
             KeepReason::FutureDated { moment } => write!(f, "dated in the future ({}): a clock is wrong", second(*moment)),
-            KeepReason::NewestGood { job } => write!(f, "the newest good backup of `{job}`"),
+            KeepReason::NewestGood { job, leads_to: None } => write!(f, "the newest good backup of `{job}`"),
+            KeepReason::NewestGood { job, leads_to: Some(timeline) } => {
+                write!(f, "the newest good backup of `{job}` that leads to timeline {timeline}")
+            }
             KeepReason::NoRule => f.write_str("its job keeps everything"),
             KeepReason::Last { place, of } => write!(f, "{} of the last {of}", ordinal(*place)),
             KeepReason::Within { period, until } => write!(f, "for {period}, until {}", second(*until)),

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::inventory::{Backup, BackupKind, BackupState, Observed, OwnKeep, SystemIdentifier, WalRange};
+use crate::inventory::{Backup, BackupKind, BackupState, Fork, Observed, OwnKeep, StoreInventory, SystemIdentifier, Timelines, WalRange};
 use crate::units::{Duration, Instant, Lsn, Name, Period, Timeline};
 
 fn at(text: &str) -> Instant {
@@ -48,9 +48,12 @@ fn rules(change: impl FnOnce(&mut Keep)) -> BTreeMap<Name, Keep> {
     BTreeMap::from([(name("nightly"), keep)])
 }
 
+/// Nothing tells timelines apart.
+static ONE_ORDER: std::sync::LazyLock<Timelines> = std::sync::LazyLock::new(Timelines::default);
+
 fn input<'a>(backups: &'a [Backup], keeps: &'a BTreeMap<Name, Keep>, holds: &'a [Hold]) -> RetentionInput<'a> {
     let (backups, holds) = (Observed::Known(backups), Observed::Known(holds));
-    RetentionInput { backups, keeps, holds, wal: None, failed_grace: Duration::from_days(7) }
+    RetentionInput { backups, timelines: &ONE_ORDER, keeps, holds, wal: None, failed_grace: Duration::from_days(7) }
 }
 
 fn said(verdicts: &[Verdict<'_>], id: &str) -> String {
@@ -291,4 +294,110 @@ fn a_forecast_keeps_what_increments_of_the_same_job_build_on() {
     // The rule keeps the 15th, a full one: what was before it goes.
     assert_eq!(exists("2026-11-17T12:00:00Z"), ["15", "16", "17"]);
     assert_eq!(exists("2026-11-16T12:00:00Z"), ["08", "09", "10", "11", "12", "13", "14", "15", "16"]);
+fn timeline(number: u32) -> Timeline {
+    number.to_string().parse().expect("a timeline")
+}
+
+fn on(number: u32, backup: Backup) -> Backup {
+    Backup { timeline: Some(timeline(number)), ..backup }
+}
+
+fn fork(of: u32, parent: u32, lsn: u64) -> Fork {
+    Fork { system_identifier: Some(SystemIdentifier(7)), timeline: timeline(of), parent: timeline(parent), at_lsn: Lsn(lsn), at_time: None }
+}
+
+/// What was written of a timeline, from when to when.
+fn log(of: u32, lsn: (u64, u64), time: (&str, &str)) -> WalRange {
+    WalRange {
+        system_identifier: Some(SystemIdentifier(7)),
+        timeline: timeline(of),
+        from_lsn: Lsn(lsn.0),
+        to_lsn: Lsn(lsn.1),
+        from_time: at(time.0),
+        to_time: at(time.1),
+    }
+}
+
+/// Monday's and Tuesday's backup; on Wednesday the cluster was set back to Monday noon.
+fn set_back() -> StoreInventory {
+    StoreInventory {
+        backups: vec![full("monday", "2026-11-02T02:00:00Z", 100), full("tuesday", "2026-11-03T02:00:00Z", 200)],
+        wal: vec![
+            log(1, (0, 400), ("2026-11-01T00:00:00Z", "2026-11-04T09:00:00Z")),
+            log(2, (150, 300), ("2026-11-04T10:00:00Z", "2026-11-05T09:00:00Z")),
+        ],
+        forks: vec![fork(2, 1, 150)],
+        used: Observed::unknown("not asked"),
+    }
+}
+
+fn judged_at<T>(store: &StoreInventory, wal: Option<&WalKeep>, now: &str, read: impl FnOnce(&[Verdict<'_>], WalNeeded) -> T) -> T {
+    let (keeps, timelines) = (rules(|keep| keep.last = Some(1)), Timelines::of(&[store]));
+    let case = RetentionInput { wal, timelines: &timelines, ..input(&store.backups, &keeps, &[]) };
+    let judged = verdicts(&case, at(now));
+    let needed = wal_needed(&case, &judged, at(now));
+    read(&judged, needed)
+}
+
+#[test]
+fn a_branch_that_was_left_behind_displaces_nothing() {
+    let mut store = set_back();
+    judged_at(&store, None, "2026-11-30T00:00:00Z", |judged, _| {
+        let newest = "kept: the newest good backup of `nightly` that leads to timeline 2; 1st of the last 1";
+        assert_eq!(said(judged, "monday"), newest);
+        assert_eq!(said(judged, "tuesday"), "kept: the newest good backup of `nightly`; 1st of the last 1");
+    });
+    // The first of the new branch takes both places.
+    store.backups.push(on(2, full("thursday", "2026-11-05T02:00:00Z", 250)));
+    judged_at(&store, None, "2026-11-30T00:00:00Z", |judged, _| assert_eq!(kept(judged), ["thursday"]));
+}
+
+#[test]
+fn the_window_of_a_branch_begins_on_the_way_to_it() {
+    let mut store = set_back();
+    store.backups.push(on(2, full("thursday", "2026-11-05T02:00:00Z", 250)));
+    let wal = WalKeep { period: Period::from_days(7), zone: TimeZone::UTC };
+    // The window begins on Wednesday: after Tuesday's, and before the first of the new branch.
+    judged_at(&store, Some(&wal), "2026-11-11T12:00:00Z", |judged, needed| {
+        assert_eq!(said(judged, "monday"), "kept: the base for recovery to any moment from 2026-11-04T12:00:00Z");
+        assert_eq!(kept(judged), ["monday", "thursday"]);
+        assert!(needed.needs(&log(1, (100, 160), ("2026-11-02T02:00:00Z", "2026-11-02T12:00:00Z"))));
+        assert!(needed.needs(&log(2, (150, 160), ("2026-11-04T10:00:00Z", "2026-11-04T11:00:00Z"))));
+    });
+    judged_at(&store, Some(&wal), "2026-11-12T12:00:00Z", |judged, needed| {
+        assert_eq!(kept(judged), ["thursday"]);
+        assert!(!needed.needs(&log(1, (100, 400), ("2026-11-02T02:00:00Z", "2026-11-04T09:00:00Z"))));
+        assert!(!needed.needs(&log(2, (150, 160), ("2026-11-04T10:00:00Z", "2026-11-04T11:00:00Z"))));
+    });
+}
+
+#[test]
+fn each_of_two_branches_that_are_lived_on_keeps_its_own() {
+    let mut store = set_back();
+    // The second left the third's way; the fourth is a copy of the first, and both the third and it go on.
+    store.backups.push(on(2, full("thursday", "2026-11-05T02:00:00Z", 250)));
+    store.wal.push(log(3, (260, 500), ("2026-11-06T00:00:00Z", "2026-11-09T00:00:00Z")));
+    store.wal.push(log(4, (120, 500), ("2026-11-07T00:00:00Z", "2026-11-09T00:00:00Z")));
+    store.forks.extend([fork(3, 2, 265), fork(4, 1, 140)]);
+    judged_at(&store, None, "2026-11-09T00:00:00Z", |judged, _| {
+        assert_eq!(kept(judged), ["monday", "thursday"]);
+        assert_eq!(said(judged, "monday"), "kept: the newest good backup of `nightly` that leads to timeline 4; 1st of the last 1");
+        assert_eq!(said(judged, "thursday"), "kept: the newest good backup of `nightly` that leads to timeline 3; 1st of the last 1");
+        assert_eq!(said(judged, "tuesday"), "deletable: not one of the last 1");
+    });
+}
+
+#[test]
+fn while_a_fork_is_unknown_all_that_may_lead_there_stays() {
+    let mut store = StoreInventory { forks: Vec::new(), ..set_back() };
+    let doubt = "undecided, so kept: it may be on the way to timeline 2: where that one left the others is not known";
+    judged_at(&store, None, "2026-11-05T00:00:00Z", |judged, _| assert_eq!(said(judged, "monday"), doubt));
+    store.backups.push(on(2, full("thursday", "2026-11-05T02:00:00Z", 250)));
+    judged_at(&store, None, "2026-11-06T00:00:00Z", |judged, _| assert_eq!(kept(judged), ["thursday"]));
+    let wal = WalKeep { period: Period::from_days(7), zone: TimeZone::UTC };
+    judged_at(&store, Some(&wal), "2026-11-11T12:00:00Z", |judged, needed| {
+        assert_eq!(said(judged, "monday"), doubt);
+        assert!(needed.needs(&log(1, (100, 160), ("2026-11-02T02:00:00Z", "2026-11-02T12:00:00Z"))));
+    });
+    judged_at(&store, Some(&wal), "2026-11-12T12:00:00Z", |judged, _| assert_eq!(kept(judged), ["thursday"]));
 }

@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::claim::{Claim, Rule, claims};
@@ -8,14 +9,16 @@ use super::keep::Keep;
 use super::lifetime::Firing;
 use super::reason::{Defect, DeleteReason, KeepReason, UndecidedReason};
 use super::wal::window_bases;
-use crate::inventory::{Backup, BackupState, Chains, Hold, Observed, OwnKeep, SystemIdentifier};
-use crate::units::{Duration, Instant, Name, Period};
+use crate::inventory::{Backup, BackupState, Chains, Hold, Leads, Observed, OwnKeep, SystemIdentifier, Timelines};
+use crate::units::{Duration, Instant, Name, Period, Timeline};
 
 /// All that decides what stays in one store.
 #[derive(Debug, Clone)]
 pub struct RetentionInput<'a> {
     /// Every backup in the store.
     pub backups: Observed<&'a [Backup]>,
+    /// Which backups lead to where life goes on.
+    pub timelines: &'a Timelines,
     /// How long the backups of each job stay here.
     pub keeps: &'a BTreeMap<Name, Keep>,
     /// The policy's holds and those placed at run time.
@@ -78,8 +81,8 @@ pub fn verdicts<'a>(input: &RetentionInput<'a>, now: Instant) -> Vec<Verdict<'a>
     let Observed::Known(backups) = input.backups else { return Vec::new() };
     let mut court = Court::new(input, backups, now);
     court.hear_holds();
-    for (job, lineage) in court.lineages() {
-        court.hear_lineage(job, &lineage);
+    for (job, cluster, lineage) in court.lineages() {
+        court.hear_lineage(job, cluster, &lineage);
     }
     court.hear_own_keeps();
     court.hear_window();
@@ -98,6 +101,9 @@ enum Standing {
 /// More holds on one backup than these are counted, not named: thousands of holds on thousands of backups are millions.
 const NAMED_HOLDS: usize = 10;
 
+/// A timeline that nobody has written to for so long, while another one was, has no newest backup of its own any more.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// The proceedings: reasons to stay are collected for each backup, and what has none may go.
 struct Court<'a, 'i> {
     input: &'i RetentionInput<'a>,
@@ -106,13 +112,15 @@ struct Court<'a, 'i> {
     chains: Chains<'a>,
     standing: Vec<Standing>,
     reasons: Vec<Vec<KeepReason>>,
+    /// The way to this timeline may begin with it.
+    doubtful: Vec<Option<Timeline>>,
 }
 
 impl<'a, 'i> Court<'a, 'i> {
     fn new(input: &'i RetentionInput<'a>, backups: &'a [Backup], now: Instant) -> Self {
         let chains = Chains::of(backups);
         let standing = (0..backups.len()).map(|at| standing(backups, &chains, at, now)).collect();
-        Court { input, backups, now, chains, standing, reasons: vec![Vec::new(); backups.len()] }
+        Court { input, backups, now, chains, standing, reasons: vec![Vec::new(); backups.len()], doubtful: vec![None; backups.len()] }
     }
 
     fn hear_holds(&mut self) {
@@ -134,7 +142,7 @@ impl<'a, 'i> Court<'a, 'i> {
     }
 
     /// The backups of each job and system identifier, in the order of their stop times.
-    fn lineages(&self) -> Vec<(&'a Name, Vec<usize>)> {
+    fn lineages(&self) -> Vec<(&'a Name, Option<SystemIdentifier>, Vec<usize>)> {
         let mut groups: HashMap<(&'a Name, Option<SystemIdentifier>), Vec<usize>> = HashMap::new();
         for (at, backup) in self.backups.iter().enumerate() {
             groups.entry((&backup.job, backup.system_identifier)).or_default().push(at);
@@ -142,7 +150,7 @@ impl<'a, 'i> Court<'a, 'i> {
         for group in groups.values_mut() {
             group.sort_by(|&one, &other| self.order(one).cmp(&self.order(other)));
         }
-        groups.into_iter().map(|((job, _), group)| (job, group)).collect()
+        groups.into_iter().map(|((job, cluster), group)| (job, cluster, group)).collect()
     }
 
     /// The id only makes the order total; it says nothing about age.
@@ -151,7 +159,38 @@ impl<'a, 'i> Court<'a, 'i> {
         (backup.moment(), backup.started, backup.id.as_str())
     }
 
-    fn hear_lineage(&mut self, job: &Name, lineage: &[usize]) {
+    /// Each timeline that is lived on has a history of its own: what was left behind takes no place in it. What leads to none of them is
+    /// judged among all, and so goes when it would have gone.
+    fn hear_lineage(&mut self, job: &Name, cluster: Option<SystemIdentifier>, lineage: &[usize]) {
+        let since = self.now.checked_sub(FORGOTTEN).unwrap_or(Instant::MIN);
+        let timelines = self.input.timelines;
+        let mut aside: BTreeSet<usize> = lineage.iter().copied().collect();
+        for line in timelines.lines(cluster, since) {
+            let backups = self.backups;
+            let led = |leads: Leads| lineage.iter().copied().filter(move |&at| line.leads_here(&backups[at]) == leads);
+            let surely: Vec<usize> = led(Leads::Surely).collect();
+            let perhaps: Vec<usize> = led(Leads::Perhaps).filter(|&at| self.standing[at] == Standing::Good).collect();
+            surely.iter().for_each(|at| _ = aside.remove(at));
+            if !surely.iter().any(|&at| self.standing[at] == Standing::Good) {
+                perhaps.into_iter().for_each(|at| self.doubtful[at] = Some(line.timeline));
+            }
+            let leads_to = (surely.len() < lineage.len()).then_some(line.timeline);
+            self.hear_history(job, &surely, leads_to, &|_| true);
+        }
+        if !aside.is_empty() {
+            self.hear_history(job, lineage, None, &|at| aside.contains(&at));
+        }
+    }
+
+    /// A reason that is heard twice is one.
+    fn note(&mut self, at: usize, reason: KeepReason) {
+        if !self.reasons[at].contains(&reason) {
+            self.reasons[at].push(reason);
+        }
+    }
+
+    /// `speaks_of`: about which of them something is said.
+    fn hear_history(&mut self, job: &Name, lineage: &[usize], leads_to: Option<Timeline>, speaks_of: &dyn Fn(usize) -> bool) {
         let of_rules = |&at: &usize| self.backups[at].keep.is_none();
         let good: Vec<usize> = lineage.iter().copied().filter(|&at| self.standing[at] == Standing::Good).collect();
         let by_rules: Vec<usize> = good.iter().copied().filter(of_rules).collect();
@@ -161,48 +200,48 @@ impl<'a, 'i> Court<'a, 'i> {
         // The newest that the schedule made, too: one made on demand does not replace it.
         let mut newest = vec![good.last().copied(), by_rules.last().copied()];
         newest.dedup();
-        for at in newest.into_iter().flatten() {
-            self.reasons[at].push(KeepReason::NewestGood { job: job.clone() });
+        for at in newest.into_iter().flatten().filter(|&at| speaks_of(at)) {
+            self.note(at, KeepReason::NewestGood { job: job.clone(), leads_to });
         }
-        self.hear_flawed(lineage, good.last().copied());
+        self.hear_flawed(lineage, good.last().copied(), speaks_of);
 
         let Some(keep) = self.input.keeps.get(job) else { return };
         if keep.has_no_rule() {
-            for &at in &if_all_were_good {
-                self.reasons[at].push(KeepReason::NoRule);
+            for at in if_all_were_good.into_iter().filter(|&at| speaks_of(at)) {
+                self.note(at, KeepReason::NoRule);
             }
             return;
         }
-        self.hear_rules(&by_rules, keep);
+        self.hear_rules(&by_rules, keep, speaks_of);
         if if_all_were_good.len() > by_rules.len() {
-            self.hear_stand_ins(&if_all_were_good, keep);
+            self.hear_stand_ins(&if_all_were_good, keep, speaks_of);
         }
     }
 
-    fn hear_flawed(&mut self, lineage: &[usize], newest_good: Option<usize>) {
-        for &at in lineage.iter().rev().take_while(|&&at| Some(at) != newest_good) {
+    fn hear_flawed(&mut self, lineage: &[usize], newest_good: Option<usize>, speaks_of: &dyn Fn(usize) -> bool) {
+        for &at in lineage.iter().rev().take_while(|&&at| Some(at) != newest_good).filter(|&&at| speaks_of(at)) {
             if let Standing::Flawed(defect) = &self.standing[at] {
-                self.reasons[at].push(KeepReason::NothingBetter { defect: defect.clone() });
+                self.note(at, KeepReason::NothingBetter { defect: defect.clone() });
             }
         }
     }
 
-    fn hear_rules(&mut self, good: &[usize], keep: &Keep) {
+    fn hear_rules(&mut self, good: &[usize], keep: &Keep, speaks_of: &dyn Fn(usize) -> bool) {
         let now = self.now;
         claims(&self.history(good), keep, |claim| {
-            if claim.holds_at(now) {
-                self.reasons[good[claim.at]].push(reason(&claim));
+            if claim.holds_at(now) && speaks_of(good[claim.at]) {
+                self.note(good[claim.at], reason(&claim));
             }
         });
     }
 
     /// What is flawed is judged in a second history, so that it cannot take the place of what is good.
-    fn hear_stand_ins(&mut self, countable: &[usize], keep: &Keep) {
+    fn hear_stand_ins(&mut self, countable: &[usize], keep: &Keep, speaks_of: &dyn Fn(usize) -> bool) {
         let now = self.now;
         claims(&self.history(countable), keep, |claim| {
             let at = countable[claim.at];
-            if let (true, Standing::Flawed(defect)) = (claim.holds_at(now), &self.standing[at]) {
-                self.reasons[at].push(KeepReason::StandsIn { defect: defect.clone(), otherwise: Box::new(reason(&claim)) });
+            if let (true, Standing::Flawed(defect)) = (claim.holds_at(now) && speaks_of(at), &self.standing[at]) {
+                self.note(at, KeepReason::StandsIn { defect: defect.clone(), otherwise: Box::new(reason(&claim)) });
             }
         });
     }
@@ -234,7 +273,10 @@ impl<'a, 'i> Court<'a, 'i> {
         let Some(wal) = self.input.wal else { return };
         let good = |at: usize| self.standing[at] == Standing::Good && self.backups[at].kind.is_physical();
         let bases: Vec<(usize, &Backup)> = self.backups.iter().enumerate().filter(|(at, _)| good(*at)).collect();
-        let window = window_bases(&bases, wal, self.now);
+        let window = window_bases(&bases, wal, self.input.timelines, self.now);
+        for (at, timeline) in window.perhaps {
+            self.doubtful[at] = Some(timeline);
+        }
         for at in window.current {
             self.reasons[at].push(KeepReason::WindowBase { window_from: window.from });
         }
@@ -262,6 +304,9 @@ impl<'a, 'i> Court<'a, 'i> {
         }
         if !reasons.is_empty() {
             return Action::Keep(reasons);
+        }
+        if let Some(timeline) = self.doubtful[at] {
+            return Action::Undecided(UndecidedReason::UnknownFork { timeline });
         }
         match self.reason_to_delete(at) {
             Err(reason) => Action::Undecided(reason),

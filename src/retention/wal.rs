@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::verdict::{RetentionInput, Verdict, WalKeep};
-use crate::inventory::{Backup, BackupState, Observed, SystemIdentifier, WalRange};
+use crate::inventory::{Backup, BackupState, Leads, Observed, SystemIdentifier, Timelines, WalRange};
 use crate::units::{BackupId, Instant, Lsn, Period, Timeline};
 
 /// Which write-ahead log has to stay.
@@ -115,8 +115,8 @@ pub fn wal_needed(input: &RetentionInput<'_>, verdicts: &[Verdict<'_>], now: Ins
     if bases.is_empty() {
         return WalNeeded::Everything(WalReason::NoBase);
     }
-    let window = window_bases(&bases, wal, now);
-    for (_, base) in window.begins(&bases) {
+    let window = window_bases(&bases, wal, input.timelines, now);
+    for (_, base) in bases.iter().filter(|(at, _)| window.begins.contains(at)) {
         // Its position is known: a base without one has ended this above.
         if let (Some(timeline), Some(from)) = (base.timeline, base.start_lsn) {
             let reason = WalReason::Window { base: base.id.clone(), from: window.from };
@@ -138,46 +138,57 @@ fn need_of(backup: &Backup) -> Option<WalNeed> {
 }
 
 /// The bases of the window for recovery to any moment, by the caller's positions.
+#[derive(Default)]
 pub(super) struct WindowBases {
     pub from: Instant,
-    /// For each cluster the newest base at or before the window's beginning. Each on its own: a base of another cluster, however
-    /// new, brings nothing of this one back.
-    pub current: Vec<usize>,
-    /// For each cluster the oldest base inside the window. It stays until the window has moved past it; without it, bases that
+    /// For each timeline that is lived on the newest base at or before the window's beginning that leads there. Each on its own: a base of
+    /// another cluster, or of a branch that was left behind, however new, brings nothing of this one back.
+    pub current: BTreeSet<usize>,
+    /// The oldest base inside the window, likewise. It stays until the window has moved past it; without it, bases that
     /// tiers delete inside the window would leave none to take over, and the present one would stay with all its log for ever.
-    pub next: Vec<usize>,
+    pub next: BTreeSet<usize>,
+    /// Any of these may be the current one of that timeline.
+    pub perhaps: BTreeMap<usize, Timeline>,
+    /// Where the log has to begin: with the current base, and without one with the oldest inside the window.
+    begins: BTreeSet<usize>,
+}
+
+pub(super) fn window_bases(bases: &[(usize, &Backup)], wal: &WalKeep, timelines: &Timelines, now: Instant) -> WindowBases {
+    let mut window = WindowBases { from: window_start(wal.period, &wal.zone, now), ..WindowBases::default() };
+    let mut clusters: BTreeMap<Option<SystemIdentifier>, Vec<(usize, &Backup)>> = BTreeMap::new();
+    for (at, base) in bases {
+        clusters.entry(base.system_identifier).or_default().push((*at, base));
+    }
+    for (cluster, bases) in clusters {
+        let mut has_current = false;
+        for line in timelines.lines(cluster, window.from) {
+            let led = |leads: Leads| bases.iter().copied().filter(move |(_, base)| line.leads_here(base) == leads);
+            if window.begin_with(led(Leads::Surely)) {
+                has_current = true;
+            } else {
+                window.begins.extend(led(Leads::Perhaps).map(|(at, _)| at));
+                window.perhaps.extend(led(Leads::Perhaps).map(|(at, _)| (at, line.timeline)));
+            }
+        }
+        if !has_current {
+            window.begin_with(bases.iter().copied());
+        }
+    }
+    window
 }
 
 impl WindowBases {
-    /// Where the log has to begin: for each cluster with its current base, and without one with its oldest inside the window.
-    fn begins<'b>(&self, bases: &[(usize, &'b Backup)]) -> Vec<(usize, &'b Backup)> {
-        let find = |position: &usize| bases.iter().find(|(at, _)| at == position).copied();
-        let current: Vec<_> = self.current.iter().filter_map(find).collect();
-        let is_covered = |base: &Backup| current.iter().any(|(_, known)| known.system_identifier == base.system_identifier);
-        let others: Vec<_> = self.next.iter().filter_map(find).filter(|(_, base)| !is_covered(base)).collect();
-        current.into_iter().chain(others).collect()
+    /// False where none of these is as old as the window.
+    fn begin_with<'b>(&mut self, bases: impl Iterator<Item = (usize, &'b Backup)>) -> bool {
+        let order = |(_, base): &(usize, &Backup)| (base.moment(), base.started);
+        let (before, inside): (Vec<_>, Vec<_>) = bases.partition(|(_, base)| base.moment() <= self.from);
+        let current = before.into_iter().max_by_key(order).map(|(at, _)| at);
+        let next = inside.into_iter().min_by_key(order).map(|(at, _)| at);
+        self.current.extend(current);
+        self.next.extend(next);
+        self.begins.extend(current.or(next));
+        current.is_some()
     }
-}
-
-pub(super) fn window_bases(bases: &[(usize, &Backup)], wal: &WalKeep, now: Instant) -> WindowBases {
-    let from = window_start(wal.period, &wal.zone, now);
-    let order = |entry: &&(usize, &Backup)| (entry.1.moment(), entry.1.started);
-    let mut current: BTreeMap<Option<SystemIdentifier>, &(usize, &Backup)> = BTreeMap::new();
-    for entry in bases.iter().filter(|(_, base)| base.moment() <= from) {
-        let newest = current.entry(entry.1.system_identifier).or_insert(entry);
-        if order(&entry) >= order(&&**newest) {
-            *newest = entry;
-        }
-    }
-    let mut next: BTreeMap<Option<SystemIdentifier>, &(usize, &Backup)> = BTreeMap::new();
-    for entry in bases.iter().filter(|(_, base)| base.moment() > from) {
-        let oldest = next.entry(entry.1.system_identifier).or_insert(entry);
-        if order(&entry) < order(&&**oldest) {
-            *oldest = entry;
-        }
-    }
-    let positions = |found: BTreeMap<_, &(usize, &Backup)>| found.into_values().map(|(at, _)| *at).collect();
-    WindowBases { from, current: positions(current), next: positions(next) }
 }
 
 /// The oldest moment of the last `period`.

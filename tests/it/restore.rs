@@ -10,5 +10,5 @@ mod refusals;
 pub mod rig;
 mod running;
 mod targets;
-mod timelines;
+pub mod timelines;
 mod without_us;

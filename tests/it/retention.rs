@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use seawall::inventory::{Backup, BackupKind, BackupState, Chains, Hold, Observed, OwnKeep, Selection, SystemIdentifier};
+use seawall::inventory::{
+    Backup, BackupKind, BackupState, Chains, Fork, Hold, Observed, OwnKeep, Selection, StoreInventory, SystemIdentifier, Timelines,
+    WalRange,
+};
 use seawall::retention::{
     Action, Firing, Keep, KeepReason, RetentionInput, Tier, TierKind, Verdict, WalKeep, WalNeeded, lifetimes, verdicts, wal_needed,
 };
@@ -166,9 +169,13 @@ pub fn stays(present: &[Simple], keep: &Keep, now: Timestamp) -> BTreeSet<String
 
 // ---- agreement -----------------------------------------------------------------------------------------------------
 
+/// Nothing tells timelines apart.
+static ONE_ORDER: std::sync::LazyLock<Timelines> = std::sync::LazyLock::new(Timelines::default);
+
 fn judge<'a>(backups: &'a [Backup], keeps: &'a BTreeMap<Name, Keep>, now: Timestamp) -> Vec<Verdict<'a>> {
     let input = RetentionInput {
         backups: Observed::Known(backups),
+        timelines: &ONE_ORDER,
         keeps,
         holds: Observed::Known(&[]),
         wal: None,
@@ -307,8 +314,9 @@ proptest! {
             Hold { name: name("over"), reason: String::new(), until: Some(now), selects: Selection::default() },
         ];
         let wal = WalKeep { period: Period::from_days(20), zone: TimeZone::UTC };
+        let timelines = Timelines::of(&[&store_of(backups.clone(), Vec::new(), Vec::new())]);
         let input = RetentionInput {
-            backups: Observed::Known(&backups), keeps: &keeps, holds: Observed::Known(&holds),
+            backups: Observed::Known(&backups), timelines: &timelines, keeps: &keeps, holds: Observed::Known(&holds),
             wal: with_wal.then_some(&wal), failed_grace: Duration::from_days(3),
         };
         let judged = verdicts(&input, now);
@@ -365,4 +373,105 @@ fn window_has_a_base(input: &RetentionInput<'_>, judged: &[Verdict<'_>], now: Ti
         prop_assert!(needs.iter().any(|need| Some(need.from) == kept.backup.start_lsn));
     }
     Ok(())
+}
+
+// ---- timelines -----------------------------------------------------------------------------------------------------
+
+fn store_of(backups: Vec<Backup>, wal: Vec<WalRange>, forks: Vec<Fork>) -> StoreInventory {
+    StoreInventory { backups, wal, forks, used: Observed::unknown("not asked") }
+}
+
+/// A cluster that is backed up, and now and then set back to one of the backups that lead to where it is. Which ones still do is noted while it
+/// happens, not worked out afterwards.
+struct Branched {
+    store: StoreInventory,
+    /// The good ones on the way to where it is, in the order of time.
+    way: Vec<Backup>,
+    ended: Timestamp,
+}
+
+fn branched(seed: u64) -> Branched {
+    let mut dice = Dice(seed);
+    let cluster = Some(SystemIdentifier(7));
+    let mut at = moment("2025-06-01T00:00:00Z");
+    let (mut number, mut lsn) = (1u32, 1_000u64);
+    let timeline = |number: u32| number.to_string().parse::<Timeline>().expect("a timeline");
+    let (mut began, mut from) = (at, lsn);
+    let (mut store, mut way) = (store_of(Vec::new(), Vec::new(), Vec::new()), Vec::<Backup>::new());
+    let range = |number: u32, lsn: (u64, u64), time: (Timestamp, Timestamp)| WalRange {
+        system_identifier: cluster,
+        timeline: timeline(number),
+        from_lsn: Lsn(lsn.0),
+        to_lsn: Lsn(lsn.1),
+        from_time: time.0,
+        to_time: time.1,
+    };
+    for run in 0..(10 + dice.roll(60) as usize) {
+        at += SignedDuration::from_mins(60 + dice.roll(3_000) as i64);
+        if dice.roll(6) == 0 && !way.is_empty() {
+            store.wal.push(range(number, (from, lsn + 1_000), (began, at)));
+            way.truncate(1 + dice.roll(way.len() as u64) as usize);
+            let last = way.last().expect("one is left");
+            let (parent, at_lsn) = (last.timeline.expect("known"), last.stop_lsn.expect("known"));
+            number += 1;
+            store.forks.push(Fork { system_identifier: cluster, timeline: timeline(number), parent, at_lsn, at_time: None });
+            at += SignedDuration::from_mins(10 + dice.roll(600) as i64);
+            (lsn, from, began) = (at_lsn.0, at_lsn.0, at);
+            continue;
+        }
+        let state = if dice.roll(6) == 0 { BackupState::Failed } else { BackupState::Complete };
+        let (start, stop) = (lsn + 1 + dice.roll(500), lsn + 600 + dice.roll(500));
+        lsn = stop;
+        let of_run = backup(run, at, 30, state);
+        let one = Backup { timeline: Some(timeline(number)), start_lsn: Some(Lsn(start)), stop_lsn: Some(Lsn(stop)), ..of_run };
+        at += SignedDuration::from_mins(30);
+        if state == BackupState::Complete {
+            way.push(one.clone());
+        }
+        store.backups.push(one);
+    }
+    store.wal.push(range(number, (from, lsn + 1_000), (began, at)));
+    Branched { store, way, ended: at }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 50, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever was left behind, and however little is known of where timelines parted: the way to where the cluster is stays.
+    #[test]
+    fn the_way_to_where_a_cluster_is_never_goes(
+        seed in any::<u64>(), keep in keep_strategy(), days in 0i64..60, window in 1u32..40, forgotten in any::<u64>(),
+    ) {
+        let Branched { mut store, way, ended } = branched(seed);
+        let mut dice = Dice(forgotten);
+        if dice.roll(2) == 0 {
+            store.forks.retain(|_| dice.roll(3) != 0);
+        }
+        let now = ended + SignedDuration::from_hours(24 * days);
+        let keeps = BTreeMap::from([(name("nightly"), keep)]);
+        let (timelines, wal) = (Timelines::of(&[&store]), WalKeep { period: Period::from_days(window), zone: TimeZone::UTC });
+        let input = RetentionInput {
+            backups: Observed::Known(store.backups.as_slice()), timelines: &timelines, keeps: &keeps, holds: Observed::Known(&[]),
+            wal: Some(&wal), failed_grace: Duration::ZERO,
+        };
+        let judged = verdicts(&input, now);
+        let Some(newest) = way.last() else { return Ok(()) };
+        let goes = |wanted: &Backup| judged.iter().any(|one| one.backup.id == wanted.id && one.is_deletable());
+        prop_assert!(!goes(newest), "{} is the newest that leads to where the cluster is", newest.id);
+        let WalNeeded::Ranges { needs, window_from: Some(from) } = wal_needed(&input, &judged, now) else {
+            return Err(TestCaseError::fail("all positions are known"));
+        };
+        let base = way.iter().rev().find(|one| one.moment() <= from).unwrap_or(&way[0]);
+        prop_assert!(!goes(base), "{} is where the window begins", base.id);
+        let stays = needs.iter().any(|need| {
+            need.to == seawall::retention::WalEnd::Newest && Some(need.timeline) <= base.timeline
+                && (Some(need.timeline) < base.timeline || Some(need.from) <= base.start_lsn)
+        });
+        prop_assert!(stays, "the log from {} on would go", base.id);
+        let doomed: BTreeSet<_> = judged.iter().filter(|one| one.is_deletable()).map(|one| &one.backup.id).collect();
+        prop_assert_eq!(seawall::plan::lint_deletions(&store.backups, &[&store], &[], &doomed, now), vec![]);
+        // The second look sees by itself what must not go.
+        let faults = seawall::plan::lint_deletions(&store.backups, &[&store], &[], &BTreeSet::from([&newest.id]), now);
+        prop_assert!(!faults.is_empty(), "{} could go, by the second look", newest.id);
+    }
 }

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::BackupFault;
+use super::sweep::is_swept;
 use crate::format::descriptor::{Descriptor, MAX_BYTES};
 use crate::format::layout::{Repository, signature_of};
 use crate::format::signature::{BACKUP, SigningKey};
 use crate::observe::find_descriptor;
+use crate::pipeline::PipelineFault;
 use crate::site::SiteFault;
 use crate::store::{Put, Store};
 use crate::units::{BackupId, Instant, Key};
@@ -46,12 +48,17 @@ pub(in crate::execute) fn commit(
         }
         return Err(fault);
     }
-    // Whoever swept leftovers, or a disk that went away, may have been faster than the last look: then it is withdrawn.
-    if let Err(fault @ BackupFault::Refused { .. }) = check_objects(store, repository, descriptor) {
-        return Err(match store.delete(&[place.clone(), signature_of(&place)]) {
-            Ok(()) => fault,
-            Err(fault) => BackupFault::Unknown { backup: descriptor.id.to_string(), fault },
-        });
+    // Whoever swept leftovers, or a disk that went away, may have been faster than the last look: then it is withdrawn. First whether somebody
+    // is about to: who has done it takes back what he said, but then the objects are not there.
+    let checked = not_swept(store, repository, &descriptor.id).and_then(|()| check_objects(store, repository, descriptor));
+    let unknown = |fault| BackupFault::Unknown { backup: descriptor.id.to_string(), fault };
+    match checked {
+        Ok(()) => {}
+        Err(fault @ BackupFault::Refused { .. }) => {
+            return Err(store.delete(&[place.clone(), signature_of(&place)]).map_or_else(unknown, |()| fault));
+        }
+        Err(BackupFault::Pipeline(PipelineFault::Store(fault))) => return Err(unknown(fault)),
+        Err(fault) => return Err(fault),
     }
     // A hint that is missing or old costs a listing, nothing else.
     let hint = if descriptor.kind.is_physical() { repository.latest() } else { repository.latest_of(&descriptor.job) };
@@ -65,6 +72,15 @@ pub(in crate::execute) fn commit(
     };
     let _ = store.replace(&hint, Bytes::from(serde_json::to_vec_pretty(&latest).expect("texts and numbers")));
     Ok(place)
+}
+
+/// This host may have slept for longer than its lease lasts.
+fn not_swept(store: &Store, repository: &Repository, id: &BackupId) -> Result<(), BackupFault> {
+    if !is_swept(store, repository, id)? {
+        return Ok(());
+    }
+    let message = format!("{id} was taken for the remains of a backup that broke off, and is being removed");
+    Err(BackupFault::refused(message, "Was this host asleep, or cut off from the store? Run it again."))
 }
 
 /// Puts one of the two. A store may have done what it then failed to confirm, or may do it later: so it is asked before anything is

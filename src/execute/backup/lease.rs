@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use bytes::Bytes;
 
 use super::BackupFault;
+use super::sweep::{self, Sweep};
 use crate::execute::expire::pins;
 use crate::execute::store_clock::stores_time;
 use crate::format::layout::{Repository, descriptor_id};
@@ -20,6 +21,9 @@ use crate::world::{clock, host};
 
 /// Renewed so often.
 const RENEW: Duration = Duration::from_secs(30);
+/// Whoever asked at the same time gives way within so long, or is not there any more.
+const GIVES_WAY: Duration = Duration::from_secs(20);
+const LOOKS_AGAIN: Duration = Duration::from_millis(200);
 /// Objects without a lease and without a descriptor are leftovers after so long.
 const ORPHAN_SECONDS: i64 = 3600;
 
@@ -42,17 +46,41 @@ impl Lease {
         started: Instant,
         force: bool,
     ) -> Result<Lease, BackupFault> {
-        let content =
-            Content { backup: backup.clone(), job: job.clone(), host: on.to_owned(), started, boot: host::boot(), process: process() };
-        let json = Bytes::from(content.to_json());
-        let mut lease = Lease { store: store.clone(), key: repository.backup_lease(backup), json, renewer: None };
-        lease.store.replace(&lease.key, lease.json.clone())?;
-        if !force && let Some((other, at)) = lease.other(repository)? {
-            drop(lease);
-            return Err(busy(&other, at));
+        let (backup, job, on) = (backup.clone(), job.clone(), on.to_owned());
+        let content = Content { backup, job, host: on, started, boot: host::boot(), process: process(), asks: !force };
+        let key = repository.backup_lease(&content.backup);
+        let json = Bytes::from(Content { asks: false, ..content.clone() }.to_json());
+        let mut lease = Lease { store: store.clone(), key, json, renewer: None };
+        lease.store.replace(&lease.key, Bytes::from(content.to_json()))?;
+        if !force {
+            if let Some((other, at)) = lease.first(repository)? {
+                drop(lease);
+                return Err(busy(&other, at));
+            }
+            lease.store.replace(&lease.key, lease.json.clone())?;
         }
         lease.keep_alive()?;
         Ok(lease)
+    }
+
+    /// Who has been at it already, or asked before us. Those that asked at the same time and come after us give way, once they have looked;
+    /// one of them may have looked before we asked, and then is at it.
+    fn first(&self, repository: &Repository) -> Result<Option<(Content, Instant)>, BackupFault> {
+        let began = Stopwatch::now();
+        loop {
+            let own = self.now()?;
+            let place = |key: &Key, at: Instant| (at.as_second(), key.clone());
+            let others = self.others(repository, own)?;
+            let before_us = |(other, at): &&(Content, Instant)| {
+                !other.asks || place(&repository.backup_lease(&other.backup), *at) < place(&self.key, own)
+            };
+            match (others.iter().find(before_us), others.first()) {
+                (Some(first), _) => return Ok(Some(first.clone())),
+                (None, None) => return Ok(None),
+                (None, Some(silent)) if began.elapsed() > GIVES_WAY => return Ok(Some(silent.clone())),
+                (None, Some(_)) => thread::sleep(LOOKS_AGAIN),
+            }
+        }
     }
 
     /// Renews it as long as it lives, whatever else this run waits for. A store that cannot be reached for a while is no reason to
@@ -85,10 +113,10 @@ impl Lease {
         meta.map(|meta| meta.modified).ok_or_else(|| BackupFault::refused("the lease vanished", "Did somebody delete it? Run it again."))
     }
 
-    /// Somebody else's that is alive, and when it was last renewed.
-    fn other(&self, repository: &Repository) -> Result<Option<(Content, Instant)>, BackupFault> {
+    /// Those of others that are alive, and when each was last renewed.
+    fn others(&self, repository: &Repository, now: Instant) -> Result<Vec<(Content, Instant)>, BackupFault> {
         let all = leases(&self.store, repository)?.into_iter().filter(|meta| meta.key != self.key).collect();
-        Ok(alive(&self.store, all, self.now()?)?.into_iter().next())
+        Ok(alive(&self.store, all, now)?)
     }
 }
 
@@ -204,6 +232,7 @@ pub(in crate::execute) fn remove_dead(store: &Store, repository: &Repository, ba
 pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
     let now = own.now()?;
     let folders = store.folders(&repository.prefix("data"))?;
+    sweep::tidy(store, repository, &folders)?;
     if folders.is_empty() {
         return Ok(Vec::new());
     }
@@ -221,20 +250,23 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
         if !is_abandoned(leases.iter().find(|lease| lease.key == key), &objects, now) {
             continue;
         }
+        let said = Sweep::announce(store, repository, &id)?;
         // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
         let before = leases.iter().find(|lease| lease.key == key).map(|lease| lease.modified);
-        if store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)? {
-            continue;
-        }
+        let goes_on = store.head(&key)?.map(|meta| meta.modified) != before || is_complete(store, repository, &id)?;
         // Whoever copies a backup to here has no lease, but a pin, and one large object may be on its way for hours.
         let pins = pins(store, repository, now)?;
-        if pins.backups.contains(&id) || pins.unread.is_some() {
+        if goes_on || pins.backups.contains(&id) || pins.unread.is_some() {
+            said.call_off()?;
             continue;
         }
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
         let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
-        store.purge(&keys)?;
+        // What a lock of the store keeps can still be completed.
+        if store.purge(&keys)?.locked.is_empty() {
+            said.end()?;
+        }
         if were > 0 {
             cleared.push(id.to_string());
         }
@@ -268,4 +300,36 @@ pub(in crate::execute) fn committed(
         ControlFlow::Continue(())
     })?;
     Ok((complete, signed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::store::{Place, Settings};
+
+    /// Two that see each other both gave way once, and nobody took a backup.
+    #[test]
+    fn of_two_that_begin_together_one_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&Settings::new(Place::Local { path: folder.path().join("store") })).expect("a store");
+        let repository: Repository = "try-00000000".parse().expect("a repository");
+        let job: Name = "nightly".parse().expect("a name");
+        for round in 0..50 {
+            let (begin, end) = (Barrier::new(2), Barrier::new(2));
+            let run = |host: &str| {
+                let id: BackupId = format!("20261121T020000Z-{round:04}{host}").parse().expect("an id");
+                begin.wait();
+                let taken = Lease::take(&store, &repository, &id, &job, host, clock::now(), false);
+                end.wait();
+                taken.is_ok()
+            };
+            let (one, other) = thread::scope(|scope| {
+                let other = scope.spawn(|| run("b"));
+                (run("a"), other.join().expect("nobody panicked"))
+            });
+            assert!(one != other, "round {round}: {one} {other}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod protocol;
 pub(in crate::execute) mod read_back;
 mod resume;
 pub(in crate::execute) mod server;
+pub(in crate::execute) mod sweep;
 mod watch;
 
 use std::os::unix::fs::MetadataExt;

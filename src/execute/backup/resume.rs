@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::journal::Journal;
 use super::order::Order;
+use super::sweep::is_swept;
 use super::{BackupFault, lease};
 use crate::execute::id::new_id;
 use crate::format::layout::Repository;
@@ -55,6 +56,10 @@ impl Basis {
         if lease::is_alive_elsewhere(store, repository, &unfinished.backup, &basis.id)?
             || lease::is_complete(store, repository, &unfinished.backup)?
         {
+            return Ok(basis);
+        }
+        // It cannot be completed any more.
+        if is_swept(store, repository, &unfinished.backup)? {
             return Ok(basis);
         }
         if anew || unfinished.parts.is_empty() {

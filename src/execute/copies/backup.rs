@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::ground::Pair;
 use super::object::{Done, Miss, Proof, WORKERS, Wanted, small};
 use super::{CopiedBackup, Flaw, Tally, log};
+use crate::execute::backup::sweep::is_swept;
 use crate::execute::restore::Pin;
 use crate::format::descriptor::{Descriptor, MAX_BYTES, Object};
 use crate::format::layout::signature_of;
@@ -67,8 +68,12 @@ impl Pair<'_> {
             }
         };
         // Whoever may only read one of them copies all the same.
-        let pin = |side: &super::Side| Pin::of(&side.store, &side.repository, &descriptor, "copy", self.site.host(), clock::now());
-        let _pins = (pin(from), pin(self.to));
+        let pin = |side: &super::Side, id| {
+            Pin::on(&side.store, &side.repository, (id, descriptor.position.start), "copy", self.site.host(), clock::now())
+        };
+        // What it builds on is there before it, and goes only as long as nothing builds on it.
+        let parent = descriptor.parent.as_ref().map(|parent| pin(self.to, parent));
+        let _pins = (pin(from, &descriptor.id), pin(self.to, &descriptor.id), parent);
         let mut done = CopiedBackup {
             id: backup.id.clone(),
             job: backup.job.clone(),
@@ -164,13 +169,8 @@ impl Pair<'_> {
         }
         let signature = small(&self.from.store, &signature_of(&listed.key), MAX_SIGNATURE)?;
         // Somebody who tidies up may have taken some of it for leftovers.
-        let there = by_key(self.to.store.list(&self.to.repository.prefix(&format!("data/{}", descriptor.id)))?);
-        let is_there = |object: &&Object| {
-            there.get(&self.to.repository.data(&descriptor.id, &object.name)).is_some_and(|meta| meta.size == object.size)
-        };
-        if let Some(lost) = descriptor.objects.iter().find(|object| !is_there(object)) {
-            let message = format!("{} of {} was in `{}` a moment ago and is not any more", lost.name, descriptor.id, self.to.name);
-            return Err(SiteFault { transient: true, ..SiteFault::new(message, "Something deletes objects there; run it again.") });
+        if let Some(lost) = self.lost(descriptor)? {
+            return Err(self.taken_away(lost, descriptor));
         }
         // What it builds on was there when both were listed; whoever expires there may have taken it, and in the original it may be gone by now.
         if let Some(parent) = &descriptor.parent
@@ -180,11 +180,47 @@ impl Pair<'_> {
             return Ok(false);
         }
         let key = self.to.repository.descriptor(descriptor.stopped, &descriptor.id);
+        let was_complete = self.to.store.head(&key)?.is_some();
         let mut is_same = true;
         if let Some(signature) = signature {
             is_same &= self.put_same(&signature_of(&key), signature, MAX_SIGNATURE, flaws)?;
         }
-        Ok(is_same && self.put_same(&key, json, MAX_BYTES, flaws)?)
+        is_same = is_same && self.put_same(&key, json, MAX_BYTES, flaws)?;
+        if is_same && !was_complete {
+            self.stands(&key, descriptor)?;
+        }
+        Ok(is_same)
+    }
+
+    /// This host may have slept between its last look and the descriptor: what was taken away meanwhile, or is being so, is no backup.
+    fn stands(&self, key: &Key, descriptor: &Descriptor) -> Result<(), SiteFault> {
+        let (store, repository) = (&self.to.store, &self.to.repository);
+        let parent_gone =
+            |parent: &BackupId| Ok::<_, SiteFault>(find_descriptor(store, repository, parent)?.is_none().then(|| parent.to_string()));
+        // First whether somebody is about to: who has done it takes back what he said.
+        let swept = is_swept(store, repository, &descriptor.id)?.then(|| "what was copied".to_owned());
+        let lost = match (swept, &descriptor.parent) {
+            (Some(swept), _) => Some(swept),
+            (None, Some(parent)) => parent_gone(parent)?.or(self.lost(descriptor)?),
+            (None, None) => self.lost(descriptor)?,
+        };
+        let Some(lost) = lost else { return Ok(()) };
+        store.delete(&[key.clone(), signature_of(key)])?;
+        Err(self.taken_away(lost, descriptor))
+    }
+
+    /// An object that is not there as it was put.
+    fn lost(&self, descriptor: &Descriptor) -> Result<Option<String>, SiteFault> {
+        let there = by_key(self.to.store.list(&self.to.repository.prefix(&format!("data/{}", descriptor.id)))?);
+        let is_there = |object: &&Object| {
+            there.get(&self.to.repository.data(&descriptor.id, &object.name)).is_some_and(|meta| meta.size == object.size)
+        };
+        Ok(descriptor.objects.iter().find(|object| !is_there(object)).map(|lost| lost.name.clone()))
+    }
+
+    fn taken_away(&self, lost: String, descriptor: &Descriptor) -> SiteFault {
+        let message = format!("{lost} of {} was in `{}` a moment ago and is not any more", descriptor.id, self.to.name);
+        SiteFault { transient: true, ..SiteFault::new(message, "Something deletes objects there; run it again.") }
     }
 
     /// Puts a small thing, unless it is there already, the very same.

@@ -1,9 +1,9 @@
 //! Deletes one backup. The order is what makes it safe to be stopped anywhere:
 //!
 //! 1. everything that could still keep it is asked once more: its mark, holds, pins, what may build on it, locks;
-//! 2. the descriptor: from here on there is no such backup, whatever else happens. When long time passed between the last question and
-//!    this (a machine that was put to sleep), it is asked again, and what is wanted after all gets its descriptor back: nothing else
-//!    is gone yet;
+//! 2. the descriptor: from here on there is no such backup, whatever else happens. What may build on it is asked again, and all the rest
+//!    too when long time passed since the last question (a machine that was put to sleep); what is wanted after all gets its descriptor
+//!    back: nothing else is gone yet;
 //! 3. the hint at the latest backup, if it names this one; the signature; the data; the records of its drills, which say nothing
 //!    without it (the catalog keeps what they found); the lease;
 //! 4. the mark, last: as long as it is there, the next run knows that something is unfinished.
@@ -11,7 +11,7 @@
 //! Data without a descriptor are what a broken-off backup leaves too, and the next backup clears them away after an hour
 //! (`backup::lease::clear_leftovers`); both go by the same rule, so it does not matter who comes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -22,6 +22,7 @@ use super::clock::second;
 use super::ground::{Ground, pins};
 use crate::execute::backup::Latest;
 use crate::execute::backup::lease::{committed, is_abandoned};
+use crate::execute::backup::sweep::Sweep;
 use crate::format::descriptor::{Descriptor, MAX_BYTES};
 use crate::format::layout::{descriptor_id, signature_of};
 use crate::inventory::Observed;
@@ -85,9 +86,10 @@ pub(super) fn delete(
     if let Some(deferred) = locked(&purged.locked) {
         return Ok(deferred);
     }
-    if asked.elapsed() > QUESTION_AGES
-        && let Some(why) = wanted_after_all(ground, doomed)?
-    {
+    // Whoever completes what builds on it looks for it afterwards, and so do we: one of the two sees the other.
+    let asks_all = asked.elapsed() > QUESTION_AGES;
+    let wanted = if asks_all { wanted_after_all(ground, doomed)? } else { new_child(ground, &doomed.id)? };
+    if let Some(why) = wanted {
         put_back(store, descriptor, json)?;
         return Ok(Fate::Stays(why));
     }
@@ -143,16 +145,26 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
             return Ok(Fate::Stays("somebody adds to it again".into()));
         }
     }
-    // Listed after its objects: whoever committed it in between is seen here.
-    let (complete, mut signatures) = committed(store, repository)?;
-    if complete.contains(id) {
-        return Ok(Fate::Stays("it has a descriptor now".into()));
-    }
-    let signature = signatures.remove(id);
     if let Some(deferred) = locked(&store.locks(&objects.iter().map(|meta| meta.key.clone()).collect::<Vec<_>>())?) {
         return Ok(deferred);
     }
-    Ok(rest(ground, id, signature, &objects, 0, doubts)?)
+    let sweep = Sweep::announce(store, repository, id)?;
+    // Listed after its objects, and after it was said that they go: whoever committed it in between is seen here.
+    let (complete, mut signatures) = committed(store, repository)?;
+    if complete.contains(id) {
+        sweep.call_off()?;
+        return Ok(Fate::Stays("it has a descriptor now".into()));
+    }
+    let pins = pins(store, repository, ground.moment.store)?;
+    if !objects.is_empty() && (pins.backups.contains(id) || pins.unread.is_some()) {
+        sweep.call_off()?;
+        return Ok(Fate::Stays("it is being restored, or copied to here".into()));
+    }
+    let fate = rest(ground, id, signatures.remove(id), &objects, 0, doubts)?;
+    if matches!(fate, Fate::Gone { .. }) {
+        sweep.end()?;
+    }
+    Ok(fate)
 }
 
 /// Its descriptor, when nothing keeps the backup; otherwise what does.
@@ -193,12 +205,12 @@ fn wanted_after_all(ground: &Ground, doomed: &Doomed) -> Result<Option<String>, 
     new_child(ground, &doomed.id)
 }
 
-/// A backup that was completed meanwhile and builds on it. Their names begin with the time, so new ones come last.
+/// A backup that was completed meanwhile and builds on it. A copy has the name that the original has, so it may come before any that was seen.
 pub(super) fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>, Fault> {
-    let last = ground.seen.listed.iter().map(|listed| &listed.key).max();
+    let seen: HashSet<&Key> = ground.seen.listed.iter().map(|listed| &listed.key).collect();
     let mut new = Vec::new();
-    ground.store.list_after(&ground.repository.prefix("backups"), last, &mut |meta| {
-        new.extend(descriptor_id(&meta.key).map(|id| (id, meta.key)));
+    ground.store.list_each(&ground.repository.prefix("backups"), &mut |meta| {
+        new.extend(descriptor_id(&meta.key).filter(|_| !seen.contains(&meta.key)).map(|id| (id, meta.key)));
         ControlFlow::Continue(())
     })?;
     for (child, key) in new {

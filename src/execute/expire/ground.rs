@@ -8,8 +8,8 @@ use super::{ExpireFault, Wishes};
 use crate::format::layout::{Repository, descriptor_id};
 use crate::format::pin::{self, Pin};
 use crate::format::tombstone::{LogMark, MAX_BYTES, Tombstone};
-use crate::inventory::{Backup, BackupState, Hold, Observed, SystemIdentifier};
-use crate::observe::{Eyes, Seen, look_into, storage_classes, width};
+use crate::inventory::{Backup, BackupState, Hold, Observed, Size, StoreInventory, SystemIdentifier, Timelines};
+use crate::observe::{Eyes, Seen, look_at_log, look_into, storage_classes, width};
 use crate::plan::{Doomed, Expiry, ExpiryTerms, Mark, Move, MoveTerms, classes_in, expiry, keeps_in, lint_deletions, moves, window_in};
 use crate::retention::{Keep, RetentionInput, TierClasses, Verdict, WalKeep, verdicts};
 use crate::site::Site;
@@ -27,6 +27,8 @@ pub(super) struct Ground {
     pub holds: Vec<Hold>,
     pub marks: BTreeMap<BackupId, Mark>,
     pub log_marks: BTreeMap<(SystemIdentifier, Timeline), (LogMark, Instant)>,
+    /// Where the log lies, if not here: only there it is seen that timelines parted.
+    pub log_elsewhere: Observed<Option<StoreInventory>>,
     pub pins: Pins,
     pub moment: Moment,
     pub looked: Since,
@@ -68,7 +70,22 @@ pub(super) fn look(site: &Site<'_>, name: &Name, clock: Clock, only_look: bool) 
     let seen = look_into(&store, repository.clone(), &eyes)?;
     let placed = seen.holds.known().into_iter().flatten();
     let holds = site.policy.backup_holds.iter().chain(placed).cloned().collect();
-    Ok(Some(Ground { name: name.clone(), store, repository, seen, holds, marks, log_marks, pins, moment, looked }))
+    let log_elsewhere = log_elsewhere(site, name, moment.store);
+    Ok(Some(Ground { name: name.clone(), store, repository, seen, holds, marks, log_marks, log_elsewhere, pins, moment, looked }))
+}
+
+fn log_elsewhere(site: &Site<'_>, name: &Name, now: Instant) -> Observed<Option<StoreInventory>> {
+    let Some(wal) = site.policy.wal.as_ref().filter(|wal| wal.store != *name && !wal.copies.contains(name)) else {
+        return Observed::Known(None);
+    };
+    let looked = site.store(&wal.store).and_then(|store| look_at_log(site, &store, now));
+    match looked {
+        Ok(log) => Observed::Known(log.map(|log| {
+            let used = Observed::Known(Size::new(log.bytes));
+            StoreInventory { backups: Vec::new(), wal: log.ranges, forks: log.forks, used }
+        })),
+        Err(fault) => Observed::unknown(format!("`{}`: {}", wal.store, fault.message)),
+    }
 }
 
 impl Ground {
@@ -99,6 +116,13 @@ impl Ground {
             let message = format!("the holds are not known, so nothing is deleted: {reason}");
             return Err(ExpireFault::refused(message, "Mend it; who takes a hold away says so himself."));
         }
+        if let Observed::Unknown { reason } = &self.log_elsewhere {
+            let message = format!("where the log lies cannot be seen, so what leads where is not known, and nothing is deleted: {reason}");
+            return Err(ExpireFault::refused(
+                message,
+                "Backups of a branch that was left behind look newer than what the way back begins with.",
+            ));
+        }
         let latest = self.moment.rules.checked_add(AGREES).unwrap_or(Instant::MAX);
         if let Some(backup) = self.backups().iter().find(|backup| has_descriptor(backup) && backup.moment() > latest) {
             let message = format!(
@@ -116,7 +140,8 @@ impl Ground {
     pub(super) fn judged<T>(&self, site: &Site<'_>, read: impl FnOnce(&[Verdict<'_>]) -> T) -> T {
         let policy = site.policy;
         let (keeps, window) = (keeps_in(policy, &self.name), window_in(policy, &self.name));
-        read(&verdicts(&self.input(self.backups(), &keeps, window.as_ref(), site), self.moment.rules))
+        let timelines = self.timelines();
+        read(&verdicts(&self.input(self.backups(), &timelines, &keeps, window.as_ref(), site), self.moment.rules))
     }
 
     /// What is to be done with the backups, looked at a second time by other code.
@@ -138,7 +163,7 @@ impl Ground {
         let holds: Vec<&Hold> = self.holds.iter().collect();
         let faults = [going().collect(), going().chain(later()).collect()]
             .iter()
-            .flat_map(|doomed| lint_deletions(self.backups(), &holds, doomed, self.moment.rules))
+            .flat_map(|doomed| lint_deletions(self.backups(), &self.seen_of_log(), &holds, doomed, self.moment.rules))
             .next();
         match faults {
             None => Ok(match &wishes.only {
@@ -168,20 +193,31 @@ impl Ground {
 
     fn moves_of(&self, backups: &[Backup], site: &Site<'_>, classes: &BTreeMap<Name, TierClasses>) -> Vec<Move> {
         let (keeps, window) = (keeps_in(site.policy, &self.name), window_in(site.policy, &self.name));
-        let judged = verdicts(&self.input(backups, &keeps, window.as_ref(), site), self.moment.rules);
+        let timelines = self.timelines();
+        let judged = verdicts(&self.input(backups, &timelines, &keeps, window.as_ref(), site), self.moment.rules);
         let (marks, window) = (&self.marks, window.as_ref());
         moves(&judged, &MoveTerms { classes, marks, pinned: &self.pinned(), window, now: self.moment.rules })
+    }
+
+    fn timelines(&self) -> Timelines {
+        Timelines::of(&self.seen_of_log())
+    }
+
+    fn seen_of_log(&self) -> Vec<&StoreInventory> {
+        let elsewhere = self.log_elsewhere.known().and_then(Option::as_ref);
+        [&self.seen.inventory].into_iter().chain(elsewhere).collect()
     }
 
     fn input<'i>(
         &'i self,
         backups: &'i [Backup],
+        timelines: &'i Timelines,
         keeps: &'i BTreeMap<Name, Keep>,
         wal: Option<&'i WalKeep>,
         site: &Site<'_>,
     ) -> RetentionInput<'i> {
         let (backups, holds) = (Observed::Known(backups), Observed::Known(self.holds.as_slice()));
-        RetentionInput { backups, keeps, holds, wal, failed_grace: site.policy.expire.grace }
+        RetentionInput { backups, timelines, keeps, holds, wal, failed_grace: site.policy.expire.grace }
     }
 
     /// What is being restored; everything, where that cannot be told.

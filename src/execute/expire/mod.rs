@@ -42,6 +42,7 @@ use crate::format::tombstone::{FORMAT, Marker, Tombstone};
 use crate::inventory::{Backup, Observed, StoreInventory};
 use crate::observe::width;
 use crate::plan::{Doomed, Expiry, Move, Waiting, WhyWaiting, log_needs};
+use crate::retention::{Action, UndecidedReason, Verdict};
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
 use crate::world::parallel;
@@ -258,6 +259,7 @@ impl Run<'_> {
         self.ground.must_be_clear()?;
         let decided = self.ground.decide(self.site, self.wishes)?;
         self.held_against_the_plan(&decided);
+        self.doubted();
         self.unmark(&decided)?;
         for Waiting { doomed, why } in &decided.waiting {
             let deed = self.deed(doomed, format!("{}: {why}", doomed.reason), why.until());
@@ -290,6 +292,18 @@ impl Run<'_> {
             named.iter().filter(|id| !told.contains(id)).map(said).collect::<Vec<_>>()
         });
         self.expired.remarks.extend(remarks);
+    }
+
+    /// What stays because nobody can say that nothing begins with it.
+    fn doubted(&mut self) {
+        let is_doubt = |verdict: &&Verdict<'_>| matches!(verdict.action, Action::Undecided(UndecidedReason::UnknownFork { .. }));
+        let doubted = self.ground.judged(self.site, |verdicts| {
+            let mut doubted = verdicts.iter().filter(is_doubt);
+            doubted.next().map(|first| (first.backup.id.clone(), first.action.to_string(), doubted.count()))
+        });
+        let Some((id, why, more)) = doubted else { return };
+        let others = if more > 0 { format!(", and {more} more likewise") } else { String::new() };
+        self.expired.remarks.push(format!("`{}`: {id} is {why}{others}", self.ground.name));
     }
 
     fn unmark(&mut self, decided: &Expiry) -> Result<(), ExpireFault> {

@@ -12,7 +12,7 @@ use crate::format::descriptor::Descriptor;
 use crate::format::layout::Repository;
 use crate::format::pin::{FORMAT, Pin as Content};
 use crate::store::Store;
-use crate::units::{Instant, Key};
+use crate::units::{BackupId, Instant, Key, Lsn};
 use crate::world::files;
 
 /// Renewed so often; it counts for much longer (`format::pin::STALE_SECONDS`).
@@ -33,16 +33,20 @@ impl Pin {
 
     /// For whatever reason it is read.
     pub fn of(store: &Store, repository: &Repository, descriptor: &Descriptor, why: &str, host: &str, now: Instant) -> Option<Pin> {
-        let id = &descriptor.id;
+        Pin::on(store, repository, (&descriptor.id, descriptor.position.start), why, host, now)
+    }
+
+    /// The same by the id, and where its log begins.
+    pub fn on(
+        store: &Store,
+        repository: &Repository,
+        (id, wal_from): (&BackupId, Lsn),
+        why: &str,
+        host: &str,
+        now: Instant,
+    ) -> Option<Pin> {
         let key = Key::new(format!("{repository}/pins/{id}-{host}-{}.json", files::own_word())).ok()?;
-        let content = Content {
-            format: FORMAT,
-            backup: id.clone(),
-            host: host.to_owned(),
-            since: now,
-            why: why.to_owned(),
-            wal_from: descriptor.position.start,
-        };
+        let content = Content { format: FORMAT, backup: id.clone(), host: host.to_owned(), since: now, why: why.to_owned(), wal_from };
         let json = Bytes::from(content.to_json());
         store.replace(&key, json.clone()).ok()?;
         let renewer = renew(store.clone(), key.clone(), json);

@@ -96,8 +96,10 @@ fn tiers(
 ) -> Vec<TierAccount> {
     let keeps = keeps_in(policy, name);
     let held: Observed<Vec<Hold>> = inventory.holds.as_ref().map(|placed| policy.backup_holds.iter().chain(placed).cloned().collect());
+    let timelines = inventory.timelines();
     let input = RetentionInput {
         backups: Observed::Known(seen.backups.as_slice()),
+        timelines: &timelines,
         keeps: &keeps,
         holds: held.as_ref().map(Vec::as_slice),
         wal: window,

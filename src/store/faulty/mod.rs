@@ -10,6 +10,7 @@
 //! * `truncated`: an answer to a read is cut off in the middle.
 //! * `vanished`: from that call on, the bucket is not there.
 //! * `revoked`: from that call on, the credentials are not accepted.
+//! * `stopped`: the process sleeps, as with SIGSTOP, right before the call, until somebody lets it go on.
 //! * a slow link: so many bytes a second, both ways together.
 //!
 //! It never returns wrong bytes, never loses what was acknowledged, and never reorders calls. What is transient is tried
@@ -64,7 +65,7 @@ impl Faulty {
     /// One attempt, as the schedule wants it.
     fn attempt<T>(&self, call: Call, act: &mut dyn FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
         match self.schedule.next(call) {
-            None => act(),
+            None | Some(Effect::Stopped) => act(),
             Some(Effect::Transient) => Err(self.fault(FaultKind::Transient, "the connection was reset")),
             Some(Effect::Timeout) => {
                 std::thread::sleep(TIMEOUT);

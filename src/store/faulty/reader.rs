@@ -42,8 +42,8 @@ impl FaultyReader {
             Some(Effect::Vanished) => return Err(self.store.fault(FaultKind::NoStore, "404 NoSuchBucket")),
             Some(Effect::Revoked) => return Err(self.store.fault(FaultKind::Denied, "403 InvalidAccessKeyId")),
             Some(Effect::Permanent) => return Err(self.store.fault(FaultKind::Other, "400 InvalidRequest")),
+            None | Some(Effect::Stopped) => {}
             Some(_) => return Err(self.store.fault(FaultKind::Transient, "the connection was reset")),
-            None => {}
         }
         let reader = match &mut self.inner {
             Some(reader) => reader,

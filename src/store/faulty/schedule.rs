@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Signal, getpid, kill_process};
+
 use crate::store::{Fault, FaultKind};
 use crate::units::Rate;
 
@@ -55,10 +57,11 @@ pub enum Effect {
     Truncated,
     Vanished,
     Revoked,
+    Stopped,
 }
 
 impl Effect {
-    const ALL: [(&'static str, Effect); 9] = [
+    const ALL: [(&'static str, Effect); 10] = [
         ("transient", Effect::Transient),
         ("timeout", Effect::Timeout),
         ("throttled", Effect::Throttled),
@@ -68,6 +71,7 @@ impl Effect {
         ("truncated", Effect::Truncated),
         ("vanished", Effect::Vanished),
         ("revoked", Effect::Revoked),
+        ("stopped", Effect::Stopped),
     ];
 
     /// Those that stay when they have come.
@@ -127,6 +131,9 @@ impl Schedule {
             if (rule.first..=rule.last).contains(&nth) {
                 due = due.or(Some(rule.effect));
             }
+        }
+        if due == Some(Effect::Stopped) {
+            kill_process(getpid(), Signal::STOP).expect("a process may stop itself");
         }
         due
     }

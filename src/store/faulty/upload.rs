@@ -30,7 +30,7 @@ impl FaultyUpload {
         let mut attempts = Attempts::new(self.store.patience);
         loop {
             let fault = match self.store.schedule.next(Call::Finish) {
-                None | Some(Effect::Twice) => return self.inner.finish(),
+                None | Some(Effect::Twice | Effect::Stopped) => return self.inner.finish(),
                 Some(Effect::AfterCommit | Effect::Truncated) => {
                     self.inner.finish()?;
                     return match attempts.again() {

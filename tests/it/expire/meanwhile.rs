@@ -113,3 +113,26 @@ fn chains_that_have_nothing_to_do_with_each_other_go_side_by_side() {
     assert_eq!(ids(&done.deleted), ["n00", "n01", "n02", "n03"], "in the order of the decision, whoever was first");
     assert!(under_way.lock().expect("nobody panicked").1, "one after the other");
 }
+
+/// A copy comes under the name that the original has, before names that were seen.
+#[test]
+fn what_a_copy_that_came_meanwhile_builds_on_stays() {
+    let mut ground = Ground::keeping("{ last: 1 }");
+    ground.add("expire: { brake: 100% }\n");
+    nights(&ground, 0..4);
+    let noon = later(&day(3), 10);
+    ground.expire(&noon);
+    let arrive = |done: Done, deed: &Deed| {
+        if done == Done::Deleting && matches!(&deed.what, What::Backup { id, .. } if id.as_str() == "n00") {
+            let of = later(&day(0), 12);
+            ground.backup_with("kid", &of, 0, |descriptor| {
+                descriptor.kind = seawall::inventory::BackupKind::Incremental;
+                descriptor.parent = Some("n00".parse().expect("an id"));
+            });
+        }
+        true
+    };
+    let done = ground.expire_heard(&later(&noon, 25), Wishes::default(), &arrive);
+    assert_eq!(ground.there(), ["kid", "n00", "n03"], "{done:?}");
+    assert!(done.waiting.iter().any(|deed| deed.reason.contains("kid was completed meanwhile")), "{done:?}");
+}

@@ -8,8 +8,9 @@ use seawall::cli::terminal::Colour;
 use seawall::execute::expire::{Clock, Expired, Onlooker, Wishes, expire};
 use seawall::units::Instant;
 
-use crate::clusters::{Options, Version};
+use crate::clusters::{Options, StopMode, Version};
 use crate::restore::rig::{Rig, objects};
+use crate::restore::timelines;
 
 fn expire_at(rig: &Rig, now: Instant) -> Expired {
     let here = Here { policy: Some(rig.path("policy.yaml")), state: Some(rig.path("state")), host: Some("db".parse().expect("a name")) };
@@ -82,4 +83,48 @@ fn a_host_whose_clock_is_wrong_deletes_nothing() {
         assert_eq!(!run.status.success(), refused, "{days}: {said}");
         assert!(!refused || said.contains("this host's clock says"), "{said}");
     }
+}
+
+/// Set back to before the second backup, the cluster goes on where only the first one leads. What was left behind is newer by the clock.
+#[test]
+fn a_cluster_that_was_set_back_keeps_the_backup_that_leads_to_it() {
+    let rig = Rig::start(Version::V16, Options { segment_mb: 1, ..Options::default() });
+    rig.change_policy("keep: 7d }", "keep: 1h }");
+    rig.change_policy("keep: { daily: 7 }", "keep: { last: 1 }");
+    rig.change_policy("version: 1", "version: 1\nexpire: { brake: 100%, grace: 1h }");
+    rig.series();
+    rig.load(10);
+    let first = rig.backup();
+    rig.load(10);
+    let (back_to, rows) = (rig.after_row(15), rig.hash(15));
+    rig.archive();
+    let left_behind = rig.backup();
+    rig.load(10);
+    rig.archive();
+    rig.cluster.stop(StopMode::Fast);
+    let second = rig.bring_back("second", &["--to", &back_to]);
+    assert_eq!(second.hash(), rows);
+    timelines::release(&rig, &second);
+    second.sql("insert into series (v) select 'second ' || n from generate_series(1, 5) n");
+    let (at_second, rows) = (timelines::moment(&second), second.hash());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    second.sql("insert into series (v) values ('not wanted')");
+    timelines::archive(&second);
+    second.stop();
+
+    let now = Instant::now();
+    let hours = |hours: i64| now + SignedDuration::from_hours(hours);
+    // A host that cannot read where the timelines parted leaves alone what may lead there.
+    rig.shell("mv identity.txt elsewhere");
+    let blind = expire_at(&rig, hours(2));
+    assert!(super::rig::ids(&blind.marked).is_empty(), "{blind:?}");
+    assert!(blind.remarks.iter().any(|remark| remark.contains("the way to timeline 2")), "{blind:?}");
+    rig.shell("mv elsewhere identity.txt");
+    for at in [4, 6, 8, 10] {
+        let run = expire_at(&rig, hours(at));
+        assert!(!super::rig::ids(&run.marked).contains(&first), "{run:?}");
+    }
+    assert!(crate::faults::killing::whole_backups(&rig).contains(&first), "{first} {left_behind}");
+    let again = rig.bring_back("again", &["--to", &at_second]);
+    assert_eq!((again.hash(), again.report["timeline"].as_u64()), (rows, Some(2)));
 }

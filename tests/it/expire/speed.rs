@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration as Span, Instant as Stopwatch};
 
 use jiff::tz::TimeZone;
-use seawall::inventory::{Backup, BackupKind, BackupState, Observed};
+use seawall::inventory::{Backup, BackupKind, BackupState, Observed, StoreInventory, Timelines};
 use seawall::plan::{ExpiryTerms, Mark, expiry, lint_deletions};
 use seawall::retention::{Keep, RetentionInput, Tier, verdicts};
 use seawall::units::{BackupId, Duration, Instant, Lsn, Name, Percent, Timeline};
@@ -52,8 +52,11 @@ fn a_hundred_thousand_backups_are_decided_in_a_second() {
     let keeps = BTreeMap::from([(name(), keep)]);
     let marks = backups.iter().map(|backup| (backup.id.clone(), Mark { at: moment("2026-11-01T00:00:00Z"), acknowledged: true })).collect();
     let began = Stopwatch::now();
+    let store = StoreInventory { backups, wal: Vec::new(), forks: Vec::new(), used: Observed::unknown("not asked") };
+    let (backups, timelines) = (&store.backups, Timelines::of(&[&store]));
     let input = RetentionInput {
         backups: Observed::Known(backups.as_slice()),
+        timelines: &timelines,
         keeps: &keeps,
         holds: Observed::Known(&[]),
         wal: None,
@@ -71,7 +74,7 @@ fn a_hundred_thousand_backups_are_decided_in_a_second() {
     };
     let decided = expiry(&judged, &terms);
     let doomed = decided.delete.iter().map(|doomed| &doomed.id).collect();
-    let faults = lint_deletions(&backups, &[], &doomed, now);
+    let faults = lint_deletions(backups, &[&store], &[], &doomed, now);
     println!("{} of {} go, decided in {:?}", decided.delete.len(), backups.len(), began.elapsed());
     // Also where something else runs beside it, unoptimised: what is square in the number of backups takes minutes.
     assert!(faults.is_empty() && decided.delete.len() > 99_000, "{} {faults:?}", decided.delete.len());

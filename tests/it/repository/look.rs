@@ -157,6 +157,7 @@ fn leftovers_run_or_have_failed() {
         started: moment("2026-11-21T02:00:00Z"),
         boot: None,
         process: None,
+        asks: false,
     };
     fixture.store.replace(&fixture.repository.backup_lease(&live), lease.to_json().into()).expect("put");
     let now = seawall::world::clock::now();

@@ -69,7 +69,7 @@ fn beside_the_original_only_by_wish() {
     assert_eq!(released.code, 0, "{}{}", released.out, released.err);
 }
 
-fn release(rig: &Rig, restored: &super::rig::Restored) {
+pub fn release(rig: &Rig, restored: &super::rig::Restored) {
     let data = restored.data.to_str().expect("text");
     for _ in 0..2 {
         let said = rig.seawall(&["release", "--target", data, "--wait", "60s"]);
@@ -81,12 +81,12 @@ fn release(rig: &Rig, restored: &super::rig::Restored) {
     crate::cli::follows("release-output", &said.out);
 }
 
-fn moment(restored: &super::rig::Restored) -> String {
+pub fn moment(restored: &super::rig::Restored) -> String {
     std::thread::sleep(std::time::Duration::from_millis(20));
     restored.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'")
 }
 
-fn archive(restored: &super::rig::Restored) {
+pub fn archive(restored: &super::rig::Restored) {
     let segment = restored.sql("select pg_walfile_name(pg_switch_wal())");
     restored.wait_until(&format!("coalesce(last_archived_wal, '') >= '{segment}' from pg_stat_archiver"));
 }
