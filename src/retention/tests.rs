@@ -294,6 +294,8 @@ fn a_forecast_keeps_what_increments_of_the_same_job_build_on() {
     // The rule keeps the 15th, a full one: what was before it goes.
     assert_eq!(exists("2026-11-17T12:00:00Z"), ["15", "16", "17"]);
     assert_eq!(exists("2026-11-16T12:00:00Z"), ["08", "09", "10", "11", "12", "13", "14", "15", "16"]);
+}
+
 fn timeline(number: u32) -> Timeline {
     number.to_string().parse().expect("a timeline")
 }
