@@ -19,7 +19,8 @@ pub(super) struct Drift {
 
 /// `arrives`: what the server archives is in a store of the log, whatever the command is that ships it.
 pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool, now: Instant) -> Drift {
-    let seen = Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site), seen_at: None };
+    let seen =
+        Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site), seen_at: None };
     let found = converge(site.policy, &seen, now);
     Drift {
         server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
