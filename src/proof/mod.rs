@@ -15,6 +15,7 @@ mod facts;
 mod forever;
 mod heartbeat;
 mod hold;
+mod hypertable;
 mod lock;
 mod overlap;
 mod reach;
@@ -44,6 +45,7 @@ pub fn prove(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant
     clock_change::prove(&facts, &mut findings);
     overlap::prove(&facts, &mut findings);
     hold::prove(&facts, &mut findings);
+    hypertable::prove(&facts, &mut findings);
     chain::prove(&facts, &mut findings);
     wal::prove(&facts, &mut findings);
     forever::prove(&facts, &mut findings);

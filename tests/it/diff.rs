@@ -191,7 +191,7 @@ holds: {{ case: {{ reason: \"{words}\", until: 2028-12-31, rows: {{ table: {sql}
 timescaledb: {{ app: {{ hypertables: {{ {sql}: {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
 acknowledge: [{{ finding: SW0903, reason: \"{words}\" }}]
 ",
-            old.replace("daily: 30", "daily: 7").replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
+            old.replace("daily: 30", "daily: 7").replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}], format: csv }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
         );
         let (first, second) = (format!("{at} old `<script>|.yaml"), format!("{at} new `<script>|.yaml"));
         let room = Room::new().with(&first, old).with(&second, new);

@@ -257,7 +257,7 @@ hooks: {{ before_restore: {{ run: [\"{words}\"] }} }}
 timescaledb: {{ app: {{ continuous_aggregates: {{ {sql}: {{ refresh_before: [nightly] }} }}, hypertables: {{ {sql}: {{ retain: 2y, archive: {{ after: 1y, store: main }} }} }} }} }}
 ",
             sound("a-one")
-                .replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}], database: app }}, before: {{ run: [\"{words}\", \"{words}\"] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
+                .replace("  nightly: {", &format!("  dumps: {{ tables: {{ tables: [{sql}], format: csv, database: app }}, before: {{ run: [\"{words}\", \"{words}\"] }}, keep: {{ for: 30d }} }}\n  config: {{ files: {{ paths: [\"/etc/{words}\"] }}, keep: {{ for: 30d }} }}\n  nightly: {{"))
         );
         let file = format!("{at} <script> `a|b.yaml");
         let room = Room::new().with(&file, policy).with(

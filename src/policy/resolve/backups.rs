@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{AMBIGUOUS, Resolver, list};
-use crate::policy::file::{self, AzureTier, Copies, HostRole, ReadBack, ReadFrom, S3Class, TableFormat, TierName};
+use crate::policy::file::{self, AzureTier, Copies, HostRole, ReadBack, ReadFrom, S3Class, TierName};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, CopyTo, Method, Verify};
 use crate::policy::path::PolicyPath;
@@ -16,7 +16,6 @@ const NOTHING_TO_BACK_UP: Code = Code(218);
 const BAD_PATTERN: Code = Code(248);
 const NOTHING_TO_COMPARE: Code = Code(258);
 const NEEDS_DIRECTORY: Code = Code(222);
-const HYPERTABLE: Code = Code(259);
 const BAD_SQL_NAME: Code = Code(210);
 const NO_STANDBY: Code = Code(226);
 const ELSEWHERE: Code = Code(227);
@@ -100,13 +99,9 @@ impl Resolver<'_> {
         }
         if let Some(tables) = &written.tables {
             let path = path.key("tables");
-            let database = self.database(tables.database.as_ref(), &path);
+            self.database(tables.database.as_ref(), &path);
             for (index, table) in tables.tables.iter().enumerate() {
-                let at = path.key("tables").item(index);
-                self.sql_name(table, 2, &at);
-                if let (Some(database), None | Some(TableFormat::Custom)) = (&database, tables.format) {
-                    self.no_hypertable(database, table, at);
-                }
+                self.sql_name(table, 2, &path.key("tables").item(index));
             }
             return Some(Method::Tables(tables.clone()));
         }
@@ -143,19 +138,6 @@ impl Resolver<'_> {
             return Some(Method::Provider(provider.clone()));
         }
         written.engine.clone().map(Method::Engine)
-    }
-
-    /// `pg_dump --table` leaves out what makes its chunks its chunks.
-    fn no_hypertable(&mut self, database: &str, table: &str, path: PolicyPath) {
-        let Some(timescale) = self.file.timescaledb.get(database) else { return };
-        let Some(known) = timescale.hypertables.keys().find(|known| sql_name::same_table(known, table)) else { return };
-        let declared = PolicyPath::from(["timescaledb", database, "hypertables", known.as_str()]);
-        self.push(
-            Finding::error(HYPERTABLE, path, format!("`{table}` is a hypertable, and `pg_dump --table` would not bring it back as one"))
-                .label("the job would fail")
-                .hint("Write `format: csv` or `parquet`, or dump the whole database with `logical`: out of that it comes back alone.")
-                .related(declared, "declared here"),
-        );
     }
 
     fn logical(&mut self, logical: &file::Logical, path: &PolicyPath) -> Option<Method> {

@@ -341,3 +341,18 @@ fn nothing_is_moved_to_a_class_that_is_warmer() {
     assert_with_main(526, &job(["GLACIER", "GLACIER"]), &[&said("GLACIER", "GLACIER")]);
     assert_with_main(526, &job(["STANDARD_IA", "GLACIER"]), &[]);
 }
+
+#[test]
+fn a_hypertable_is_no_plain_table() {
+    let with = |format: &str| {
+        format!(
+            "timescaledb: {{ shop: {{ hypertables: {{ prices: {{ retain: 2y }} }} }} }}\n\
+             backups: {{ some: {{ tables: {{ tables: [orders, public.prices]{format} }}, schedule: {{ at: \"04:00\" }}, keep: {{ daily: 7 }} }} }}\n"
+        )
+    };
+    let found =
+        "error backups.some.tables.tables[1]: `public.prices` is a hypertable, and `pg_dump --table` would not bring it back as one";
+    assert_with_main(527, &with(""), &[found]);
+    assert_with_main(527, &with(", format: custom"), &[found]);
+    assert_with_main(527, &with(", format: csv"), &[]);
+}
