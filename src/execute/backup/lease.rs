@@ -232,7 +232,7 @@ pub(in crate::execute) fn remove_dead(store: &Store, repository: &Repository, ba
 pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository, own: &Lease) -> Result<Vec<String>, BackupFault> {
     let now = own.now()?;
     let folders = store.folders(&repository.prefix("data"))?;
-    sweep::tidy(store, repository, &folders)?;
+    sweep::tidy(store, repository)?;
     if folders.is_empty() {
         return Ok(Vec::new());
     }

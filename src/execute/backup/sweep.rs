@@ -45,10 +45,14 @@ pub(in crate::execute) fn is_swept(store: &Store, repository: &Repository, backu
     Ok(!store.list(&repository.sweeps(backup))?.is_empty())
 }
 
-/// What was said by those who were killed, of backups that have no data any more.
-pub(super) fn tidy(store: &Store, repository: &Repository, with_data: &[String]) -> Result<(), Fault> {
-    for folder in store.folders(&repository.prefix("leases/sweeps"))? {
-        let Some(backup) = folder.parse::<BackupId>().ok().filter(|_| !with_data.contains(&folder)) else { continue };
+/// Removes what was said by those who were killed, of backups that have no data any more.
+pub(in crate::execute) fn tidy(store: &Store, repository: &Repository) -> Result<(), Fault> {
+    let said = store.folders(&repository.prefix("leases/sweeps"))?;
+    if said.is_empty() {
+        return Ok(());
+    }
+    let with_data = store.folders(&repository.prefix("data"))?;
+    for backup in said.iter().filter(|id| !with_data.contains(id)).filter_map(|id| id.parse::<BackupId>().ok()) {
         let all: Vec<Key> = store.list(&repository.sweeps(&backup))?.into_iter().map(|meta| meta.key).collect();
         store.purge(&all)?;
     }

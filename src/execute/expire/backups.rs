@@ -94,14 +94,14 @@ pub(super) fn delete(
         return Ok(Fate::Stays(why));
     }
     forget_latest(ground, &doomed.id)?;
-    Ok(rest(ground, &doomed.id, Some(signature_of(descriptor)), &objects, json.len() as u64, doubts)?)
+    Ok(rest(ground, &doomed.id, (Some(signature_of(descriptor)), None), &objects, json.len() as u64, doubts)?)
 }
 
-/// Signature, data, lease, mark.
+/// Signature, data, lease, what was said of it, mark.
 fn rest(
     ground: &Ground,
     id: &BackupId,
-    signature: Option<Key>,
+    (signature, sweep): (Option<Key>, Option<Sweep<'_>>),
     objects: &[Meta],
     before: u64,
     doubts: &mut BTreeSet<String>,
@@ -118,6 +118,7 @@ fn rest(
         }
     }
     store.purge(&[repository.backup_lease(id)])?;
+    sweep.map_or(Ok(()), Sweep::end)?;
     store.purge(&[repository.tombstone(id)])?;
     Ok(Fate::Gone { bytes: before + objects.iter().map(|meta| meta.size).sum::<u64>(), objects: objects.len() as u64 })
 }
@@ -160,11 +161,7 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         sweep.call_off()?;
         return Ok(Fate::Stays("it is being restored, or copied to here".into()));
     }
-    let fate = rest(ground, id, signatures.remove(id), &objects, 0, doubts)?;
-    if matches!(fate, Fate::Gone { .. }) {
-        sweep.end()?;
-    }
-    Ok(fate)
+    Ok(rest(ground, id, (signatures.remove(id), Some(sweep)), &objects, 0, doubts)?)
 }
 
 /// Its descriptor, when nothing keeps the backup; otherwise what does.

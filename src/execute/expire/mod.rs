@@ -38,6 +38,7 @@ use backups::{Fate, LOOK_AGES};
 use ground::Ground;
 use log::Log;
 
+use crate::execute::backup::sweep;
 use crate::format::tombstone::{FORMAT, Marker, Tombstone};
 use crate::inventory::{Backup, Observed, StoreInventory};
 use crate::observe::width;
@@ -395,6 +396,7 @@ impl Run<'_> {
 
     /// Deletions that broke off, and what failed runs left.
     fn finish(&mut self, leftovers: &[Doomed]) -> Result<(), ExpireFault> {
+        sweep::tidy(&self.ground.store, &self.ground.repository)?;
         let named = self.wishes.only.as_ref().map(|only| only.get(&self.ground.name));
         let is_named = |id: &BackupId| named.is_none_or(|named| named.is_some_and(|named| named.contains(id)));
         let mut unfinished = self.ground.unfinished();
