@@ -8,6 +8,7 @@
 //! Changing, removing, adding or moving a line breaks the chain at that line or the next. Cutting off its end, or writing all of it
 //! anew, shows only against a [`Head`] that somebody kept elsewhere.
 
+use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -178,6 +179,9 @@ pub fn verify<'l>(links: impl IntoIterator<Item = &'l Link>, witnessed: &[Head])
     chain.end()
 }
 
+/// As in `2026-11-02T02:00:00.000000Z`.
+const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
 fn hash(link: &Link) -> String {
     hex(&Sha256::digest(json(&Line::of(link, None)).as_bytes()))
 }
@@ -223,7 +227,7 @@ impl<'l> Line<'l> {
     fn of(link: &'l Link, hash: Option<&'l str>) -> Line<'l> {
         let entry = &link.entry;
         Line {
-            at: entry.at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            at: MICROSECONDS.timestamp_to_string(&entry.at),
             commit: entry.commit.as_deref(),
             details: &entry.details,
             digest: entry.digest.as_deref(),
@@ -241,7 +245,9 @@ impl<'l> Line<'l> {
 }
 
 fn json(line: &Line<'_>) -> String {
-    serde_json::to_string(line).expect("texts and numbers")
+    let mut text = Vec::with_capacity(1 << 10);
+    serde_json::to_writer(&mut text, line).expect("texts and numbers");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]
