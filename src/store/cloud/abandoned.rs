@@ -77,7 +77,8 @@ impl Cloud {
             let mut query = vec![("uploadId", id)];
             query.extend((!from.is_empty()).then_some(("part-number-marker", from.as_str())));
             let page = page(self.ask("GET", path, &query, "").await.ok()?).await?;
-            let list = &page[page.find("<ListPartsResult")?..];
+            // Some servers call it a response.
+            let list = &page[page.find("<ListParts")?..];
             for piece in entries(list, "Part") {
                 last = last.max(Some(element(piece, "LastModified")?.parse().ok()?));
             }

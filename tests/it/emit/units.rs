@@ -146,7 +146,8 @@ fn a_unit_hides_nothing_of_what_its_job_copies() {
         assert_ne!(text, sound("shop"));
         let room = Room::new().with("p.yaml", text);
         std::fs::create_dir(room.path().join("units")).expect("a directory");
-        let run = room.run(&["emit", "systemd", "--policy", "p.yaml", "--out", "units"]);
+        let there = "/etc/seawall/policy.yaml";
+        let run = room.run(&["emit", "systemd", "--policy", "p.yaml", "--policy-there", there, "--out", "units"]);
         assert_eq!(run.code, Some(0), "{job}: {run:?}");
         std::fs::read_to_string(room.path().join(format!("units/seawall-shop-backups.{name}.service"))).expect("a unit")
     };
