@@ -121,12 +121,8 @@ fn a_store_that_is_full_leaves_nothing_that_looks_complete() {
         assert!(said.err.contains("No space left") || said.err.contains("full"), "{}", said.err);
         assert_eq!(left, "0");
         assert!(listed.out.contains("0 complete backups"), "{}", listed.out);
-<<<<<<< HEAD
-        again.into_iter().for_each(|said| _ = said.ends_with_code(0));
-=======
         for said in again {
             said.ends_with_code(0);
         }
->>>>>>> h-dump
     }
 }
