@@ -201,12 +201,12 @@ mod tests {
     #[test]
     fn a_history_is_followed_over_several_forks() {
         let backups =
-            [backup("a", 2, 1, 100), backup("b", 3, 1, 200), backup("c", 5, 2, 220), backup("d", 7, 3, 230), backup("e", 7, 4, 180)];
+            [backup("a", 2, 1, 100), backup("b", 3, 1, 200), backup("c", 5, 2, 220), backup("d", 7, 3, 240), backup("e", 7, 4, 180)];
         let log = [log(1, (1, 3)), log(2, (4, 5)), log(3, (6, 9)), log(4, (8, 9))];
-        let chain = of(&backups, &log, &[fork(2, 1, 215), fork(3, 2, 225), fork(4, 1, 150)]);
+        let chain = of(&backups, &log, &[fork(2, 1, 215), fork(3, 2, 235), fork(4, 1, 150)]);
         assert_eq!(seen(&chain), ["3: a b c d", "4: a e"]);
         // Two histories of one timeline: which is right nobody knows.
-        let torn = of(&backups, &log, &[fork(2, 1, 215), fork(3, 2, 225), fork(3, 1, 225), fork(4, 1, 150)]);
+        let torn = of(&backups, &log, &[fork(2, 1, 215), fork(3, 2, 235), fork(3, 1, 235), fork(4, 1, 150)]);
         assert_eq!(seen(&torn), ["3: (a) (b) (c) d", "4: a e"]);
     }
 
