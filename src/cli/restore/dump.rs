@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
-use crate::execute::dump::restore::{self, Plan, Restored, Session, Wanted};
+use crate::execute::dump::restore::{self, Plan, Restored, Session, Wanted, let_run};
 use crate::plan::words::{counted, joined, quoted};
 use crate::site::Site;
 use crate::units::Name;
@@ -319,6 +319,12 @@ fn told(restored: &Restored) -> String {
     }
     for session in &restored.ended_sessions {
         row("ended", who(session));
+    }
+    for job in &restored.held_jobs {
+        row("held job", format!("{} {}", job.id, job.does));
+    }
+    if !restored.held_jobs.is_empty() {
+        row("", format!("let them run, when what they would delete may go: {};", let_run(&restored.held_jobs)));
     }
     if !restored.roles.is_empty() {
         row("made roles", joined(restored.roles.iter().map(quoted)));

@@ -114,16 +114,13 @@ fn a_cluster_that_was_set_back_keeps_the_backup_that_leads_to_it() {
 
     let now = Instant::now();
     let hours = |hours: i64| now + SignedDuration::from_hours(hours);
-    // A host that cannot read where the timelines parted leaves alone what may lead there.
+    // Without the identity for recoveries, too: a host reads with its own key where timelines parted.
     rig.shell("mv identity.txt elsewhere");
-    let blind = expire_at(&rig, hours(2));
-    assert!(super::rig::ids(&blind.marked).is_empty(), "{blind:?}");
-    assert!(blind.remarks.iter().any(|remark| remark.contains("the way to timeline 2")), "{blind:?}");
-    rig.shell("mv elsewhere identity.txt");
-    for at in [4, 6, 8, 10] {
+    for at in [2, 4, 6, 8, 10] {
         let run = expire_at(&rig, hours(at));
         assert!(!super::rig::ids(&run.marked).contains(&first), "{run:?}");
     }
+    rig.shell("mv elsewhere identity.txt");
     assert!(crate::faults::killing::whole_backups(&rig).contains(&first), "{first} {left_behind}");
     let again = rig.bring_back("again", &["--to", &at_second]);
     assert_eq!((again.hash(), again.report["timeline"].as_u64()), (rows, Some(2)));

@@ -190,6 +190,7 @@ impl<'r> Run<'r> {
                 part: &part,
                 fed: &progress.files.done,
                 keep: true,
+                jobs_run: true,
             };
             restore::bring(plan, &work)?;
         }

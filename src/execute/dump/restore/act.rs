@@ -7,7 +7,7 @@ use std::time::Instant as Stopwatch;
 use super::compare::{Compared, compare};
 use super::fill::Fill;
 use super::renamed::Renamed;
-use super::{Plan, Restored, Session, own, record, swap};
+use super::{HeldJob, Plan, Restored, Session, own, record, swap};
 use crate::execute::dump::child::Halt;
 use crate::execute::id::random_word;
 use crate::execute::restore::{Pin, RestoreFault};
@@ -40,6 +40,8 @@ pub(in crate::execute) struct Work<'w> {
     pub fed: &'w AtomicU64,
     /// What was made and is not whole stays, for whoever wants to look at it.
     pub keep: bool,
+    /// TimescaleDB's jobs are as they were: nothing can run them there.
+    pub jobs_run: bool,
 }
 
 /// Fills the database, compares the rows, and gives the database its name.
@@ -50,8 +52,8 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Rest
     // The rules may let it go meanwhile, and its time to object may be over.
     let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
     record::hook(site, plan, "before_restore", stop)?;
-    let brought = bring(plan, &Work { stop, spool, part: &|_| {}, fed: &AtomicU64::new(0), keep: false });
-    let Brought { compared, ended_sessions } = match brought {
+    let brought = bring(plan, &Work { stop, spool, part: &|_| {}, fed: &AtomicU64::new(0), keep: false, jobs_run: false });
+    let Brought { compared, ended_sessions, held_jobs } = match brought {
         Ok(brought) => brought,
         Err(fault) => {
             record::failed(site, plan, started, &fault);
@@ -75,6 +77,7 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Rest
         seconds: began.elapsed().as_secs_f64(),
         before: plan.before.clone(),
         ended_sessions,
+        held_jobs,
         roles: plan.roles.as_ref().map(|roles| roles.missing.clone()).unwrap_or_default(),
         remarks: plan.remarks.clone(),
     };
@@ -90,6 +93,7 @@ pub(in crate::execute) struct Brought {
     /// What was counted, where it could be.
     pub compared: Option<Compared>,
     pub ended_sessions: Vec<Session>,
+    pub held_jobs: Vec<HeldJob>,
 }
 
 /// The work itself.
@@ -104,17 +108,17 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
     }
     let made = if plan.wanted.makes() { Some(create(plan)?) } else { None };
     let into = made.clone().unwrap_or_else(|| plan.wanted.into.clone());
-    let filled = fill.whole(&into).and_then(|()| {
+    let filled = fill.whole(&into).and_then(|held_jobs| {
         (work.part)(Part::Count);
         let mut connection = plan.connect(&into)?;
         let compared = if plan.is_whole() { Some(compare(plan, &mut connection, &halt)?) } else { None };
         connection.run("analyze").map_err(of)?;
-        Ok(compared)
+        Ok((compared, held_jobs))
     });
     // What was read of it in the clear goes, whatever came.
     let _ = std::fs::remove_dir_all(&work.spool);
     let undone = |fault: RestoreFault| if work.keep { fault } else { left(plan, made.as_deref(), fault) };
-    let compared = filled.map_err(undone)?;
+    let (compared, held_jobs) = filled.map_err(undone)?;
     let ended_sessions = match (&made, &plan.before) {
         (Some(made), Some(before)) => swap::swap(plan, made, before)?,
         (Some(made), None) => rename(plan, made).map(|()| Vec::new())?,
@@ -123,7 +127,7 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
     if made.is_some() && plan.database().extensions.contains_key("timescaledb") {
         wake_jobs(plan);
     }
-    Ok(Brought { compared, ended_sessions })
+    Ok(Brought { compared, ended_sessions, held_jobs })
 }
 
 pub(super) fn of(fault: Fault) -> RestoreFault {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::act::{Part, Work, of};
 use super::feed::{Source, feed};
+use super::jobs::{HeldJob, Jobs};
 use super::{Plan, Section};
 use crate::execute::dump::child::Halt;
 use crate::execute::restore::RestoreFault;
@@ -44,12 +45,12 @@ impl Fill<'_> {
         checked.into_iter().collect()
     }
 
-    /// All of it that is wanted.
-    pub(super) fn whole(&self, into: &str) -> Result<(), RestoreFault> {
+    /// All of it that is wanted. Says which jobs of TimescaleDB came with it and do not run.
+    pub(super) fn whole(&self, into: &str) -> Result<Vec<HeldJob>, RestoreFault> {
         if self.plan.found.descriptor.kind == BackupKind::Tables {
             self.make_schemas(into)?;
         }
-        let Some(version) = self.plan.database().extensions.get("timescaledb") else { return self.archives(into) };
+        let Some(version) = self.plan.database().extensions.get("timescaledb") else { return self.archives(into).map(|()| Vec::new()) };
         let mut connection = self.plan.connect(into)?;
         connection.run(&format!("create extension if not exists timescaledb version {}", literal(version))).map_err(of)?;
         let installed = "select extversion as version from pg_extension where extname = 'timescaledb'";
@@ -60,14 +61,16 @@ impl Fill<'_> {
         }
         // It loads itself into new sessions only.
         let restored = self.plan.connect(into).and_then(|mut connection| {
+            let jobs = Jobs::there(&mut connection)?;
             connection.run("select timescaledb_pre_restore()").map_err(of)?;
-            self.archives(into)
+            self.archives(into)?;
+            if self.work.jobs_run { Ok(Vec::new()) } else { jobs.hold_others(&mut connection) }
         });
         // Also when that failed, and when nobody knows whether it began: until then the database's own jobs and its checks are off.
         let post =
             self.plan.connect(into).and_then(|mut connection| connection.run("select timescaledb_post_restore()").map(drop).map_err(of));
-        restored?;
-        post
+        let held = restored?;
+        post.map(|()| held)
     }
 
     /// A dump of chosen tables has none of what they lie in.

@@ -11,6 +11,7 @@ mod export;
 pub(in crate::execute) mod feed;
 mod fill;
 mod hyper;
+mod jobs;
 pub(in crate::execute) mod own;
 mod record;
 mod renamed;
@@ -27,6 +28,7 @@ use serde::Serialize;
 pub use act::carry_out;
 pub(in crate::execute) use act::{Part, Work, bring};
 pub use export::{ExportPlan, Exported, plan_export};
+pub use jobs::{HeldJob, let_run};
 pub use roles::Roles;
 pub use target::{Session, Target};
 
@@ -234,6 +236,9 @@ pub struct Restored {
     /// Who was sent away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ended_sessions: Vec<Session>,
+    /// TimescaleDB's jobs that came with it, and do not run until somebody says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_jobs: Vec<HeldJob>,
     /// Roles that were made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,

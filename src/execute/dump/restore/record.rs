@@ -37,7 +37,8 @@ pub(super) fn done(site: &Site<'_>, plan: &Plan, restored: &Restored) {
     let rate =
         (restored.tables_compared.is_some() && restored.seconds > SHORTEST_SECONDS).then(|| restored.bytes as f64 / restored.seconds);
     let more = json!({ "from": restored.from_database, "database": restored.database, "server": restored.server,
-        "rows": restored.rows, "before": restored.before, "ended_sessions": restored.ended_sessions, "roles": restored.roles });
+        "rows": restored.rows, "before": restored.before, "ended_sessions": restored.ended_sessions,
+        "held_jobs": restored.held_jobs, "roles": restored.roles });
     let returned = Returned { bytes: Some(restored.bytes), more, ..returned(plan, restored.started, restored.ended) };
     custody::with_catalog(site, &|catalog| {
         if let Some(rate) = rate.filter(|rate| *rate >= 1.0) {

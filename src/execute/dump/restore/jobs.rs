@@ -1,0 +1,67 @@
+//! TimescaleDB's jobs that come with a dump. They go by today's date: one that deletes what is old would at once delete much of what was just
+//! brought back.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::act::of;
+use crate::execute::restore::RestoreFault;
+use crate::policy::sql_name::literal;
+use crate::postgres::{Connection, Row};
+
+/// Where the extension keeps them; the second one in older versions.
+const HOMES: [&str; 2] = ["_timescaledb_catalog.bgw_job", "_timescaledb_config.bgw_job"];
+/// Those with smaller numbers are the extension's own, and come with it.
+const FIRST: i64 = 1000;
+
+/// A job that came with the dump and does not run until somebody says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HeldJob {
+    /// TimescaleDB's number for it, for `alter_job`.
+    pub id: i64,
+    /// What it calls, and with what.
+    pub does: String,
+}
+
+/// The jobs that a database had before.
+pub(super) struct Jobs {
+    home: &'static str,
+    before: Vec<i64>,
+}
+
+impl Jobs {
+    pub(super) fn there(connection: &mut Connection) -> Result<Jobs, RestoreFault> {
+        for home in HOMES {
+            let is_there = connection.query("select to_regclass($1) is not null as it", &[home]).and_then(|rows| rows.one()?.flag("it"));
+            if is_there.map_err(of)? {
+                let before = connection.query(&format!("select id from {home}"), &[]).map_err(of)?;
+                let before = before.iter().map(|row| row.parse("id")).collect::<Result<_, _>>().map_err(of)?;
+                return Ok(Jobs { home, before });
+            }
+        }
+        let message = "TimescaleDB keeps its jobs where this version of Seawall does not know";
+        Err(RestoreFault::new(message, "Jobs that delete what is old would run in the restored database at once. Please report it."))
+    }
+
+    /// Before any of them can begin: the extension is still told that its tables are being restored.
+    pub(super) fn hold_others(self, connection: &mut Connection) -> Result<Vec<HeldJob>, RestoreFault> {
+        let before: Vec<String> = self.before.iter().map(i64::to_string).collect();
+        let sql = format!(
+            "update {} set scheduled = false where scheduled and id >= {FIRST} and id <> all ({}::int[]) \
+             returning id, proc_schema || '.' || proc_name || coalesce(' ' || config::text, '') as does",
+            self.home,
+            literal(&format!("{{{}}}", before.join(",")))
+        );
+        let held = |row: &Row| Ok(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned() });
+        let rows = connection.query(&sql, &[]).map_err(of)?;
+        let mut held: Vec<HeldJob> = rows.iter().map(held).collect::<Result<_, _>>().map_err(of)?;
+        held.sort_by_key(|job| job.id);
+        Ok(held)
+    }
+}
+
+/// The statement that lets them run.
+pub fn let_run(held: &[HeldJob]) -> String {
+    let ids: Vec<String> = held.iter().map(|job| job.id.to_string()).collect();
+    format!("select alter_job(id, scheduled => true) from unnest('{{{}}}'::int[]) id", ids.join(","))
+}
