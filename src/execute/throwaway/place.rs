@@ -134,10 +134,12 @@ impl Place {
         place.lock = Some(file);
         place.write_mark()?;
         let known = purpose.usual(site);
-        if base != known {
-            files::make_folders(&known).map_err(|error| failed(&known, &error))?;
+        files::make_folders(&known).map_err(|error| failed(&known, &error))?;
+        // However each of them is written.
+        let real = |path: &Path| fs::canonicalize(path).map_err(|error| failed(path, &error));
+        if real(base)? != real(&known)? {
             let link = known.join(id.as_str());
-            symlink(&folder, &link).map_err(|error| failed(&link, &error))?;
+            symlink(real(base)?.join(id.as_str()), &link).map_err(|error| failed(&link, &error))?;
             place.link = Some(link);
         }
         fs::rename(&fresh, &folder).map_err(|error| failed(&folder, &error))?;

@@ -61,8 +61,8 @@ impl Cloud {
             return None;
         }
         let path = Path::parse(&upload.key).ok()?;
-        // Somebody may be at it for days.
-        let last = self.last_piece(&path, &upload.id).await?.max(upload.at)?;
+        // Somebody may be at it for days. One without a piece costs nothing, and may have begun just now: not every server knows when.
+        let last = self.last_piece(&path, &upload.id).await??;
         if long_ago(last) {
             self.ask("DELETE", &path, &[("uploadId", &upload.id)], "").await.ok()?;
             tracing::info!("an upload of {} to {} that was broken off is removed", upload.key, self.url);

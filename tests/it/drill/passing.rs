@@ -52,6 +52,10 @@ fn passes(version: Version) {
     drills.nothing_is_left();
     let record_of_newest = record;
 
+    let said = crate::restore::rig::said(drills.command_in_place(&["drill", "some"]).output().expect("it runs"));
+    assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
+    drills.nothing_is_left();
+
     // A moment by chance lies in the window, and brings back what was committed by then.
     for _ in 0..2 {
         let record = drills.drill(0, &["sometime"]);

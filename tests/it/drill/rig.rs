@@ -45,7 +45,17 @@ impl Drills {
 
     /// With the programs of the cluster's version, wherever they are.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.rig.command(words);
+        self.with_programs(self.rig.command(words))
+    }
+
+    /// As somebody who works in the cluster's folder names files.
+    pub fn command_in_place(&self, words: &[&str]) -> Command {
+        let mut command = self.rig.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
+        command.args(words).args(["--policy", "policy.yaml", "--state", "state"]).current_dir(self.rig.cluster.folder());
+        self.with_programs(command)
+    }
+
+    fn with_programs(&self, mut command: Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.rig.cluster.version().programs().display()));
         command
