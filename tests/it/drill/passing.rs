@@ -98,7 +98,7 @@ fn passes(version: Version) {
     // On record: in the catalog, beside the backup, in the audit chain; and nobody takes it for something strange.
     let records = objects(&rig.path("store"), "/drills/");
     let of = |end: &str| records.iter().filter(|path| path.to_string_lossy().ends_with(end)).count();
-    assert_eq!((of(".json"), of(".json.sig")), (5, 5), "{records:?}");
+    assert_eq!((of(".json"), of(".json.sig")), (6, 6), "{records:?}");
     assert!(drills.history().contains("drills.newest"), "{}", drills.history());
     assert!(drills.say(&["audit", "show"]).out.contains("drill"), "{}", drills.say(&["audit", "show"]).out);
     let verified = drills.say(&["verify"]);
