@@ -71,9 +71,30 @@ impl Tally {
         if self.open.is_some() || self.quoted {
             return None;
         }
-        let bytes: Vec<u8> = self.sum.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        Some(Tallied { rows: self.lines, sum: crate::units::hex(&bytes) })
+        Some(Tallied { rows: self.lines, sum: as_text(&self.sum) })
     }
+}
+
+impl Tallied {
+    /// Those of both. None where a sum is none.
+    pub fn and(&self, other: &Tallied) -> Option<Tallied> {
+        let (mine, theirs) = (of_text(&self.sum)?, of_text(&other.sum)?);
+        let sum = std::array::from_fn(|at| mine[at].wrapping_add(theirs[at]));
+        Some(Tallied { rows: self.rows + other.rows, sum: as_text(&sum) })
+    }
+}
+
+fn as_text(sum: &[u64; 4]) -> String {
+    let bytes: Vec<u8> = sum.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+    crate::units::hex(&bytes)
+}
+
+fn of_text(text: &str) -> Option<[u64; 4]> {
+    let mut sum = [0; 4];
+    for (at, sum) in sum.iter_mut().enumerate() {
+        *sum = u64::from_str_radix(text.get(at * 16..at * 16 + 16)?, 16).ok()?.swap_bytes();
+    }
+    (text.len() == 64).then_some(sum)
 }
 
 #[cfg(test)]
@@ -98,6 +119,14 @@ mod tests {
         headed.push(b"id,\"a\nb\"\n1,x\n");
         assert_eq!(headed.finish(), tallied(b"1,x\n"));
         assert_eq!(Tally::after_header().finish().map(|none| none.rows), Some(0));
+    }
+
+    #[test]
+    fn two_sums_are_that_of_all_rows() {
+        let both = |one: &[u8], other: &[u8]| tallied(one).expect("whole").and(&tallied(other).expect("whole"));
+        assert_eq!(both(b"1,x\n2,y\n", b"3,z\n"), tallied(b"3,z\n1,x\n2,y\n"));
+        assert_eq!(both(b"", b"3,z\n"), tallied(b"3,z\n"));
+        assert_eq!(Tallied { rows: 1, sum: "00".to_owned() }.and(&tallied(b"").expect("whole")), None);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use super::chosen::{Chosen, choose};
 use super::connect;
 use super::table::Time;
 use crate::format::archived::Form;
+use crate::format::rows::{Tallied, Tally};
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf};
 use crate::pipeline::read_rows;
@@ -188,7 +189,16 @@ impl Ground<'_> {
                 return Err(SiteFault::new(message, "Empty it, or name another table with `--into`."));
             }
         }
-        let (mut rows, mut came) = (0, 0);
+        let mut remarks = remarks;
+        let own = if self.is_original { Triggers::of(connection, &into)? } else { Triggers::default() };
+        if own.may_change && first.contents.timescaledb.is_some() {
+            let message = format!("the triggers {} of {into} may change rows on their way into it", own.names.join(", "));
+            return Err(SiteFault::new(message, ELSEWHERE));
+        }
+        if !own.names.is_empty() {
+            remarks.push(format!("{into}: the triggers {} ran for each row that came back", own.names.join(", ")));
+        }
+        let (mut rows, mut came) = (0, Vec::new());
         for kept in &coming {
             if self.is_original {
                 // Whoever else brings it back waits here, and finds it done.
@@ -200,12 +210,15 @@ impl Ground<'_> {
             }
             let copy = format!("copy {into} ({}) from stdin (format csv, header true)", names.join(", "));
             rows += self.one(connection, kept, &copy)?;
-            came += 1;
+            came.push(*kept);
+        }
+        if own.may_change {
+            must_be_as_exported(connection, &came, &into, &names.join(", "))?;
         }
         if !self.is_original {
             rows -= cut(connection, &into, &first.contents.column, wanted)?;
         }
-        Ok(BroughtBack { into, extents: came, rows, is_original: self.is_original, passed_over, superseded, remarks })
+        Ok(BroughtBack { into, extents: came.len(), rows, is_original: self.is_original, passed_over, superseded, remarks })
     }
 
     fn one(&self, connection: &mut Connection, kept: &Kept, copy: &str) -> Result<u64, SiteFault> {
@@ -231,13 +244,57 @@ impl Ground<'_> {
         let came = rows.finish()?;
         if came != kept.extent.rows {
             let message = format!("{came} of the {} rows of {} came into the table", kept.extent.rows, kept.extent.id);
-            return Err(SiteFault::new(
-                message,
-                "A trigger of the table keeps rows out; nothing was brought back. Name another table with `--into`.",
-            ));
+            return Err(SiteFault::new(message, format!("A trigger of the table keeps rows out; nothing was brought back. {ELSEWHERE}")));
         }
         Ok(came)
     }
+}
+
+const ELSEWHERE: &str = "Name another table with `--into`, and take the rows from there.";
+
+/// Somebody's, that run when rows are inserted.
+#[derive(Debug, Default)]
+struct Triggers {
+    names: Vec<String>,
+    /// One of them runs before a row is there, and may make another one of it.
+    may_change: bool,
+}
+
+impl Triggers {
+    fn of(connection: &mut Connection, table: &str) -> Result<Triggers, SiteFault> {
+        let sql = "select t.tgname as name, bool_or(t.tgtype & 3 = 3) as before \
+                   from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace \
+                   where (t.tgrelid = to_regclass($1) or t.tgrelid in (select relid from pg_partition_tree(to_regclass($1)))) \
+                     and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 4 <> 0 and n.nspname not like '\\_timescaledb%' \
+                   group by 1 order by 1";
+        let mut own = Triggers::default();
+        for row in &connection.query(sql, &[table])? {
+            own.names.push(row.text("name")?.to_owned());
+            own.may_change |= row.flag("before")?;
+        }
+        Ok(own)
+    }
+}
+
+/// The rows that this transaction has put there are those that were exported. Afterwards they would be the truth, and the record of the others gone.
+fn must_be_as_exported(connection: &mut Connection, came: &[&Kept], into: &str, names: &str) -> Result<(), SiteFault> {
+    let exported = came.iter().map(|kept| Tallied { rows: kept.extent.rows, sum: kept.contents.sum.clone() });
+    let sql = format!("copy (select {names} from {into} where xmin = pg_current_xact_id()::xid) to stdout (format csv)");
+    let mut tally = Tally::default();
+    let mut rows = connection.copy_out(&sql)?;
+    let mut come = Vec::new();
+    while rows.add_to(&mut come)? {
+        tally.push(&come);
+        come.clear();
+    }
+    drop(rows);
+    let there = tally.finish();
+    let all = exported.map(Some).reduce(|all, one| all?.and(&one?)).flatten();
+    if came.is_empty() || (there.is_some() && there == all) {
+        return Ok(());
+    }
+    let message = format!("rows came into {into} that are not those of the archive");
+    Err(SiteFault::new(message, format!("A trigger of the table changes them; nothing was brought back. {ELSEWHERE}")))
 }
 
 fn nothing(passed_over: &[String], superseded: &[String], remarks: &[String]) -> SiteFault {

@@ -244,6 +244,28 @@ fn what_a_trigger_keeps_out_is_not_lost() {
     assert_eq!(ground.sql("select count(*) from orders"), "1500");
 }
 
+/// Afterwards the rows in the table would be the truth.
+#[test]
+fn what_a_trigger_would_change_is_not_lost() {
+    let ground = Ground::new();
+    let before = ground.sql(&format!("{SUM} orders t"));
+    ground.archive();
+    ground.sql(
+        "create function stamp() returns trigger language plpgsql as 'begin new.note := ''stamped''; return new; end'; \
+         create trigger stamp before insert on orders for each row execute function stamp()",
+    );
+    let back = ["archive", "restore", "--table", "orders", "--into", "orders"];
+    ground.run.say(&back).ends_with_code(1).says("not those of the archive");
+    assert_eq!(ground.sql("select (select count(*) from orders) || ' ' || (select sum(rows) from seawall.archived)"), "0 1500");
+    // One that only watches is named, and one that changes nothing keeps nothing out.
+    ground.sql(
+        "create or replace function stamp() returns trigger language plpgsql as 'begin return new; end'; \
+         create trigger watch after insert on orders for each row execute function stamp()",
+    );
+    ground.run.say(&back).ends_with_code(0).says("the triggers stamp, watch ran for each row");
+    assert_eq!(ground.sql(&format!("{SUM} orders t")), before);
+}
+
 #[test]
 fn what_is_noted_in_the_store_follows_the_record() {
     let ground = Ground::new();
