@@ -53,6 +53,16 @@ pub fn read_stdin(limit: usize) -> Result<Vec<u8>, ReadFault> {
     }
 }
 
+/// An empty file in memory: no disk ever has its bytes, and nothing is left of it after `kill -9`.
+pub fn in_memory() -> io::Result<File> {
+    Ok(File::from(rustix::fs::memfd_create("seawall", rustix::fs::MemfdFlags::CLOEXEC)?))
+}
+
+/// By which a program that we start opens it, from its beginning each time, for as long as it is open here.
+pub fn path_in_memory(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
 /// Is it a directory? What cannot be looked at is none, and fails when it is read.
 pub fn is_directory(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|about| about.is_dir())

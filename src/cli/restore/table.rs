@@ -216,6 +216,9 @@ impl<'b> Bringing<'b> {
         if is_shown_only && !matches!(self.wanted.way, Way::Merge { .. }) {
             return Ok(Exit::Done);
         }
+        if !is_shown_only && matches!(self.wanted.way, Way::Replace { .. } | Way::Merge { .. }) {
+            source.must_be_the_newest()?;
+        }
         if !self.said.way.yes && !is_shown_only {
             confirm("Say `--yes` when the plan above is what you want.")?;
         }

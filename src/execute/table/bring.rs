@@ -166,6 +166,14 @@ impl Source<'_> {
         }
     }
 
+    /// Before rows that are there give way to it. Of a backup and its log, the moment is known.
+    pub fn must_be_the_newest(&self) -> Result<(), TableFault> {
+        match self {
+            Source::Physical(_) => Ok(()),
+            Source::Dump(planned) => planned.must_be_the_newest(),
+        }
+    }
+
     pub fn store(&self) -> Name {
         match self {
             Source::Physical(planned) => planned.store.clone(),

@@ -126,6 +126,11 @@ impl Planned<'_> {
         &self.chosen.descriptor.id
     }
 
+    /// Unless somebody has said which store it is to come from.
+    pub(super) fn must_be_the_newest(&self) -> Result<(), TableFault> {
+        if self.wanted.store.is_some() { Ok(()) } else { Ok(self.chosen.must_be_the_newest()?) }
+    }
+
     pub fn job(&self) -> &Name {
         &self.chosen.descriptor.job
     }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Seek as _, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
 
 use super::act::Acting;
@@ -18,6 +17,7 @@ use crate::execute::table::landing::session::{self, attended};
 use crate::format::dump::{Item, Section};
 use crate::policy::sql_name::{literal, meaning, quoted};
 use crate::postgres::Connection;
+use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
 
 /// Definitions are small.
@@ -169,7 +169,7 @@ impl Acting<'_> {
     fn script(&self, lines: &[i64]) -> Result<String, TableFault> {
         let (_file, list) = self.list(lines)?;
         let mut command = self.pg_restore(vec!["--section=post-data".to_owned(), list, "--file=-".to_owned()]);
-        command.stdin(Stdio::from(in_memory(&self.head)?));
+        command.stdin(Stdio::from(with_bytes(&self.head)?));
         let mut text = Vec::new();
         child::stream(command, &self.halt, &mut |bytes| {
             if text.len() + bytes.len() > LARGEST {
@@ -201,8 +201,8 @@ impl Acting<'_> {
     pub(super) fn list(&self, lines: &[i64]) -> Result<(fs::File, String), TableFault> {
         // Nothing but their numbers is read.
         let text: String = lines.iter().map(|line| format!("{line};\n")).collect();
-        let file = in_memory(text.as_bytes())?;
-        let word = format!("--use-list=/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let file = with_bytes(text.as_bytes())?;
+        let word = format!("--use-list={}", path_in_memory(&file));
         Ok((file, word))
     }
 
@@ -218,11 +218,9 @@ impl Acting<'_> {
     }
 }
 
-/// No definition lies on a disk, and nothing is left of it after `kill -9`.
-fn in_memory(bytes: &[u8]) -> Result<fs::File, TableFault> {
+fn with_bytes(bytes: &[u8]) -> Result<fs::File, TableFault> {
     let failed = |error: std::io::Error| TableFault::new(format!("no memory for the definitions: {error}"), "");
-    let made = rustix::fs::memfd_create("seawall", rustix::fs::MemfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
-    let mut file = fs::File::from(made);
+    let mut file = in_memory().map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.rewind()).map_err(failed)?;
     Ok(file)
 }

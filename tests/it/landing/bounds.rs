@@ -8,7 +8,7 @@ use seawall::execute::table::Why;
 use seawall::execute::table::landing::{Change, Onlooker, Way};
 
 use super::changed::SHOP;
-use super::rig::{Two, merge, replace, rows, wanted};
+use super::rig::{Two, merge, only, replace, rows, wanted};
 
 /// No trigger runs, and the check of a deferrable constraint is one.
 #[test]
@@ -99,6 +99,17 @@ fn whether_it_was_committed_may_not_be_known() {
     assert_eq!(fault.why, Why::Unknown, "{fault}");
     assert!(fault.message.ends_with("whether it was committed is not known"), "{fault}");
     assert_eq!(two.now(&rows("orders")), two.then(&rows("orders")));
+}
+
+/// A row with the largest number of all is somebody's mark. Whether it comes or stays, the sequence is not spent for it.
+#[test]
+fn no_sequence_is_spent_for_a_row_that_it_cannot_have_given() {
+    let two = Two::new("create table orders (id serial primary key, n int); insert into orders select i, i from generate_series(1, 20) i");
+    two.then("insert into orders values (2147483647, 0), (30, 1); insert into orders values (17, 2) on conflict (id) do update set n = 0");
+    two.now("insert into orders values (2147483646, 0); select setval('orders_id_seq', 25)");
+    let (_, remarks) = two.brings(&only(wanted(&[("public", "orders")], replace()), "id in (17, 30, 2147483647)"));
+    assert_eq!(remarks, ["the sequence \"public\".\"orders_id_seq\" went forward to 30"]);
+    assert_eq!(two.now("insert into orders (n) values (1) returning id"), "31");
 }
 
 /// Far behind and nearly there: the next number is the one after the last, whichever way was gone.

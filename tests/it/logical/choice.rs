@@ -24,9 +24,8 @@ fn job(ground: &Ground, name: &str, logical: &str, store: &str) {
     ground.change("backups: { ", &job);
 }
 
-/// The first store has one, and another has a newer one.
-#[test]
-fn the_newest_dump_is_the_newest_of_all_stores() {
+/// A second store, before the other one by its name.
+fn with_alpha() -> Ground {
     let ground = Ground::new(Version::V15, "");
     ground.sql("create table orders (n int); insert into orders values (1)");
     let alpha = ground.file("alpha");
@@ -36,6 +35,33 @@ fn the_newest_dump_is_the_newest_of_all_stores() {
     ground.change("stores: { ", &stores);
     ground.change("schedule: { at: \"03:00\" }", "store: disk, schedule: { at: \"03:00\" }");
     ground.change("schedule: { at: \"02:00\" }", "store: disk, schedule: { at: \"02:00\" }");
+    ground
+}
+
+/// The rows of a table are no more replaced by a guess than a whole database is.
+#[test]
+fn a_table_is_not_replaced_by_what_may_be_an_older_dump() {
+    let ground = with_alpha();
+    job(&ground, "all", "", "alpha");
+    ground.change("store: disk, schedule: { at: \"03:00\" }", "store: alpha, schedule: { at: \"03:00\" }");
+    let older = taken(&ground, "dump");
+    ground.change("store: alpha, schedule: { at: \"03:00\" }", "store: disk, schedule: { at: \"03:00\" }");
+    ground.sql("insert into orders values (2)");
+    taken(&ground, "dump");
+    ground.rig.shell_as_root("mv store away");
+    let words = ["restore", "--table", "public.orders", "--replace", "--yes"];
+    let said = ground.say(&[words.as_slice(), &["--job", "dump"]].concat()).ends_with_code(1);
+    assert!(said.err.contains("it is not sure that") && said.err.contains(&format!("--backup {older}")), "{}", said.err);
+    assert_eq!(ground.sql("select count(*) from orders"), "2");
+    ground.say(&["restore", "--table", "public.orders", "--job", "dump", "--csv", "-", "--yes"]).ends_with_code(0);
+    ground.say(&[words.as_slice(), &["--backup", &older]].concat()).ends_with_code(0);
+    assert_eq!(ground.sql("select count(*) from orders"), "1");
+}
+
+/// The first store has one, and another has a newer one.
+#[test]
+fn the_newest_dump_is_the_newest_of_all_stores() {
+    let ground = with_alpha();
     job(&ground, "all", "", "alpha");
     let older = taken(&ground, "all");
     ground.sql("insert into orders values (2)");

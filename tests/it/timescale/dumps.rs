@@ -1,5 +1,7 @@
 //! Dumps of a database with hypertables: drilled, and one of them as a file.
 
+use std::path::Path;
+
 use super::place::natives;
 use crate::clusters::{Options, Version};
 use crate::landing::rig::rows;
@@ -55,17 +57,22 @@ const METRICS: &str = "\
     create table plain (id int primary key, v text); insert into plain select k, 'v' || k from generate_series(1, 100) k; \
     select add_retention_policy('metrics', interval '90 days', initial_start => now() + interval '1 day')";
 
+fn with_metrics(programs: &Path) -> Ground {
+    let options = Options { programs: Some(programs.to_owned()), ..Options::default() }
+        .with("shared_preload_libraries = 'timescaledb'")
+        .with("timescaledb.telemetry_level = off")
+        .with("max_worker_processes = 20");
+    let ground = Ground::with(Version::V15, options, "");
+    ground.sql("create extension timescaledb");
+    ground.sql(METRICS);
+    ground
+}
+
 /// Compressed or not, a hypertable comes back out of a dump as one, and another one does not come with it.
 #[test]
 fn a_hypertable_alone_comes_back_out_of_a_dump() {
     for programs in natives() {
-        let options = Options { programs: Some(programs.clone()), ..Options::default() }
-            .with("shared_preload_libraries = 'timescaledb'")
-            .with("timescaledb.telemetry_level = off")
-            .with("max_worker_processes = 20");
-        let ground = Ground::with(Version::V15, options, "");
-        ground.sql("create extension timescaledb");
-        ground.sql(METRICS);
+        let ground = with_metrics(&programs);
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
         // Some of a compressed chunk's rows are not compressed.
         ground.sql("insert into metrics values ('2026-01-03T00:00:01Z', 77, 1)");
@@ -135,13 +142,7 @@ fn said(ground: &Ground) -> String {
 #[test]
 fn values_that_a_dump_does_not_have_are_named() {
     for programs in natives() {
-        let options = Options { programs: Some(programs.clone()), ..Options::default() }
-            .with("shared_preload_libraries = 'timescaledb'")
-            .with("timescaledb.telemetry_level = off")
-            .with("max_worker_processes = 20");
-        let ground = Ground::with(Version::V15, options, "");
-        ground.sql("create extension timescaledb");
-        ground.sql(METRICS);
+        let ground = with_metrics(&programs);
         assert!(!said(&ground).contains("before the column"));
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
         ground.sql("alter table metrics add column late int default 5");
@@ -165,13 +166,7 @@ fn values_that_a_dump_does_not_have_are_named() {
 #[test]
 fn chunks_are_not_compressed_between_the_snapshot_and_the_dump() {
     for programs in natives() {
-        let options = Options { programs: Some(programs.clone()), ..Options::default() }
-            .with("shared_preload_libraries = 'timescaledb'")
-            .with("timescaledb.telemetry_level = off")
-            .with("max_worker_processes = 20");
-        let ground = Ground::with(Version::V15, options, "");
-        ground.sql("create extension timescaledb");
-        ground.sql(METRICS);
+        let ground = with_metrics(&programs);
         let before = ground.sql(&rows("metrics"));
         around(&ground, &psql("select count(compress_chunk(c)) from show_chunks('metrics') c"), ":");
         ground.dump();
@@ -186,13 +181,7 @@ fn chunks_are_not_compressed_between_the_snapshot_and_the_dump() {
 #[test]
 fn what_came_back_is_not_dropped_by_the_jobs_that_came_with_it() {
     for programs in natives() {
-        let options = Options { programs: Some(programs.clone()), ..Options::default() }
-            .with("shared_preload_libraries = 'timescaledb'")
-            .with("timescaledb.telemetry_level = off")
-            .with("max_worker_processes = 20");
-        let ground = Ground::with(Version::V15, options, "");
-        ground.sql("create extension timescaledb");
-        ground.sql(METRICS);
+        let ground = with_metrics(&programs);
         let before = ground.sql(&rows("metrics"));
         ground.dump();
         let said = ground.say(&["restore", "--into-database", "back", "--create", "--yes", "--format", "json"]).ends_with_code(0);

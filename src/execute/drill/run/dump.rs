@@ -184,14 +184,7 @@ impl<'r> Run<'r> {
             (onlooker.phase)(phase);
         };
         for plan in plans {
-            let work = Work {
-                stop: onlooker.stop,
-                spool: place.data().with_file_name("spool"),
-                part: &part,
-                fed: &progress.files.done,
-                keep: true,
-                jobs_run: true,
-            };
+            let work = Work { stop: onlooker.stop, part: &part, fed: &progress.files.done, keep: true, jobs_run: true };
             restore::bring(plan, &work)?;
         }
         Ok(())

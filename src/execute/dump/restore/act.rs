@@ -1,6 +1,5 @@
 //! Does what the plan says.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant as Stopwatch;
 
@@ -33,8 +32,6 @@ pub(in crate::execute) enum Part {
 /// How it is done, and who watches.
 pub(in crate::execute) struct Work<'w> {
     pub stop: &'w AtomicBool,
-    /// A folder for definitions while several sessions read them.
-    pub spool: PathBuf,
     pub part: &'w (dyn Fn(Part) + Sync),
     /// Plain bytes that the server was given.
     pub fed: &'w AtomicU64,
@@ -47,12 +44,11 @@ pub(in crate::execute) struct Work<'w> {
 /// Fills the database, compares the rows, and gives the database its name.
 pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Restored, RestoreFault> {
     let (started, began) = (clock::now(), Stopwatch::now());
-    let spool = site.policy_state().join(format!("spool-{}", std::process::id()));
     let found = &plan.found;
     // The rules may let it go meanwhile, and its time to object may be over.
     let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
     record::hook(site, plan, "before_restore", stop)?;
-    let brought = bring(plan, &Work { stop, spool, part: &|_| {}, fed: &AtomicU64::new(0), keep: false, jobs_run: false });
+    let brought = bring(plan, &Work { stop, part: &|_| {}, fed: &AtomicU64::new(0), keep: false, jobs_run: false });
     let Brought { compared, ended_sessions, held_jobs } = match brought {
         Ok(brought) => brought,
         Err(fault) => {
@@ -115,8 +111,6 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
         connection.run("analyze").map_err(of)?;
         Ok((compared, held_jobs))
     });
-    // What was read of it in the clear goes, whatever came.
-    let _ = std::fs::remove_dir_all(&work.spool);
     let undone = |fault: RestoreFault| if work.keep { fault } else { left(plan, made.as_deref(), fault) };
     let (compared, held_jobs) = filled.map_err(undone)?;
     let ended_sessions = match (&made, &plan.before) {

@@ -1,10 +1,7 @@
 //! The dump's objects, through `pg_restore` into a database.
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File};
 use std::io::{Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::act::{Part, Work, of};
@@ -19,7 +16,8 @@ use crate::inventory::BackupKind;
 use crate::observe;
 use crate::pipeline::{Checked, PipelineFault, hash_object};
 use crate::policy::sql_name::{literal, quoted};
-use crate::units::{Bytes, Key};
+use crate::units::Key;
+use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
 
 pub(super) struct Fill<'r> {
@@ -63,8 +61,11 @@ impl Fill<'_> {
         let restored = self.plan.connect(into).and_then(|mut connection| {
             let jobs = Jobs::there(&mut connection)?;
             connection.run("select timescaledb_pre_restore()").map_err(of)?;
-            self.archives(into)?;
-            if self.work.jobs_run { Ok(Vec::new()) } else { jobs.hold_others(&mut connection) }
+            let brought = self.archives(into);
+            // Also when only some came: the database may be one that stays. Nothing keeps a session alive that was silent for hours.
+            let hold = || self.plan.connect(into).and_then(|mut connection| jobs.hold_others(&mut connection));
+            let held = if self.work.jobs_run { Ok(Vec::new()) } else { hold() };
+            brought.and(held)
         });
         // Also when that failed, and when nobody knows whether it began: until then the database's own jobs and its checks are off.
         let post =
@@ -108,7 +109,7 @@ impl Fill<'_> {
                 }
                 Section::PostData => {
                     (self.work.part)(Part::Index);
-                    definitions.iter().try_for_each(|(_, object)| self.spooled(into, object, word.clone()))?;
+                    definitions.iter().try_for_each(|(_, object)| self.seekable(into, object, word.clone()))?;
                 }
             }
         }
@@ -143,16 +144,12 @@ impl Fill<'_> {
     }
 
     /// Several sessions build indexes at once when they can read the definitions from a file. These are small; no row is among them.
-    fn spooled(&self, into: &str, object: &Object, mut more: Vec<String>) -> Result<(), RestoreFault> {
+    fn seekable(&self, into: &str, object: &Object, mut more: Vec<String>) -> Result<(), RestoreFault> {
         if self.plan.wanted.jobs == 1 {
             return self.stream(into, object, more, &|| {});
         }
-        let folder = &self.work.spool;
-        let path = folder.join("definitions");
-        let failed = |error: std::io::Error| PipelineFault::file(format!("writing {}", path.display()), error);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        room(folder, object.plain_size)?;
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
+        let failed = |error: std::io::Error| PipelineFault::file("the definitions, in memory", error);
+        let mut file = in_memory().map_err(failed)?;
         let mut reader = self.open(object)?;
         let mut buffer = vec![0; 1 << 20];
         loop {
@@ -162,20 +159,9 @@ impl Fill<'_> {
             }
         }
         more.push(format!("--jobs={}", self.plan.wanted.jobs));
-        more.push(path.display().to_string());
+        more.push(path_in_memory(&file));
         feed(self.command(into, more), self.halt, &object.name, None)
     }
-}
-
-fn room(folder: &Path, needed: u64) -> Result<(), RestoreFault> {
-    let Ok(about) = rustix::fs::statvfs(folder) else { return Ok(()) };
-    let free = about.f_bavail.saturating_mul(about.f_frsize);
-    if free > needed {
-        return Ok(());
-    }
-    let shown = |bytes: u64| Bytes::new(bytes).rounded();
-    let message = format!("{} has room for {}, and the definitions need {}", folder.display(), shown(free), shown(needed));
-    Err(RestoreFault::new(message, "Make room, or say `--jobs 1`, which needs none."))
 }
 
 /// The fault that made the others stop, and not one of those.

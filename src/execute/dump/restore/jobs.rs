@@ -7,10 +7,8 @@ use serde::Serialize;
 use super::act::of;
 use crate::execute::restore::RestoreFault;
 use crate::policy::sql_name::literal;
-use crate::postgres::{Connection, Row};
+use crate::postgres::{Connection, Fault, Row};
 
-/// Where the extension keeps them; the second one in older versions.
-const HOMES: [&str; 2] = ["_timescaledb_catalog.bgw_job", "_timescaledb_config.bgw_job"];
 /// Those with smaller numbers are the extension's own, and come with it.
 const FIRST: i64 = 1000;
 
@@ -31,16 +29,14 @@ pub(super) struct Jobs {
 
 impl Jobs {
     pub(super) fn there(connection: &mut Connection) -> Result<Jobs, RestoreFault> {
-        for home in HOMES {
-            let is_there = connection.query("select to_regclass($1) is not null as it", &[home]).and_then(|rows| rows.one()?.flag("it"));
-            if is_there.map_err(of)? {
-                let before = connection.query(&format!("select id from {home}"), &[]).map_err(of)?;
-                let before = before.iter().map(|row| row.parse("id")).collect::<Result<_, _>>().map_err(of)?;
-                return Ok(Jobs { home, before });
-            }
-        }
-        let message = "TimescaleDB keeps its jobs where this version of Seawall does not know";
-        Err(RestoreFault::new(message, "Jobs that delete what is old would run in the restored database at once. Please report it."))
+        let unknown = || {
+            let message = "TimescaleDB keeps its jobs where this version of Seawall does not know";
+            RestoreFault::new(message, "Jobs that delete what is old would run in the restored database at once. Please report it.")
+        };
+        let home = home(connection).map_err(of)?.ok_or_else(unknown)?;
+        let before = connection.query(&format!("select id from {home}"), &[]).map_err(of)?;
+        let before = before.iter().map(|row| row.parse("id")).collect::<Result<_, _>>().map_err(of)?;
+        Ok(Jobs { home, before })
     }
 
     /// Before any of them can begin: the extension is still told that its tables are being restored.
@@ -58,6 +54,16 @@ impl Jobs {
         held.sort_by_key(|job| job.id);
         Ok(held)
     }
+}
+
+/// The table that TimescaleDB keeps its jobs in, which is another one in older versions; none where the extension is not.
+pub(in crate::execute) fn home(connection: &mut Connection) -> Result<Option<&'static str>, Fault> {
+    for one in ["_timescaledb_catalog.bgw_job", "_timescaledb_config.bgw_job"] {
+        if connection.query("select to_regclass($1) is not null as it", &[one])?.one()?.flag("it")? {
+            return Ok(Some(one));
+        }
+    }
+    Ok(None)
 }
 
 /// The statement that lets them run.

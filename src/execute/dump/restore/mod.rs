@@ -28,6 +28,7 @@ use serde::Serialize;
 pub use act::carry_out;
 pub(in crate::execute) use act::{Part, Work, bring};
 pub use export::{ExportPlan, Exported, plan_export};
+pub(in crate::execute) use jobs::home as job_table;
 pub use jobs::{HeldJob, let_run};
 pub use roles::Roles;
 pub use target::{Session, Target};
@@ -160,6 +161,16 @@ impl Found {
         })
     }
 
+    /// Before what is there gives way to it.
+    pub(in crate::execute) fn must_be_the_newest(&self) -> Result<(), RestoreFault> {
+        if self.unsure.is_empty() {
+            return Ok(());
+        }
+        let id = &self.descriptor.id;
+        let message = format!("it is not sure that {id} is the newest dump: {}", self.unsure.join("; "));
+        Err(RestoreFault::new(message, format!("Say `--backup {id}`, or `--store`, when it is the one that is meant.")))
+    }
+
     /// Of PostgreSQL, as far as its name says: what is needed to bring it back is as new as what made it.
     pub fn client(&self) -> u32 {
         choose::major_of(&self.contents.client).unwrap_or(self.descriptor.cluster.version / 10_000)
@@ -248,10 +259,8 @@ pub struct Restored {
 /// Looks for the dump and at the server; touches nothing.
 pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, RestoreFault> {
     let found = find(site, &wanted.which(site.policy), wanted.identity.as_deref(), now)?;
-    if wanted.replace && wanted.store.is_none() && !found.unsure.is_empty() {
-        let message = format!("it is not sure that {} is the newest dump: {}", found.descriptor.id, found.unsure.join("; "));
-        let hint = format!("Say `--backup {}`, or `--store`, when it is the one that is meant.", found.descriptor.id);
-        return Err(RestoreFault::new(message, hint));
+    if wanted.replace && wanted.store.is_none() {
+        found.must_be_the_newest()?;
     }
     let settings = match &wanted.connection {
         Some(text) => Settings::read(text).map_err(|fault| RestoreFault::new(fault.message, fault.hint))?,

@@ -56,6 +56,8 @@ struct Done {
     came: Spans,
     /// What its aggregates were told, as SQL.
     told: Option<String>,
+    /// What the rows that came ask of the table's sequences.
+    needs: Vec<sequences::Need>,
 }
 
 impl Staged {
@@ -340,7 +342,7 @@ fn within(
     uniques::must_hold(connection, &abouts)?;
     take_back(connection, wanted, tables, &mut landed)?;
     for staged in tables.iter() {
-        remarks.extend(sequences::forward(connection, &staged.about)?);
+        remarks.extend(sequences::forward(connection, &staged.done.needs)?);
     }
     Ok(landed)
 }
@@ -457,6 +459,7 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
             (brought, come)
         }
     };
+    let needs = sequences::needed(connection, about, &brought)?;
     let insert = format!("insert into {name} ({columns}) overriding system value select {columns} from {brought}");
     let mut came = Spans::default();
     let inserted = match care {
@@ -474,7 +477,7 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         let rows = connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?;
         must_be(rows, staged.rows, "there", &name)?;
     }
-    Ok((landed, Done { came, told }))
+    Ok((landed, Done { came, told, needs }))
 }
 
 /// What is about to be changed or removed, as it is.

@@ -3,6 +3,7 @@
 mod care;
 
 use super::about::sql;
+use crate::execute::dump::restore::job_table;
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::policy::sql_name::{literal, quoted};
@@ -51,16 +52,9 @@ struct Job {
     after: Option<String>,
 }
 
-/// Of its own table, wherever that is: the view looks at how jobs went as well, and that a private server does not have.
-const JOBS: [&str; 2] = ["_timescaledb_catalog.bgw_job", "_timescaledb_config.bgw_job"];
-
+/// Of the table itself: the view looks at how jobs went as well, and that a private server does not have.
 fn jobs(connection: &mut Connection, table: &TableName) -> Result<Vec<Job>, Fault> {
-    let mut home = None;
-    for one in JOBS {
-        let is_there = connection.query("select to_regclass($1) is not null as it", &[one])?.one()?.flag("it")?;
-        home = home.or(is_there.then_some(one));
-    }
-    let Some(home) = home else { return Ok(Vec::new()) };
+    let Some(home) = job_table(connection)? else { return Ok(Vec::new()) };
     let sql = format!(
         "select j.proc_name as name, coalesce(j.config -> 'drop_after', j.config -> 'compress_after') #>> '{{}}' as after, \
            jsonb_typeof(coalesce(j.config -> 'drop_after', j.config -> 'compress_after')) = 'number' as counts \

@@ -6,7 +6,8 @@ use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Fault};
 
 const OWNED: &str = "\
-    select sn.nspname as schema, s.relname as name, a.attname as column, q.seqincrement > 0 as upwards, q.seqincrement::text as step \
+    select sn.nspname as schema, s.relname as name, a.attname as column, q.seqincrement > 0 as upwards, q.seqincrement::text as step, \
+      case when q.seqincrement > 0 then q.seqmax else q.seqmin end::text as last \
     from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace sn on sn.oid = s.relnamespace \
     join pg_sequence q on q.seqrelid = s.oid join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid \
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = $1::oid \
@@ -16,40 +17,58 @@ const OWNED: &str = "\
 /// So many of its last steps a sequence goes one by one.
 const NEAR: i128 = 1000;
 
-/// Gives the next number after all that are there. Says which ones it moved. In no transaction: a sequence that goes forward stays there.
+/// A sequence that must have given a number before it gives another one.
+#[derive(Debug)]
+pub(super) struct Need {
+    sequence: String,
+    step: i128,
+    most: i128,
+}
+
+/// What `rows` ask of the sequences of their table. Only rows that come ask for anything, and none for what a sequence can never give: a row with the
+/// largest number of all, which somebody wrote by hand, would leave no number for the next one.
+pub(super) fn needed(connection: &mut Connection, about: &About, rows: &str) -> Result<Vec<Need>, Fault> {
+    let mut needs = Vec::new();
+    for row in &connection.query(OWNED, &[&about.oid])? {
+        let sequence = sql(&TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() });
+        let (column, step, last) = (quoted(row.text("column")?), row.parse::<i128>("step")?, row.text("last")?);
+        let (most, before) = if row.flag("upwards")? { ("max", "<") } else { ("min", ">") };
+        let sql = format!(
+            "select trunc({most}(b.{column}))::text as most from (select {column} from {rows}) b where b.{column}::numeric {before} {last}"
+        );
+        if let Some(most) = connection.query(&sql, &[])?.one()?.parse_if("most")? {
+            needs.push(Need { sequence, step, most });
+        }
+    }
+    Ok(needs)
+}
+
+/// Gives the next number after all that are needed. Says which ones it moved. In no transaction: a sequence that goes forward stays there.
 ///
 /// Others take numbers meanwhile, and no lock of a table keeps them from it. To be set, a sequence has to be read before, and what others took in
 /// between would be given out again. So it is set to a number well before the one that is needed, further than anybody gets in that moment,
 /// and goes on as everybody's does.
-pub(super) fn forward(connection: &mut Connection, about: &About) -> Result<Vec<String>, Fault> {
+pub(super) fn forward(connection: &mut Connection, needs: &[Need]) -> Result<Vec<String>, Fault> {
     let mut moved = Vec::new();
-    for row in &connection.query(OWNED, &[&about.oid])? {
-        let sequence = sql(&TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() });
-        let (column, step) = (quoted(row.text("column")?), row.parse::<i128>("step")?);
-        let most = if row.flag("upwards")? { "max" } else { "min" };
-        let sql = format!(
-            "select trunc(m.most)::text as most, s.last_value::text as last, s.is_called as called \
-             from (select {most}({column})::numeric as most from {}) m, {sequence} s where m.most is not null and abs(m.most) < 1e30",
-            about.from()
-        );
-        let rows = connection.query(&sql, &[])?;
-        let Some(state) = rows.iter().next() else { continue };
-        let (most, last): (i128, i128) = (state.parse("most")?, state.parse("last")?);
-        let mut steps = steps(most, last, step, state.flag("called")?);
+    for Need { sequence, step, most } in needs {
+        let state = connection.query(&format!("select last_value::text as last, is_called as called from {sequence}"), &[])?;
+        let state = state.one()?;
+        let last: i128 = state.parse("last")?;
+        let mut steps = steps(*most, last, *step, state.flag("called")?);
         if steps <= 0 {
             continue;
         }
-        let name = literal(&sequence);
+        let name = literal(sequence);
         if steps > 2 * NEAR {
             // In whole steps from where it stands.
             let near = last + (steps - NEAR) * step;
             connection.query(&format!("select setval({name}, {near})"), &[])?;
-            steps = self::steps(most, near, step, true);
+            steps = self::steps(*most, near, *step, true);
         }
         let sql = format!(
             "select max(n)::text as up, min(n)::text as down from (select nextval({name}) as n from generate_series(1, {steps})) x"
         );
-        let now = connection.query(&sql, &[])?.one()?.text(if step > 0 { "up" } else { "down" })?.to_owned();
+        let now = connection.query(&sql, &[])?.one()?.text(if *step > 0 { "up" } else { "down" })?.to_owned();
         moved.push(format!("the sequence {sequence} went forward to {now}"));
     }
     Ok(moved)

@@ -215,7 +215,8 @@ fn land(
         }
         if let Some(about) = About::read(to, &mover.becomes)? {
             // Of its own sequences, which are new: they are where their table is.
-            let _ = sequences::forward(to, &about)?;
+            let needs = sequences::needed(to, &about, &about.from())?;
+            sequences::forward(to, &needs)?;
         }
     }
     Ok(landed)
