@@ -180,6 +180,8 @@ fn estimate(site: &Site<'_>, chosen: &Chosen) -> Estimate {
 fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreFault> {
     let mut warnings: Vec<String> = unsigned_warning(&site.writers()?).into_iter().collect();
     warnings.extend(plan.chosen.passed_over.iter().map(|why| format!("not from {why}")));
+    let alone = |why: &String| format!("the log comes from `{}` alone, because another one does not answer: {why}", plan.chosen.store_name);
+    warnings.extend(plan.chosen.silent.iter().map(alone));
     for rejected in plan.chosen.rejected.iter().take(10) {
         warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
     }
