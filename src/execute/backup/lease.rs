@@ -254,6 +254,11 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
         if store.head(&repository.tombstone(&id))?.is_some() {
             continue;
         }
+        // What is locked stays as it is, and nothing is said of it at every run.
+        let all: Vec<Key> = objects.iter().map(|meta| meta.key.clone()).collect();
+        if !store.locks(&all)?.is_empty() {
+            continue;
+        }
         let said = Sweep::announce(store, repository, &id)?;
         // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
         let before = leases.iter().find(|lease| lease.key == key).map(|lease| lease.modified);

@@ -52,6 +52,8 @@ pub(super) enum Fate {
     },
     /// Something keeps it after all.
     Stays(String),
+    /// Only its mark was there.
+    WasGone,
 }
 
 /// Says that something is about to go; it stays where that cannot be said.
@@ -137,9 +139,9 @@ fn rest(
             return Ok(deferred);
         }
     }
-    store.purge(&[repository.backup_lease(id)])?;
+    store.withdraw(&[repository.backup_lease(id)])?;
     sweep.map_or(Ok(()), Sweep::end)?;
-    store.purge(&[repository.tombstone(id)])?;
+    store.withdraw(&[repository.tombstone(id)])?;
     Ok(Fate::Gone { bytes: before + objects.iter().map(|meta| meta.size).sum::<u64>(), objects: objects.len() as u64 })
 }
 
@@ -147,6 +149,10 @@ fn rest(
 pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, doubts: &mut BTreeSet<String>) -> Result<Fate, ExpireFault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
+    if objects.is_empty() && is_only_marked(ground, id)? {
+        store.withdraw(&[repository.tombstone(id)])?;
+        return Ok(Fate::WasGone);
+    }
     let is_alive = || -> Result<bool, Fault> {
         let lease = store.head(&repository.backup_lease(id))?;
         Ok(!is_abandoned(lease.as_ref(), &objects, ground.moment.store))
@@ -186,6 +192,16 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         return Ok(Fate::Stays(why));
     }
     Ok(rest(ground, id, (signatures.remove(id), Some(sweep)), &objects, 0, doubts)?)
+}
+
+/// All else that was of it is gone.
+fn is_only_marked(ground: &Ground, id: &BackupId) -> Result<bool, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    if store.head(&repository.backup_lease(id))?.is_some() || !store.list(&repository.drills_prefix(id))?.is_empty() {
+        return Ok(false);
+    }
+    let (complete, signatures) = committed(store, repository)?;
+    Ok(!complete.contains(id) && !signatures.contains_key(id))
 }
 
 /// What has come since it was marked and may keep it. Its descriptor was taken away by a run that could not ask to the end; of which job it was
