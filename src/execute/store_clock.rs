@@ -22,7 +22,7 @@ pub(in crate::execute) fn stores_time(store: &Store, repository: &Repository) ->
     store.replace(&probe, Bytes::from_static(b"{}"))?;
     let meta = store.head(&probe);
     // Also after a fault: nobody else knows its name.
-    let removed = store.purge(std::slice::from_ref(&probe));
+    let removed = store.withdraw(std::slice::from_ref(&probe));
     let vanished = || Fault::new(FaultKind::Transient, "an object that was put to learn the store's time vanished", "Run it again.");
     let meta = meta?.ok_or_else(vanished)?;
     removed?;
@@ -35,7 +35,7 @@ fn sweep(store: &Store, repository: &Repository, now: Instant) -> Result<(), Fau
     let is_left = |meta: &Meta| meta.key.file_name().starts_with(PROBE) && now.duration_since(meta.modified).as_secs() > STALE_SECONDS;
     let left: Vec<Key> = store.list(&repository.prefix("leases"))?.into_iter().filter(|meta| is_left(meta)).map(|meta| meta.key).collect();
     if !left.is_empty() {
-        store.purge(&left)?;
+        store.withdraw(&left)?;
     }
     Ok(())
 }

@@ -243,6 +243,28 @@ impl Store {
         }
     }
 
+    /// Takes away what was only ever said for a while (marks, claims, probes): for good where that is allowed. Where a lock keeps the bytes, a
+    /// plain delete hides them, which no lock forbids, and every reader goes by what can be seen.
+    pub fn withdraw(&self, keys: &[Key]) -> Result<(), Fault> {
+        let mut seen = Vec::new();
+        for Locked { key, .. } in self.purge(keys)?.locked {
+            if self.head(&key)?.is_some() {
+                seen.push(key);
+            }
+        }
+        if seen.is_empty() {
+            return Ok(());
+        }
+        self.delete(&seen)?;
+        for key in &seen {
+            if self.head(key)?.is_some() {
+                let message = format!("{key} in {} is locked, and cannot be hidden either", self.url());
+                return Err(Fault::new(FaultKind::Locked, message, "The bucket has to keep versions, as one with locks does."));
+            }
+        }
+        Ok(())
+    }
+
     /// Which of these objects a lock of the store forbids to delete, as far as it says so.
     pub fn locks(&self, keys: &[Key]) -> Result<Vec<Locked>, Fault> {
         match &self.kind {

@@ -83,7 +83,7 @@ pub fn bring_back(
         // They are in the table again, so the next run of the archive job finds their extents as if it had just exported them.
         let came = coming.iter().filter(|id| !brought.passed_over.iter().any(|over| over == id.as_str()));
         let notes: Vec<_> = came.map(|id| place.repository.extent_removed(id)).collect();
-        place.store.purge(&notes)?;
+        place.store.withdraw(&notes)?;
     }
     Ok(brought)
 }

@@ -117,7 +117,7 @@ impl Run<'_> {
     fn unmark<'k>(&self, of: impl Iterator<Item = &'k Kept>) -> Result<(), SiteFault> {
         let marks: Vec<Key> = of.map(|kept| self.repository.extent_mark(&kept.extent.id)).collect();
         if !marks.is_empty() {
-            self.store.purge(&marks)?;
+            self.store.withdraw(&marks)?;
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Run<'_> {
         }
         (self.onlooker.deed)(Done::LetGo, &self.deed(kept));
         // Last: as long as it is there, the next run knows that something is unfinished.
-        self.store.purge(&[self.repository.extent_mark(id)])?;
+        self.store.withdraw(&[self.repository.extent_mark(id)])?;
         Ok(None)
     }
 
@@ -159,7 +159,7 @@ impl Run<'_> {
             rest.extend(self.objects(id)?);
             // What is locked is found again by its mark.
             if self.store.purge(&rest)?.locked.is_empty() {
-                self.store.purge(&[self.repository.extent_mark(id)])?;
+                self.store.withdraw(&[self.repository.extent_mark(id)])?;
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::postgres::Connection;
 use crate::store::Store;
-use crate::units::{Instant as Timestamp, Lsn, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{Instant as Timestamp, Lsn, Segment, SegmentSize, Timeline, WalFile, moment_of};
 use crate::wal::{Place, WalFault, find, read_stamp};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -145,13 +145,38 @@ impl Archive<'_> {
     }
 }
 
+/// Where a standby's backup begins. No backup makes it write a checkpoint: it is the last one that came to it, and may be hours old.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::execute) struct Restartpoint {
+    redo: Lsn,
+    /// By the primary's clock, which its segments are dated by too. The segment that replay begins in was finished later.
+    pub at: Timestamp,
+}
+
+impl Restartpoint {
+    pub(in crate::execute) fn ask(standby: &mut Connection) -> Result<Restartpoint, BackupFault> {
+        let sql = "select redo_lsn::text as redo, extract(epoch from checkpoint_time) as at from pg_control_checkpoint()";
+        let rows = standby.query(sql, &[])?;
+        let row = rows.one()?;
+        let unreadable = || BackupFault::refused("the standby does not say when its last checkpoint was", "");
+        Ok(Restartpoint { redo: row.parse("redo")?, at: moment_of(row.parse("at")?).ok_or_else(unreadable)? })
+    }
+
+    /// That of a backup which begins at `start`. One that came since is later than what the backup needs; this one is not.
+    pub(in crate::execute) fn of_backup(self, start: Lsn, standby: &mut Connection) -> Result<Restartpoint, BackupFault> {
+        let now = Restartpoint::ask(standby)?;
+        Ok(if now.redo == start { now } else { self })
+    }
+}
+
 /// Names are not enough: a server that was set back to an older state writes the same names once more, and its archiver is refused. What lies
-/// in the store must be what this server wrote: by its content while the segment is here (`wal`), by its time otherwise.
+/// in the store must be what this server wrote: by its content while the segment is here (`wal`), otherwise by its time, which cannot be
+/// before the backup's first checkpoint (`since`).
 pub(in crate::execute) fn must_be_own(
     archive: Archive<'_>,
     needed: &Needed,
     wal: Option<&Path>,
-    started: Timestamp,
+    since: Timestamp,
 ) -> Result<(), BackupFault> {
     let place = Place { store: archive.store.clone(), repository: archive.repository.clone() };
     let unread = |fault: WalFault| BackupFault::refused(fault.message, fault.hint);
@@ -162,7 +187,7 @@ pub(in crate::execute) fn must_be_own(
             .ok_or_else(|| BackupFault::refused(format!("segment {segment} was in {} and is gone", archive.store.url()), ""))?;
         let stamp = read_stamp(&place, &key, size).map_err(unread)?.0.stamp;
         let own = wal.and_then(|wal| content(&wal.join(segment.to_string())));
-        if own.map_or(stamp.written.saturating_add(CLOCKS).is_ok_and(|latest| latest >= started), |own| own == stamp.content) {
+        if own.map_or(stamp.written.saturating_add(CLOCKS).is_ok_and(|latest| latest >= since), |own| own == stamp.content) {
             continue;
         }
         let message = format!("segment {segment} in {} is not this server's: it was written at {}", archive.store.url(), stamp.written);

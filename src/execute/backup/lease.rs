@@ -250,6 +250,15 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
         if !is_abandoned(leases.iter().find(|lease| lease.key == key), &objects, now) {
             continue;
         }
+        // Its deletion broke off, and whoever goes on with it asks what may keep it.
+        if store.head(&repository.tombstone(&id))?.is_some() {
+            continue;
+        }
+        // What is locked stays as it is, and nothing is said of it at every run.
+        let all: Vec<Key> = objects.iter().map(|meta| meta.key.clone()).collect();
+        if !store.locks(&all)?.is_empty() {
+            continue;
+        }
         let said = Sweep::announce(store, repository, &id)?;
         // This run may have slept meanwhile, and the other may have gone on: looked at once more, right before.
         let before = leases.iter().find(|lease| lease.key == key).map(|lease| lease.modified);

@@ -31,7 +31,7 @@ pub use commit::Latest;
 pub use fault::{BackupFault, Failure};
 pub use order::Wishes;
 
-use archived::{Archive, Needed};
+use archived::{Archive, Needed, Restartpoint};
 use lease::Lease;
 use opening::Opening;
 use order::Order;
@@ -52,7 +52,7 @@ use crate::policy::file::{DamagedPages, ReadBack};
 use crate::postgres::{BackupSession, Connection, Server, StopPoint};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
-use crate::units::{Instant, Key, Name, SegmentSize};
+use crate::units::{Instant, Key, Lsn, Name, SegmentSize};
 use crate::world::clock;
 
 /// How long a checkpoint may take.
@@ -153,6 +153,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         lease: &lease,
         onlooker,
         remarks,
+        restartpoint: None,
     };
     let taken = run.whole(connection, source);
     let remarks = std::mem::take(&mut run.remarks);
@@ -174,6 +175,8 @@ struct Run<'r> {
     lease: &'r Lease,
     onlooker: Onlooker<'r>,
     remarks: Vec<String>,
+    /// Of a standby.
+    restartpoint: Option<Restartpoint>,
 }
 
 /// A whole copy, before it is described.
@@ -194,6 +197,9 @@ impl Run<'_> {
             Source::Files { root, .. } => Some(root.clone()),
             Source::Protocol => None,
         };
+        if self.server.in_recovery {
+            self.restartpoint = Some(Restartpoint::ask(&mut connection)?);
+        }
         let (copy, mut connection) = match source {
             Source::Files { root, control } => self.of_files(connection, &root, &control, &data_lock, &index_lock)?,
             Source::Protocol => (self.over_protocol(&mut connection, &data_lock, &index_lock)?, connection),
@@ -240,6 +246,7 @@ impl Run<'_> {
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
         let start = session.start_point();
+        self.begins(start.lsn, session.connection())?;
         let (repository, basis) = (self.repository, self.basis);
         let key = move |name: &str| repository.data(&basis.id, name);
         let pages = Pages { block_size: control.block_size, blocks_per_file: control.blocks_per_file, start: start.lsn };
@@ -308,7 +315,16 @@ impl Run<'_> {
         archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection, &tell)?;
         // A standby has only what it received of a segment.
         let wal = root.filter(|_| !self.server.in_recovery).map(|root| root.join("pg_wal"));
-        archived::must_be_own(archive, &needed, wal.as_deref(), self.started)
+        let since = self.restartpoint.map_or(self.started, |restartpoint| restartpoint.at);
+        archived::must_be_own(archive, &needed, wal.as_deref(), since)
+    }
+
+    /// Asked as soon as it is known.
+    fn begins(&mut self, start: Lsn, connection: &mut Connection) -> Result<(), BackupFault> {
+        if let Some(before) = self.restartpoint {
+            self.restartpoint = Some(before.of_backup(start, connection)?);
+        }
+        Ok(())
     }
 
     /// A standby cannot end a segment; without this an idle primary would keep it for a long time.

@@ -44,6 +44,7 @@ impl Run<'_> {
         (self.onlooker.stage)(Stage::Copying);
         self.onlooker.progress.total.store(base.total(), Ordering::Relaxed);
         let start = base.start_point();
+        self.begins(start.lsn, sql)?;
         let pages = Pages { block_size: self.server.block_bytes, blocks_per_file: self.blocks_per_file(), start: start.lsn };
         let sql = Mutex::new(sql);
         let again =

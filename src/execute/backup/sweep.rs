@@ -30,13 +30,13 @@ impl<'s> Sweep<'s> {
 
     /// Something keeps it after all.
     pub(in crate::execute) fn call_off(self) -> Result<(), Fault> {
-        self.store.purge(&[self.key]).map(drop)
+        self.store.withdraw(&[self.key])
     }
 
     /// All of it is gone, so nobody can complete it any more, whatever others said.
     pub(in crate::execute) fn end(self) -> Result<(), Fault> {
         let all: Vec<Key> = self.store.list(&self.repository.sweeps(self.backup))?.into_iter().map(|meta| meta.key).collect();
-        self.store.purge(&all).map(drop)
+        self.store.withdraw(&all)
     }
 }
 
@@ -54,7 +54,7 @@ pub(in crate::execute) fn tidy(store: &Store, repository: &Repository) -> Result
     let with_data = store.folders(&repository.prefix("data"))?;
     for backup in said.iter().filter(|id| !with_data.contains(id)).filter_map(|id| id.parse::<BackupId>().ok()) {
         let all: Vec<Key> = store.list(&repository.sweeps(&backup))?.into_iter().map(|meta| meta.key).collect();
-        store.purge(&all)?;
+        store.withdraw(&all)?;
     }
     Ok(())
 }

@@ -3,13 +3,14 @@
 //! 1. everything that could still keep it is asked once more: its mark, holds, pins, what may build on it, locks;
 //! 2. the descriptor: from here on there is no such backup, whatever else happens. What may build on it is asked again, and all the rest
 //!    too when long time passed since the last question (a machine that was put to sleep); what is wanted after all gets its descriptor
-//!    back: nothing else is gone yet;
+//!    back: nothing else is gone yet. So does what could not be asked about;
 //! 3. the hint at the latest backup, if it names this one; the signature; the data; the records of its drills, which say nothing
 //!    without it (the catalog keeps what they found); the lease;
 //! 4. the mark, last: as long as it is there, the next run knows that something is unfinished.
 //!
 //! Data without a descriptor are what a broken-off backup leaves too, and the next backup clears them away after an hour
-//! (`backup::lease::clear_leftovers`); both go by the same rule, so it does not matter who comes first.
+//! (`backup::lease::clear_leftovers`); both go by the same rule, so it does not matter who comes first. What is marked is left to expiry, which
+//! asks what may keep it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
@@ -25,8 +26,8 @@ use crate::execute::backup::lease::{committed, is_abandoned};
 use crate::execute::backup::sweep::Sweep;
 use crate::format::descriptor::{Descriptor, MAX_BYTES};
 use crate::format::layout::{descriptor_id, signature_of};
-use crate::inventory::Observed;
-use crate::observe::holds;
+use crate::inventory::{Hold, Observed};
+use crate::observe::{holds, holds_since};
 use crate::plan::Doomed;
 use crate::store::{Fault, Locked, Meta, Put, Store};
 use crate::units::{BackupId, Instant, Key};
@@ -51,6 +52,8 @@ pub(super) enum Fate {
     },
     /// Something keeps it after all.
     Stays(String),
+    /// Only its mark was there.
+    WasGone,
 }
 
 /// Says that something is about to go; it stays where that cannot be said.
@@ -81,20 +84,39 @@ pub(super) fn delete(
         Err(why) => return Ok(Fate::Stays(why)),
     };
     announce()?;
-    let purged = store.purge(std::slice::from_ref(descriptor))?;
+    match unmake(ground, doomed, descriptor, asked, doubts) {
+        Ok(None) => {}
+        Ok(Some(kept)) => {
+            put_back(store, descriptor, json)?;
+            return Ok(kept);
+        }
+        // What was not answered may keep it.
+        Err(fault) => {
+            let _ = put_back(store, descriptor, json);
+            return Err(fault.into());
+        }
+    }
+    forget_latest(ground, &doomed.id)?;
+    Ok(rest(ground, &doomed.id, (Some(signature_of(descriptor)), None), &objects, json.len() as u64, doubts)?)
+}
+
+/// Takes the descriptor away, and asks again what may keep the backup. Gives what does.
+fn unmake(
+    ground: &Ground,
+    doomed: &Doomed,
+    descriptor: &Key,
+    asked: Stopwatch,
+    doubts: &mut BTreeSet<String>,
+) -> Result<Option<Fate>, Fault> {
+    let purged = ground.store.purge(std::slice::from_ref(descriptor))?;
     doubts.extend(purged.doubt);
     if let Some(deferred) = locked(&purged.locked) {
-        return Ok(deferred);
+        return Ok(Some(deferred));
     }
     // Whoever completes what builds on it looks for it afterwards, and so do we: one of the two sees the other.
     let asks_all = asked.elapsed() > QUESTION_AGES;
     let wanted = if asks_all { wanted_after_all(ground, doomed)? } else { new_child(ground, &doomed.id)? };
-    if let Some(why) = wanted {
-        put_back(store, descriptor, json)?;
-        return Ok(Fate::Stays(why));
-    }
-    forget_latest(ground, &doomed.id)?;
-    Ok(rest(ground, &doomed.id, (Some(signature_of(descriptor)), None), &objects, json.len() as u64, doubts)?)
+    Ok(wanted.map(Fate::Stays))
 }
 
 /// Signature, data, lease, what was said of it, mark.
@@ -117,9 +139,9 @@ fn rest(
             return Ok(deferred);
         }
     }
-    store.purge(&[repository.backup_lease(id)])?;
+    store.withdraw(&[repository.backup_lease(id)])?;
     sweep.map_or(Ok(()), Sweep::end)?;
-    store.purge(&[repository.tombstone(id)])?;
+    store.withdraw(&[repository.tombstone(id)])?;
     Ok(Fate::Gone { bytes: before + objects.iter().map(|meta| meta.size).sum::<u64>(), objects: objects.len() as u64 })
 }
 
@@ -127,6 +149,10 @@ fn rest(
 pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, doubts: &mut BTreeSet<String>) -> Result<Fate, ExpireFault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
+    if objects.is_empty() && is_only_marked(ground, id)? {
+        store.withdraw(&[repository.tombstone(id)])?;
+        return Ok(Fate::WasGone);
+    }
     let is_alive = || -> Result<bool, Fault> {
         let lease = store.head(&repository.backup_lease(id))?;
         Ok(!is_abandoned(lease.as_ref(), &objects, ground.moment.store))
@@ -161,7 +187,42 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         sweep.call_off()?;
         return Ok(Fate::Stays("it is being restored, or copied to here".into()));
     }
+    if let Some(why) = may_be_wanted(ground, id)? {
+        sweep.call_off()?;
+        return Ok(Fate::Stays(why));
+    }
     Ok(rest(ground, id, (signatures.remove(id), Some(sweep)), &objects, 0, doubts)?)
+}
+
+/// All else that was of it is gone.
+fn is_only_marked(ground: &Ground, id: &BackupId) -> Result<bool, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    if store.head(&repository.backup_lease(id))?.is_some() || !store.list(&repository.drills_prefix(id))?.is_empty() {
+        return Ok(false);
+    }
+    let (complete, signatures) = committed(store, repository)?;
+    Ok(!complete.contains(id) && !signatures.contains_key(id))
+}
+
+/// What has come since it was marked and may keep it. Its descriptor was taken away by a run that could not ask to the end; of which job it was
+/// nobody can say any more, so a hold that names no backups may be about this one.
+fn may_be_wanted(ground: &Ground, id: &BackupId) -> Result<Option<String>, Fault> {
+    let Some(mark) = ground.marks.get(id) else { return Ok(None) };
+    if let Some(child) = ground.backups().iter().find(|backup| backup.parent.as_ref() == Some(id)) {
+        return Ok(Some(format!("{} builds on it", child.id)));
+    }
+    let placed = match holds_since(&ground.store, &ground.repository, mark.at)? {
+        Observed::Unknown { reason } => return Ok(Some(format!("the holds are not known any more: {reason}"))),
+        Observed::Known(placed) => placed,
+    };
+    let is_active = |hold: &&Hold| hold.is_active(ground.moment.rules);
+    let may_mean_it = |hold: &&Hold| hold.selects.backups.is_empty() || hold.selects.backups.contains(id);
+    let names_it = |hold: &&Hold| hold.selects.backups.contains(id);
+    let since = placed.iter().filter(is_active).find(may_mean_it);
+    if let Some(hold) = since.or_else(|| ground.holds.iter().filter(is_active).find(names_it)) {
+        return Ok(Some(format!("the hold `{}` may be about it, which has no descriptor any more", hold.name)));
+    }
+    new_child(ground, id)
 }
 
 /// Its descriptor, when nothing keeps the backup; otherwise what does.

@@ -298,7 +298,7 @@ impl Log<'_> {
                     }
                     None => {
                         let Some((mark, _)) = mark else { continue };
-                        self.ground.store.purge(&[self.ground.repository.log_mark(self.cluster, *timeline)])?;
+                        self.ground.store.withdraw(&[self.ground.repository.log_mark(self.cluster, *timeline)])?;
                         // Otherwise all that it marked has gone.
                         if line.deleted == 0 {
                             let deed = self.deed(*timeline, mark.below().unwrap_or_default(), "it is needed again".into(), line, None);

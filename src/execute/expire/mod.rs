@@ -310,7 +310,7 @@ impl Run<'_> {
     fn unmark(&mut self, decided: &Expiry) -> Result<(), ExpireFault> {
         for spared in &decided.unmark {
             self.may_go_on()?;
-            self.ground.store.purge(&[self.ground.repository.tombstone(&spared.id)])?;
+            self.ground.store.withdraw(&[self.ground.repository.tombstone(&spared.id)])?;
             let what = What::Backup { id: spared.id.clone(), job: spared.job.clone() };
             let store = self.ground.name.clone();
             let deed = Deed { store, what, reason: spared.reason.clone(), bytes: 0, objects: 0, until: None, storage_class: None };
@@ -387,7 +387,9 @@ impl Run<'_> {
             let what = What::Backup { id: doomed.id.clone(), job: doomed.job.clone() };
             match &fate {
                 Fate::Gone { bytes, objects } => self.tell(&what, &doomed.reason, *bytes, *objects),
-                Fate::Deferred { .. } | Fate::Stays(_) => keeps.extend(doomed.parent.as_ref().map(|parent| (parent, &doomed.id))),
+                Fate::Deferred { .. } | Fate::Stays(_) | Fate::WasGone => {
+                    keeps.extend(doomed.parent.as_ref().map(|parent| (parent, &doomed.id)))
+                }
             }
             ended.push(Ended { at: *at, fate, doubts });
         }
@@ -443,6 +445,7 @@ impl Run<'_> {
             }
             Fate::Deferred { why, until } => self.expired.deferred.push(deed(format!("{reason}; {why}"), listed_bytes, 0, until)),
             Fate::Stays(why) => self.expired.waiting.push(deed(format!("{reason}; {why}"), listed_bytes, 0, None)),
+            Fate::WasGone => {}
         }
     }
 

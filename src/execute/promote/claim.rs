@@ -172,7 +172,7 @@ impl Drop for Claim {
             let _ = thread.join();
         }
         if !self.stays && self.is_ours().unwrap_or(false) {
-            let _ = self.store.purge(std::slice::from_ref(&self.key));
+            let _ = self.store.withdraw(std::slice::from_ref(&self.key));
         }
     }
 }

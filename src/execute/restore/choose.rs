@@ -1,5 +1,7 @@
 //! Which store, which base backup, which stretch of the log: found by `recovery::find_path` in what was observed, never guessed.
 
+use std::time::Duration;
+
 use super::RestoreFault;
 use super::request::{Request, TimelineChoice};
 use crate::format::descriptor::{Descriptor, Private};
@@ -13,6 +15,7 @@ use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
 use crate::site::{Found, Site};
 use crate::store::Store;
 use crate::units::{Instant, Name, Timeline, to_the_millisecond};
+use crate::wal::still_there;
 
 /// The way back that was found.
 #[derive(Debug)]
@@ -35,9 +38,14 @@ pub struct Chosen {
     pub whole_until_target: bool,
     /// Stores that were looked at first and do not lead there, each with the reason.
     pub passed_over: Vec<String>,
+    /// Other stores of the log that do not answer, each with the reason. Recovery would ask them at the log's end, and stop there.
+    pub silent: Vec<String>,
     /// What lies in the store and was not believed.
     pub rejected: Vec<Rejected>,
 }
+
+/// How long a store is asked that is not needed to get there.
+const OF_OTHERS: Duration = Duration::from_secs(10);
 
 /// The stores that could have it, those of the log first: only there recovery to any moment is possible.
 pub fn candidates(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
@@ -62,8 +70,9 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     for name in candidates(site.policy, request.store.as_ref()) {
         match from_store(site, &name, request, &eyes) {
             Ok(chosen) => {
+                let silent = if passed_over.is_empty() { silent(site, request, &chosen) } else { Vec::new() };
                 let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
-                return Ok(Chosen { passed_over, ..chosen });
+                return Ok(Chosen { passed_over, silent, ..chosen });
             }
             Err(fault) => passed_over.push((name, fault)),
         }
@@ -78,6 +87,20 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
             Err(RestoreFault { passing, ..RestoreFault::new(message, first.hint.clone()) })
         }
     }
+}
+
+/// Asked what fetching asks them. A standby asks again by itself.
+fn silent(site: &Site<'_>, request: &Request, chosen: &Chosen) -> Vec<String> {
+    if request.store.is_some() || request.standby.is_some() {
+        return Vec::new();
+    }
+    let of_wal = site.policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies));
+    let asked = |name: &Name| {
+        let store = site.store_with_patience(name, OF_OTHERS).map_err(|fault| fault.message)?;
+        still_there(&store, &chosen.repository).map_err(|fault| fault.message)
+    };
+    let others = of_wal.filter(|name| **name != chosen.store_name);
+    others.filter_map(|name| Some(format!("store `{name}`: {}", asked(name).err()?))).collect()
 }
 
 fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) -> Result<Chosen, RestoreFault> {
@@ -109,6 +132,7 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
         reason,
         whole_until_target: matches!(request.target, Target::Time(_)),
         passed_over: Vec::new(),
+        silent: Vec::new(),
         rejected: seen.rejected,
         descriptor,
         store,

@@ -6,14 +6,21 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::RestoreFault;
+use super::choose::Chosen;
 use super::plan::RestorePlan;
 use crate::format::descriptor::ObjectKind;
+use crate::format::seal::Identities;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
 use crate::pipeline::restore::{Ground, object_key};
 
 const MAX_FILE: u64 = 64 << 20;
 const MAX_FILES: usize = 10_000;
+
+/// Known before anything is done: nothing that is there would be written over.
+pub(super) fn must_fit(directory: &Path, chosen: &Chosen, identities: &Identities) -> Result<(), RestoreFault> {
+    each(directory, chosen, identities, &mut |_, path, bytes| must_be_same(&path, &bytes))
+}
 
 pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     plan.request.config_to.as_ref().map_or(Ok(()), |directory| extract(plan, ground, directory).map(drop))
@@ -22,9 +29,47 @@ pub(super) fn put(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFaul
 /// Puts all of it below a directory, and says where each file went.
 pub(super) fn extract(plan: &RestorePlan, ground: &Ground, directory: &Path) -> Result<BTreeMap<PathBuf, PathBuf>, RestoreFault> {
     let mut placed = BTreeMap::new();
-    let Some(object) = plan.chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(placed) };
-    let key = object_key(&plan.chosen.repository, &plan.chosen.descriptor, object)?;
-    let from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
+    each(directory, &plan.chosen, &plan.identities, &mut |name, path, bytes| {
+        must_be_same(&path, &bytes)?;
+        if let Some(parent) = path.parent() {
+            ground.make_directory(parent)?;
+        }
+        put_whole(ground, &path, &bytes)?;
+        placed.insert(Path::new("/").join(name), path);
+        Ok(())
+    })?;
+    Ok(placed)
+}
+
+/// Written beside and renamed: the next run would take half a file for one of this machine's own.
+fn put_whole(ground: &Ground, path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".seawall-part");
+    let part = PathBuf::from(part);
+    let failed = |error| PipelineFault::file(format!("`{}` cannot be written", path.display()), error);
+    let renamed = || -> Result<(), RestoreFault> {
+        super::act::put(ground, &part, bytes)?;
+        fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
+        Ok(fs::rename(&part, path).map_err(failed)?)
+    };
+    renamed().inspect_err(|_| drop(fs::remove_file(&part)))
+}
+
+fn must_be_same(path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
+    if path.exists() && fs::read(path).is_ok_and(|there| there != bytes) {
+        let message = format!("`{}` is there already and differs", path.display());
+        return Err(RestoreFault::new(message, "Give `--config-to` an empty directory."));
+    }
+    Ok(())
+}
+
+/// A file with its name, its place below the directory, and its bytes.
+type Each<'e> = dyn FnMut(PathBuf, PathBuf, Vec<u8>) -> Result<(), RestoreFault> + 'e;
+
+fn each(directory: &Path, chosen: &Chosen, identities: &Identities, each: &mut Each<'_>) -> Result<(), RestoreFault> {
+    let Some(object) = chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(()) };
+    let key = object_key(&chosen.repository, &chosen.descriptor, object)?;
+    let from = Checked::open(&chosen.store, &key, object.size, &object.sha256, identities)?;
     let stream = |error: std::io::Error| PipelineFault::of_stream(key.as_str(), &error);
     let mut archive = tar::Archive::new(from);
     for (number, entry) in archive.entries().map_err(stream)?.enumerate() {
@@ -38,19 +83,9 @@ pub(super) fn extract(plan: &RestorePlan, ground: &Ground, directory: &Path) -> 
         };
         let mut bytes = Vec::new();
         (&mut entry).take(MAX_FILE).read_to_end(&mut bytes).map_err(stream)?;
-        if path.exists() && fs::read(&path).is_ok_and(|there| there != bytes) {
-            return Err(RestoreFault::new(
-                format!("`{}` is there already and differs", path.display()),
-                "Give `--config-to` an empty directory.",
-            ));
-        }
-        if let Some(parent) = path.parent() {
-            ground.make_directory(parent)?;
-        }
-        super::act::put(ground, &path, &bytes)?;
-        placed.insert(Path::new("/").join(name), path);
+        each(name, path, bytes)?;
     }
-    Ok(placed)
+    Ok(())
 }
 
 /// Below the directory whatever the name says; `None` when it says to leave.

@@ -9,7 +9,7 @@ use super::directory::{self, Directory, Standing};
 use super::report::Report;
 use super::request::Request;
 use super::standby::{self, Upstream};
-use super::{RestoreFault, own_config, programs, settings, tablespaces};
+use super::{RestoreFault, config, own_config, programs, settings, tablespaces};
 use crate::execute::extensions;
 use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
@@ -65,6 +65,9 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
         Ok(archived)
     });
     let archived = readable.map_err(|fault| fault.with_others(site, &request, &chosen, &identities, now))?;
+    if let Some(directory) = request.config_to.as_ref().filter(|_| archived.is_readable()) {
+        config::must_fit(directory, &chosen, &identities)?;
+    }
     let directory = directory::examine(&request, &chosen.descriptor)?;
     let upstream = standby::upstream(site, &request, &chosen)?;
     let tablespaces = tablespaces::places(&request, &chosen.private.tablespaces)?;
@@ -180,6 +183,8 @@ fn estimate(site: &Site<'_>, chosen: &Chosen) -> Estimate {
 fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreFault> {
     let mut warnings: Vec<String> = unsigned_warning(&site.writers()?).into_iter().collect();
     warnings.extend(plan.chosen.passed_over.iter().map(|why| format!("not from {why}")));
+    let alone = |why: &String| format!("the log comes from `{}` alone, because another one does not answer: {why}", plan.chosen.store_name);
+    warnings.extend(plan.chosen.silent.iter().map(alone));
     for rejected in plan.chosen.rejected.iter().take(10) {
         warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
     }

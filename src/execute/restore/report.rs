@@ -92,10 +92,15 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// When the last transaction that is in it was committed, as PostgreSQL writes it: `2026-11-21 10:14:59.123456+01`.
+    /// When the last transaction that is in it was committed.
     pub fn committed(&self) -> Option<Instant> {
-        self.last_commit.as_deref()?.trim().parse().ok()
+        self.last_commit.as_deref().and_then(committed)
     }
+}
+
+/// As PostgreSQL writes it: `2026-11-21 10:14:59.123456+01`.
+pub(super) fn committed(at: &str) -> Option<Instant> {
+    at.trim().parse().ok()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

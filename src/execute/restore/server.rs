@@ -9,14 +9,14 @@ use std::time::{Duration, Instant as Clock};
 
 use super::ending::Ending;
 use super::plan::RestorePlan;
-use super::report::{Reached, State};
+use super::report::{Reached, State, committed};
 use super::request::Action;
 use super::running::pid_file;
 use super::{RestoreFault, own_config, port, programs, settings, standby};
 use crate::execute::extensions;
 use crate::postgres::{Connection, Fault, Settings};
-use crate::recovery::WalStretch;
-use crate::units::{Lsn, Segment, SegmentSize};
+use crate::recovery::{Target, WalStretch};
+use crate::units::{Instant, Lsn, Segment, SegmentSize};
 
 /// Where recovery is, for whoever watches.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,7 +46,14 @@ pub struct Server<'p> {
     /// That which it is asked in.
     database: String,
     consistent: Option<f64>,
-    ended_at_end_of_log: bool,
+    log_ended: Option<LogEnded>,
+}
+
+/// PostgreSQL met the end of the log before the target. What it said of that run.
+#[derive(Debug)]
+struct LogEnded {
+    by: Option<String>,
+    last_commit: Option<String>,
 }
 
 /// How recovery ended.
@@ -100,7 +107,7 @@ impl<'p> Server<'p> {
             invalid: BTreeSet::new(),
             database: "postgres".to_owned(),
             consistent: None,
-            ended_at_end_of_log: false,
+            log_ended: None,
         })
     }
 
@@ -169,7 +176,7 @@ impl<'p> Server<'p> {
         }
         let Some(state) = self.state() else { return Ok(None) };
         self.refuse_early_end(state)?;
-        Ok(Some(self.recovered(state, Some(&lines))))
+        self.recovered(state, Some(&lines)).map(Some)
     }
 
     /// What PostgreSQL takes for the end need not be it.
@@ -215,19 +222,13 @@ impl<'p> Server<'p> {
     fn ended(&mut self) -> Result<Option<Recovered>, RestoreFault> {
         self.read_log();
         if self.plan.request.action == Action::Shutdown && self.text.contains("shutdown at recovery target") {
-            return Ok(Some(self.recovered(State::ShutDown, None)));
+            return self.recovered(State::ShutDown, None).map(Some);
         }
         // Replay met nothing later than the target, and the log is known to be whole up to it: then there is nothing later, and the
         // log's end is the state at the target. PostgreSQL cannot know that and refuses; this knows it, and only then goes on.
         let ended_before = self.text.contains("recovery ended before configured recovery target was reached");
-        if ended_before && self.plan.chosen.whole_until_target && !self.ended_at_end_of_log {
-            if let Some((ending, end, size)) = self.ending()
-                && let Some(short) = ending.falls_short_of_target(end, size)
-            {
-                return Err(self.short(&ending, &short, "Nothing was opened, and the target stays as it is."));
-            }
-            self.ended_at_end_of_log = true;
-            self.drop_target()?;
+        if ended_before && self.plan.chosen.whole_until_target && self.log_ended.is_none() {
+            self.end_with_log()?;
             self.text.clear();
             self.start()?;
             return Ok(None);
@@ -239,14 +240,42 @@ impl<'p> Server<'p> {
         Err(stopped.passing_if(was_ended(&self.text)))
     }
 
-    /// Lets recovery end with the log.
-    fn drop_target(&self) -> Result<(), RestoreFault> {
+    /// Lets recovery end with the record that was replayed last. Not with the log: what is archived from now on may be later than the target.
+    fn end_with_log(&mut self) -> Result<(), RestoreFault> {
+        let Some((ending, end, size)) = self.ending() else {
+            return Err(self.failed("recovery ended before the target was reached"));
+        };
+        if let Some(short) = ending.falls_short_of_target(end, size) {
+            return Err(self.short(&ending, &short, "Nothing was opened, and the target stays as it is."));
+        }
+        let Some(last) = ending.last else {
+            return Err(self.failed("recovery ended before the target was reached, and the server does not say with which record"));
+        };
+        self.aim_at(last)?;
+        self.log_ended = Some(LogEnded { by: ending.ended_by().map(str::to_owned), last_commit: self.last_commit() });
+        Ok(())
+    }
+
+    fn aim_at(&self, last: Lsn) -> Result<(), RestoreFault> {
         let path = self.plan.request.directory.join("postgresql.auto.conf");
         let fault = |error: std::io::Error| RestoreFault::new(format!("`{}`: {error}", path.display()), "");
         let conf = fs::read_to_string(&path).map_err(fault)?;
-        let unwanted = |name: &str| name.starts_with("recovery_target") && name != "recovery_target_timeline";
         // In place: the file keeps its owner, and the server does not run.
-        fs::write(&path, settings::without(&conf, &unwanted)).map_err(fault)
+        fs::write(&path, settings::ending_with(&conf, last)).map_err(fault)
+    }
+
+    fn last_commit(&self) -> Option<String> {
+        said(&self.text, "last completed transaction was at log time ").map(str::to_owned)
+    }
+
+    /// Whatever came into the store meanwhile: a server with what the target leaves out is not the one that was asked for.
+    fn refuse_later(&self, reached: &Reached) -> Result<(), RestoreFault> {
+        let Some(later) = later_than(&self.plan.request.target, reached) else { return Ok(()) };
+        self.stop();
+        Err(RestoreFault::new(
+            format!("the server holds a transaction of {later}, which is after the target; it was stopped"),
+            format!("Restore anew. What it replayed is in its log, `{}`; please report it.", self.log.display()),
+        ))
     }
 
     /// What the server says of itself, in its log; whom it lets in is its own affair.
@@ -262,21 +291,29 @@ impl<'p> Server<'p> {
         has(&["pausing at the end of recovery", "recovery has paused"]).then_some(State::Paused)
     }
 
-    fn recovered(&mut self, state: State, server: Option<&[String]>) -> Recovered {
+    fn recovered(&mut self, state: State, server: Option<&[String]>) -> Result<Recovered, RestoreFault> {
+        let reached = self.reached(state, server);
+        self.refuse_later(&reached)?;
+        Ok(Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64(), invalid: self.invalid.clone() })
+    }
+
+    fn reached(&mut self, state: State, server: Option<&[String]>) -> Reached {
         self.read_log();
+        let before = self.log_ended.as_ref().and_then(|ended| ended.last_commit.clone());
         let mut reached = Reached {
             state,
             lsn: self.replayed(),
-            last_commit: said(&self.text, "last completed transaction was at log time ").map(str::to_owned),
+            // PostgreSQL does not count the very record that it was told to end with.
+            last_commit: self.last_commit().into_iter().chain(before).max_by_key(|at| committed(at)),
             timeline: said(&self.text, "selected new timeline ID: ").and_then(|number| number.parse().ok()),
-            ended_at_end_of_log: self.ended_at_end_of_log,
+            ended_at_end_of_log: self.log_ended.is_some(),
             ended_by: self.ended_by(state),
             follows: None,
             socket: None,
             port: None,
         };
         let Some(lines) = server else {
-            return self.with(reached);
+            return reached;
         };
         reached.socket = lines.get(4).filter(|socket| !socket.is_empty()).cloned();
         reached.port = lines.get(3).and_then(|port| port.trim().parse().ok());
@@ -293,15 +330,14 @@ impl<'p> Server<'p> {
                 reached.follows = Some(standby::follows(&mut connection, self.plan.upstream.as_ref()));
             }
         }
-        self.with(reached)
-    }
-
-    fn with(&self, reached: Reached) -> Recovered {
-        Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64(), invalid: self.invalid.clone() }
+        reached
     }
 
     /// In the last segment a record that cannot be read is what a dead server left; that is said, and refused only before it.
     fn ended_by(&self, state: State) -> Option<String> {
+        if let Some(ended) = &self.log_ended {
+            return ended.by.clone();
+        }
         let met = self.text.contains("recovery stopping ");
         self.ending().filter(|_| state == State::Promoted && !met).and_then(|(ending, ..)| ending.ended_by().map(str::to_owned))
     }
@@ -401,6 +437,12 @@ fn for_shell(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }
 
+/// When the last transaction was committed, where that is after the target.
+fn later_than(target: &Target, reached: &Reached) -> Option<Instant> {
+    let Target::Time(target) = target else { return None };
+    reached.committed().filter(|at| at > target)
+}
+
 fn said<'t>(text: &'t str, words: &str) -> Option<&'t str> {
     let at = text.rfind(words)? + words.len();
     text[at..].lines().next()
@@ -431,7 +473,26 @@ pub(super) fn connect_to(lines: &[String], as_postgres: bool, database: &str) ->
 
 #[cfg(test)]
 mod tests {
-    use super::was_ended;
+    use super::*;
+
+    #[test]
+    fn what_was_committed_after_the_target_is_seen() {
+        let at = |last: &str| Reached {
+            state: State::Promoted,
+            lsn: None,
+            last_commit: Some(last.to_owned()),
+            timeline: None,
+            ended_at_end_of_log: true,
+            ended_by: None,
+            follows: None,
+            socket: None,
+            port: None,
+        };
+        let target = Target::Time("2026-11-21T02:00:00Z".parse().expect("a moment"));
+        assert_eq!(later_than(&target, &at("2026-11-21 03:00:00+01")), None);
+        assert!(later_than(&target, &at("2026-11-21 03:00:30.5+01")).is_some());
+        assert_eq!(later_than(&Target::Latest, &at("2026-11-21 03:00:30.5+01")), None);
+    }
 
     #[test]
     fn a_server_that_says_why_was_not_ended_by_others() {

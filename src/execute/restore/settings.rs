@@ -4,6 +4,7 @@ use super::choose::Chosen;
 use super::request::{FetchCommand, Request, TimelineChoice};
 use super::standby::Upstream;
 use crate::recovery::Target;
+use crate::units::Lsn;
 
 pub const BEGIN: &str = "# seawall restore: begin; `seawall release` takes these lines out";
 pub const END: &str = "# seawall restore: end";
@@ -157,8 +158,10 @@ fn restore_command(request: &Request, chosen: &Chosen) -> String {
     let mut command = format!("{} wal fetch %f %p --policy {}", path(&fetch.program), path(&fetch.policy));
     // What was found is what will be fetched, whatever becomes of the store meanwhile.
     command.push_str(&format!(" --repository {} --system-identifier {}", chosen.repository, chosen.descriptor.cluster.system_identifier));
-    // One that was asked for, or that leads there where another does not, is asked alone: the other could only stop recovery at its end.
-    if request.store.is_some() || (request.standby.is_none() && !chosen.passed_over.is_empty()) {
+    // One that was asked for, or that leads there where another does not or does not answer, is asked alone: the other could only stop
+    // recovery at its end.
+    let is_alone = !chosen.passed_over.is_empty() || !chosen.silent.is_empty();
+    if request.store.is_some() || (request.standby.is_none() && is_alone) {
         command.push_str(&format!(" --store {}", chosen.store_name));
     }
     if let Some(identity) = &request.identity {
@@ -271,6 +274,18 @@ pub fn without(conf: &str, unwanted: &dyn Fn(&str) -> bool) -> String {
     kept
 }
 
+/// The same for a recovery that ends with this record, and then does what it was to do at its target.
+pub fn ending_with(conf: &str, last: Lsn) -> String {
+    const AT: &str = "recovery_target_lsn";
+    const INCLUSIVE: &str = "recovery_target_inclusive";
+    let conf = without(conf, &|name| TARGETS.contains(&name) || name == INCLUSIVE);
+    // Empty, so that none of another configuration is a second one.
+    let mut lines: String = TARGETS.iter().filter(|name| **name != AT).map(|name| line(name, "")).collect();
+    lines.push_str(&line(AT, &last.to_string()));
+    lines.push_str(&line(INCLUSIVE, "on"));
+    conf.replacen(END, &(lines + END), 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +305,20 @@ mod tests {
         assert_eq!(auto_conf(&once, &[]).matches(BEGIN).count(), 1);
         assert!(!without(&once, &|name| name == "recovery_target_time").contains("recovery_target_time = "));
         assert_eq!(without_block(&once).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_recovery_that_ends_with_a_record_keeps_what_it_does_then() {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let of_time = [set("recovery_target_lsn", ""), set("recovery_target_time", "2026-11-21"), set("recovery_target_inclusive", "off")];
+        let kept = [set("recovery_target_timeline", "3"), set("recovery_target_action", "pause")];
+        let conf = auto_conf("work_mem = '8MB'\n", &[of_time.as_slice(), &kept].concat());
+        let now = ending_with(&conf, Lsn(0x0900_0070));
+        let empty: String = TARGETS[..4].iter().map(|name| line(name, "")).collect();
+        let kept = "recovery_target_timeline = '3'\nrecovery_target_action = 'pause'\n";
+        let expected =
+            format!("work_mem = '8MB'\n{BEGIN}\n{kept}{empty}recovery_target_lsn = '0/9000070'\nrecovery_target_inclusive = 'on'\n{END}\n");
+        assert_eq!(now, expected);
     }
 
     #[test]

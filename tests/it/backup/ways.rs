@@ -65,6 +65,29 @@ fn from_a_standby_the_switch_is_asked_of_the_primary() {
     assert_eq!(copy.sql("select count(*) from t"), "10001");
 }
 
+/// A standby's backup begins with its last checkpoint, however long ago that was: twenty minutes, by the clock of this primary, which dates the
+/// segments too.
+#[test]
+fn from_a_standby_whose_last_checkpoint_is_old() {
+    let primary = Rig::new(Version::V15, &Policy::default());
+    let script = fs::read_to_string(primary.path("archive")).expect("a script");
+    let as_of_then = "env -u LD_PRELOAD touch -d '20 minutes ago' $1 && exec env -u LD_PRELOAD -u FAKETIME ";
+    fs::write(primary.path("archive"), script.replace("exec ", as_of_then)).expect("a script");
+    primary.cluster.stop(StopMode::Fast);
+    let pg_ctl = primary.cluster.programs().join("pg_ctl");
+    let clock = "export LD_PRELOAD=$(faketime -m -f -20m printenv LD_PRELOAD) FAKETIME=-20m FAKETIME_DONT_FAKE_MONOTONIC=1";
+    primary.shell(&format!("{clock}; {} -D data -l log -w -t 180 start >&2", pg_ctl.display()));
+    let standby = standby(&primary, "from: standby");
+    let age = "extract(epoch from now() - checkpoint_time) >= 1200 from pg_control_checkpoint()";
+    assert_eq!(standby.sql(&format!("select {age}")), "t");
+    let backup = primary.backup(&[]);
+    assert!(primary.descriptor(&backup).cluster.standby);
+    // The server sends its files itself.
+    change(&primary, &[(&format!("data_directory: {}, ", standby.data().display()), "")]);
+    let sent = primary.backup(&[]);
+    assert!(primary.descriptor(&sent).cluster.standby);
+}
+
 #[test]
 fn a_promotion_ends_a_backup_from_a_standby() {
     let primary = Rig::new(Version::V15, &Policy::default());

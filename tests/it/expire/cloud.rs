@@ -20,14 +20,13 @@ fn expire(ground: &Ground, words: &[&str]) -> Run {
     finish(&mut command, b"")
 }
 
-#[test]
-fn a_locked_backup_is_deferred_whole_and_the_others_go_with_all_their_versions() {
-    let server = S3::start();
+/// A repository in a bucket with locks, of this many nights.
+fn bucket_of(server: &S3, nights: u64) -> Ground {
     server.administer("s3.create_bucket(Bucket='kept', ObjectLockEnabledForBucket=True)");
     let mut ground = Ground::keeping("{ last: 2 }");
     ground.add("expire: { brake: 100%, grace: 1s }\n");
-    for number in 0..5 {
-        ground.backup(&format!("n{number:02}"), &day(number), number as u64 + 1);
+    for number in 0..nights {
+        ground.backup(&format!("n{number:02}"), &day(number as i64), number + 1);
     }
     let root = ground.fixture.store_path();
     server.administer(&format!(
@@ -37,6 +36,59 @@ fn a_locked_backup_is_deferred_whole_and_the_others_go_with_all_their_versions()
     ));
     let store = format!("s3: {{ bucket: kept, endpoint: \"http://127.0.0.1:{}\", path_style: true }}", server.http);
     ground.change(&format!("local: {{ path: {} }}", root.display()), &store);
+    ground
+}
+
+fn deeds(ground: &Ground, field: &str) -> Vec<String> {
+    let run = expire(ground, &["expire", "--format", "json"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    let said: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let id = |deed: &serde_json::Value| {
+        let what = &deed["what"];
+        let id = what["backup"]["id"].as_str().or_else(|| what["leftovers"]["id"].as_str());
+        id.map_or_else(|| what.to_string(), str::to_owned)
+    };
+    said[field].as_array().expect("a list").iter().map(id).collect()
+}
+
+/// Whatever is put is locked for a day: what Seawall says for a while cannot be deleted, and still nobody sees it any more when it is over.
+#[test]
+fn a_default_lock_keeps_no_mark_in_sight() {
+    let server = S3::start();
+    let mut ground = bucket_of(&server, 3);
+    server.administer(
+        "s3.put_object_lock_configuration(Bucket='kept', ObjectLockConfiguration={'ObjectLockEnabled': 'Enabled', \
+         'Rule': {'DefaultRetention': {'Mode': 'COMPLIANCE', 'Days': 1}}})",
+    );
+    let seen = |part: &str| {
+        let all = server.administer("print('\\n'.join(o['Key'] for o in s3.list_objects_v2(Bucket='kept').get('Contents', [])))");
+        all.lines().filter(|name| name.contains(part)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let kept = |part: &str| {
+        let all = server.administer("print('\\n'.join(v['Key'] for v in s3.list_object_versions(Bucket='kept').get('Versions', [])))");
+        all.lines().filter(|name| name.contains(part)).count()
+    };
+    assert_eq!(deeds(&ground, "marked"), ["n00"]);
+    assert_eq!((seen("/expiring/").len(), seen("/leases/")), (1, vec![]));
+    ground.change("{ last: 2 }", "{ last: 3 }");
+    assert_eq!(deeds(&ground, "unmarked"), ["n00"]);
+    assert_eq!((seen("/expiring/"), kept("/expiring/")), (vec![], 1), "hidden, because it is locked");
+    // Its time begins anew, although the first mark would be old enough by then.
+    sleep(Duration::from_millis(2500));
+    ground.change("{ last: 3 }", "{ last: 2 }");
+    let again = expire(&ground, &["expire", "--format", "json"]);
+    assert!(again.code == Some(0) && again.stdout.contains("n00"), "{}{}", again.stdout, again.stderr);
+    assert_eq!((seen("/expiring/").len(), seen("/backups/").len()), (1, 6), "marked, and not deleted: {}", again.stdout);
+    sleep(Duration::from_millis(2500));
+    assert_eq!(deeds(&ground, "deleted"), ["n00"]);
+    assert_eq!((seen("n00"), seen("/leases/")), (vec![], vec![]));
+    assert_eq!(deeds(&ground, "deleted"), [""; 0], "once");
+}
+
+#[test]
+fn a_locked_backup_is_deferred_whole_and_the_others_go_with_all_their_versions() {
+    let server = S3::start();
+    let ground = bucket_of(&server, 5);
     // One object of the second oldest is under a legal hold, and the oldest was hidden and put again.
     let repository = ground.fixture.repository.to_string();
     server.administer(&format!(

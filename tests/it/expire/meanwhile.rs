@@ -10,7 +10,7 @@ use seawall::execute::run::{BRAKED_SINCE, measure_brakes};
 use seawall::units::{Instant, Key, WalFile};
 
 use super::rig::{Ground, day, ids, later};
-use crate::repository::fixture::{segment, segment_bytes};
+use crate::repository::fixture::{moment, segment, segment_bytes};
 
 /// A night's backup, with the log of the night.
 fn nights(ground: &Ground, range: Range<i64>) {
@@ -114,6 +114,85 @@ fn chains_that_have_nothing_to_do_with_each_other_go_side_by_side() {
     assert!(under_way.lock().expect("nobody panicked").1, "one after the other");
 }
 
+/// Whoever lists the descriptors meets it and fails, as on a disk that cannot be read any more.
+fn unreadable(ground: &Ground) -> std::path::PathBuf {
+    ground.fixture.store_path().join(ground.fixture.repository.as_str()).join("backups/unreadable")
+}
+
+fn is_of(deed: &Deed, backup: &str) -> bool {
+    matches!(&deed.what, What::Backup { id, .. } | What::Leftovers { id } if id.as_str() == backup)
+}
+
+fn increment_upon(ground: &Ground, parent: &str, id: &str) {
+    ground.backup_with(id, &later(&day(0), 12), 0, |descriptor| {
+        descriptor.kind = seawall::inventory::BackupKind::Incremental;
+        descriptor.parent = Some(parent.parse().expect("an id"));
+    });
+}
+
+/// The descriptor is gone, and what may keep the backup does not answer.
+#[test]
+fn what_cannot_be_asked_to_the_end_has_its_descriptor_again() {
+    let mut ground = Ground::keeping("{ last: 1 }");
+    ground.add("expire: { brake: 100% }\n");
+    nights(&ground, 0..4);
+    let noon = later(&day(3), 10);
+    ground.expire(&noon);
+    let arrive = |done: Done, deed: &Deed| {
+        if done == Done::Deleting && is_of(deed, "n00") {
+            increment_upon(&ground, "n00", "kid");
+            std::os::unix::fs::symlink("unreadable", unreadable(&ground)).expect("a link to itself");
+        }
+        true
+    };
+    let done = ground.expire_heard(&later(&noon, 25), Wishes::default(), &arrive);
+    assert!(!done.failed.is_empty(), "{done:?}");
+    assert!(ground.there().contains(&"n00".to_owned()), "{:?}", ground.there());
+    std::fs::remove_file(unreadable(&ground)).expect("mended");
+    let done = ground.expire(&later(&noon, 26));
+    assert!(done.failed.is_empty() && ground.there().contains(&"n00".to_owned()), "{done:?}");
+}
+
+/// A run was killed right after the descriptor had gone; what keeps the backup came at the same moment.
+#[test]
+fn what_was_broken_off_is_asked_about_again() {
+    for by_hold in [false, true] {
+        let mut ground = Ground::keeping("{ last: 1 }");
+        ground.add("expire: { brake: 100% }\n");
+        nights(&ground, 0..4);
+        let noon = later(&day(3), 10);
+        ground.expire(&noon);
+        let root = ground.fixture.store_path().join(ground.fixture.repository.as_str());
+        let descriptor =
+            |path: &&std::path::PathBuf| path.starts_with(root.join("backups")) && path.extension().is_some_and(|end| end == "json");
+        let gone = ground.traces("-n00").iter().find(descriptor).expect("its descriptor").clone();
+        std::fs::remove_file(gone).expect("gone");
+        // Nobody has added to it for hours.
+        let long_ago = std::time::SystemTime::from(moment(&day(3)));
+        for path in ground.traces("/n00").iter().filter(|path| path.starts_with(root.join("data"))) {
+            std::fs::File::options().write(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("aged");
+        }
+        let data = ground.traces("data/n00").len();
+        let hold = root.join("holds/inquiry.json");
+        if by_hold {
+            std::fs::create_dir_all(root.join("holds")).expect("a folder");
+            std::fs::write(&hold, r#"{"name":"inquiry","reason":"an auditor came","selects":{"jobs":["nightly"]}}"#).expect("placed");
+        } else {
+            increment_upon(&ground, "n00", "kid");
+        }
+        let done = ground.expire(&later(&noon, 25));
+        let says = if by_hold { "the hold `inquiry` may be about it" } else { "kid builds on it" };
+        assert!(done.waiting.iter().any(|deed| is_of(deed, "n00") && deed.reason.contains(says)), "{says}: {done:?}");
+        assert_eq!(ground.traces("data/n00").len(), data, "{done:?}");
+        assert!(ground.names("leases").is_empty(), "nobody is told any more that it is being removed: {:?}", ground.names("leases"));
+        if by_hold {
+            std::fs::remove_file(hold).expect("over");
+            ground.expire(&later(&noon, 26));
+            assert!(ground.traces("n00").is_empty(), "{:?}", ground.traces("n00"));
+        }
+    }
+}
+
 /// A copy comes under the name that the original has, before names that were seen.
 #[test]
 fn what_a_copy_that_came_meanwhile_builds_on_stays() {
@@ -124,11 +203,7 @@ fn what_a_copy_that_came_meanwhile_builds_on_stays() {
     ground.expire(&noon);
     let arrive = |done: Done, deed: &Deed| {
         if done == Done::Deleting && matches!(&deed.what, What::Backup { id, .. } if id.as_str() == "n00") {
-            let of = later(&day(0), 12);
-            ground.backup_with("kid", &of, 0, |descriptor| {
-                descriptor.kind = seawall::inventory::BackupKind::Incremental;
-                descriptor.parent = Some("n00".parse().expect("an id"));
-            });
+            increment_upon(&ground, "n00", "kid");
         }
         true
     };

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use super::rig::Rig;
+use super::rig::{Rig, objects};
 use crate::clusters::{Options, StopMode, Version};
+use crate::faults::small::Small;
 
 #[test]
 fn segments_of_other_sizes() {
@@ -191,23 +192,70 @@ fn a_configuration_that_names_files_elsewhere_is_given_their_copies() {
     assert!(restored.sql("show hba_file").starts_with(&rig.path("r/seawall-config").display().to_string()));
 }
 
-/// The store that the log goes to first is gone with everything in it; the other one has all of it.
-#[test]
-fn the_first_store_is_lost_and_recovery_does_not_wait_for_it() {
+/// Backed up into `store_of_backups`; the log goes to `local` and is copied to `far`.
+fn with_two_stores(store_of_backups: &str) -> Rig {
     let rig = Rig::start(Version::V16, Options::default());
     let policy = fs::read_to_string(rig.path("policy.yaml")).expect("a policy");
     let far = format!("stores: {{ far: {{ local: {{ path: {}, other_device: false }} }}, ", rig.path("far").display());
     let policy = policy.replace("stores: { ", &far).replace("wal: { store: local,", "wal: { store: local, copies: [far],");
-    rig.write("policy.yaml", &policy.replace("nightly: { ", "nightly: { store: far, "));
+    rig.write("policy.yaml", &policy.replace("nightly: { ", &format!("nightly: {{ store: {store_of_backups}, ")));
     rig.series();
     rig.backup();
     rig.load(5);
-    let rows = rig.hash(5);
     rig.archive();
+    rig
+}
+
+/// The store that the log goes to first is gone with everything in it; the other one has all of it.
+#[test]
+fn the_first_store_is_lost_and_recovery_does_not_wait_for_it() {
+    let rig = with_two_stores("far");
     fs::rename(rig.path("store"), rig.path("lost")).expect("lost");
     let restored = rig.bring_back("r", &["--latest"]);
-    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rows, Some("far")));
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(5), Some("far")));
     assert!(restored.sql("show restore_command").contains(" --store far "));
+}
+
+/// The first one leads there; at the log's end the other would be asked for what comes next.
+#[test]
+fn a_copy_is_lost_and_recovery_does_not_stop_at_its_end() {
+    let rig = with_two_stores("local");
+    let both = rig.seawall(&["restore", "--target", rig.path("r").to_str().expect("text")]);
+    assert!(!both.out.contains(" --store "), "{}", both.out);
+    fs::rename(rig.path("far"), rig.path("lost")).expect("lost");
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(5), Some("local")));
+    assert!(restored.sql("show restore_command").contains(" --store local "));
+    let said = restored.report["warnings"].to_string();
+    assert!(said.contains("the log comes from `local` alone") && said.contains("store `far`"), "{said}");
+}
+
+/// Where the configuration is to go there is no room, or something of this machine's own.
+#[test]
+fn configuration_is_put_whole_or_not_at_all() {
+    let rig = Rig::start(Version::V16, Options::default());
+    let (more, to) = (rig.path("etc/more.conf"), rig.path("config"));
+    let text = "work_mem = '5MB'\n".to_owned() + &"# a word on every setting\n".repeat(20_000);
+    rig.write("etc/more.conf", &text);
+    rig.cluster.account().own(&rig.path("etc"));
+    rig.cluster.add_conf(&format!("include '{}'", more.display()));
+    rig.cluster.restart();
+    rig.backup();
+    rig.archive();
+    let Some(small) = Small::mount(&to, "64k") else { return };
+    let words = ["--config-to", to.to_str().expect("text")];
+    let full = rig.restore("r", &words);
+    assert!(full.code == 1 && full.err.contains("No space left"), "{}{}", full.out, full.err);
+    assert!(objects(&to, "more.conf").is_empty(), "{:?}", objects(&to, "more.conf"));
+    small.resize("8m");
+    let whole = rig.restore("r", &[&words[..], &["--delta"]].concat());
+    assert_eq!(whole.code, 0, "{}{}", whole.out, whole.err);
+    let [put]: [_; 1] = objects(&to, "more.conf").try_into().expect("one file");
+    assert_eq!(fs::read_to_string(&put).expect("text"), text);
+    fs::write(&put, "# ours\n").expect("written");
+    let refused = rig.restore("other", &words);
+    assert!(refused.code == 1 && refused.err.contains("is there already and differs"), "{}{}", refused.out, refused.err);
+    assert!(!rig.path("other").exists(), "that is known before anything is done");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Every kind of target, under load, on old, middle and new majors.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::thread;
 
-use super::rig::{Restored, Rig};
+use super::rig::{Restored, Rig, objects};
 use crate::clusters::{Options, Version};
 
 fn every_kind_of_target(version: Version) {
@@ -95,7 +98,7 @@ fn nothing_was_written_until_the_target() {
     let rows = rig.hash(i64::MAX);
     // Seconds later, and without another transaction: PostgreSQL alone would refuse.
     thread::sleep(std::time::Duration::from_millis(1500));
-    let time = rig.cluster.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'");
+    let time = now(&rig);
     let said = rig.restore("early", &["--to", &time]);
     assert_eq!(said.code, 1, "what is not archived is not known: {}", said.out);
     assert!(said.err.contains("ends at") && said.err.contains("--latest"), "{}", said.err);
@@ -117,4 +120,60 @@ fn seconds_after_the_backup() {
     rig.archive();
     let restored = rig.bring_back("soon", &["--to", &time]);
     assert_eq!(restored.hash(), rig.hash(32));
+}
+
+fn now(rig: &Rig) -> String {
+    rig.cluster.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'")
+}
+
+/// The server's programs, of which `pg_ctl` moves a file to its place before it is called for the second time.
+fn programs_that_move(rig: &Rig, name: &str, from: &Path, to: &Path) -> String {
+    let (folder, usual) = (rig.path(name), rig.cluster.version().programs());
+    fs::create_dir(&folder).expect("a folder");
+    for entry in fs::read_dir(&usual).expect("programs").flatten().filter(|entry| entry.file_name() != "pg_ctl") {
+        std::os::unix::fs::symlink(entry.path(), folder.join(entry.file_name())).expect("a link");
+    }
+    let (called, from, to) = (folder.join("called"), from.display(), to.display());
+    let called = called.display();
+    let script = format!(
+        "#!/bin/sh\nif [ -e {called} ] && [ -e {from} ]; then mv {from} {to}; fi\ntouch {called}\nexec {}/pg_ctl \"$@\"\n",
+        usual.display()
+    );
+    rig.write(&format!("{name}/pg_ctl"), &script);
+    fs::set_permissions(folder.join("pg_ctl"), fs::Permissions::from_mode(0o700)).expect("a program");
+    rig.cluster.account().own(&folder);
+    folder.to_str().expect("text").to_owned()
+}
+
+/// A target after the last transaction takes two runs. Between them the archiver brings the segment that comes next, with an accident in it.
+#[test]
+fn what_is_archived_meanwhile_is_not_replayed() {
+    let rig = Rig::start(Version::V16, Options::default().with("autovacuum = off"));
+    rig.series();
+    rig.backup();
+    rig.load(10);
+    let rows = rig.hash(i64::MAX);
+    let time = now(&rig);
+    thread::sleep(std::time::Duration::from_millis(1500));
+    rig.archive();
+    rig.cluster.sql("delete from series");
+    let accident = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.archive();
+    let (object, away) = (objects(&rig.path("store"), &accident).remove(0), rig.path("away"));
+    for (action, state) in [("promote", "promoted"), ("pause", "paused"), ("shutdown", "shut-down")] {
+        fs::rename(&object, &away).expect("not archived yet");
+        let [port] = crate::clusters::free_ports();
+        let (setting, programs) = (format!("port={port}"), programs_that_move(&rig, &format!("programs-{action}"), &away, &object));
+        let words = ["--format", "json", "--set", &setting, "--start-with", &programs, "--to", &time, "--at-target", action];
+        let said = rig.restore(action, &words);
+        let restored = rig.running(action, port);
+        let log = fs::read_to_string(rig.path(action).join("seawall-recovery.log")).unwrap_or_default();
+        assert_eq!(said.code, 0, "{action}: {}{}\n{log}", said.out, said.err);
+        assert!(object.exists(), "{action}: it came between the runs");
+        let reached = said.json()["reached"].clone();
+        assert_eq!((reached["state"].as_str(), reached["ended_at_end_of_log"].as_bool()), (Some(state), Some(true)), "{reached}");
+        if state != "shut-down" {
+            assert_eq!(restored.hash(), rows, "{action}: {log}");
+        }
+    }
 }

@@ -290,6 +290,10 @@ fn locked(store: &Store) {
     }
     let left: Vec<_> = store.list("locked").expect("listed").into_iter().map(|meta| meta.key).collect();
     assert_eq!(left, [held, retained]);
+    // What was said for a while goes out of sight; no lock forbids that.
+    store.withdraw(&keys).expect("hidden");
+    assert_eq!(store.list("locked").expect("listed"), []);
+    assert!(keys.iter().all(|key| store.head(key).expect("asked").is_none()));
 }
 
 fn every_call_says(store: &Store, kind: FaultKind) {
