@@ -68,7 +68,8 @@ fn passes(version: Version) {
     drills.nothing_is_left();
 
     // It is said before it is done, and on record as every other drill.
-    let plan = drills.say(&["plan"]).out;
+    let mut planning = drills.rig.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
+    let plan = crate::restore::rig::said(planning.arg("plan").arg(rig.path("policy.yaml")).output().expect("it runs")).out;
     assert!(plan.contains("fetch the catalogs of `postgres` and `public.series` of a backup of `nightly`"), "{plan}");
     let text = drills.say(&["drill", "series"]).out;
     assert!(text.contains("`public.series` of `postgres`: 50 rows"), "{text}");
