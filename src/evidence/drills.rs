@@ -76,6 +76,7 @@ pub(super) mod tests {
                 size: 100_000_000_000,
                 postgres: "16.4".into(),
                 target: None,
+                tables: Vec::new(),
             }),
             reached: None,
             phases: vec![

@@ -67,10 +67,15 @@ fn fetch(record: &Record) -> BTreeMap<Name, Measurement<Rate>> {
     stores.into_iter().filter_map(|(store, samples)| Some((store, rate(samples)?))).collect()
 }
 
+/// A few tables of a cluster: a rate of them is none of a recovery, which fetches all of it and replays the log over all of it.
+fn is_of_tables(drill: &DrillRecord) -> bool {
+    drill.restored.as_ref().is_some_and(|restored| !restored.tables.is_empty())
+}
+
 /// Plain bytes in a second, from the first object to the last file that is on the disk.
 fn restore(drill: &DrillRecord) -> Option<(Name, Sample<u64>)> {
     // How fast many small files are made says nothing of how fast a cluster's are.
-    let restored = drill.restored.as_ref().filter(|restored| restored.kind != BackupKind::Files)?;
+    let restored = drill.restored.as_ref().filter(|restored| restored.kind != BackupKind::Files && !is_of_tables(drill))?;
     let whole = drill.recovery_millis.is_some() || drill.failure.as_ref().is_some_and(|failure| failure.phase > Phase::Sync);
     let files = drill.phase(Phase::Files).filter(|_| whole)?;
     let millis = files.millis + drill.phase(Phase::Sync).map_or(0, |sync| sync.millis);
@@ -93,7 +98,7 @@ fn load(drill: &DrillRecord) -> Option<Sample<u64>> {
 
 /// Bytes of the log in a second, from a consistent state to the target.
 fn replay(drill: &DrillRecord) -> Option<Sample<u64>> {
-    drill.recovery_millis?;
+    drill.recovery_millis.filter(|_| !is_of_tables(drill))?;
     let replay = drill.phase(Phase::Replay)?;
     let bytes = replay.bytes.filter(|bytes| *bytes >= LEAST_LOG)?;
     Some(Sample::of_drill(per_second(bytes, replay.millis)?, drill.ended))
@@ -156,7 +161,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::drills::tests::drill;
-    use crate::inventory::{DrillFailure, DrillOutcome, HowMeasured};
+    use crate::inventory::{DrillFailure, DrillOutcome, HowMeasured, RestoredTable};
 
     fn record(drills: Vec<DrillRecord>) -> Measured {
         measured(&Record { drills, ..Record::default() })
@@ -207,6 +212,16 @@ mod tests {
         (stopped.outcome, stopped.recovery_millis) = (DrillOutcome::Stopped, None);
         assert_eq!(record(vec![stopped]), Measured::default());
         assert_eq!(record(vec![drill("2026-11-01T05:00:00Z", 20, 9)]).restore, None, "too short to say anything");
+    }
+
+    #[test]
+    fn tables_out_of_a_cluster_say_nothing_of_its_recovery() {
+        let whole = drill("2026-11-01T05:00:00Z", 400_000, 100_000);
+        let mut tables = drill("2026-11-02T05:00:00Z", 1_000, 100);
+        let table = RestoredTable { database: "app".into(), table: "public.orders".into(), rows: Some(17) };
+        tables.restored.as_mut().expect("restored").tables.push(table);
+        assert_eq!(record(vec![tables.clone()]), Measured::default());
+        assert_eq!(record(vec![tables, whole.clone()]), record(vec![whole]));
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub struct Database {
     /// Tables that the role might not read, as SQL names them; such a dump is partial.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
+    /// Tables that the job leaves out (`schemas`, `exclude_tables`), as SQL names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<String>,
+    /// Tables that are in it without their rows (`exclude_table_data`), as SQL names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_rows: Vec<String>,
     /// The job leaves owners out: what comes back belongs to whoever restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_owners: bool,

@@ -19,7 +19,8 @@ const ACCOUNT: usize = 32;
 pub fn header(piece: &Piece, out: &mut Vec<u8>) {
     let fallback = Attributes::default();
     let more = piece.more.as_deref().unwrap_or(&fallback);
-    let records = records(piece, more);
+    let path = shown_path(piece, more);
+    let records = records(piece, more, &path);
     if !records.is_empty() {
         out.extend_from_slice(&block(b"././@PaxHeader", b'x', b"", records.len() as u64, 0o600, piece.mtime, &fallback));
         out.extend_from_slice(&records);
@@ -32,7 +33,7 @@ pub fn header(piece: &Piece, out: &mut Vec<u8>) {
         Kind::Directory => (b'5', b"", 0),
         Kind::Fifo => (b'6', b"", 0),
     };
-    out.extend_from_slice(&block(&shown_path(piece, more), kind, link, size, piece.mode, piece.mtime, more));
+    out.extend_from_slice(&block(&path, kind, link, size, piece.mode, piece.mtime, more));
 }
 
 /// How much of a tar a member takes, before it is known exactly.
@@ -51,11 +52,10 @@ fn shown_path(piece: &Piece, more: &Attributes) -> Vec<u8> {
     [path, slash].concat()
 }
 
-fn records(piece: &Piece, more: &Attributes) -> Vec<u8> {
+fn records(piece: &Piece, more: &Attributes, path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let path = shown_path(piece, more);
     if path.len() > NAME || !path.is_ascii() {
-        record(b"path", &path, &mut out);
+        record(b"path", path, &mut out);
     }
     let link = if matches!(piece.kind, Kind::Link | Kind::HardLink) { piece.link_bytes() } else { b"" };
     if link.len() > NAME || !link.is_ascii() {
@@ -114,8 +114,8 @@ fn time(seconds: i64, nanos: u32) -> String {
 fn record(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
+    while length != rest + digits(length) {
+        length = rest + digits(length);
     }
     write!(out, "{length} ").expect("into memory");
     out.extend_from_slice(key);
@@ -124,28 +124,41 @@ fn record(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+fn digits(number: usize) -> usize {
+    number.checked_ilog10().unwrap_or_default() as usize + 1
+}
+
+/// As many octal digits as there is room for. Each file has a dozen such numbers: nothing is allocated for them.
+fn octal(value: u64, into: &mut [u8]) {
+    let mut rest = value;
+    for digit in into.iter_mut().rev() {
+        *digit = b'0' + (rest & 7) as u8;
+        rest >>= 3;
+    }
+}
+
 fn block(path: &[u8], kind: u8, link: &[u8], size: u64, mode: u32, mtime: i64, more: &Attributes) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, room: usize, bytes: &[u8]| {
         let bytes = &bytes[..bytes.len().min(room)];
         block[at..at + bytes.len()].copy_from_slice(bytes);
     };
-    let octal = |value: u64, digits: usize| format!("{value:0digits$o}").into_bytes();
     put(0, NAME, path);
-    put(100, 7, &octal((mode & 0o7777).into(), 7));
-    put(108, 7, &octal(more.uid.min(MAX_ID).into(), 7));
-    put(116, 7, &octal(more.gid.min(MAX_ID).into(), 7));
-    put(124, 11, &octal(if size > MAX_SIZE { 0 } else { size }, 11));
-    put(136, 11, &octal(mtime.clamp(0, MAX_SIZE as i64) as u64, 11));
     put(148, 8, b"        ");
     put(157, NAME, link);
     put(257, 8, b"ustar\x0000");
     // A longer one is in a record.
     put(265, ACCOUNT - 1, if more.user.len() < ACCOUNT { more.user.as_bytes() } else { b"" });
     put(297, ACCOUNT - 1, if more.group.len() < ACCOUNT { more.group.as_bytes() } else { b"" });
+    octal((mode & 0o7777).into(), &mut block[100..107]);
+    octal(more.uid.min(MAX_ID).into(), &mut block[108..115]);
+    octal(more.gid.min(MAX_ID).into(), &mut block[116..123]);
+    octal(if size > MAX_SIZE { 0 } else { size }, &mut block[124..135]);
+    octal(mtime.clamp(0, MAX_SIZE as i64) as u64, &mut block[136..147]);
     block[156] = kind;
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    octal(sum.into(), &mut block[148..154]);
+    block[154] = 0;
     block
 }
 
@@ -205,6 +218,18 @@ mod tests {
             (b"pipe".to_vec(), Fifo, None),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn numbers_fill_their_room() {
+        for (value, wide) in [(0_u64, 7), (0o4755, 7), (u64::from(MAX_ID), 7), (MAX_SIZE, 11), (1, 11), (130_560, 6)] {
+            let mut room = vec![b'x'; wide];
+            octal(value, &mut room);
+            assert_eq!(String::from_utf8(room).expect("digits"), format!("{value:0wide$o}"));
+        }
+        for number in [0, 1, 9, 10, 99, 100, 1_000_000] {
+            assert_eq!(digits(number), number.to_string().len());
+        }
     }
 
     #[test]

@@ -95,6 +95,20 @@ pub struct Restored {
     /// The moment that was asked for; absent for the newest that is archived, or the backup's own end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Instant>,
+    /// Only these tables of it; empty where all of it came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<RestoredTable>,
+}
+
+/// A table that came back without the rest of its cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoredTable {
+    pub database: String,
+    /// `schema.table`, as it is: neither quoted nor folded.
+    pub table: String,
+    /// How many came back; absent where it failed before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -32,7 +32,7 @@ pub use check::{Problem, ProblemKind};
 pub use cluster::{ClusterInventory, Inventory, StoreInventory};
 pub use drill::{
     CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, Expected, Phase, RehearsedPromotion,
-    RehearsedStep, Restored,
+    RehearsedStep, Restored, RestoredTable,
 };
 pub use held::{HoldEntry, HoldTable};
 pub use history::{History, Stretch, goes_on_beside};

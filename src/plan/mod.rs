@@ -35,7 +35,7 @@ pub use lint::{LintFault, LogPiece, lint, lint_deletions, lint_log};
 pub use log::log_needs;
 pub use make::{make, minute};
 pub use moves::{Move, MoveTerms, moves};
-pub use owed::{LastRun, Past, RunEnd, on_demand, owed, rank};
+pub use owed::{LastRun, Past, RunEnd, Whose, on_demand, owed, rank};
 pub use step::{Action, Precondition, Step};
 
 use schemars::JsonSchema;

@@ -1,5 +1,7 @@
 //! Whether a job is owed now, by what is on record of it. A firing that was missed is caught up once, however many were missed.
 
+use sha2::{Digest, Sha256};
+
 use crate::plan::Due;
 use crate::policy::model::{Timed, TimedKind};
 use crate::units::{Duration, Instant};
@@ -38,15 +40,24 @@ pub enum RunEnd {
     BrokenOff,
 }
 
-/// The first pause after a run that broke off; it doubles with each further one.
+/// Whose job it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whose<'w> {
+    pub policy: &'w str,
+    pub job: &'w str,
+}
+
+/// The longest first pause after a run that broke off; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_mins(5);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// By up to this part a pause is shorter.
+const SPREAD: u64 = 3;
 /// A run that begins later than this from now was dated by a clock that was wrong. An hour more than a day: a clock that is set
 /// back by an hour, or by a time zone, must not make everything run again.
 const BELIEVABLE: Duration = Duration::from_hours(25);
 
 /// Whether it should run now.
-pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
+pub fn owed(job: &Timed<'_>, whose: Whose<'_>, past: &Past, now: Instant) -> Due {
     let later = || job.schedule.next_after(now).map_or(Due::OnDemand, |at| Due::Later { at });
     let firing = if job.schedule.fires_at(now) { Some(now) } else { job.schedule.previous_before(now) };
     let Some(since) = firing else { return later() };
@@ -56,7 +67,7 @@ pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
             RunEnd::Running | RunEnd::Succeeded | RunEnd::Failed => return later(),
             RunEnd::BrokenOff if last.asked && past.succeeded.is_some_and(|succeeded| succeeded >= since) => return later(),
             RunEnd::BrokenOff => {
-                let at = again(&last);
+                let at = again(&last, whose);
                 if at > now {
                     return Due::Again { since, at };
                 }
@@ -76,21 +87,35 @@ pub fn owed(job: &Timed<'_>, past: &Past, now: Instant) -> Due {
 }
 
 /// Whether a job without a schedule should run now: what followed another run, and broke off, is tried again as that one would be.
-pub fn on_demand(past: &Past, now: Instant) -> Due {
+pub fn on_demand(whose: Whose<'_>, past: &Past, now: Instant) -> Due {
     let last = past.last.filter(|last| Duration::between(now, last.started) <= BELIEVABLE);
     match last.filter(|last| last.end == RunEnd::BrokenOff && !last.asked) {
         None => Due::OnDemand,
-        Some(last) if again(&last) > now => Due::Again { since: last.started, at: again(&last) },
+        Some(last) if again(&last, whose) > now => Due::Again { since: last.started, at: again(&last, whose) },
         Some(last) => Due::Now { since: last.started },
     }
 }
 
 /// When a run that broke off is tried again.
-fn again(last: &LastRun) -> Instant {
+fn again(last: &LastRun, whose: Whose<'_>) -> Instant {
     let doubled = FIRST_PAUSE.as_secs().saturating_mul(1 << last.failures.saturating_sub(1).min(10));
-    let pause = Duration::from_secs(doubled.min(LONGEST_PAUSE.as_secs()));
+    let longest = doubled.min(LONGEST_PAUSE.as_secs());
+    let pause = Duration::from_secs(longest - lot(last, whose) % (longest / SPREAD + 1));
     let ended = last.ended.unwrap_or(last.started);
     ended.checked_add(pause.to_signed()).unwrap_or(ended)
+}
+
+/// Hosts that lost the same store at one moment do not come back to it at one: of each the run that broke off began at a moment of its own. By the
+/// record alone, so everybody who looks sees the same.
+fn lot(last: &LastRun, whose: Whose<'_>) -> u64 {
+    let mut hasher = Sha256::new();
+    for word in [whose.policy, whose.job] {
+        hasher.update((word.len() as u64).to_be_bytes());
+        hasher.update(word.as_bytes());
+    }
+    hasher.update(last.started.as_microsecond().to_be_bytes());
+    hasher.update(last.failures.to_be_bytes());
+    hasher.finalize().iter().take(4).fold(0, |lot, byte| lot << 8 | u64::from(*byte))
 }
 
 /// The order in which jobs that are owed together run: first what protects, then what tidies up, then what proves.
@@ -129,10 +154,12 @@ mod tests {
         text.parse().expect("a moment")
     }
 
+    const NIGHTLY: Whose<'_> = Whose { policy: "shop", job: "backups.nightly" };
+
     fn due(job: &str, past: &Past, now: &str) -> Due {
         let policy = policy();
         let timed = policy.timed();
-        owed(timed.iter().find(|timed| timed.path.to_string() == job).expect("a job"), past, at(now))
+        owed(timed.iter().find(|timed| timed.path.to_string() == job).expect("a job"), NIGHTLY, past, at(now))
     }
 
     fn ran(started: &str, ended: Option<&str>, end: RunEnd, failures: u32) -> Past {
@@ -182,13 +209,50 @@ mod tests {
     fn what_broke_off_is_tried_again_after_pauses_that_grow() {
         let broke = |failures| ran("2026-11-21T02:00:00Z", Some("2026-11-21T02:10:00Z"), RunEnd::BrokenOff, failures);
         let since = at("2026-11-21T02:00:00Z");
-        let again = |failures, now| due("backups.nightly", &broke(failures), now);
-        assert_eq!(again(1, "2026-11-21T02:14:59Z"), Due::Again { since, at: at("2026-11-21T02:15:00Z") });
-        assert_eq!(again(1, "2026-11-21T02:15:00Z"), Due::Now { since });
-        assert_eq!(again(3, "2026-11-21T02:15:00Z"), Due::Again { since, at: at("2026-11-21T02:30:00Z") });
-        assert_eq!(again(90, "2026-11-21T02:15:00Z"), Due::Again { since, at: at("2026-11-21T03:10:00Z") });
+        let ended = at("2026-11-21T02:10:00Z");
+        for (failures, minutes) in [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (90, 60)] {
+            let first = due("backups.nightly", &broke(failures), "2026-11-21T02:10:00Z");
+            let Due::Again { since: answers, at } = first else { panic!("{failures}: {first:?}") };
+            let pause = Duration::between(ended, at).as_secs();
+            assert!(answers == since && (minutes * 40..=minutes * 60).contains(&pause), "{failures}: {pause} s");
+            let of = |now: Instant| due("backups.nightly", &broke(failures), &now.to_string());
+            assert_eq!(of(at - jiff::SignedDuration::from_secs(1)), first);
+            assert_eq!(of(at), Due::Now { since });
+        }
         // The next firing does not wait for a pause of the one before.
-        assert_eq!(again(90, "2026-11-22T02:00:00Z"), Due::Now { since: at("2026-11-22T02:00:00Z") });
+        assert_eq!(due("backups.nightly", &broke(90), "2026-11-22T02:00:00Z"), Due::Now { since: at("2026-11-22T02:00:00Z") });
+    }
+
+    #[test]
+    fn hosts_that_lost_the_same_store_come_back_at_moments_of_their_own() {
+        let last = LastRun {
+            started: at("2026-11-21T02:00:00Z"),
+            ended: Some(at("2026-11-21T02:10:00Z")),
+            end: RunEnd::BrokenOff,
+            asked: false,
+            failures: 3,
+        };
+        // Their timers fired within a millisecond.
+        let hosts: Vec<LastRun> =
+            (0..200).map(|host| LastRun { started: last.started + jiff::SignedDuration::from_micros(host * 5), ..last }).collect();
+        let moments: Vec<Instant> = hosts.iter().map(|last| again(last, NIGHTLY)).collect();
+        // Over a third of twenty minutes, so 400 seconds: in each minute of them some, in none of them many.
+        for minute in 0..6 {
+            let from = at("2026-11-21T02:23:20Z") + jiff::SignedDuration::from_mins(minute);
+            let to = from + jiff::SignedDuration::from_mins(1);
+            let count = moments.iter().filter(|moment| (from..to).contains(moment)).count();
+            assert!((10..60).contains(&count), "{count} of 200 in minute {minute}");
+        }
+        assert_eq!(again(&last, NIGHTLY), again(&last, NIGHTLY));
+        assert_ne!(again(&last, NIGHTLY), again(&last, Whose { job: "backups.weekly", ..NIGHTLY }));
+        assert_ne!(again(&last, NIGHTLY), again(&last, Whose { policy: "orders", ..NIGHTLY }));
+        // Their order is another one with each try.
+        let order = |failures| {
+            let mut order: Vec<usize> = (0..hosts.len()).collect();
+            order.sort_by_key(|host| again(&LastRun { failures, ..hosts[*host] }, NIGHTLY));
+            order
+        };
+        assert_ne!(order(3), order(4));
     }
 
     #[test]
@@ -199,12 +263,13 @@ mod tests {
         };
         let since = at("2026-11-21T02:00:00Z");
         let broke = last(RunEnd::BrokenOff, false);
-        assert_eq!(on_demand(&broke, at("2026-11-21T02:14:59Z")), Due::Again { since, at: at("2026-11-21T02:15:00Z") });
-        assert_eq!(on_demand(&broke, at("2026-11-21T02:15:00Z")), Due::Now { since });
+        let again = again(&broke.last.expect("it ran"), NIGHTLY);
+        assert_eq!(on_demand(NIGHTLY, &broke, at("2026-11-21T02:13:00Z")), Due::Again { since, at: again });
+        assert_eq!(on_demand(NIGHTLY, &broke, at("2026-11-21T02:15:00Z")), Due::Now { since });
         let rest = [Past::default(), last(RunEnd::BrokenOff, true)];
         let ended = [RunEnd::Running, RunEnd::Succeeded, RunEnd::Failed].map(|end| last(end, false));
         for past in rest.iter().chain(&ended) {
-            assert_eq!(on_demand(past, at("2026-11-21T09:00:00Z")), Due::OnDemand, "{past:?}");
+            assert_eq!(on_demand(NIGHTLY, past, at("2026-11-21T09:00:00Z")), Due::OnDemand, "{past:?}");
         }
     }
 
@@ -251,7 +316,7 @@ mod tests {
             let mut count = 0;
             for minute in 0..hours * 60 {
                 let now = at(from) + jiff::SignedDuration::from_mins(minute);
-                if matches!(owed(job, &past, now), Due::Now { .. }) {
+                if matches!(owed(job, NIGHTLY, &past, now), Due::Now { .. }) {
                     count += 1;
                     past.last = Some(LastRun { started: now, ended: Some(now), end: RunEnd::Succeeded, asked: false, failures: 0 });
                 }

@@ -47,6 +47,7 @@ pub enum Action {
     MoveColder { store: Name, classes: Vec<StorageClass> },
     VerifyStore { store: Name, deep: bool },
     FetchBackup { store: Option<Name>, job: Name },
+    FetchTables { store: Option<Name>, job: Name, database: String, tables: Vec<String> },
     StartThrowAwayServer,
     ReplayLog { to: String },
     RehearsePromotion { fence: Option<Vec<String>>, after: Option<Vec<String>> },
@@ -138,6 +139,10 @@ impl fmt::Display for Action {
             Action::VerifyStore { store, deep: true } => write!(f, "decrypt, decompress and check every page in `{store}`"),
             Action::FetchBackup { store: Some(store), job } => write!(f, "fetch a backup of `{job}` from `{store}`"),
             Action::FetchBackup { store: None, job } => write!(f, "fetch a backup of `{job}`"),
+            Action::FetchTables { store, job, database, tables } => {
+                let from = store.as_ref().map_or_else(String::new, |store| format!(" from `{store}`"));
+                write!(f, "fetch the catalogs of {} and {} of a backup of `{job}`{from}", quoted(database), names(tables))
+            }
             Action::StartThrowAwayServer => f.write_str("start a throw-away PostgreSQL, without archiving, network and background jobs"),
             Action::ReplayLog { to } => write!(f, "replay the log to {to}"),
             Action::RehearsePromotion { fence, after } => {

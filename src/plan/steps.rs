@@ -7,7 +7,7 @@ use super::existing::{classes_in, keeps_in};
 use super::step::{Action, Precondition, Step};
 use super::words::quoted;
 use crate::policy::file;
-use crate::policy::model::{Archive, Backup, Drill, DrillRestore, Dropping, Method, Policy, Report, Verify};
+use crate::policy::model::{Archive, Backup, Drill, DrillRestore, DrilledTables, Dropping, Method, Policy, Report, Verify};
 use crate::policy::path::PolicyPath;
 use crate::units::{Bytes, Duration, Name, StorageClass};
 
@@ -312,8 +312,16 @@ pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
     }
     let physical = policy.backups.get(&job).is_some_and(|backup| backup.method.is_physical());
     let fetch = vec![Precondition::IdentityThere, Precondition::RoomForRestore, Precondition::NotTheOriginal, Precondition::SameExtensions];
+    let fetched = match &drill.tables {
+        Some(DrilledTables { database, tables }) => {
+            let (database, tables) = (database.clone(), tables.iter().map(ToString::to_string).collect());
+            let action = Action::FetchTables { store: drill.from.clone(), job, database, tables };
+            Step::new(action, "what an accident with these tables alone would need", fetch)
+        }
+        None => Step::new(Action::FetchBackup { store: drill.from.clone(), job }, "this is what a recovery would start from", fetch),
+    };
     let mut steps = vec![
-        Step::new(Action::FetchBackup { store: drill.from.clone(), job }, "this is what a recovery would start from", fetch),
+        fetched,
         Step::new(Action::StartThrowAwayServer, "nothing it does can reach the original", vec![Precondition::NotTheOriginal]),
     ];
     if drill.dump(policy).is_some() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::document::Templates;
 use super::file;
-use crate::inventory::Hold;
+use crate::inventory::{Hold, TableName};
 use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Schedule, Window, Zone};
 use crate::units::StorageClass;
@@ -172,6 +172,8 @@ pub struct MaintenanceWindow {
 #[derive(Debug, Clone)]
 pub struct Drill {
     pub restore: DrillRestore,
+    /// Only these tables of it.
+    pub tables: Option<DrilledTables>,
     pub schedule: Option<Schedule>,
     pub host: Option<Name>,
     pub window: Option<Name>,
@@ -210,6 +212,7 @@ impl Drill {
     /// It brings back all that a job has of databases, and so says how long a recovery takes.
     pub fn restores_databases(&self, policy: &Policy) -> bool {
         match &self.restore {
+            _ if self.tables.is_some() => false,
             DrillRestore::Latest(job) | DrillRestore::Random(job) => {
                 policy.backups.get(job).is_some_and(|backup| backup.method.is_physical() || matches!(backup.method, Method::Logical(_)))
             }
@@ -271,6 +274,14 @@ pub enum Comparison {
     SomeRows,
     NewerThan(Duration),
     LikeSource(Percent),
+}
+
+/// Tables that a drill takes out of a physical backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrilledTables {
+    pub database: String,
+    /// As they are, neither quoted nor folded.
+    pub tables: Vec<TableName>,
 }
 
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::{DrillRestore, Encryption, Method, Policy};
+use crate::policy::model::{Drill, DrillRestore, Encryption, Method, Policy};
 use crate::policy::path::PolicyPath;
 use crate::units::{Duration, Name};
 
@@ -22,12 +22,14 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
                 Finding::warning(
                     PROVES_LITTLE,
                     drill_path(name),
-                    "this drill expects nothing: it proves only that the restored server starts",
+                    if drill.tables.is_some() { "this drill expects nothing: it proves only that the tables are there, with some rows or none" } else { "this drill expects nothing: it proves only that the restored server starts" },
                 )
                 .on_key()
-                .hint(
-                    "Add what must be true, for example `expect: { rows: { check: row-counts } }`, or the application's own tests (`run`).",
-                ),
+                .hint(if drill.tables.is_some() {
+                    "Add what must be true of their rows, for example `expect: { fresh: { sql: \"select max(created) from orders\", newer_than: 15m } }`, or the application's own tests (`run`)."
+                } else {
+                    "Add what must be true, for example `expect: { rows: { check: row-counts } }`, or the application's own tests (`run`)."
+                }),
             );
         }
     }
@@ -81,9 +83,10 @@ fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     if !facts.scheduled().any(|(_, backup, _)| backup.method.is_stored()) {
         return;
     }
-    // That files come back proves nothing of a database.
+    // That files come back proves nothing of a database, and a few of its tables little.
     let has_databases = policy.backups.values().any(|backup| backup.method.is_stored() && !matches!(backup.method, Method::Files(_)));
-    let drills = policy.drills.iter().filter(|(_, drill)| !has_databases || drill.files(policy).is_none());
+    let is_of_all = |drill: &Drill| drill.files(policy).is_none() && drill.tables.is_none();
+    let drills = policy.drills.iter().filter(|(_, drill)| !has_databases || is_of_all(drill));
     let scheduled = drills.clone().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));
     let finding = match scheduled.map(|(name, schedule)| (facts.longest_gap(schedule).length, name)).min() {
         None if drills.count() == 0 => {

@@ -5,4 +5,5 @@ pub mod killed;
 pub mod passing;
 mod promotion;
 pub mod rig;
+mod taken_out;
 mod together;

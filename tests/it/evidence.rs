@@ -85,6 +85,7 @@ impl Rig {
                 size: 100_000_000_000,
                 postgres: "16.4".into(),
                 target: None,
+                tables: Vec::new(),
             }),
             reached: None,
             phases: vec![phase(Phase::Files, files_seconds, None), phase(Phase::Replay, 100, Some(10_000_000_000))],

@@ -7,6 +7,7 @@ use crate::cli::restore::seconds;
 use crate::cli::terminal::tame;
 use crate::execute::drill::{Drilled, Glance};
 use crate::inventory::{BackupKind, DrillOutcome, DrillPhase, DrillRecord, Phase, RehearsedPromotion};
+use crate::plan::words::{counted, quoted};
 use crate::units::to_the_millisecond;
 
 /// The line that changes while it goes on.
@@ -55,6 +56,10 @@ pub(super) fn report(drilled: &Drilled) -> String {
         line("backup", format!("{} of `{}`, ended {ended}, from `{}`", restored.backup, restored.job, restored.store));
         let of = if restored.kind == BackupKind::Files { " of files".to_owned() } else { format!(", PostgreSQL {}", restored.postgres) };
         line("", format!("{}{of}", size(restored.size)));
+        for (at, table) in restored.tables.iter().enumerate() {
+            let rows = table.rows.map_or_else(String::new, |rows| format!(": {}", counted(rows, "row")));
+            line(if at == 0 { "tables" } else { "" }, format!("{} of {}{rows}", quoted(&table.table), quoted(&table.database)));
+        }
         if let Some(target) = restored.target {
             line("asked for", target.to_string());
         }

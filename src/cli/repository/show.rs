@@ -14,13 +14,16 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, Terminal, print};
 use crate::cli::validate::json;
-use crate::format::descriptor::{Descriptor, Private};
+use crate::execute::dump::restore::contents;
+use crate::format::contents::{Contents, Database};
+use crate::format::descriptor::{Descriptor, ObjectKind, Private};
 use crate::format::layout::Repository;
 use crate::format::recorded::RecordedTimescale;
+use crate::format::seal::Identities;
 use crate::inventory::{Backup, BackupKind, BackupState, Chains, Compression, Dimension, DimensionKind, OrderBy, StoreInventory};
 use crate::observe::{self, Read};
 use crate::plan::text::{columns, wrapped};
-use crate::plan::words::{counted, quoted};
+use crate::plan::words::{counted, joined, quoted};
 use crate::policy::model::Policy;
 use crate::recovery::{Until, forward};
 use crate::site::Site;
@@ -75,6 +78,9 @@ pub struct ShowOutput<'a> {
     private: Option<&'a Private>,
     /// All it builds on, the full one first; absent where the chain is broken.
     chain: Option<Vec<&'a BackupId>>,
+    /// What its dumps do not have of their databases; absent where it has no dumps, and where no key opened it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<Vec<LeftOut<'a>>>,
     /// Absent where it needs no log: a dump.
     wal: Option<WalRecord>,
     /// The storage class of each object, by its name; absent in a directory.
@@ -95,9 +101,45 @@ struct WalRecord {
     complete: bool,
 }
 
+/// Tables that a dump does not have, or not with their rows; as SQL names them.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LeftOut<'a> {
+    database: &'a str,
+    /// The role that made the dump might not read them (`unreadable: skip`).
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unreadable: &'a [String],
+    /// The job leaves them out (`schemas`, `exclude_tables`).
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    excluded: &'a [String],
+    /// The job leaves their rows out (`exclude_table_data`).
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    without_rows: &'a [String],
+}
+
+impl<'a> LeftOut<'a> {
+    fn all(contents: &'a Contents) -> Vec<LeftOut<'a>> {
+        let of = |database: &'a Database| LeftOut {
+            database: &database.name,
+            unreadable: &database.skipped,
+            excluded: &database.excluded,
+            without_rows: &database.without_rows,
+        };
+        let has_some = |left: &LeftOut<'_>| !(left.unreadable.is_empty() && left.excluded.is_empty() && left.without_rows.is_empty());
+        contents.databases.iter().map(of).filter(has_some).collect()
+    }
+}
+
+/// What only the holder of a key may read.
+struct Opened {
+    private: Result<Private, String>,
+    /// Of dumps.
+    contents: Option<Result<Contents, String>>,
+}
+
 /// One backup, as it was found.
 struct Found<'p> {
     store: &'p Name,
+    lies: (Store, Repository),
     place: String,
     key: String,
     descriptor: Descriptor,
@@ -114,12 +156,12 @@ impl Show {
         let now = clock::now();
         let found = self.find(&site, now)?;
         let identities = site.identities(self.identity.as_deref())?;
-        let private = found.descriptor.open_private(&identities).map_err(|error| error.to_string());
+        let opened = found.open(&identities);
         let text = match self.format {
-            Format::Json => output(&found, &policy, private.as_ref().ok())?,
+            Format::Json => output(&found, &policy, &opened)?,
             Format::Human => {
                 let width = Terminal::for_tables(colour, 140);
-                let mut text = human(&found, &policy, private.as_ref(), now, width);
+                let mut text = human(&found, &policy, &opened, now, width);
                 if let Some(warning) = unguarded(&site)? {
                     text.push_str(&wrapped(&format!("Note: {warning}"), "\n", "  ", width));
                 }
@@ -164,7 +206,8 @@ impl Show {
                 Read::Good(descriptor, signer) => {
                     let (place, key) = (store.url(), listed.key.to_string());
                     let classes = classes(&store, repository, &id)?;
-                    return Ok(Found { store: name, place, key, descriptor: *descriptor, signer, inventory: seen.inventory, classes });
+                    let (lies, inventory) = ((store, repository.clone()), seen.inventory);
+                    return Ok(Found { store: name, lies, place, key, descriptor: *descriptor, signer, inventory, classes });
                 }
                 Read::Rejected(why) | Read::Newer(why) => passed.push(format!("{name}: {id}: {why}")),
                 Read::Gone => passed.push(format!("{name}: {id} was deleted a moment ago")),
@@ -180,6 +223,16 @@ impl Show {
         }
         let wanted = |backup: &&Backup| backup.state == BackupState::Complete && self.job.as_ref().is_none_or(|job| backup.job == *job);
         inventory.backups.iter().filter(wanted).max_by_key(|backup| backup.moment()).map(|backup| backup.id.clone())
+    }
+}
+
+impl Found<'_> {
+    fn open(&self, identities: &Identities) -> Opened {
+        let private = self.descriptor.open_private(identities).map_err(|error| error.to_string());
+        let is_there = private.is_ok() && self.descriptor.objects_of(ObjectKind::Contents).next().is_some();
+        let (store, repository) = &self.lies;
+        let read = || contents(store, repository, &self.descriptor, identities).map_err(|fault| fault.message);
+        Opened { private, contents: is_there.then(read) }
     }
 }
 
@@ -244,8 +297,9 @@ fn restore(found: &Found<'_>, policy: &Policy, until: &Result<Until, String>) ->
     }
 }
 
-fn output(found: &Found<'_>, policy: &Policy, private: Option<&Private>) -> Result<String, Trouble> {
+fn output(found: &Found<'_>, policy: &Policy, opened: &Opened) -> Result<String, Trouble> {
     let (until, chain) = (until(found), chain(found));
+    let contents = opened.contents.as_ref().and_then(|contents| contents.as_ref().ok());
     json(&ShowOutput {
         format_version: 1,
         store: found.store,
@@ -254,7 +308,8 @@ fn output(found: &Found<'_>, policy: &Policy, private: Option<&Private>) -> Resu
         signer: found.signer.as_deref(),
         state: found.descriptor.to_backup().state,
         descriptor: &found.descriptor,
-        private,
+        private: opened.private.as_ref().ok(),
+        left_out: contents.map(LeftOut::all),
         chain: chain.as_ref().ok().map(|chain| chain.iter().collect()),
         wal: wal(found),
         classes: &found.classes,
@@ -267,7 +322,7 @@ fn output(found: &Found<'_>, policy: &Policy, private: Option<&Private>) -> Resu
     })
 }
 
-fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>, now: Instant, width: u16) -> String {
+fn human(found: &Found<'_>, policy: &Policy, opened: &Opened, now: Instant, width: u16) -> String {
     let descriptor = &found.descriptor;
     let backup = descriptor.to_backup();
     let mut text = format!("Backup {}\n", descriptor.id);
@@ -356,7 +411,12 @@ fn human(found: &Found<'_>, policy: &Policy, private: Result<&Private, &String>,
         },
     );
     row("lies in", format!("store {} ({}), {}", found.store, found.place, found.key));
-    secret(&mut row, private);
+    secret(&mut row, opened.private.as_ref());
+    match &opened.contents {
+        Some(Ok(contents)) => LeftOut::all(contents).iter().for_each(|left| left_out(&mut row, left)),
+        Some(Err(why)) => row("left out", format!("not known: {why}")),
+        None => {}
+    }
     text.push_str(&columns(&[], rows, width));
     text.push_str("\nObjects\n");
     text.push_str(&objects(found, width));
@@ -398,6 +458,22 @@ fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>
     let collations: Vec<String> = private.collations.iter().map(|(name, version)| format!("{name} {version}")).collect();
     if !collations.is_empty() {
         row("collations", collations.join(", "));
+    }
+}
+
+/// What a dump lacks, and who wanted it so.
+fn left_out(row: &mut impl FnMut(&str, String), left: &LeftOut<'_>) {
+    const NAMED: usize = 20;
+    let parts = [
+        ("left out", left.unreadable, "the role that made the dump might not read them"),
+        ("left out", left.excluded, "by the job's `schemas` or `exclude_tables`"),
+        ("without rows", left.without_rows, "by the job's `exclude_table_data`"),
+    ];
+    for (what, tables, why) in parts.into_iter().filter(|(_, tables, _)| !tables.is_empty()) {
+        let more =
+            if tables.len() > NAMED { format!(" and {} more (`--format json` shows all)", tables.len() - NAMED) } else { String::new() };
+        let names = joined(tables.iter().take(NAMED).map(quoted));
+        row(what, format!("{}: {names}{more}: {why}", quoted(left.database)));
     }
 }
 

@@ -5,6 +5,7 @@ mod files;
 mod rehearsal;
 mod suits;
 mod tables;
+mod taken_out;
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -132,6 +133,9 @@ impl<'r> Run<'r> {
         }
         if let Some(job) = self.files() {
             return self.bring_back_files(job, now);
+        }
+        if let Some(tables) = &self.drill.tables {
+            return self.take_tables_out(tables, now);
         }
         self.must_be_for_a_standby()?;
         let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
@@ -268,6 +272,7 @@ impl<'r> Run<'r> {
             size: descriptor.size,
             postgres: version(descriptor.cluster.version),
             target: if let Target::Time(at) = &goal.target { Some(*at) } else { None },
+            tables: Vec::new(),
         });
         self.beside =
             Some(Beside { store: plan.chosen.store.clone(), repository: plan.chosen.repository.clone(), backup: descriptor.id.clone() });
@@ -336,16 +341,20 @@ impl<'r> Run<'r> {
         }
         self.must_go_on()?;
         let reached = recovered?.reached;
+        self.note_reached(&reached, plan);
+        if let Some(said) = &reached.ended_by {
+            self.record.remarks.push(format!("the last segment is not whole: replay ended where PostgreSQL said `{said}`"));
+        }
+        Ok(())
+    }
+
+    fn note_reached(&mut self, reached: &restore::Reached, plan: &RestorePlan) {
         self.record.recovery_millis = Some(u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.record.reached = Some(DrillReached {
             lsn: reached.lsn,
             timeline: Some(reached.timeline.and_then(NonZero::new).map(Timeline).unwrap_or(plan.chosen.timeline)),
             last_commit: reached.committed(),
         });
-        if let Some(said) = &reached.ended_by {
-            self.record.remarks.push(format!("the last segment is not whole: replay ended where PostgreSQL said `{said}`"));
-        }
-        Ok(())
     }
 
     /// Of the newest moment: replay has really gone to the end of what is archived. Gives why that proves nothing, where nothing was archived

@@ -45,6 +45,11 @@ impl Stopwatch {
         self.put(phase, Duration::ZERO, Some(bytes));
     }
 
+    /// What went on beside others, on all threads together.
+    pub(super) fn beside(&mut self, phase: Phase, took: Duration, bytes: u64) {
+        self.put(phase, took, Some(bytes));
+    }
+
     /// Begins a phase whose parts are measured by who does them.
     pub(super) fn enter_measured(&mut self, phase: Phase) {
         self.enter(phase);

@@ -24,7 +24,7 @@ use child::Halt;
 use locks::Which;
 use order::Order;
 use programs::Programs;
-use snapshot::{Named, Snapshot};
+use snapshot::{LeftOut, Named, Snapshot};
 
 use super::backup::opening::{Opening, abandon};
 use super::backup::{BackupFault, Failure, Onlooker, Stage, Taken, Wishes, commit, describe, end_of, lease, originals, read_back, server};
@@ -200,8 +200,16 @@ impl<'r> Run<'r> {
             made.extend(first_fault(archives)?);
         }
         let skipped: Vec<String> = skipped.iter().map(Named::quoted).collect();
-        let database =
-            Database { partial: self.order.is_partial() || !skipped.is_empty(), skipped, ..recorded(name, &snapshot, self.order, &made) };
+        let oids = |kind| made.iter().flat_map(|made| made.tables(kind)).collect();
+        let is_partial = self.order.is_partial();
+        let left = if is_partial { snapshot.left_out(&oids(EntryKind::Table), &oids(EntryKind::Rows))? } else { LeftOut::default() };
+        let database = Database {
+            partial: is_partial || !skipped.is_empty(),
+            excluded: left.tables.into_iter().filter(|table| !skipped.contains(table)).collect(),
+            without_rows: left.rows,
+            skipped,
+            ..recorded(name, &snapshot, self.order, &made)
+        };
         let of = originals::of_dump(self.site.policy, self.settings, (name, &snapshot.id), &mut self.remarks);
         self.private.recorded.extend(of.0.map(|recorded| (name.to_owned(), recorded)));
         self.private.answers.extend(of.1);
@@ -338,5 +346,7 @@ fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Da
         exports: Vec::new(),
         own: Some(snapshot.own.clone()),
         skipped: Vec::new(),
+        excluded: Vec::new(),
+        without_rows: Vec::new(),
     }
 }

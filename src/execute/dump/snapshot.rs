@@ -69,6 +69,22 @@ const UNREADABLE: &str = "\
         and case c.relkind when 'S' then has_sequence_privilege(c.oid, 'select') else has_table_privilege(c.oid, 'select') end) \
     order by 1, 2";
 
+/// What a dump of everything would have, of what has rows or partitions.
+const OF_PEOPLE: &str = "\
+    select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relkind = 'r' as has_rows \
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$)' \
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e') \
+    order by 2, 3";
+
+/// What a dump does not have of the tables that people made, as SQL names them.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    pub tables: Vec<String>,
+    /// Their definitions are there.
+    pub rows: Vec<String>,
+}
+
 impl Snapshot {
     /// With these tables locked, where nobody is changing them for longer than `lock_timeout`.
     pub(super) fn take(settings: &Settings, database: &str, which: Which<'_>, lock_timeout: Duration) -> Result<Snapshot, BackupFault> {
@@ -119,6 +135,21 @@ impl Snapshot {
         let all: Vec<Named> = rows.iter().map(named).collect::<Result<_, BackupFault>>()?;
         let can_be_named = |table: &Named| self.encoding == "UTF8" || (table.schema.is_ascii() && table.name.is_ascii());
         Ok(all.into_iter().filter(can_be_named).collect())
+    }
+
+    /// Held against what is in the dump: patterns were applied by `pg_dump` alone.
+    pub(super) fn left_out(&mut self, defined: &HashSet<u32>, filled: &HashSet<u32>) -> Result<LeftOut, BackupFault> {
+        let mut left = LeftOut::default();
+        for row in &self.connection.query(OF_PEOPLE, &[])? {
+            let (oid, has_rows): (u32, bool) = (row.parse("oid")?, row.flag("has_rows")?);
+            let named = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
+            if !defined.contains(&oid) {
+                left.tables.push(named.quoted());
+            } else if has_rows && !filled.contains(&oid) {
+                left.rows.push(named.quoted());
+            }
+        }
+        Ok(left)
     }
 
     /// The session that holds it.

@@ -26,6 +26,8 @@ pub(in crate::execute) use question::{begin, single};
 
 /// Only catalogs are read.
 const AS_RECORDED: Duration = Duration::from_secs(120);
+/// All of a table is.
+const COUNTING: Duration = Duration::from_hours(24);
 
 /// A restored copy whose server runs, and may be written to.
 pub struct Copy<'c> {
@@ -61,6 +63,17 @@ pub fn as_recorded(copy: &Copy<'_>) -> Vec<Expected> {
     let expectation = |check| Expectation { what: Expecting::Check { check, database: None }, timeout: AS_RECORDED };
     let recorded = all.into_iter().filter(|(_, _, is_recorded)| *is_recorded);
     recorded.map(|(name, check, _)| one(&name.parse().expect("a name"), &expectation(check), copy)).collect()
+}
+
+/// How many rows a table has in the copy. `table` is as SQL reads it.
+pub fn count_rows(copy: &Copy<'_>, database: &str, table: &str) -> Result<u64, String> {
+    let limit = Limit { began: Stopwatch::now(), timeout: COUNTING, stop: copy.stop };
+    let mut connection = (copy.connect)(database).map_err(|fault| judge::said(&fault.message))?;
+    let counted = session::within(&mut connection, &limit, |connection| {
+        begin(connection)?;
+        connection.query(&format!("select count(*) as n from {table}"), &[])?.one()?.parse("n")
+    });
+    counted.map_err(|fault| limit.told(&connection, &fault))
 }
 
 fn one(name: &Name, expectation: &Expectation, copy: &Copy<'_>) -> Expected {

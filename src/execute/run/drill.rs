@@ -48,7 +48,7 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, drill: &Drill, wishes: &Wish
 fn is_in(action: &Action, phase: Phase) -> bool {
     match phase {
         Phase::Prepare | Phase::Files | Phase::Fetch | Phase::Open | Phase::Write | Phase::Sync => {
-            matches!(action, Action::FetchBackup { .. })
+            matches!(action, Action::FetchBackup { .. } | Action::FetchTables { .. })
         }
         Phase::Compare => matches!(action, Action::CompareFiles),
         Phase::Check | Phase::Load | Phase::Index | Phase::Count => matches!(action, Action::FetchBackup { .. }),

@@ -30,9 +30,9 @@ use crate::execute::copies::Copied;
 use crate::execute::drill as drills;
 use crate::execute::expire::Reviewed;
 use crate::pipeline::backup::Progress;
-use crate::plan::{Due, LastRun, Past, RunEnd, on_demand, owed, rank};
+use crate::plan::{Due, LastRun, Past, RunEnd, Whose, on_demand, owed, rank};
 use crate::policy::file::Overrun;
-use crate::policy::model::{Policy, Timed};
+use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
@@ -161,9 +161,11 @@ pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed
     let mut owed_now = Owed { due: Vec::new(), all: Vec::new() };
     for job in jobs(policy) {
         let path = job.path.to_string();
+        let whose = Whose { policy: policy.name.as_str(), job: &path };
+        let past = records.iter().find(|record| record.job == path).map(past).unwrap_or_default();
         let due = match timed.iter().find(|timed| timed.path == job.path) {
-            Some(timed) => stand(timed, records.iter().find(|record| record.job == path), now),
-            None => on_demand(&records.iter().find(|record| record.job == path).map(past).unwrap_or_default(), now),
+            Some(timed) => owed(timed, whose, &past, now),
+            None => on_demand(whose, &past, now),
         };
         if let Due::Now { since } = due {
             owed_now.due.push((job.clone(), since));
@@ -172,11 +174,6 @@ pub fn look<'p>(policy: &'p Policy, records: &[JobRecord], now: Instant) -> Owed
     }
     owed_now.due.sort_by_key(|(job, since)| (rank(job.kind()), *since));
     owed_now
-}
-
-fn stand(timed: &Timed<'_>, record: Option<&JobRecord>, now: Instant) -> Due {
-    let past = record.map(past).unwrap_or_default();
-    owed(timed, &past, now)
 }
 
 fn past(record: &JobRecord) -> Past {

@@ -85,6 +85,13 @@ pub struct DrillRestore {
     /// Some moment that the archived log covers.
     #[schemars(example = &"random")]
     pub point_in_time: Option<DrillMoment>,
+    /// Only these tables of one database, out of a physical backup: what an accident with them would take to mend.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["public.orders"]))]
+    pub tables: Vec<String>,
+    /// The database in which `tables` are; may be left out when the policy has exactly one.
+    #[schemars(example = &"app")]
+    pub database: Option<String>,
 }
 
 /// The moment a drill recovers to.

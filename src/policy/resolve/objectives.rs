@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Resolver;
+use crate::inventory::TableName;
 use crate::policy::file::{self, HostRole};
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::{Drill, DrillRestore, Objectives, Scenario};
+use crate::policy::model::{Drill, DrillRestore, DrilledTables, Objectives, Scenario};
 use crate::policy::path::PolicyPath;
+use crate::policy::sql_name;
 use crate::units::Name;
 
 const NO_OBJECTIVES: Code = Code(410);
@@ -162,12 +164,14 @@ impl Resolver<'_> {
             expectations.extend(self.expectation(expectation, &path.key("expect").key(name)).map(|one| (name.clone(), one)));
         }
         self.parquet(written, path);
+        let tables = self.drill_of_tables(written, path);
         if let Some(promote) = &written.promote {
             self.rehearsal(promote, &written.restore, path);
         }
         let schedule = written.schedule.as_ref().map(|schedule| self.schedule(schedule, &path.key("schedule")));
         Some(Drill {
             restore: restore?,
+            tables,
             schedule: schedule.flatten(),
             host: written.host.clone(),
             window: written.window.clone(),
@@ -282,6 +286,76 @@ impl Resolver<'_> {
                     format!("`backups.{job}` copies files, and no scenario is met by them alone"),
                 )
                 .hint("Rehearse it with a drill of a physical backup or a dump; `within` limits this one."),
+            );
+        }
+    }
+
+    /// Only they are whole in the copy: whoever asks for another table there finds nothing, and in another database not even a server.
+    fn drill_of_tables(&mut self, written: &file::Drill, path: &PolicyPath) -> Option<DrilledTables> {
+        let (file, restore, at) = (self.file, &written.restore, path.key("restore"));
+        if restore.tables.is_empty() {
+            if restore.database.is_some() {
+                self.push(
+                    Finding::error(WRONG_RESTORE, at.key("database"), "`database` says where `tables` are, and none are named")
+                        .on_key()
+                        .hint("Name them, as `schema.table`; without `tables` every database comes back."),
+                );
+            }
+            return None;
+        }
+        let mut tables = Vec::new();
+        for (index, name) in restore.tables.iter().enumerate() {
+            if self.sql_name(name, 2, &at.key("tables").item(index)) {
+                let mut parts = sql_name::meaning(name);
+                let name = parts.pop().unwrap_or_default();
+                tables.push(TableName { schema: parts.pop().unwrap_or_else(|| "public".to_owned()), name });
+            }
+        }
+        let (key, job) = (if restore.latest.is_some() { "latest" } else { "random" }, restore.latest.as_ref().or(restore.random.as_ref()));
+        let is_copy = |job: &file::Backup| job.physical.is_some() || job.incremental.is_some();
+        if let Some(job) = job.filter(|job| file.backups.get(*job).is_some_and(|job| !is_copy(job))) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    at.key(key),
+                    format!("`backups.{job}` is no copy of a cluster, of which tables could be taken alone"),
+                )
+                .hint("Name a physical job, or take `tables` out: a drill of this job restores all that it has."),
+            );
+        }
+        if written.promote.is_some() {
+            self.push(
+                Finding::error(WRONG_RESTORE, path.key("promote"), "a copy of a few tables is no standby that could be promoted")
+                    .on_key()
+                    .hint("Rehearse the promotion with a drill of its own."),
+            );
+        }
+        let database = self.database(restore.database.as_ref(), &at)?;
+        for (name, expectation) in &written.expect {
+            self.expected_of_tables(expectation, &database, &path.key("expect").key(name));
+        }
+        Some(DrilledTables { database, tables })
+    }
+
+    fn expected_of_tables(&mut self, expectation: &file::Expectation, database: &str, path: &PolicyPath) {
+        if expectation.check.is_some() {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("check"),
+                    "a check looks at everything, and only the drill's `tables` are in the copy",
+                )
+                .hint("Ask them by `sql`; their rows are counted anyway."),
+            );
+        }
+        if let Some(other) = expectation.database.as_ref().filter(|other| *other != database) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("database"),
+                    format!("only `{database}` is in the copy, with the drill's `tables`, and nothing of `{other}`"),
+                )
+                .hint("Take it out, or make another drill of it."),
             );
         }
     }

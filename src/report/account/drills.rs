@@ -44,7 +44,11 @@ fn one(record: &DrillRecord) -> DrillAccount {
         failure: record.failure.as_ref().map(|failure| format!("{}: {}", failure.phase.says(), failure.message)),
         backup: record.restored.as_ref().map(|restored| restored.backup.to_string()),
         postgres: record.restored.as_ref().map(|restored| restored.postgres.clone()),
-        bytes: record.restored.as_ref().map(|restored| restored.size),
+        bytes: record.restored.as_ref().and_then(|restored| match restored.tables.as_slice() {
+            [] => Some(restored.size),
+            _ => record.phase(Phase::Files).and_then(|files| files.bytes),
+        }),
+        tables: record.restored.iter().flat_map(|restored| &restored.tables).map(|table| table.table.clone()).collect(),
         recovery_seconds: record.recovery_millis.map(seconds),
         within_seconds: record.within_millis.map(seconds),
         phases: record.phases.iter().map(phase).collect(),

@@ -354,8 +354,11 @@ pub struct DrillAccount {
     pub failure: Option<String>,
     pub backup: Option<String>,
     pub postgres: Option<String>,
-    /// Plain bytes of the backup.
+    /// Plain bytes of the backup; of tables what was put on the disk for them.
     pub bytes: Option<u64>,
+    /// Only these tables came back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
     /// What a recovery would have taken.
     pub recovery_seconds: Option<f64>,
     /// What it was to take at most.

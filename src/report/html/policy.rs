@@ -3,7 +3,7 @@
 use super::charts;
 use super::writer::Html;
 use super::{anchor, level, state};
-use crate::plan::words::counted;
+use crate::plan::words::{counted, joined};
 use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::account::{
@@ -405,6 +405,9 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
                 html.sized(bytes);
                 html.text(&format!(", PostgreSQL {postgres}"));
             });
+        }
+        if !drill.tables.is_empty() {
+            html.leaf("div", &[("class", "soft")], &format!("only {}", joined(&drill.tables)));
         }
     });
     html.td(|html| {

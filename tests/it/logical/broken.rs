@@ -113,6 +113,14 @@ fn what_may_not_be_read_is_left_out_where_the_policy_says_so() {
     let contents = ground.contents(&dump);
     let database = &contents["databases"][0];
     assert_eq!((database["partial"].as_bool(), database["skipped"].as_array().map(Vec::len)), (Some(true), Some(2)), "{contents:#}");
+    ground
+        .say(&["show", "latest"])
+        .ends_with_code(0)
+        .says(r#"`"hidden"."away"` and `"public"."pay"`: the role that made the dump might not"#);
+    let said = ground.say(&["show", "latest", "--format", "json"]).ends_with_code(0);
+    let shown = crate::cli::follows("show-output", &said.out);
+    let left = serde_json::json!([{ "database": "shop", "unreadable": [r#""hidden"."away""#, r#""public"."pay""#] }]);
+    assert_eq!(shown["left_out"], left, "{shown:#}");
     ground.change("user=reader", "user=postgres");
     let into = |name: &str, how: &str| ground.say(&["restore", "--into-database", name, how, "--yes"]);
     into("shop", "--replace").ends_with_code(1).says("does not have all of the database `shop`");
@@ -122,5 +130,7 @@ fn what_may_not_be_read_is_left_out_where_the_policy_says_so() {
     let dump = ground.dump();
     assert!(!dump.said.contains("unreadable"), "{}", dump.said);
     assert_eq!(ground.contents(&dump)["databases"][0]["partial"].as_bool(), Some(false));
+    let said = ground.say(&["show", "latest"]).ends_with_code(0);
+    assert!(!said.out.contains("left out"), "{}", said.out);
     into("shop", "--replace").ends_with_code(0);
 }

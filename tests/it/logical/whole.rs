@@ -107,6 +107,16 @@ fn chosen_tables_and_no_owners() {
     for (words, is_there) in [("TABLE public types", true), ("TABLE DATA public types", false), ("wide", false), ("Sch \"ema", false)] {
         assert_eq!(list.contains(words), is_there, "{words}:\n{list}");
     }
+    let said = ground.say(&["show", "latest", "--format", "json"]).ends_with_code(0);
+    let shown = crate::cli::follows("show-output", &said.out);
+    let left = serde_json::json!([{
+        "database": "shop",
+        "excluded": [r#""Sch ""ema"."T'able""#, r#""public"."wide""#, r#""public"."wider""#],
+        "without_rows": [r#""public"."types""#],
+    }]);
+    assert_eq!(shown["left_out"], left, "{shown:#}");
+    let said = ground.say(&["show", "latest"]).ends_with_code(0).says("by the job's `schemas` or `exclude_tables`");
+    assert!(said.out.contains("without rows") && said.out.contains(r#"`"public"."types"`"#), "{}", said.out);
     // A schema that is not there is a mistake.
     ground.change("schemas: [public]", "schemas: [public, nowhere]");
     ground.say(&["backup", "dump"]).ends_with_code(1).says("nowhere");

@@ -440,6 +440,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
             size: 90_000_000_000,
             postgres: "16.4".into(),
             target: None,
+            tables: Vec::new(),
         }),
         reached: None,
         phases,

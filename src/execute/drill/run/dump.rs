@@ -81,6 +81,7 @@ impl<'r> Run<'r> {
             size: descriptor.size,
             postgres: version(descriptor.cluster.version),
             target: None,
+            tables: Vec::new(),
         });
         self.beside = Some(Beside { store: found.store.clone(), repository: found.repository.clone(), backup: descriptor.id.clone() });
         self.record.remarks.extend(found.remarks.iter().cloned());

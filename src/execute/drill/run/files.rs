@@ -69,6 +69,7 @@ impl<'r> Run<'r> {
             size: descriptor.size,
             postgres: version(descriptor.cluster.version),
             target: None,
+            tables: Vec::new(),
         });
         let (store, repository) = plan.place();
         self.beside = Some(Beside { store: store.clone(), repository: repository.clone(), backup: descriptor.id.clone() });

@@ -80,7 +80,13 @@ fn partial_is_meant(policy: &Policy) -> Result<bool, RestoreFault> {
     }
 }
 
-fn contents(store: &Store, repository: &Repository, descriptor: &Descriptor, identities: &Identities) -> Result<Contents, RestoreFault> {
+/// What a dump says is in it.
+pub fn contents(
+    store: &Store,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    identities: &Identities,
+) -> Result<Contents, RestoreFault> {
     let none = || RestoreFault::new(format!("backup {} does not say what is in it", descriptor.id), "Take another backup.");
     let object = descriptor.objects_of(ObjectKind::Contents).next().ok_or_else(none)?;
     let key = repository.data(&descriptor.id, &object.name);

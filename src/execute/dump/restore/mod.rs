@@ -27,6 +27,7 @@ use serde::Serialize;
 
 pub use act::carry_out;
 pub(in crate::execute) use act::{Part, Work, bring};
+pub use choose::contents;
 pub use export::{ExportPlan, Exported, plan_export};
 pub(in crate::execute) use jobs::home as job_table;
 pub use jobs::{HeldJob, let_run};
@@ -266,8 +267,9 @@ pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, Resto
         Some(text) => Settings::read(text).map_err(|fault| RestoreFault::new(fault.message, fault.hint))?,
         None => site.cluster_connection()?,
     };
-    let before = wanted.replace.then(|| swap::aside(&wanted.into, now));
-    Ok(Plan { before, ..plan_into(Arc::new(found), &settings, wanted)? })
+    let plan = plan_into(Arc::new(found), &settings, wanted)?;
+    let before = plan.wanted.replace.then(|| swap::aside(&plan, now)).transpose()?;
+    Ok(Plan { before, ..plan })
 }
 
 /// The dump that is meant: the newest one of all stores.

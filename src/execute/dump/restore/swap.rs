@@ -4,6 +4,7 @@
 //! that the database has just got another name. So nobody has to be kept out by a setting that somebody would have to take back, and after
 //! `kill -9` either both have their new names or none.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -21,9 +22,22 @@ use crate::units::Instant;
 const LONGEST_NAME: usize = 63;
 const LOOK: Duration = Duration::from_millis(50);
 
-/// `shop_before_20261122T001500Z`.
-pub(super) fn aside(name: &str, now: Instant) -> String {
-    let tail = now.strftime("_before_%Y%m%dT%H%M%SZ").to_string();
+/// A name that no database of the server has.
+pub(super) fn aside(plan: &Plan, now: Instant) -> Result<String, RestoreFault> {
+    let mut connection = plan.maintenance()?;
+    let rows = connection.query("select datname from pg_catalog.pg_database", &[]).map_err(of)?;
+    let taken = rows.iter().map(|row| row.text("datname")).collect::<Result<BTreeSet<&str>, Fault>>().map_err(of)?;
+    Ok(free(&plan.wanted.into, now, &taken))
+}
+
+/// `shop_before_20261122T001500Z`; the next within the same second `shop_before_20261122T001500Z_2`.
+fn free(name: &str, now: Instant, taken: &BTreeSet<&str>) -> String {
+    let when = now.strftime("_before_%Y%m%dT%H%M%SZ").to_string();
+    let tails = std::iter::once(when.clone()).chain((2_u64..).map(|number| format!("{when}_{number}")));
+    tails.map(|tail| fitting(name, &tail)).find(|name| !taken.contains(name.as_str())).expect("there are more numbers than databases")
+}
+
+fn fitting(name: &str, tail: &str) -> String {
     let most = LONGEST_NAME - tail.len();
     let end = (0..=most.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
     format!("{}{tail}", &name[..end])
@@ -100,8 +114,21 @@ mod tests {
     #[test]
     fn the_name_says_when_and_fits() {
         let now: Instant = "2026-11-22T00:15:00Z".parse().expect("a moment");
-        assert_eq!(aside("shop", now), "shop_before_20261122T001500Z");
-        let long = aside(&"ü".repeat(40), now);
+        let none = BTreeSet::new();
+        assert_eq!(free("shop", now, &none), "shop_before_20261122T001500Z");
+        let long = free(&"ü".repeat(40), now, &none);
         assert!(long.len() <= 63 && long.ends_with("ü_before_20261122T001500Z"), "{long}");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_given_again() {
+        let now: Instant = "2026-11-22T00:15:00Z".parse().expect("a moment");
+        let names = ["shop_before_20261122T001500Z", "shop_before_20261122T001500Z_2"];
+        assert_eq!(free("shop", now, &BTreeSet::from(names)), "shop_before_20261122T001500Z_3");
+        // Where it is cut, it is cut to fit the number too.
+        let long = "x".repeat(80);
+        let first = free(&long, now, &BTreeSet::new());
+        let second = free(&long, now, &BTreeSet::from([first.as_str()]));
+        assert!(first.len() == 63 && second.len() == 63 && second.ends_with("x_before_20261122T001500Z_2"), "{first} {second}");
     }
 }

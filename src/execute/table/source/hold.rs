@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use super::plan::{Holding, Planned, index_bytes};
 use super::prove::{Case, hide, roll_back_prepared};
 use super::{Fault, Onlooker, quietly};
-use crate::execute::restore::{self, Following, Recovered, Server};
-use crate::execute::throwaway::{self, Place, Purpose, Reached};
+use crate::execute::restore::{self, Following, Recovered, RestorePlan, Server};
+use crate::execute::throwaway::{self, Place, Reached};
 use crate::inventory::Phase;
 use crate::plan::words::counted;
 use crate::postgres::Settings;
@@ -37,8 +37,11 @@ pub struct Held {
     pub fetched: u64,
     /// Times that the log was replayed.
     pub passes: u32,
-    reached: Reached,
-    _place: Place,
+    /// The recovery of which it is a part, and where that ended.
+    pub(in crate::execute) plan: RestorePlan,
+    pub(in crate::execute) ended: restore::Reached,
+    pub(in crate::execute) reached: Reached,
+    pub(in crate::execute) place: Place,
 }
 
 impl Held {
@@ -111,8 +114,10 @@ impl Holding<'_> {
                         + self.seen.indexes
                         + u64::from(pass) * index_bytes(&self.plan),
                     passes: pass,
+                    plan: self.plan,
+                    ended: recovered.reached,
                     reached,
-                    _place: self.place,
+                    place: self.place,
                 });
             }
             drop(connection);
@@ -134,7 +139,7 @@ impl Holding<'_> {
         self.place.clear()?;
         self.partial.nodes.extend(missing);
         let (size, _) = self.seen.listing.cost(&self.partial.nodes);
-        throwaway::must_have_room(&self.base, size, self.plan.estimate.wal_bytes, &Purpose::Tables)
+        throwaway::must_have_room(&self.base, size, self.plan.estimate.wal_bytes, &self.wanted.purpose())
     }
 
     fn pass(&self, onlooker: Onlooker<'_>) -> Result<(PathBuf, Recovered), Fault> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use crate::execute::restore::RestoreFault as Fault;
 use crate::execute::restore::TimelineChoice;
-use crate::execute::throwaway;
+use crate::execute::throwaway::{self, Purpose};
 pub use crate::execute::throwaway::{Glance, Progress};
 use crate::inventory::Phase;
 use crate::recovery::Target;
@@ -69,6 +69,8 @@ pub struct Wanted {
     pub workers: Option<usize>,
     /// A name that is not in the backup is one of a table that was made after it, however much it looks like another one's.
     pub made_later: bool,
+    /// Whose copy it is, where not that of somebody who wants the tables.
+    pub copy: Option<(BackupId, Purpose)>,
 }
 
 impl Wanted {
@@ -88,7 +90,12 @@ impl Wanted {
             seawall: None,
             workers: None,
             made_later: false,
+            copy: None,
         }
+    }
+
+    fn purpose(&self) -> Purpose {
+        self.copy.as_ref().map_or(Purpose::Tables, |(_, purpose)| purpose.clone())
     }
 }
 

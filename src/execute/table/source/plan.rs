@@ -73,6 +73,13 @@ pub(super) struct Holding<'s> {
     pub pin: Option<Pin>,
 }
 
+impl Planned<'_> {
+    /// The recovery of which it is a part.
+    pub(in crate::execute) fn plan(&self) -> &RestorePlan {
+        &self.held.plan
+    }
+}
+
 /// Finds the backup and in it the tables, and says what getting them will take. Only the catalogs are fetched for that.
 pub fn physical<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> Result<Planned<'s>, Fault> {
     throwaway::sweep(site, &|purpose| *purpose == Purpose::Tables, &mut |_, _| {});
@@ -87,11 +94,13 @@ fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> R
     let now = clock::now();
     let base = wanted.directory.clone().unwrap_or_else(|| throwaway::usual_for_tables(site));
     let base = absolute(&base)?;
-    throwaway::refuse_the_original(site, &base, &Purpose::Tables)?;
-    let place = Place::make(site, &base, &new_id(now)?, Purpose::Tables)?;
+    let purpose = wanted.purpose();
+    throwaway::refuse_the_original(site, &base, &purpose)?;
+    let id = wanted.copy.as_ref().map_or_else(|| new_id(now), |(id, _)| Ok(id.clone()))?;
+    let place = Place::make(site, &base, &id, purpose.clone())?;
     let port = throwaway::free_port()?;
     let plan = restore::plan(site, request(site, wanted, &place, port)?, now)?;
-    throwaway::must_suit(site, &plan, &base, &Purpose::Tables)?;
+    throwaway::must_suit(site, &plan, &base, &purpose)?;
     let version = plan.chosen.descriptor.cluster.version;
     let programs = programs::find(wanted.programs.as_deref(), version / 10_000)?;
     // What is loaded at the start; what the database itself uses is known once it is known which one it is.
@@ -111,7 +120,7 @@ fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> R
     let (size, stored) = seen.listing.cost(&nodes);
     let indexes: u64 = index_bytes(&plan);
     let log = plan.estimate.wal_bytes;
-    throwaway::must_have_room(&base, size, log, &Purpose::Tables)?;
+    throwaway::must_have_room(&base, size, log, &purpose)?;
     let descriptor = &plan.chosen.descriptor;
     let share = if descriptor.size == 0 { 1.0 } else { size as f64 / descriptor.size as f64 };
     let estimate = Estimate { copy_seconds: plan.estimate.copy_seconds.map(|seconds| seconds * share), ..plan.estimate.clone() };
