@@ -62,6 +62,19 @@ impl Catalog {
         named.filter(|oid| self.classes.get(oid).is_some_and(|versions| versions.iter().any(is))).collect()
     }
 
+    /// The same where nobody may have said a schema.
+    pub(super) fn called_anywhere(&self, schema: Option<&str>, name: &str) -> BTreeSet<u32> {
+        match schema {
+            Some(schema) => self.called(schema, name),
+            None => self.by_name.get(name).into_iter().flatten().copied().filter(|oid| *oid >= FIRST_NORMAL).collect(),
+        }
+    }
+
+    pub(super) fn sequences(&self) -> impl Iterator<Item = u32> {
+        let is_one = |versions: &[Class]| versions.iter().any(|class| class.kind == 'S');
+        self.classes.range(FIRST_NORMAL..).filter(move |(_, versions)| is_one(versions)).map(|(oid, _)| *oid)
+    }
+
     /// Every file that a relation had.
     pub(super) fn nodes_of(&self, oid: u32) -> BTreeSet<u32> {
         let rows = self.classes.get(&oid).into_iter().flatten().map(|class| class.node);
