@@ -39,18 +39,19 @@ impl Shop {
         // No physical backup has its rows.
         let shop = Shop { rig, target: Cluster::start(version, options()) };
         shop.sql("delete from fleeting");
-        shop.sql("create table bulk as select n, md5(n::text) || md5((n + 1)::text) as t from generate_series(1, 60000) n");
+        shop.sql("create table bulk as select n, md5(n::text) || md5((n + 1)::text) as t from generate_series(1, 200000) n");
         shop
     }
 
     /// What no catalog of the backup knows: new tables, new files of old ones, other names, sequences that went on.
     fn lives_on(&self) {
+        self.sql("vacuum full accounts");
         self.sql(
             "create table later (n bigserial primary key, of int references users); insert into later (of) select generate_series(1, 70); \
              truncate members; insert into members select k, 'again' from generate_series(1, 41) k; alter table empty rename to full_now; \
-             insert into full_now select generate_series(1, 5); vacuum full accounts; update users set name = name || '!' where id % 7 = 0; \
+             insert into full_now select generate_series(1, 5); update users set name = name || '!' where id % 7 = 0; \
              select setval('counter', 5000); select lo_from_bytea(78, decode('cafe', 'hex')); refresh materialized view summed; \
-             analyze; checkpoint; update orders set total = total + 1 where id % 3 = 0; refresh materialized view summed",
+             analyze; update orders set total = total + 1 where id % 3 = 0; refresh materialized view summed",
         );
     }
 

@@ -54,7 +54,8 @@ impl Around {
         let head = Walk::new(whole.as_slice()).map_err(|stopped| unread(&stopped))?.head().to_vec();
         let items = Item::all(&head).map_err(|bad| unread(&bad))?;
         let globals = if with_globals {
-            let words = ["--globals-only".to_owned(), "--no-password".to_owned(), format!("--dbname={}", dbname(&origin))];
+            // No other database is there to be entered, whatever is usual.
+            let words = ["--globals-only".to_owned(), "--no-password".to_owned(), format!("--database={}", origin.dbname)];
             run(programs, &origin, "pg_dumpall", &words, MAX_BYTES, halt)?
         } else {
             Vec::new()
