@@ -248,3 +248,33 @@ fn ended_by_somebody_it_leaves_nothing_of_its_servers() {
     shop.restore(&[]).ends_with_code(0);
     shop.is(&was);
 }
+
+/// A dump is of one moment, and of it a tier takes least: so it is taken where nobody says another moment.
+#[test]
+fn of_both_kinds_the_words_say_which() {
+    let shop = Shop::new(Version::V15);
+    let dump = "dump: { logical: {}, schedule: { at: \"03:00\" }, keep: { last: 2 }, takes: 1m, size: 1MB }\n  nightly: { physical";
+    shop.rig.change_policy("nightly: { physical", dump);
+    let dumped = shop.rig.seawall(&["backup", "dump", "--format", "json"]);
+    assert_eq!(dumped.code, 0, "{}", dumped.err);
+    shop.rig.archive();
+    let (now, dumped) = (shop.now(), dumped.backup());
+    shop.rig.archive();
+    let plan = |words: &[&str]| {
+        let all: Vec<&str> = ["--globals", "--plan", "--format", "json"].iter().chain(words).copied().collect();
+        Said::of(shop.command(&all).output().expect("seawall"))
+    };
+    for (words, source) in [
+        (&[][..], "dump"),
+        (&["--job", "dump"], "dump"),
+        (&["--backup", &dumped], "dump"),
+        (&["--latest"], "physical"),
+        (&["--to", &now], "physical"),
+    ] {
+        let json = crate::cli::follows("restore-tiers-plan-output", &plan(words).ends_with_code(0).out);
+        assert_eq!(json["source"], source, "{words:?}");
+    }
+    plan(&["--job", "dump", "--to", &now]).ends_with_code(1).says("a dump is of one moment");
+    shop.has_no_database();
+    shop.nothing_is_left();
+}

@@ -22,6 +22,10 @@ use crate::site::Site;
 use crate::units::{BackupId, Instant, Name, nearest};
 use crate::world::clock;
 
+/// A table that comes along unasked is no larger, and there are no more of them.
+const SMALL: u64 = 128 << 10;
+const MOST_SMALL: usize = 256;
+
 /// What is known of a wanted table in the backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -276,9 +280,20 @@ fn nodes(seen: &Seen, wanted: &Wanted) -> BTreeSet<u32> {
         wanted.oids.clone()
     };
     oids.extend(wanted.ahead.iter().flat_map(|(schema, name)| catalog.called_anywhere(schema.as_deref(), name)));
+    if !wanted.ahead.is_empty() {
+        oids.extend(small(seen));
+    }
     oids.extend(catalog.sequences().filter(|_| wanted.sequences));
     let large = LARGE_OBJECTS.into_iter().filter(|_| wanted.large_objects).flat_map(|oid| catalog.nodes_of(oid));
     catalog.family(&oids).into_iter().flat_map(|oid| catalog.nodes_of(oid)).chain(large).chain(system(seen)).collect()
+}
+
+/// Tables that cost next to nothing: what is asked for ahead may not be usable without one of them, and nobody knows yet without which.
+fn small(seen: &Seen) -> impl Iterator<Item = u32> {
+    let bytes = |oid: &u32| seen.listing.size(&seen.catalog.nodes_of(*oid));
+    let mut tables: Vec<(u64, u32)> = seen.catalog.tables().map(|oid| (bytes(&oid), oid)).filter(|(bytes, _)| *bytes <= SMALL).collect();
+    tables.sort_unstable();
+    tables.into_iter().take(MOST_SMALL).map(|(_, oid)| oid)
 }
 
 /// What a server needs whatever is wanted.
