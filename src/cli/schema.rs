@@ -56,7 +56,7 @@ pub struct Published {
 }
 
 /// Every schema that is published.
-pub const ALL: [Published; 42] = [
+pub const ALL: [Published; 43] = [
     Published { name: "policy", about: "a policy file", make: schema::policy },
     Published { name: "policy-fragment", about: "a policy file that extends another, or that others extend", make: schema::fragment },
     Published { name: "policy-output", about: "what `seawall policy show --format json` prints", make: of::<super::policy::PolicyOutput> },
@@ -92,6 +92,11 @@ pub const ALL: [Published; 42] = [
     printed("wal-status-output", "what `seawall wal status --format json` prints", of::<WalStatusOutput>),
     printed("restore-dump-output", "what `seawall restore --into-database … --format json` prints", of::<Restored>),
     printed("restore-tiers-output", "what `seawall restore --tier … --format json` prints", of::<crate::execute::tiers::Tiered>),
+    printed(
+        "restore-tiers-plan-output",
+        "what `seawall restore --tier … --plan --format json` prints",
+        of::<crate::execute::tiers::Planned>,
+    ),
     printed("restore-table-output", "what `seawall restore --table … --format json` prints", of::<crate::execute::table::landing::Report>),
     printed("restore-export-output", "what `seawall restore --export-to … --format json` prints", of::<Exported>),
     printed("restore-files-output", "what `seawall restore --files … --format json` prints", of::<RestoredFiles>),

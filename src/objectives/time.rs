@@ -29,15 +29,27 @@ pub(super) fn physical(
     let backups = std::iter::once(base).chain(increments).map(|stock| figures.thaw(stock.store).map(|thaw| (stock.store, thaw)));
     thaw(backups.chain(log.map(|log| figures.thaw(log).map(|thaw| (log, thaw)))), &mut sum);
     let rate = figures.restore_rate(base.store);
-    let tier = question.tier.and_then(|tier| tier.size.map(|size| (size, tier)));
-    match (tier, figures.size(base.name)) {
-        (Some((size, _)), _) => {
+    let whole = figures.size(base.name);
+    let first = question.tier.and_then(|tier| tier.size);
+    // What is loaded into a new database may take longer than all of the cluster, which comes back as files.
+    let load = figures.load_rate();
+    let is_sooner =
+        |size: &Bytes| !whole.as_ref().is_ok_and(|whole| whole.value.at(rate.value) < size.at(rate.value) + size.at(load.value));
+    let first = first.filter(is_sooner);
+    match (first, whole) {
+        (Some(size), _) => {
             let figure = declared_tier_size(question, size);
             sum.add(
                 PartKind::Restore,
                 format!("these tables first: {size} from `{}` at {}", base.store, rate.value),
                 size.at(rate.value),
-                vec![figure, rate.basis()],
+                vec![figure.clone(), rate.basis()],
+            );
+            sum.add(
+                PartKind::Load,
+                format!("their load into a new database, at {}", load.value),
+                size.at(load.value),
+                vec![figure, load.basis()],
             );
         }
         (None, Ok(size)) => sum.add(

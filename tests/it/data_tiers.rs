@@ -2,6 +2,7 @@
 
 mod broken_off;
 mod meanwhile;
+mod physical;
 mod refused;
 mod rig;
 mod whole;

@@ -29,8 +29,8 @@ pub(super) struct Words {
         long,
         value_name = "DATABASE",
         group = "dump",
-        conflicts_with_all = ["target", "moment", "exclusive", "timeline", "at_target", "tablespace", "delta", "owner", "config_to",
-            "as_standby", "set", "start", "start_with", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
+        conflicts_with_all = ["target", "at_target", "tablespace", "delta", "owner", "config_to", "as_standby", "set", "start", "start_with",
+            "condition", "way", "name", "database", "made_later"]
     )]
     pub(super) into_database: Option<String>,
     /// Write the tables of a job with `tables` (`csv`, `parquet`) into this folder, decrypted, a file each that only its owner may read.
@@ -43,7 +43,7 @@ pub(super) struct Words {
     )]
     pub(super) export_to: Option<PathBuf>,
     /// First this tier of the policy's `objectives.data`, then the others by their `rto` (may be given again: in this order). The database has
-    /// its name from the first tier on; what has not come yet refuses whoever asks for it.
+    /// its name from the first tier on; what has not come yet refuses whoever asks for it. Out of a dump, or of a physical backup to any moment.
     #[arg(long, value_name = "NAME", requires = "into_database")]
     pub(super) tier: Vec<Name>,
     /// Make the database; it gets its name when everything is in it.
@@ -58,7 +58,7 @@ pub(super) struct Words {
     /// Also where objects are in the database, or users connected to it.
     #[arg(long, requires = "into_database", conflicts_with = "create")]
     pub(super) occupied: bool,
-    /// Which of the dump's databases, where it has several.
+    /// Which of the backup's databases, where it has several.
     #[arg(long, value_name = "DATABASE", requires = "dump")]
     from_database: Option<String>,
     /// The newest dump of this job; with `--table` too; with `--files` its newest copy.
@@ -68,7 +68,7 @@ pub(super) struct Words {
     /// file.
     #[arg(long, value_name = "CONNINFO", conflicts_with_all = ["export_to", "files", "target"])]
     pub(super) connection: Option<String>,
-    /// How many sessions fill it, where the dump is in pieces.
+    /// How many sessions fill it, where the dump is in pieces; with `--tier` out of a physical backup too.
     #[arg(long, value_name = "NUMBER", requires = "into_database", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Only this schema (may be given again).

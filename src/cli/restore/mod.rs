@@ -47,6 +47,7 @@ Examples:
   seawall restore --immediate --backup 20261121T020000Z-7f3c0011 --target DIR         as soon as that backup is consistent
   seawall restore --into-database shop_back --create --jobs 2                         the newest dump, into a new database
   seawall restore --tier critical --into-database shop --create                       the same, and what is needed first is usable first
+  seawall restore --tier critical --into-database shop --create --to TIME             out of a physical backup, as of any moment
   seawall restore --files --to-root /srv/rescue                                       the newest copy of files, below another root
   seawall restore --files /etc/postgresql '*.crt' --to-root / --in-place --overwrite  some of them, where they were
   seawall restore --into-database shop_back --create --backup ID --no-owner           that dump, as whoever restores it

@@ -72,9 +72,9 @@ pub(super) struct TableWords {
     /// So many rows of each kind are shown.
     #[arg(long, value_name = "NUMBER", default_value = "20", requires = "merge", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     show: u32,
-    /// Show what would be done; of a merge, the difference. Change nothing.
-    #[arg(long, requires = "table")]
-    plan: bool,
+    /// Show what would be done; of a merge, the difference. Change nothing. With `--tier` too.
+    #[arg(long)]
+    pub(super) plan: bool,
     /// Rows that change or go are kept in this schema [default: a new one with the time in its name].
     #[arg(long, value_name = "SCHEMA", requires = "table")]
     keep_replaced: Option<String>,
@@ -90,9 +90,9 @@ pub(super) struct TableWords {
     /// The database that has the table [default: the policy's, where it has one].
     #[arg(long, value_name = "DATABASE", requires = "table")]
     database: Option<String>,
-    /// Below which the private server lies for as long as it is needed [default: this host's state].
-    #[arg(long, value_name = "DIR", requires = "table")]
-    directory: Option<PathBuf>,
+    /// Below which the private server lies for as long as it is needed [default: this host's state]. With `--tier` too.
+    #[arg(long, value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
     /// The table was made after the newest backup, and is only in the log.
     #[arg(long, requires = "table")]
     made_later: bool,
@@ -442,8 +442,8 @@ fn from(said: &Restore, site: &Site<'_>, tables: Vec<TableName>) -> Result<table
     })
 }
 
-/// What has no meaning for one table.
-fn must_name_the_backup(said: &Restore) -> Result<(), Trouble> {
+/// Each backup has an end of its own.
+pub(super) fn must_name_the_backup(said: &Restore) -> Result<(), Trouble> {
     if said.goal.immediate && said.goal.backup.is_none() {
         return Err(Trouble::usage("`--immediate` needs the backup whose end is meant", "Say `--backup ID`."));
     }

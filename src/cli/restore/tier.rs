@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
 use super::progress::Line;
+use super::table::must_name_the_backup;
 use super::thaw::{self, Woken};
 use super::{Restore, dump, seconds};
 use crate::cli::confirm::confirm;
@@ -16,8 +17,12 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
-use crate::execute::tiers::{self, Onlooker, Plan, Shown, Tiered, Usable, Wanted};
+use crate::execute::restore::TimelineChoice;
+use crate::execute::table::source::{self, Progress};
+use crate::execute::tiers::{self, Moment, Onlooker, Plan, Shown, Tiered, Usable, Wanted};
+use crate::inventory::Phase;
 use crate::plan::words::{counted, joined, quoted};
+use crate::recovery::Target;
 use crate::site::Site;
 use crate::world::{clock, signals};
 
@@ -26,11 +31,27 @@ const NAMED: usize = 8;
 
 pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, Trouble> {
     must_be_new(said)?;
-    let wanted = Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into) };
-    let plan = match thaw::until_awake(&said.way, || tiers::plan(site, &wanted, clock::now()))? {
-        Woken::Now(plan) => plan,
-        Woken::Ended(exit) => return Ok(exit),
+    must_name_the_backup(said)?;
+    let wanted = wanted(said, site, into)?;
+    let ending = signals::ending()?;
+    let watch = Watch::new(said.way.format);
+    let ended = || if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted };
+    let plan = match thaw::until_awake(&said.way, || watch.plan(site, &wanted, &ending.asked)) {
+        Ok(Woken::Now(plan)) => plan,
+        Ok(Woken::Ended(exit)) => return Ok(exit),
+        Err(trouble) if ending.asked.load(Ordering::Relaxed) => {
+            complain(&tame(&trouble.to_string()), "Nothing was changed, and nothing is left of the private server.");
+            return Ok(ended());
+        }
+        Err(trouble) => return Err(trouble),
     };
+    if said.table.plan {
+        print(&match said.way.format {
+            Format::Human => shown(&plan),
+            Format::Json => validate::json(&plan.planned())?,
+        })?;
+        return Ok(Exit::Done);
+    }
     let text = shown(&plan);
     match said.way.format {
         Format::Human => print(&text)?,
@@ -39,11 +60,10 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, T
     if !said.way.yes {
         confirm("Say `--yes` when the plan above is what you want.")?;
     }
-    let ending = signals::ending()?;
-    let restored = match Watch::new(said.way.format).carry_out(plan, &ending.asked) {
+    let restored = match watch.carry_out(plan, &ending.asked) {
         Err(fault) if ending.asked.load(Ordering::Relaxed) => {
             complain(&tame(&fault.message), &fault.hint);
-            return Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted });
+            return Ok(ended());
         }
         other => other?,
     };
@@ -59,6 +79,21 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, T
         "What they lead to was deleted before they came. Delete them or bring it back, and say `alter table … validate constraint …`.",
     );
     Ok(Exit::Failed)
+}
+
+fn wanted(said: &Restore, site: &Site<'_>, into: &str) -> Result<Wanted, Trouble> {
+    let goal = &said.goal;
+    let target = goal.target(site.policy)?;
+    let moment = Moment {
+        is_said: goal.latest || target != Target::Latest || goal.timeline != TimelineChoice::Latest,
+        target,
+        exclusive: goal.exclusive,
+        timeline: goal.timeline,
+        directory: said.table.directory.clone(),
+        workers: said.way.workers.map(usize::from),
+    };
+    let at_once = said.way.yes && !said.table.plan;
+    Ok(Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into), moment, at_once })
 }
 
 /// Applications work with it before everything is there, so nothing else may be in it.
@@ -83,24 +118,51 @@ struct Watch {
     now: Mutex<String>,
     said: Mutex<Vec<String>>,
     bytes: AtomicU64,
+    /// Of what is fetched.
+    progress: Progress,
 }
 
 impl Watch {
     fn new(format: Format) -> Watch {
-        Watch { format, now: Mutex::default(), said: Mutex::default(), bytes: AtomicU64::new(0) }
+        Watch { format, now: Mutex::default(), said: Mutex::default(), bytes: AtomicU64::new(0), progress: Progress::default() }
     }
 
-    fn carry_out(&self, plan: Plan<'_>, stop: &std::sync::atomic::AtomicBool) -> Result<Tiered, tiers::Fault> {
-        let begins = |what: &str| what.clone_into(&mut lock(&self.now));
+    fn begins(&self, what: &str) {
+        what.clone_into(&mut lock(&self.now));
+    }
+
+    fn plan<'s>(&self, site: &'s Site<'s>, wanted: &Wanted, stop: &AtomicBool) -> Result<Plan<'s>, tiers::Fault> {
+        let phase = |phase: Phase| self.begins(phase.says());
+        self.during(|| tiers::plan(site, wanted, source::Onlooker { phase: &phase, stop, progress: &self.progress }, clock::now()))
+    }
+
+    fn carry_out(&self, plan: Plan<'_>, stop: &AtomicBool) -> Result<Tiered, tiers::Fault> {
+        let begins = |what: &str| self.begins(what);
         let usable = |tier: &Usable| lock(&self.said).push(usable(tier));
+        let onlooker = Onlooker { begins: &begins, usable: &usable, bytes: &self.bytes, progress: &self.progress, stop };
+        self.during(|| tiers::carry_out(plan, onlooker))
+    }
+
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
             let (done, over) = mpsc::channel::<()>();
             scope.spawn(move || self.tell(&over));
-            let onlooker = Onlooker { begins: &begins, usable: &usable, bytes: &self.bytes, stop };
-            let worked = tiers::carry_out(plan, onlooker);
+            let worked = work();
             drop(done);
             worked
         })
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let (now, took) = (lock(&self.now).clone(), seconds(elapsed.as_secs_f64()));
+        let glance = self.progress.glance();
+        match glance.phase {
+            Some(phase) if phase == Phase::Files && now == phase.says() && glance.size > 0 => {
+                format!("{now}: {} of {}, {took}", size(glance.done.min(glance.size)), size(glance.size))
+            }
+            Some(phase) if now == phase.says() => format!("{now}, {took}"),
+            _ => format!("{now}: {}, {took}", size(self.bytes.load(Ordering::Relaxed))),
+        }
     }
 
     fn tell(&self, over: &mpsc::Receiver<()>) {
@@ -121,8 +183,7 @@ impl Watch {
             if is_over {
                 break;
             }
-            let (now, bytes) = (lock(&self.now).clone(), self.bytes.load(Ordering::Relaxed));
-            line.say(&tame(&format!("{now}: {}, {}", size(bytes), seconds(began.elapsed().as_secs_f64()))));
+            line.say(&tame(&self.line(began.elapsed())));
         }
         line.end();
     }
@@ -143,6 +204,9 @@ fn shown(plan: &Plan<'_>) -> String {
     };
     row("into", format!("{} on {} (PostgreSQL {}), {state}", quoted(&ground.wanted.into), target.server, target.major));
     row("with", format!("{}, {}", plan.pg_restore(), counted(ground.wanted.jobs, "session")));
+    if plan.source() == "physical" {
+        row("fetches", format!("what each tier needs, of {} that a full restore reads", size(plan.stored())));
+    }
     for (number, course) in plan.courses.iter().enumerate() {
         row(&format!("{}.", number + 1), course_line(course));
         for early in &course.early {
@@ -171,19 +235,25 @@ fn shown(plan: &Plan<'_>) -> String {
 
 fn course_line(course: &Shown) -> String {
     let name = course.tier.as_ref().map_or_else(|| "what no tier names".to_owned(), |(name, _)| format!("`{name}`"));
-    let mut text = format!("{name}: {} with {}", counted(course.tables.len(), "table"), counted(course.rows, "row"));
+    let mut text = format!("{name}: {}", counted(course.tables.len(), "table"));
+    if let Some(rows) = course.rows {
+        let _ = write!(text, " with {}", counted(rows, "row"));
+    }
     if !course.tables.is_empty() {
         let _ = write!(text, " ({})", some(&course.tables));
     }
     if let Some(size) = course.size {
         let _ = write!(text, ", assumed to be {}", size.rounded());
     }
+    if let Some(fetch) = course.fetch.filter(|_| !course.is_there) {
+        let _ = write!(text, ", fetches {}", size(fetch));
+    }
     if let Some((_, rto)) = &course.tier {
         let _ = write!(text, ", promised within {rto}");
     }
     match course.predicted_seconds {
         _ if course.is_there => text.push_str(", it is there"),
-        Some(predicted) => _ = write!(text, ", by what was measured usable after about {}", seconds(predicted)),
+        Some(predicted) => _ = write!(text, ", by what was measured or assumed usable after about {}", seconds(predicted)),
         None => {}
     }
     text

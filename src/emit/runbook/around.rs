@@ -75,8 +75,9 @@ pub(super) fn tiers(policy: &Policy) -> Vec<Block> {
         Block::Heading(2, "What is needed first".into()),
         Block::Table(vec!["tier", "tables", "usable within"], rows.collect()),
         Block::Words(
-            "Out of a dump, `restore --tier` brings them back in this order, and each is usable as soon as it is there. A physical backup brings the \
-             whole cluster back at once: check these tables in this order, and let in whoever needs only the first ones as soon as they are good."
+            "`restore --tier` brings them back in this order, and each is usable as soon as it is there: out of a dump, or of a physical backup as of \
+             any moment. `restore --target` brings the whole cluster back at once: check these tables in this order, and let in whoever needs only \
+             the first ones as soon as they are good."
                 .into(),
         ),
     ]

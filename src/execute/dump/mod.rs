@@ -298,6 +298,12 @@ fn first_fault<T>(all: Vec<Result<T, BackupFault>>) -> Result<Vec<T>, BackupFaul
     if faults.is_empty() { Ok(good) } else { Err(faults.swap_remove(own)) }
 }
 
+/// A database as a dump would record it, without any of its rows.
+pub(in crate::execute) fn described(settings: &Settings, name: &str) -> Result<Database, BackupFault> {
+    let snapshot = Snapshot::take(settings, name, Which::Idle, std::time::Duration::ZERO)?;
+    Ok(empty(name, &snapshot))
+}
+
 /// An archive that is in the store.
 struct Made {
     object: Object,
@@ -331,22 +337,34 @@ fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Da
     }
     tables.sort_by(|one, other| (&one.schema, &one.name).cmp(&(&other.schema, &other.name)));
     Database {
-        name: name.to_owned(),
-        encoding: snapshot.encoding.clone(),
-        collate: snapshot.collate.clone(),
-        ctype: snapshot.ctype.clone(),
-        position: snapshot.position,
-        extensions: snapshot.extensions.clone(),
         partial: order.is_partial(),
         without_owners: order.options.owners == Some(false),
         without_grants: order.options.grants == Some(false),
         archives: made.iter().map(|made| made.archive.clone()).collect(),
         tables,
         large_objects: made.iter().map(|made| made.whole.large_objects).sum(),
-        exports: Vec::new(),
-        own: Some(snapshot.own.clone()),
+        ..empty(name, snapshot)
+    }
+}
+
+fn empty(name: &str, snapshot: &Snapshot) -> Database {
+    Database {
+        name: name.to_owned(),
+        encoding: snapshot.encoding.clone(),
+        collate: snapshot.collate.clone(),
+        ctype: snapshot.ctype.clone(),
+        position: snapshot.position,
+        extensions: snapshot.extensions.clone(),
+        partial: false,
         skipped: Vec::new(),
         excluded: Vec::new(),
         without_rows: Vec::new(),
+        without_owners: false,
+        without_grants: false,
+        archives: Vec::new(),
+        tables: Vec::new(),
+        large_objects: 0,
+        exports: Vec::new(),
+        own: Some(snapshot.own.clone()),
     }
 }

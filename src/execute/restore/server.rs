@@ -64,6 +64,17 @@ pub struct Recovered {
     pub replay: f64,
     /// Files of relations of which the log speaks of pages that were not there: only where the server was told to go on nevertheless.
     pub invalid: BTreeSet<String>,
+    /// Known where the server's log says it.
+    pub stopped: Option<Stopped>,
+}
+
+/// The record at which replay stopped: another replay that is told to stop there holds the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Where that record begins.
+    pub at: Lsn,
+    /// It was read, and not replayed any more.
+    pub before: bool,
 }
 
 /// How much of the log's end is kept for what it said.
@@ -75,6 +86,8 @@ const AT_ONCE: u64 = 16 << 20;
 /// A log that is longer is given back to the disk as it is read.
 const GIVE_BACK: u64 = 64 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Its record is the one that `redo done at` names all the same.
+const STOPS_BEFORE: &str = "recovery stopping before ";
 
 impl<'p> Server<'p> {
     /// Whether it could be started: known before anything is restored.
@@ -294,7 +307,13 @@ impl<'p> Server<'p> {
     fn recovered(&mut self, state: State, server: Option<&[String]>) -> Result<Recovered, RestoreFault> {
         let reached = self.reached(state, server);
         self.refuse_later(&reached)?;
-        Ok(Recovered { reached, consistent: self.consistent, replay: self.began.elapsed().as_secs_f64(), invalid: self.invalid.clone() })
+        Ok(Recovered {
+            reached,
+            consistent: self.consistent,
+            replay: self.began.elapsed().as_secs_f64(),
+            invalid: self.invalid.clone(),
+            stopped: self.ending().and_then(|(ending, ..)| ending.last).map(|at| Stopped { at, before: self.text.contains(STOPS_BEFORE) }),
+        })
     }
 
     fn reached(&mut self, state: State, server: Option<&[String]>) -> Reached {

@@ -46,7 +46,7 @@ pub enum Source<'s> {
 /// A private server that holds the tables. It is gone with this.
 #[derive(Debug)]
 pub enum Server {
-    Physical(source::Held),
+    Physical(Box<source::Held>),
     Dump(dump::Held),
 }
 
@@ -80,7 +80,7 @@ pub fn choose<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: source::Onlooke
 }
 
 /// Whoever names a backup does not say of which kind it is: either fault may be the one that matters.
-fn neither(physical: TableFault, dump: Option<TableFault>) -> TableFault {
+pub(in crate::execute) fn neither(physical: TableFault, dump: Option<TableFault>) -> TableFault {
     let Some(dump) = dump else {
         return TableFault { hint: format!("{} A dump is asked by `--job NAME`.", physical.hint).trim().to_owned(), ..physical };
     };
@@ -89,7 +89,7 @@ fn neither(physical: TableFault, dump: Option<TableFault>) -> TableFault {
     TableFault { message, hint: format!("{} {}", dump.hint, physical.hint).trim().to_owned(), why, ..physical }
 }
 
-fn has(policy: &Policy, dumps: bool) -> bool {
+pub(in crate::execute) fn has(policy: &Policy, dumps: bool) -> bool {
     policy.backups.values().any(|backup| match backup.method {
         Method::Logical(_) => dumps,
         Method::Physical(_) | Method::Incremental { .. } => !dumps,
@@ -97,7 +97,7 @@ fn has(policy: &Policy, dumps: bool) -> bool {
     })
 }
 
-fn must_dump(policy: &Policy, job: &Name) -> Result<(), TableFault> {
+pub(in crate::execute) fn must_dump(policy: &Policy, job: &Name) -> Result<(), TableFault> {
     match policy.backups.get(job).map(|backup| &backup.method) {
         Some(Method::Logical(_)) => Ok(()),
         Some(_) => {
@@ -205,9 +205,10 @@ impl Source<'_> {
         stop: &AtomicBool,
     ) -> Result<Server, TableFault> {
         let held = match self {
-            Source::Physical(planned) => {
-                planned.hold(source::Onlooker { phase, stop, progress }).map(Server::Physical).map_err(TableFault::from)
-            }
+            Source::Physical(planned) => planned
+                .hold(source::Onlooker { phase, stop, progress })
+                .map(|held| Server::Physical(Box::new(held)))
+                .map_err(TableFault::from),
             Source::Dump(planned) => planned.hold(begins, stop).map(Server::Dump),
         };
         held.map_err(|fault| if stop.load(std::sync::atomic::Ordering::Relaxed) { TableFault::stopped() } else { fault })

@@ -10,4 +10,5 @@ pub mod landing;
 pub mod source;
 
 pub use bring::{Server, Source, Wanted, choose, land, note, note_failed};
+pub(in crate::execute) use bring::{has, must_dump};
 pub use fault::{Broken, TableFault, Why};

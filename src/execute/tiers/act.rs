@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::order::Order;
 use super::pending::{self, Begun, Kind, Noted};
-use super::plan::{self, Ground, Plan};
+use super::plan::{Ground, Plan};
 use super::record::{self, When};
 use super::report::{Tiered, Usable};
 use super::source::Source;
 use crate::execute::dump::child::Halt;
-use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::dump::restore::own;
 use crate::execute::id::random_word;
-use crate::execute::restore::Pin;
 use crate::execute::table::landing::session;
+use crate::execute::table::source::Progress;
 use crate::execute::table::{TableFault, Why};
 use crate::format::dump::Item;
 use crate::plan::words::{joined, quoted as shown};
@@ -35,6 +34,8 @@ pub struct Onlooker<'o> {
     /// A tier is usable.
     pub usable: &'o (dyn Fn(&Usable) + Sync),
     pub bytes: &'o AtomicU64,
+    /// Of fetching.
+    pub progress: &'o Progress,
     pub stop: &'o AtomicBool,
 }
 
@@ -48,7 +49,7 @@ impl fmt::Debug for Onlooker<'_> {
 pub(super) struct Acting<'a> {
     pub site: &'a Site<'a>,
     pub ground: Ground,
-    pub source: Source,
+    pub source: Source<'a>,
     pub items: Vec<Item>,
     pub head: Vec<u8>,
     pub order: Order,
@@ -56,7 +57,7 @@ pub(super) struct Acting<'a> {
     pub bytes: &'a AtomicU64,
     pub rows: AtomicU64,
     pub begun: Begun,
-    onlooker: Onlooker<'a>,
+    pub onlooker: Onlooker<'a>,
 }
 
 /// Makes the database where it is not there, and brings into it what is missing.
@@ -64,24 +65,23 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
     let site = plan.site;
     let resumed = plan.begun.is_some();
     let begun = plan.begun.clone().unwrap_or_else(|| Begun {
-        source: "dump".into(),
+        source: plan.source.word().into(),
         backup: plan.backup().to_owned(),
         store: plan.store().to_string(),
         moment: plan.moment(),
-        position: None,
+        position: plan.source.position(),
         tiers: plan.said.iter().map(ToString::to_string).collect(),
         database: plan.ground.database.name.clone(),
-        words: plan::words(&plan.ground.wanted),
-        started: clock::now(),
+        words: plan.words.clone(),
+        started: plan.started.unwrap_or_else(clock::now),
     });
-    let found = std::sync::Arc::clone(&plan.dump.found);
     // The rules may let it go meanwhile, and its time to object may be over.
-    let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), clock::now());
+    let _pin = plan.source.pin(site);
     let remarks = plan.remarks.clone();
     let acting = Acting {
         site,
         ground: plan.ground,
-        source: Source::Dump(plan.dump),
+        source: plan.source,
         items: plan.items,
         head: plan.head,
         order: plan.order,
@@ -108,8 +108,7 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
 impl Acting<'_> {
     /// The tiers, and the foreign keys that do not hold.
     fn whole(&self, resumed: bool) -> Result<(Vec<Usable>, Vec<String>), TableFault> {
-        let Source::Dump(dump) = &self.source;
-        dump.check_definitions(self)?;
+        self.source.must_be_unchanged(self)?;
         if !resumed {
             self.found()?;
         }
@@ -130,20 +129,24 @@ impl Acting<'_> {
         Ok((tiers, broken))
     }
 
-    /// Whatever rows the dump has, none are forgotten.
+    /// Whatever rows the backup has, none are forgotten.
     fn must_be_filled(&self, session: &mut Connection) -> Result<(), TableFault> {
-        let Source::Dump(dump) = &self.source;
         let things = pending::things(session, None)?;
         let filled: BTreeSet<(&str, &str)> = (things.iter())
             .filter(|thing| thing.is_filled && matches!(thing.kind, Kind::Table | Kind::Extension))
             .map(|thing| (thing.schema.as_str(), thing.name.as_str()))
             .collect();
-        let left: Vec<String> =
-            dump.tables().filter(|named| !filled.contains(named)).map(|(schema, name)| format!("{schema}.{name}")).collect();
+        let left: Vec<String> = self
+            .source
+            .tables()
+            .into_iter()
+            .filter(|named| !filled.contains(named))
+            .map(|(schema, name)| format!("{schema}.{name}"))
+            .collect();
         if left.is_empty() {
             return Ok(());
         }
-        let message = format!("the dump has rows that have not come: of {}", joined(left.iter().map(shown)));
+        let message = format!("the backup has rows that have not come: of {}", joined(left.iter().map(shown)));
         Err(TableFault::new(message, "Restore all of it without `--tier`."))
     }
 
@@ -168,10 +171,8 @@ impl Acting<'_> {
         self.before_rows(made)?;
         let mut session = session::open(&self.ground.settings.clone().with_dbname(made))?;
         self.begins("putting away what has not come");
-        let Source::Dump(dump) = &self.source;
-        pending::put_away(&mut session, &self.items, &self.order, &dump.of_extensions(&self.items), &self.begun)?;
-        let all: BTreeSet<&String> = dump.pieces.iter().flat_map(|piece| &piece.sequences).collect();
-        all.into_iter().try_for_each(|sql| self.run(&mut session, sql))
+        pending::put_away(&mut session, &self.items, &self.order, &self.source.of_extensions(&self.items), &self.begun)?;
+        self.source.sequences().into_iter().try_for_each(|sql| self.run(&mut session, sql))
     }
 
     /// With its name it gets what belongs to it and not to what is in it, all at once.
@@ -195,7 +196,7 @@ impl Acting<'_> {
         if noted.usable.is_none() {
             let before = self.rows.load(Ordering::Relaxed);
             if !pending::is_open(session, number)? {
-                self.out_of_dump(&things)?;
+                self.source.bring(self, number, &things)?;
                 self.early(session, number, &things)?;
                 self.analyze(session, number)?;
                 self.open_patiently(session, number, &things)?;
@@ -203,7 +204,7 @@ impl Acting<'_> {
             self.after(session, number)?;
             let is_last = pending::courses(session)?.last().is_some_and(|last| last.number == number);
             if is_last {
-                self.rest(session)?;
+                self.source.rest(self, session)?;
             }
             rows = Some(self.rows.load(Ordering::Relaxed) - before);
             let seconds = seconds_between(self.begun.started, clock::now());
@@ -251,27 +252,21 @@ impl Acting<'_> {
         self.open(session, course, things)
     }
 
-    /// Large objects, and what is of no table.
-    fn rest(&self, session: &mut Connection) -> Result<(), TableFault> {
-        let Source::Dump(dump) = &self.source;
-        let done = self.done(session)?;
-        for piece in dump.pieces.iter().filter(|piece| !piece.others.is_empty() && !done.contains(&piece.object.name)) {
-            self.begins("restoring large objects");
-            let (_file, list) = self.list(&piece.others)?;
-            let words = vec![
-                format!("--dbname={}", self.ground.settings.dbname_argument(&self.ground.wanted.into)),
-                "--section=data".to_owned(),
-                "--single-transaction".to_owned(),
-                list,
-            ];
-            let mut command = self.pg_restore(words);
-            self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);
-            dump.check(self, &piece.object)?;
-            let mut reader = dump.open(&piece.object)?;
-            let source = feed::Source { from: &mut reader, fed: self.bytes, given: &|| {} };
-            feed_and_hear(command, &self.halt, &piece.object.name, Some(source))??;
-            session.query("insert into seawall_pending.done values ($1)", &[&piece.object.name])?;
-        }
+    /// All or nothing of what is of no table.
+    pub(super) fn restoring_data(&self, list: Option<String>) -> std::process::Command {
+        let mut words = vec![
+            format!("--dbname={}", self.ground.settings.dbname_argument(&self.ground.wanted.into)),
+            "--section=data".to_owned(),
+            "--single-transaction".to_owned(),
+        ];
+        words.extend(list);
+        let mut command = self.pg_restore(words);
+        self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);
+        command
+    }
+
+    pub(super) fn note_done(&self, session: &mut Connection, what: &str) -> Result<(), TableFault> {
+        session.query("insert into seawall_pending.done values ($1)", &[what])?;
         Ok(())
     }
 
@@ -320,7 +315,7 @@ impl Acting<'_> {
             ended,
             resumed,
             source: self.begun.source.clone(),
-            store: self.store(),
+            store: self.source.store().clone(),
             backup: self.begun.backup.clone(),
             moment: self.begun.moment.clone(),
             from_database: self.ground.database.name.clone(),
@@ -332,13 +327,8 @@ impl Acting<'_> {
             bytes: self.bytes.load(Ordering::Relaxed),
             seconds: seconds_between(self.begun.started, ended),
             roles: self.ground.roles.as_ref().map(|roles| roles.missing.clone()).unwrap_or_default(),
-            remarks,
+            remarks: remarks.into_iter().chain(self.source.flaws()).collect(),
         }
-    }
-
-    pub(super) fn store(&self) -> crate::units::Name {
-        let Source::Dump(dump) = &self.source;
-        dump.found.store_name.clone()
     }
 }
 

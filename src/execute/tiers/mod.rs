@@ -15,7 +15,7 @@ mod source;
 
 pub use act::{Onlooker, carry_out};
 pub use pending::Begun;
-pub use plan::{Ground, Plan, Shown, Wanted, plan};
-pub use report::{Tiered, Usable};
+pub use plan::{Ground, Moment, Plan, Shown, Wanted, plan};
+pub use report::{Planned, Tiered, Usable};
 
 pub use super::table::TableFault as Fault;

@@ -1,23 +1,27 @@
 //! What will come, in which order, out of what.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
-use super::order::{Early, Order, Tier, Unknown, Which, order, sections};
+use super::order::{Course, Early, Order, Tier, Unknown, Which, order, sections};
 use super::pending::{self, Begun, Kind, Noted, Thing};
+use super::report::Planned;
+use super::source::Source;
 use super::source::dump::Dump;
+use super::source::look::{Looked, look, name_of};
 use crate::execute::dump::programs::Programs;
-use crate::execute::dump::restore::{self as dump, Roles, Target, plan_into};
+use crate::execute::dump::restore::{self as dump, Roles, Target};
+use crate::execute::restore::TimelineChoice;
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
+use crate::execute::table::source::Onlooker;
 use crate::format::contents::Database;
 use crate::format::dump::{Item, Section};
-use crate::inventory::BackupKind;
 use crate::plan::words::{joined, quoted};
 use crate::policy::file::DataTier;
 use crate::policy::model::Policy;
-use crate::policy::sql_name::meaning;
 use crate::postgres::{Connection, Settings};
+use crate::recovery;
 use crate::site::Site;
 use crate::units::{Bytes, Duration, Instant, Name, nearest};
 
@@ -31,6 +35,21 @@ pub struct Wanted {
     pub tiers: Vec<Name>,
     /// As of all of a dump.
     pub of: dump::Wanted,
+    pub moment: Moment,
+    /// Nobody is asked before it begins: what the first tier needs may be fetched at once.
+    pub at_once: bool,
+}
+
+/// As of when, out of a physical backup; and where its private servers lie.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    pub target: recovery::Target,
+    pub exclusive: bool,
+    pub timeline: TimelineChoice,
+    /// Somebody has said one: then a dump, which has only its own, is not meant.
+    pub is_said: bool,
+    pub directory: Option<PathBuf>,
+    pub workers: Option<usize>,
 }
 
 /// Where it comes back.
@@ -53,7 +72,11 @@ pub struct Plan<'s> {
     pub(super) order: Order,
     pub(super) items: Vec<Item>,
     pub(super) head: Vec<u8>,
-    pub(super) dump: Dump,
+    pub(super) source: Source<'s>,
+    /// What was said of how, and must stay so when it is gone on with.
+    pub(super) words: Vec<String>,
+    /// When it began, where nobody is asked.
+    pub(super) started: Option<Instant>,
     /// Another run has begun it.
     pub begun: Option<Begun>,
     pub courses: Vec<Shown>,
@@ -67,9 +90,12 @@ pub struct Shown {
     pub tier: Option<(Name, Duration)>,
     /// Tables with rows of their own, and others.
     pub tables: Vec<String>,
-    pub rows: u64,
+    /// As a dump has counted them.
+    pub rows: Option<u64>,
     /// As the policy has it.
     pub size: Option<Bytes>,
+    /// Bytes that are read from the store for it, where that is not the whole of a dump's pieces.
+    pub fetch: Option<u64>,
     /// By what was measured.
     pub predicted_seconds: Option<f64>,
     pub early: Vec<Early>,
@@ -79,16 +105,34 @@ pub struct Shown {
 
 impl Plan<'_> {
     pub fn store(&self) -> &Name {
-        &self.dump.found.store_name
+        self.source.store()
     }
 
     pub fn backup(&self) -> &str {
-        self.dump.found.descriptor.id.as_str()
+        self.source.backup()
+    }
+
+    /// `dump` or `physical`.
+    pub fn source(&self) -> &'static str {
+        self.source.word()
     }
 
     pub fn moment(&self) -> String {
-        let descriptor = &self.dump.found.descriptor;
-        format!("as of the dump of `{}`, begun {}", descriptor.job, descriptor.started)
+        self.source.moment()
+    }
+
+    /// Bytes that all of the backup has in its store.
+    pub fn stored(&self) -> u64 {
+        self.source.stored()
+    }
+
+    /// As `--plan` prints it for programs.
+    pub fn planned(&self) -> Planned {
+        Planned::of(self)
+    }
+
+    pub(super) fn site(&self) -> &Site<'_> {
+        self.site
     }
 
     pub fn pg_restore(&self) -> &str {
@@ -97,7 +141,7 @@ impl Plan<'_> {
 }
 
 /// Looks for the backup and at the server; touches nothing.
-pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Plan<'s>, TableFault> {
+pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now: Instant) -> Result<Plan<'s>, TableFault> {
     let tiers = tiers(site.policy, &wanted.tiers)?;
     let settings = match &wanted.of.connection {
         Some(text) => Settings::read(text)?,
@@ -113,14 +157,10 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
         of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
         of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
     }
-    let which = dump::Which { job: of.job.clone().filter(|_| begun.is_none()), ..of.which(site.policy) };
-    let found = Arc::new(dump::find(site, &which, of.identity.as_deref(), now)?);
-    if found.descriptor.kind == BackupKind::Tables {
-        let message = format!("backup {} has chosen tables only, and a tier is a part of everything", found.descriptor.id);
-        return Err(TableFault::new(message, "Take a backup with `logical`; `--job NAME` names its job."));
-    }
-    let planned = plan_into(Arc::clone(&found), &settings, of.clone())?;
-    let database = planned.database().clone();
+    let of = Wanted { of, ..wanted.clone() };
+    let first: Vec<_> = tiers.first().and_then(|(_, tier)| tier.tables.as_ref()).into_iter().flatten().map(|text| name_of(text)).collect();
+    let Looked { source, head, database, settings, target, roles, programs, mut remarks } =
+        look(site, &of, &settings, begun.as_ref(), &first, onlooker, now)?;
     if database.extensions.contains_key("timescaledb") {
         let message = format!(
             "{} has TimescaleDB: its catalog is restored as one, and until its end no hypertable of any tier is usable",
@@ -131,24 +171,23 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, now: Instant) -> Result<Pla
             "Restore all of it without `--tier`; or the tables of the tier alone, each with `seawall restore --table`.",
         ));
     }
-    let (dump, head) = Dump::look(Arc::clone(&found), &database)?;
     let items = Item::all(&head)
         .map_err(|bad| TableFault::new(format!("the definitions: {bad}"), "`seawall verify` says whether the dump is whole."))?;
-    must_be_readable(&items, &dump, &database)?;
-    let mut remarks = planned.remarks.clone();
+    must_be_readable(&items, &source, &database)?;
     let tiers = here(site.policy, tiers, &database.name, &wanted.tiers, &mut remarks)?;
-    let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, found.descriptor.id.as_str()))?;
-    must_have_rows(&order, &items, &dump, wanted, &mut remarks)?;
+    let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, &source))?;
+    if let Source::Dump(dump) = &source {
+        must_have_rows(&order, &items, dump, wanted, &mut remarks)?;
+    }
     let opened = match &begun {
         Some(begun) => opened(&settings, &wanted.of.into, begun, &items, &order)?,
         None => Vec::new(),
     };
     must_have_locks(&settings, &items, &order)?;
-    let rate = measured(site);
-    let courses = shown(site.policy, &order, &items, &database, &found.descriptor, (&opened, rate));
-    let (settings, programs) = (planned.settings, planned.programs);
-    let ground = Ground { settings, wanted: of, database, target: planned.target, roles: planned.roles, programs };
-    Ok(Plan { site, ground, said: wanted.tiers.clone(), order, items, head, dump, begun, courses, remarks })
+    let courses = shown(site, &order, &items, &database, &source, &opened);
+    let (words, started) = (words(wanted), wanted.at_once.then_some(now));
+    let ground = Ground { settings, wanted: of.of, database, target, roles, programs };
+    Ok(Plan { site, ground, said: wanted.tiers.clone(), order, items, head, source, words, started, begun, courses, remarks })
 }
 
 /// The policy's, in their order: those that were said, then all others by what is promised.
@@ -207,14 +246,7 @@ fn here(
     Ok(ours)
 }
 
-/// As SQL reads it.
-fn name_of(text: &str) -> (Option<String>, String) {
-    let mut parts = meaning(text);
-    let name = parts.pop().unwrap_or_default();
-    (parts.pop(), name)
-}
-
-fn not_there(unknown: &[Unknown], backup: &str) -> TableFault {
+fn not_there(unknown: &[Unknown], source: &Source<'_>) -> TableFault {
     let one = |unknown: &Unknown| {
         let near = joined(unknown.near.iter().map(quoted));
         let more = match (unknown.near.as_slice(), unknown.is_in_several) {
@@ -226,14 +258,18 @@ fn not_there(unknown: &[Unknown], backup: &str) -> TableFault {
     };
     let several = unknown.iter().any(|unknown| unknown.is_in_several);
     let what = if several { "cannot be told apart or are not there" } else { "not there" };
-    let message = format!("backup {backup} has tables of the tiers {what}: {}", joined(unknown.iter().map(one)));
+    let message = match source {
+        Source::Dump(_) => format!("backup {} has tables of the tiers {what}: {}", source.backup(), joined(unknown.iter().map(one))),
+        Source::Physical(_) => format!("{}, tables of the tiers are {what}: {}", source.moment(), joined(unknown.iter().map(one))),
+    };
     TableFault::new(message, "Write the tables in `objectives.data` as they are, with their schema. Nothing was done.")
 }
 
 /// A table that a tier names and that is in the backup without its rows.
 fn must_have_rows(order: &Order, items: &[Item], dump: &Dump, wanted: &Wanted, remarks: &mut Vec<String>) -> Result<(), TableFault> {
     let parents: Vec<&str> = items.iter().filter(|item| item.kind == "TABLE ATTACH").map(|item| item.name.as_str()).collect();
-    for item in items.iter().filter(|item| item.kind == "TABLE" && !dump.has(&item.schema, &item.name)) {
+    let with_rows: BTreeSet<(&str, &str)> = dump.tables().collect();
+    for item in items.iter().filter(|item| item.kind == "TABLE" && !with_rows.contains(&(item.schema.as_str(), item.name.as_str()))) {
         let is_partitioned = item.definition.contains("\nPARTITION BY ");
         if is_partitioned || parents.is_empty() && item.definition.contains("PARTITION BY") {
             continue;
@@ -283,9 +319,25 @@ fn is_in_order(courses: &[Noted], things: &[Thing], items: &[Item], order: &Orde
 }
 
 /// What was said of how, and what must stay so.
-pub(super) fn words(of: &dump::Wanted) -> Vec<String> {
-    let all = [(of.no_owner, "--no-owner"), (of.no_privileges, "--no-privileges")];
-    all.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.to_owned()).collect()
+fn words(wanted: &Wanted) -> Vec<String> {
+    let Wanted { of, moment, .. } = wanted;
+    let target = match &moment.target {
+        recovery::Target::Latest => None,
+        recovery::Target::Immediate(_) => Some("--immediate".to_owned()),
+        recovery::Target::Time(time) => Some(format!("--to={time}")),
+        recovery::Target::Lsn(lsn) => Some(format!("--to-lsn={lsn}")),
+        recovery::Target::Xid(xid) => Some(format!("--to-xid={xid}")),
+        // They are kept with blanks between them.
+        recovery::Target::Named(name) => Some(format!("--to-name={}", name.split_whitespace().collect::<Vec<_>>().join("_"))),
+    };
+    let timeline = match moment.timeline {
+        TimelineChoice::Latest => None,
+        TimelineChoice::Current => Some("--timeline=current".to_owned()),
+        TimelineChoice::Number(number) => Some(format!("--timeline={number}")),
+    };
+    let all = [(of.no_owner, "--no-owner"), (of.no_privileges, "--no-privileges"), (moment.exclusive, "--exclusive")];
+    let all = all.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.to_owned());
+    all.chain(target).chain(timeline).collect()
 }
 
 /// Everything that is opened together is locked together.
@@ -315,7 +367,7 @@ fn locks(items: &[Item], order: &Order) -> u64 {
 }
 
 /// A dump has its names in the encoding of its database.
-fn must_be_readable(items: &[Item], dump: &Dump, database: &Database) -> Result<(), TableFault> {
+fn must_be_readable(items: &[Item], source: &Source<'_>, database: &Database) -> Result<(), TableFault> {
     if database.encoding == "UTF8" {
         return Ok(());
     }
@@ -325,7 +377,11 @@ fn must_be_readable(items: &[Item], dump: &Dump, database: &Database) -> Result<
         !(is_known(&item.schema) && is_known(&item.name) && is_ours)
     });
     let own = own.map(|(item, _)| (&item.schema, &item.name));
-    let rows = || dump.pieces.iter().flat_map(|piece| piece.rows.values()).find(|(_, _, copy)| !is_known(copy));
+    let rows = || match source {
+        Source::Dump(dump) => dump.pieces.iter().flat_map(|piece| piece.rows.values()).find(|(_, _, copy)| !is_known(copy)),
+        // Asked of the server, whatever the encoding.
+        Source::Physical(_) => None,
+    };
     let Some((schema, name)) = own.or_else(|| rows().map(|(schema, name, _)| (schema, name))) else { return Ok(()) };
     let message = format!(
         "{} is written in {}, and only names and definitions in UTF-8 are known here",
@@ -350,16 +406,21 @@ fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
     if wanted.of.from_database.as_ref().is_some_and(|database| *database != begun.database) {
         return Err(TableFault::new(format!("{into} is being restored out of the database {}", quoted(&begun.database)), hint));
     }
-    if begun.words != words(&wanted.of) {
+    if begun.words != words(wanted) {
         return Err(TableFault::new(
-            format!("{into} was begun with other words: `--no-owner` and `--no-privileges` stay as they were"),
+            format!("{into} was begun with other words: `--no-owner`, `--no-privileges` and the moment stay as they were"),
             hint,
         ));
     }
     Ok(())
 }
 
-/// Plain bytes of a dump in a second, the slow end of what was measured.
+/// Plain bytes that are loaded in a second: the slow end of what was measured with dumps, or as the policy assumes it.
+fn rate(site: &Site<'_>) -> Option<f64> {
+    let assumed = site.policy.objectives.assume.load.map(|rate| rate.get() as f64).filter(|rate| *rate >= 1.0);
+    measured(site).or(assumed)
+}
+
 fn measured(site: &Site<'_>) -> Option<f64> {
     let place = site.catalog().ok()?;
     let catalog = crate::catalog::Catalog::open_existing(&place).ok()??;
@@ -367,34 +428,23 @@ fn measured(site: &Site<'_>) -> Option<f64> {
     latest.iter().filter(|one| one.name == crate::observe::LOADED).map(|one| one.value).filter(|rate| *rate >= 1.0).reduce(f64::min)
 }
 
-fn shown(
-    policy: &Policy,
-    order: &Order,
-    items: &[Item],
-    database: &Database,
-    descriptor: &crate::format::descriptor::Descriptor,
-    (opened, rate): (&[usize], Option<f64>),
-) -> Vec<Shown> {
-    let all_rows: u64 = database.tables.iter().map(|table| table.rows).sum();
-    let rows_of = |item: &Item| {
-        database.tables.iter().find(|table| table.schema == item.schema && table.name == item.name).map_or(0, |table| table.rows)
-    };
-    let mut before = 0.0;
-    let one = |(number, course): (usize, &super::order::Course)| {
+fn shown(site: &Site<'_>, order: &Order, items: &[Item], database: &Database, source: &Source<'_>, opened: &[usize]) -> Vec<Shown> {
+    let rate = rate(site);
+    let mut before = Some(0.0);
+    let one = |(number, course): (usize, &Course)| {
         let tables: Vec<&Item> = items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok()).collect();
-        let rows: u64 = tables.iter().map(|item| rows_of(item)).sum();
-        let size = course.tier.as_ref().and_then(|(name, _)| policy.objectives.data.get(name)?.size);
-        // Where nobody knows how large a tier is, its share of the rows has to do.
-        let share = if all_rows == 0 { 0.0 } else { rows as f64 / all_rows as f64 };
-        let bytes = size.map_or(descriptor.size as f64 * share, |size| size.get() as f64);
-        before += rate.map_or(0.0, |rate| bytes / rate);
+        let effort = source.effort(&tables, number + 1 == order.courses.len(), database);
+        let size = course.tier.as_ref().and_then(|(name, _)| site.policy.objectives.data.get(name)?.size);
+        let bytes = size.map_or(effort.bytes, |size| size.get() as f64);
+        before = before.zip(effort.seconds).zip(rate).map(|((before, seconds), rate)| before + seconds + bytes / rate);
         let keys = order.later.iter().filter(|key| key.missed_in == number).map(|key| key.key.clone());
         Shown {
             tier: course.tier.clone(),
             tables: tables.iter().map(|item| format!("{}.{}", item.schema, item.name)).collect(),
-            rows,
+            rows: effort.rows,
             size,
-            predicted_seconds: rate.map(|_| before),
+            fetch: effort.fetch,
+            predicted_seconds: before,
             early: course.early.clone(),
             keys_to_come: keys.collect(),
             is_there: opened.contains(&number),

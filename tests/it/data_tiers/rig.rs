@@ -73,15 +73,7 @@ impl Shop {
         let options = || Options::default().with("lc_monetary = 'C'").with("timezone = 'UTC'");
         let ground = Ground::with(version, options(), logical);
         ground.change("objectives: { rpo: 5m, rto: 1h }", &format!("objectives: {{ rpo: 5m, rto: 6h, {TIERS} }}"));
-        ground.rig.cluster.sql("create role app login; create role \"own\"\"er\"");
-        ground.sql(SHOP);
-        ground.sql("alter table orders owner to \"own\"\"er\"; alter database shop set work_mem = '5MB'");
-        if version > Version::V13 {
-            ground.sql(ATOMIC);
-        }
-        if version == Version::V18 {
-            ground.sql("alter table old add constraint not_so foreign key (of) references orders not enforced");
-        }
+        fill(&ground.rig.cluster);
         Shop { ground, target: Cluster::start(target, options()) }
     }
 
@@ -115,6 +107,20 @@ impl Shop {
     }
 }
 
+/// Makes all of it in a database that is there.
+pub fn fill(cluster: &Cluster) {
+    let version = cluster.version();
+    cluster.sql("create role app login; create role \"own\"\"er\"");
+    sql_in(cluster, "shop", SHOP);
+    sql_in(cluster, "shop", "alter table orders owner to \"own\"\"er\"; alter database shop set work_mem = '5MB'");
+    if version > Version::V13 {
+        sql_in(cluster, "shop", ATOMIC);
+    }
+    if version == Version::V18 {
+        sql_in(cluster, "shop", "alter table old add constraint not_so foreign key (of) references orders not enforced");
+    }
+}
+
 /// What belongs to a key of or to a partitioned table has a name that every version gives otherwise.
 pub fn hashes(cluster: &Cluster) -> Vec<String> {
     let sql = sql_in(cluster, "shop", HASHES);
@@ -135,7 +141,7 @@ fn programs(server: &Cluster) -> std::path::PathBuf {
     if server.version() == Version::V15 { "/usr/lib/postgresql/15/bin".into() } else { Version::V18.programs() }
 }
 
-fn definitions(cluster: &Cluster) -> String {
+pub fn definitions(cluster: &Cluster) -> String {
     let dump = programs(cluster).join("pg_dump");
     let output =
         cluster.account().command(dump).args(["--schema-only", "--dbname"]).arg(format!("{} dbname=shop", cluster.conninfo())).output();
@@ -144,7 +150,7 @@ fn definitions(cluster: &Cluster) -> String {
 }
 
 /// Building this index waits for a database of the name `go`, which the original has.
-const GATE: &str = "create function wait() returns void language plpgsql volatile as $$ begin \
+pub const GATE: &str = "create function wait() returns void language plpgsql volatile as $$ begin \
     while not exists (select from pg_catalog.pg_database where datname = 'go') loop perform pg_catalog.pg_sleep(0.02); end loop; end $$; \
     create function gate(n int) returns int language plpgsql immutable as $$ begin perform public.wait(); return n; end $$; \
     create index gated on orders (gate(id))";

@@ -32,6 +32,7 @@ pub use export::{ExportPlan, Exported, plan_export};
 pub(in crate::execute) use jobs::home as job_table;
 pub use jobs::{HeldJob, let_run};
 pub use roles::Roles;
+pub(in crate::execute) use target::must_be_free;
 pub use target::{Session, Target};
 
 use super::programs::Programs;
@@ -42,7 +43,7 @@ use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Method, Policy};
-use crate::postgres::Settings;
+use crate::postgres::{Connection, Settings};
 use crate::site::Site;
 use crate::store::Store;
 use crate::units::{BackupId, Instant, Name};
@@ -309,6 +310,38 @@ fn lacks(database: &Database) -> Option<String> {
     Some(format!("this dump is {what}"))
 }
 
+/// A server that a database can come back to, and what brings it there.
+#[derive(Debug)]
+pub(in crate::execute) struct Ready {
+    pub target: Target,
+    pub settings: Settings,
+    pub roles: Option<Roles>,
+    pub programs: Programs,
+}
+
+/// Looks at the server. `client` is the version of what wrote the definitions; `roles` are asked for where they are wanted.
+pub(in crate::execute) fn ready(
+    database: &Database,
+    wanted: &Wanted,
+    settings: &Settings,
+    client: u32,
+    roles: &dyn Fn(&mut Connection) -> Result<Roles, RestoreFault>,
+) -> Result<Ready, RestoreFault> {
+    let (target, mut settings, mut connection) = target::look(settings, wanted, database)?;
+    let roles = if wanted.globals { Some(roles(&mut connection)?) } else { None };
+    if wanted.makes() {
+        own::refuse_missing(database, wanted, roles.as_ref(), &mut connection)?;
+    }
+    let programs = Programs::find(wanted.programs.as_deref(), client)
+        .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
+    if target.major >= 17 && programs.major < 17 {
+        // What it does not know it cannot switch off, and one transaction may take as long as it takes.
+        let own = settings.options.take().map(|own| own + " ").unwrap_or_default();
+        settings.options = Some(own + "-c transaction_timeout=0");
+    }
+    Ok(Ready { target, settings, roles, programs })
+}
+
 /// The rest of a plan, where the dump is known and its server too.
 pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Result<Plan, RestoreFault> {
     let at = choose::database(&found.contents, wanted.from_database.as_deref())?;
@@ -344,7 +377,8 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         ));
     }
     hyper::must_not_be_chosen(&found, database, &wanted)?;
-    let (target, settings, mut connection) = target::look(settings, &wanted, database)?;
+    let roles = |connection: &mut Connection| roles::wanted(&found, connection);
+    let Ready { target, settings, roles, programs } = ready(database, &wanted, settings, found.client(), &roles)?;
     if wanted.replace && wanted.from_database.is_none() && database.name != wanted.into {
         let message = format!(
             "backup {} is of the database `{}`, and `--replace` would put that in the place of `{}`",
@@ -353,18 +387,6 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         let hint =
             format!("Say `--from-database {}` when that is meant; otherwise name another dump with `--job` or `--backup`.", database.name);
         return Err(RestoreFault::new(message, hint));
-    }
-    let roles = if wanted.globals { Some(roles::wanted(&found, &mut connection)?) } else { None };
-    if wanted.makes() {
-        own::refuse_missing(database, &wanted, roles.as_ref(), &mut connection)?;
-    }
-    let programs = Programs::find(wanted.programs.as_deref(), found.client())
-        .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
-    let mut settings = settings;
-    if target.major >= 17 && programs.major < 17 {
-        // What it does not know it cannot switch off, and one transaction may take as long as it takes.
-        let own = settings.options.take().map(|own| own + " ").unwrap_or_default();
-        settings.options = Some(own + "-c transaction_timeout=0");
     }
     let mut remarks = found.remarks.clone();
     remarks.extend(lacks(database));

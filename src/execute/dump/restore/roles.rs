@@ -50,6 +50,15 @@ impl Roles {
         Ok(Some(Roles { passwords: globals.passwords, ..Roles::compared(statements, connection)? }))
     }
 
+    /// Of a server whose roles can be asked for as they are.
+    pub(in crate::execute) fn of_server(text: &[u8], connection: &mut Connection) -> Result<Roles, RestoreFault> {
+        let bad = |what: &dyn std::fmt::Display| {
+            RestoreFault::new(format!("what `pg_dumpall` writes of the roles: {what}"), "Restore without `--globals`.")
+        };
+        let statements = globals::read(text).map_err(|error| bad(&error))?;
+        Ok(Roles { passwords: true, ..Roles::compared(statements, connection)? })
+    }
+
     fn compared(statements: Vec<Statement>, connection: &mut Connection) -> Result<Roles, RestoreFault> {
         let mut names = |sql: &str| -> Result<BTreeSet<String>, RestoreFault> {
             let rows = connection.query(sql, &[]).map_err(of)?;

@@ -88,15 +88,30 @@ pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> R
     Ok((target, settings, connection))
 }
 
+/// The same before anything else is known of what will come: of a database that is made for it.
+pub(in crate::execute) fn must_be_free(settings: &Settings, wanted: &Wanted) -> Result<(), RestoreFault> {
+    if !wanted.create {
+        return Ok(());
+    }
+    let of = |fault: Fault| RestoreFault::new(fault.message, fault.hint);
+    let mut connection = Connection::connect(settings).map_err(of)?;
+    let there = connection.query("select 1 from pg_catalog.pg_database where datname = $1", &[&wanted.into]).map_err(of)?;
+    if there.is_empty() { Ok(()) } else { Err(is_there(&wanted.into)) }
+}
+
+fn is_there(into: &str) -> RestoreFault {
+    RestoreFault::new(
+        format!("the database `{into}` is there already"),
+        "Choose another name, or say `--replace` instead of `--create`: then this one is set aside under another name.",
+    )
+}
+
 impl Target {
     fn refuse(&self, wanted: &Wanted, dumped: &Database) -> Result<(), RestoreFault> {
         let into = &wanted.into;
         match (self.exists, wanted.create) {
             (true, true) => {
-                return Err(RestoreFault::new(
-                    format!("the database `{into}` is there already"),
-                    "Choose another name, or say `--replace` instead of `--create`: then this one is set aside under another name.",
-                ));
+                return Err(is_there(into));
             }
             (false, false) => {
                 let hint =

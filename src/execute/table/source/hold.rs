@@ -1,11 +1,14 @@
 //! Fetches what the plan says, replays the log, proves the tables, and holds the server for as long as somebody uses it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::catalogs::Seen;
 use super::plan::{Holding, Planned, index_bytes};
 use super::prove::{Case, hide, roll_back_prepared};
-use super::{Fault, Onlooker, quietly};
+use super::{Fault, Fixed, Known, Onlooker, TableName, Wanted, quietly};
 use crate::execute::restore::{self, Following, Recovered, RestorePlan, Server};
 use crate::execute::throwaway::{self, Place, Reached};
 use crate::inventory::Phase;
@@ -37,6 +40,12 @@ pub struct Held {
     pub fetched: u64,
     /// Times that the log was replayed.
     pub passes: u32,
+    /// Where it stopped, to the record.
+    pub fixed: Option<Fixed>,
+    /// What it was made of.
+    seen: Arc<Seen>,
+    files: BTreeSet<u32>,
+    invalid: BTreeSet<String>,
     /// The recovery of which it is a part, and where that ended.
     pub(in crate::execute) plan: RestorePlan,
     pub(in crate::execute) ended: restore::Reached,
@@ -57,6 +66,26 @@ impl Held {
             self.reached.variables().into_iter().filter(|(name, _)| *name != "PGDATABASE").collect();
         variables.extend([("PGDATABASE", database.to_owned()), ("PGOPTIONS", options)]);
         variables
+    }
+
+    /// Whether these tables are whole as well, because they were fetched ahead or the log has made all of them. From then on they may be read.
+    pub fn has(&mut self, tables: &[TableName]) -> Result<bool, Fault> {
+        let mut connection = self.reached.connect(&self.database)?;
+        let backup = self.plan.chosen.descriptor.id.as_str();
+        let case = Case { seen: &self.seen, fetched: &self.files, invalid: &self.invalid, moment: &self.moment, backup };
+        let wanted = Wanted::new(tables.to_vec(), Target::Latest);
+        let proof = case.prove(&mut connection, &wanted)?;
+        if !proof.missing.is_empty() {
+            return Ok(false);
+        }
+        self.flaws.extend(proof.flaws);
+        self.unlogged.extend(proof.unlogged);
+        hide(&mut connection, &proof.hidden)?;
+        Ok(true)
+    }
+
+    pub fn known(&self) -> Known {
+        Known(Arc::clone(&self.seen))
     }
 }
 
@@ -89,7 +118,7 @@ impl Holding<'_> {
                 moment: &moment,
                 backup: self.plan.chosen.descriptor.id.as_str(),
             };
-            let proof = case.prove(&mut connection, &self.wanted.tables)?;
+            let proof = case.prove(&mut connection, &self.wanted)?;
             if proof.missing.is_empty() {
                 // Nothing more of the backup or its log is read.
                 drop(self.pin.take());
@@ -110,12 +139,16 @@ impl Holding<'_> {
                     moment,
                     flaws,
                     unlogged: proof.unlogged,
-                    fetched: onlooker.progress.files.fetched.load(Ordering::Relaxed)
-                        + self.seen.indexes
+                    fetched: onlooker.progress.files.fetched.load(Ordering::Relaxed) - self.read_before
+                        + self.read_looking
                         + u64::from(pass) * index_bytes(&self.plan),
                     passes: pass,
+                    fixed: Fixed::of(&self.plan, recovered.stopped),
                     plan: self.plan,
                     ended: recovered.reached,
+                    seen: self.seen,
+                    files: self.partial.nodes,
+                    invalid: recovered.invalid,
                     reached,
                     place: self.place,
                 });

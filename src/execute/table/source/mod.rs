@@ -6,12 +6,15 @@
 
 mod catalogs;
 mod choice;
+mod fixed;
 mod hold;
+mod known;
 mod listing;
 mod plan;
 mod prove;
 mod relations;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +31,9 @@ use crate::recovery::Target;
 use crate::site::Site;
 use crate::units::{BackupId, Name};
 
+pub use fixed::Fixed;
 pub use hold::Held;
+pub use known::Known;
 pub use plan::{Found, Planned, physical};
 
 const LOOK: Duration = Duration::from_millis(50);
@@ -52,6 +57,15 @@ pub struct Wanted {
     /// Where it is not said, the policy's only database, or the only one of the cluster that people made.
     pub database: Option<String>,
     pub tables: Vec<TableName>,
+    /// Their numbers, where a server of the same moment has told them: by names they are only guessed.
+    pub oids: BTreeSet<u32>,
+    /// What may be asked for later, with a schema or without: it is fetched where the backup has such a name, and [`Held::has`] proves it.
+    pub ahead: Vec<(Option<String>, String)>,
+    /// All sequences of the database: with them everything is there that is no row.
+    pub sequences: bool,
+    pub large_objects: bool,
+    /// What was seen in this very backup before.
+    pub known: Option<Known>,
     pub target: Target,
     /// Stop just before the target and not just after it.
     pub exclusive: bool,
@@ -79,6 +93,11 @@ impl Wanted {
         Wanted {
             database: None,
             tables,
+            oids: BTreeSet::new(),
+            ahead: Vec::new(),
+            sequences: false,
+            large_objects: false,
+            known: None,
             target,
             exclusive: false,
             timeline: TimelineChoice::default(),
@@ -96,6 +115,10 @@ impl Wanted {
 
     fn purpose(&self) -> Purpose {
         self.copy.as_ref().map_or(Purpose::Tables, |(_, purpose)| purpose.clone())
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.tables.is_empty() && !self.sequences && !self.large_objects
     }
 }
 
@@ -121,8 +144,13 @@ impl Onlooker<'_> {
         (self.phase)(phase);
     }
 
+    /// Somebody wants it to.
+    pub(in crate::execute) fn must_end(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     fn must_go_on(&self) -> Result<(), Fault> {
-        if self.stop.load(Ordering::Relaxed) { Err(Fault::new("it was asked to end", "")) } else { Ok(()) }
+        if self.must_end() { Err(Fault::new("it was asked to end", "")) } else { Ok(()) }
     }
 }
 

@@ -3,23 +3,28 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::catalogs::{Look, Seen};
 use super::choice::Partial;
-use super::{Fault, Onlooker, TableName, Wanted, quietly};
+use super::{Fault, Known, Onlooker, TableName, Wanted, quietly};
 use crate::execute::extensions;
 use crate::execute::id::new_id;
 use crate::execute::restore::{self, Estimate, Pin, Request, RestorePlan, Server, programs};
 use crate::execute::throwaway::{self, Place, Purpose};
 use crate::format::descriptor::Private;
-use crate::format::system::FIRST_NORMAL;
+use crate::format::system::{FIRST_NORMAL, LARGE_OBJECTS};
 use crate::inventory::Phase;
 use crate::plan::words::{joined, quoted};
 use crate::recovery::Target;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name, nearest};
 use crate::world::clock;
+
+/// A table that comes along unasked is no larger, and there are no more of them.
+const SMALL: u64 = 128 << 10;
+const MOST_SMALL: usize = 256;
 
 /// What is known of a wanted table in the backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +72,10 @@ pub(super) struct Holding<'s> {
     pub place: Place,
     pub base: PathBuf,
     pub port: u16,
-    pub seen: Seen,
+    pub seen: Arc<Seen>,
+    /// Bytes that were read when this began, and those of looking into the backup that nobody counted.
+    pub read_before: u64,
+    pub read_looking: u64,
     pub partial: Partial,
     /// For as long as the backup and its log are read.
     pub pin: Option<Pin>,
@@ -88,7 +96,7 @@ pub fn physical<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>)
 
 fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> Result<Planned<'s>, Fault> {
     onlooker.enter(Phase::Prepare);
-    if wanted.tables.is_empty() {
+    if wanted.is_nothing() {
         return Err(Fault::new("no table is named", "Name one as `schema.table`."));
     }
     let now = clock::now();
@@ -108,15 +116,24 @@ fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> R
     Server::prepare(&plan, wanted.programs.as_deref())?;
     let pin = Pin::put(&plan, site.host(), now);
 
-    let seen = look(site, wanted, &plan, &place, onlooker)?;
+    let read_before = onlooker.progress.files.fetched.load(Ordering::Relaxed);
+    let (seen, looked) = match &wanted.known {
+        Some(known) => (Arc::clone(&known.0), (0, 0)),
+        None => {
+            let seen = look(site, wanted, &plan, &place, onlooker)?;
+            let looked = (seen.stored, seen.indexes);
+            (Arc::new(seen), looked)
+        }
+    };
     must_be_here(&programs, &plan, Some(&seen.database))?;
     let mut warnings = plan.warnings.clone();
     warnings.extend(unknown_database(&seen, wanted, &plan)?);
     let tables = wanted.tables.iter().map(|table| find(&seen, table)).collect::<Vec<Found>>();
-    for missing in tables.iter().filter(|found| found.relations.is_none() && seen.databases.wanted.is_some()) {
+    let is_guess = wanted.oids.is_empty() && seen.databases.wanted.is_some();
+    for missing in tables.iter().filter(|found| found.relations.is_none() && is_guess) {
         warnings.push(unknown(&missing.table, &seen, wanted, &plan)?);
     }
-    let nodes = nodes(&seen, &wanted.tables);
+    let nodes = nodes(&seen, wanted);
     let (size, stored) = seen.listing.cost(&nodes);
     let indexes: u64 = index_bytes(&plan);
     let log = plan.estimate.wal_bytes;
@@ -131,7 +148,7 @@ fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> R
         reason: plan.chosen.reason.clone(),
         database: seen.database.clone(),
         tables,
-        fetch: seen.stored + seen.indexes + indexes + stored,
+        fetch: looked.0 + looked.1 + indexes + stored,
         fetch_of: descriptor.stored_size,
         size,
         size_of: descriptor.size,
@@ -147,10 +164,28 @@ fn planned<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>) -> R
             port,
             partial: Partial { databases: seen.databases.clone(), nodes },
             seen,
+            read_before,
+            read_looking: looked.1,
             pin,
             plan,
         },
     })
+}
+
+impl Planned<'_> {
+    /// What was seen in the backup.
+    pub fn known(&self) -> Known {
+        Known(Arc::clone(&self.held.seen))
+    }
+
+    /// How many seconds a plain byte takes, where any rate is known.
+    pub fn pace(&self) -> Option<f64> {
+        self.estimate.copy_seconds.filter(|_| self.size > 0).map(|seconds| seconds / self.size as f64)
+    }
+
+    pub(in crate::execute) fn restore_plan(&self) -> &RestorePlan {
+        &self.held.plan
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Fault> {
@@ -245,14 +280,37 @@ fn find(seen: &Seen, table: &TableName) -> Found {
     Found { table: table.clone(), relations: (!called.is_empty()).then_some(family.len()), bytes: seen.listing.size(&nodes) }
 }
 
-/// Files of the catalogs and of the tables, and of nothing else.
-fn nodes(seen: &Seen, tables: &[TableName]) -> BTreeSet<u32> {
-    let called = tables.iter().flat_map(|table| seen.catalog.called(&table.schema, &table.name)).collect();
-    let tables = seen.catalog.family(&called).into_iter().flat_map(|oid| seen.catalog.nodes_of(oid));
+/// Files of the catalogs and of what is wanted, and of nothing else.
+fn nodes(seen: &Seen, wanted: &Wanted) -> BTreeSet<u32> {
+    let catalog = &seen.catalog;
+    let mut oids: BTreeSet<u32> = if wanted.oids.is_empty() {
+        wanted.tables.iter().flat_map(|table| catalog.called(&table.schema, &table.name)).collect()
+    } else {
+        wanted.oids.clone()
+    };
+    oids.extend(wanted.ahead.iter().flat_map(|(schema, name)| catalog.called_anywhere(schema.as_deref(), name)));
+    if !wanted.ahead.is_empty() {
+        oids.extend(small(seen));
+    }
+    oids.extend(catalog.sequences().filter(|_| wanted.sequences));
+    let large = LARGE_OBJECTS.into_iter().filter(|_| wanted.large_objects).flat_map(|oid| catalog.nodes_of(oid));
+    catalog.family(&oids).into_iter().flat_map(|oid| catalog.nodes_of(oid)).chain(large).chain(system(seen)).collect()
+}
+
+/// Tables that cost next to nothing: what is asked for ahead may not be usable without one of them, and nobody knows yet without which.
+fn small(seen: &Seen) -> impl Iterator<Item = u32> {
+    let bytes = |oid: &u32| seen.listing.size(&seen.catalog.nodes_of(*oid));
+    let mut tables: Vec<(u64, u32)> = seen.catalog.tables().map(|oid| (bytes(&oid), oid)).filter(|(bytes, _)| *bytes <= SMALL).collect();
+    tables.sort_unstable();
+    tables.into_iter().take(MOST_SMALL).map(|(_, oid)| oid)
+}
+
+/// What a server needs whatever is wanted.
+pub(super) fn system(seen: &Seen) -> BTreeSet<u32> {
     // What initdb has put there is a catalog's, should its row have been missed.
     let first = seen.listing.nodes.keys().copied().filter(|node| *node < FIRST_NORMAL);
-    let not = |node: &u32| !crate::format::system::LARGE_OBJECTS.contains(node);
-    tables.chain(first.filter(not)).chain(seen.catalog.system()).collect()
+    let not = |node: &u32| !LARGE_OBJECTS.contains(node);
+    first.filter(not).chain(seen.catalog.system()).collect()
 }
 
 /// A database that the backup does not have can only have been made after it.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use super::catalogs::Seen;
 use super::relations::TIMESCALE;
-use super::{Fault, TableName};
+use super::{Fault, TableName, Wanted};
 use crate::format::relation_file::parse;
+use crate::format::system::LARGE_OBJECTS;
 use crate::plan::words::{joined, quoted};
 use crate::policy::sql_name::literal;
 use crate::postgres::{self, Connection};
@@ -71,11 +72,12 @@ pub(super) struct Case<'c> {
 }
 
 impl Case<'_> {
-    pub(super) fn prove(&self, connection: &mut Connection, tables: &[TableName]) -> Result<Proof, Fault> {
+    pub(super) fn prove(&self, connection: &mut Connection, wanted: &Wanted) -> Result<Proof, Fault> {
         let timescale = !connection.query("select 1 from pg_catalog.pg_extension where extname = 'timescaledb'", &[])?.is_empty();
         let mut proof = Proof::default();
         let mut nodes = self.system(connection)?;
-        for table in tables {
+        nodes.extend(beside(connection, wanted)?);
+        for table in &wanted.tables {
             let oids = self.oids(connection, table, timescale)?;
             let array = format!("{{{}}}", oids.join(","));
             let mut unlogged = Vec::new();
@@ -200,6 +202,20 @@ impl Case<'_> {
         let near = nearest(&table.name, names);
         Ok(near.map(|name| TableName { schema: table.schema.clone(), name: name.to_owned() }))
     }
+}
+
+/// Files of what is wanted besides tables.
+fn beside(connection: &mut Connection, wanted: &Wanted) -> Result<BTreeSet<u32>, postgres::Fault> {
+    let sequences = "relkind = 'S' and relpersistence <> 't'".to_owned();
+    let large = format!("oid in ({}, {})", LARGE_OBJECTS[0], LARGE_OBJECTS[1]);
+    let mut nodes = BTreeSet::new();
+    for (_, which) in [(wanted.sequences, sequences), (wanted.large_objects, large)].into_iter().filter(|(is_wanted, _)| *is_wanted) {
+        let sql = format!("select pg_catalog.pg_relation_filenode(oid)::text as node from pg_catalog.pg_class where {which}");
+        for row in connection.query(&sql, &[])?.iter() {
+            nodes.extend(row.parse_if::<u32>("node")?);
+        }
+    }
+    Ok(nodes)
 }
 
 /// Makes the server blind for indexes: it would open each while it plans, and write into each, and they are holes. They stay as they are

@@ -62,6 +62,27 @@ impl Catalog {
         named.filter(|oid| self.classes.get(oid).is_some_and(|versions| versions.iter().any(is))).collect()
     }
 
+    /// The same where nobody may have said a schema.
+    pub(super) fn called_anywhere(&self, schema: Option<&str>, name: &str) -> BTreeSet<u32> {
+        match schema {
+            Some(schema) => self.called(schema, name),
+            None => self.by_name.get(name).into_iter().flatten().copied().filter(|oid| *oid >= FIRST_NORMAL).collect(),
+        }
+    }
+
+    pub(super) fn sequences(&self) -> impl Iterator<Item = u32> {
+        self.of_kind('S')
+    }
+
+    pub(super) fn tables(&self) -> impl Iterator<Item = u32> {
+        self.of_kind('r')
+    }
+
+    fn of_kind(&self, kind: char) -> impl Iterator<Item = u32> {
+        let is_one = move |versions: &[Class]| versions.iter().any(|class| class.kind == kind);
+        self.classes.range(FIRST_NORMAL..).filter(move |(_, versions)| is_one(versions)).map(|(oid, _)| *oid)
+    }
+
     /// Every file that a relation had.
     pub(super) fn nodes_of(&self, oid: u32) -> BTreeSet<u32> {
         let rows = self.classes.get(&oid).into_iter().flatten().map(|class| class.node);
@@ -175,6 +196,15 @@ mod tests {
     fn files(catalog: &Catalog, name: &str) -> Vec<u32> {
         let family = catalog.family(&catalog.called("public", name));
         family.into_iter().flat_map(|oid| catalog.nodes_of(oid)).collect()
+    }
+
+    #[test]
+    fn what_is_looked_for_without_a_schema_may_be_anywhere() {
+        let catalog = catalog();
+        assert_eq!(catalog.called_anywhere(None, "orders"), BTreeSet::from([17_000]));
+        assert_eq!(catalog.called_anywhere(Some("shop"), "orders"), BTreeSet::new());
+        assert_eq!(catalog.called_anywhere(None, "pg_class"), BTreeSet::new());
+        assert_eq!((catalog.sequences().collect::<Vec<_>>(), catalog.tables().count()), (vec![17_006], 3));
     }
 
     #[test]

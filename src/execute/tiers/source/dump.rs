@@ -1,17 +1,22 @@
 //! A dump, in one piece or in several.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::execute::dump::restore::Found;
+use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::table::TableFault;
 use crate::execute::tiers::act::Acting;
 use crate::execute::tiers::order::sections;
+use crate::execute::tiers::pending::Thing;
 use crate::format::contents::{Database, Holds};
 use crate::format::descriptor::Object;
-use crate::format::dump::{Item, Section, Stopped, Walk};
+use crate::format::dump::{Item, Section, Stopped, Walk, columns_of};
 use crate::pipeline::{Checked, PipelineFault, hash_object};
 use crate::plan::words::quoted;
+use crate::postgres::Connection;
+
+const BUFFER: usize = 256 << 10;
 
 /// What is in an object that has rows.
 #[derive(Debug)]
@@ -62,12 +67,12 @@ impl Dump {
         Ok((Dump { found, pieces, definitions, checked: Mutex::default() }, head))
     }
 
-    pub(in crate::execute::tiers) fn open(&self, object: &Object) -> Result<Checked, TableFault> {
+    fn open(&self, object: &Object) -> Result<Checked, TableFault> {
         open(&self.found, object)
     }
 
     /// Nothing reaches the server that is not what the signed descriptor names.
-    pub(in crate::execute::tiers) fn check(&self, acting: &Acting<'_>, object: &Object) -> Result<(), TableFault> {
+    fn check(&self, acting: &Acting<'_>, object: &Object) -> Result<(), TableFault> {
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if checked().contains(&object.name) {
             return Ok(());
@@ -99,15 +104,63 @@ impl Dump {
         self.pieces.iter().flat_map(|piece| piece.rows.values()).map(|(schema, name, _)| (schema.as_str(), name.as_str()))
     }
 
-    pub(in crate::execute::tiers) fn has(&self, schema: &str, name: &str) -> bool {
-        self.tables().any(|named| named == (schema, name))
+    /// Each of its pieces that has something is read once, as far as that.
+    pub(in crate::execute::tiers) fn bring(&self, acting: &Acting<'_>, things: &[Thing]) -> Result<(), TableFault> {
+        let left: HashMap<(&str, &str), &Thing> =
+            things.iter().filter(|thing| !thing.is_filled).map(|thing| ((thing.schema.as_str(), thing.name.as_str()), thing)).collect();
+        let with_some = |piece: &&Piece| piece.rows.values().any(|(schema, name, _)| left.contains_key(&(schema.as_str(), name.as_str())));
+        let pieces: Vec<&Piece> = self.pieces.iter().filter(with_some).collect();
+        acting.at_once(&pieces, &|piece, session| self.piece(acting, piece, &left, session))
     }
 
-    /// Those that an extension makes: a dump has their rows, and no definition of them.
-    pub(in crate::execute::tiers) fn of_extensions(&self, items: &[Item]) -> BTreeSet<(&str, &str)> {
-        let defined: BTreeSet<(&str, &str)> =
-            items.iter().filter(|item| item.kind == "TABLE").map(|item| (item.schema.as_str(), item.name.as_str())).collect();
-        self.tables().filter(|named| !defined.contains(named)).collect()
+    fn piece(
+        &self,
+        acting: &Acting<'_>,
+        piece: &Piece,
+        left: &HashMap<(&str, &str), &Thing>,
+        session: &mut Connection,
+    ) -> Result<(), TableFault> {
+        self.check(acting, &piece.object)?;
+        let unread = |stopped: Stopped| unread(&piece.object, stopped);
+        let mut walk = Walk::new(self.open(&piece.object)?).map_err(unread)?;
+        let is_wanted = |id: &i64| piece.rows.get(id).and_then(|(schema, name, _)| left.get(&(schema.as_str(), name.as_str())));
+        let mut waiting = piece.rows.keys().filter(|id| is_wanted(id).is_some()).count();
+        while waiting > 0 {
+            let Some(id) = walk.next_table().map_err(unread)? else {
+                let message = format!("{} ends before all of its tables have come", piece.object.name);
+                return Err(TableFault::new(message, "`seawall verify` says whether it is whole."));
+            };
+            let (Some(thing), Some((_, _, copy))) = (is_wanted(&id), piece.rows.get(&id)) else { continue };
+            let columns = columns_of(copy)
+                .ok_or_else(|| TableFault::new(format!("how the rows of {} are written is not known: {copy}", thing.named()), ""))?;
+            let known = acting.ground.database.tables.iter().find(|table| table.schema == thing.schema && table.name == thing.name);
+            acting.table(session, thing, columns, &mut |copy_in| {
+                let mut buffer = vec![0; BUFFER];
+                loop {
+                    match walk.read(&mut buffer).map_err(unread)? {
+                        0 => return Ok(known.map(|known| known.rows)),
+                        got => copy_in(&buffer[..got])?,
+                    }
+                }
+            })?;
+            waiting -= 1;
+        }
+        Ok(())
+    }
+
+    /// Large objects, and what is of no table.
+    pub(in crate::execute::tiers) fn rest(&self, acting: &Acting<'_>, session: &mut Connection) -> Result<(), TableFault> {
+        let done = acting.done(session)?;
+        for piece in self.pieces.iter().filter(|piece| !piece.others.is_empty() && !done.contains(&piece.object.name)) {
+            acting.begins("restoring large objects");
+            let (_file, list) = acting.list(&piece.others)?;
+            self.check(acting, &piece.object)?;
+            let mut reader = self.open(&piece.object)?;
+            let source = feed::Source { from: &mut reader, fed: acting.bytes, given: &|| {} };
+            feed_and_hear(acting.restoring_data(Some(list)), &acting.halt, &piece.object.name, Some(source))??;
+            acting.note_done(session, &piece.object.name)?;
+        }
+        Ok(())
     }
 }
 
