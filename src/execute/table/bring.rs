@@ -47,7 +47,7 @@ pub enum Source<'s> {
 #[derive(Debug)]
 pub enum Server {
     Physical(Box<source::Held>),
-    Dump(dump::Held),
+    Dump(Box<dump::Held>),
 }
 
 /// Why the one and not the other.
@@ -209,7 +209,7 @@ impl Source<'_> {
                 .hold(source::Onlooker { phase, stop, progress })
                 .map(|held| Server::Physical(Box::new(held)))
                 .map_err(TableFault::from),
-            Source::Dump(planned) => planned.hold(begins, stop).map(Server::Dump),
+            Source::Dump(planned) => planned.hold(begins, stop).map(|held| Server::Dump(Box::new(held))),
         };
         held.map_err(|fault| if stop.load(std::sync::atomic::Ordering::Relaxed) { TableFault::stopped() } else { fault })
     }

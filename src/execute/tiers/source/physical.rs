@@ -7,6 +7,7 @@ mod definitions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use definitions::Around;
@@ -213,7 +214,8 @@ impl<'s> Physical<'s> {
             return Ok(there);
         }
         let oids = left.iter().map(|(_, rows)| rows.oid).collect();
-        let of = source::Wanted { tables, oids, large_objects: with_large_objects, ..self.wanted.clone() };
+        // From 18 on `pg_dump` reads all sequences, whatever is wanted of it.
+        let of = source::Wanted { tables, oids, large_objects: with_large_objects, sequences: with_large_objects, ..self.wanted.clone() };
         let phase = |phase: Phase| acting.begins(phase.says());
         let onlooker = Onlooker { phase: &phase, stop: acting.halt.stop, progress: acting.onlooker.progress };
         let made = source::physical(self.site, &of, onlooker).and_then(|planned| planned.hold(onlooker));
@@ -281,15 +283,25 @@ impl<'s> Physical<'s> {
     fn through(&self, acting: &Acting<'_>, dump: std::process::Command) -> Result<(), TableFault> {
         let failed = |error: std::io::Error| BackupFault::refused(format!("what pg_dump writes cannot be passed on: {error}"), "");
         let (mut reader, mut writer) = std::io::pipe().map_err(failed)?;
+        let is_unheard = AtomicBool::new(false);
+        let unheard = |error: std::io::Error| {
+            is_unheard.store(true, Ordering::Relaxed);
+            failed(error)
+        };
         std::thread::scope(|scope| {
-            let dumped = scope.spawn(move || child::stream(dump, &acting.halt, &mut |bytes| writer.write_all(bytes).map_err(failed)));
+            let dumped = scope.spawn(move || child::stream(dump, &acting.halt, &mut |bytes| writer.write_all(bytes).map_err(unheard)));
             let source = feed::Source { from: &mut reader, fed: acting.bytes, given: &|| {} };
             let fed = feed_and_hear(acting.restoring_data(None), &acting.halt, LARGE_OBJECTS, Some(source));
             // Whoever still writes hears that nobody reads.
             drop(reader);
             let dumped = dumped.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            fed??;
-            Ok(dumped?)
+            // The one that failed first.
+            if is_unheard.load(Ordering::Relaxed) {
+                fed??;
+                return Ok(dumped?);
+            }
+            dumped?;
+            Ok(fed??)
         })
     }
 }
