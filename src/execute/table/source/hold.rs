@@ -38,8 +38,8 @@ pub struct Held {
     /// Times that the log was replayed.
     pub passes: u32,
     /// The recovery of which it is a part, and where that ended.
-    pub(in crate::execute) plan: RestorePlan,
-    pub(in crate::execute) ended: restore::Reached,
+    pub(in crate::execute) plan: Box<RestorePlan>,
+    pub(in crate::execute) ended: Box<restore::Reached>,
     pub(in crate::execute) reached: Reached,
     pub(in crate::execute) place: Place,
 }
@@ -114,8 +114,8 @@ impl Holding<'_> {
                         + self.seen.indexes
                         + u64::from(pass) * index_bytes(&self.plan),
                     passes: pass,
-                    plan: self.plan,
-                    ended: recovered.reached,
+                    plan: Box::new(self.plan),
+                    ended: Box::new(recovered.reached),
                     reached,
                     place: self.place,
                 });
