@@ -115,7 +115,7 @@ fn lot(last: &LastRun, whose: Whose<'_>) -> u64 {
     }
     hasher.update(last.started.as_microsecond().to_be_bytes());
     hasher.update(last.failures.to_be_bytes());
-    hasher.finalize().iter().take(4).fold(0, |lot, byte| lot << 8 | u64::from(*byte))
+    hasher.finalize().iter().take(4).fold(0, |lot, byte| (lot << 8) | u64::from(*byte))
 }
 
 /// The order in which jobs that are owed together run: first what protects, then what tidies up, then what proves.

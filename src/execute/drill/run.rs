@@ -520,6 +520,8 @@ impl<'r> Run<'r> {
                 (DrillOutcome::Failed, DrillFault::new(message, "Find out what took so long from its phases, or give it more time."))
             }
             (true, None) => (DrillOutcome::Stopped, DrillFault::new("it was asked to end", "")),
+            // A server of a few tables is gone by then, and whoever made it has said what may serve.
+            (false, _) if self.drill.tables.is_some() && self.place.is_none() => (DrillOutcome::Failed, fault),
             (false, _) => (DrillOutcome::Failed, fault.in_a_drill(phase)),
         };
         (self.onlooker.failed)(&fault.message);

@@ -47,8 +47,8 @@ pub struct Held {
     files: BTreeSet<u32>,
     invalid: BTreeSet<String>,
     /// The recovery of which it is a part, and where that ended.
-    pub(in crate::execute) plan: RestorePlan,
-    pub(in crate::execute) ended: restore::Reached,
+    pub(in crate::execute) plan: Box<RestorePlan>,
+    pub(in crate::execute) ended: Box<restore::Reached>,
     pub(in crate::execute) reached: Reached,
     pub(in crate::execute) place: Place,
 }
@@ -144,8 +144,8 @@ impl Holding<'_> {
                         + u64::from(pass) * index_bytes(&self.plan),
                     passes: pass,
                     fixed: Fixed::of(&self.plan, recovered.stopped),
-                    plan: self.plan,
-                    ended: recovered.reached,
+                    plan: Box::new(self.plan),
+                    ended: Box::new(recovered.reached),
                     seen: self.seen,
                     files: self.partial.nodes,
                     invalid: recovered.invalid,
