@@ -78,11 +78,25 @@ impl Catalog {
         for run in self.of_many(policies, vec![], last, history::run)? {
             all.entry(run.policy.clone()).or_default().last.insert(run.job.clone(), run);
         }
+        self.rates_of(policies, since, all)
+    }
+
+    /// The share of good runs. How many ended how, an index knows by itself; of those that are no jobs there are few.
+    fn rates_of(&self, policies: &[&str], since: Instant, all: &mut Found) -> Result<(), CatalogFault> {
         let rates = with(
-            "SELECT policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs WHERE policy IN ({policies}) \
-             AND started >= $1 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
+            "SELECT r.policy, count(CASE WHEN r.outcome = 'succeeded' THEN 1 END), count(*), \
+             (SELECT count(*) FROM runs n WHERE n.policy = r.policy AND n.job IN ('restore', 'policy') AND n.started >= $1 \
+             AND n.outcome = 'succeeded'), \
+             (SELECT count(*) FROM runs n WHERE n.policy = r.policy AND n.job IN ('restore', 'policy') AND n.started >= $1 \
+             AND n.outcome IN ('succeeded', 'failed', 'lost')) \
+             FROM runs r WHERE r.policy IN ({policies}) AND r.started >= $1 AND r.outcome IN ('succeeded', 'failed', 'lost') \
+             GROUP BY r.policy",
         );
-        let rate = |row: &mut Row| Ok((row.text()?, (row.unsigned()?, row.unsigned()?)));
+        let rate = |row: &mut Row| {
+            let (policy, succeeded, ended) = (row.text()?, row.unsigned()?, row.unsigned()?);
+            let (no_job_succeeded, no_job_ended) = (row.unsigned()?, row.unsigned()?);
+            Ok((policy, (succeeded.saturating_sub(no_job_succeeded), ended.saturating_sub(no_job_ended))))
+        };
         for (policy, rate) in self.of_many(policies, vec![since.into()], rates, rate)? {
             all.entry(policy).or_default().runs = rate;
         }
@@ -134,38 +148,41 @@ impl Catalog {
         sql: impl Fn(&str) -> String,
         read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
     ) -> Result<Vec<T>, CatalogFault> {
-        self.each_of_many(policies, first, read, |link, places, values| link.ask(sql(places), values))
+        let mut all = Vec::new();
+        self.each_of_many(policies, &first, |link, places, values| {
+            link.ask(sql(places), values)?.iter_mut().try_for_each(|row| {
+                all.push(read(row)?);
+                Ok(())
+            })
+        })?;
+        Ok(all)
     }
 
     /// The same, where there are many rows for each; see [`Link::ask_packed`].
-    pub(super) fn packed_of_many<T>(
+    pub(super) fn packed_of_many(
         &self,
         policies: &[&str],
         first: Vec<Value>,
         columns: &str,
         rest: impl Fn(&str) -> String,
-        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
-    ) -> Result<Vec<T>, CatalogFault> {
-        self.each_of_many(policies, first, read, |link, places, values| link.ask_packed(columns, &rest(places), values))
+        mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        self.each_of_many(policies, &first, |link, places, values| link.ask_packed(columns, &rest(places), values, &mut look))
     }
 
-    fn each_of_many<T>(
+    fn each_of_many(
         &self,
         policies: &[&str],
-        first: Vec<Value>,
-        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
-        ask: impl Fn(&mut Link, &str, Vec<Value>) -> Result<Vec<Row>, CatalogFault>,
-    ) -> Result<Vec<T>, CatalogFault> {
-        let mut all = Vec::new();
+        first: &[Value],
+        mut ask: impl FnMut(&mut Link, &str, Vec<Value>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
         for some in policies.chunks(AT_ONCE) {
             let places: Vec<String> = (0..some.len()).map(|index| format!("${}", index + first.len() + 1)).collect();
             let names = some.iter().map(|policy| name(policy)).collect::<Result<Vec<_>, _>>()?;
             let values = first.iter().cloned().chain(names).collect();
-            for mut row in self.read(|link| ask(link, &places.join(", "), values))? {
-                all.push(read(&mut row)?);
-            }
+            self.read_beside(|link| ask(link, &places.join(", "), values))?;
         }
-        Ok(all)
+        Ok(())
     }
 }
 

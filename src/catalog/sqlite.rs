@@ -74,7 +74,7 @@ impl Sqlite {
         fs::metadata(&self.path).is_ok_and(|about| (about.dev(), about.ino()) == self.file)
     }
 
-    pub(super) fn ask(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+    pub(super) fn ask(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<Row<'static>>, CatalogFault> {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {
             query = match value {
@@ -185,7 +185,7 @@ fn is_in_wal_mode(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[WRITE_VERSION] == WAL
 }
 
-fn read(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
     let value = |index| {
         let raw = row.try_get_raw(index)?;
         if raw.is_null() {
