@@ -86,18 +86,13 @@ impl Link {
         match self {
             Link::Sqlite(file) => {
                 let each = format!("SELECT json_array({columns}) AS packed {rest}");
-                // JSON has no line of its own in it.
+                // JSON has no line of its own in it. All together may be longer than SQLite lets a text be: then they come one by one.
                 let all = format!("SELECT group_concat(packed, char(10)) FROM ({each})");
-                let texts = match file.ask(all.into(), values.clone()) {
-                    // One text can be too long for SQLite where its rows are not.
-                    Err(fault) if fault.kind == FaultKind::Other => file.ask(each.into(), values)?,
-                    texts => texts?,
-                };
-                for mut text in texts {
-                    let text = text.maybe_text()?.unwrap_or_default();
-                    text.lines().try_for_each(|row| look(&mut Row::packed(row)))?;
+                let mut look = |text: &str| text.lines().try_for_each(|row| look(&mut Row::packed(row)));
+                match file.ask_texts(all.into(), values.clone(), &mut look) {
+                    Err(fault) if fault.kind == FaultKind::TooLong => file.ask_texts(each.into(), values, &mut look),
+                    done => done,
                 }
-                Ok(())
             }
             Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values)?.iter_mut().try_for_each(look),
         }

@@ -66,37 +66,23 @@ impl Catalog {
     }
 
     fn runs_of(&self, policies: &[&str], since: Instant, all: &mut Found) -> Result<(), CatalogFault> {
-        let records = with(concat!("SELECT policy, ", jobs::columns!(), " WHERE policy IN ({policies}) ORDER BY policy, job"));
-        for (policy, record) in self.of_many(policies, vec![], records, |row| Ok((row.text()?, jobs::read(row)?)))? {
-            all.entry(policy).or_default().records.push(record);
-        }
-        let last = with(concat!(
-            "SELECT ",
-            history::columns!(),
-            " FROM runs WHERE id IN (SELECT last_run FROM jobs WHERE policy IN ({policies}))"
-        ));
-        for run in self.of_many(policies, vec![], last, history::run)? {
+        let records = with("FROM jobs WHERE policy IN ({policies}) ORDER BY policy, job");
+        self.packed_of_many(policies, vec![], concat!("policy, ", jobs::columns!()), records, |row| {
+            let policy = row.text()?;
+            all.entry(policy).or_default().records.push(jobs::read(row)?);
+            Ok(())
+        })?;
+        let last = with("FROM runs WHERE id IN (SELECT last_run FROM jobs WHERE policy IN ({policies}))");
+        self.packed_of_many(policies, vec![], history::columns!(), last, |row| {
+            let run = history::run(row)?;
             all.entry(run.policy.clone()).or_default().last.insert(run.job.clone(), run);
-        }
-        self.rates_of(policies, since, all)
-    }
-
-    /// The share of good runs. How many ended how, an index knows by itself; of those that are no jobs there are few.
-    fn rates_of(&self, policies: &[&str], since: Instant, all: &mut Found) -> Result<(), CatalogFault> {
+            Ok(())
+        })?;
         let rates = with(
-            "SELECT r.policy, count(CASE WHEN r.outcome = 'succeeded' THEN 1 END), count(*), \
-             (SELECT count(*) FROM runs n WHERE n.policy = r.policy AND n.job IN ('restore', 'policy') AND n.started >= $1 \
-             AND n.outcome = 'succeeded'), \
-             (SELECT count(*) FROM runs n WHERE n.policy = r.policy AND n.job IN ('restore', 'policy') AND n.started >= $1 \
-             AND n.outcome IN ('succeeded', 'failed', 'lost')) \
-             FROM runs r WHERE r.policy IN ({policies}) AND r.started >= $1 AND r.outcome IN ('succeeded', 'failed', 'lost') \
-             GROUP BY r.policy",
+            "SELECT policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs WHERE policy IN ({policies}) \
+             AND started >= $1 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
         );
-        let rate = |row: &mut Row| {
-            let (policy, succeeded, ended) = (row.text()?, row.unsigned()?, row.unsigned()?);
-            let (no_job_succeeded, no_job_ended) = (row.unsigned()?, row.unsigned()?);
-            Ok((policy, (succeeded.saturating_sub(no_job_succeeded), ended.saturating_sub(no_job_ended))))
-        };
+        let rate = |row: &mut Row| Ok((row.text()?, (row.unsigned()?, row.unsigned()?)));
         for (policy, rate) in self.of_many(policies, vec![since.into()], rates, rate)? {
             all.entry(policy).or_default().runs = rate;
         }
@@ -104,12 +90,18 @@ impl Catalog {
     }
 
     fn good_runs_of(&self, policies: &[&str], all: &mut Found) -> Result<(), CatalogFault> {
+        const COLUMNS: &str = "j.policy, j.job, r.started, r.ended, r.bytes, r.stored_bytes";
         let good = with(
-            "SELECT j.policy, j.job, r.started, r.ended, r.bytes, r.stored_bytes FROM jobs j JOIN runs r ON r.id = \
+            "FROM jobs j JOIN runs r ON r.id = \
              (SELECT g.id FROM runs g WHERE g.policy = j.policy AND g.job = j.job AND g.outcome = 'succeeded' ORDER BY g.id DESC LIMIT 1) \
              WHERE j.policy IN ({policies})",
         );
-        for (policy, job, taken, made) in self.of_many(policies, vec![], good, good_run)? {
+        let mut found = Vec::new();
+        self.packed_of_many(policies, vec![], COLUMNS, good, |row| {
+            found.push(good_run(row)?);
+            Ok(())
+        })?;
+        for (policy, job, taken, made) in found {
             // One that another host took has no size here; the one before it may. Other jobs never have one.
             let made = match made {
                 None if job.starts_with("backups.") => self.sizes(&policy, &job, 1)?.first().copied(),

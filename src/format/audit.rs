@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -259,25 +259,6 @@ fn hash(link: &Seen<'_>, text: &mut Vec<u8>) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// A line's fields in the order of the alphabet, which is the order in which they are written.
-#[derive(Serialize)]
-struct Line<'l> {
-    at: Moment,
-    commit: Option<&'l str>,
-    details: &'l str,
-    digest: Option<&'l str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<&'l str>,
-    host: &'l str,
-    kind: &'l str,
-    policy: &'l str,
-    previous: &'l str,
-    seq: u64,
-    version: u32,
-    what: &'l str,
-    who: &'l str,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Owned {
@@ -296,32 +277,45 @@ struct Owned {
     who: String,
 }
 
-/// To the microsecond, which is never left out.
-struct Moment(Instant);
+/// The fields in the order of the alphabet.
+fn write(link: &Seen<'_>, hash: Option<&str>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"at\":");
+    write_text(&MICROSECONDS.timestamp_to_string(&link.at), line);
+    write_field("commit", link.commit.as_deref(), line);
+    write_field("details", Some(&link.details), line);
+    write_field("digest", link.digest.as_deref(), line);
+    if hash.is_some() {
+        write_field("hash", hash, line);
+    }
+    write_field("host", Some(&link.host), line);
+    write_field("kind", Some(&link.kind), line);
+    write_field("policy", Some(&link.policy), line);
+    write_field("previous", Some(&link.previous), line);
+    line.extend_from_slice(format!(",\"seq\":{},\"version\":{VERSION}", link.seq).as_bytes());
+    write_field("what", Some(&link.what), line);
+    write_field("who", Some(&link.who), line);
+    line.push(b'}');
+}
 
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&MICROSECONDS.timestamp_to_string(&self.0))
+fn write_field(name: &'static str, text: Option<&str>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+    match text {
+        Some(text) => write_text(text, line),
+        None => line.extend_from_slice(b"null"),
     }
 }
 
-fn write(link: &Seen<'_>, hash: Option<&str>, text: &mut Vec<u8>) {
-    let line = Line {
-        at: Moment(link.at),
-        commit: link.commit.as_deref(),
-        details: &link.details,
-        digest: link.digest.as_deref(),
-        hash,
-        host: &link.host,
-        kind: &link.kind,
-        policy: &link.policy,
-        previous: &link.previous,
-        seq: link.seq,
-        version: VERSION,
-        what: &link.what,
-        who: &link.who,
-    };
-    serde_json::to_writer(text, &line).expect("texts and numbers");
+fn write_text(text: &str, line: &mut Vec<u8>) {
+    // Most have nothing to be escaped, which is told of all bytes at once faster than of one after the other.
+    if text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+        serde_json::to_writer(line, text).expect("a text");
+    } else {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    }
 }
 
 #[cfg(test)]

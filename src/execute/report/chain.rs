@@ -11,9 +11,9 @@ use crate::format::audit::{BEFORE_THE_FIRST, Chain, Entry, Head};
 use crate::report::account::{ChainAccount, Given, PromotionAccount};
 use crate::world::parallel;
 
-const PAGE: usize = 5_000;
+const PAGE: usize = 1_000;
 /// So many pages are looked at side by side, before it is seen whether they follow from one another.
-const PAGES: u64 = 16;
+const PAGES: u64 = 64;
 
 /// What was found on the way.
 #[derive(Debug, Clone, Default)]
