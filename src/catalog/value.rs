@@ -188,16 +188,17 @@ impl<'t> Row<'t> {
 
 /// The next value of an array, and what follows it.
 fn unpacked(left: &str) -> Option<(Found<'_>, &str)> {
-    let value = left.strip_prefix(['[', ','])?;
-    if let Some(rest) = value.strip_prefix("null") {
-        return Some((Found::Null, rest));
+    let (b'[' | b',', first) = (*left.as_bytes().first()?, *left.as_bytes().get(1)?) else { return None };
+    let value = &left[1..];
+    match first {
+        b'"' => unpacked_text(value),
+        b'n' => Some((Found::Null, value.strip_prefix("null")?)),
+        _ => {
+            let end = value.bytes().position(|byte| matches!(byte, b',' | b']'))?;
+            let (number, rest) = value.split_at(end);
+            Some((Found::Int(number.parse().ok()?), rest))
+        }
     }
-    if value.starts_with('"') {
-        return unpacked_text(value);
-    }
-    let end = value.find([',', ']'])?;
-    let (number, rest) = value.split_at(end);
-    Some((Found::Int(number.parse().ok()?), rest))
 }
 
 /// Between its quotes; only where something is escaped it is written anew.

@@ -22,6 +22,11 @@ impl Html {
         self.out.len()
     }
 
+    /// No more room than what was written takes.
+    pub(super) fn shrink(&mut self) {
+        self.out.shrink_to_fit();
+    }
+
     /// What was written elsewhere comes here.
     pub(super) fn take(&mut self, other: Html) {
         self.out.push_str(&other.out);
