@@ -146,7 +146,7 @@ pub struct CopyFacts {
     pub backups: u64,
     /// The log is copied there too, and a backup is there that it goes on from.
     pub has_log: bool,
-    /// The same as `behind_since`, of the log alone.
+    /// Up to when the copy has all of the log that belongs there; none when nothing of it is missing.
     pub log_behind_since: Option<Instant>,
 }
 

@@ -5,7 +5,7 @@ use super::bounds::{count, document, maybe_name, name};
 use super::fault::CatalogFault;
 use super::link::Link;
 use super::value::Row;
-use crate::format::audit::{Entry, Head, Link as ChainLink};
+use crate::format::audit::{Entry, Head, Link as ChainLink, Seen};
 
 impl Catalog {
     /// Adds an entry at the end of the chain.
@@ -15,10 +15,22 @@ impl Catalog {
 
     /// The chain from a number on, in its order, at most so many.
     pub fn links(&self, from: u64, limit: usize) -> Result<Vec<ChainLink>, CatalogFault> {
+        let mut links = Vec::new();
+        self.each_link(from, limit, |link| links.push(link.keep()))?;
+        Ok(links)
+    }
+
+    /// The same, for those who look at each link and keep few.
+    pub fn each_link(&self, from: u64, limit: usize, mut look: impl FnMut(Seen<'_>)) -> Result<(), CatalogFault> {
         const COLUMNS: &str = "seq, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash";
         const REST: &str = "FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2";
         let values = vec![i64::try_from(from).unwrap_or(i64::MAX).into(), count(limit)];
-        self.read(|link| link.ask_packed(COLUMNS, REST, values)?.into_iter().map(|mut row| chain_link(&mut row)).collect())
+        self.read_beside(|link| {
+            link.ask_packed(COLUMNS, REST, values, |row| {
+                look(seen(row)?);
+                Ok(())
+            })
+        })
     }
 
     /// The chain's end, to be witnessed elsewhere. None while it is empty.
@@ -56,18 +68,19 @@ fn head(link: &mut Link) -> Result<Option<Head>, CatalogFault> {
     row.map(|mut row| Ok(Head { seq: row.unsigned()?, hash: row.text()? })).transpose()
 }
 
-fn chain_link(row: &mut Row) -> Result<ChainLink, CatalogFault> {
-    let seq = row.unsigned()?;
-    let entry = Entry {
+fn seen<'t>(row: &mut Row<'t>) -> Result<Seen<'t>, CatalogFault> {
+    Ok(Seen {
+        seq: row.unsigned()?,
         at: row.instant()?,
-        policy: row.text()?,
-        host: row.text()?,
-        who: row.text()?,
-        digest: row.maybe_text()?,
-        commit: row.maybe_text()?,
-        what: row.text()?,
-        kind: row.text()?,
-        details: row.text()?,
-    };
-    Ok(ChainLink { seq, entry, previous: row.text()?, hash: row.text()? })
+        policy: row.shown()?,
+        host: row.shown()?,
+        who: row.shown()?,
+        digest: row.maybe_shown()?,
+        commit: row.maybe_shown()?,
+        what: row.shown()?,
+        kind: row.shown()?,
+        details: row.shown()?,
+        previous: row.shown()?,
+        hash: row.shown()?,
+    })
 }

@@ -42,6 +42,8 @@ pub enum FaultKind {
     Unreachable,
     /// There are no tables yet. Never leaves this room.
     Empty,
+    /// All of an answer as one text would be more than SQLite lets a text be.
+    TooLong,
     /// It holds something else than the caller thinks.
     Conflict,
     /// What was handed in is too long or is no number.
@@ -121,8 +123,8 @@ impl CatalogFault {
             11 | 26 => damaged(path, said),
             3 | 23 => CatalogFault::of_file(&io::ErrorKind::PermissionDenied.into(), path),
             1 if said.contains("no such table") => CatalogFault::new(FaultKind::Empty, said.to_owned(), String::new()),
-            _ => CatalogFault::new(
-                FaultKind::Other,
+            code => CatalogFault::new(
+                if code == 18 { FaultKind::TooLong } else { FaultKind::Other },
                 format!("the catalog `{shown}` cannot be used: {said}"),
                 "Check the file, its folder, and the disk it lies on.",
             ),

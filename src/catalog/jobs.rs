@@ -35,7 +35,7 @@ pub struct JobRecord {
 macro_rules! columns {
     () => {
         "job, first_seen, last_run, last_started, last_owed_since, last_ended, last_outcome, last_transient, last_succeeded, \
-         failures_in_a_row, running FROM jobs"
+         failures_in_a_row, running"
     };
 }
 pub(super) use columns;
@@ -43,14 +43,14 @@ pub(super) use columns;
 impl Catalog {
     /// What is known of a policy's jobs.
     pub fn last_runs(&self, policy: &str) -> Result<Vec<JobRecord>, CatalogFault> {
-        const SQL: &str = concat!("SELECT ", columns!(), " WHERE policy = $1 ORDER BY job");
+        const SQL: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE policy = $1 ORDER BY job");
         let values = vec![name(policy)?];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| read(&mut row)).collect())
     }
 
     /// The same for every policy that was ever seen.
     pub fn last_runs_of_all(&self) -> Result<BTreeMap<String, Vec<JobRecord>>, CatalogFault> {
-        const SQL: &str = concat!("SELECT policy, ", columns!(), " ORDER BY policy, job");
+        const SQL: &str = concat!("SELECT policy, ", columns!(), " FROM jobs ORDER BY policy, job");
         self.read(|link| {
             let mut all: BTreeMap<String, Vec<JobRecord>> = BTreeMap::new();
             for mut row in link.ask(SQL, vec![])? {

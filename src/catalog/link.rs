@@ -66,7 +66,7 @@ impl Link {
         }
     }
 
-    pub(super) fn ask(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+    pub(super) fn ask(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Vec<Row<'static>>, CatalogFault> {
         let sql = sql.into();
         match self {
             Link::Sqlite(file) => file.ask(sql, values),
@@ -74,19 +74,32 @@ impl Link {
         }
     }
 
-    /// Many rows of some columns, none of them a fraction. SQLite's driver takes a while over each value, so there a row comes as one.
-    pub(super) fn ask_packed(&mut self, columns: &str, rest: &str, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+    /// Many rows of some columns, none of them a fraction, each shown as it is read. SQLite's driver takes a while over each row and each
+    /// value, so there all of them come as one text.
+    pub(super) fn ask_packed(
+        &mut self,
+        columns: &str,
+        rest: &str,
+        values: Vec<Value>,
+        mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
         match self {
             Link::Sqlite(file) => {
-                let rows = file.ask(format!("SELECT json_array({columns}) {rest}").into(), values)?;
-                rows.into_iter().map(Row::unpacked).collect()
+                let each = format!("SELECT json_array({columns}) AS packed {rest}");
+                // JSON has no line of its own in it. All together may be longer than SQLite lets a text be: then they come one by one.
+                let all = format!("SELECT group_concat(packed, char(10)) FROM ({each})");
+                let mut look = |text: &str| text.lines().try_for_each(|row| look(&mut Row::packed(row)));
+                match file.ask_texts(all.into(), values.clone(), &mut look) {
+                    Err(fault) if fault.kind == FaultKind::TooLong => file.ask_texts(each.into(), values, &mut look),
+                    done => done,
+                }
             }
-            Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values),
+            Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values)?.iter_mut().try_for_each(look),
         }
     }
 
     /// The only row of an answer that has at most one.
-    pub(super) fn ask_one(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Option<Row>, CatalogFault> {
+    pub(super) fn ask_one(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Option<Row<'static>>, CatalogFault> {
         Ok(self.ask(sql, values)?.into_iter().next())
     }
 

@@ -66,18 +66,18 @@ impl Catalog {
     }
 
     fn runs_of(&self, policies: &[&str], since: Instant, all: &mut Found) -> Result<(), CatalogFault> {
-        let records = with(concat!("SELECT policy, ", jobs::columns!(), " WHERE policy IN ({policies}) ORDER BY policy, job"));
-        for (policy, record) in self.of_many(policies, vec![], records, |row| Ok((row.text()?, jobs::read(row)?)))? {
-            all.entry(policy).or_default().records.push(record);
-        }
-        let last = with(concat!(
-            "SELECT ",
-            history::columns!(),
-            " FROM runs WHERE id IN (SELECT last_run FROM jobs WHERE policy IN ({policies}))"
-        ));
-        for run in self.of_many(policies, vec![], last, history::run)? {
+        let records = with("FROM jobs WHERE policy IN ({policies}) ORDER BY policy, job");
+        self.packed_of_many(policies, vec![], concat!("policy, ", jobs::columns!()), records, |row| {
+            let policy = row.text()?;
+            all.entry(policy).or_default().records.push(jobs::read(row)?);
+            Ok(())
+        })?;
+        let last = with("FROM runs WHERE id IN (SELECT last_run FROM jobs WHERE policy IN ({policies}))");
+        self.packed_of_many(policies, vec![], history::columns!(), last, |row| {
+            let run = history::run(row)?;
             all.entry(run.policy.clone()).or_default().last.insert(run.job.clone(), run);
-        }
+            Ok(())
+        })?;
         let rates = with(
             "SELECT policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs WHERE policy IN ({policies}) \
              AND started >= $1 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
@@ -90,12 +90,18 @@ impl Catalog {
     }
 
     fn good_runs_of(&self, policies: &[&str], all: &mut Found) -> Result<(), CatalogFault> {
+        const COLUMNS: &str = "j.policy, j.job, r.started, r.ended, r.bytes, r.stored_bytes";
         let good = with(
-            "SELECT j.policy, j.job, r.started, r.ended, r.bytes, r.stored_bytes FROM jobs j JOIN runs r ON r.id = \
+            "FROM jobs j JOIN runs r ON r.id = \
              (SELECT g.id FROM runs g WHERE g.policy = j.policy AND g.job = j.job AND g.outcome = 'succeeded' ORDER BY g.id DESC LIMIT 1) \
              WHERE j.policy IN ({policies})",
         );
-        for (policy, job, taken, made) in self.of_many(policies, vec![], good, good_run)? {
+        let mut found = Vec::new();
+        self.packed_of_many(policies, vec![], COLUMNS, good, |row| {
+            found.push(good_run(row)?);
+            Ok(())
+        })?;
+        for (policy, job, taken, made) in found {
             // One that another host took has no size here; the one before it may. Other jobs never have one.
             let made = match made {
                 None if job.starts_with("backups.") => self.sizes(&policy, &job, 1)?.first().copied(),
@@ -134,38 +140,41 @@ impl Catalog {
         sql: impl Fn(&str) -> String,
         read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
     ) -> Result<Vec<T>, CatalogFault> {
-        self.each_of_many(policies, first, read, |link, places, values| link.ask(sql(places), values))
+        let mut all = Vec::new();
+        self.each_of_many(policies, &first, |link, places, values| {
+            link.ask(sql(places), values)?.iter_mut().try_for_each(|row| {
+                all.push(read(row)?);
+                Ok(())
+            })
+        })?;
+        Ok(all)
     }
 
     /// The same, where there are many rows for each; see [`Link::ask_packed`].
-    pub(super) fn packed_of_many<T>(
+    pub(super) fn packed_of_many(
         &self,
         policies: &[&str],
         first: Vec<Value>,
         columns: &str,
         rest: impl Fn(&str) -> String,
-        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
-    ) -> Result<Vec<T>, CatalogFault> {
-        self.each_of_many(policies, first, read, |link, places, values| link.ask_packed(columns, &rest(places), values))
+        mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        self.each_of_many(policies, &first, |link, places, values| link.ask_packed(columns, &rest(places), values, &mut look))
     }
 
-    fn each_of_many<T>(
+    fn each_of_many(
         &self,
         policies: &[&str],
-        first: Vec<Value>,
-        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
-        ask: impl Fn(&mut Link, &str, Vec<Value>) -> Result<Vec<Row>, CatalogFault>,
-    ) -> Result<Vec<T>, CatalogFault> {
-        let mut all = Vec::new();
+        first: &[Value],
+        mut ask: impl FnMut(&mut Link, &str, Vec<Value>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
         for some in policies.chunks(AT_ONCE) {
             let places: Vec<String> = (0..some.len()).map(|index| format!("${}", index + first.len() + 1)).collect();
             let names = some.iter().map(|policy| name(policy)).collect::<Result<Vec<_>, _>>()?;
             let values = first.iter().cloned().chain(names).collect();
-            for mut row in self.read(|link| ask(link, &places.join(", "), values))? {
-                all.push(read(&mut row)?);
-            }
+            self.read_beside(|link| ask(link, &places.join(", "), values))?;
         }
-        Ok(all)
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! What ran, what was measured, who was told, what was decided: in a SQLite file of this host, or in a PostgreSQL database that a
 //! fleet shares.
 //!
-//! Synchronous: one connection, one call after the other, many threads may share it. Not to be called from within an event loop.
+//! Synchronous: one call after the other, many threads may share it. Those who read many rows of a file of this host at the same time
+//! have a connection each; all others share one. Not to be called from within an event loop.
 //! It stores texts and numbers and knows no policy; every time is the caller's. What one call changes is changed whole or not at all,
 //! and is on disk when the call returns. docs/catalog.md describes the tables.
 
@@ -29,7 +30,7 @@ mod upkeep;
 mod value;
 mod words;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use acknowledgements::Acknowledgement;
 pub use drills::{DrillEnd, DrillRow, NewDrill};
@@ -43,7 +44,7 @@ pub use many::OfPolicy;
 pub use measurements::{Latest, Measured};
 pub use memory::QueuedNotice;
 pub use outbox::{FailingReceiver, Outgoing, Undelivered};
-pub use past::{ByPolicy, Changed, PastNotice, PastRun, Stretch, Worst};
+pub use past::{ByPolicy, Changed, PastNotice, PastRun, PastRuns, Stretch, Worst};
 pub use runs::{Abandoned, End, NewRun, Outcome, RunId, StepOutcome, Why};
 pub use upkeep::Pruned;
 
@@ -58,6 +59,8 @@ pub struct Catalog {
     place: Where,
     access: Access,
     migrations: Vec<Migration>,
+    /// For reading while the other one is taken; those that nobody uses. They are closed before it: the last one out tidies the file up.
+    beside: Mutex<Vec<Link>>,
     /// Nothing after a connection broke: the next call makes a new one.
     link: Mutex<Option<Link>>,
 }
@@ -70,7 +73,7 @@ impl Catalog {
 
     fn open_with(place: &Where, migrations: Vec<Migration>) -> Result<Catalog, CatalogFault> {
         let link = open_for_writing(place, &migrations)?;
-        Ok(Catalog { place: place.clone(), access: Access::Write, migrations, link: Mutex::new(Some(link)) })
+        Ok(Catalog::of(place, Access::Write, migrations, link))
     }
 
     /// Opens it for reading; `None` where there is none. Nothing is made, changed or brought up to date.
@@ -80,7 +83,11 @@ impl Catalog {
 
     fn open_existing_with(place: &Where, migrations: Vec<Migration>) -> Result<Option<Catalog>, CatalogFault> {
         let Some(link) = open_for_reading(place, &migrations)? else { return Ok(None) };
-        Ok(Some(Catalog { place: place.clone(), access: Access::Read, migrations, link: Mutex::new(Some(link)) }))
+        Ok(Some(Catalog::of(place, Access::Read, migrations, link)))
+    }
+
+    fn of(place: &Where, access: Access, migrations: Vec<Migration>, link: Link) -> Catalog {
+        Catalog { place: place.clone(), access, migrations, beside: Mutex::default(), link: Mutex::new(Some(link)) }
     }
 
     pub fn place(&self) -> &Where {
@@ -91,6 +98,21 @@ impl Catalog {
     fn read<T>(&self, work: impl FnOnce(&mut Link) -> Result<T, CatalogFault>) -> Result<T, CatalogFault> {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         work(self.usable(&mut link)?)
+    }
+
+    /// Reads what takes its time, beside others who do. What this process is writing just now may not be seen yet.
+    fn read_beside<T>(&self, work: impl FnOnce(&mut Link) -> Result<T, CatalogFault>) -> Result<T, CatalogFault> {
+        if let (Where::Sqlite(_), Err(TryLockError::WouldBlock)) = (&self.place, self.link.try_lock()) {
+            let kept = self.beside.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut link = match kept.and_then(|mut link| link.is_usable().then_some(link)) {
+                Some(link) => link,
+                None => self.open_again()?,
+            };
+            let done = work(&mut link);
+            self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(link);
+            return done;
+        }
+        self.read(work)
     }
 
     /// Writes, whole or not at all.
@@ -107,12 +129,16 @@ impl Catalog {
         let link = match (usable, self.access) {
             (Some(link), _) => link,
             (None, Access::Write) => open_for_writing(&self.place, &self.migrations)?,
-            (None, Access::Read) => open_for_reading(&self.place, &self.migrations)?.ok_or_else(|| {
-                let message = format!("the catalog {} is gone", self.place);
-                CatalogFault::new(FaultKind::Conflict, message, "It was deleted while it was being read.")
-            })?,
+            (None, Access::Read) => self.open_again()?,
         };
         Ok(slot.insert(link))
+    }
+
+    fn open_again(&self) -> Result<Link, CatalogFault> {
+        open_for_reading(&self.place, &self.migrations)?.ok_or_else(|| {
+            let message = format!("the catalog {} is gone", self.place);
+            CatalogFault::new(FaultKind::Conflict, message, "It was deleted while it was being read.")
+        })
     }
 }
 

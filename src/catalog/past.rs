@@ -1,5 +1,6 @@
 //! A stretch of the past, of many policies at once: what a report is made from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Catalog;
@@ -20,9 +21,16 @@ pub struct PastRun {
     pub outcome: Option<Outcome>,
     pub bytes: Option<u64>,
     pub stored_bytes: Option<u64>,
-    pub backup: Option<String>,
     /// Why it is so, of one that did not succeed.
     pub message: Option<String>,
+}
+
+/// The runs of the stretch, and what they went by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastRuns {
+    pub runs: ByPolicy<PastRun>,
+    /// The first of each policy is always there.
+    pub changes: ByPolicy<Changed>,
 }
 
 /// The worst of a figure in a part of the stretch.
@@ -70,31 +78,43 @@ impl Stretch {
 }
 
 impl Catalog {
-    /// Every run, in the order in which they were begun.
-    pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastRun>, CatalogFault> {
-        const COLUMNS: &str = "policy, job, started, ended, outcome, bytes, stored_bytes, backup, \
+    /// Every run, in the order in which they were begun, and with which of them the policies became others, by the runs themselves.
+    pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<PastRuns, CatalogFault> {
+        const COLUMNS: &str = "policy, digest, git_commit, job, started, ended, outcome, bytes, stored_bytes, \
              CASE WHEN outcome <> 'succeeded' THEN message END";
         let rest = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id");
-        let read = |row: &mut Row| Ok((row.text()?, run(row)?));
-        Ok(grouped(self.packed_of_many(policies, stretch.values(), COLUMNS, rest, read)?))
+        let mut past = PastRuns::default();
+        self.packed_of_many(policies, stretch.values(), COLUMNS, rest, |row| {
+            let (policy, digest, commit) = (row.shown()?, row.maybe_shown()?, row.maybe_shown()?);
+            let run = run(row)?;
+            if let Some(digest) = digest {
+                past.went_by(&policy, &digest, commit, run.started);
+            }
+            of(&mut past.runs, &policy).push(run);
+            Ok(())
+        })?;
+        Ok(past)
     }
 
     /// Every drill that ended in it, oldest first.
     pub fn past_drills(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let rest =
-            |places: &str| format!("FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id");
+        let sql = |places: &str| {
+            format!(
+                "SELECT {} FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id",
+                drills::COLUMNS
+            )
+        };
         let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
-        Ok(grouped(self.packed_of_many(policies, stretch.values(), drills::COLUMNS, rest, read)?))
+        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
     }
 
     /// Of each drill the last one that passed before a moment.
     pub fn drills_passed_before(&self, policies: &[&str], before: Instant) -> Result<ByPolicy<DrillRow>, CatalogFault> {
         let sql = |places: &str| {
             format!(
-                "SELECT {} FROM drills this WHERE policy IN ({places}) AND outcome = 'passed' AND ended < $1 AND NOT EXISTS \
-                 (SELECT 1 FROM drills later WHERE later.policy = this.policy AND later.drill = this.drill AND later.outcome = 'passed' \
-                 AND later.ended < $1 AND (later.ended > this.ended OR (later.ended = this.ended AND later.id > this.id))) \
-                 ORDER BY policy, ended, id",
+                "SELECT {} FROM drills WHERE id IN (SELECT id FROM (SELECT id, \
+                 row_number() OVER (PARTITION BY policy, drill ORDER BY ended DESC, id DESC) AS place FROM drills \
+                 WHERE policy IN ({places}) AND outcome = 'passed' AND ended < $1) AS passed WHERE place = 1) ORDER BY policy, ended, id",
                 drills::COLUMNS
             )
         };
@@ -125,26 +145,6 @@ impl Catalog {
         Ok(grouped(self.of_many(policies, values, sql, read)?))
     }
 
-    /// With which runs the policies became others, by the runs themselves; the first of each policy is always there.
-    pub fn policy_changes(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<Changed>, CatalogFault> {
-        let sql = |places: &str| {
-            format!(
-                "SELECT policy, started, digest, git_commit, before IS NULL FROM (SELECT id, policy, started, digest, git_commit, \
-                 lag(digest) OVER (PARTITION BY policy ORDER BY id) AS before FROM runs \
-                 WHERE policy IN ({places}) AND started >= $1 AND started < $2 AND digest IS NOT NULL) AS seen \
-                 WHERE before IS NULL OR before <> digest ORDER BY id"
-            )
-        };
-        let read = |row: &mut Row| {
-            let policy = row.text()?;
-            let (at, digest, commit) = (row.instant()?, row.text()?, row.maybe_text()?);
-            // A server says `t` where SQLite says 1.
-            let first = row.truth()?;
-            Ok((policy, Changed { at, digest, commit, first }))
-        };
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
-    }
-
     /// What people were to be told, in the order in which that was decided.
     pub fn past_notices(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
         let sql = |places: &str| {
@@ -161,15 +161,31 @@ impl Catalog {
     }
 }
 
+impl PastRuns {
+    /// What the last run that said so went by is compared with.
+    fn went_by(&mut self, policy: &str, digest: &str, commit: Option<Cow<'_, str>>, at: Instant) {
+        let changes = of(&mut self.changes, policy);
+        if changes.last().is_some_and(|last| last.digest == digest) {
+            return;
+        }
+        let first = changes.is_empty();
+        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first });
+    }
+}
+
 fn grouped<T>(rows: Vec<(String, T)>) -> ByPolicy<T> {
     let mut all: ByPolicy<T> = BTreeMap::new();
     for (policy, row) in rows {
-        match all.get_mut(&policy) {
-            Some(of) => of.push(row),
-            None => drop(all.insert(policy, vec![row])),
-        }
+        of(&mut all, &policy).push(row);
     }
     all
+}
+
+fn of<'a, T>(all: &'a mut ByPolicy<T>, policy: &str) -> &'a mut Vec<T> {
+    if !all.contains_key(policy) {
+        all.insert(policy.to_owned(), Vec::new());
+    }
+    all.get_mut(policy).expect("it was put there")
 }
 
 fn run(row: &mut Row) -> Result<PastRun, CatalogFault> {
@@ -177,10 +193,9 @@ fn run(row: &mut Row) -> Result<PastRun, CatalogFault> {
         job: row.text()?,
         started: row.instant()?,
         ended: row.maybe_instant()?,
-        outcome: row.maybe_text()?.map(|word| Outcome::read(&word)).transpose()?,
+        outcome: row.maybe_shown()?.map(|word| Outcome::read(&word)).transpose()?,
         bytes: row.maybe_unsigned()?,
         stored_bytes: row.maybe_unsigned()?,
-        backup: row.maybe_text()?,
         message: row.maybe_text()?,
     })
 }

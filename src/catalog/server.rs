@@ -38,7 +38,7 @@ impl Server {
         !self.broken && (self.used.elapsed() < IDLE || self.connection.ping().is_ok())
     }
 
-    pub(super) fn ask(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, CatalogFault> {
+    pub(super) fn ask(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row<'static>>, CatalogFault> {
         let texts: Vec<Option<String>> = values.iter().map(written).collect();
         let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         let answer = self.connection.query_or_null(sql, &texts);

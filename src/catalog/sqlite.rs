@@ -74,7 +74,25 @@ impl Sqlite {
         fs::metadata(&self.path).is_ok_and(|about| (about.dev(), about.ino()) == self.file)
     }
 
-    pub(super) fn ask(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<Row>, CatalogFault> {
+    pub(super) fn ask(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<Row<'static>>, CatalogFault> {
+        let rows = self.rows(sql, values)?;
+        rows.iter().map(|row| read(row).map_err(|error| fault(&error, &self.path))).collect()
+    }
+
+    /// The only column of each row, a text, shown where it lies.
+    pub(super) fn ask_texts(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: Vec<Value>,
+        look: impl FnMut(&str) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        let rows = self.rows(sql, values)?;
+        let texts = rows.iter().map(|row| row.try_get_unchecked::<Option<&str>, _>(0));
+        let texts: Vec<Option<&str>> = texts.collect::<Result<_, _>>().map_err(|error| fault(&error, &self.path))?;
+        texts.into_iter().flatten().try_for_each(look)
+    }
+
+    fn rows(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<SqliteRow>, CatalogFault> {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {
             query = match value {
@@ -85,8 +103,7 @@ impl Sqlite {
             };
         }
         let connection = self.connection.as_mut().ok_or_else(closed)?;
-        let rows = self.runtime.block_on(query.fetch_all(connection)).map_err(|error| fault(&error, &self.path))?;
-        rows.iter().map(|row| read(row).map_err(|error| fault(&error, &self.path))).collect()
+        self.runtime.block_on(query.fetch_all(connection)).map_err(|error| fault(&error, &self.path))
     }
 
     /// Statements as they stand, several with `;` between.
@@ -185,7 +202,7 @@ fn is_in_wal_mode(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[WRITE_VERSION] == WAL
 }
 
-fn read(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
     let value = |index| {
         let raw = row.try_get_raw(index)?;
         if raw.is_null() {

@@ -1,9 +1,7 @@
 //! What goes into a statement and what comes back: four kinds of value, the same in both databases.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::vec;
-
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::fault::{CatalogFault, FaultKind};
 use crate::units::Instant;
@@ -60,55 +58,46 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// As SQLite puts values into JSON.
-impl<'d> Deserialize<'d> for Value {
-    fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Value, D::Error> {
-        struct Any;
-        impl Visitor<'_> for Any {
-            type Value = Value;
+/// A row, read from its first column on.
+#[derive(Debug)]
+pub(super) struct Row<'t>(Columns<'t>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value of a row")
-            }
+#[derive(Debug)]
+enum Columns<'t> {
+    Each(vec::IntoIter<Value>),
+    /// What is left of a JSON array of whole numbers, texts and nulls, as SQLite writes it.
+    Packed(&'t str),
+}
 
-            fn visit_unit<E: Error>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
+/// A value of a row. What came packed is shown where it lies.
+enum Found<'t> {
+    Null,
+    Int(i64),
+    Real(f64),
+    Text(Cow<'t, str>),
+}
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-                Ok(Value::Int(number))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-                i64::try_from(number).map(Value::Int).map_err(E::custom)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-                Ok(Value::Text(text.to_owned()))
-            }
-
-            fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
-                Ok(Value::Text(text))
-            }
+impl From<Found<'_>> for Value {
+    fn from(found: Found<'_>) -> Value {
+        match found {
+            Found::Null => Value::Null,
+            Found::Int(number) => Value::Int(number),
+            Found::Real(number) => Value::Real(number),
+            Found::Text(text) => Value::Text(text.into_owned()),
         }
-        from.deserialize_any(Any)
     }
 }
 
-/// A row, read from its first column on.
-#[derive(Debug)]
-pub(super) struct Row(vec::IntoIter<Value>);
-
-impl Row {
-    pub(super) fn new(values: Vec<Value>) -> Row {
-        Row(values.into_iter())
+impl Row<'static> {
+    pub(super) fn new(values: Vec<Value>) -> Row<'static> {
+        Row(Columns::Each(values.into_iter()))
     }
+}
 
+impl<'t> Row<'t> {
     /// One whose values came as one.
-    pub(super) fn unpacked(mut packed: Row) -> Result<Row, CatalogFault> {
-        let text = packed.text()?;
-        let values: Result<Vec<Value>, _> = serde_json::from_str(&text);
-        values.map(Row::new).map_err(|_| unexpected("a row", &Value::Text(text)))
+    pub(super) fn packed(array: &'t str) -> Row<'t> {
+        Row(Columns::Packed(array))
     }
 
     pub(super) fn int(&mut self) -> Result<i64, CatalogFault> {
@@ -117,19 +106,19 @@ impl Row {
 
     pub(super) fn maybe_int(&mut self) -> Result<Option<i64>, CatalogFault> {
         match self.next()? {
-            Value::Null => Ok(None),
-            Value::Int(number) => Ok(Some(number)),
+            Found::Null => Ok(None),
+            Found::Int(number) => Ok(Some(number)),
             // PostgreSQL's answers come as text.
-            Value::Text(text) => text.parse().map(Some).map_err(|_| unexpected("a number", &Value::Text(text))),
-            other => Err(unexpected("a number", &other)),
+            Found::Text(text) => text.parse().map(Some).map_err(|_| unexpected("a number", &text.as_ref().into())),
+            other => Err(unexpected("a number", &other.into())),
         }
     }
 
     pub(super) fn real(&mut self) -> Result<f64, CatalogFault> {
         match self.next()? {
-            Value::Real(number) => Ok(number),
-            Value::Text(text) => text.parse().map_err(|_| unexpected("a number", &Value::Text(text))),
-            other => Err(unexpected("a number", &other)),
+            Found::Real(number) => Ok(number),
+            Found::Text(text) => text.parse().map_err(|_| unexpected("a number", &text.as_ref().into())),
+            other => Err(unexpected("a number", &other.into())),
         }
     }
 
@@ -137,25 +126,24 @@ impl Row {
         Ok(self.int()? != 0)
     }
 
-    /// A comparison, as the databases answer it: SQLite with 1, a server with `t`.
-    pub(super) fn truth(&mut self) -> Result<bool, CatalogFault> {
-        match self.next()? {
-            Value::Int(number) => Ok(number != 0),
-            Value::Text(text) if matches!(text.as_str(), "t" | "1") => Ok(true),
-            Value::Text(text) if matches!(text.as_str(), "f" | "0") => Ok(false),
-            other => Err(unexpected("yes or no", &other)),
-        }
-    }
-
     pub(super) fn text(&mut self) -> Result<String, CatalogFault> {
-        self.maybe_text()?.ok_or_else(|| unexpected("a text", &Value::Null))
+        self.shown().map(Cow::into_owned)
     }
 
     pub(super) fn maybe_text(&mut self) -> Result<Option<String>, CatalogFault> {
+        Ok(self.maybe_shown()?.map(Cow::into_owned))
+    }
+
+    /// A text that is looked at and not kept.
+    pub(super) fn shown(&mut self) -> Result<Cow<'t, str>, CatalogFault> {
+        self.maybe_shown()?.ok_or_else(|| unexpected("a text", &Value::Null))
+    }
+
+    pub(super) fn maybe_shown(&mut self) -> Result<Option<Cow<'t, str>>, CatalogFault> {
         match self.next()? {
-            Value::Null => Ok(None),
-            Value::Text(text) => Ok(Some(text)),
-            other => Err(unexpected("a text", &other)),
+            Found::Null => Ok(None),
+            Found::Text(text) => Ok(Some(text)),
+            other => Err(unexpected("a text", &other.into())),
         }
     }
 
@@ -177,9 +165,56 @@ impl Row {
         self.maybe_unsigned()?.ok_or_else(|| unexpected("a size", &Value::Null))
     }
 
-    fn next(&mut self) -> Result<Value, CatalogFault> {
-        self.0.next().ok_or_else(|| CatalogFault::new(FaultKind::Other, "a row of the catalog is too short", REPORT))
+    fn next(&mut self) -> Result<Found<'t>, CatalogFault> {
+        let found = match &mut self.0 {
+            Columns::Each(values) => values.next().map(|value| match value {
+                Value::Null => Found::Null,
+                Value::Int(number) => Found::Int(number),
+                Value::Real(number) => Found::Real(number),
+                Value::Text(text) => Found::Text(Cow::Owned(text)),
+            }),
+            Columns::Packed(left) => match unpacked(left) {
+                Some((found, rest)) => {
+                    *left = rest;
+                    Some(found)
+                }
+                None if matches!(*left, "]" | "[]") => None,
+                None => return Err(unexpected("a row", &(*left).into())),
+            },
+        };
+        found.ok_or_else(|| CatalogFault::new(FaultKind::Other, "a row of the catalog is too short", REPORT))
     }
+}
+
+/// The next value of an array, and what follows it.
+fn unpacked(left: &str) -> Option<(Found<'_>, &str)> {
+    let (b'[' | b',', first) = (*left.as_bytes().first()?, *left.as_bytes().get(1)?) else { return None };
+    let value = &left[1..];
+    match first {
+        b'"' => unpacked_text(value),
+        b'n' => Some((Found::Null, value.strip_prefix("null")?)),
+        _ => {
+            let end = value.bytes().position(|byte| matches!(byte, b',' | b']'))?;
+            let (number, rest) = value.split_at(end);
+            Some((Found::Int(number.parse().ok()?), rest))
+        }
+    }
+}
+
+/// Between its quotes; only where something is escaped it is written anew.
+fn unpacked_text(value: &str) -> Option<(Found<'_>, &str)> {
+    let mut end = 1;
+    let mut as_it_is = true;
+    loop {
+        end += memchr::memchr2(b'"', b'\\', value.as_bytes().get(end..)?)?;
+        if value.as_bytes()[end] == b'"' {
+            break;
+        }
+        as_it_is = false;
+        end += 2;
+    }
+    let text = if as_it_is { Cow::Borrowed(&value[1..end]) } else { Cow::Owned(serde_json::from_str(&value[..=end]).ok()?) };
+    Some((Found::Text(text), &value[end + 1..]))
 }
 
 const REPORT: &str = "This is a bug in Seawall, or somebody changed the catalog's tables: please report it.";
@@ -194,4 +229,35 @@ pub(super) fn unexpected(wanted: &str, found: &Value) -> CatalogFault {
     };
     let hint = "Somebody else wrote into the catalog's tables, or it is damaged: restore it from a copy or move it aside.";
     CatalogFault::new(FaultKind::Damaged, format!("the catalog has {found} where {wanted} belongs"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_out(text: String, other: Option<String>, number: i64) {
+            let packed = serde_json::json!([text, other, number, null, text]).to_string();
+            let mut row = Row::packed(&packed);
+            prop_assert_eq!(row.text().expect("a text"), text.clone());
+            prop_assert_eq!(row.maybe_text().expect("maybe a text"), other);
+            prop_assert_eq!(row.int().expect("a number"), number);
+            prop_assert_eq!(row.maybe_instant().expect("no time"), None);
+            prop_assert_eq!(row.shown().expect("a text"), text);
+            prop_assert!(row.text().expect_err("that was all").message.contains("too short"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_row_is_refused() {
+        for wrong in ["", "{}", "[1.5]", "[\"open", "[\"end\\", "[tru]", "[\"\\x\"]"] {
+            let mut row = Row::packed(wrong);
+            assert!(row.maybe_text().is_err(), "{wrong}");
+        }
+        assert_eq!(Row::packed("[1]").text().expect_err("a number").kind, FaultKind::Damaged);
+        assert_eq!(Row::packed("[\"one\"]").int().expect_err("a text").kind, FaultKind::Damaged);
+    }
 }

@@ -8,6 +8,8 @@
 //! Changing, removing, adding or moving a line breaks the chain at that line or the next. Cutting off its end, or writing all of it
 //! anew, shows only against a [`Head`] that somebody kept elsewhere.
 
+use std::borrow::Cow;
+
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,23 @@ pub struct Link {
     pub hash: String,
 }
 
+/// A link that is looked at and not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<'l> {
+    pub seq: u64,
+    pub at: Instant,
+    pub policy: Cow<'l, str>,
+    pub host: Cow<'l, str>,
+    pub who: Cow<'l, str>,
+    pub digest: Option<Cow<'l, str>>,
+    pub commit: Option<Cow<'l, str>>,
+    pub what: Cow<'l, str>,
+    pub kind: Cow<'l, str>,
+    pub details: Cow<'l, str>,
+    pub previous: Cow<'l, str>,
+    pub hash: Cow<'l, str>,
+}
+
 /// The end of a chain at some moment. Who keeps it can tell later whether the chain still has this past.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
@@ -95,7 +114,7 @@ impl Link {
         entry.at = Instant::from_microsecond(entry.at.as_microsecond()).unwrap_or(entry.at);
         let (seq, previous) = head.map_or((1, BEFORE_THE_FIRST), |head| (head.seq + 1, head.hash.as_str()));
         let mut link = Link { seq, entry, previous: previous.to_owned(), hash: String::new() };
-        link.hash = hash(&link);
+        link.hash = hash(&link.seen(), &mut Vec::new());
         link
     }
 
@@ -103,9 +122,30 @@ impl Link {
         Head { seq: self.seq, hash: self.hash.clone() }
     }
 
+    /// As it would be seen where it lies.
+    pub fn seen(&self) -> Seen<'_> {
+        let entry = &self.entry;
+        Seen {
+            seq: self.seq,
+            at: entry.at,
+            policy: entry.policy.as_str().into(),
+            host: entry.host.as_str().into(),
+            who: entry.who.as_str().into(),
+            digest: entry.digest.as_deref().map(Into::into),
+            commit: entry.commit.as_deref().map(Into::into),
+            what: entry.what.as_str().into(),
+            kind: entry.kind.as_str().into(),
+            details: entry.details.as_str().into(),
+            previous: self.previous.as_str().into(),
+            hash: self.hash.as_str().into(),
+        }
+    }
+
     /// One line without its end: the canonical text with the hash in it.
     pub fn to_line(&self) -> String {
-        json(&Line::of(self, Some(&self.hash)))
+        let mut text = Vec::with_capacity(1 << 10);
+        write(&self.seen(), Some(&self.hash), &mut text);
+        String::from_utf8(text).expect("JSON is UTF-8")
     }
 
     /// What [`Link::to_line`] wrote. Whether it is unchanged, [`Chain`] tells.
@@ -129,27 +169,46 @@ impl Link {
     }
 }
 
+impl Seen<'_> {
+    pub fn keep(self) -> Link {
+        let entry = Entry {
+            at: self.at,
+            policy: self.policy.into_owned(),
+            host: self.host.into_owned(),
+            who: self.who.into_owned(),
+            digest: self.digest.map(Cow::into_owned),
+            commit: self.commit.map(Cow::into_owned),
+            what: self.what.into_owned(),
+            kind: self.kind.into_owned(),
+            details: self.details.into_owned(),
+        };
+        Link { seq: self.seq, entry, previous: self.previous.into_owned(), hash: self.hash.into_owned() }
+    }
+}
+
 /// A chain that is looked at link by link, from its beginning or from a known head.
 #[derive(Debug, Clone)]
 pub struct Chain<'w> {
     head: Option<Head>,
     witnessed: &'w [Head],
+    /// The canonical text of the last link.
+    text: Vec<u8>,
 }
 
 impl<'w> Chain<'w> {
     /// `from` is what is known to be before the first link that will come; none means that it is the very first.
     pub fn from(from: Option<Head>, witnessed: &'w [Head]) -> Chain<'w> {
-        Chain { head: from, witnessed }
+        Chain { head: from, witnessed, text: Vec::new() }
     }
 
     /// The next link, if it is.
-    pub fn push(&mut self, link: &Link) -> Result<(), Broken> {
+    pub fn push(&mut self, link: &Seen<'_>) -> Result<(), Broken> {
         let (seq, previous) = self.head.as_ref().map_or((1, BEFORE_THE_FIRST), |head| (head.seq + 1, head.hash.as_str()));
         let broken = |why| Err(Broken { seq, why });
         if link.seq != seq {
             return broken(BrokenHow::OutOfOrder { found: link.seq });
         }
-        if link.hash != hash(link) {
+        if link.hash != hash(link, &mut self.text) {
             return broken(BrokenHow::Changed);
         }
         if link.previous != previous {
@@ -158,8 +217,19 @@ impl<'w> Chain<'w> {
         if self.witnessed.iter().any(|head| head.seq == seq && head.hash != link.hash) {
             return broken(BrokenHow::Rewritten);
         }
-        self.head = Some(link.head());
+        match &mut self.head {
+            Some(head) => {
+                head.seq = link.seq;
+                link.hash.as_ref().clone_into(&mut head.hash);
+            }
+            None => self.head = Some(Head { seq: link.seq, hash: link.hash.clone().into_owned() }),
+        }
         Ok(())
+    }
+
+    /// What was looked at so far ends so.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// Nothing follows. The chain's end, if everything that was witnessed is in it.
@@ -175,34 +245,18 @@ impl<'w> Chain<'w> {
 /// A whole chain, from its first link on. Gives its end.
 pub fn verify<'l>(links: impl IntoIterator<Item = &'l Link>, witnessed: &[Head]) -> Result<Option<Head>, Broken> {
     let mut chain = Chain::from(None, witnessed);
-    links.into_iter().try_for_each(|link| chain.push(link))?;
+    links.into_iter().try_for_each(|link| chain.push(&link.seen()))?;
     chain.end()
 }
 
 /// As in `2026-11-02T02:00:00.000000Z`.
 const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
-fn hash(link: &Link) -> String {
-    hex(&Sha256::digest(json(&Line::of(link, None)).as_bytes()))
-}
-
-/// A line's fields in the order of the alphabet, which is the order in which they are written.
-#[derive(Serialize)]
-struct Line<'l> {
-    at: String,
-    commit: Option<&'l str>,
-    details: &'l str,
-    digest: Option<&'l str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<&'l str>,
-    host: &'l str,
-    kind: &'l str,
-    policy: &'l str,
-    previous: &'l str,
-    seq: u64,
-    version: u32,
-    what: &'l str,
-    who: &'l str,
+/// `text` is where the canonical text is written.
+fn hash(link: &Seen<'_>, text: &mut Vec<u8>) -> String {
+    text.clear();
+    write(link, None, text);
+    hex(&Sha256::digest(text))
 }
 
 #[derive(Deserialize)]
@@ -223,31 +277,45 @@ struct Owned {
     who: String,
 }
 
-impl<'l> Line<'l> {
-    fn of(link: &'l Link, hash: Option<&'l str>) -> Line<'l> {
-        let entry = &link.entry;
-        Line {
-            at: MICROSECONDS.timestamp_to_string(&entry.at),
-            commit: entry.commit.as_deref(),
-            details: &entry.details,
-            digest: entry.digest.as_deref(),
-            hash,
-            host: &entry.host,
-            kind: &entry.kind,
-            policy: &entry.policy,
-            previous: &link.previous,
-            seq: link.seq,
-            version: VERSION,
-            what: &entry.what,
-            who: &entry.who,
-        }
+/// The fields in the order of the alphabet.
+fn write(link: &Seen<'_>, hash: Option<&str>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"at\":");
+    write_text(&MICROSECONDS.timestamp_to_string(&link.at), line);
+    write_field("commit", link.commit.as_deref(), line);
+    write_field("details", Some(&link.details), line);
+    write_field("digest", link.digest.as_deref(), line);
+    if hash.is_some() {
+        write_field("hash", hash, line);
+    }
+    write_field("host", Some(&link.host), line);
+    write_field("kind", Some(&link.kind), line);
+    write_field("policy", Some(&link.policy), line);
+    write_field("previous", Some(&link.previous), line);
+    line.extend_from_slice(format!(",\"seq\":{},\"version\":{VERSION}", link.seq).as_bytes());
+    write_field("what", Some(&link.what), line);
+    write_field("who", Some(&link.who), line);
+    line.push(b'}');
+}
+
+fn write_field(name: &'static str, text: Option<&str>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+    match text {
+        Some(text) => write_text(text, line),
+        None => line.extend_from_slice(b"null"),
     }
 }
 
-fn json(line: &Line<'_>) -> String {
-    let mut text = Vec::with_capacity(1 << 10);
-    serde_json::to_writer(&mut text, line).expect("texts and numbers");
-    String::from_utf8(text).expect("JSON is UTF-8")
+fn write_text(text: &str, line: &mut Vec<u8>) {
+    // Most have nothing to be escaped, which is told of all bytes at once faster than of one after the other.
+    if text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+        serde_json::to_writer(line, text).expect("a text");
+    } else {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    }
 }
 
 #[cfg(test)]
@@ -314,10 +382,10 @@ mod tests {
         let links = chain(5);
         let heads: Vec<Head> = links.iter().map(Link::head).collect();
         let mut rest = Chain::from(Some(heads[1].clone()), &heads);
-        links[2..].iter().for_each(|link| rest.push(link).expect("it follows"));
+        links[2..].iter().for_each(|link| rest.push(&link.seen()).expect("it follows"));
         assert_eq!(rest.end(), Ok(Some(heads[4].clone())));
         let mut other = Chain::from(Some(Head { hash: heads[0].hash.clone(), ..heads[1].clone() }), &[]);
-        assert_eq!(other.push(&links[2]), Err(Broken { seq: 3, why: BrokenHow::Unlinked }));
+        assert_eq!(other.push(&links[2].seen()), Err(Broken { seq: 3, why: BrokenHow::Unlinked }));
         assert_eq!(verify(&[], &[]), Ok(None));
         assert_eq!(verify(&[], &heads), Err(Broken { seq: 1, why: BrokenHow::Truncated { witnessed: 5 } }));
     }

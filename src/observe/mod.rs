@@ -38,7 +38,7 @@ use crate::format::signature::Writers;
 use crate::inventory::{Backup, BackupState, Hold, Observed, Size, StoreInventory, SystemIdentifier, gaps, settled};
 use crate::site::{PassedOver, Site, SiteFault};
 use crate::store::{Fault, Store};
-use crate::units::{Instant, Key, Name, SegmentSize};
+use crate::units::{Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline};
 use crate::world::parallel;
 
 /// To a log whose newest segment is older nothing is on its way.
@@ -144,6 +144,20 @@ pub fn look_at_log(site: &Site<'_>, store: &Store, now: Instant) -> Result<Optio
     let mut seen = wal::look(store, &found.repository, &BTreeMap::new(), &eyes)?;
     seen.rejected.extend(found.passed_over.into_iter().map(Rejected::from));
     Ok(Some(seen))
+}
+
+/// When the segment was written that begins here, by its own stamp; none where it cannot be told.
+pub fn log_written(
+    site: &Site<'_>,
+    (store, seen): (&Name, &Seen),
+    cluster: SystemIdentifier,
+    timeline: Timeline,
+    at: Lsn,
+) -> Option<Instant> {
+    let (repository, size) = (seen.repository.as_ref()?, *seen.segment_sizes.get(&cluster)?);
+    let (store, writers) = (site.store(store).ok()?, site.writers().ok()?);
+    let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &Identities::default(), now: Instant::UNIX_EPOCH };
+    wal::written(&store, repository, &eyes, cluster, (Segment::of(timeline, at, size), size))
 }
 
 /// What lies in one repository.

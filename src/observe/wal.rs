@@ -78,6 +78,20 @@ pub(super) fn look(
     Ok(seen)
 }
 
+/// When a segment was written that is believed.
+pub(super) fn written(
+    store: &Store,
+    repository: &Repository,
+    eyes: &Eyes<'_>,
+    cluster: SystemIdentifier,
+    (segment, size): (Segment, SegmentSize),
+) -> Option<Instant> {
+    let log = Log { store, repository, cluster, eyes };
+    let object = log.find(segment).ok()??;
+    let stamp = log.stamp(&object, WalFile::Segment(segment), Some(size)).ok()??.ok()?;
+    Some(stamp.written)
+}
+
 /// One cluster's log.
 struct Log<'a> {
     store: &'a Store,

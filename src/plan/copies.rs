@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::existing::{keeps_in, window_in};
 use super::log::log_needs;
-use crate::inventory::{Backup, BackupState, Hold, Observed, StoreInventory, Timelines, WalRange};
+use crate::inventory::{Backup, BackupState, Hold, Observed, StoreInventory, SystemIdentifier, Timelines, WalRange};
 use crate::policy::file::TierName;
 use crate::policy::model::{CopyTo, Policy};
 use crate::retention::{Action, KeepReason, LogNeeds, RetentionInput, TierKind, Verdict, verdicts};
-use crate::units::{BackupId, Instant, Lsn, Name};
+use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
 /// Where a copy comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,26 +141,53 @@ pub fn log_of_copy(
 }
 
 /// How far a copy is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Behind {
-    /// Since when the oldest thing that belongs there and is not could have been there; none when nothing is missing.
-    pub since: Option<Instant>,
+    /// Since when the oldest backup that belongs there and is not could have been there; none when none is missing.
+    pub backups_since: Option<Instant>,
     /// How many backups are missing.
     pub backups: usize,
     /// The log is copied there too.
     pub has_log: bool,
-    /// The same as `since`, of the log alone.
-    pub log_since: Option<Instant>,
+    /// Where something of it is missing.
+    pub log: Vec<LogBehind>,
+}
+
+/// Log that belongs in a copy and is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogBehind {
+    /// Where it lies.
+    pub store: Name,
+    pub cluster: Option<SystemIdentifier>,
+    pub timeline: Timeline,
+    pub from: Lsn,
+    /// Up to when the copy has the log before it. What comes next may have been written much later, after an idle night: when it was,
+    /// only the object itself says.
+    pub after: Instant,
 }
 
 impl Behind {
-    fn note(&mut self, since: Instant) {
-        self.since = Some(self.since.map_or(since, |known| known.min(since)));
+    /// Since when the oldest thing that is missing could have been there; none when nothing is. `written` asks when the log was
+    /// that begins somewhere: one question after the other, as long as an answer can matter, and not too many.
+    pub fn since(&self, written: impl Fn(&LogBehind) -> Option<Instant>) -> Option<Instant> {
+        const MOST: usize = 16;
+        let mut log: Vec<&LogBehind> = self.log.iter().collect();
+        log.sort_by_key(|missing| missing.after);
+        let mut since = self.backups_since;
+        for (number, missing) in log.into_iter().enumerate() {
+            if since.is_some_and(|since| since <= missing.after) {
+                break;
+            }
+            let written = if number < MOST { written(missing) } else { None };
+            let of_this = written.map_or(missing.after, |written| written.max(missing.after));
+            since = Some(since.map_or(of_this, |since| since.min(of_this)));
+        }
+        since
     }
 
-    fn note_log(&mut self, since: Instant) {
-        self.note(since);
-        self.log_since = Some(self.log_since.map_or(since, |known| known.min(since)));
+    /// Up to when the copy has all of the log that belongs there; none when nothing of it is missing.
+    pub fn log_until(&self) -> Option<Instant> {
+        self.log.iter().map(|missing| missing.after).min()
     }
 }
 
@@ -188,7 +215,7 @@ pub fn behind(
         let wanted: BTreeSet<&BackupId> = belongs.iter().collect();
         for missing in lying.backups.iter().filter(|backup| wanted.contains(&backup.id) && !has.contains(&backup.id)) {
             behind.backups += 1;
-            behind.note(missing.moment());
+            behind.backups_since = Some(behind.backups_since.map_or(missing.moment(), |since| since.min(missing.moment())));
         }
         if source.log {
             let needs = log_of_copy(policy, to, lying, there, &belongs, now);
@@ -196,7 +223,7 @@ pub fn behind(
             let is_needed = |hole: &Hole<'_>| {
                 hole.of.system_identifier.is_none_or(|cluster| needs.needs(cluster, hole.of.timeline, hole.from, hole.to))
             };
-            missing.filter(is_needed).for_each(|hole| behind.note_log(hole.since));
+            behind.log.extend(missing.filter(is_needed).map(|hole| hole.in_store(source.store)));
             behind.has_log = true;
         }
     }
@@ -208,7 +235,19 @@ struct Hole<'r> {
     of: &'r WalRange,
     from: Lsn,
     to: Lsn,
-    since: Instant,
+    after: Instant,
+}
+
+impl Hole<'_> {
+    fn in_store(&self, store: &Name) -> LogBehind {
+        LogBehind {
+            store: store.clone(),
+            cluster: self.of.system_identifier,
+            timeline: self.of.timeline,
+            from: self.from,
+            after: self.after,
+        }
+    }
 }
 
 fn uncovered<'r>(range: &'r WalRange, there: &[WalRange]) -> Vec<Hole<'r>> {
@@ -218,17 +257,17 @@ fn uncovered<'r>(range: &'r WalRange, there: &[WalRange]) -> Vec<Hole<'r>> {
     };
     let mut covering: Vec<&WalRange> = there.iter().filter(of_this).collect();
     covering.sort_by_key(|other| other.from_lsn);
-    let (mut holes, mut at, mut since) = (Vec::new(), range.from_lsn, range.from_time);
+    let (mut holes, mut at, mut after) = (Vec::new(), range.from_lsn, range.from_time);
     for other in covering {
         if other.from_lsn > at {
-            holes.push(Hole { of: range, from: at, to: other.from_lsn, since });
+            holes.push(Hole { of: range, from: at, to: other.from_lsn, after });
         }
         if other.to_lsn > at {
-            (at, since) = (other.to_lsn, other.to_time);
+            (at, after) = (other.to_lsn, other.to_time);
         }
     }
     if at < range.to_lsn {
-        holes.push(Hole { of: range, from: at, to: range.to_lsn, since });
+        holes.push(Hole { of: range, from: at, to: range.to_lsn, after });
     }
     holes
 }
@@ -305,9 +344,9 @@ mod tests {
     #[test]
     fn it_is_behind_since_the_oldest_that_is_missing() {
         let policy = policy("[off]", "");
-        let of = |main: &[u8], off: &[u8]| behind_of(&policy, store(main, &[]), Observed::Known(store(off, &[]))).known().copied();
-        let since = Some(at("2026-11-20T02:30:00Z"));
-        assert_eq!(of(&[19, 20, 21], &[19]), Some(Behind { since, backups: 2, ..Behind::default() }));
+        let of = |main: &[u8], off: &[u8]| behind_of(&policy, store(main, &[]), Observed::Known(store(off, &[]))).known().cloned();
+        let backups_since = Some(at("2026-11-20T02:30:00Z"));
+        assert_eq!(of(&[19, 20, 21], &[19]), Some(Behind { backups_since, backups: 2, ..Behind::default() }));
         assert_eq!(of(&[19, 20, 21], &[19, 20, 21, 18]), Some(Behind::default()));
         assert_eq!(of(&[], &[]), Some(Behind::default()));
         assert!(behind_of(&policy, store(&[21], &[]), Observed::unknown("gone")).known().is_none());
@@ -318,11 +357,30 @@ mod tests {
         let policy = policy("[off]", "wal: { store: main, copies: [off], timeout: 60s, keep: 30d }\n");
         let of = |off: &[(u64, u64)]| {
             let (main, off) = (store(&[21], &[(0, 100)]), Observed::Known(store(&[21], off)));
-            behind_of(&policy, main, off).known().and_then(|behind| behind.since)
+            behind_of(&policy, main, off).known().and_then(|behind| behind.since(|_| None))
         };
         assert_eq!(of(&[(0, 100)]), None);
         assert_eq!(of(&[(0, 60)]), Some(at("2026-11-01T01:00:00Z")));
         assert_eq!(of(&[(0, 10), (20, 100)]), Some(at("2026-11-01T00:10:00Z")));
         assert_eq!(of(&[]), Some(at("2026-11-01T00:00:00Z")));
+    }
+    #[test]
+    fn a_pause_before_what_is_missing_does_not_count() {
+        let missing = |hour: i64| LogBehind {
+            store: "main".parse().expect("a name"),
+            cluster: None,
+            timeline: crate::units::Timeline::FIRST,
+            from: Lsn(hour as u64),
+            after: at("2026-11-20T00:00:00Z") + jiff::SignedDuration::from_hours(hour),
+        };
+        let behind = Behind { log: vec![missing(5), missing(1), missing(9)], ..Behind::default() };
+        let hour = |hour: u64| Some(at("2026-11-20T00:00:00Z") + jiff::SignedDuration::from_hours(hour as i64));
+        assert_eq!(behind.since(|missing| hour(missing.from.0 + 7)), hour(8), "the third began to be missing after that");
+        assert_eq!(behind.since(|missing| hour(missing.from.0 * 2)), hour(2));
+        assert_eq!(behind.since(|missing| if missing.from == Lsn(1) { hour(20) } else { None }), hour(5), "where it is not known, at once");
+        assert_eq!(behind.since(|_| hour(0)), hour(1), "a clock that was set back");
+        assert_eq!(behind.log_until(), hour(1));
+        let of_backups = Behind { backups_since: hour(0), ..behind };
+        assert_eq!(of_backups.since(|_| panic!("nothing can be older")), hour(0));
     }
 }

@@ -213,7 +213,7 @@ impl Verify {
         each(&catalog, 0, |link| {
             links += 1;
             if broken.is_none() {
-                broken = chain.push(&link).err();
+                broken = chain.push(&link.seen()).err();
             }
             Ok(())
         })?;

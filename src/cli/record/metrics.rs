@@ -12,7 +12,7 @@ use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, print};
 use crate::report::{Level, Standing};
 use crate::units::{Instant, figure_of};
-use crate::world::{clock, files};
+use crate::world::{clock, files, parallel};
 
 /// Write how policies stand as a text file for node_exporter's textfile collector.
 ///
@@ -102,30 +102,43 @@ const ABOUT: &[(&str, &str)] = &[
     ("seawall_receiver_failing_since_timestamp_seconds", "Since when messages do not reach the receiver."),
 ];
 
-/// Labels and a value.
-type Sample = (String, f64);
+/// The lines of each metric.
+type Samples = BTreeMap<&'static str, String>;
+
+/// So many policies' lines are written at once by each thread.
+const AT_ONCE: usize = 100;
 
 /// All of them, in the format of Prometheus.
 pub fn text(all: &[Looked], now: Instant) -> String {
-    let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
-    let mut add = |name: &'static str, labels: &[(&str, &str)], value: f64| {
-        samples.entry(name).or_default().push((written(labels), value));
-    };
-    add("seawall_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    add("seawall_metrics_timestamp_seconds", &[], figure_of(now));
-    for looked in all {
-        of_policy(looked, &mut add);
-    }
-    let mut text = String::new();
+    let mut about_all = Samples::new();
+    adding(&mut about_all)("seawall_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    adding(&mut about_all)("seawall_metrics_timestamp_seconds", &[], figure_of(now));
+    let some: Vec<&[Looked]> = all.chunks(AT_ONCE).collect();
+    let of_some = parallel::map(&some, &|some| {
+        let mut samples = Samples::new();
+        some.iter().for_each(|looked| of_policy(looked, &mut adding(&mut samples)));
+        samples
+    });
+    let parts: Vec<Samples> = std::iter::once(about_all).chain(of_some).collect();
+    let mut text = String::with_capacity(parts.iter().flat_map(Samples::values).map(String::len).sum::<usize>() + (16 << 10));
     for (name, help) in ABOUT {
-        let Some(samples) = samples.get(name) else { continue };
-        let kind = if *name == SUMMARY { "summary" } else { "gauge" };
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in samples {
-            let _ = writeln!(text, "{name}{labels} {value}");
+        let mut lines = parts.iter().filter_map(|part| part.get(name)).peekable();
+        if lines.peek().is_some() {
+            let kind = if *name == SUMMARY { "summary" } else { "gauge" };
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            text.extend(lines.map(String::as_str));
         }
     }
     text
+}
+
+fn adding(samples: &mut Samples) -> impl FnMut(&'static str, &[(&str, &str)], f64) {
+    |name, labels, value| {
+        let lines = samples.entry(name).or_default();
+        lines.push_str(name);
+        write_labels(lines, labels);
+        let _ = writeln!(lines, " {value}");
+    }
 }
 
 fn of_policy(looked: &Looked, add: &mut impl FnMut(&'static str, &[(&str, &str)], f64)) {
@@ -270,13 +283,28 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
 }
 
 /// `{policy="shop",job_name="backups.nightly"}`
-fn written(labels: &[(&str, &str)]) -> String {
-    if labels.is_empty() {
-        return String::new();
+fn write_labels(line: &mut String, labels: &[(&str, &str)]) {
+    for (at, (name, value)) in labels.iter().enumerate() {
+        line.push(if at == 0 { '{' } else { ',' });
+        line.push_str(name);
+        line.push_str("=\"");
+        write_escaped(line, value);
+        line.push('"');
     }
-    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    format!("{{{}}}", labels.join(","))
+    if !labels.is_empty() {
+        line.push('}');
+    }
+}
+
+fn write_escaped(line: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some((plain, other)) = rest.find(['\\', '"', '\n']).map(|at| rest.split_at(at)) {
+        line.push_str(plain);
+        line.push('\\');
+        line.push(if other.starts_with('\n') { 'n' } else { char::from(other.as_bytes()[0]) });
+        rest = &other[1..];
+    }
+    line.push_str(rest);
 }
 
 #[cfg(test)]
@@ -285,7 +313,13 @@ mod tests {
 
     #[test]
     fn labels_hold_whatever_somebody_wrote() {
+        let written = |labels: &[(&str, &str)]| {
+            let mut line = String::new();
+            write_labels(&mut line, labels);
+            line
+        };
         assert_eq!(written(&[("policy", "a\"b\\c\nd")]), r#"{policy="a\"b\\c\nd"}"#);
+        assert_eq!(written(&[("policy", "é"), ("key", "")]), r#"{policy="é",key=""}"#);
         assert_eq!(written(&[]), "");
     }
 

@@ -7,10 +7,13 @@ use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::execute::promote::{Promotion, StepOutcome};
-use crate::format::audit::{Chain, Entry, Head, Link};
+use crate::format::audit::{BEFORE_THE_FIRST, Chain, Entry, Head};
 use crate::report::account::{ChainAccount, Given, PromotionAccount};
+use crate::world::parallel;
 
-const PAGE: usize = 5_000;
+const PAGE: usize = 1_000;
+/// So many pages are looked at side by side, before it is seen whether they follow from one another.
+const PAGES: u64 = 64;
 
 /// What was found on the way.
 #[derive(Debug, Clone, Default)]
@@ -30,28 +33,75 @@ impl Walked {
     pub(super) fn along(catalog: &Catalog, before: Option<&Walked>) -> Walked {
         let before = before.filter(|before| before.why.is_none() && before.goes_on(catalog));
         let mut walked = before.cloned().unwrap_or_default();
-        let mut chain = Chain::from(walked.head.clone(), &[]);
-        // From the smallest number there is: a link that stands before the first one is found as well.
-        let mut next = walked.head.as_ref().map_or(0, |head| head.seq.saturating_add(1));
+        walked.stride(catalog);
+        walked.step(catalog);
+        walked
+    }
+
+    /// As far as whole pages are as they should be: each begins where its first link says, and has to follow from the one before it.
+    /// Where that is not so, nothing is said of it here.
+    fn stride(&mut self, catalog: &Catalog) {
+        let Ok(Some(end)) = catalog.head() else { return };
         loop {
-            let page = match catalog.links(next, PAGE) {
-                Ok(page) => page,
-                Err(fault) => return Walked { why: Some(format!("it cannot be read: {}", fault.message)), ..walked },
-            };
-            let Some(last) = page.last() else { break };
-            let head = last.head();
-            for link in &page {
-                walked.links += 1;
-                walked.listen(link);
-                if let Err(broken) = chain.push(link) {
-                    walked.why = Some(broken.to_string());
-                    return walked;
+            let first = self.next();
+            let pages = ((end.seq + 1).saturating_sub(first.max(1)) / PAGE as u64).min(PAGES);
+            let pages: Vec<u64> = (0..pages).map(|page| if page == 0 { first } else { first.max(1) + page * PAGE as u64 }).collect();
+            if pages.is_empty() {
+                return;
+            }
+            for page in parallel::map(&pages, &|from| Page::of(catalog, *from)) {
+                if !page.is_some_and(|page| self.follow(page)) {
+                    return;
                 }
             }
-            next = head.seq.saturating_add(1);
-            walked.head = Some(head);
         }
-        walked
+    }
+
+    /// Goes along a page, if it begins where this ends.
+    fn follow(&mut self, page: Page) -> bool {
+        let follows = match &self.head {
+            Some(head) => *head == page.before,
+            None => page.before.seq == 0 && page.before.hash == BEFORE_THE_FIRST,
+        };
+        if follows {
+            page.heard.iter().for_each(|entry| self.listen(entry));
+            self.links += PAGE as u64;
+            self.head = Some(page.end);
+        }
+        follows
+    }
+
+    /// To the end, link by link.
+    fn step(&mut self, catalog: &Catalog) {
+        let mut chain = Chain::from(self.head.clone(), &[]);
+        // From the smallest number there is: a link that stands before the first one is found as well.
+        let mut next = self.next();
+        loop {
+            let mut last = None;
+            let read = catalog.each_link(next, PAGE, |link| {
+                last = Some(link.seq);
+                if self.why.is_some() {
+                    return;
+                }
+                self.links += 1;
+                self.why = chain.push(&link).err().map(|broken| broken.to_string());
+                if is_heard(&link.kind) {
+                    self.listen(&link.keep().entry);
+                }
+            });
+            if let Err(fault) = read {
+                self.why = Some(format!("it cannot be read: {}", fault.message));
+            }
+            match last {
+                Some(last) if self.why.is_none() => next = last.saturating_add(1),
+                _ => return,
+            }
+            self.head = chain.head().cloned();
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.head.as_ref().map_or(0, |head| head.seq.saturating_add(1))
     }
 
     /// Its end may have been cut off since.
@@ -60,12 +110,11 @@ impl Walked {
         catalog.links(head.seq, 1).is_ok_and(|links| links.first().is_some_and(|link| link.head() == *head))
     }
 
-    fn listen(&mut self, link: &Link) {
-        let entry = &link.entry;
-        if let Some(outcome) = entry.kind.strip_prefix("promotion.") {
+    fn listen(&mut self, entry: &Entry) {
+        if let Some(outcome) = entry.kind.strip_prefix(PROMOTION) {
             self.hear_of(entry, outcome);
         }
-        if entry.kind != "ack" {
+        if entry.kind != ACK {
             return;
         }
         let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
@@ -104,6 +153,46 @@ impl Walked {
             why: self.why.clone(),
         }
     }
+}
+
+/// So many links that follow from one another, looked at before anybody knows what lies before them.
+struct Page {
+    /// What the first one says that it follows.
+    before: Head,
+    end: Head,
+    heard: Vec<Entry>,
+}
+
+impl Page {
+    /// None where it cannot be read, is not full or is broken.
+    fn of(catalog: &Catalog, from: u64) -> Option<Page> {
+        let mut before = None;
+        let mut chain = Chain::from(None, &[]);
+        let (mut links, mut heard) = (0, Vec::new());
+        let read = catalog.each_link(from, PAGE, |link| {
+            if before.is_none() {
+                let head = Head { seq: link.seq.saturating_sub(1), hash: link.previous.clone().into_owned() };
+                chain = Chain::from(Some(head.clone()), &[]);
+                before = Some(head);
+            }
+            // Behind one that is broken none follows.
+            links += usize::from(chain.push(&link).is_ok());
+            if is_heard(&link.kind) {
+                heard.push(link.keep().entry);
+            }
+        });
+        let end = chain.head().cloned();
+        read.ok().filter(|()| links == PAGE)?;
+        Some(Page { before: before?, end: end?, heard })
+    }
+}
+
+/// Kinds of entries that say something of themselves here.
+const ACK: &str = "ack";
+const PROMOTION: &str = "promotion.";
+
+fn is_heard(kind: &str) -> bool {
+    kind == ACK || kind.starts_with(PROMOTION)
 }
 
 fn promoted(promotion: &Promotion, outcome: &str) -> PromotionAccount {

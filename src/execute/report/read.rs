@@ -1,24 +1,33 @@
 //! What a catalog says of many policies, with a few questions for all of them.
 
 use crate::alert::{Acknowledgement, Memory};
-use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, Stretch, Where};
+use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, PastRuns, Stretch, Where};
 use crate::execute::run;
 use crate::execute::watch::{WatchFault, failing};
 use crate::policy::model::Policy;
 use crate::report::account::{ACHIEVED, Past, Room};
 use crate::report::{Covered, JobDue, Measurements, OnRecord, Standing, stand};
 use crate::units::Instant;
+use crate::world::parallel;
 
 use super::Walked;
 
 /// How far back the share of good runs looks.
 const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
+/// So many policies are asked of at once by each thread.
+const AT_ONCE: usize = 100;
+
 /// What is on record of each policy, in their order. What the alerts remember may be unreadable for one of them and not for the others.
 pub fn records(catalog: &Catalog, policies: &[&Policy], now: Instant) -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
-    let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
-    let mut all = catalog.of_policies(&names, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
-    Ok(policies.iter().map(|policy| record(policy, all.remove(policy.name.as_str()).unwrap_or_default(), now)).collect())
+    let parts: Vec<&[&Policy]> = policies.chunks(AT_ONCE).collect();
+    let read = parallel::map(&parts, &|some| -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
+        let names: Vec<&str> = some.iter().map(|policy| policy.name.as_str()).collect();
+        let mut all = catalog.of_policies(&names, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
+        Ok(some.iter().map(|policy| record(policy, all.remove(policy.name.as_str()).unwrap_or_default(), now)).collect())
+    });
+    let read: Vec<Vec<Result<OnRecord, WatchFault>>> = read.into_iter().collect::<Result<_, _>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 fn record(policy: &Policy, found: OfPolicy, now: Instant) -> Result<OnRecord, WatchFault> {
@@ -75,11 +84,10 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
         all.remove(policy).unwrap_or_default()
     }
     let stretch = Stretch { from: covered.from, to: covered.to };
-    let mut runs = catalog.past_runs(policies, stretch)?;
+    let PastRuns { mut runs, mut changes } = catalog.past_runs(policies, stretch)?;
     let mut drills = catalog.past_drills(policies, stretch)?;
     let mut passed = catalog.drills_passed_before(policies, covered.from)?;
     let mut loss = catalog.worst(policies, ACHIEVED, stretch, room.points)?;
-    let mut changes = catalog.policy_changes(policies, stretch)?;
     let mut notices = catalog.past_notices(policies, stretch)?;
     let mut inventories = catalog.inventories(policies)?;
     let past = |policy: &&str| Past {

@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, CatalogFault, FaultKind};
 use crate::execute::since::since_down;
 use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory, SystemIdentifier, WalRange};
 use crate::observe;
-use crate::plan::{Behind, behind};
+use crate::plan::{Behind, LogBehind, behind};
 use crate::recovery::{self, Until};
 use crate::site::{Site, SiteFault};
 use crate::units::{Bytes, Instant, Name, Timeline};
@@ -145,11 +145,15 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
         // Log without a backup that it goes on from is of no use.
         let goes_on = cluster.inventory.stores.get(to).and_then(Observed::known).and_then(reached).is_some();
+        let written = |missing: &LogBehind| {
+            let seen = cluster.stores.get(&missing.store)?.as_ref().ok()?;
+            observe::log_written(site, (&missing.store, seen), missing.cluster?, missing.timeline, missing.from)
+        };
         let facts = |behind: Behind| CopyFacts {
-            behind_since: behind.since,
+            behind_since: behind.since(written),
             backups: behind.backups as u64,
             has_log: behind.has_log && goes_on,
-            log_behind_since: behind.log_since,
+            log_behind_since: behind.log_until(),
         };
         seen.copies.insert(to.clone(), behind.map(facts));
     }

@@ -5,10 +5,12 @@ use super::{Past, Room};
 use crate::inventory::{DrillOutcome, DrillRecord, Phase};
 use crate::report::covered::Covered;
 
-pub(super) fn drills(past: &Past, covered: Covered, room: Room) -> DrillsAccount {
-    let read: Vec<Option<DrillRecord>> = past.drills.iter().map(|row| serde_json::from_str(&row.record).ok()).collect();
-    let unreadable = read.iter().filter(|read| read.is_none()).count();
-    let records: Vec<DrillRecord> = read.into_iter().flatten().collect();
+/// The drills of the stretch whose records can be read, oldest first.
+pub(super) fn records(past: &Past) -> Vec<DrillRecord> {
+    past.drills.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect()
+}
+
+pub(super) fn drills(past: &Past, records: &[DrillRecord], covered: Covered, room: Room) -> DrillsAccount {
     let count = |outcome: DrillOutcome| records.iter().filter(|record| record.outcome == outcome).count();
     let before: Vec<DrillRecord> = past.passed_before.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect();
     let passed = records.iter().chain(&before).filter(|record| record.passed());
@@ -16,7 +18,7 @@ pub(super) fn drills(past: &Past, covered: Covered, room: Room) -> DrillsAccount
         passed: count(DrillOutcome::Passed),
         failed: count(DrillOutcome::Failed),
         stopped: count(DrillOutcome::Stopped),
-        unreadable,
+        unreadable: past.drills.len() - records.len(),
         last_passed: passed.max_by_key(|record| record.ended).map(|record| LastPassed {
             drill: record.drill.as_ref().map(ToString::to_string),
             at: record.ended,

@@ -95,7 +95,8 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         Some((_, Err(_))) | None => (None, None),
     };
     let stores = stores::stores(policy, inventory, standing, room, now);
-    let drills = drills::drills(past, covered, room);
+    let drilled = drills::records(past);
+    let drills = drills::drills(past, &drilled, covered, room);
     let loss = promises::loss(policy, record, standing, past, now);
     let objectives = promises::objectives(policy, record, standing, &loss, &drills, &stores, now);
     let verdict = promises::verdict(standing, &objectives);
@@ -116,7 +117,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         jobs: jobs::jobs(policy, standing, past, room),
         failures: jobs::failures(past, room),
         drills,
-        promotions: promotions::promotions(past, covered, room),
+        promotions: promotions::promotions(past, &drilled, covered, room),
         verifications: jobs::verifications(past, room),
         holds: holds(policy, inventory, now),
         copies: copies::copies(policy, inventory, now),

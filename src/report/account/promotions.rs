@@ -5,9 +5,8 @@ use super::{Past, Room};
 use crate::inventory::{DrillRecord, RehearsedPromotion};
 use crate::report::covered::Covered;
 
-pub(super) fn promotions(past: &Past, covered: Covered, room: Room) -> Listed<PromotionAccount> {
-    let drills = past.drills.iter().filter_map(|row| serde_json::from_str::<DrillRecord>(&row.record).ok());
-    let rehearsed = drills.filter_map(|record| Some(rehearsal(&record, record.promotion.as_ref()?)));
+pub(super) fn promotions(past: &Past, drills: &[DrillRecord], covered: Covered, room: Room) -> Listed<PromotionAccount> {
+    let rehearsed = drills.iter().filter_map(|record| Some(rehearsal(record, record.promotion.as_ref()?)));
     let mut all: Vec<PromotionAccount> = past.promotions.iter().cloned().chain(rehearsed).filter(|one| covered.holds(one.at)).collect();
     all.sort_by_key(|one| std::cmp::Reverse(one.at));
     Listed::of(all.into_iter(), room.rows)

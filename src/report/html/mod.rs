@@ -54,6 +54,8 @@ pub fn section(report: &Report, number: usize) -> Section {
         html.now_of(if alone { "" } else { &one.policy });
         policy::section(&mut html, one, report.covers, number, alone);
     }
+    // A fleet's sections wait for each other.
+    html.shrink();
     Section(html)
 }
 

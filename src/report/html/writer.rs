@@ -22,6 +22,11 @@ impl Html {
         self.out.len()
     }
 
+    /// No more room than what was written takes.
+    pub(super) fn shrink(&mut self) {
+        self.out.shrink_to_fit();
+    }
+
     /// What was written elsewhere comes here.
     pub(super) fn take(&mut self, other: Html) {
         self.out.push_str(&other.out);
@@ -92,18 +97,31 @@ impl Html {
 
     /// Nothing that could end a text, an attribute or the direction of writing.
     fn escaped(&mut self, text: &str) {
-        for sign in text.chars() {
-            match sign {
-                '&' => self.out.push_str("&amp;"),
-                '<' => self.out.push_str("&lt;"),
-                '>' => self.out.push_str("&gt;"),
-                '"' => self.out.push_str("&quot;"),
-                '\'' => self.out.push_str("&#39;"),
-                '\n' | '\t' => self.out.push(' '),
-                sign => self.out.push(visible(sign)),
+        let mut rest = text;
+        // Most of a page is plain.
+        while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+            let (plain, other) = rest.split_at(at);
+            self.out.push_str(plain);
+            let mut signs = other.chars();
+            match signs.next() {
+                Some('&') => self.out.push_str("&amp;"),
+                Some('<') => self.out.push_str("&lt;"),
+                Some('>') => self.out.push_str("&gt;"),
+                Some('"') => self.out.push_str("&quot;"),
+                Some('\'') => self.out.push_str("&#39;"),
+                Some('\n' | '\t') => self.out.push(' '),
+                Some(sign) => self.out.push(visible(sign)),
+                None => {}
             }
+            rest = signs.as_str();
         }
+        self.out.push_str(rest);
     }
+}
+
+/// What stays as it is wherever it stands. What lies beyond ASCII is looked at more closely.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')
 }
 
 /// What pages have again and again.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use seawall::catalog::{Catalog, Where};
+use seawall::execute::report::chain_of;
 use seawall::format::audit::{self, BrokenHow, Head};
 
 use super::place::{self, Folder, tamper};
@@ -78,6 +79,68 @@ fn tampered(place: &Where, drop_triggers: &str) {
     }
     assert_eq!(broken(&[]).expect("a whole chain").expect("a head").seq, 5);
     assert_eq!(broken(&heads[2..3]), Err((3, BrokenHow::Rewritten)));
+}
+
+/// As many links as nobody would append one by one, the first of them after this head.
+fn written(place: &Where, after: Option<&Head>, count: usize) -> Vec<Head> {
+    let mut heads: Vec<Head> = Vec::new();
+    let mut rows: Vec<String> = Vec::new();
+    for number in 0..count {
+        let link = audit::Link::after(heads.last().or(after), entry(&number.to_string()));
+        let of = &link.entry;
+        let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let maybe = |maybe: &Option<String>| maybe.as_deref().map_or("NULL".to_owned(), text);
+        let texts = [text(&of.policy), text(&of.host), text(&of.who), maybe(&of.digest), maybe(&of.commit), text(&of.what), text(&of.kind)];
+        let rest = [text(&of.details), text(&link.previous), text(&link.hash)];
+        let at = of.at.as_microsecond();
+        rows.push(format!("({}, {at}, {}, {})", link.seq, texts.join(", "), rest.join(", ")));
+        heads.push(link.head());
+    }
+    tamper(place, &format!("INSERT INTO audit VALUES {}", rows.join(", "))).expect("written");
+    heads
+}
+
+#[test]
+fn a_long_chain_is_looked_at_in_pages_and_breaks_where_it_is_broken() {
+    let folder = Folder::new();
+    let place = folder.catalog();
+    let catalog = open(&place);
+    let heads = written(&place, None, 3_500);
+    let (walked, whole) = chain_of(&catalog, None);
+    let last = heads.last().expect("a head");
+    assert_eq!((whole.why, whole.links, whole.head), (None, 3_500, Some(format!("3500:{}", last.hash))));
+    let next = catalog.append(&entry("one more")).expect("appended");
+    let (_, again) = chain_of(&catalog, Some(&walked));
+    assert_eq!((again.why, again.links, again.head), (None, 3_501, Some(format!("3501:{}", next.hash))));
+    let broken = || {
+        let (_, account) = chain_of(&catalog, None);
+        assert_eq!(account.whole, account.why.is_none());
+        account.why.unwrap_or_default()
+    };
+    tamper(&place, "DROP TRIGGER audit_is_not_changed; DROP TRIGGER audit_is_not_deleted; CREATE TABLE kept AS SELECT * FROM audit")
+        .expect("who wants to, can");
+    let other = Head { seq: 2_000, hash: heads[1_998].hash.clone() };
+    for (sql, says) in [
+        ("UPDATE audit SET who = 'nobody' WHERE seq = 2222", "broken at 2222: it was changed"),
+        ("UPDATE audit SET who = 'nobody' WHERE seq IN (1000, 3000)", "broken at 1000: it was changed"),
+        ("DELETE FROM audit WHERE seq = 1001", "broken at 1001: 1002 stands there"),
+        (
+            "INSERT INTO audit SELECT 0, at, policy, host, who, digest, git_commit, what, kind, details, previous, hash FROM audit WHERE seq = 1",
+            "broken at 1: 0 stands there",
+        ),
+        ("UPDATE audit SET details = x'00' WHERE seq = 1500", "cannot be read"),
+        // Right in itself, but it goes on from another place.
+        ("DELETE FROM audit WHERE seq > 2000", "broken at 2001: it does not follow"),
+    ] {
+        tamper(&place, sql).expect("done");
+        if says.contains("2001") {
+            written(&place, Some(&other), 1_500);
+        }
+        let said = broken();
+        assert!(said.contains(says), "{sql}: {said}");
+        tamper(&place, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").expect("put back");
+        assert_eq!(broken(), "");
+    }
 }
 
 /// The program that docs/catalog.md shows.

@@ -309,13 +309,12 @@ fn a_stretch_of_the_past(place: &Where) {
         catalog.measure("orders", &measured, at(100 + number * 10)).expect("measured");
     }
     let stretch = Stretch { from: at(110), to: at(150) };
-    let runs = catalog.past_runs(&["orders", "billing"], stretch).expect("asked");
-    let told: Vec<_> = runs["orders"].iter().map(|run| (run.bytes, run.outcome, run.message.as_deref())).collect();
+    let past = catalog.past_runs(&["orders", "billing"], stretch).expect("asked");
+    let told: Vec<_> = past.runs["orders"].iter().map(|run| (run.bytes, run.outcome, run.message.as_deref())).collect();
     let (good, bad) = (Some(Outcome::Succeeded), Some(Outcome::Failed));
     assert_eq!(told, [(Some(1), good, None), (Some(2), good, None), (Some(3), bad, Some("said")), (Some(4), good, None)]);
-    assert!(!runs.contains_key("billing"));
-    let changes = &catalog.policy_changes(&["orders"], stretch).expect("asked")["orders"];
-    let told: Vec<_> = changes.iter().map(|change| (change.at, change.digest.as_str(), change.first)).collect();
+    assert!(!past.runs.contains_key("billing"));
+    let told: Vec<_> = past.changes["orders"].iter().map(|change| (change.at, change.digest.as_str(), change.first)).collect();
     assert_eq!(told, [(at(110), "a", true), (at(120), "b", false), (at(140), "a", false)]);
     // In two halves, the largest of each, and when it was so.
     let worst = &catalog.worst(&["orders"], "recovery_point_seconds", stretch, 2).expect("asked")["orders"];

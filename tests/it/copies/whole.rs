@@ -1,4 +1,7 @@
+use seawall::units::{Instant, WalFile};
+
 use super::Pair;
+use crate::repository::fixture::{segment, segment_bytes};
 
 /// Beside the backups: evidence, and what somebody holds.
 fn more(pair: &Pair) {
@@ -48,22 +51,41 @@ fn a_copy_is_a_job_on_record_that_is_owed_as_long_as_something_is_missing() {
     let audit = pair.run(&["audit", "show"]).stdout;
     assert!(audit.contains("`copies.off` succeeded"), "{audit}");
     // It is measured by whoever watches, at once after something was copied.
-    let metric = || {
-        let watched = pair.run(&["watch"]);
-        let text = pair.run(&["metrics"]).stdout;
-        let line = text.lines().find(|line| line.starts_with("seawall_copy_behind_seconds{policy=\"shop\",store=\"off\"}"));
-        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        value.unwrap_or_else(|| panic!("{text}\n{}{}", watched.stdout, watched.stderr))
-    };
-    assert_eq!(metric().to_bits(), 0f64.to_bits());
+    assert_eq!(behind(&pair).to_bits(), 0f64.to_bits());
     assert!(pair.run(&["status"]).stdout.contains("The copy in off has all that belongs there."));
     pair.backup(2);
     std::fs::remove_file(pair.path("state/policies/shop/observed.json")).expect("what was seen an hour ago is forgotten");
-    assert!(metric() > 3600.0);
+    assert!(behind(&pair) > 3600.0);
     let status = pair.run(&["status"]).stdout;
     assert!(status.contains("copy_behind:off") && status.contains("The copy in off is"), "{status}");
     pair.run(&["run", "copies.off"]);
-    assert_eq!(metric().to_bits(), 0f64.to_bits());
+    assert_eq!(behind(&pair).to_bits(), 0f64.to_bits());
+}
+
+/// How many seconds the copy was behind at a look.
+fn behind(pair: &Pair) -> f64 {
+    let watched = pair.run(&["watch"]);
+    let text = pair.run(&["metrics"]).stdout;
+    let line = text.lines().find(|line| line.starts_with("seawall_copy_behind_seconds{policy=\"shop\",store=\"off\"}"));
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    value.unwrap_or_else(|| panic!("{text}\n{}{}", watched.stdout, watched.stderr))
+}
+
+#[test]
+fn a_copy_is_behind_since_the_first_log_that_it_lacks_and_not_since_the_idle_night_before_that() {
+    let mut pair = Pair::new("[off]");
+    pair.ground.change("timeout: 60s,", "copies: [off], timeout: 60s,");
+    pair.backups(0..1);
+    let archive =
+        |number, written: &str| _ = pair.ground.fixture.wal(WalFile::Segment(segment(1, number)), &segment_bytes(1, number), written);
+    archive(2, "2025-01-03T00:00:00Z");
+    pair.copy();
+    archive(3, &(Instant::now() - jiff::SignedDuration::from_mins(10)).to_string());
+    let seconds = behind(&pair);
+    assert!((600.0..20.0 * 3600.0).contains(&seconds), "{seconds}");
+    pair.copy();
+    std::fs::remove_file(pair.path("state/policies/shop/observed.json")).expect("what was seen within the hour is forgotten");
+    assert_eq!(behind(&pair).to_bits(), 0f64.to_bits());
 }
 
 #[test]
