@@ -3,7 +3,7 @@
 //! That a recovery takes too long by what was measured is judged with the other objectives, where its parts are known.
 
 use super::custody::custody;
-use super::point::scenario_promises;
+use super::point::{EVERYTHING, scenario_promises};
 use crate::inventory::{ClusterInventory, DrillOutcome, DrillStanding, Observed, PointsSeen, Proven};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::Policy;
@@ -70,7 +70,8 @@ fn not_kept(policy: &Policy, points: &PointsSeen) -> Vec<Finding> {
     let broken = promises.filter(|(_, promised)| worst > *promised);
     broken
         .map(|(path, promised)| {
-            let message = format!("rpo of {promised} was not kept: on {} up to {worst} would have been lost", day(at));
+            let lost = if worst < EVERYTHING { format!("up to {worst}") } else { "everything, or a whole database,".to_owned() };
+            let message = format!("rpo of {promised} was not kept: on {} {lost} would have been lost", day(at));
             Finding::warning(RPO_WAS_NOT_KEPT, path, message).label("the most of the 30 days before the inventory was made").hint(
                 "`seawall history` and the alerts of that day say what kept the log from being archived; or promise what can be kept.",
             )
@@ -181,6 +182,9 @@ mod tests {
     fn an_rpo_that_was_not_kept_and_a_key_that_nobody_used() {
         let worst = r#"{"known":{"recovery_point":{"lost_seconds":0,"at":"2026-11-21T08:00:00Z","worst_seconds":2280,"worst_at":"2026-11-09T16:25:00Z"}}}"#;
         assert_eq!(found(worst), ["SW0416 objectives.rpo: rpo of 5m was not kept: on 2026-11-09 up to 38m would have been lost"]);
+        let nothing = worst.replace("2280", &EVERYTHING.as_secs().to_string());
+        let says = "SW0416 objectives.rpo: rpo of 5m was not kept: on 2026-11-09 everything, or a whole database, would have been lost";
+        assert_eq!(found(&nothing), [says]);
         let scenarios = "rpo: 1h, scenarios: { disk: { recover: cluster, rpo: 30m }, all: { recover: cluster }, lost: { recover: cluster, by: promote-standby, rpo: 1m } }";
         assert_eq!(
             found_of(scenarios, worst),

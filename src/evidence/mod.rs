@@ -16,7 +16,10 @@ pub use custody::{Custody, custody, recipient_key, recipients};
 pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
 pub use findings::contradictions;
 pub use log::{LogStored, LogTold, Quiet, waiting_since};
-pub use point::{Bound, Frontier, LogSeen, RecoveryPoint, ScenarioPromise, left_in_copies, recovery_point, scenario_promises, worst};
+pub use point::{
+    Bound, EVERYTHING, Frontier, LogSeen, Onward, RecoveryPoint, ScenarioPromise, left_in_copies, newest_of_all, recovery_point,
+    scenario_promises, worst,
+};
 pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
 pub use rates::{Record, measured};
 pub use samples::Sample;

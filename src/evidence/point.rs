@@ -1,5 +1,7 @@
 //! How much would be lost if the server were lost now: what has left the host counts, not when somebody last made a backup.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::Observed;
@@ -7,17 +9,29 @@ use crate::policy::file::{Procedure, Recover};
 use crate::policy::model::{Policy, Scenario};
 use crate::units::{Duration, Instant, Name};
 
+/// Where nothing would survive: longer than anything that is promised.
+pub const EVERYTHING: Duration = Duration::MAX;
+
 /// What was seen of the way out of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontier {
-    /// When the newest backup was complete that the log goes on from, or where no log is archived the newest of all; none when there is none.
-    pub newest_backup: Observed<Option<Instant>>,
+    /// Up to when the backups themselves have every database; none when one of them is in no backup.
+    pub backups: Observed<Option<Instant>>,
     /// The archived log; none where the policy has none.
     pub log: Option<Observed<LogSeen>>,
-    /// Where the log in the store breaks off that goes on from the newest backup, although later log is there.
-    pub broken_at: Option<Instant>,
+    /// Each store in which the log goes on from a backup that lies there too.
+    pub onward: Observed<Vec<Onward>>,
     /// When the oldest heartbeat row was written that is newer than everything archived.
     pub canary: Option<Instant>,
+}
+
+/// What keeps the log of one store from going on to all that is archived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Onward {
+    /// Where it breaks off, although later log is there.
+    pub broken_at: Option<Instant>,
+    /// Of a second copy: when the oldest log was complete that it lacks.
+    pub behind_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,27 +64,91 @@ pub enum Bound {
     Backup,
     /// A second copy is behind the first one.
     Copy,
+    /// The log is archived, and no store has it together with a backup that it goes on from.
+    Apart,
 }
 
-/// Unknown where it was not seen; none where nothing would survive.
+/// Unknown where it was not seen; none where nothing would survive, or one database would not.
 pub fn recovery_point(frontier: &Frontier, now: Instant) -> Observed<Option<RecoveryPoint>> {
-    let newest = match &frontier.newest_backup {
-        Observed::Known(Some(newest)) => *newest,
-        Observed::Known(None) => return Observed::Known(None),
-        Observed::Unknown { reason } => return Observed::unknown(format!("the newest backup is not known: {reason}")),
+    let point = |at: Instant, bound: Bound| RecoveryPoint { at, lost: Duration::between(at, now), bound };
+    let backups = |bound: Bound| match &frontier.backups {
+        Observed::Known(newest) => Observed::Known(newest.map(|newest| point(newest, bound))),
+        Observed::Unknown { reason } => Observed::unknown(format!("the newest backup is not known: {reason}")),
     };
-    let point = |at: Instant, bound: Bound| Observed::Known(Some(RecoveryPoint { at, lost: Duration::between(at, now), bound }));
     let log = match &frontier.log {
-        None => return point(newest, Bound::Backup),
+        None => return backups(Bound::Backup),
         Some(Observed::Unknown { reason }) => return Observed::unknown(format!("the log is not known: {reason}")),
         Some(Observed::Known(log)) => log,
     };
-    let ends = [(frontier.broken_at, Bound::Gap), (log.waiting_since, Bound::Log), (frontier.canary, Bound::Canary)];
-    let first = ends.into_iter().filter_map(|(at, bound)| Some((at.filter(|at| *at < now)?, bound))).min_by_key(|(at, _)| *at);
-    match first {
-        // The backup holds everything up to its own end, whatever became of the log before.
-        Some((at, bound)) => point(at.max(newest), bound),
-        None => point(now, Bound::Nothing),
+    let onward = match &frontier.onward {
+        Observed::Known(onward) => onward,
+        Observed::Unknown { reason } => return Observed::unknown(format!("what the log goes on from is not known: {reason}")),
+    };
+    let end = |onward: &Onward| {
+        let ends = [
+            (onward.broken_at, Bound::Gap),
+            (log.waiting_since, Bound::Log),
+            (frontier.canary, Bound::Canary),
+            (onward.behind_since, Bound::Copy),
+        ];
+        let first = ends.into_iter().filter_map(|(at, bound)| Some((at.filter(|at| *at < now)?, bound))).min_by_key(|(at, _)| *at);
+        first.unwrap_or((now, Bound::Nothing))
+    };
+    // The best of the stores; of equal ones the first, which is the one that the log goes to.
+    match onward.iter().map(end).rev().max_by_key(|(at, _)| *at) {
+        None => backups(Bound::Apart),
+        // Backups hold everything up to their own end, whatever became of the log before.
+        Some((at, bound)) => {
+            let newest = frontier.backups.known().copied().flatten();
+            Observed::Known(Some(point(newest.map_or(at, |newest| newest.max(at)), bound)))
+        }
+    }
+}
+
+/// Up to when backups have every database: of each the newest that has all of it, and of those the oldest. `of_job` knows it of one job; files and
+/// chosen tables bring no database back.
+pub fn newest_of_all(policy: &Policy, of_job: impl Fn(&Name) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
+    if !policy.backups.values().any(|backup| backup.method.has_all()) {
+        return Observed::unknown("no job of this policy has all of a database");
+    }
+    let mut databases: BTreeSet<&str> = policy.databases.iter().map(String::as_str).collect();
+    if databases.is_empty() {
+        let dumped = policy.backups.values().filter_map(|backup| policy.dumped(&backup.method));
+        databases.extend(dumped.flatten().map(String::as_str));
+    }
+    // Nobody has named any: they are in what has the whole cluster.
+    if databases.is_empty() {
+        databases.insert("");
+    }
+    let (mut oldest, mut unknown) = (None, None);
+    for database in databases {
+        match newest_of(policy, database, &of_job) {
+            Observed::Known(None) => return Observed::Known(None),
+            Observed::Known(Some(newest)) => oldest = Some(oldest.map_or(newest, |oldest: Instant| oldest.min(newest))),
+            Observed::Unknown { reason } => unknown = Some(reason),
+        }
+    }
+    unknown.map_or(Observed::Known(oldest), Observed::unknown)
+}
+
+fn newest_of(policy: &Policy, database: &str, of_job: &impl Fn(&Name) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
+    let (mut newest, mut unknown) = (None, None);
+    for (name, backup) in &policy.backups {
+        let seen = match &backup.method {
+            method if !method.is_stored() => Observed::unknown(format!("what `{name}` has lies with somebody else")),
+            method if !method.has_all() => continue,
+            method if policy.dumped(method).is_some_and(|dumped| dumped.iter().all(|dumped| dumped != database)) => continue,
+            _ => of_job(name),
+        };
+        match seen {
+            Observed::Known(at) => newest = newest.max(at),
+            Observed::Unknown { reason } => unknown = Some(reason),
+        }
+    }
+    match (newest, unknown) {
+        // What cannot be seen may be there.
+        (None, Some(reason)) => Observed::unknown(reason),
+        (newest, _) => Observed::Known(newest),
     }
 }
 
@@ -136,11 +214,17 @@ mod tests {
 
     fn frontier(waiting: Option<i64>) -> Frontier {
         Frontier {
-            newest_backup: Observed::Known(Some(at(0))),
+            backups: Observed::Known(Some(at(0))),
             log: Some(Observed::Known(LogSeen { waiting_since: waiting.map(at) })),
-            broken_at: None,
+            onward: Observed::Known(vec![Onward::default()]),
             canary: None,
         }
+    }
+
+    /// Of each store where its log breaks off, and since when it lacks log as a copy.
+    fn onward(stores: &[(Option<i64>, Option<i64>)]) -> Observed<Vec<Onward>> {
+        let one = |(broken, behind): &(Option<i64>, Option<i64>)| Onward { broken_at: broken.map(at), behind_since: behind.map(at) };
+        Observed::Known(stores.iter().map(one).collect())
     }
 
     fn lost(frontier: &Frontier) -> Option<(u64, Bound)> {
@@ -152,19 +236,86 @@ mod tests {
         assert_eq!(lost(&frontier(None)), Some((0, Bound::Nothing)));
         assert_eq!(lost(&frontier(Some(97))), Some((3, Bound::Log)));
         assert_eq!(lost(&Frontier { canary: Some(at(99)), ..frontier(None) }), Some((1, Bound::Canary)));
-        assert_eq!(lost(&Frontier { broken_at: Some(at(40)), ..frontier(Some(97)) }), Some((60, Bound::Gap)));
+        assert_eq!(lost(&Frontier { onward: onward(&[(Some(40), None)]), ..frontier(Some(97)) }), Some((60, Bound::Gap)));
         // A gap from before the newest backup is none of its business.
-        assert_eq!(lost(&Frontier { newest_backup: Observed::Known(Some(at(90))), ..frontier(Some(20)) }), Some((10, Bound::Log)));
+        assert_eq!(lost(&Frontier { backups: Observed::Known(Some(at(90))), ..frontier(Some(20)) }), Some((10, Bound::Log)));
         assert_eq!(lost(&Frontier { log: None, ..frontier(None) }), Some((100, Bound::Backup)));
     }
 
     #[test]
+    fn the_log_counts_only_beside_a_backup_that_it_goes_on_from() {
+        let apart = Frontier { onward: onward(&[]), ..frontier(None) };
+        assert_eq!(lost(&apart), Some((100, Bound::Apart)));
+        assert_eq!(recovery_point(&Frontier { backups: Observed::Known(None), ..apart.clone() }, at(100)), Observed::Known(None));
+        let unseen = Frontier { onward: Observed::unknown("`main` was not looked at"), ..apart };
+        assert_eq!(recovery_point(&unseen, at(100)), Observed::unknown("what the log goes on from is not known: `main` was not looked at"));
+        // The best of the stores counts, and of equal ones the first.
+        assert_eq!(lost(&Frontier { onward: onward(&[(Some(40), None), (None, Some(70))]), ..frontier(None) }), Some((30, Bound::Copy)));
+        assert_eq!(lost(&Frontier { onward: onward(&[(None, None), (None, Some(99))]), ..frontier(Some(97)) }), Some((3, Bound::Log)));
+        assert_eq!(lost(&Frontier { onward: onward(&[(Some(50), None), (None, Some(50))]), ..frontier(None) }), Some((50, Bound::Gap)));
+    }
+
+    fn policy(databases: &str, backups: &str) -> Policy {
+        let text = format!(
+            "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: {databases} }}\n\
+             encryption: {{ none: {{ because: a test }} }}\nstores: {{ main: {{ local: {{ path: /srv/main }} }} }}\n\
+             wal: {{ store: main, timeout: 60s, keep: 30d }}\nbackups:\n{backups}"
+        );
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let resolved = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21));
+        resolved.policy.unwrap_or_else(|| panic!("{:?} {:?}", document.findings, resolved.findings))
+    }
+
+    /// `NAME: METHOD @ MINUTE` each; `?` is a job that nobody could see, `-` one without a backup.
+    fn newest(databases: &str, jobs: &[&str]) -> Result<Option<i64>, String> {
+        let parts: Vec<(&str, &str, &str)> = jobs
+            .iter()
+            .map(|job| job.split_once(": ").and_then(|(name, rest)| Some((name, rest.split_once(" @ ")?))).expect("a job"))
+            .map(|(name, (method, seen))| (name, method, seen))
+            .collect();
+        let job = |(name, method, _): &(&str, &str, &str)| {
+            format!("  {name}: {{ {method}, schedule: {{ at: '02:00' }}, keep: {{ daily: 3 }} }}\n")
+        };
+        let policy = policy(databases, &parts.iter().map(job).collect::<String>());
+        let seen = newest_of_all(&policy, |name| match parts.iter().find(|(job, ..)| *job == name.as_str()).expect("a job").2 {
+            "?" => Observed::unknown("away"),
+            "-" => Observed::Known(None),
+            minute => Observed::Known(Some(at(minute.parse().expect("a minute")))),
+        });
+        match seen {
+            Observed::Known(newest) => Ok(newest.map(|newest| (newest.as_second() - at(0).as_second()) / 60)),
+            Observed::Unknown { reason } => Err(reason),
+        }
+    }
+
+    #[test]
+    fn the_database_that_would_lose_most_counts() {
+        let files = "conf: files: { paths: [/etc/app] } @ 99";
+        assert_eq!(newest("[a]", &["dump: logical: {} @ 3", files]), Ok(Some(3)));
+        assert_eq!(newest("[a]", &["dump: logical: {} @ 3", "some: tables: { database: a, tables: [t] } @ 99"]), Ok(Some(3)));
+        assert_eq!(newest("[a]", &["dump: logical: {} @ 3", "less: logical: { exclude_table_data: [t] } @ 99"]), Ok(Some(3)));
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: logical: { databases: [b] } @ 99"]), Ok(Some(3)));
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: logical: {} @ 2"]), Ok(Some(2)));
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: physical: {} @ 9"]), Ok(Some(9)));
+        assert_eq!(newest("[]", &["y: physical: {} @ 9", files]), Ok(Some(9)));
+        assert_eq!(newest("[]", &["x: logical: { databases: [a] } @ 3", files]), Ok(Some(3)));
+        // One of them is in no backup.
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: logical: { databases: [b] } @ -"]), Ok(None));
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3"]), Ok(None));
+        // Or nobody could see.
+        assert_eq!(newest("[a]", &["x: logical: {} @ ?", "y: logical: {} @ -"]), Err("away".to_owned()));
+        assert_eq!(newest("[a]", &["x: logical: {} @ ?", "y: logical: {} @ 3"]), Ok(Some(3)));
+        assert_eq!(newest("[a]", &[files]), Err("no job of this policy has all of a database".to_owned()));
+    }
+
+    #[test]
     fn unknown_is_not_nothing() {
-        let nothing = Frontier { newest_backup: Observed::Known(None), ..frontier(None) };
+        let nothing = Frontier { backups: Observed::Known(None), onward: onward(&[]), ..frontier(None) };
         assert_eq!(recovery_point(&nothing, at(100)), Observed::Known(None));
         let unknown = Frontier { log: Some(Observed::unknown("the server was not asked")), ..frontier(None) };
         assert_eq!(recovery_point(&unknown, at(100)), Observed::unknown("the log is not known: the server was not asked"));
-        let unknown = Frontier { newest_backup: Observed::unknown("no store"), ..frontier(None) };
+        let unknown = Frontier { backups: Observed::unknown("no store"), onward: onward(&[]), ..frontier(None) };
         assert_eq!(recovery_point(&unknown, at(100)), Observed::unknown("the newest backup is not known: no store"));
     }
 
@@ -189,7 +340,7 @@ mod tests {
         #[test]
         fn it_is_monotone(waits in 0i64..100, longer in 0i64..100, newest in 0i64..100) {
             let with = |waits: i64, newest: i64| {
-                let seen = Frontier { newest_backup: Observed::Known(Some(at(newest))), ..frontier(Some(100 - waits)) };
+                let seen = Frontier { backups: Observed::Known(Some(at(newest))), ..frontier(Some(100 - waits)) };
                 lost(&seen).expect("a point").0
             };
             prop_assert!(with(waits, newest) <= with(waits + longer, newest));

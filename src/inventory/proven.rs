@@ -96,7 +96,7 @@ pub struct LastDrill {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointsSeen {
-    /// At the last look.
+    /// At the last look; a thousand years where that was everything.
     #[schemars(example = 42)]
     pub lost_seconds: u64,
     /// When that was.

@@ -274,10 +274,7 @@ impl<'p> Search<'_, 'p> {
     }
 
     fn dumps(&self, backup: &'p Backup) -> Vec<&'p String> {
-        match &backup.method {
-            Method::Logical(logical) => logical.databases.as_ref().unwrap_or(&self.figures.policy.databases).iter().collect(),
-            _ => Vec::new(),
-        }
+        self.figures.policy.dumped(&backup.method).unwrap_or_default().iter().collect()
     }
 
     fn has_globals<'b>(&self, mut dumps: impl Iterator<Item = &'b Backup>) -> bool {

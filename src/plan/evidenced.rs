@@ -4,7 +4,7 @@ use super::make::minute;
 use super::markdown;
 use super::text::{columns, section, wrapped};
 use super::words::{about, counted, joined, plain, quoted};
-use crate::evidence::{Evidence, Prediction};
+use crate::evidence::{EVERYTHING, Evidence, Prediction};
 use crate::inventory::{DrillOutcome, DrillStanding, PointsSeen};
 use crate::units::{Duration, Instant, Name};
 
@@ -96,11 +96,15 @@ fn length(millis: u64) -> Duration {
 }
 
 fn lost(points: &PointsSeen, now: Instant) -> String {
+    let length = |seconds: u64| {
+        let lost = Duration::from_secs(seconds);
+        if lost < EVERYTHING { lost.to_string() } else { "everything".to_owned() }
+    };
     let worst = match (points.worst_seconds, points.worst_at) {
-        (Some(worst), Some(at)) => format!("; the most of 30 days was {}, at {}", Duration::from_secs(worst), minute(at)),
+        (Some(worst), Some(at)) => format!("; the most of 30 days was {}, at {}", length(worst), minute(at)),
         _ => String::new(),
     };
-    format!("{} at the last look, {} ago{worst}", Duration::from_secs(points.lost_seconds), ago(points.at, now))
+    format!("{} at the last look, {} ago{worst}", length(points.lost_seconds), ago(points.at, now))
 }
 
 /// Days are counted as people count them; what lies ahead is now.

@@ -168,8 +168,7 @@ fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Na
 
 /// Those that a dump brings back, each as a whole.
 pub fn databases(policy: &Policy, method: &Method) -> Option<Vec<String>> {
-    let Method::Logical(logical) = method else { return None };
-    Some(logical.databases.clone().unwrap_or_else(|| policy.databases.clone()))
+    policy.dumped(method).map(<[String]>::to_vec)
 }
 
 fn is_partial(backup: &Backup) -> bool {

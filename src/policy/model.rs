@@ -379,6 +379,11 @@ impl Method {
         matches!(self, Method::Physical(_) | Method::Incremental { .. })
     }
 
+    /// Databases can be brought back from it with all that is in them.
+    pub fn has_all(&self) -> bool {
+        self.is_physical() || matches!(self, Method::Logical(logical) if !logical.is_partial())
+    }
+
     /// Databases, or tables of one, as of a snapshot.
     pub fn is_dumped(&self) -> bool {
         matches!(self, Method::Logical(_) | Method::Tables(_))
@@ -438,6 +443,12 @@ impl StoreKind {
 }
 
 impl Policy {
+    /// The databases that a dump has; none where it is no dump of databases.
+    pub fn dumped<'p>(&'p self, method: &'p Method) -> Option<&'p [String]> {
+        let Method::Logical(logical) = method else { return None };
+        Some(logical.databases.as_deref().unwrap_or(&self.databases))
+    }
+
     /// The full backup job beneath a physical or incremental one.
     pub fn base_of<'p>(&'p self, job: &'p Name) -> &'p Name {
         match self.backups.get(job).map(|backup| &backup.method) {

@@ -12,7 +12,7 @@ use crate::units::{Duration, Instant, moment_of};
 /// Evidence on record.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct RecoveryStanding {
-    /// How much would have been lost at the last look.
+    /// How much would have been lost at the last look; a thousand years where that was everything.
     pub lost_seconds: Option<u64>,
     /// Each scenario that promises other than the policy does for everything, as far as it was seen.
     pub points: Vec<ScenarioPoint>,

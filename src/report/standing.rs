@@ -9,12 +9,14 @@ use super::account::{self, HoldAccount};
 use super::recovery::{RecoveryStanding, recovery};
 use crate::alert::{Firing, Silence, Unheard, expected_since, severity_of_failure};
 use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Size, Taken, Undelivered};
+use crate::evidence::{EVERYTHING, newest_of_all};
+use crate::inventory::Observed;
 use crate::plan::words::{about, counted, plain};
 use crate::plan::{Due, minute};
 use crate::policy::file::Severity;
 use crate::policy::model::{Policy, TimedKind};
 use crate::schedule::Schedule;
-use crate::units::{Duration, Instant, moment_of};
+use crate::units::{Duration, Instant, Name, moment_of};
 
 /// Whoever looked longer ago than this does not look any more.
 const UNWATCHED: Duration = Duration::from_mins(15);
@@ -167,7 +169,7 @@ pub struct Standing {
     pub rpo: Option<Duration>,
     /// What recoveries have shown.
     pub recovery: RecoveryStanding,
-    /// Everything before this moment would survive the loss of the server, as far as was seen.
+    /// Everything before this moment would survive the loss of the server, as far as was seen. Absent where something would be lost as a whole.
     pub safe_until: Option<Instant>,
     /// The oldest log that is not archived; none where nothing waits, or where that is not known.
     pub wal_waiting_since: Option<Instant>,
@@ -281,7 +283,6 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
     let jobs: Vec<JobStanding> = dues.iter().map(|due| job(due, record, now)).collect();
     let wal = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
     let wal_waiting_since = wal.and_then(moment_of);
-    let newest_backup = jobs.iter().filter_map(|job| job.newest_backup).max();
     let stores = policy.stores.iter().map(|(name, store)| Store {
         store: name.to_string(),
         answers: measured.seen("store_answers", name.as_str()).map(|answers| answers > 0.0),
@@ -299,9 +300,7 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
     });
     let problems = problems(record, &jobs, now);
     let recovery = recovery(policy, measured);
-    // With all that was seen at the last look: gaps in the store, heartbeat rows.
-    let lost = recovery.lost_seconds.map(|lost| Duration::from_secs(lost).to_signed());
-    let seen_safe = lost.zip(measured.watched()).and_then(|(lost, watched)| watched.checked_sub(lost).ok());
+    let safe_until = safe_until(policy, measured, recovery.lost_seconds, &jobs);
     Standing {
         policy: policy.name.to_string(),
         level: problems.iter().map(|problem| problem.level).max().unwrap_or(Level::Well),
@@ -314,12 +313,7 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
         stores: stores.collect(),
         runs: Succeeded { succeeded: record.runs.0, all: record.runs.1 },
         rpo: policy.objectives.rpo,
-        // The log is worth nothing without a backup that it goes on from.
-        safe_until: newest_backup.map(|newest| match (wal, seen_safe) {
-            (_, Some(seen)) => seen.max(newest),
-            (Some(_), None) => wal_waiting_since.or(measured.watched()).map_or(newest, |until| until.max(newest)),
-            (None, None) => newest,
-        }),
+        safe_until,
         recovery,
         wal_waiting_since,
         wal_known: wal.is_some(),
@@ -328,6 +322,19 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
         jobs,
         problems,
     }
+}
+
+/// As it was seen at the last look, with gaps in the store, heartbeat rows, and what is gone. Where that look could not say, by what is on record.
+fn safe_until(policy: &Policy, measured: &Measurements, lost: Option<u64>, jobs: &[JobStanding]) -> Option<Instant> {
+    if let Some((lost, watched)) = lost.map(Duration::from_secs).zip(measured.watched()) {
+        return if lost < EVERYTHING { watched.checked_sub(lost.to_signed()).ok() } else { None };
+    }
+    let made = |name: &Name| jobs.iter().find(|job| job.job.strip_prefix("backups.") == Some(name.as_str()))?.newest_backup;
+    // The log is worth nothing without a backup that it goes on from.
+    let newest = newest_of_all(policy, |name| Observed::Known(made(name))).known().copied().flatten()?;
+    let log = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
+    let until = log.and_then(|waiting| moment_of(waiting).or(measured.watched()));
+    Some(until.map_or(newest, |until| until.max(newest)))
 }
 
 fn job(due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {

@@ -1,9 +1,13 @@
 //! Figures as people read them, the same in every form of a report.
 
+use crate::evidence::EVERYTHING;
 use crate::units::{Bytes, Instant};
 
-/// `42 s`, `1 h 30 min`, `3 d 4 h`: the two largest units, and tenths below ten seconds.
+/// `42 s`, `1 h 30 min`, `3 d 4 h`: the two largest units, and tenths below ten seconds. What would be lost where nothing survives is everything.
 pub fn lasting(seconds: f64) -> String {
+    if seconds.is_finite() && seconds >= EVERYTHING.as_secs() as f64 {
+        return "everything".to_owned();
+    }
     if !seconds.is_finite() {
         return "unknown".to_owned();
     }
@@ -61,6 +65,7 @@ mod tests {
             (86_399.0, "23 h 59 min"),
             (273_600.0, "3 d 4 h"),
             (f64::NAN, "unknown"),
+            (EVERYTHING.as_secs() as f64 + 30.0, "everything"),
         ] {
             assert_eq!(lasting(seconds), says, "{seconds}");
         }

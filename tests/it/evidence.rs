@@ -2,6 +2,7 @@
 
 mod cluster;
 mod drift;
+mod held;
 mod log;
 
 use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outcome, Where, Why};

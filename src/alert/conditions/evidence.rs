@@ -38,8 +38,12 @@ fn point(look: &mut Look<'_>, key: String, what: &str, promised: Duration, seen:
     look.push(match seen {
         // That it cannot be seen is said of what hides it.
         Observed::Unknown { .. } => condition.state(State::Unknown),
-        // Until the first backup can be there, its absence is nothing unusual; then `backup_age` tells of it.
-        Observed::Known(None) => condition,
+        Observed::Known(None) => {
+            let title = format!("if {what}, a whole database would be lost with it; at most {promised} are promised");
+            let text = "No backup that was seen has it.";
+            let hint = "`seawall list` shows what there is; take a backup now.";
+            Condition { title, ..condition }.state(State::Firing).text(text).hint(hint)
+        }
         Observed::Known(Some(point)) => {
             let (why, hint) = bound(point.bound);
             // What keeps the log here, in the server's own words.
@@ -70,6 +74,10 @@ fn bound(bound: Bound) -> (&'static str, &'static str) {
         Bound::Copy => (
             "Only second copies would be left, and the log in them is behind.",
             "Run `seawall copy`; a store in `wal.copies` gets the log as soon as the first one does.",
+        ),
+        Bound::Apart => (
+            "The log is archived, and no store has it together with a backup that it goes on from.",
+            "Take a backup now into the store that the log goes to.",
         ),
         Bound::Nothing => ("", ""),
     }

@@ -69,7 +69,10 @@ const ABOUT: &[(&str, &str)] = &[
         "What was written before this moment would survive the loss of the server, as far as was seen.",
     ),
     ("seawall_objective_rpo_seconds", "How much may be lost by the policy."),
-    ("seawall_recovery_point_seconds", "How much of the written data would have been lost at the last look."),
+    (
+        "seawall_recovery_point_seconds",
+        "How much of the written data would have been lost at the last look; a thousand years is everything.",
+    ),
     ("seawall_recovery_point_objective_seconds", "How much may be lost by the policy."),
     ("seawall_scenario_recovery_point_seconds", "How much of the written data would have been lost in the scenario at the last look."),
     ("seawall_scenario_recovery_point_objective_seconds", "How much may be lost in the scenario by the policy."),

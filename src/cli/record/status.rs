@@ -152,7 +152,12 @@ fn objectives(standing: &Standing, now: Instant) -> String {
             let lost = span((now.as_second() - until.as_second()).max(0));
             format!("If the server were lost now, {lost} would be lost with it, as far as was seen{promised}.\n")
         }
-        None => format!("Nothing would survive the loss of the server: there is no backup on record{promised}.\n"),
+        None if standing.jobs.iter().all(|job| job.newest_backup.is_none()) => {
+            format!("Nothing would survive the loss of the server: there is no backup on record{promised}.\n")
+        }
+        None => format!(
+            "If the server were lost now, at least one database would be lost as a whole: no backup that was seen has it{promised}.\n"
+        ),
     });
     text.push_str(&recovery(&standing.recovery, now));
     for store in &standing.stores {

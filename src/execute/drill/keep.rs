@@ -38,7 +38,8 @@ pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
 
 fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
     let drill = record.drill.as_ref().map_or("", |name| name.as_str());
-    let mut all = vec![Measured { name: "drill_passed", subject: drill, value: f64::from(u8::from(record.passed())) }];
+    // How it ended is in its record; of `drill_passed` the values are moments, which `seawall watch` writes.
+    let mut all = Vec::new();
     if let Some(millis) = record.recovery_millis {
         all.push(Measured { name: "drill_recovery_seconds", subject: drill, value: millis as f64 / 1000.0 });
     }

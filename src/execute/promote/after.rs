@@ -6,8 +6,9 @@ use super::record::{Kind, Stage};
 use super::server::Seen;
 use super::{PromoteFault, PromoteFaultKind};
 use crate::execute::release;
-use crate::execute::restore::settings::{TIMESCALE_WORKERS, quoted};
+use crate::execute::restore::settings::{TIMESCALE_WORKERS, for_shell};
 use crate::plan::words::joined;
+use crate::postgres::conninfo::led_to;
 use crate::units::{Name, Timeline};
 use crate::wal::Place;
 use crate::world::host;
@@ -214,19 +215,42 @@ impl Procedure<'_> {
     pub(super) fn for_old_primary(&self, timeline: Timeline) -> Vec<String> {
         let data = self.site.policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_deref());
         let data = data.map_or_else(|| self.plan.seen.data_directory.display().to_string(), str::to_owned);
-        let user =
-            crate::postgres::Settings::read(&self.plan.seen.primary_conninfo).map_or_else(|_| "replicator".to_owned(), |old| old.user);
-        let primary = format!("host={} port={} user={user}", host::full_name(), self.plan.seen.port);
-        let rewind =
-            format!("pg_rewind --target-pgdata {} --source-server {}", quoted(&data), quoted(&format!("{primary} dbname=postgres")));
+        let primary = to_this_one(&self.plan.seen.primary_conninfo, &host::full_name(), self.plan.seen.port);
+        let (data, primary, with_database) = (for_shell(&data), for_shell(&primary), for_shell(&format!("{primary} dbname=postgres")));
+        let restore = &self.plan.wanted.restore;
         vec![
-            format!(
-                "{} restore --delta --as-standby --timeline {timeline} --target {} --primary-conninfo {}",
-                self.plan.wanted.restore,
-                quoted(&data),
-                quoted(&primary)
-            ),
-            rewind,
+            format!("{restore} restore --delta --as-standby --timeline {timeline} --target {data} --primary-conninfo {primary}"),
+            format!("pg_rewind --target-pgdata {data} --source-server {with_database}"),
         ]
+    }
+}
+
+/// How this server has streamed is how the old primary streams from it: by the same account, as safely, under the name that
+/// `synchronous_standby_names` may wait for.
+fn to_this_one(streamed_by: &str, host: &str, port: u16) -> String {
+    // One that only had the archive names no account.
+    let known = if streamed_by.trim().is_empty() { "user=replicator" } else { streamed_by };
+    led_to(known, host, port).unwrap_or_else(|_| format!("host={host} port={port} user=replicator"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_primary_streams_as_this_server_did() {
+        let streamed = "user=o\\'brien host=db-1 hostaddr=10.0.0.1 port=5433 password=geheim sslmode=verify-full sslrootcert='/etc/pg ca.crt' \
+                        passfile=/var/lib/pg/.pgpass application_name=db_2";
+        assert_eq!(
+            to_this_one(streamed, "db-2.example.com", 5432),
+            "host=db-2.example.com port=5432 user='o\\'brien' sslmode=verify-full sslrootcert='/etc/pg ca.crt' passfile=/var/lib/pg/.pgpass \
+             application_name=db_2"
+        );
+        let uri = "postgresql://replicator:geheim@db-1:5433/postgres?sslmode=require";
+        let led = to_this_one(uri, "db-2", 5432);
+        assert!(led.starts_with("host=db-2 port=5432 ") && led.contains("user=replicator") && led.contains("sslmode=require"), "{led}");
+        assert!(!led.contains("geheim") && !led.contains("db-1") && !led.contains("5433"), "{led}");
+        assert_eq!(to_this_one("", "db-2", 5432), "host=db-2 port=5432 user=replicator");
+        assert_eq!(to_this_one("no connection string", "db-2", 5432), "host=db-2 port=5432 user=replicator");
     }
 }

@@ -194,10 +194,15 @@ pub fn push_command(push: &FetchCommand) -> String {
     command
 }
 
-/// For a shell, where anything in it would mean something there; and `%` twice, which PostgreSQL would replace.
-pub fn quoted(text: &str) -> String {
+/// For a shell, where anything in it would mean something there.
+pub fn for_shell(text: &str) -> String {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.,:=@+-".contains(&b));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''").replace('%', "%%")) }
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// For a shell that PostgreSQL starts; `%` twice, which it would replace.
+pub fn quoted(text: &str) -> String {
+    for_shell(text).replace('%', "%%")
 }
 
 /// One line of a configuration file.
@@ -325,5 +330,7 @@ mod tests {
     fn what_a_shell_reads_is_quoted() {
         assert_eq!(quoted("/usr/bin/seawall"), "/usr/bin/seawall");
         assert_eq!(quoted("/a b/100%'"), "'/a b/100%%'\\'''");
+        // What somebody types is read by no PostgreSQL.
+        assert_eq!(for_shell("/a b/100%'"), "'/a b/100%'\\'''");
     }
 }

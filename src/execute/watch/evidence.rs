@@ -8,10 +8,13 @@ use super::remembered::{recall, remember};
 use super::stores::Stores;
 use crate::alert::Facts;
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured};
-use crate::evidence::{self, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Prediction, RecoveryPoint, ScenarioPromise};
+use crate::evidence::{
+    self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Onward, Prediction, RecoveryPoint, ScenarioPromise,
+    newest_of_all,
+};
 use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
 use crate::observe::{RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
-use crate::policy::model::Policy;
+use crate::policy::model::{Policy, Wal};
 use crate::site::Site;
 use crate::units::{Duration, Instant, Name, Rate, figure_of, moment_of};
 
@@ -131,9 +134,6 @@ pub(super) fn recovery_point(
     facts: &Facts,
     now: Instant,
 ) -> Result<Observed<Option<RecoveryPoint>>, CatalogFault> {
-    if !policy.backups.values().any(|backup| backup.method.is_stored()) {
-        return Ok(Observed::unknown("nothing of this policy is kept by Seawall"));
-    }
     let log = policy.wal.as_ref().map(|_| facts.wal.as_ref().map(|wal| LogSeen { waiting_since: wal.waiting_since }));
     let archived = facts.wal.known().and_then(|wal| wal.last_archived);
     let canary = match archived.filter(|_| log.is_some()) {
@@ -146,8 +146,9 @@ pub(super) fn recovery_point(
             .min(),
         None => None,
     };
-    let frontier = Frontier { newest_backup: newest(policy, stores), log, broken_at: stores.broken, canary };
-    Ok(evidence::recovery_point(&frontier, now))
+    let onward = policy.wal.as_ref().map_or(Observed::Known(Vec::new()), |wal| onward(wal, stores));
+    let backups = newest_of_all(policy, |job| newest(policy, stores, facts, job));
+    Ok(evidence::recovery_point(&Frontier { backups, log, onward, canary }, now))
 }
 
 /// The same of each scenario that promises something of its own.
@@ -171,40 +172,53 @@ fn log_in(facts: &Facts, store: &Name) -> Observed<Option<Instant>> {
     }
 }
 
-/// Where a log is archived, that of the backups that it goes on from.
-fn newest(policy: &Policy, stores: &Stores) -> Observed<Option<Instant>> {
-    let counts = |job: &Name| {
-        policy
-            .backups
-            .get(job)
-            .is_some_and(|backup| if policy.wal.is_some() { backup.method.is_physical() } else { backup.method.is_stored() })
+/// How the log goes on in the stores that get it, the first one first.
+fn onward(wal: &Wal, stores: &Stores) -> Observed<Vec<Onward>> {
+    let Some(first) = stores.held.get(&wal.store) else { return Observed::unknown(format!("`{}` was not looked at", wal.store)) };
+    let of_copy = |name: &Name| {
+        let onward = stores.held.get(name)?.onward?;
+        let behind_since = stores.copies.get(name)?.known()?.log_behind_since;
+        Some(Onward { behind_since, ..onward })
     };
-    let (mut newest, mut unknown) = (None, None);
-    for (_, seen) in stores.newest.iter().filter(|(job, _)| counts(job)) {
-        match seen {
-            Observed::Known(at) => newest = newest.max(*at),
-            Observed::Unknown { reason } => unknown = Some(reason),
-        }
+    let copies: Vec<&Name> = wal.copies.iter().filter(|copy| **copy != wal.store).collect();
+    let found: Vec<Onward> = first.onward.into_iter().chain(copies.iter().filter_map(|copy| of_copy(copy))).collect();
+    match copies.into_iter().find(|copy| !stores.held.contains_key(*copy)).filter(|_| found.is_empty()) {
+        Some(unseen) => Observed::unknown(format!("`{unseen}` was not looked at")),
+        None => Observed::Known(found),
     }
-    match (newest, unknown) {
-        // What cannot be seen may be newer, and the log goes on from any.
-        (None, Some(reason)) => Observed::unknown(reason.clone()),
-        (newest, _) => Observed::Known(newest),
+}
+
+/// Up to when the newest backup of a job has everything by itself, in whichever store it lies.
+fn newest(policy: &Policy, stores: &Stores, facts: &Facts, job: &Name) -> Observed<Option<Instant>> {
+    let names = policy.stores_of(job);
+    let newest = stores.held.values().filter_map(|held| held.newest.get(job)).max();
+    // A copy has nothing that is newer than what lies where it comes from; only where nothing does, it may be all there is.
+    let must_be_seen = if newest.is_some() { &names[..1] } else { &names[..] };
+    let unseen = must_be_seen.iter().find(|name| !stores.held.contains_key(**name));
+    let has_succeeded = || facts.jobs.known().and_then(|jobs| jobs.get(&format!("backups.{job}"))?.succeeded).is_some();
+    match unseen {
+        Some(unseen) => Observed::unknown(format!("`{unseen}` was not looked at")),
+        // Until the first one is there, its absence is nothing unusual.
+        None if newest.is_none() && !has_succeeded() => Observed::unknown(format!("`{job}` has made no backup yet")),
+        None => Observed::Known(newest.copied()),
     }
 }
 
 /// As figures on record, beside those of the other looks.
 pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut impl FnMut(&'static str, &str, f64)) {
-    if let Observed::Known(Some(point)) = &facts.recovery_point {
-        let lost = point.lost.as_secs() as f64;
+    let lost = |point: &Observed<Option<RecoveryPoint>>| {
+        let lost = |point: &Option<RecoveryPoint>| point.map_or(EVERYTHING, |point| point.lost);
+        point.known().map(|point| lost(point).as_secs() as f64)
+    };
+    if let Some(lost) = lost(&facts.recovery_point) {
         of(RECOVERY_POINT, "", lost);
         let hour = |at: Instant| at.as_microsecond().div_euclid(HOUR_MICROS);
         let before = latest.iter().find(|one| one.name == RECOVERY_POINT_WORST && hour(one.at) == hour(now));
         of(RECOVERY_POINT_WORST, "", before.map_or(lost, |before| before.value.max(lost)));
     }
     for (scenario, point) in &facts.scenario_points {
-        if let Observed::Known(Some(point)) = point {
-            of(RECOVERY_POINT, scenario.as_str(), point.lost.as_secs() as f64);
+        if let Some(lost) = lost(point) {
+            of(RECOVERY_POINT, scenario.as_str(), lost);
         }
     }
     for prediction in facts.predictions.iter().filter(|prediction| prediction.is_measured()) {

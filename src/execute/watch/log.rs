@@ -65,7 +65,7 @@ pub(super) fn facts(
     // Where others archive there is no store of ours to ask.
     let has_it = if site.policy.wal.is_some() { has_newest } else { Observed::Known(true) };
     let quiet = recall(site, REMEMBERED).filter(|quiet: &Quiet| quiet.at <= now);
-    let stored = LogStored { has_it, until: stores.reached };
+    let stored = LogStored { has_it, until: site.policy.wal.as_ref().and_then(|wal| stores.reached(wal)) };
     let waiting_since = match waiting_since(&log.told, &stored, quiet.as_ref()) {
         Observed::Known(since) => since,
         Observed::Unknown { reason } => return Observed::unknown(reason),

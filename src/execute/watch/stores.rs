@@ -9,22 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::remembered::{recall, remember};
 use crate::alert::{Answers, CopyFacts, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, FaultKind};
+use crate::evidence::Onward;
 use crate::execute::since::since_down;
-use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory, SystemIdentifier, WalRange};
+use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, Observed, StoreInventory, WalRange};
 use crate::observe;
 use crate::plan::{Behind, LogBehind, behind};
-use crate::recovery::{self, Until};
+use crate::policy::model::Wal;
+use crate::recovery::{self, Forward, Until};
 use crate::site::{Site, SiteFault};
-use crate::units::{Bytes, Instant, Name, Timeline};
+use crate::units::{BackupId, Bytes, Instant, Name, Timeline};
 use crate::world::parallel;
 
 const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
 const PATIENCE: Duration = Duration::from_secs(30);
 const REMEMBERED: &str = "observed.json";
 
-/// What was seen in the last hour.
+/// What was seen in the last hour. What an older version remembered lacks some of it, and is looked at again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
 struct Seen {
     at: Option<Instant>,
     used: BTreeMap<Name, u64>,
@@ -33,14 +34,21 @@ struct Seen {
     holds: Option<Vec<Hold>>,
     /// How far each second copy was behind.
     copies: BTreeMap<Name, Observed<CopyFacts>>,
-    /// Stores that were seen.
-    stores: Vec<Name>,
-    /// Up to when the newest backup can be rolled forward.
-    reached: Option<Instant>,
-    /// Where the log breaks off that goes on from the newest backup, although there is later log.
-    broken: Option<Instant>,
+    /// Stores that were seen, and what databases could be brought back from them.
+    held: BTreeMap<Name, Held>,
     /// What the server called archived was in no store.
     lacking: bool,
+}
+
+/// What databases could be brought back from one store.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Held {
+    /// By job, up to when its newest backup there has everything by itself.
+    pub newest: BTreeMap<Name, Instant>,
+    /// How whatever log is there goes on from the backup that leads furthest; none where nothing leads anywhere.
+    pub onward: Option<Onward>,
+    /// Up to when that one can be rolled forward.
+    pub reached: Option<Instant>,
 }
 
 pub(super) struct Stores {
@@ -48,9 +56,17 @@ pub(super) struct Stores {
     /// By job.
     pub newest: BTreeMap<Name, Observed<Option<Instant>>>,
     pub holds: Observed<Vec<Hold>>,
-    pub reached: Option<Instant>,
-    pub broken: Option<Instant>,
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
+    /// Of each store that was seen.
+    pub held: BTreeMap<Name, Held>,
+}
+
+impl Stores {
+    /// Up to when a backup can be rolled forward, in the store of the log or in a copy of it.
+    pub(super) fn reached(&self, wal: &Wal) -> Option<Instant> {
+        let of_log = std::iter::once(&wal.store).chain(&wal.copies);
+        of_log.filter_map(|name| self.held.get(name)?.reached).max()
+    }
 }
 
 /// `made`: when the newest backup was made, or copied, that the record knows of. `lacking`: no store has what the server calls archived, so
@@ -62,7 +78,7 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
     };
     let remembered = recall(site, REMEMBERED).filter(is_fresh).map(|seen| (ask(site), seen));
     // A store that was away when everything was looked at, and is back.
-    let is_back = |(asked, seen): &(Asked, Seen)| asked.iter().any(|(name, answer)| answer.is_ok() && !seen.stores.contains(name));
+    let is_back = |(asked, seen): &(Asked, Seen)| asked.iter().any(|(name, answer)| answer.is_ok() && !seen.held.contains_key(name));
     let (answers, seen) = match remembered.filter(|remembered| !is_back(remembered)) {
         Some(remembered) => remembered,
         None => {
@@ -90,7 +106,7 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
     }
     let newest = site.policy.backups.keys().filter_map(|job| {
         let store = site.policy.store_of(job)?;
-        let known = if seen.stores.contains(store) {
+        let known = if seen.held.contains_key(store) {
             Observed::Known(seen.newest.get(job).copied())
         } else {
             Observed::unknown(format!("`{store}` was not looked at"))
@@ -99,7 +115,7 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
     });
     let newest = newest.collect();
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, holds, reached: seen.reached, broken: seen.broken, copies: seen.copies })
+    Ok(Stores { stores, newest, holds, copies: seen.copies, held: seen.held })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -132,19 +148,14 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
     let mut seen = Seen { at: Some(now), holds: cluster.inventory.holds.known().cloned(), ..Seen::default() };
     for (name, store) in &cluster.inventory.stores {
         let Observed::Known(store) = store else { continue };
-        seen.stores.push(name.clone());
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
         newest(site, name, store, &mut seen.newest);
-        if site.policy.wal.as_ref().is_some_and(|wal| wal.store == *name) {
-            let reached = reached(store);
-            seen.reached = reached.map(|reached| reached.until);
-            seen.broken = reached.filter(|reached| is_broken(store, reached, now)).map(|reached| reached.until);
-        }
+        seen.held.insert(name.clone(), held(store, now));
     }
     for to in site.policy.copy_stores().into_keys() {
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
         // Log without a backup that it goes on from is of no use.
-        let goes_on = cluster.inventory.stores.get(to).and_then(Observed::known).and_then(reached).is_some();
+        let goes_on = seen.held.get(to).is_some_and(|held| held.onward.is_some());
         let written = |missing: &LogBehind| {
             let seen = cluster.stores.get(&missing.store)?.as_ref().ok()?;
             observe::log_written(site, (&missing.store, seen), missing.cluster?, missing.timeline, missing.from)
@@ -173,31 +184,44 @@ fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTr
 /// How long a segment may still be on its way after later ones.
 const ON_ITS_WAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
-/// How far the newest backup can be rolled forward.
-#[derive(Clone, Copy)]
-struct Reached {
-    until: Instant,
-    timeline: Timeline,
-    cluster: Option<SystemIdentifier>,
+fn held(store: &StoreInventory, now: Instant) -> Held {
+    let ways = ways(store);
+    let mut newest: BTreeMap<Name, Instant> = BTreeMap::new();
+    let physical = ways.iter().map(|way| (&way.backup.job, way.backup.moment()));
+    // A dump has the database as it was when it began.
+    let dumps = store.backups.iter().filter(|backup| backup.kind == BackupKind::Logical && backup.state == BackupState::Complete);
+    for (job, at) in physical.chain(dumps.map(|dump| (&dump.job, dump.started))) {
+        let known = newest.entry(job.clone()).or_insert(at);
+        *known = (*known).max(at);
+    }
+    let furthest = ways.into_iter().max_by_key(|way| way.until);
+    let onward = furthest.as_ref().map(|way| Onward { broken_at: is_broken(store, way, now).then_some(way.until), behind_since: None });
+    Held { newest, onward, reached: furthest.map(|way| way.until) }
 }
 
-fn reached(store: &StoreInventory) -> Option<Reached> {
-    let base = store.backups.iter().filter(|backup| backup.kind.is_physical() && backup.state == BackupState::Complete);
-    let base = base.max_by_key(|backup| backup.moment())?;
-    let forward = recovery::forward(store).into_iter().find(|forward| forward.backup == base.id)?;
-    let (until, timeline) = match forward.until {
-        Ok(Until::Moment { at, timeline } | Until::ItsEnd { at, timeline }) => (at, timeline),
-        Err(_) => (base.moment(), base.timeline?),
+/// A physical backup that a cluster can be made of, and how far the log rolls it forward.
+struct Way<'s> {
+    backup: &'s Backup,
+
+    until: Instant,
+    timeline: Timeline,
+}
+
+fn ways(store: &StoreInventory) -> Vec<Way<'_>> {
+    let backups: BTreeMap<&BackupId, &Backup> = store.backups.iter().map(|backup| (&backup.id, backup)).collect();
+    let way = |forward: Forward| {
+        let (Until::Moment { at, timeline } | Until::ItsEnd { at, timeline }) = forward.until.ok()?;
+        Some(Way { backup: *backups.get(&forward.backup)?, until: at, timeline })
     };
-    Some(Reached { until, timeline, cluster: base.system_identifier })
+    recovery::forward(store).into_iter().filter_map(way).collect()
 }
 
 /// The store has log that was written later than what can be reached: something between them is missing.
-fn is_broken(store: &StoreInventory, reached: &Reached, now: Instant) -> bool {
+fn is_broken(store: &StoreInventory, way: &Way<'_>, now: Instant) -> bool {
     // Of another timeline it may be that only its history is not known here.
     let same = |range: &&WalRange| {
-        range.timeline == reached.timeline && (range.system_identifier.is_none() || range.system_identifier == reached.cluster)
+        range.timeline == way.timeline && (range.system_identifier.is_none() || range.system_identifier == way.backup.system_identifier)
     };
     let newest = store.wal.iter().filter(same).map(|range| range.to_time).max();
-    newest.is_some_and(|newest| newest > reached.until) && now.duration_since(reached.until) > ON_ITS_WAY
+    newest.is_some_and(|newest| newest > way.until) && now.duration_since(way.until) > ON_ITS_WAY
 }

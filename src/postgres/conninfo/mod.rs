@@ -18,4 +18,4 @@ pub use environment::Environment;
 pub use list::{Host, Target};
 pub use outside::{Outside, SeenFile};
 pub use settings::{Attributes, ChannelBinding, Keepalive, Roots, Settings, SslMode, Tls, TlsVersion};
-pub use text::{names_password, whereabouts};
+pub use text::{led_to, names_password, whereabouts};

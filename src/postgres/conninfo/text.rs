@@ -27,8 +27,23 @@ pub fn names_password(text: &str) -> Result<bool, Fault> {
 pub fn whereabouts(text: &str) -> Result<String, Fault> {
     let words = read(text)?;
     let places = words.iter().filter(|(name, _)| matches!(name.as_str(), "host" | "hostaddr" | "port"));
-    let each = places.map(|(name, value)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")));
+    let each = places.map(|(name, value)| written(name, value));
     Ok(each.chain(["sslmode=disable".to_owned()]).collect::<Vec<_>>().join(" "))
+}
+
+/// The same to another server: how it is spoken to stays. What would be seen by everybody where it is an argument, a password, is left out.
+pub fn led_to(text: &str, host: &str, port: u16) -> Result<String, Fault> {
+    let words = read(text)?;
+    let is_secret = |name: &str| matches!(name, "password" | "sslpassword");
+    let rest = words.iter().filter(|(name, _)| !is_secret(name) && !matches!(name.as_str(), "host" | "hostaddr" | "port"));
+    let place = [written("host", host), written("port", &port.to_string())];
+    Ok(place.into_iter().chain(rest.map(|(name, value)| written(name, value))).collect::<Vec<_>>().join(" "))
+}
+
+/// A word of a connection string, in quotes where it must be.
+fn written(name: &str, value: &str) -> String {
+    let plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '\'' || c == '\\');
+    if plain { format!("{name}={value}") } else { format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")) }
 }
 
 fn key_values(text: &str) -> Result<Words, Fault> {

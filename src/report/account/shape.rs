@@ -205,13 +205,13 @@ pub struct Predicted {
 pub struct Loss {
     /// How much may be.
     pub promised_seconds: Option<u64>,
-    /// How much would be, were the server lost now; absent where that is not known.
+    /// How much would be, were the server lost now; a thousand years and more where that is everything, absent where it is not known.
     pub now_seconds: Option<u64>,
     /// As of this look.
     pub as_of: Option<Instant>,
-    /// The most it was in the stretch.
+    /// The most it was in the stretch; a thousand years is everything.
     pub worst: Option<Figure>,
-    /// The most in each part of the stretch.
+    /// The most in each part of the stretch; a thousand years is everything.
     pub over_time: Vec<Figure>,
 }
 

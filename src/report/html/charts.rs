@@ -2,6 +2,7 @@
 //! around it, and the figures themselves in the table below it.
 
 use super::writer::Html;
+use crate::evidence::EVERYTHING;
 use crate::report::account::{DrillAccount, Figure, PhaseAccount, SizeAccount, StoreAccount};
 use crate::report::covered::Covered;
 use crate::report::words::{day, lasting, sized};
@@ -59,7 +60,9 @@ pub(super) fn patterns(html: &mut Html) {
 /// What would have been lost, over the stretch, and how much may be.
 pub(super) fn loss(html: &mut Html, parts: &[Figure], promised: Option<u64>, covered: Covered) {
     let scale = Scale::of(covered);
-    let highest = parts.iter().map(|part| part.seconds).fold(promised.map_or(0.0, |promised| promised as f64), f64::max);
+    // Where everything would have been lost, the bar is as high as the chart.
+    let lengths = parts.iter().map(|part| part.seconds).filter(|seconds| *seconds < EVERYTHING.as_secs() as f64);
+    let highest = lengths.fold(promised.map_or(0.0, |promised| promised as f64), f64::max);
     let top = (highest * 1.08).max(1.0);
     let width = parts.windows(2).map(|two| scale.x(two[1].at) - scale.x(two[0].at)).fold(WIDTH, f64::min).max(0.8);
     let limit = promised.map(|promised| format!(" The dashed line is what is promised, {}.", lasting(promised as f64))).unwrap_or_default();

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
+use seawall::catalog::{Catalog, Where};
+
 use super::rig::{Drills, bytes_below, millis, phase};
 use crate::clusters::{Options, Version};
 use crate::restore::rig::objects;
@@ -50,6 +52,9 @@ fn passes(version: Version) {
     // What is left out are the headers of age and of its chunks.
     assert!(fetched <= parts && fetched * 10 >= parts * 9, "{fetched} of {parts}");
     drills.nothing_is_left();
+    let catalog = Catalog::open_existing(&Where::Sqlite(rig.path("state").join("catalog.db"))).expect("it can be read").expect("a catalog");
+    // Its values are moments, of `seawall watch`; how this one ended is in its record.
+    assert!(catalog.latest("shop").expect("read").iter().all(|one| one.name != "drill_passed"));
     let record_of_newest = record;
 
     let said = crate::restore::rig::said(drills.command_in_place(&["drill", "some"]).output().expect("it runs"));

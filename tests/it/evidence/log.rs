@@ -18,7 +18,7 @@ fn archived() -> Run {
 }
 
 /// Nothing waits any more; what the server itself writes behind a segment may take another one.
-fn calm_down(run: &Run) {
+pub(super) fn calm_down(run: &Run) {
     let mut seen = None;
     for _ in 0..10 {
         settle(run);
