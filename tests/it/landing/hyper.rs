@@ -458,6 +458,8 @@ fn held_rows_of_an_aggregate_stay_as_they_were_made() {
 fn what_leads_to_a_hypertable_is_asked_with_its_chunks() {
     for programs in natives() {
         let two = two(&programs);
+        // TimescaleDB 2.17 finds no row by a generic plan.
+        two.now("alter database shop set plan_cache_mode = 'force_custom_plan'");
         two.now(
             "create table alarms (id int primary key, at timestamptz, device int, foreign key (at, device) references metrics); \
              insert into alarms select row_number() over (), at, device from metrics where device = 3 and at < '2026-01-04Z'; \

@@ -149,49 +149,6 @@ fn a_run_that_is_killed_and_two_at_once_leave_what_one_leaves() {
     assert_eq!(notes, "");
 }
 
-/// Only by the notes of this host, and only what is no way back of somebody's.
-#[test]
-fn what_a_killed_move_left_is_taken_away_by_its_notes() {
-    let server = S3::start();
-    server.administer(
-        "s3.create_bucket(Bucket='kept')\ns3.put_bucket_versioning(Bucket='kept', VersioningConfiguration={'Status': 'Enabled'})",
-    );
-    let bucket = Bucket::of_months(&server, "kept");
-    bucket.add_parts("jan", 5);
-    let repository = bucket.ground.fixture.repository.to_string();
-    // As if it were killed when it had copied: the version it was made from is noted, and lies below the copy.
-    let copied = |part: u32| {
-        bucket.boto3(&format!(
-            "key = '{repository}/data/jan/part-{part:05}.tar.zst'\nv = s3.head_object(Bucket='kept', Key=key)['VersionId']\n\
-             s3.copy_object(Bucket='kept', Key=key, CopySource={{'Bucket': 'kept', 'Key': key}}, StorageClass='GLACIER', MetadataDirective='REPLACE', \
-             ContentType='binary/octet-stream')\n\
-             print(json.dumps({{'key': key, 'version': v, 'class': 'GLACIER'}}))"
-        ))
-    };
-    let notes = [copied(2), copied(3), copied(4)];
-    // Somebody has put another content there since; and what was never noted may be anybody's.
-    bucket.boto3(&format!(
-        "s3.put_object(Bucket='kept', Key='{repository}/data/jan/part-00003.tar.zst', Body=b'other', StorageClass='GLACIER')"
-    ));
-    copied(5);
-    let folder = bucket.ground.fixture.path().join("state/policies/shop/moves");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("main.0000cafe"), notes[..2].join("\n") + "\n").expect("notes");
-    let living = std::fs::File::create(folder.join("main.0000beef")).expect("notes");
-    living.try_lock().expect("a lock");
-    std::fs::write(folder.join("main.0000beef"), notes[2].clone() + "\n").expect("notes");
-    std::fs::write(folder.join("other.0000feed"), notes[2].clone() + "\n").expect("notes");
-    bucket.done(&["expire"]);
-    let doubled =
-        |parts: &[u32]| parts.iter().map(|part| format!("{repository}/data/jan/part-{part:05}.tar.zst")).collect::<Vec<_>>().join(" ");
-    assert_eq!(bucket.versions(), doubled(&[3, 4, 5]));
-    assert!(!folder.join("main.0000cafe").exists() && folder.join("main.0000beef").exists() && folder.join("other.0000feed").exists());
-    drop(living);
-    bucket.done(&["expire"]);
-    assert_eq!(bucket.versions(), doubled(&[3, 5]));
-    assert_eq!(bucket.in_class("GLACIER"), ["feb", "jan"]);
-}
-
 #[test]
 fn what_is_marked_held_or_read_stays_where_it_is() {
     let server = Moto::start();

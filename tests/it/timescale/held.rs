@@ -259,6 +259,6 @@ fn one_round(room: &Room, round: usize) {
             assert_eq!(table.sum(place, &both), table.sum(place, &format!("written_{}", table.number)), "round {round}: {}", table.job());
             place.sql("drop table back");
         }
-        place.sql(&format!("drop table {}, written_{}", table.name, table.number));
+        place.sql(&format!("drop table {}; drop table written_{}", table.name, table.number));
     }
 }
