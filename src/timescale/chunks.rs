@@ -1,4 +1,4 @@
-//! All chunks of all tables, in two questions.
+//! All chunks of all tables, in a few questions.
 
 use std::collections::HashMap;
 
@@ -9,32 +9,44 @@ use crate::units::Instant;
 /// The planner takes the views for small, and would look into the catalog once for each chunk.
 const PLANNER: &str = "set local enable_nestloop = off; set local work_mem = '64MB'";
 
+/// Which stretch of a dimension is whose. In newer versions each belongs to one chunk; before, chunks of one stretch shared it.
+const OWN_SLICES: &str = "_timescaledb_catalog.dimension_slice";
+const SHARED_SLICES: &str = "(select c.chunk_id, s.dimension_id, s.range_start, s.range_end from _timescaledb_catalog.chunk_constraint c \
+    join _timescaledb_catalog.dimension_slice s on s.id = c.dimension_slice_id)";
+const HAS_OWN_SLICES: &str = "select exists (select from pg_catalog.pg_attribute where attname = 'chunk_id' \
+    and attrelid = pg_catalog.to_regclass('_timescaledb_catalog.dimension_slice')) as it";
+
+/// As `timescaledb_information.chunks` has them, for which each chunk would be looked up by its name twice, and its times be reckoned from numbers
+/// to numbers.
+///
 /// What a chunk takes is what PostgreSQL last counted of its pages, those of its indexes and those of its large values: nobody has to ask
 /// the disk. Of a compressed chunk TimescaleDB wrote down what it came to.
-const CHUNKS: &str = "\
-    with indexes as materialized ( \
-        select i.indrelid as oid, sum(greatest(c.relpages, 0)) as pages from pg_catalog.pg_index i \
-        join pg_catalog.pg_class c on c.oid = i.indexrelid group by 1), \
-    counted as materialized ( \
-        select c.oid, n.nspname, c.relname, \
-               case when c.reltuples >= 0 and c.relpages > 0 then \
-                 (c.relpages + coalesce(p.pages, 0) + coalesce(greatest(t.relpages, 0), 0)) \
-                 * pg_catalog.current_setting('block_size')::bigint end as bytes \
-        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace left join indexes p on p.oid = c.oid \
-        left join pg_catalog.pg_class t on t.oid = c.reltoastrelid and t.relkind = 't' \
-        where c.relkind in ('r', 'f')), \
-    compressed as materialized ( \
-        select k.schema_name, k.table_name, z.compressed_heap_size + z.compressed_toast_size + z.compressed_index_size as bytes \
-        from _timescaledb_catalog.compression_chunk_size z join _timescaledb_catalog.chunk k on k.id = z.chunk_id) \
-    select c.hypertable_schema, c.hypertable_name, c.chunk_schema, c.chunk_name, c.is_compressed, p.oid, \
-           case when isfinite(c.range_start) then (extract(epoch from c.range_start) * 1000000)::bigint end as from_micros, \
-           case when isfinite(c.range_end) then (extract(epoch from c.range_end) * 1000000)::bigint end as to_micros, \
-           c.range_start_integer, c.range_end_integer, \
-           (case when c.is_compressed then z.bytes else p.bytes end)::bigint as bytes \
-    from timescaledb_information.chunks c \
-    left join counted p on p.relname = c.chunk_name and p.nspname = c.chunk_schema \
-    left join compressed z on z.schema_name = c.chunk_schema and z.table_name = c.chunk_name \
-    order by c.hypertable_schema, c.hypertable_name, c.range_start nulls first, c.range_start_integer, c.chunk_name";
+fn chunks(slices: &str) -> String {
+    format!(
+        "with pages as materialized ( \
+            select p.oid, sum(p.pages) as pages from ( \
+                select i.indrelid as oid, greatest(c.relpages, 0) as pages from pg_catalog.pg_index i \
+                join pg_catalog.pg_class c on c.oid = i.indexrelid \
+                union all select c.oid, greatest(l.relpages, 0) from pg_catalog.pg_class l \
+                join pg_catalog.pg_class c on c.reltoastrelid = l.oid where l.relkind = 't') p group by 1), \
+        tables as materialized ( \
+            select distinct on (h.id) h.id, h.schema_name, h.table_name, d.id as dimension, \
+                   d.column_type::pg_catalog.regtype::text in ('timestamp without time zone', 'timestamp with time zone', 'date', 'uuid') as by_time \
+            from _timescaledb_catalog.hypertable h join _timescaledb_catalog.dimension d on d.hypertable_id = h.id \
+            where h.compression_state <> 2 order by h.id, d.id) \
+        select t.schema_name as hypertable_schema, t.table_name as hypertable_name, k.schema_name as chunk_schema, k.table_name as chunk_name, \
+               k.status & 1 = 1 as is_compressed, c.oid, t.by_time, s.range_start, s.range_end, \
+               (case when k.status & 1 = 1 then z.compressed_heap_size + z.compressed_toast_size + z.compressed_index_size \
+                 when c.reltuples >= 0 and c.relpages > 0 then \
+                   (c.relpages + coalesce(p.pages, 0)) * pg_catalog.current_setting('block_size')::bigint end)::bigint as bytes \
+        from tables t join _timescaledb_catalog.chunk k on k.hypertable_id = t.id and not k.osm_chunk \
+        join {slices} s on s.chunk_id = k.id and s.dimension_id = t.dimension \
+        join pg_catalog.pg_namespace n on n.nspname = k.schema_name \
+        join pg_catalog.pg_class c on c.relname = k.table_name and c.relnamespace = n.oid and c.relkind in ('r', 'f') \
+        left join pages p on p.oid = c.oid \
+        left join _timescaledb_catalog.compression_chunk_size z on z.chunk_id = k.id"
+    )
+}
 
 /// Of so many chunks that were never counted the disk is asked, for which it needs a tenth of a millisecond each.
 const MOST_ASKED: usize = 2_000;
@@ -43,7 +55,8 @@ const ASK: &str = "select c.oid, pg_catalog.pg_total_relation_size(c.oid) as byt
 /// Puts the chunks where they belong.
 pub(super) fn fill(connection: &mut Connection, state: &mut TimescaleState) -> Result<(), Fault> {
     connection.run(PLANNER)?;
-    let rows = connection.query(CHUNKS, &[])?;
+    let has_own = connection.query(HAS_OWN_SLICES, &[])?.one()?.flag("it")?;
+    let rows = connection.query(&chunks(if has_own { OWN_SLICES } else { SHARED_SLICES }), &[])?;
     let asked = ask(connection, &rows)?;
     let mut places: HashMap<TableName, &mut Vec<Chunk>> = HashMap::new();
     places.extend(state.hypertables.iter_mut().map(|table| (table.table.clone(), &mut table.chunks)));
@@ -54,6 +67,8 @@ pub(super) fn fill(connection: &mut Connection, state: &mut TimescaleState) -> R
             chunks.push(chunk(row, &asked)?);
         }
     }
+    // The server would carry all of them through one sort more.
+    places.into_values().for_each(|chunks| chunks.sort_by(|one, other| (begins(one), &one.table).cmp(&(begins(other), &other.table))));
     Ok(())
 }
 
@@ -76,15 +91,23 @@ fn ask(connection: &mut Connection, rows: &Rows) -> Result<HashMap<String, u64>,
 }
 
 fn chunk(row: &Row, asked: &HashMap<String, u64>) -> Result<Chunk, Fault> {
-    let moment = |name| Ok::<_, Fault>(row.parse_if::<i64>(name)?.and_then(|micros| Instant::from_microsecond(micros).ok()));
-    let range = match row.parse_if("range_start_integer")? {
-        Some(from) => ChunkRange::Number { from, to: row.parse("range_end_integer")? },
-        None => ChunkRange::Time { from: moment("from_micros")?, to: moment("to_micros")? },
-    };
+    let (from, to) = (row.parse("range_start")?, row.parse("range_end")?);
+    // The first and the last number stand for no end at all.
+    let moment = |micros: i64| if [i64::MIN, i64::MAX].contains(&micros) { None } else { Instant::from_microsecond(micros).ok() };
+    let range =
+        if row.flag("by_time")? { ChunkRange::Time { from: moment(from), to: moment(to) } } else { ChunkRange::Number { from, to } };
     Ok(Chunk {
         table: super::tables::name(row, "chunk_schema", "chunk_name")?,
         range,
         bytes: row.parse_if("bytes")?.or_else(|| asked.get(row.get("oid")?).copied()).map(Size::new),
         compressed: row.flag("is_compressed")?,
     })
+}
+
+/// What has no beginning comes first.
+fn begins(chunk: &Chunk) -> (Option<Instant>, Option<i64>) {
+    match chunk.range {
+        ChunkRange::Time { from, .. } => (from, None),
+        ChunkRange::Number { from, .. } => (None, Some(from)),
+    }
 }
