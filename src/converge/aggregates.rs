@@ -101,7 +101,7 @@ fn emptied(
 fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
     let (state, now) = (database.state, found.now);
     let Some(reach) = reach(found.policy, database.name, state, aggregate, now).filter(|reach| *reach < from) else { return false };
-    let holds = holds_refreshed(found.policy, database.name, &aggregate.view, reach, Some(from), now);
+    let holds = holds_refreshed(found.policy, database, &aggregate.view, reach, Some(from), now);
     let Some(hold) = holds.first() else { return false };
     let message = format!(
         "{} is to be refreshed as far back as {from}, and the rows of {} are whole for {reach} only: that would take rows away that the hold \
@@ -124,7 +124,7 @@ pub(super) fn limit(found: &mut Found<'_>, database: &Database<'_>, aggregate: &
         if from.is_some_and(|from| from <= reach) {
             continue;
         }
-        let holds = holds_refreshed(found.policy, database.name, &aggregate.view, reach, from, now);
+        let holds = holds_refreshed(found.policy, database, &aggregate.view, reach, from, now);
         let back = from.map_or_else(|| "the beginning".to_owned(), |from| format!("{from} ago"));
         let Some(hold) = holds.first() else {
             emptied(found, database, aggregate, job, (from, &back), path);

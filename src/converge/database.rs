@@ -1,7 +1,7 @@
 //! One database: everything the policy says of it, and what it has besides.
 
 use super::drops::holds_cut;
-use super::{Found, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, job_reports, retention, sql};
+use super::{Found, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, job_reports, retention};
 use crate::inventory::{Age, DimensionKind, Hypertable, JobKind, Licence, Observed, TableName, Timescale, TimescaleState};
 use crate::plan::minute;
 use crate::plan::words::{counted, plain, quoted};
@@ -78,12 +78,7 @@ fn only<'t, T>(
     all: impl Iterator<Item = (&'t TableName, T)>,
 ) -> Option<T> {
     let meaning = sql_name::meaning(written);
-    let fits = |table: &TableName| match meaning.as_slice() {
-        [name] => *name == table.name,
-        [schema, name] => *schema == table.schema && *name == table.name,
-        _ => false,
-    };
-    let mut fitting: Vec<(&TableName, T)> = all.filter(|(table, _)| fits(table)).collect();
+    let mut fitting: Vec<(&TableName, T)> = all.filter(|(table, _)| table.is_meant_by(&meaning)).collect();
     match fitting.len() {
         1 => fitting.pop().map(|(_, one)| one),
         0 => {
@@ -133,7 +128,7 @@ fn besides(found: &mut Found<'_>, database: &Database<'_>, known: &[&TableName],
         if job.does == JobKind::Retention && !known.contains(&of) {
             // Where it goes by something else than the age, nobody can say when a held row is dropped.
             let age = job.after.as_ref().and_then(Age::period);
-            let held = holds_cut(found.policy, database.name, &sql::table(of), age, found.now);
+            let held = holds_cut(found.policy, database, of, age, found.now);
             if let Some(hold) = held.first() {
                 let path = PolicyPath::from(["holds", hold.as_str(), "rows"]);
                 retention::release(found, database, of, job, hold, path);

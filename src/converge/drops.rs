@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::database::Database;
+use crate::inventory::TableName;
 use crate::policy::file::Date;
 use crate::policy::model::{Policy, RowHold};
 use crate::policy::sql_name;
@@ -41,9 +43,15 @@ impl fmt::Display for Why {
     }
 }
 
-/// Who drops rows of a table that the policy keeps for `retain`.
-pub fn drops(policy: &Policy, database: &str, table: &str, retain: Option<Period>, now: Instant) -> Drops {
-    let archive = policy.archives.iter().find(|one| one.database == database && sql_name::same_table(&one.table, table));
+/// Who drops rows of a table, `written` so in the policy, that it keeps for `retain`.
+pub(super) fn drops(
+    policy: &Policy,
+    database: &Database<'_>,
+    (table, written): (&TableName, &str),
+    retain: Option<Period>,
+    now: Instant,
+) -> Drops {
+    let archive = policy.archives.iter().find(|one| one.database == database.name && sql_name::same_table(&one.table, written));
     let after = match (archive.map(|archive| archive.after), retain) {
         (Some(archive), Some(retain)) => archive.min(retain),
         (Some(after), None) | (None, Some(after)) => after,
@@ -54,10 +62,15 @@ pub fn drops(policy: &Policy, database: &str, table: &str, retain: Option<Period
     if because.is_empty() { Drops::Database { after } } else { Drops::Seawall { after, because } }
 }
 
-/// The holds that a job would cut which drops rows of a table after some time, or by some other rule.
-pub(super) fn holds_cut(policy: &Policy, database: &str, table: &str, after: Option<Period>, now: Instant) -> Vec<Name> {
-    let holds = policy.row_holds.iter().filter(|(_, hold)| hold.database == database && sql_name::same_table(&hold.table, table));
-    holds.filter(|(_, hold)| is_cut(policy, hold, after, now)).map(|(name, _)| name.clone()).collect()
+/// The holds that a job would cut which drops rows of a table after some time, or by some other rule: also those on a chunk of it, or on a view.
+pub(super) fn holds_cut(policy: &Policy, database: &Database<'_>, table: &TableName, after: Option<Period>, now: Instant) -> Vec<Name> {
+    let holds: Vec<(&Name, &RowHold)> = policy.row_holds.iter().filter(|(_, hold)| hold.database == database.name).collect();
+    if holds.is_empty() {
+        return Vec::new();
+    }
+    let kin = database.state.kin(table);
+    let touches = |hold: &RowHold| kin.touch(&sql_name::meaning(&hold.table)).is_some();
+    holds.into_iter().filter(|(_, hold)| touches(hold) && is_cut(policy, hold, after, now)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The hold still stands when the first of its rows has reached the age.

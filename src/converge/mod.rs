@@ -22,7 +22,7 @@ mod sql;
 mod text;
 
 pub use amount::Amount;
-pub use drops::{Drops, Why, drops};
+pub use drops::{Drops, Why};
 pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 

@@ -1,6 +1,7 @@
 //! How far back the rows that a continuous aggregate is made of are all there. A refresh of what lies before takes rows away: it makes the
 //! aggregate anew from what is left.
 
+use super::database::Database;
 use super::drops::{Drops, drops};
 use super::sql;
 use crate::inventory::{Aggregate, Chunk, ChunkRange, JobKind, TableName, TimescaleState};
@@ -18,16 +19,16 @@ pub(super) fn source<'s>(state: &'s TimescaleState, aggregate: &'s Aggregate) ->
 pub(super) fn dropped(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Period> {
     let source = source(state, aggregate);
     let by_job = state.jobs_of(source, JobKind::Retention).filter_map(|job| job.after.as_ref()?.period());
-    by_job.chain(by_policy(policy, database, source, now)).min()
+    by_job.chain(by_policy(policy, &Database { name: database, state }, source, now)).min()
 }
 
-fn by_policy(policy: &Policy, database: &str, of: &TableName, now: Instant) -> Option<Period> {
-    let timescale = policy.file.timescaledb.get(database)?;
-    let of = sql::table(of);
+fn by_policy(policy: &Policy, database: &Database<'_>, source: &TableName, now: Instant) -> Option<Period> {
+    let timescale = policy.file.timescaledb.get(database.name)?;
+    let of = sql::table(source);
     let tables = timescale.hypertables.iter().map(|(written, table)| (written, table.retain));
     let views = timescale.continuous_aggregates.iter().map(|(written, view)| (written, view.retain));
     let (written, retain) = tables.chain(views).find(|(written, _)| sql_name::same_table(written, &of))?;
-    match drops(policy, database, written, retain, now) {
+    match drops(policy, database, (source, written), retain, now) {
         Drops::Nobody => None,
         Drops::Database { after } | Drops::Seawall { after, .. } => Some(after),
     }
@@ -43,8 +44,15 @@ pub(super) fn reach(policy: &Policy, database: &str, state: &TimescaleState, agg
 }
 
 /// From where on a refresh of an aggregate takes nothing away, as a window of TimescaleDB begins: where its source is whole. None: it has nothing
-/// that could be older than the source.
-pub fn refreshes_from(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<String> {
+/// that could be older than the source. `left`: up to when rows of a table have left it for an archive, which no chunk shows that has held ones.
+pub fn refreshes_from(
+    policy: &Policy,
+    database: &str,
+    state: &TimescaleState,
+    aggregate: &Aggregate,
+    left: &dyn Fn(&TableName) -> Option<Instant>,
+    now: Instant,
+) -> Option<String> {
     let chunks = state.chunks_of(source(state, aggregate)).unwrap_or_default();
     let numbers = |chunk: &Chunk| match chunk.range {
         ChunkRange::Number { from, to } => Some((from, to)),
@@ -60,7 +68,8 @@ pub fn refreshes_from(policy: &Policy, database: &str, state: &TimescaleState, a
     // A chunk of the aggregate spans many of the source's: where the oldest of those begins there may have been others.
     let oldest = chunks.iter().filter_map(begins).min();
     let older = oldest.filter(|oldest| aggregate.chunks.iter().filter_map(begins).any(|begin| begin < *oldest));
-    by_age.into_iter().chain(older).chain(left_since(state, aggregate, now)).max().map(|since| since.to_string())
+    let left = left(source(state, aggregate));
+    by_age.into_iter().chain(older).chain(left).chain(left_since(state, aggregate, now)).max().map(|since| since.to_string())
 }
 
 /// The beginning of the source's oldest chunk, where the aggregate has a chunk that ends before it.
@@ -80,13 +89,13 @@ fn begins(chunk: &Chunk) -> Option<Instant> {
 /// The holds of which a refresh would take rows that goes back as far as `from`, or to the beginning, when rows of the source go at an age.
 pub(super) fn holds_refreshed(
     policy: &Policy,
-    database: &str,
+    database: &Database<'_>,
     view: &TableName,
     reach: Period,
     from: Option<Period>,
     now: Instant,
 ) -> Vec<Name> {
-    let holds = super::drops::holds_cut(policy, database, &sql::table(view), Some(reach), now);
+    let holds = super::drops::holds_cut(policy, database, view, Some(reach), now);
     let is_in_it = |name: &Name| policy.row_holds.get(name).is_some_and(|hold| !ends_before(policy, hold, from, now));
     holds.into_iter().filter(is_in_it).collect()
 }

@@ -7,6 +7,7 @@ use super::{Change, Found, sql};
 use crate::inventory::{Age, Chunk, JobKind, TableName, TimescaleJob};
 use crate::plan::minute;
 use crate::plan::words::{joined, quoted};
+use crate::policy::model::Dropping;
 use crate::policy::path::PolicyPath;
 use crate::units::{Instant, Name, Period};
 
@@ -21,7 +22,7 @@ pub(super) fn compare(
     let place = Place { database, table, written, path: &path.key("retain") };
     let mut jobs = database.state.jobs_of(table, JobKind::Retention);
     let job = jobs.next();
-    match (drops(found.policy, database.name, written, retain, found.now), job) {
+    match (drops(found.policy, database, (table, written), retain, found.now), job) {
         (Drops::Nobody, None) => {}
         (Drops::Nobody, Some(job)) => place.keep(found, job, "the policy keeps them", path),
         (Drops::Seawall { after, because }, job) => place.leave_to_seawall(found, after, &because, job, path),
@@ -142,6 +143,13 @@ impl Place<'_> {
         let whys = joined(because);
         if let Some(job) = job {
             self.keep(found, job, &format!("only Seawall may, {whys}"), path);
+        }
+        let is_job = |job: &Dropping| job.path == *self.path;
+        if !because.contains(&Why::Archive) && !found.policy.droppings.iter().any(is_job) {
+            let message =
+                format!("rows of {} older than {after} stay, {whys}: it names a part of them, or a view, and not the table", self.table());
+            let hint = "Name the table itself in the hold, and which of its rows in `where`: then Seawall drops around them.";
+            return found.refuse(path.clone(), message, hint);
         }
         let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}", self.table());
         let hint = "`seawall run --due` does it once a day, or when the archive's schedule says so.";

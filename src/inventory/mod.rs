@@ -12,6 +12,7 @@ mod drill;
 mod held;
 mod history;
 mod hold;
+mod kin;
 mod lineage;
 mod measured;
 mod observed;
@@ -37,6 +38,7 @@ pub use drill::{
 pub use held::{HoldEntry, HoldTable};
 pub use history::{History, Stretch, goes_on_beside};
 pub use hold::{Hold, Selection};
+pub use kin::{Kin, Touch};
 pub use lineage::SystemIdentifier;
 pub use measured::{HowMeasured, Measured, Measurement};
 pub use observed::Observed;
@@ -47,6 +49,6 @@ pub use size::Size;
 pub use timelines::{Leads, Line, Timelines};
 pub use timescale::{
     Age, Aggregate, Chunk, ChunkRange, Compression, Dimension, DimensionKind, Hypertable, JobKind, LastJobRun, Licence, OrderBy, TableName,
-    Timescale, TimescaleJob, TimescaleState,
+    Timescale, TimescaleJob, TimescaleState, View,
 };
 pub use wal::{Fork, WalRange, gaps, settled};

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::{Kin, Size};
 use crate::units::{Instant, Period};
 
 /// What one database says of TimescaleDB.
@@ -33,6 +33,10 @@ pub struct TimescaleState {
     /// The continuous aggregates.
     #[schemars(example = serde_json::json!([]))]
     pub continuous_aggregates: Vec<Aggregate>,
+    /// The views that read any of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = serde_json::json!([]))]
+    pub views: Vec<View>,
     /// Its jobs in the background.
     #[schemars(example = serde_json::json!([]))]
     pub jobs: Vec<TimescaleJob>,
@@ -213,6 +217,18 @@ pub struct Aggregate {
     pub chunks: Vec<Chunk>,
 }
 
+/// A view that reads hypertables or continuous aggregates, and has no rows of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// Its name.
+    #[schemars(example = serde_json::json!({ "schema": "public", "name": "prices_of_today" }))]
+    pub view: TableName,
+    /// What it reads, itself or by other views.
+    #[schemars(example = serde_json::json!([{ "schema": "public", "name": "pricing_history" }]))]
+    pub reads: Vec<TableName>,
+}
+
 /// Something that TimescaleDB does in the background.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -344,6 +360,17 @@ impl Chunk {
     }
 }
 
+impl TableName {
+    /// By the parts of a name; one without a schema means any.
+    pub fn is_meant_by(&self, name: &[String]) -> bool {
+        match name {
+            [.., schema, name] => *schema == self.schema && *name == self.name,
+            [name] => *name == self.name,
+            [] => false,
+        }
+    }
+}
+
 impl TimescaleState {
     /// Major and minor version; of a development version those it leads to.
     pub fn version_numbers(&self) -> Option<(u32, u32)> {
@@ -355,6 +382,17 @@ impl TimescaleState {
     pub fn chunks_of(&self, table: &TableName) -> Option<&[Chunk]> {
         let hypertable = self.hypertables.iter().find(|one| one.table == *table).map(|one| one.chunks.as_slice());
         hypertable.or_else(|| self.continuous_aggregates.iter().find(|one| one.view == *table).map(|one| one.chunks.as_slice()))
+    }
+
+    /// What has rows in common with a hypertable or a continuous aggregate, as far as TimescaleDB knows of it.
+    pub fn kin(&self, table: &TableName) -> Kin {
+        let inside = self.continuous_aggregates.iter().find(|one| one.view == *table).map(|one| one.materialized.clone());
+        let chunks = self.chunks_of(table).unwrap_or_default();
+        Kin {
+            whole: std::iter::once(table.clone()).chain(inside).collect(),
+            parts: chunks.iter().map(|chunk| chunk.table.clone()).collect(),
+            views: self.views.iter().filter(|one| one.reads.contains(table)).map(|one| one.view.clone()).collect(),
+        }
     }
 
     /// The jobs of one kind for a table.

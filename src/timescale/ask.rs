@@ -32,6 +32,7 @@ pub fn look(connection: &mut Connection) -> Result<Timescale, Fault> {
         schema,
         hypertables: Vec::new(),
         continuous_aggregates: Vec::new(),
+        views: Vec::new(),
         jobs: Vec::new(),
         background_workers: None,
     };
@@ -41,6 +42,7 @@ pub fn look(connection: &mut Connection) -> Result<Timescale, Fault> {
     }
     state.hypertables = tables::hypertables(connection)?;
     state.continuous_aggregates = tables::aggregates(connection)?;
+    state.views = tables::views(connection)?;
     // The setting is known only once the extension was loaded, which the questions above did.
     let settings = connection.query(
         "select pg_catalog.current_setting('timescaledb.license', true) as licence, \

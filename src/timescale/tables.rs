@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::jobs::age;
-use crate::inventory::{Aggregate, Compression, Dimension, DimensionKind, Hypertable, OrderBy, TableName};
+use crate::inventory::{Aggregate, Compression, Dimension, DimensionKind, Hypertable, OrderBy, TableName, View};
 use crate::postgres::{Connection, Fault, Row};
 
 pub(super) fn name(row: &Row, schema: &str, table: &str) -> Result<TableName, Fault> {
@@ -92,4 +92,34 @@ pub(super) fn aggregates(connection: &mut Connection) -> Result<Vec<Aggregate>, 
         })
     };
     rows.iter().map(one).collect()
+}
+
+/// What reads a table by way of a continuous aggregate reads that, and not the table.
+const VIEWS: &str = "\
+    with recursive aggregates(id, view_schema, view_name) as ( \
+        select v.oid, a.view_schema, a.view_name from timescaledb_information.continuous_aggregates a \
+        join pg_namespace n on n.nspname = a.view_schema join pg_class v on v.relnamespace = n.oid and v.relname = a.view_name), \
+    reads(id, of_schema, of_name) as ( \
+        select c.oid, h.hypertable_schema, h.hypertable_name from timescaledb_information.hypertables h \
+        join pg_namespace n on n.nspname = h.hypertable_schema join pg_class c on c.relnamespace = n.oid and c.relname = h.hypertable_name \
+        union select id, view_schema, view_name from aggregates \
+        union select v.oid, reads.of_schema, reads.of_name from reads \
+        join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = reads.id and d.classid = 'pg_rewrite'::regclass \
+        join pg_rewrite r on r.oid = d.objid join pg_class v on v.oid = r.ev_class and v.relkind in ('v', 'm') \
+        join pg_namespace n on n.oid = v.relnamespace \
+        where n.nspname not like '\\_timescaledb\\_%' and v.oid not in (select id from aggregates)) \
+    select n.nspname as view_schema, v.relname as view_name, reads.of_schema, reads.of_name \
+    from reads join pg_class v on v.oid = reads.id join pg_namespace n on n.oid = v.relnamespace \
+    where v.relkind in ('v', 'm') and v.oid not in (select id from aggregates) order by 1, 2, 3, 4";
+
+pub(super) fn views(connection: &mut Connection) -> Result<Vec<View>, Fault> {
+    let mut views: Vec<View> = Vec::new();
+    for row in &connection.query(VIEWS, &[])? {
+        let (view, of) = (name(row, "view_schema", "view_name")?, name(row, "of_schema", "of_name")?);
+        match views.last_mut().filter(|last| last.view == view) {
+            Some(last) => last.reads.push(of),
+            None => views.push(View { view, reads: vec![of] }),
+        }
+    }
+    Ok(views)
 }

@@ -115,7 +115,7 @@ impl Goal {
             Goal::Tiers => &[TIERS],
             Goal::Export => &[EXPORT],
             Goal::Files => &[FILES],
-            Goal::Table(Way::Beside) => &[MOMENT, TABLE, &["into_schema", "name", "connection", "lock_timeout"]],
+            Goal::Table(Way::Beside) => &[MOMENT, TABLE, &["into_schema", "name", "with_policies", "connection", "lock_timeout"]],
             Goal::Table(Way::Csv) => &[MOMENT, TABLE, &["csv"]],
             Goal::Table(Way::Replace) => &[MOMENT, TABLE, CHANGES, &["replace"]],
             Goal::Table(Way::Merge) => &[MOMENT, TABLE, CHANGES, &["merge", "key", "delete_others", "show"]],

@@ -49,6 +49,9 @@ pub(super) struct TableWords {
     /// Under this name there.
     #[arg(long = "as", value_name = "NAME", requires = "table", conflicts_with_all = ["csv", "replace", "merge"])]
     name: Option<String>,
+    /// Make the compression and retention jobs of a hypertable again, too. None of them runs until you say so.
+    #[arg(long, requires = "table")]
+    with_policies: bool,
     /// As CSV, into a new file; `-` is standard output.
     #[arg(long, value_name = "FILE", requires = "table", group = "way")]
     csv: Option<PathBuf>,
@@ -401,7 +404,7 @@ fn wanted(said: &Restore, tables: &[TableName], zone: &Zone, started: units::Ins
         return Err(Trouble::usage("`--csv`, `--as` and `--key` are for one table", "Bring the tables back one after the other."));
     }
     let lock_timeout = Duration::from_secs(words.lock_timeout.as_secs());
-    Ok(landing::Wanted { tables: tables.to_vec(), way, condition, lock_timeout })
+    Ok(landing::Wanted { tables: tables.to_vec(), way, condition, lock_timeout, with_policies: words.with_policies })
 }
 
 /// `restored_20261122_013105`, in UTC.

@@ -1,6 +1,6 @@
 //! Takes rows out of their table that were read back out of the archive: these rows, and no others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use super::table::Time;
@@ -37,8 +37,8 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<(), SiteFault> {
     }
 }
 
-pub(super) fn has_room(connection: &mut Connection) -> Result<bool, SiteFault> {
-    Ok(connection.query("select to_regclass('seawall.archived') is not null as there", &[])?.one()?.flag("there")?)
+pub(super) fn has_room(connection: &mut Connection) -> Result<bool, Fault> {
+    connection.query("select to_regclass('seawall.archived') is not null as there", &[])?.one()?.flag("there")
 }
 
 pub(super) fn on_record(connection: &mut Connection) -> Result<BTreeSet<String>, SiteFault> {
@@ -58,6 +58,24 @@ pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Inst
     let sql = "select extent from seawall.archived where store = $1 and removed < $2::timestamptz";
     let rows = connection.query(sql, &[store, &limit.to_string()])?;
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
+}
+
+/// Up to when rows have left each table, by its name. What has come back is no longer on record.
+pub(in crate::execute) fn left_until(connection: &mut Connection) -> Result<BTreeMap<String, Instant>, Fault> {
+    if !has_room(connection)? {
+        return Ok(BTreeMap::new());
+    }
+    // As chunks are cut: what has no zone is in UTC.
+    connection.query("select set_config('timezone', 'UTC', false)", &[])?;
+    let sql =
+        "select table_name, (extract(epoch from max(before::timestamptz)) * 1000000)::bigint as micros from seawall.archived group by 1";
+    let mut all = BTreeMap::new();
+    for row in &connection.query(sql, &[])? {
+        if let Ok(at) = Instant::from_microsecond(row.parse("micros")?) {
+            all.insert(row.text("table_name")?.to_owned(), at);
+        }
+    }
+    Ok(all)
 }
 
 /// Rows of its stretch of time left the table as another extent's, after it was exported. Of one that may have left itself, that means nothing: what

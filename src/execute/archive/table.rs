@@ -1,9 +1,11 @@
 //! The table whose rows move: its columns, its time, and which of its rows are old enough and under no hold.
 
 use crate::format::archived::{Column, Contents};
+use crate::inventory::{TableName, Touch};
+use crate::observe::{family, kin};
 use crate::policy::model::{Archive, Policy, RowHold};
 use crate::policy::path::PolicyPath;
-use crate::policy::sql_name::{self, literal};
+use crate::policy::sql_name::{self, literal, quoted};
 use crate::postgres::{Connection, Fault, Row};
 use crate::site::SiteFault;
 use crate::units::{Instant, Name, Period};
@@ -250,48 +252,20 @@ fn moment(time: Time, moment: Instant, policy: &Policy) -> String {
     }
 }
 
-/// What a hold has to do with the table whose rows move.
-enum Kin {
-    /// It is that table, or one that this is a part of.
-    Whole,
-    /// It is a part of that table.
-    Part(String),
-    None,
-}
-
-/// By the tables themselves, not by their names only: a hold on a partitioned table, or on one that others inherit from, holds their rows, and one on
-/// a part its own. One on a continuous aggregate is on the table inside of it.
-fn kin(connection: &mut Connection, policy: &Policy, name: &Name, hold: &RowHold, table: &str, oid: &str) -> Result<Kin, SiteFault> {
+/// A hold on something that is not there, or without rows of its own, holds none of any table, and whoever wrote it thinks otherwise.
+fn must_have_rows(connection: &mut Connection, policy: &Policy, name: &Name, hold: &RowHold) -> Result<(), SiteFault> {
     let Some(named) = Relation::named(connection, &hold.table)? else {
-        if sql_name::same_table(&hold.table, table) {
-            return Ok(Kin::Whole);
-        }
         let message =
             format!("holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds", hold.table, hold.database);
         return Err(SiteFault::new(message, format!("Write its schema before it, or take the hold out of the policy `{}`.", policy.name)));
     };
-    let holds_rows = ["r", "p", "f"].contains(&named.kind.as_str());
-    let other = if holds_rows { Some(named) } else { inside(connection, &named)? };
-    let Some(other) = other.map(|other| other.oid) else {
-        let message = format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database);
-        return Err(SiteFault::new(message, format!("Name the table that the rows are in, in the policy `{}`.", policy.name)));
-    };
-    let sql = format!("select $1::oid in ({}) as whole, $2::oid in ({}) as part", family("$2"), family("$1"));
-    let row = connection.query(&sql, &[oid, &other])?;
-    let row = row.one()?;
-    Ok(match () {
-        () if row.flag("whole")? || sql_name::same_table(&hold.table, table) => Kin::Whole,
-        () if row.flag("part")? => Kin::Part(other),
-        () => Kin::None,
-    })
+    let has_rows = ["r", "p", "f"].contains(&named.kind.as_str());
+    if has_rows || inside(connection, &named)?.is_some() { Ok(()) } else { Err(without_rows(policy, name, hold)) }
 }
 
-/// A table, and all that are a part of it or inherit from it.
-fn family(oid: &str) -> String {
-    format!(
-        "with recursive family(id) as (select {oid}::oid union select inhrelid from pg_inherits join family on inhparent = id) \
-         select id from family"
-    )
+fn without_rows(policy: &Policy, name: &Name, hold: &RowHold) -> SiteFault {
+    let message = format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database);
+    SiteFault::new(message, format!("Name the table that the rows are in, in the policy `{}`.", policy.name))
 }
 
 /// Each is false of a row that the hold lets go; what the hold's own condition does not know of a row holds it.
@@ -305,22 +279,34 @@ fn holds(
     now: Instant,
 ) -> Result<Vec<String>, SiteFault> {
     let today = policy.zone.wall_clock(now).date();
+    let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
+    let standing: Vec<(&Name, &RowHold)> = policy.row_holds.iter().filter(|(_, hold)| stands(hold)).collect();
+    if standing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kin = kin(connection, oid)?;
     let mut all = Vec::new();
-    for (name, hold) in &policy.row_holds {
-        if hold.database != archive.database || !hold.stands_on(today) {
-            continue;
-        }
-        let mut parts = match kin(connection, policy, name, hold, archive.table, oid)? {
-            Kin::Whole => Vec::new(),
+    for (name, hold) in standing {
+        let mut parts = match kin.touch(&sql_name::meaning(&hold.table)) {
+            Some(Touch::Whole) => Vec::new(),
             // Its partitions may have partitions.
-            Kin::Part(part) => vec![format!("tableoid in ({})", family(&part))],
-            Kin::None => continue,
+            Some(Touch::Part(part)) => vec![format!("tableoid in ({})", family(&oid_of(connection, part)?))],
+            Some(Touch::View(_)) => return Err(without_rows(policy, name, hold)),
+            None => {
+                must_have_rows(connection, policy, name, hold)?;
+                continue;
+            }
         };
         parts.extend(held(policy, hold, column, time));
         let held = if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") };
         all.push(format!("({held}) is false"));
     }
     Ok(all)
+}
+
+fn oid_of(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
+    let name = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
+    Ok(connection.query("select $1::regclass::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned())
 }
 
 fn held(policy: &Policy, hold: &RowHold, column: &str, time: Time) -> Vec<String> {

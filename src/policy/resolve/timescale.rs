@@ -70,7 +70,8 @@ impl Resolver<'_> {
         archives
     }
 
-    /// The tables and continuous aggregates with a hold whose rows go by their age. Those with an archive go by that.
+    /// The tables and continuous aggregates with a hold whose rows go by their age. Those with an archive go by that. Of which of them a hold on
+    /// something of TimescaleDB's own holds rows, as on a chunk, only the database knows: it may be any.
     pub(super) fn droppings(&mut self, archives: &[Archive], holds: &BTreeMap<Name, RowHold>) -> Vec<Dropping> {
         let mut droppings = Vec::new();
         for (database, timescale) in &self.file.timescaledb {
@@ -78,7 +79,8 @@ impl Resolver<'_> {
             let views = timescale.continuous_aggregates.iter().map(|(view, written)| ("continuous_aggregates", view, written.retain));
             for (section, table, retain) in tables.chain(views) {
                 let is_it = |of: &str, name: &str| of == database && sql_name::same_table(name, table);
-                let held = holds.values().any(|hold| is_it(&hold.database, &hold.table));
+                let held =
+                    holds.values().any(|hold| is_it(&hold.database, &hold.table) || (hold.database == *database && is_inside(&hold.table)));
                 let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
                 let path = PolicyPath::from(["timescaledb", database.as_str(), section, table.as_str(), "retain"]);
                 if let (Some(after), true, false) = (retain, held, archived)
@@ -270,4 +272,9 @@ impl Resolver<'_> {
     fn end(&self, date: jiff::civil::Date) -> Option<Instant> {
         self.beginning(date).map(|start| Period::from_days(1).after(start, self.zone.time_zone()))
     }
+}
+
+/// In a schema in which TimescaleDB keeps chunks, and what is inside of continuous aggregates.
+fn is_inside(table: &str) -> bool {
+    matches!(sql_name::meaning(table).as_slice(), [.., schema, _] if schema.starts_with("_timescaledb_"))
 }

@@ -1,6 +1,6 @@
 //! Hypertables.
 
-use seawall::execute::table::landing::{Way, refresh};
+use seawall::execute::table::landing::{Wanted, Way, refresh};
 use seawall::postgres::Connection;
 
 use super::rig::{Two, into, merge, only, replace, rows, wanted};
@@ -42,6 +42,15 @@ fn a_hypertable_comes_back_as_one() {
         let again = "select add_retention_policy('\"back\".\"metrics\"', drop_after => '10 years'::interval)";
         assert!(landed[0].left_out.contains(&format!("TimescaleDB's job `policy_retention`, made again by `{again}`")), "{landed:?}");
         two.now(again);
+        // Or it comes along, and does not run: by today's date it would drop what has just come back.
+        two.then("select add_compression_policy('metrics', interval '7 days')");
+        let (landed, _) = two.brings(&Wanted { with_policies: true, ..wanted(&[("public", "metrics")], into("along")) });
+        let all = "select string_agg(job_id::text || proc_name || scheduled, ',' order by job_id) from timescaledb_information.jobs where hypertable_schema = 'along'";
+        let held: Vec<String> = landed[0].held_jobs.iter().map(|job| job.id.to_string()).collect();
+        assert_eq!(two.now(all), format!("{}policy_compressionfalse,{}policy_retentionfalse", held[0], held[1]));
+        assert!(landed[0].held_jobs[1].does.contains("\"drop_after\": \"10 years\""), "{landed:?}");
+        assert!(!landed[0].left_out.iter().any(|what| what.contains("job")), "{landed:?}");
+        two.then("select remove_compression_policy('metrics')");
         assert_eq!(two.now(&rows("back.metrics")), two.then(&rows("metrics")));
         let dimensions = "select string_agg(column_name || coalesce(time_interval::text, num_partitions::text), ',' order by dimension_number) \
                           from timescaledb_information.dimensions where hypertable_schema =";
@@ -202,7 +211,10 @@ fn continuous_aggregates_are_told_and_refreshed() {
         assert!(remarks.iter().any(|remark| remark.starts_with("public.daily and public.weekly must be refreshed")), "{remarks:?}");
         assert_eq!(two.now("select sum(total) from daily"), stale);
         assert_eq!(landed[0].refresh.len(), 2);
-        assert!(landed[0].refresh[0].starts_with("call \"public\".refresh_continuous_aggregate('public.daily', '2025-12-3"), "{landed:?}");
+        assert!(
+            landed[0].refresh[0].sql.starts_with("call \"public\".refresh_continuous_aggregate('public.daily', '2025-12-3"),
+            "{landed:?}"
+        );
         let destination = two.look(&wanted(&[("public", "metrics")], replace()));
         assert!(destination.is_err(), "the kept rows are in the way of a second time");
         let destination = two.look(&wanted(&[("public", "metrics")], Way::Replace { kept: None })).expect("it can be done");
@@ -335,5 +347,132 @@ fn rows_of_compressed_chunks_that_would_lead_nowhere_are_seen() {
         two.then("insert into devices values (4), (5)");
         let (landed, _) = two.brings(&wanted(&[("public", "devices")], replace()));
         assert_eq!(landed[0].rows, 6);
+    }
+}
+
+const HOLDS: &str = "create schema seawall; create table seawall.hold (policy text not null, name text not null, of_table text not null, condition text, \
+    rows_from date, rows_to date, reason text not null, until date, zone text not null, primary key (policy, name))";
+
+/// One that stands alone, on something and some days of it.
+fn hold(two: &Two, of: &str, days: &str) {
+    two.now(&format!(
+        "delete from seawall.hold; insert into seawall.hold values ('shop', 'litigation', '{of}', null, {days}, 'case 17', null, 'UTC')"
+    ));
+}
+
+/// It names a chunk, or a view over a view: the rows are those of the table.
+#[test]
+fn a_hold_by_another_name_holds() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.now(HOLDS);
+        two.now("create view recent as select * from metrics; create view \"The newest\" as select * from recent; update metrics set value = -1 where device = 4");
+        two.now(COMPRESS);
+        let before = two.now(&rows("metrics"));
+        let chunk = two.now("select tableoid::regclass from metrics where device = 4 and at >= '2026-01-02Z' order by at limit 1");
+        let wish = wanted(&[("public", "metrics")], Way::Replace { kept: None });
+        hold(&two, &chunk, "null, null");
+        let refused = two.refuses(&wish);
+        assert!(refused.message.starts_with("29 rows of \"public\".\"metrics\" are under the hold `litigation`"), "{refused}");
+        // Those of other chunks are not held.
+        let first = only(wanted(&[("public", "metrics")], merge()), "device = 4 and at < '2026-01-02Z'");
+        let (landed, remarks) = two.brings(&first);
+        assert_eq!(landed[0].changed, 28);
+        assert!(remarks.iter().any(|remark| remark.contains("has rows under the hold `litigation`")), "{remarks:?}");
+        two.now("update metrics set value = -1 where device = 4 and at < '2026-01-02Z'");
+        for view in ["recent", "public.\"The newest\""] {
+            hold(&two, view, "null, null");
+            let refused = two.refuses(&first);
+            assert!(refused.message.starts_with("28 rows of \"public\".\"metrics\" are under the hold `litigation`"), "{refused}");
+            assert!(refused.hint.contains("name the table there"), "{}", refused.hint);
+        }
+        assert_eq!(two.now(&rows("metrics")), before);
+        // Something else of the same kind is nothing to it.
+        two.now("create table others (at timestamptz not null); select create_hypertable('others', 'at'); insert into others values ('2026-01-01Z'); create view theirs as select * from others");
+        for other in ["others", "theirs"] {
+            hold(&two, other, "null, null");
+            two.brings(&wish);
+        }
+        assert_eq!(two.now(&rows("metrics")), two.then(&rows("metrics")));
+    }
+}
+
+#[test]
+fn a_hold_on_what_is_inherited_from_holds() {
+    let two = Two::new(
+        "create table everything (id int primary key, customer int); create table orders (total int, primary key (id)) inherits (everything); \
+         insert into orders select i, i % 3, i from generate_series(1, 9) i",
+    );
+    two.now(HOLDS);
+    two.now("delete from orders where customer = 1; update orders set total = 0 where customer = 2");
+    two.now("insert into seawall.hold values ('shop', 'litigation', 'everything', 'customer = 2', null, null, 'case 17', null, 'UTC')");
+    let refused = two.refuses(&wanted(&[("public", "orders")], replace()));
+    assert!(refused.message.starts_with("3 rows of \"public\".\"orders\" are under the hold `litigation`"), "{refused}");
+    let (landed, _) = two.brings(&only(wanted(&[("public", "orders")], replace()), "customer = 1"));
+    assert_eq!((landed[0].added, two.now("select sum(total) from orders where customer = 2")), (3, "0".into()));
+}
+
+/// What is made of rows that change is made anew by the next refresh, whoever calls it.
+#[test]
+fn held_rows_of_an_aggregate_stay_as_they_were_made() {
+    for programs in natives() {
+        let two = two(&programs);
+        two.now(HOLDS);
+        two.now("update metrics set value = -1 where device = 4 and at < '2026-01-03Z'; delete from metrics where device = 4 and at >= '2026-01-05Z' and at < '2026-01-06Z'");
+        two.now(COMPRESS);
+        with_views(&two);
+        let made = two.now(&rows("daily"));
+        hold(&two, "daily", "'2026-01-02', '2026-01-03'");
+        let refused = two.refuses(&wanted(&[("public", "metrics")], Way::Replace { kept: None }));
+        assert!(
+            refused.message.starts_with("5 rows of public.daily are under the hold `litigation`") && refused.message.contains("made anew"),
+            "{refused}"
+        );
+        // A day beside it, and one on each side.
+        let day = |condition: &str| only(wanted(&[("public", "metrics")], merge()), condition);
+        let (mut landed, remarks) = two.brings(&day("device = 4 and at < '2026-01-02Z'"));
+        assert!(landed[0].changed == 28 && !remarks.iter().any(|remark| remark.contains("refresh other times")), "{remarks:?}");
+        let destination = two.look(&wanted(&[("public", "metrics")], Way::Replace { kept: None })).expect("it can be done");
+        two.watched(|onlooker| refresh(&destination, &mut landed, &mut Vec::new(), onlooker)).expect("refreshed");
+        assert_ne!(two.now(&rows("daily")), made);
+        let made = two.now(&rows("daily"));
+        two.now("update metrics set value = -2 where device = 4 and at < '2026-01-02Z'; delete from metrics where at >= '2026-01-02Z' and at < '2026-01-04Z'");
+        let (mut landed, remarks) = two.brings(&day("device = 4 and (at < '2026-01-02Z' or at >= '2026-01-05Z' and at < '2026-01-06Z')"));
+        assert!(
+            remarks
+                .iter()
+                .any(|remark| remark.contains("of public.daily are under the hold") && remark.ends_with("refresh other times only")),
+            "{remarks:?}"
+        );
+        let failed = two.watched(|onlooker| refresh(&destination, &mut landed, &mut Vec::new(), onlooker)).expect_err("it is refused");
+        assert!(failed.message.contains("10 rows of public.daily are under the hold `litigation`"), "{failed}");
+        assert_eq!((two.now(&rows("daily")), landed[0].refresh.len()), (made.clone(), 2));
+        // And that is what it would have done.
+        two.session().run(&landed[0].refresh[0].sql).expect("refreshed");
+        assert_eq!(two.now("select count(*) from daily where day >= '2026-01-02Z' and day < '2026-01-04Z'"), "0");
+    }
+}
+
+/// A reference to a hypertable is one to rows of its chunks.
+#[test]
+fn what_leads_to_a_hypertable_is_asked_with_its_chunks() {
+    for programs in natives() {
+        let two = two(&programs);
+        // TimescaleDB 2.17 finds no row by a generic plan.
+        two.now("alter database shop set plan_cache_mode = 'force_custom_plan'");
+        two.now(
+            "create table alarms (id int primary key, at timestamptz, device int, foreign key (at, device) references metrics); \
+             insert into alarms select row_number() over (), at, device from metrics where device = 3 and at < '2026-01-04Z'; \
+             update metrics set value = -1 where device = 4",
+        );
+        let (landed, _) = two.brings(&wanted(&[("public", "metrics")], replace()));
+        assert_eq!(landed[0].changed, 400);
+        two.now("drop schema replaced cascade; insert into metrics values ('2026-03-01Z', 1, 1); insert into alarms values (-1, '2026-03-01Z', 1)");
+        let refused = two.refuses(&wanted(&[("public", "metrics")], replace()));
+        assert!(
+            refused.message.contains("1 of the rows in public.alarms lead to none in public.metrics: at, device = 2026-03-01"),
+            "{refused}"
+        );
+        assert_eq!(two.now("select count(*) from metrics where at > '2026-02-01Z'"), "1");
     }
 }

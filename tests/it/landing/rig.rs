@@ -32,6 +32,7 @@ pub fn wanted(tables: &[(&str, &str)], way: Way) -> Wanted {
         way,
         condition: None,
         lock_timeout: Duration::from_secs(5),
+        with_policies: false,
     }
 }
 

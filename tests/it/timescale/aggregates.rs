@@ -179,3 +179,31 @@ fn a_refresh_before_a_backup_goes_no_further_back_than_the_table() {
         assert_eq!(room.place.sql("select total from \"daily's\" where product = 9"), "9", "{said}");
     }
 }
+
+/// A chunk that has held rows stays when the others have moved, and shows nothing of that.
+#[test]
+fn a_refresh_before_a_backup_leaves_what_was_made_of_archived_rows() {
+    for place in all_natives("a_refresh_before_a_backup_leaves_what_was_made_of_archived_rows") {
+        let room = room(place);
+        let views = "    continuous_aggregates: { '\"daily''s\"': { refresh_before: [dump] } }\n";
+        let rest = |holds: &str| {
+            format!(
+                "backups: {{ dump: {{ logical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 2 }}, takes: 1m, size: 1MB }} }}\n\
+                 holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: '\"daily''s\"' }} }}{holds} }}"
+            )
+        };
+        room.write(
+            &format!("    hypertables: {{ prices: {{ archive: {{ after: 1y, store: main }} }} }}\n{views}"),
+            &rest(", more: { reason: litigation, rows: { database: postgres, table: prices, where: product = 1 } }"),
+        );
+        let before = rows(&room, "\"daily's\"");
+        ends(&room.run("timescaledb.postgres.hypertables.prices.archive"), 0);
+        assert_eq!(room.place.sql("select count(distinct product) from prices where at < now() - interval '400 days'"), "1");
+        // Nothing of the policy speaks of what has left any more.
+        room.write(views, &rest(""));
+        ends(&room.run("dump"), 0);
+        assert_eq!(rows(&room, "\"daily's\""), before);
+        room.place.sql("call refresh_continuous_aggregate('\"daily''s\"', null, null)");
+        assert_ne!(rows(&room, "\"daily's\""), before, "and that is what it is about");
+    }
+}

@@ -131,7 +131,7 @@ fn chunks(place: &Place) -> usize {
 }
 
 /// Its jobs stand still, so that what is there stays there.
-fn still(place: &Place) {
+pub(super) fn still(place: &Place) {
     let _ = place.sql("select _timescaledb_functions.stop_background_workers()");
 }
 
@@ -189,6 +189,44 @@ fn a_job_that_cannot_see_a_hold_is_taken_away_at_once() {
         assert!(done.contains("postgres: 5 changes done"), "{done}");
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
         assert_eq!(room.place.sql("select name, rows_to from seawall.legal_hold"), "case-4711|2024-06-30");
+    }
+}
+
+/// A hold may name a chunk, or a view: the database's own job knows of neither.
+#[test]
+fn a_hold_by_another_name_takes_the_job_away_too() {
+    for place in everywhere("a_hold_by_another_name_takes_the_job_away_too") {
+        let room = Room::new(place);
+        room.place.sql(MONTHS);
+        still(&room.place);
+        room.place.sql("select add_retention_policy('prices', interval '1 year')");
+        let oldest = "select range_end from timescaledb_information.chunks order by range_start limit 1";
+        let chunk = room
+            .place
+            .sql("select format('%I.%I', chunk_schema, chunk_name) from timescaledb_information.chunks order by range_start limit 1");
+        let held = room.place.sql(&format!("select count(*) from prices where recorded_at < ({oldest})"));
+        let hold = |table: &str| format!("holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: {table} }} }} }}");
+        room.write("    hypertables: { prices: { retain: 1y } }\n", &hold(&chunk));
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(shown.contains("remove_retention_policy") && shown.contains("while the hold `case` stands"), "{shown}");
+        ends(&room.run("timescaledb.postgres.hypertables.prices.retain"), 0);
+        let old = "select count(*) from prices where recorded_at < now() - interval '1 year 1 month'";
+        assert_eq!((room.place.sql(old), held != "0"), (held, true));
+        // Of a view nobody can tell which rows are meant: all stay, and that is said.
+        room.place.sql("create view recent as select * from prices; create view newest as select org from recent");
+        room.place.sql("select add_retention_policy('prices', interval '1 year')");
+        room.write("    hypertables: { prices: { retain: 1y } }\n", &hold("newest"));
+        let shown = ends(&room.apply(&["--yes"]), 1);
+        assert!(
+            shown.contains("remove_retention_policy") && shown.contains("it names a part of them, or a view, and not the table"),
+            "{shown}"
+        );
+        assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
+        // And where the policy speaks of nothing but the hold.
+        room.place.sql("select add_retention_policy('prices', interval '1 year')");
+        room.write("    hypertables: {}\n", &hold("newest"));
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(shown.contains("remove_retention_policy"), "{shown}");
     }
 }
 

@@ -1,34 +1,45 @@
-//! Whatever tables, holds, ages and cuts there are: no held row ever goes, what is not held goes with the next run, and what moved to a store
-//! and what stayed are together the original, each row once.
+//! Whatever tables, holds, ages and cuts there are, and however they change from day to day: no held row ever goes, what is not held goes with the
+//! next run, and what moved to a store and what stayed are together the original, each row once.
 
 use std::fmt::Write as _;
 
 use seawall::policy::path::PolicyPath;
 
-use super::converge::{Room, ends};
+use super::converge::{Room, ends, still};
 use super::place::{Place, everywhere};
 use crate::archive::rig::SUM;
 use crate::fuzz::random::Random;
 
 /// A hypertable, what holds of it, and what is to become of the rest.
 struct Table {
+    /// As SQL reads it.
     name: String,
-    make: String,
-    policy: String,
-    holds: String,
-    /// Rows that a hold names.
-    held: String,
-    /// The end of the last chunk that is old enough.
-    edge: String,
+    number: usize,
+    /// Days that one chunk has.
+    days: usize,
+    /// Older rows go, or move.
+    keep: usize,
+    holds: Vec<Hold>,
     archived: bool,
+    /// Rows that it ever had.
+    rows: u64,
+}
+
+/// One on a table, which may be named by a chunk of it.
+struct Hold {
+    of: String,
+    which: String,
+    /// The same as a condition of the table.
+    held: String,
+    ended: bool,
 }
 
 impl Table {
-    fn random(random: &mut Random, number: usize) -> Table {
+    fn random(random: &mut Random, number: usize, place: &Place) -> Table {
         // A name that needs quotes in SQL, in YAML and in a shell.
         let name = if random.below(3) == 0 { format!("t{number} \"it's") } else { format!("t{number}") };
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        let (days, step, keep) = (5 + random.below(35), 3 + random.below(27), 100 + random.below(600));
+        let (days, step, keep) = (5 + random.below(35), 3 + random.below(27), 250 + random.below(450));
         let literal = quoted.replace('\'', "''");
         let mut make = format!("create table {quoted} (at timestamptz not null, owner int not null, id serial, note text); ");
         write!(make, "select create_hypertable('{literal}', 'at', chunk_time_interval => interval '{days} days'); ").expect("a string");
@@ -48,42 +59,84 @@ impl Table {
             )
             .expect("a string");
         }
-        let (mut holds, mut held) = (String::new(), vec!["false".to_owned()]);
-        for hold in 0..random.below(3) {
-            let (older, newer) = (1 + random.below(999), 1 + random.below(999));
-            let (older, newer) = (older.max(newer), older.min(newer));
-            let condition = match random.below(4) {
-                0 => format!("owner = {}", 1 + random.below(3)),
-                1 => format!("owner <> {} and note is not null", 1 + random.below(2)),
-                2 => format!("at between now() - interval '{older} days' and now() - interval '{newer} days'"),
-                _ => String::new(),
-            };
-            let (from, to) = (day(older), day(newer));
-            let which = if condition.is_empty() { format!("from: {from}, to: {to}") } else { format!("where: \"{condition}\"") };
-            let condition = if condition.is_empty() {
-                format!("at >= '{from} 00:00Z' and at < '{to} 00:00Z'::timestamptz + interval '24 hours'")
-            } else {
-                condition
-            };
-            writeln!(holds, "  h{number}-{hold}: {{ reason: a test, rows: {{ database: postgres, table: {}, {which} }} }}", yaml(&quoted))
-                .expect("a string");
-            held.push(format!("({condition})"));
-        }
-        let archived = random.below(2) == 0;
-        let what = if archived { format!("archive: {{ after: {keep}d, store: main }}") } else { format!("retain: {keep}d") };
-        Table {
-            policy: format!("      {}: {{ {what} }}\n", yaml(&quoted)),
-            edge: format!(
-                "(select coalesce(max(range_end), '-infinity') from timescaledb_information.chunks \
-                 where hypertable_name = '{}' and range_end <= now() - interval '{keep} days')",
-                name.replace('\'', "''")
-            ),
-            held: held.join(" or "),
-            name: quoted,
-            make,
-            holds,
-            archived,
-        }
+        place.sql(&make);
+        place.sql(&format!("create table written_{number} as select at, owner, id, note from {quoted}"));
+        let rows = place.sql(&format!("select count(*) from {quoted}")).parse().expect("a number");
+        let mut table = Table { name: quoted, number, days, keep, holds: Vec::new(), archived: random.below(2) == 0, rows };
+        table.holds = (0..random.below(3)).map(|_| table.hold(random, place)).collect();
+        println!("{make}");
+        table
+    }
+
+    fn hold(&self, random: &mut Random, place: &Place) -> Hold {
+        let (older, newer) = (1 + random.below(999), 1 + random.below(999));
+        let (older, newer) = (older.max(newer), older.min(newer));
+        let condition = match random.below(4) {
+            0 => format!("owner = {}", 1 + random.below(3)),
+            1 => format!("owner <> {} and note is not null", 1 + random.below(2)),
+            2 => format!("at between now() - interval '{older} days' and now() - interval '{newer} days'"),
+            _ => String::new(),
+        };
+        let (from, to) = (day(older), day(newer));
+        let which = if condition.is_empty() { format!("from: {from}, to: {to}") } else { format!("where: \"{condition}\"") };
+        let mut held = match condition.as_str() {
+            "" => format!("at >= '{from} 00:00Z' and at < '{to} 00:00Z'::timestamptz + interval '24 hours'"),
+            _ => condition,
+        };
+        let of = match random.below(3) {
+            0 => self.name.clone(),
+            1 => format!("public.{}", self.name),
+            _ => {
+                let nth = random.below(20);
+                let chunk = |what: &str| {
+                    let of = self.literal();
+                    place.sql(&format!("select {what} from timescaledb_information.chunks where hypertable_name = '{of}' order by range_start offset {nth} limit 1"))
+                };
+                held = format!("({held}) and {}", chunk("format('at >= %L and at < %L', range_start, range_end)"));
+                chunk("format('%I.%I', chunk_schema, chunk_name)")
+            }
+        };
+        Hold { of, which, held, ended: false }
+    }
+
+    /// Its name as a text of SQL, without the quotes of either.
+    fn literal(&self) -> String {
+        self.name.trim_matches('"').replace("\"\"", "\"").replace('\'', "''")
+    }
+
+    fn policy(&self) -> String {
+        let keep = self.keep;
+        let what = if self.archived { format!("archive: {{ after: {keep}d, store: main }}") } else { format!("retain: {keep}d") };
+        format!("      {}: {{ {what} }}\n", yaml(&self.name))
+    }
+
+    fn holds(&self) -> String {
+        let each = self.holds.iter().enumerate().map(|(at, hold)| {
+            let until = if hold.ended { "until: 2020-01-01, " } else { "" };
+            let (of, which) = (yaml(&hold.of), &hold.which);
+            format!("  h{}-{at}: {{ reason: a test, {until}rows: {{ database: postgres, table: {of}, {which} }} }}\n", self.number)
+        });
+        each.collect()
+    }
+
+    /// Rows that a hold names.
+    fn held(&self) -> String {
+        let held = self.holds.iter().filter(|hold| !hold.ended).map(|hold| format!("({})", hold.held));
+        std::iter::once("false".to_owned()).chain(held).collect::<Vec<_>>().join(" or ")
+    }
+
+    fn is_held(&self) -> bool {
+        self.holds.iter().any(|hold| !hold.ended)
+    }
+
+    /// The end of the last chunk that is old enough. As a text: it is gone when its chunks are.
+    fn edge(&self, place: &Place) -> String {
+        place.sql(&format!(
+            "select coalesce(max(range_end), '-infinity')::text from timescaledb_information.chunks \
+             where hypertable_name = '{}' and range_end <= now() - interval '{} days'",
+            self.literal(),
+            self.keep
+        ))
     }
 
     fn job(&self) -> String {
@@ -91,19 +144,47 @@ impl Table {
         PolicyPath::from(["timescaledb", "postgres", "hypertables", &self.name, what]).to_string()
     }
 
-    /// Some that nobody had before, in a table of their own, all older than that; and how many.
-    fn late(&self, place: &Place, edge: &str, random: &mut Random) -> u64 {
-        let (days, step) = (200 + random.below(900), 5 + random.below(60));
+    /// Rows come late that nobody had before, into what has moved and beside what is held.
+    fn come_late(&mut self, place: &Place, random: &mut Random) {
+        let (days, step) = (self.keep + 50 + random.below(500), 5 + random.below(60));
+        let (number, name) = (self.number, &self.name);
+        let (first, last) = (self.rows + 1_000_000, self.keep + self.days + 1);
         place.sql(&format!(
-            "create table late as select t as at, 1 + n % 3 as owner, 1000000 + n as id, 'late' as note from \
-             generate_series(now() - interval '{days} days', now(), interval '{step} days') with ordinality s(t, m), \
-             lateral (select m::int as n) o where t < '{edge}'"
+            "create table late as select t as at, 1 + n % 3 as owner, {first} + n as id, 'late' as note from \
+             generate_series(now() - interval '{days} days', now() - interval '{last} days', interval '{step} days') with ordinality s(t, m), \
+             lateral (select m::int as n) o; \
+             insert into {name} (at, owner, id, note) select * from late; insert into written_{number} select * from late"
         ));
-        place.sql("select count(*) from late").parse().expect("a number")
+        self.rows += place.sql("select count(*) from late").parse::<u64>().expect("a number");
+        place.sql("drop table late");
+    }
+
+    /// A day later the policy may want less, and a hold may have ended.
+    fn ages(&mut self, random: &mut Random) {
+        self.keep -= random.below(100);
+        for hold in &mut self.holds {
+            hold.ended |= random.below(3) == 0;
+        }
     }
 
     fn sum(&self, place: &Place, from: &str) -> String {
         place.sql(&format!("{} (select at, owner, id, note from {from}) t", SUM.replace("order by id", "order by at, id")))
+    }
+
+    /// All that TimescaleDB would do by itself, and then what Seawall does.
+    fn run(&self, room: &Room) {
+        let of = self.literal();
+        let job =
+            format!("select job_id from timescaledb_information.jobs where proc_name = 'policy_retention' and hypertable_name = '{of}'");
+        let job = room.place.sql(&job);
+        assert_eq!(job.is_empty(), self.archived || self.is_held(), "the database drops what nothing protects, and nothing else");
+        if !job.is_empty() {
+            room.place.sql(&format!("call run_job({job})"));
+        }
+        // Without any hold Seawall has no job of that name.
+        if self.archived || !self.holds.is_empty() {
+            ends(&room.run(&self.job()), 0);
+        }
     }
 }
 
@@ -115,6 +196,10 @@ fn day(ago: usize) -> jiff::civil::Date {
 
 fn yaml(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+fn rows(sum: &str) -> u64 {
+    sum.split(' ').next().and_then(|rows| rows.parse().ok()).expect("a number")
 }
 
 #[test]
@@ -140,56 +225,40 @@ fn one_round(room: &Room, round: usize) {
     let place = &room.place;
     let mut random = Random::new(round as u64);
     place.sql("drop schema if exists seawall cascade");
+    still(place);
     // Names of their own: the archive has what earlier rounds moved there.
-    let tables: Vec<Table> = (0..3).map(|number| Table::random(&mut random, round * 3 + number)).collect();
-    let hypertables: String = tables.iter().map(|table| table.policy.as_str()).collect();
-    let holds: String = tables.iter().map(|table| table.holds.as_str()).collect();
-    let holds = if holds.is_empty() { String::new() } else { format!("holds:\n{holds}") };
-    room.write(&format!("    hypertables:\n{hypertables}"), &holds);
-    for table in &tables {
-        place.sql(&table.make);
-        println!("round {round}: {} held by {}", table.policy.trim(), table.held);
+    let mut tables: Vec<Table> = (0..3).map(|number| Table::random(&mut random, round * 3 + number, place)).collect();
+    for day in 0..3 {
+        let hypertables: String = tables.iter().map(Table::policy).collect();
+        let holds: String = tables.iter().map(Table::holds).collect();
+        println!("round {round}, day {day}:\n{hypertables}{holds}");
+        let holds = if holds.is_empty() { String::new() } else { format!("holds:\n{holds}") };
+        room.write(&format!("    hypertables:\n{hypertables}"), &format!("{holds}\nacknowledge: [{{ finding: SW0910, reason: a test }}]"));
+        ends(&room.apply(&["--yes"]), 0);
+        still(place);
+        for table in &mut tables {
+            if day > 0 {
+                table.come_late(place, &mut random);
+            }
+            let stays = format!("at >= '{}' or {}", table.edge(place), table.held());
+            let kept = table.sum(place, &format!("{} where {stays}", table.name));
+            table.run(room);
+            assert_eq!(table.sum(place, &table.name), kept, "round {round}, day {day}: {}", table.job());
+            if table.archived {
+                assert_eq!(in_store(room, &table.name), table.rows - rows(&kept), "round {round}, day {day}: {}", table.job());
+            }
+            table.ages(&mut random);
+        }
     }
     for table in &tables {
-        let before = table.sum(place, &table.name);
-        // As a list: the edge is gone when its chunks are.
-        let edge = place.sql(&format!("select {}::text", table.edge));
-        let stays = format!("at >= '{edge}' or {}", table.held);
-        let kept = table.sum(place, &format!("{} where {stays}", table.name));
-        let rows = |sum: &str| sum.split(' ').next().and_then(|rows| rows.parse::<u64>().ok()).expect("a number");
-        if !table.archived && table.held == "false" {
-            // Nothing is held: TimescaleDB's own job does it, and Seawall has none of that name.
-            continue;
-        }
-        place.sql(&format!("create table written as select at, owner, id, note from {}", table.name));
-        ends(&room.run(&table.job()), 0);
-        assert_eq!(table.sum(place, &table.name), kept, "round {round}: {} of {}", table.job(), table.make);
-        if table.archived {
-            assert_eq!(in_store(room, &table.name), rows(&before) - rows(&kept), "round {round}: {}", table.job());
-        }
-        // Rows come late, into what has moved and beside what is held, and go the same way.
-        let late = table.late(place, &edge, &mut random);
-        let there = table.sum(place, &format!("(select at, owner, id, note from {} union all select * from late) u", table.name));
-        place.sql(&format!("insert into {} (at, owner, id, note) select * from late", table.name));
-        assert_eq!(table.sum(place, &table.name), there);
-        let kept = table.sum(place, &format!("{} where {stays}", table.name));
-        ends(&room.run(&table.job()), 0);
-        assert_eq!(table.sum(place, &table.name), kept, "round {round}: late rows of {} of {}", table.job(), table.make);
-        let went = rows(&before) + late - rows(&kept);
-        if table.archived {
-            assert_eq!(in_store(room, &table.name), went, "round {round}: {}", table.job());
-        }
+        let is_empty = || in_store(room, &table.name) == 0;
         // The build for node ends when rows are copied into it.
-        if table.archived && went > 0 && matches!(place, Place::Native(_)) {
+        if table.archived && matches!(place, Place::Native(_)) && !is_empty() {
             ends(&room.archive(&["restore", "--table", &table.name, "--into", "back"]), 0);
             let both = format!("(select at, owner, id, note from {} union all select at, owner, id, note from back) u", table.name);
-            let all = "(select * from written union all select * from late) w";
-            assert_eq!(table.sum(place, &both), table.sum(place, all), "round {round}: {}", table.job());
+            assert_eq!(table.sum(place, &both), table.sum(place, &format!("written_{}", table.number)), "round {round}: {}", table.job());
             place.sql("drop table back");
         }
-        place.sql("drop table late, written");
-    }
-    for table in &tables {
-        place.sql(&format!("drop table {}", table.name));
+        place.sql(&format!("drop table {}; drop table written_{}", table.name, table.number));
     }
 }

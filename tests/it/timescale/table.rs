@@ -73,7 +73,7 @@ fn a_hypertable_has_all_its_rows() {
         // It was dropped, and comes back under its own name.
         let name = TableName { schema: "public".into(), name: "prices".into() };
         let way = Way::Schema { schema: "public".into(), name: None };
-        let wanted = Wanted { tables: vec![name], way, condition: None, lock_timeout: Duration::from_secs(10) };
+        let wanted = Wanted { tables: vec![name], way, condition: None, lock_timeout: Duration::from_secs(10), with_policies: false };
         let destination = landing::look(&rig.cluster.settings(), &wanted).expect("it can be done");
         let origin = Origin::of(&got.held).expect("an origin");
         let (bytes, stop) = (AtomicU64::new(0), AtomicBool::new(false));

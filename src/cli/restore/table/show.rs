@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::cli::copying::size;
 use crate::cli::restore::seconds;
 use crate::cli::terminal::tame;
+use crate::execute::dump::restore::let_run;
 use crate::execute::table::landing::about;
 use crate::execute::table::landing::difference::Difference;
 use crate::execute::table::landing::{CsvTo, Destination, Report, Wanted, Way};
@@ -220,7 +221,11 @@ pub(super) fn report(report: &Report) -> String {
             ),
         }
         landed.left_out.iter().for_each(|what| page.row("left out", what));
-        landed.refresh.iter().for_each(|sql| page.row("refresh", format!("{sql};")));
+        landed.held_jobs.iter().for_each(|job| page.row("held job", format!("{} {}", job.id, job.does)));
+        if !landed.held_jobs.is_empty() {
+            page.row("", format!("let them run, when what they would delete may go: {};", let_run(&landed.held_jobs)));
+        }
+        landed.refresh.iter().for_each(|refresh| page.row("refresh", format!("{};", refresh.sql)));
         if let (Some(kept), Some(undo)) = (&landed.kept_in, &landed.undo) {
             page.row("kept", format!("what was there before is in {kept}; drop it when nobody needs it"));
             // One for all tables.

@@ -279,6 +279,16 @@ pub(super) fn timescale(connection: &mut Connection) -> Result<Option<String>, F
     rows.iter().next().map(|row| row.text("version").map(str::to_owned)).transpose()
 }
 
+/// Those that people made, as an array of numbers.
+pub(super) fn hypertables(connection: &mut Connection) -> Result<String, Fault> {
+    const ALL: &str = "select coalesce(array_agg(format('%I.%I', schema_name, table_name)::regclass::oid), '{}')::text as oids \
+        from _timescaledb_catalog.hypertable where compression_state <> 2";
+    if timescale(connection)?.is_none() {
+        return Ok("{}".to_owned());
+    }
+    Ok(connection.query(ALL, &[])?.one()?.text("oids")?.to_owned())
+}
+
 /// What TimescaleDB takes a table for.
 const PLACE: &str = "\
     select case when a.mat_hypertable_id is not null then 'aggregate' when h.compression_state = 2 then 'compressed' else 'hypertable' end as what, \

@@ -7,12 +7,13 @@
 
 use super::about::{About, Column, KeyColumn, Kind, joined_columns, same_key, same_row, sql};
 use super::difference::{Difference, Sides};
-use super::held::Hold;
+use super::held::{Going, Hold};
 use super::hypertable::{Care, Spans};
 use super::origin::rows_of;
 use super::undo::{self, key_list};
 use super::{
-    Destination, Landed, Onlooker, Origin, Wanted, Way, asked, blame, destination, held, references, sequences, session, stream, uniques,
+    Destination, Landed, Onlooker, Origin, Wanted, Way, asked, blame, destination, held, references, refresh, sequences, session, stream,
+    uniques,
 };
 use crate::execute::table::TableFault;
 use crate::plan::words::{joined, quoted as shown};
@@ -327,6 +328,7 @@ fn within(
     let mut landed = Vec::new();
     for staged in tables.iter_mut() {
         let (changed, done) = change(connection, &holds, wanted, staged)?;
+        remarks.extend(refresh::held(connection, &holds, &changed)?);
         landed.push(changed);
         staged.done = done;
         if let Some(care) = &staged.care {
@@ -403,12 +405,15 @@ fn must_be_as_it_was(connection: &mut Connection, staged: &Staged) -> Result<(),
 fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: &Staged) -> Result<(Landed, Done), TableFault> {
     let (about, then, care) = (&staged.about, staged.then(), staged.care.as_ref());
     let time = care.map(|care| (care.time.as_str(), care.time_type.as_str()));
+    let must_stay = |connection: &mut Connection, from: &str| {
+        held::must_stay(connection, holds, &Going { oid: &about.oid, name: about.name(), time, from }, held::CHANGED)
+    };
     let mut spans = Spans::default();
     let (name, columns) = (about.name(), about.stored_list());
     let mut landed = Landed { table: name.clone(), into: name.clone(), rows: staged.rows, bytes: staged.bytes, ..Landed::default() };
     let is_whole = is_whole(wanted);
     if staged.key.is_empty() {
-        held::must_stay(connection, holds, about, time, &format!("{name} t"))?;
+        must_stay(connection, &format!("{name} t"))?;
         keep(connection, wanted, staged, None)?;
         care.map(|care| care.spans(connection, &format!("{name} t"), &mut spans)).transpose()?;
         landed.removed = count(connection, &format!("delete from {name}"))?;
@@ -428,7 +433,7 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         }
         connection.run(&format!("analyze {gone}"))?;
         let same = same_key(&staged.key, "t", "g");
-        held::must_stay(connection, holds, about, time, &format!("{name} t join {gone} g on {same}"))?;
+        must_stay(connection, &format!("{name} t join {gone} g on {same}"))?;
         keep(connection, wanted, staged, (!is_whole).then_some(landed.changed + landed.removed))?;
         let deleted = match care {
             Some(care) => {
@@ -466,7 +471,10 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
     must_be(inserted, come, "inserted", &name)?;
     spans.extend(&came);
     let told = match care {
-        Some(care) => care.tell(connection, &spans, &mut landed)?,
+        Some(care) => {
+            care.must_stay_as_made(connection, holds, &spans)?;
+            care.tell(connection, &spans, &mut landed)?
+        }
         None => None,
     };
     landed.added = inserted.saturating_sub(landed.changed);

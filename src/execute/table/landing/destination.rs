@@ -8,6 +8,8 @@ use super::hypertable::Care;
 use super::{Wanted, Way, blame, references, session, uniques};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
+use crate::inventory::Kin;
+use crate::observe::kin;
 use crate::plan::words::{counted, joined, quoted as shown};
 use crate::policy::model::Policy;
 use crate::postgres::{Connection, Fault, Settings};
@@ -29,6 +31,8 @@ pub struct Destination {
     pub(super) timescale: Option<String>,
     /// Rows that nobody may change or remove.
     pub(super) holds: Vec<Hold>,
+    /// Of each table whose rows may change, what a hold may name instead of it.
+    kin: Vec<Kin>,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
 }
@@ -52,6 +56,7 @@ fn looked(settings: &Settings, wanted: &Wanted) -> Result<Destination, TableFaul
         tables: Vec::new(),
         timescale: timescale(&mut connection)?,
         holds: Vec::new(),
+        kin: Vec::new(),
         remarks: Vec::new(),
         lock_timeout: wanted.lock_timeout,
         settings,
@@ -95,7 +100,7 @@ impl Destination {
     pub fn respect(&mut self, policy: &Policy, now: Instant) {
         for hold in held::of_policy(policy, &self.database, now) {
             if !self.holds.contains(&hold) {
-                self.remarks.extend(self.tables.iter().flatten().filter_map(|about| hold.remark(about)));
+                self.remarks.extend(self.tables.iter().flatten().zip(&self.kin).filter_map(|(about, kin)| hold.remark(about, kin)));
                 self.holds.push(hold);
             }
         }
@@ -131,7 +136,7 @@ impl Destination {
 
     fn must_take_changes(&mut self, connection: &mut Connection, wanted: &Wanted) -> Result<(), TableFault> {
         self.holds = held::shown_there(connection)?;
-        let mut remarks = Vec::new();
+        let (mut remarks, mut all) = (Vec::new(), Vec::new());
         for (table, there) in wanted.tables.iter().zip(&self.tables) {
             let Some(about) = there else {
                 let message = format!("there is no table {} in `{}`", sql(table), self.database);
@@ -145,8 +150,11 @@ impl Destination {
             if about.kind == Kind::Hypertable {
                 remarks.extend(Care::read(connection, about, self.timescale.as_deref())?.remarks());
             }
-            remarks.extend(self.holds.iter().filter_map(|hold| hold.remark(about)));
+            let kin = kin(connection, &about.oid)?;
+            remarks.extend(self.holds.iter().filter_map(|hold| hold.remark(about, &kin)));
+            all.push(kin);
         }
+        self.kin = all;
         self.remarks.extend(remarks);
         if let Some(schema) = wanted.way.kept() {
             let names: Vec<String> =

@@ -1,12 +1,13 @@
 //! Rows under a legal hold: what the policy holds, and what the database shows of other policies. None of them is changed or removed here.
 
-use super::about::{About, sql};
+use super::about::About;
 use crate::execute::table::TableFault;
-use crate::execute::table::source::TableName;
+use crate::inventory::{Kin, TableName, Touch};
+use crate::observe::{family, kin};
 use crate::plan::words::{counted, plain, quoted as shown};
 use crate::policy::model::Policy;
-use crate::policy::sql_name::{literal, quoted, same_table};
-use crate::postgres::{Connection, Row};
+use crate::policy::sql_name::{literal, meaning, quoted};
+use crate::postgres::{Connection, Fault, Row};
 use crate::units::Instant;
 
 /// A hold that stands.
@@ -26,8 +27,9 @@ pub struct Hold {
 
 impl Hold {
     /// Before anything is done.
-    pub(super) fn remark(&self, about: &About) -> Option<String> {
-        same_table(&self.of, &about.name()).then(|| format!("{} {}: none of those is changed or removed", about.name(), self.says()))
+    pub(super) fn remark(&self, about: &About, kin: &Kin) -> Option<String> {
+        let touch = kin.touch(&meaning(&self.of));
+        touch.map(|_| format!("{} {}: none of those is changed or removed", about.name(), self.says()))
     }
 
     fn says(&self) -> String {
@@ -35,9 +37,9 @@ impl Hold {
     }
 
     /// Not false of a row that it holds. What has no column of time is held whatever its days.
-    fn condition(&self, part: Option<&str>, time: Option<(&str, &str)>) -> String {
-        let mut parts: Vec<String> =
-            part.map(|oid| format!("seawall_part in (select relid from pg_partition_tree({oid}::oid))")).into_iter().collect();
+    fn condition(&self, part: Option<&TableName>, time: Option<(&str, &str)>) -> String {
+        let is_part = |part| format!("seawall_part in ({})", family(&format!("{}::regclass", literal(&sql(part)))));
+        let mut parts: Vec<String> = part.map(is_part).into_iter().collect();
         if let Some((column, r#type)) = time.filter(|(_, r#type)| r#type.starts_with("timestamp") || *r#type == "date") {
             let begins = |day: &str, later: u8| match r#type {
                 "timestamp with time zone" => {
@@ -52,6 +54,10 @@ impl Hold {
         parts.extend(self.condition.as_ref().map(|condition| format!("({condition}\n)")));
         if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") }
     }
+}
+
+fn sql(table: &TableName) -> String {
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
 }
 
 pub(super) fn of_policy(policy: &Policy, database: &str, now: Instant) -> Vec<Hold> {
@@ -102,47 +108,77 @@ pub(super) fn shown_there(connection: &mut Connection) -> Result<Vec<Hold>, Tabl
     connection.query(HOLDS, &[])?.iter().map(hold).collect()
 }
 
-/// The table, those that it is a part of, and its own parts.
-const KIN: &str = "\
-    select n.nspname as schema, c.relname as name, c.oid::text as oid, \
-      c.oid <> $1::oid and c.oid in (select relid from pg_partition_tree($1::oid)) as is_part \
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-    where c.oid = $1::oid or c.oid in (select relid from pg_partition_ancestors($1::oid)) or c.oid in (select relid from pg_partition_tree($1::oid))";
+/// Rows that are about to go, or to become others.
+pub(super) struct Going<'g> {
+    /// The table that has them, and what people know it by.
+    pub oid: &'g str,
+    pub name: String,
+    /// The column by which the days of a hold count, and its type.
+    pub time: Option<(&'g str, &'g str)>,
+    /// What a `select t.*` takes them from.
+    pub from: &'g str,
+}
 
-/// Of rows that are about to go, or to become others, none is held. `from` is what a `select t.*` takes them from.
-pub(super) fn must_stay(
-    connection: &mut Connection,
-    holds: &[Hold],
-    about: &About,
-    time: Option<(&str, &str)>,
-    from: &str,
-) -> Result<(), TableFault> {
-    if holds.is_empty() {
-        return Ok(());
+/// What becomes of held rows of a table.
+pub(super) const CHANGED: &str = "and would be changed or removed";
+/// And of those of a continuous aggregate, whoever refreshes it.
+pub(super) const MADE_ANEW: &str = "and would be made anew from the rows that change here";
+
+/// Some of them are held.
+pub(super) struct Held {
+    rows: u64,
+    of: String,
+    hold: Hold,
+    /// What the hold names, where that has no rows of its own.
+    view: Option<TableName>,
+}
+
+impl Held {
+    pub(super) fn says(&self, would: &str) -> String {
+        let are = if self.rows == 1 { "is" } else { "are" };
+        let Hold { name, policy, reason, .. } = &self.hold;
+        let (name, policy, reason) = (shown(name), shown(policy), plain(reason));
+        format!("{} of {} {are} under the hold {name} of the policy {policy} ({reason}), {would}", counted(self.rows, "row"), self.of)
     }
-    for row in &connection.query(KIN, &[&about.oid])? {
-        let kin = sql(&TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() });
-        let part = if row.flag("is_part")? { Some(row.text("oid")?) } else { None };
-        for hold in holds.iter().filter(|hold| same_table(&hold.of, &kin)) {
-            let condition = hold.condition(part, time);
-            let sql = format!(
-                "select count(*) as n from (select t.tableoid as seawall_part, t.* from {from}) t where ({condition}) is not false"
-            );
-            let count: u64 = connection.query(&sql, &[])?.one()?.parse("n")?;
-            if count > 0 {
-                let (rows, are) = (counted(count, "row"), if count == 1 { "is" } else { "are" });
-                let message = format!(
-                    "{rows} of {} {are} under the hold {} of the policy {} ({}), and would be changed or removed",
-                    about.name(),
-                    shown(&hold.name),
-                    shown(&hold.policy),
-                    plain(&hold.reason)
-                );
-                let hint = "Nothing was changed. Leave them out with `--where`, or restore into a schema beside it (`--into-schema NAME`). A hold is \
-                            let go in its policy (`holds`).";
-                return Err(TableFault::new(message, hint));
-            }
+
+    fn refuse(&self, would: &str) -> TableFault {
+        let view = self.view.as_ref().map_or_else(String::new, |view| {
+            let (view, of) = (sql(view), &self.of);
+            format!(" It names {view}, of whose rows nobody can tell which of {of} they are, so all are held: name the table there.")
+        });
+        let hint = "Nothing was changed. Leave them out with `--where`, or restore into a schema beside it (`--into-schema NAME`). A hold is \
+                    let go in its policy (`holds`).";
+        TableFault::new(self.says(would), format!("{hint}{view}"))
+    }
+}
+
+/// None of them is held.
+pub(super) fn must_stay(connection: &mut Connection, holds: &[Hold], going: &Going<'_>, would: &str) -> Result<(), TableFault> {
+    match first_held(connection, holds, going)? {
+        Some(held) => Err(held.refuse(would)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn first_held(connection: &mut Connection, holds: &[Hold], going: &Going<'_>) -> Result<Option<Held>, Fault> {
+    if holds.is_empty() {
+        return Ok(None);
+    }
+    let kin = kin(connection, going.oid)?;
+    for hold in holds {
+        let (condition, view) = match kin.touch(&meaning(&hold.of)) {
+            Some(Touch::Whole) => (hold.condition(None, going.time), None),
+            Some(Touch::Part(part)) => (hold.condition(Some(part), going.time), None),
+            Some(Touch::View(view)) => ("true".to_owned(), Some(view.clone())),
+            None => continue,
+        };
+        let from = going.from;
+        let sql =
+            format!("select count(*) as n from (select t.tableoid as seawall_part, t.* from {from}) t where ({condition}) is not false");
+        let rows: u64 = connection.query(&sql, &[])?.one()?.parse("n")?;
+        if rows > 0 {
+            return Ok(Some(Held { rows, of: going.name.clone(), hold: hold.clone(), view }));
         }
     }
-    Ok(())
+    Ok(None)
 }

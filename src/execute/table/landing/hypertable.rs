@@ -3,11 +3,13 @@
 mod care;
 
 use super::about::sql;
+use crate::execute::dump::restore::HeldJob;
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Fault, Row};
 
+pub use care::Refresh;
 pub(super) use care::{Care, Spans};
 
 /// What makes a plain table the same hypertable.
@@ -53,6 +55,10 @@ struct Job {
 
 /// Of its own table, wherever that is: the view looks at how jobs went as well, and that a private server does not have.
 const JOBS: [&str; 2] = ["_timescaledb_catalog.bgw_job", "_timescaledb_config.bgw_job"];
+
+const ABOUT_JOB: &str = "\
+    select job_id as id, proc_schema || '.' || proc_name || coalesce(' ' || config::text, '') as does \
+    from timescaledb_information.jobs where job_id = $1::int";
 
 fn jobs(connection: &mut Connection, table: &TableName) -> Result<Vec<Job>, Fault> {
     let mut home = None;
@@ -143,20 +149,43 @@ impl Shape {
         connection.run(&format!("alter table {} set ({})", sql(table), all.join(", "))).map(drop)
     }
 
-    /// What it had around it, and how a job is made again: none is by itself, for one may drop what has just come back.
-    pub(super) fn left_out(&self, becomes: &TableName) -> Vec<String> {
-        let each = self.jobs.iter().map(|job| {
-            let makes = match job.name.as_str() {
-                "policy_retention" => Some(("add_retention_policy", "drop_after")),
-                "policy_compression" => Some(("add_compression_policy", "compress_after")),
-                _ => None,
-            };
-            let again = makes.zip(job.after.as_ref()).map_or_else(String::new, |((function, word), after)| {
-                format!(", made again by `select {function}({}, {word} => {after})`", literal(&sql(becomes)))
-            });
-            format!("TimescaleDB's job `{}`{again}", job.name)
+    /// What it had around it, and how a job is made again: none is by itself, for one may drop what has just come back. Those that can be made are
+    /// not among it where somebody wants them.
+    pub(super) fn left_out(&self, becomes: &TableName, with_policies: bool) -> Vec<String> {
+        let each = self.jobs.iter().filter_map(|job| match job.made_for(becomes) {
+            Some(_) if with_policies => None,
+            Some(call) => Some(format!("TimescaleDB's job `{}`, made again by `select {call}`", job.name)),
+            None => Some(format!("TimescaleDB's job `{}`", job.name)),
         });
         each.chain(self.aggregates.iter().map(|view| format!("the continuous aggregate {view}"))).collect()
+    }
+
+    /// Its jobs once more, within the transaction that makes the table: none of them runs until somebody says so.
+    pub(super) fn make_jobs(&self, connection: &mut Connection, table: &TableName) -> Result<Vec<HeldJob>, TableFault> {
+        let home = home(connection)?;
+        let mut held = Vec::new();
+        for call in self.jobs.iter().filter_map(|job| job.made_for(table)) {
+            let made =
+                connection.query(&format!("select job_id::text as id from {home}.alter_job({home}.{call}, scheduled => false)"), &[])?;
+            let id = made.one()?.text("id")?.to_owned();
+            let rows = connection.query(ABOUT_JOB, &[&id])?;
+            let row = rows.one()?;
+            held.push(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned() });
+        }
+        Ok(held)
+    }
+}
+
+impl Job {
+    /// The call that makes it for a table, where there is one.
+    fn made_for(&self, table: &TableName) -> Option<String> {
+        let (function, word) = match self.name.as_str() {
+            "policy_retention" => ("add_retention_policy", "drop_after"),
+            "policy_compression" => ("add_compression_policy", "compress_after"),
+            _ => return None,
+        };
+        let after = self.after.as_ref()?;
+        Some(format!("{function}({}, {word} => {after})", literal(&sql(table))))
     }
 }
 

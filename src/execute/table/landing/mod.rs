@@ -49,6 +49,8 @@ pub struct Wanted {
     pub condition: Option<Condition>,
     /// How long a lock on the original is waited for.
     pub lock_timeout: Duration,
+    /// TimescaleDB's jobs come with a hypertable that comes beside the original.
+    pub with_policies: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

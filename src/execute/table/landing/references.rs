@@ -1,6 +1,6 @@
 //! Foreign keys from and to a table whose rows have changed while no trigger ran: each is asked by an anti-join whether it still holds.
 
-use super::about::About;
+use super::about::{About, hypertables};
 use crate::execute::table::TableFault;
 use crate::plan::words::plain;
 use crate::postgres::{Connection, Fault, Row};
@@ -29,13 +29,14 @@ struct Reference {
 }
 
 /// Where the table is a partition, those of its ancestors hold for it; where it has partitions, theirs do. What others inherit from is asked
-/// without them; where nobody does, `only` would have TimescaleDB leave out the compressed rows of a chunk.
+/// without them; where nobody does, `only` would have TimescaleDB leave out the compressed rows of a chunk. A hypertable is asked with its
+/// chunks, and these have no references of their own.
 const REFERENCES: &str = "\
     with kin(oid) as (select $1::oid union select relid from pg_partition_ancestors($1::oid) union select relid from pg_partition_tree($1::oid) \
         union select h.inhrelid from pg_inherits h join pg_class c on c.oid = h.inhrelid where h.inhparent = $1::oid) \
     select f.conname as name, not f.convalidated as not_valid, coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false) as period, \
-      case when x.relkind = 'p' or not x.relhassubclass then '' else 'only ' end || format('%I.%I', xn.nspname, x.relname) as from, \
-      case when p.relkind = 'p' or not p.relhassubclass then '' else 'only ' end || format('%I.%I', pn.nspname, p.relname) as to, \
+      case when x.relkind = 'p' or not x.relhassubclass or x.oid = any($2::oid[]) then '' else 'only ' end || format('%I.%I', xn.nspname, x.relname) as from, \
+      case when p.relkind = 'p' or not p.relhassubclass or p.oid = any($2::oid[]) then '' else 'only ' end || format('%I.%I', pn.nspname, p.relname) as to, \
       string_agg(format('p.%I operator(%I.%s) x.%I', pa.attname, opn.nspname, op.oprname, xa.attname), ' and ' order by k.at) as same, \
       string_agg(format('x.%I is not null', xa.attname), case f.confmatchtype when 'f' then ' or ' else ' and ' end order by k.at) as says, \
       string_agg(format('x.%I::text', xa.attname), ', ' order by k.at) as shown, \
@@ -47,8 +48,9 @@ const REFERENCES: &str = "\
     join pg_operator op on op.oid = k.op join pg_namespace opn on opn.oid = op.oprnamespace \
     where f.contype = 'f' and f.conparentid = 0 and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true) \
       and (f.conrelid in (select oid from kin) or f.confrelid in (select oid from kin)) \
-    group by f.oid, f.conname, f.convalidated, f.confmatchtype, x.relkind, x.relhassubclass, xn.nspname, x.relname, p.relkind, p.relhassubclass, pn.nspname, \
-      p.relname, to_jsonb(f) \
+      and not exists (select from pg_inherits h where h.inhrelid in (f.conrelid, f.confrelid) and h.inhparent = any($2::oid[])) \
+    group by f.oid, f.conname, f.convalidated, f.confmatchtype, x.oid, x.relkind, x.relhassubclass, xn.nspname, x.relname, p.oid, p.relkind, \
+      p.relhassubclass, pn.nspname, p.relname, to_jsonb(f) \
     order by xn.nspname, x.relname, f.conname";
 
 fn references(connection: &mut Connection, about: &About) -> Result<Vec<Reference>, Fault> {
@@ -66,7 +68,8 @@ fn references(connection: &mut Connection, about: &About) -> Result<Vec<Referenc
             with_period: row.flag("period")?,
         })
     };
-    connection.query(REFERENCES, &[&about.oid])?.iter().map(reference).collect()
+    let hypertables = hypertables(connection)?;
+    connection.query(REFERENCES, &[&about.oid, &hypertables])?.iter().map(reference).collect()
 }
 
 /// Before anything is done: is there one of a kind that cannot be asked?

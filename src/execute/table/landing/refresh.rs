@@ -1,10 +1,15 @@
 //! Continuous aggregates, behind a change of the hypertables that they are made of.
 
+use super::held::Hold;
 use super::{Destination, Landed, Onlooker, session};
 use crate::execute::table::TableFault;
 use crate::plan::words::joined;
+use crate::postgres::{Connection, Fault};
+
+const NOT_THESE: &str = "and a refresh of that time makes them anew from what the table has now";
 
 /// Each for itself, and in their order: one may be made of another. What was done is no longer among what is to be done; what failed stays there.
+/// What would make a held row anew is not done.
 pub fn refresh(
     destination: &Destination,
     tables: &mut [Landed],
@@ -17,18 +22,33 @@ pub fn refresh(
     (onlooker.begins)("refreshing continuous aggregates");
     let done = destination.open().and_then(|mut connection| {
         session::attended(onlooker.stop, [&mut connection], |[connection]| {
+            let holds = destination.holds_by_now(connection)?;
             for landed in tables.iter_mut() {
-                while let Some(sql) = landed.refresh.first() {
-                    connection.run(sql)?;
-                    remarks.push(format!("refreshed: {}", landed.refresh.remove(0)));
+                while let Some(next) = landed.refresh.first() {
+                    if let Some(held) = next.held(connection, &holds)? {
+                        return Err(TableFault::new(held.says(NOT_THESE), "Call it for times of which nothing is held."));
+                    }
+                    connection.run(&next.sql)?;
+                    remarks.push(format!("refreshed: {}", landed.refresh.remove(0).sql));
                 }
             }
             Ok(())
         })
     });
     done.map_err(|fault| {
-        let left: Vec<&String> = tables.iter().flat_map(|landed| &landed.refresh).collect();
-        let hint = format!("The rows are back. What is left: {}", joined(left.iter().map(|sql| format!("`{sql};`"))));
-        TableFault::new(format!("not all continuous aggregates could be refreshed: {}", fault.message), hint)
+        let left = tables.iter().flat_map(|landed| &landed.refresh).map(|refresh| format!("`{};`", refresh.sql));
+        let hint = format!("The rows are back. What is left: {}. {}", joined(left), fault.hint);
+        TableFault::new(format!("not all continuous aggregates could be refreshed: {}", fault.message), hint.trim_end())
     })
+}
+
+/// Where whoever refreshes what has to be refreshed must not go. The rows themselves are made of none that change here, or nothing would.
+pub(super) fn held(connection: &mut Connection, holds: &[Hold], landed: &Landed) -> Result<Vec<String>, Fault> {
+    let mut remarks = Vec::new();
+    for refresh in &landed.refresh {
+        if let Some(held) = refresh.held(connection, holds)? {
+            remarks.push(format!("{}: refresh other times only", held.says(NOT_THESE)));
+        }
+    }
+    Ok(remarks)
 }

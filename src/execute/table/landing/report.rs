@@ -2,6 +2,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::difference::Difference;
+use super::hypertable::Refresh;
+use crate::execute::dump::restore::HeldJob;
 use crate::units::{Instant, Name};
 
 /// What came of it: what `--format json` prints.
@@ -71,7 +73,11 @@ pub struct Landed {
     pub undo: Option<String>,
     /// What its definition had and has no more.
     pub left_out: Vec<String>,
+    /// Jobs of TimescaleDB that were made again, and do not run until somebody says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_jobs: Vec<HeldJob>,
     /// Statements that refresh the continuous aggregates that are made of it, where its rows have changed; in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refresh: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub refresh: Vec<Refresh>,
 }

@@ -118,7 +118,7 @@ fn untie(
         let read = (original.kind == Kind::Hypertable).then(|| Shape::read(from, &original.table)).transpose()?;
         let about = &ties::make_way(from, original, &becomes, number)?;
         let oid = if let Some(read) = read {
-            left_out.extend(read.left_out(&becomes));
+            left_out.extend(read.left_out(&becomes, wanted.with_policies && takes_hypertables));
             if takes_hypertables {
                 shape = Some(read);
             } else {
@@ -209,9 +209,10 @@ fn land(
         (onlooker.begins)("building indexes and constraints");
         to.run(after).map_err(|fault| undefined(fault.into()))?;
     }
-    for mover in movers {
+    for (mover, landed) in movers.iter().zip(&mut landed) {
         if let Some(shape) = &mover.shape {
             shape.set_compression(to, &mover.becomes)?;
+            landed.held_jobs = if wanted.with_policies { shape.make_jobs(to, &mover.becomes)? } else { Vec::new() };
         }
         if let Some(about) = About::read(to, &mover.becomes)? {
             // Of its own sequences, which are new: they are where their table is.

@@ -5,7 +5,10 @@
 //! 2.17. Deleting from the table by a join alone takes apart every compressed chunk there is, for a join says nothing that would leave one out.
 //! So rows are deleted from the table, span by span, with the ends of the span in the statement.
 
+use serde::Serialize;
+
 use super::super::about::{About, KeyColumn, same_key, sql};
+use super::super::held::{self, Going, Held, Hold};
 use super::super::{Landed, Onlooker};
 use super::home;
 use crate::execute::table::TableFault;
@@ -39,6 +42,22 @@ struct Aggregate {
     /// As SQL reads it.
     view: String,
     width: Option<String>,
+    /// The hypertable that has its rows.
+    inside: String,
+    oid: String,
+    /// Its column of time, and the type of that.
+    bucket: (String, String),
+}
+
+/// What makes rows of an aggregate anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Refresh {
+    /// As SQL.
+    pub sql: String,
+    of: Aggregate,
+    /// Of a row `t` of it: that it may be one of those.
+    within: String,
 }
 
 /// A job that drops chunks by their age.
@@ -69,9 +88,13 @@ const AGGREGATES: &str = "\
     with recursive made(id, level) as ( \
       select mat_hypertable_id, 1 from _timescaledb_catalog.continuous_agg where raw_hypertable_id = $1::int \
       union all select a.mat_hypertable_id, m.level + 1 from made m join _timescaledb_catalog.continuous_agg a on a.raw_hypertable_id = m.id) \
-    select format('%I.%I', a.user_view_schema, a.user_view_name) as view, min(f.bucket_width) as width \
+    select format('%I.%I', a.user_view_schema, a.user_view_name) as view, format('%I.%I', h.schema_name, h.table_name) as inside, \
+      format('%I.%I', h.schema_name, h.table_name)::regclass::oid::text as oid, d.column_name as bucket, d.column_type::regtype::text as type, \
+      min(f.bucket_width) as width \
     from made m join _timescaledb_catalog.continuous_agg a on a.mat_hypertable_id = m.id \
-    left join _timescaledb_catalog.continuous_aggs_bucket_function f on f.mat_hypertable_id = m.id group by 1 order by max(m.level), 1";
+    join _timescaledb_catalog.hypertable h on h.id = m.id \
+    join timescaledb_information.dimensions d on d.hypertable_schema = h.schema_name and d.hypertable_name = h.table_name and d.dimension_number = 1 \
+    left join _timescaledb_catalog.continuous_aggs_bucket_function f on f.mat_hypertable_id = m.id group by 1, 2, 3, 4, 5 order by max(m.level), 1";
 
 const RETENTION: &str = "\
     select job_id::text as job, config ->> 'drop_after' as after, next_start::text as next, scheduled as is_on \
@@ -94,7 +117,11 @@ impl Care {
         let rows = connection.query(TABLE, &of_table)?;
         let row = rows.one()?;
         let id = row.text("id")?.to_owned();
-        let aggregate = |row: &Row| Ok(Aggregate { view: row.text("view")?.to_owned(), width: row.get("width").map(str::to_owned) });
+        let aggregate = |row: &Row| {
+            let text = |name: &str| row.text(name).map(str::to_owned);
+            let (width, bucket) = (row.get("width").map(str::to_owned), (text("bucket")?, text("type")?));
+            Ok(Aggregate { view: text("view")?, width, inside: text("inside")?, oid: text("oid")?, bucket })
+        };
         let retention = connection.query(RETENTION, &of_table)?;
         let retention = retention.iter().next().map(|row| {
             let text = |name: &str| row.text(name).map(str::to_owned);
@@ -289,16 +316,39 @@ impl Care {
         Ok(Some(told))
     }
 
+    /// What is made of them is made anew once somebody refreshes it: no row of that is held either.
+    pub(in super::super) fn must_stay_as_made(&self, connection: &mut Connection, holds: &[Hold], spans: &Spans) -> Result<(), TableFault> {
+        if spans.0.is_empty() {
+            return Ok(());
+        }
+        for aggregate in &self.aggregates {
+            let ((column, to), r#type) = (&aggregate.bucket, &self.time_type);
+            let made_of = |(first, last): &(String, String), width: &str| {
+                let (column, first, last) = (quoted(column), literal(first), literal(last));
+                format!("t.{column} > ({first}::{type} - {width})::{to} and t.{column} <= {last}::{type}::{to}")
+            };
+            let each = self.width(aggregate).map(|width| spans.0.iter().map(|span| made_of(span, &width)).collect::<Vec<_>>().join(" or "));
+            let from = aggregate.rows(each.as_deref().unwrap_or("true"));
+            held::must_stay(connection, holds, &aggregate.going(&from), held::MADE_ANEW)?;
+        }
+        Ok(())
+    }
+
+    /// That of its buckets, as SQL; None where they are of no one width.
+    fn width(&self, aggregate: &Aggregate) -> Option<String> {
+        let (width, r#type) = (aggregate.width.as_ref()?, &self.time_type);
+        let of_time = r#type.starts_with("timestamp") || r#type == "date";
+        Some(format!("{}::{}", literal(width), if of_time { "interval" } else { r#type }))
+    }
+
     /// Only whole buckets are refreshed; of the time in between only what was told of costs anything.
-    fn refresh(&self, connection: &mut Connection, aggregate: &Aggregate, spans: &Spans) -> Result<String, Fault> {
+    fn refresh(&self, connection: &mut Connection, aggregate: &Aggregate, spans: &Spans) -> Result<Refresh, Fault> {
         let call = format!("call {}.refresh_continuous_aggregate({}", self.home, literal(&aggregate.view));
-        let Some(width) = &aggregate.width else { return Ok(format!("{call}, null, null)")) };
-        let r#type = &self.time_type;
-        let width = if r#type.starts_with("timestamp") || r#type == "date" {
-            format!("{}::interval", literal(width))
-        } else {
-            format!("{}::{type}", literal(width))
+        let of = aggregate.clone();
+        let Some(width) = self.width(aggregate) else {
+            return Ok(Refresh { sql: format!("{call}, null, null)"), of, within: "true".to_owned() });
         };
+        let r#type = &self.time_type;
         let each: Vec<String> = spans.0.iter().flat_map(|(first, last)| [literal(first), literal(last)]).collect();
         let sql = format!(
             "select (min(x) - {width})::{type}::text as first, (max(x) + {width})::{type}::text as last from unnest(array[{}]::{type}[]) x",
@@ -306,7 +356,10 @@ impl Care {
         );
         let rows = connection.query(&sql, &[])?;
         let row = rows.one()?;
-        Ok(format!("{call}, {}::{type}, {}::{type})", literal(row.text("first")?), literal(row.text("last")?)))
+        let (first, last) = (format!("{}::{type}", literal(row.text("first")?)), format!("{}::{type}", literal(row.text("last")?)));
+        let (column, to) = (quoted(&aggregate.bucket.0), &aggregate.bucket.1);
+        let within = format!("t.{column} >= {first}::{to} and t.{column} + {width} <= {last}");
+        Ok(Refresh { sql: format!("{call}, {first}, {last})"), of, within })
     }
 
     /// Chunks that were compressed, and have rows now that are not.
@@ -349,6 +402,29 @@ impl Care {
             remarks.push(format!("{} of {} {what} compressed again", counted(done, "chunk"), sql(&self.table)));
         }
         remarks
+    }
+}
+
+impl Aggregate {
+    fn rows(&self, within: &str) -> String {
+        format!("{} t where {within}", self.inside)
+    }
+
+    fn going<'g>(&'g self, from: &'g str) -> Going<'g> {
+        Going { oid: &self.oid, name: self.view.clone(), time: Some((&self.bucket.0, &self.bucket.1)), from }
+    }
+}
+
+impl Refresh {
+    /// The rows that it would make anew, where some of them are held.
+    pub(in super::super) fn held(&self, connection: &mut Connection, holds: &[Hold]) -> Result<Option<Held>, Fault> {
+        held::first_held(connection, holds, &self.of.going(&self.of.rows(&self.within)))
+    }
+}
+
+impl From<Refresh> for String {
+    fn from(refresh: Refresh) -> String {
+        refresh.sql
     }
 }
 
