@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chosen::{Chosen, choose};
-use super::connect;
 use super::table::Time;
+use super::{connect, returned};
 use crate::format::archived::Form;
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf};
@@ -197,6 +197,7 @@ impl Ground<'_> {
                     passed_over.push(kept.extent.id.to_string());
                     continue;
                 }
+                returned::note(connection, &kept.extent.id)?;
             }
             let copy = format!("copy {into} ({}) from stdin (format csv, header true)", names.join(", "));
             rows += self.one(connection, kept, &copy)?;

@@ -159,7 +159,7 @@ impl<'l> Looked<'l> {
 }
 
 /// None where the server cannot say it. The transaction goes on.
-fn look<T>(connection: &mut Connection, ask: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<Option<T>, SiteFault> {
+pub(super) fn look<T>(connection: &mut Connection, ask: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<Option<T>, SiteFault> {
     connection.run("savepoint look")?;
     match ask(connection) {
         Ok(answer) => {

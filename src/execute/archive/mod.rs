@@ -14,6 +14,7 @@ mod kept;
 mod let_go;
 mod remove;
 mod retain;
+mod returned;
 mod slice;
 mod table;
 
@@ -266,15 +267,16 @@ impl Run<'_> {
 
     /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be
     /// finished, and no row left its table on its word: not as far as this database says, and not as far as the store does, for a database may have been
-    /// made anew without its record.
+    /// made anew without its record. Or the rows came back, and left anew.
     fn superseded(&self, connection: &mut Connection, open: Vec<Kept>, names: &Names) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
         let (mut superseded, mut others) = (Vec::new(), Vec::new());
         for kept in open {
-            let may_be = self.is_ours(&kept) && !names.may_have_left(&kept.extent.id);
-            match may_be && remove::left_since(connection, &kept, self.table.time)? {
-                true => superseded.push(kept),
-                false => others.push(kept),
-            }
+            let is_one = match names.may_have_left(&kept.extent.id) {
+                _ if !self.is_ours(&kept) => false,
+                true => self.left_anew(connection, &kept, names)?,
+                false => remove::left_since(connection, &kept, self.table.time)?,
+            };
+            if is_one { superseded.push(kept) } else { others.push(kept) }
         }
         Ok((superseded, others))
     }

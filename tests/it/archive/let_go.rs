@@ -199,3 +199,63 @@ fn what_was_exported_anew_goes() {
     ground.sql("drop table orders_archived");
     ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows");
 }
+
+/// It came back into its table by this database's own record, was changed there and left anew: the later extent has what there is of it.
+#[test]
+fn what_came_back_and_left_anew_goes() {
+    let ground =
+        Ground::with("expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n");
+    ground.archive();
+    let first = ground.extents();
+    let marks = || ground.files("expiring/archive").len();
+    ground.run.say(&["archive", "restore", "--table", "orders", "--into", "orders"]).ends_with_code(0).says("1500 rows");
+    ground.sql("update orders set note = 'changed' where id = 700");
+    ground.archive();
+    assert_eq!((ground.sql("select count(*) from orders"), ground.extents().len(), marks()), ("0".into(), 2, 0));
+    // By a record of another time or place, it is no copy: what it has may be gone from where that is.
+    let returned = ground.sql("select returned from seawall.returned");
+    ground.sql("update seawall.returned set returned = now()");
+    ground.archive().says("which is not on this database's record");
+    assert_eq!(marks(), 0);
+    ground.sql(&format!("update seawall.returned set returned = '{returned}'"));
+    let note = format!("store/try-*/archive/{}/leaving.json", first[0]);
+    ground.run.rig.shell(&format!("cp {note} kept.json"));
+    ground.run.rig.shell_as_root(&format!("chmod u+w {note}; sed -i 's/\"record\": \"/\"record\": \"7/' {note}"));
+    ground.archive().says("which is not on this database's record");
+    assert_eq!(marks(), 0);
+    ground.run.rig.shell_as_root(&format!("cp kept.json {note}"));
+    // Another database has noted since that they are gone from there.
+    let noted = format!("$(echo store/try-*/archive/{})/removed.json", first[0]);
+    ground.run.rig.shell(&format!("cp kept.json {noted}"));
+    ground.archive();
+    assert_eq!(marks(), 0);
+    ground.run.rig.shell_as_root(&format!("rm {noted}"));
+    // Not all of its stretch of time has left.
+    ground.sql(&format!(
+        "update seawall.archived set first = (first::timestamptz + interval '1 second')::text where extent <> '{}'",
+        first[0]
+    ));
+    ground.archive();
+    assert_eq!(marks(), 0);
+    ground.sql("update seawall.archived set first = (first::timestamptz - interval '1 second')::text");
+    ground.archive();
+    assert_eq!((ground.extents().len(), marks()), (2, 1));
+    ground.archive();
+    assert_eq!(ground.extents().len(), 2, "its grace is not over");
+    // An object of the later one is gone: it stays, and its mark goes.
+    ground.two_days_later();
+    let later: Vec<String> = ground.extents().into_iter().filter(|id| *id != first[0]).collect();
+    let object = format!("$(ls -d store/try-*/archive/{}/rows.csv.zst.age)", later[0]);
+    let place = ground.run.rig.shell(&format!("ls {object}"));
+    ground.run.rig.shell_as_root(&format!("mv {object} aside"));
+    ground.archive();
+    assert_eq!((ground.extents().len(), marks()), (2, 0));
+    ground.run.rig.shell_as_root(&format!("mv aside {place}"));
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("1 extent deleted from the archive: their rows were exported anew");
+    assert_eq!((ground.extents(), marks()), (later, 0));
+    ground.verify();
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows");
+    assert_eq!(ground.sql("select note from orders_archived where id = 700"), "changed");
+}
