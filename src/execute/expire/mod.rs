@@ -20,6 +20,7 @@ mod fault;
 mod ground;
 mod log;
 mod moves;
+mod moving;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -21,6 +21,7 @@ mod rewrite;
 mod runtime;
 mod thaw;
 mod tier;
+mod unfinished;
 mod upload;
 mod versions;
 mod wire;
