@@ -293,25 +293,6 @@ impl Store {
         }
     }
 
-    /// Under what name a store that keeps versions has the object now, where it says so.
-    pub fn version(&self, key: &Key) -> Result<Option<String>, Fault> {
-        match &self.kind {
-            Kind::Local(_) => Ok(None),
-            Kind::Cloud(cloud) => cloud.version(key),
-            Kind::Faulty(faulty) => faulty.version(key),
-        }
-    }
-
-    /// Ends a move that was broken off, of which that was the version that it was made from: takes that away where the object is its copy. False
-    /// where it is not copied yet.
-    pub fn finish_move(&self, key: &Key, version: &str, class: StorageClass) -> Result<bool, Fault> {
-        match &self.kind {
-            Kind::Local(_) => Ok(true),
-            Kind::Cloud(cloud) => cloud.finish_move(key, version, class),
-            Kind::Faulty(faulty) => faulty.finish_move(key, version, class),
-        }
-    }
-
     /// How an object of an archive class stands, or `None` when there is no such object.
     pub fn thaw_state(&self, key: &Key) -> Result<Option<Thaw>, Fault> {
         match &self.kind {

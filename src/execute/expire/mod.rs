@@ -20,7 +20,6 @@ mod fault;
 mod ground;
 mod log;
 mod moves;
-mod moving;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,7 @@
 //!
 //! Nothing here can lose anything, so there is one phase. Each backup is asked about once more right before: is it marked, held, read, built
 //! on? Then its objects are listed, and those that do not lie in the class yet are moved, each for itself. Which have been moved is what the
-//! list says: a run that is killed anywhere is gone on with by the next, two runs at once do the same thing twice, and nothing needs a mark. What
-//! a killed run leaves in a bucket that keeps versions, the next one on the same host takes away by its notes.
+//! list says: a run that is killed anywhere is gone on with by the next, two runs at once do the same thing twice, and nothing needs a mark.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -12,7 +11,6 @@ use std::sync::atomic::Ordering;
 
 use super::backups::{Fate, locked, new_child};
 use super::ground::{Ground, pins};
-use super::moving::Moving;
 use super::{Deed, Done, ExpireFault, Onlooker, Run, What};
 use crate::format::layout::is_part;
 use crate::inventory::Observed;
@@ -42,7 +40,6 @@ struct Tally {
 impl Run<'_> {
     /// All that the rules want to lie colder.
     pub(super) fn moves(&mut self) -> Result<(), ExpireFault> {
-        let notes = Moving::new(&self.site.policy_state(), &self.ground.name);
         for one in self.ground.moves(self.site)? {
             self.may_go_on()?;
             if let Some(why) = in_use(self.ground, &one.id)? {
@@ -55,12 +52,10 @@ impl Run<'_> {
             // Under a lock an object can only be doubled, not moved.
             let tally = match locked(&self.ground.store.locks(&keys)?) {
                 Some(deferred) => Tally { deferred: Some(deferred), ..Tally::default() },
-                None => move_all(self.ground, &one, &objects, &notes, self.onlooker),
+                None => move_all(self.ground, &one, &objects, self.onlooker),
             };
             self.note_move(&one, tally)?;
         }
-        notes.end();
-        notes.finish_others(&self.ground.store);
         Ok(())
     }
 
@@ -123,7 +118,7 @@ fn warm_parts(ground: &Ground, one: &Move) -> Result<Vec<Meta>, Fault> {
     Ok(objects.into_iter().filter(|meta| is_part(&meta.key) && is_warm(meta)).collect())
 }
 
-fn move_all(ground: &Ground, one: &Move, objects: &[Meta], notes: &Moving, onlooker: Onlooker<'_>) -> Tally {
+fn move_all(ground: &Ground, one: &Move, objects: &[Meta], onlooker: Onlooker<'_>) -> Tally {
     let tally: Mutex<Tally> = Mutex::default();
     let with = |change: &dyn Fn(&mut Tally)| change(&mut tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let is_over = || {
@@ -141,7 +136,7 @@ fn move_all(ground: &Ground, one: &Move, objects: &[Meta], notes: &Moving, onloo
         let moved = match one.to.needs_thaw().then(|| is_read(ground, &one.id)) {
             Some(Err(fault)) => Err(fault),
             Some(Ok(true)) => return with(&|tally| tally.in_use = true),
-            Some(Ok(false)) | None => notes.note(&ground.store, &meta.key, one.to).and_then(|()| ground.store.move_to(&meta.key, one.to)),
+            Some(Ok(false)) | None => ground.store.move_to(&meta.key, one.to),
         };
         match moved {
             Ok(Moved::Done { left }) => with(&|tally| {

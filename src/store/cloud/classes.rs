@@ -29,18 +29,18 @@ const AT_ONCE: usize = 4;
 const SLOWEST_COPY: u64 = 8 << 20;
 
 /// An object of S3, as it stands right before it is copied.
-pub(super) struct Source {
-    pub(super) size: u64,
+struct Source {
+    size: u64,
     etag: String,
-    pub(super) class: Option<StorageClass>,
-    pub(super) version: Option<String>,
+    class: Option<StorageClass>,
+    version: Option<String>,
     /// To the second.
     modified: Option<Instant>,
     lock: Option<Locked>,
     /// How the server encrypted it; a copy is not encrypted alike by itself.
     encryption: HeaderMap,
     /// What somebody said of it, and its type.
-    pub(super) metadata: HeaderMap,
+    metadata: HeaderMap,
 }
 
 impl Cloud {
@@ -121,7 +121,7 @@ impl Cloud {
         Ok(Moved::Done { left })
     }
 
-    pub(super) async fn source(&self, key: &Key, path: &Path, version: Option<&str>) -> Result<Source, Failure> {
+    async fn source(&self, key: &Key, path: &Path, version: Option<&str>) -> Result<Source, Failure> {
         let query: Vec<(&str, &str)> = version.map(|version| ("versionId", version)).into_iter().collect();
         let response = self.ask("HEAD", path, &query, "").await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -21,7 +21,6 @@ mod rewrite;
 mod runtime;
 mod thaw;
 mod tier;
-mod unfinished;
 mod upload;
 mod versions;
 mod wire;

@@ -170,12 +170,4 @@ impl Faulty {
     pub(super) fn move_to(&self, key: &Key, class: StorageClass) -> Result<Moved, Fault> {
         self.patiently(Call::Replace, || self.inner.move_to(key, class)).0
     }
-
-    pub(super) fn version(&self, key: &Key) -> Result<Option<String>, Fault> {
-        self.patiently(Call::Head, || self.inner.version(key)).0
-    }
-
-    pub(super) fn finish_move(&self, key: &Key, version: &str, class: StorageClass) -> Result<bool, Fault> {
-        self.patiently(Call::Delete, || self.inner.finish_move(key, version, class)).0
-    }
 }
