@@ -25,9 +25,9 @@ fn main() -> ExitCode {
     let rig = Rig::new(gigabytes);
     println!("a store of {}, {runs} runs in turn, medians\n", rig.said("du -sh --apparent-size store | cut -f1"));
     let goal = Goal { memory_mb: Some(MEMORY_MB), ..Goal::default() };
-    let mut outcomes = vec![rig.into_directory(goal, runs)];
+    let mut outcomes = vec![rig.to_directory(goal, runs)];
     match s3::S3::start() {
-        Some(s3) => outcomes.push(rig.into_bucket(&s3, goal, runs)),
+        Some(s3) => outcomes.push(rig.to_bucket(&s3, goal, runs)),
         None => println!("into S3: SeaweedFS is not there (SEAWALL_TEST_PYTHON)"),
     }
     harness::print(&outcomes, full);
@@ -102,7 +102,7 @@ impl Rig {
     }
 
     /// Ours is durable when it ends, so the other is made so as well.
-    fn into_directory(&self, goal: Goal, runs: usize) -> Outcome {
+    fn to_directory(&self, goal: Goal, runs: usize) -> Outcome {
         let ours = self.script("rm -rf off copying && SEAWALL copy --policy policy.yaml --state copying");
         let (name, copy) =
             if self.has_rclone() { ("rclone", "rclone copy --config= -q store peer") } else { ("cp -a", "cp -a store peer") };
@@ -112,7 +112,7 @@ impl Rig {
         outcome
     }
 
-    fn into_bucket(&self, s3: &s3::S3, goal: Goal, runs: usize) -> Outcome {
+    fn to_bucket(&self, s3: &s3::S3, goal: Goal, runs: usize) -> Outcome {
         let place =
             format!("s3: {{ bucket: {}, prefix: PLACE, endpoint: \"http://127.0.0.1:{}\", path_style: true }}", s3::BUCKET, s3.port);
         self.write("bucket.yaml", &self.policy(&place));
