@@ -65,6 +65,7 @@ impl<'p> Comparison<'p> {
         self.retention_of_existing();
         self.window();
         self.runs();
+        self.turns();
         self.rest();
     }
 

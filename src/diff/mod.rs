@@ -38,6 +38,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 mod words;
 
 pub use change::{Change, Direction, Group, Hearing, RuleChange};

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::hosts::named;
 use super::{EmitFault, Setting, quote};
 use crate::policy::file::{HostRole, Secret};
 use crate::policy::model::{Encryption, Method, Policy, StoreKind, Timed, TimedKind};
@@ -79,12 +78,12 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
 fn has_copies_of(called: Called<'_>, drill: &str) -> bool {
     match called {
         Called::Watch => true,
-        Called::Job(timed) => timed.kind == TimedKind::Drill && named(timed) == Some(drill),
+        Called::Job(timed) => timed.kind == TimedKind::Drill && timed.name() == Some(drill),
     }
 }
 
 fn of_job(policy: &Policy, timed: &Timed<'_>, needs: &mut Needs) -> Result<(), EmitFault> {
-    let Some(name) = named(timed) else { return Ok(()) };
+    let Some(name) = timed.name() else { return Ok(()) };
     if let (TimedKind::Backup, Some(backup), Some(written)) = (timed.kind, policy.backups.get(name), policy.file.backups.get(name)) {
         needs.hooks = written.before.is_some() || written.after.is_some() || matches!(backup.method, Method::Engine(_));
         let cluster = policy.file.cluster.as_ref();
@@ -136,7 +135,7 @@ fn secrets<'p>(policy: &'p Policy, setting: &Setting, called: Called<'_>) -> Vec
     for (name, backup) in &policy.backups {
         let is_it = match called {
             Called::Watch => true,
-            Called::Job(timed) => timed.kind == TimedKind::Backup && named(timed) == Some(name.as_str()),
+            Called::Job(timed) => timed.kind == TimedKind::Backup && timed.name() == Some(name.as_str()),
         };
         if let (Method::Provider(provider), true) = (&backup.method, is_it) {
             add(provider.aiven.as_ref().map(|aiven| &aiven.token), format!("backups.{name}.provider.aiven.token"));
@@ -158,7 +157,7 @@ fn opens_backups(policy: &Policy, called: Called<'_>) -> bool {
     let Called::Job(timed) = called else { return false };
     match timed.kind {
         TimedKind::Drill => true,
-        TimedKind::Verify => named(timed).and_then(|name| policy.verify.get(name)).is_some_and(|verify| verify.deep),
+        TimedKind::Verify => timed.name().and_then(|name| policy.verify.get(name)).is_some_and(|verify| verify.deep),
         _ => false,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::hosts::named;
 use super::needs::{Called, Needs, needs};
 use super::{EmitFault, Setting, quote};
 use crate::policy::file::{self, HostRole};
@@ -154,7 +153,7 @@ fn limits(policy: &Policy, called: Called<'_>) -> String {
 
 /// How long the job may take before systemd ends it. The run ends itself sooner, and records that.
 fn longest(policy: &Policy, timed: &Timed<'_>) -> Duration {
-    let Some(name) = named(timed) else { return GENEROUS };
+    let Some(name) = timed.name() else { return GENEROUS };
     let backup = policy.backups.get(name).filter(|_| timed.kind == TimedKind::Backup);
     let drill = policy.drills.get(name).filter(|_| timed.kind == TimedKind::Drill);
     let timeout = backup.and_then(|backup| backup.timeout).or(drill.and_then(|drill| drill.timeout));

@@ -4,7 +4,6 @@
 //! What is promised for the *first* run after another host took over is a little less: hence the shift also stays inside what an
 //! objective leaves over.
 
-use super::hosts::named;
 use crate::policy::model::{Policy, Timed, TimedKind};
 use crate::units::{Duration, Instant};
 
@@ -36,7 +35,7 @@ fn whole_minutes(length: Duration) -> Duration {
 
 /// What the tightest objective that this job alone can keep leaves over, after its longest gap, its run and its copies.
 fn left_over(policy: &Policy, timed: &Timed<'_>, gap: Duration) -> Option<Duration> {
-    let backup = named(timed).filter(|_| timed.kind == TimedKind::Backup).and_then(|name| policy.backups.get(name))?;
+    let backup = timed.name().filter(|_| timed.kind == TimedKind::Backup).and_then(|name| policy.backups.get(name))?;
     let scenarios = policy.objectives.scenarios.values().filter_map(|scenario| scenario.rpo);
     let promised: Vec<Duration> = policy.objectives.rpo.into_iter().chain(scenarios).collect();
     // How long it takes is not known: then everything up to the next gap is taken for needed.

@@ -9,6 +9,7 @@ use super::question::Question;
 use super::time::{self, Run};
 use crate::policy::file::{self, HostRole, Procedure, Recover};
 use crate::policy::model::{Backup, Method, Wal};
+use crate::retention::{Keep, TierKind};
 use crate::units::{Duration, Name};
 
 /// A question and what came of it.
@@ -24,6 +25,8 @@ pub(super) struct Found<'p> {
     pub way: Way,
     pub job: Option<&'p Name>,
     pub store: Option<&'p Name>,
+    /// The job whose backups lose most, where the roles come from another one.
+    pub loses: Option<&'p Name>,
     pub why: String,
     /// Shared: hundreds of scenarios rest on the same few backups.
     pub loss: Rc<Sum>,
@@ -51,7 +54,7 @@ impl Case<'_> {
     pub fn into_rows(self) -> Vec<Row> {
         let Case { question, outcome } = self;
         let (loss, time, answer) = match outcome {
-            Ok(Found { way, job, store, why, loss, time }) => (
+            Ok(Found { way, job, store, why, loss, time, loses: _ }) => (
                 Rc::unwrap_or_clone(loss).into_worst(),
                 Rc::unwrap_or_clone(time).into_worst(),
                 Some(Answer { way, job: job.cloned(), store: store.cloned(), why }),
@@ -91,8 +94,30 @@ pub(super) struct Stock<'p> {
     pub store: &'p Name,
     /// How much later than the backup itself they are there; none in the job's first store.
     pub within: Option<Duration>,
-    /// Only what these tiers keep gets there.
-    pub only: &'p [file::TierName],
+    /// Only what this tier keeps gets there, or a coarser one.
+    pub only: Option<TierKind>,
+    /// The rule in that store.
+    pub keep: &'p Keep,
+}
+
+impl<'p> Stock<'p> {
+    /// In the job's first store.
+    pub fn first(name: &'p Name, backup: &'p Backup) -> Option<Stock<'p>> {
+        let store = backup.store.as_ref()?;
+        Some(Stock { name, backup, store, within: None, only: None, keep: &backup.keep })
+    }
+
+    /// In the stores that get copies of them; one that nothing gets into is none.
+    pub fn copies(name: &'p Name, backup: &'p Backup) -> impl Iterator<Item = Stock<'p>> {
+        backup.copies.iter().filter(|copy| !copy.stays_empty()).map(move |copy| Stock {
+            name,
+            backup,
+            store: &copy.store,
+            within: Some(copy.within),
+            only: copy.finest_tier(),
+            keep: &copy.keep,
+        })
+    }
 }
 
 impl<'p> Search<'_, 'p> {
@@ -123,22 +148,17 @@ impl<'p> Search<'_, 'p> {
 
     /// Where a job's backups may be taken from.
     fn stocks(&self, name: &'p Name, backup: &'p Backup) -> Vec<Stock<'p>> {
-        let mut stocks: Vec<Stock<'p>> = backup.store.iter().map(|store| Stock { name, backup, store, within: None, only: &[] }).collect();
+        let mut stocks: Vec<Stock<'p>> = Stock::first(name, backup).into_iter().collect();
         if !self.question.from.is_empty() {
-            stocks.extend(backup.copies.iter().map(|copy| Stock {
-                name,
-                backup,
-                store: &copy.store,
-                within: Some(copy.within),
-                only: &copy.only,
-            }));
+            stocks.extend(Stock::copies(name, backup));
             stocks.retain(|stock| self.question.from.contains(stock.store));
         }
         stocks
     }
 
+    /// The jobs that run by the clock. What this version cannot run promises nothing.
     fn scheduled(&self) -> impl Iterator<Item = (&'p Name, &'p Backup)> {
-        self.figures.policy.backups.iter().filter(|(_, backup)| backup.schedule.is_some())
+        self.figures.policy.backups.iter().filter(|(_, backup)| backup.schedule.is_some() && backup.method.runs_in_this_version())
     }
 
     /// Naming an increment names its base as well.
@@ -178,7 +198,7 @@ impl<'p> Search<'_, 'p> {
                     if let Some(increments) = increments {
                         why.push_str(&format!("; `{}` shortens the replay", increments.name));
                     }
-                    found.push(Found { way: Way::PointInTime, job: Some(name), store: Some(base.store), why, loss, time });
+                    found.push(Found { way: Way::PointInTime, job: Some(name), store: Some(base.store), loses: None, why, loss, time });
                 };
                 add(None);
                 for (child, increment) in self.increments_of(name) {
@@ -217,14 +237,14 @@ impl<'p> Search<'_, 'p> {
         let suited: Vec<_> = self.scheduled().filter(|(name, backup)| self.suits(name, backup).is_ok()).collect();
         let found: Vec<Found<'p>> = suited.iter().flat_map(|(name, backup)| self.newest_of(name, backup)).collect();
         let many = suited.len() > 1;
-        if let Some(mut best) = self.best(found) {
-            best.why = match best.job {
+        let alone = self.best(found).map(|best| Found {
+            why: match best.job {
                 Some(job) if many => format!("of all jobs that can, `{job}` loses least"),
                 _ => "no other job can".to_owned(),
-            };
-            return Some(best);
-        }
-        self.dumps_together()
+            },
+            ..best
+        });
+        self.best(alone.into_iter().chain(self.dumps_together()).collect())
     }
 
     fn newest_of(&self, name: &'p Name, backup: &'p Backup) -> Vec<Found<'p>> {
@@ -243,46 +263,78 @@ impl<'p> Search<'_, 'p> {
                 _ => Rc::new(time::load(self.figures, self.question, &[stock])),
             };
             let loss = Rc::new(loss::newest_backup(self.figures, self.question, &stock));
-            found.push(Found { way: Way::NewestBackup, job: Some(name), store: Some(stock.store), why: String::new(), loss, time });
+            let Some((loses, loss)) = self.with_roles(std::iter::once(backup), name, loss) else { continue };
+            let loses = Some(loses);
+            found.push(Found { way: Way::NewestBackup, job: Some(name), store: Some(stock.store), loses, why: String::new(), loss, time });
         }
         found
     }
 
-    /// One dump for each database: together they are the cluster, and the one that loses most decides.
+    /// One dump for each database: together they are all of them, and the one that loses most decides.
     fn dumps_together(&self) -> Option<Found<'p>> {
-        if self.question.recover != Recover::Cluster {
+        if self.question.recover == Recover::Files {
             return None;
         }
-        let dumps: Vec<Stock<'p>> = self
+        let dumps: Vec<(Stock<'p>, Rc<Sum>)> = self
             .scheduled()
             .filter(|(name, backup)| self.question.uses(name) && whole_dump(backup).is_some())
-            .filter_map(|(name, backup)| self.stocks(name, backup).into_iter().next())
+            .flat_map(|(name, backup)| self.stocks(name, backup))
+            .map(|dump| (dump, Rc::new(loss::newest_backup(self.figures, self.question, &dump))))
             .collect();
-        let covered = |database: &String| dumps.iter().any(|dump| self.dumps(dump.backup).contains(&database));
-        let known = &self.figures.policy.databases;
-        if known.is_empty() || !known.iter().all(covered) || !self.has_globals(dumps.iter().map(|dump| dump.backup)) {
-            return None;
+        let mut chosen: Vec<&(Stock<'p>, Rc<Sum>)> = Vec::new();
+        for database in self.databases() {
+            let holds = |(dump, _): &&(Stock<'p>, Rc<Sum>)| self.figures.policy.dumped_by(dump.backup).contains(database);
+            let best = dumps.iter().filter(holds).min_by_key(|(_, loss)| loss.weight())?;
+            if !chosen.iter().any(|known| std::ptr::eq(*known, best)) {
+                chosen.push(best);
+            }
         }
-        let time = Rc::new(time::load(self.figures, self.question, &dumps));
-        let worst = dumps
-            .iter()
-            .map(|dump| (dump, Rc::new(loss::newest_backup(self.figures, self.question, dump))))
-            .max_by_key(|(_, loss)| loss.weight())?;
+        let (worst, loss) = chosen.iter().max_by_key(|(_, loss)| loss.weight())?;
+        let (loses, loss) = self.with_roles(chosen.iter().map(|(dump, _)| dump.backup), worst.name, Rc::clone(loss))?;
+        let dumps: Vec<Stock<'p>> = chosen.iter().map(|(dump, _)| *dump).collect();
+        let load = |dumps: &[Stock<'p>]| Rc::new(time::load(self.figures, self.question, dumps));
+        let time = if self.asks_for_all() {
+            load(&dumps)
+        } else {
+            // Nobody knows which of them it will be.
+            dumps.iter().map(|dump| load(std::slice::from_ref(dump))).max_by_key(|time| time.weight())?
+        };
         let why = "every database has a dump of its own; this one loses most".to_owned();
-        let (dump, loss) = worst;
-        Some(Found { way: Way::NewestBackup, job: Some(dump.name), store: Some(dump.store), why, loss, time })
+        Some(Found { way: Way::NewestBackup, job: Some(worst.name), store: Some(worst.store), loses: Some(loses), why, loss, time })
     }
 
-    fn dumps(&self, backup: &'p Backup) -> Vec<&'p String> {
-        match &backup.method {
-            Method::Logical(logical) => logical.databases.as_ref().unwrap_or(&self.figures.policy.databases).iter().collect(),
-            _ => Vec::new(),
+    /// The databases that must come back: of a tier of tables only its own. Empty where the policy names none.
+    fn databases(&self) -> Vec<&'p String> {
+        let known = &self.figures.policy.databases;
+        match self.question.tier.filter(|tier| tier.tables.is_some()) {
+            Some(tier) => tier.database.as_ref().or(known.first()).into_iter().collect(),
+            None => known.iter().collect(),
         }
     }
 
-    fn has_globals<'b>(&self, mut dumps: impl Iterator<Item = &'b Backup>) -> bool {
-        let beside = self.scheduled().any(|(_, backup)| matches!(&backup.method, Method::Files(files) if files.globals));
-        beside || dumps.any(|dump| matches!(&dump.method, Method::Logical(logical) if logical.globals != Some(false)))
+    /// Everything must come back at once, and not one database, or a part of one.
+    fn asks_for_all(&self) -> bool {
+        let is_scenario = self.question.subject.kind == SubjectKind::Scenario;
+        self.question.recover == Recover::Cluster || (self.question.recover == Recover::Database && !is_scenario)
+    }
+
+    /// A cluster comes back with its roles: where the dumps have none, those beside them count too. With the job that loses most.
+    fn with_roles<'b>(&self, mut of: impl Iterator<Item = &'b Backup>, job: &'p Name, loss: Rc<Sum>) -> Option<(&'p Name, Rc<Sum>)> {
+        let is_dump_without = |backup: &Backup| backup.method.is_dumped() && !has_globals(&backup.method);
+        if self.question.recover != Recover::Cluster || !of.all(is_dump_without) {
+            return Some((job, loss));
+        }
+        let (beside, globals) = self.globals()?;
+        Some(if globals.weight() > loss.weight() { (beside, globals) } else { (job, loss) })
+    }
+
+    /// Of the jobs and the stores that may answer, the roles that lose least.
+    fn globals(&self) -> Option<(&'p Name, Rc<Sum>)> {
+        self.scheduled()
+            .filter(|(name, backup)| self.question.uses(name) && has_globals(&backup.method))
+            .flat_map(|(name, backup)| self.stocks(name, backup))
+            .map(|stock| (stock.name, Rc::new(loss::newest_backup(self.figures, self.question, &stock))))
+            .min_by_key(|(_, loss)| loss.weight())
     }
 
     /// Whether the newest backup of this job brings back what is asked for; otherwise why not.
@@ -294,6 +346,12 @@ impl<'p> Search<'_, 'p> {
         let named = question.using.contains(name);
         match (&backup.method, question.recover) {
             (Method::Provider(_) | Method::Engine(_), _) => Err(format!("`{name}` lies with somebody else")),
+            (method, _) if !method.runs_in_this_version() => {
+                Err(format!("`{name}` is only planned: this version takes no `{}` backups", method.as_str()))
+            }
+            (Method::Files(files), Recover::Files) if files.paths.is_empty() => {
+                Err(format!("`{name}` holds roles and tablespaces, no files"))
+            }
             (Method::Files(_), Recover::Files) => Ok(()),
             (Method::Files(_), _) => Err(format!("`{name}` holds files, no data")),
             (_, Recover::Files) => Err(format!("`{name}` holds no files from outside the database")),
@@ -305,20 +363,32 @@ impl<'p> Search<'_, 'p> {
                 Some(_) => Err(format!("`{name}` does not hold all of these tables")),
             },
             (Method::Tables(_), _) => Err(format!("`{name}` holds only some tables")),
-            (Method::Logical(_), Recover::Cluster) => {
-                let all = self.figures.policy.databases.iter().all(|database| self.dumps(backup).contains(&database));
-                match whole_dump(backup) {
-                    None => Err(format!("`{name}` leaves tables or schemas out")),
-                    Some(_) if !all => Err(format!("`{name}` does not dump every database")),
-                    Some(_) if !self.has_globals(std::iter::once(backup)) => {
-                        Err(format!("`{name}` has no globals: roles would be missing"))
-                    }
-                    Some(_) => Ok(()),
-                }
+            (Method::Logical(_), Recover::Cluster) => self.dump_suits(name, backup),
+            // Whoever names a dump knows what is in it.
+            (Method::Logical(_), _) if named => Ok(()),
+            (Method::Logical(_), _) => {
+                let unless = |why: String| format!("{why} (name it in `using` if that does not matter)");
+                self.dump_suits(name, backup).map_err(unless)
             }
-            (Method::Logical(_), _) if whole_dump(backup).is_some() || named => Ok(()),
-            (Method::Logical(_), _) => Err(format!("`{name}` leaves tables or schemas out (name it in `using` if that does not matter)")),
         }
+    }
+
+    /// It holds every database that must come back, whole.
+    fn dump_suits(&self, name: &Name, backup: &Backup) -> Result<(), String> {
+        let (wanted, dumped) = (self.databases(), self.figures.policy.dumped_by(backup));
+        if whole_dump(backup).is_none() {
+            return Err(format!("`{name}` leaves tables or schemas out"));
+        }
+        if wanted.is_empty() && self.asks_for_all() {
+            return Err(format!("`{name}` dumps the databases that it names, and `cluster.databases` does not say whether these are all"));
+        }
+        if let Some(missing) = wanted.iter().find(|database| !dumped.contains(database)) {
+            return Err(format!("`{name}` does not dump the database `{missing}`"));
+        }
+        if self.question.recover == Recover::Cluster && !has_globals(&backup.method) && self.globals().is_none() {
+            return Err(format!("`{name}` has no globals: roles would be missing"));
+        }
+        Ok(())
     }
 
     fn holds(&self, dump: &file::Tables, tier: &file::DataTier) -> bool {
@@ -341,19 +411,20 @@ impl<'p> Search<'_, 'p> {
             });
         }
         let (loss, time) = (Rc::new(loss::promotion(self.figures)), Rc::new(time::promotion(self.figures)));
-        Ok(Found { way: Way::PromoteStandby, job: None, store: None, why: "the scenario says so".into(), loss, time })
+        Ok(Found { way: Way::PromoteStandby, job: None, store: None, loses: None, why: "the scenario says so".into(), loss, time })
     }
 
     fn external(&self) -> Option<Found<'p>> {
         if self.question.recover == Recover::Files {
             return None;
         }
-        let jobs = self.figures.policy.backups.iter().filter(|(name, _)| self.question.uses(name));
+        // A tool that Seawall is to run is run by nobody: this version does not.
+        let jobs = self.figures.policy.backups.iter().filter(|(name, backup)| self.question.uses(name) && backup.is_taken_by_others());
         let found = jobs.filter_map(|(name, backup)| {
             let (loss, who) = loss::external(name, backup, self.question.rpo.value)?;
             let (loss, time) = (Rc::new(loss), Rc::new(time::external(self.figures, name)));
             let why = format!("{who} keeps these backups and brings them back");
-            Some(Found { way: Way::External, job: Some(name), store: None, why, loss, time })
+            Some(Found { way: Way::External, job: Some(name), store: None, loses: None, why, loss, time })
         });
         self.best(found.collect())
     }
@@ -408,6 +479,10 @@ impl<'p> Search<'_, 'p> {
             Recover::Files => "Add a `files` backup with the paths that must come back.",
             _ if !self.question.from.is_empty() => "Copy a backup there (`copies`), or name another store in `from`.",
             Recover::Cluster => "Add a `physical` backup, or a `logical` one of every database with its globals.",
+            _ if policy.databases.is_empty() && self.asks_for_all() => {
+                "Name every database in `cluster.databases`, and dump them all, or add a `physical` backup."
+            }
+            Recover::Database => "Add a `physical` backup, or a `logical` one of every database.",
             _ => "Add a `physical` or a `logical` backup.",
         };
         let reason = if reasons.is_empty() { "there are no backups".to_owned() } else { reasons.join("; ") };
@@ -416,16 +491,25 @@ impl<'p> Search<'_, 'p> {
 }
 
 /// Every increment has beside it what it builds on: a copy of only some tiers leaves out bases, or links of a chain.
-fn is_whole(increments: &Stock<'_>, base: &Stock<'_>) -> bool {
+pub(super) fn is_whole(increments: &Stock<'_>, base: &Stock<'_>) -> bool {
     let chained = matches!(&increments.backup.method, Method::Incremental { chain: Some(chain), .. } if *chain > 1);
-    base.only.is_empty() && (increments.only.is_empty() || !chained)
+    base.only.is_none() && (increments.only.is_none() || !chained)
 }
 
 /// The job is a dump that leaves nothing out.
-fn whole_dump(backup: &Backup) -> Option<&file::Logical> {
+pub(super) fn whole_dump(backup: &Backup) -> Option<&file::Logical> {
     match &backup.method {
         Method::Logical(logical) if !logical.is_partial() => Some(logical),
         _ => None,
+    }
+}
+
+/// Roles and tablespaces are part of it.
+fn has_globals(method: &Method) -> bool {
+    match method {
+        Method::Logical(logical) => logical.globals != Some(false),
+        Method::Files(files) => files.globals,
+        _ => false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::inventory::{BackupState, ClusterInventory, Measured, Measurement, Obs
 use crate::policy::file::S3Class;
 use crate::policy::model::{Backup, Method, Policy, StoreKind};
 use crate::policy::path::PolicyPath;
-use crate::schedule::Gap;
+use crate::schedule::{Gap, Window};
 use crate::units::{Bytes, Duration, Instant, Name, Rate};
 
 /// What is reckoned with when nobody has declared or measured anything: key of `objectives.assume`, value.
@@ -147,9 +147,13 @@ impl<'p> Figures<'p> {
             let backup = self.policy.backups.get(name)?;
             let schedule = backup.schedule.as_ref()?;
             let gap = schedule.longest_gap(self.now);
-            let window = backup.window.as_ref().and_then(|window| self.policy.windows.get(window));
-            Some(window.map_or(gap, |window| steady::longest_in_window(schedule, &window.window, gap, self.now)))
+            Some(self.window(backup).map_or(gap, |window| steady::longest_in_window(schedule, window, gap, self.now)))
         })
+    }
+
+    /// The window that a job stays inside.
+    pub fn window(&self, backup: &Backup) -> Option<&'p Window> {
+        self.policy.windows.get(backup.window.as_ref()?).map(|window| &window.window)
     }
 
     fn pick<T: Copy>(measured: Option<&Measurement<T>>, declared: Option<T>, key: &str, default: T) -> Figure<T> {

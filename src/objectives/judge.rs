@@ -87,6 +87,8 @@ impl Verdict<'_, '_> {
         if !broken {
             if let Some(lack) = sum.lacks.first() {
                 self.not_known(case, what, promised, &lack.reason, lack.key.as_deref());
+            } else if found.way == Way::External && what == Objective::Rpo {
+                self.on_their_word(case, found, promised);
             }
             return;
         }
@@ -109,7 +111,7 @@ impl Verdict<'_, '_> {
         };
         let hint = match what {
             Objective::Rpo => self.mend_rpo(found, promised),
-            Objective::Rto => mend_rto(self.figures, found, promised),
+            Objective::Rto => mend_rto(found, promised),
         };
         let mut finding = Finding::error(code, place(case, target), message.clone()).label(sum_of(&sum.parts)).hint(hint);
         if target.inherited {
@@ -130,6 +132,15 @@ impl Verdict<'_, '_> {
         let finding = Finding::note(IN_OTHER_HANDS, path, message)
             .hint("Ask them for their figure, and drill a restore: a drill measures what nobody can compute.");
         self.say(format!("{what}{job}"), finding);
+    }
+
+    /// Nothing of this version asks a provider or another tool what it has.
+    fn on_their_word(&mut self, case: &Case<'_>, found: &Found<'_>, promised: Duration) {
+        let job = found.job.map(Name::to_string).unwrap_or_default();
+        let message = format!("that the rpo of {promised} is kept rests on what the policy says of `{job}`: nothing watches it");
+        let finding = Finding::note(IN_OTHER_HANDS, place(case, &case.question.rpo), message)
+            .hint("Let an alert of theirs call you when their newest backup is older, and drill a restore.");
+        self.say(format!("word{job}"), finding);
     }
 
     fn not_known(&mut self, case: &Case<'_>, what: Objective, promised: Duration, reason: &str, key: Option<&str>) {
@@ -180,7 +191,7 @@ impl Verdict<'_, '_> {
                 format!("Lower `wal.timeout` to {timeout}, or {raise}.")
             };
         }
-        let Some(job) = found.job.filter(|_| found.way == Way::NewestBackup) else {
+        let Some(job) = found.loses.or(found.job).filter(|_| found.way == Way::NewestBackup) else {
             return match found.way {
                 Way::External => format!("Lower `newest_within` or `loses_at_most` if that is true, or {raise}."),
                 _ => format!("Keep the standby closer, or {raise}."),
@@ -271,7 +282,7 @@ fn place(case: &Case<'_>, target: &Target) -> PolicyPath {
     if target.inherited { case.question.subject.path.clone() } else { target.path.clone() }
 }
 
-fn mend_rto(figures: &Figures<'_>, found: &Found<'_>, promised: Duration) -> String {
+fn mend_rto(found: &Found<'_>, promised: Duration) -> String {
     let (parts, total) = (&found.time.parts, found.time.total());
     let raise =
         if found.time.lacks.is_empty() { format!("raise the objective to {}", up(total)) } else { "raise the objective".to_owned() };
@@ -287,9 +298,7 @@ fn mend_rto(figures: &Figures<'_>, found: &Found<'_>, promised: Duration) -> Str
             format!("{what}: it would have to go at {rate}, or {raise}.")
         }
         (PartKind::Replay, Some(rate)) => {
-            let often = figures.policy.backups.values().any(|backup| matches!(backup.method, Method::Incremental { .. }));
-            let more = if often { "take backups more often" } else { "take (incremental) backups more often" };
-            format!("{what}: {more}, so that less log has to be replayed, or replay at {rate}, or {raise}.")
+            format!("{what}: take backups more often, so that less log has to be replayed, or replay at {rate}, or {raise}.")
         }
         (PartKind::Thaw, _) => format!("{what}: recover from a store without an archive class, or {raise}."),
         _ => format!("{what}: it would have to take no more than {left}, or {raise}."),

@@ -4,7 +4,7 @@ use super::answer::Stock;
 use super::figures::{Figure, Figures, Lack, Sum};
 use super::outcome::{Origin, PartKind};
 use super::question::Question;
-use super::steady::{self, finest};
+use super::steady;
 use crate::policy::model::{Backup, Method, Wal};
 use crate::policy::path::PolicyPath;
 use crate::units::{Duration, Name};
@@ -54,10 +54,11 @@ pub(super) fn newest_backup(figures: &Figures<'_>, question: &Question<'_>, stoc
 pub(super) fn gap(figures: &Figures<'_>, stock: &Stock<'_>) -> Option<(Duration, String)> {
     let name = stock.name;
     let of_all = figures.job(name).and_then(|(name, _)| figures.gap(name))?;
-    let (Some(tier), Some(schedule)) = (finest(stock.only), &stock.backup.schedule) else {
+    let (Some(tier), Some(schedule)) = (stock.only, &stock.backup.schedule) else {
         return Some((of_all.length, format!("longest gap of backups.{name}: {of_all}")));
     };
-    let gap = steady::longest_between_firsts(schedule, tier, &stock.backup.keep.zone, figures.now).max(of_all.length);
+    let runs = (schedule, figures.window(stock.backup));
+    let gap = steady::longest_between_firsts(runs, tier, &stock.keep.zone, figures.now).max(of_all.length);
     Some((gap, format!("longest gap of the {tier} backups of `{name}` in `{}`: {gap}", stock.store)))
 }
 
@@ -82,7 +83,8 @@ pub(super) fn promotion(figures: &Figures<'_>) -> Sum {
     sum
 }
 
-/// What somebody else's backups lose: no more than the age at which Seawall calls. With who they are.
+/// What somebody else's backups lose: no more than the age that the policy says they may have. Nothing of this version looks whether they
+/// have it. With who they are.
 ///
 /// Where they offer any moment the loss is less, but how much less only they know; the bound counts where it is enough.
 pub(super) fn external(name: &Name, backup: &Backup, target: Option<Duration>) -> Option<(Sum, &'static str)> {
@@ -110,7 +112,7 @@ pub(super) fn external(name: &Name, backup: &Backup, target: Option<Duration>) -
     match newest_within {
         Some(bound) if any_moment.is_none() || bound_is_enough => {
             let figure = declared("newest_within", bound, ["backups", name.as_str(), kind, "newest_within"].into());
-            sum.figure(PartKind::Watched, format!("the newest backup of `{name}` may be so old before it is an alert"), &figure);
+            sum.figure(PartKind::Elsewhere, format!("the newest backup of `{name}` is said to be no older, and nobody looks"), &figure);
         }
         _ => sum.lack(Lack { reason: format!("how much is lost is in the hands of {who}"), key: None }),
     }

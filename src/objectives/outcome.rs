@@ -138,9 +138,7 @@ pub enum PartKind {
     Backup,
     /// A standby is behind.
     StandbyLag,
-    /// Somebody else's backup may be so old.
-    Watched,
-    /// A provider or another tool brings it back.
+    /// A provider or another tool takes the backup, or brings it back.
     Elsewhere,
     /// People find out what is wrong.
     Assess,
@@ -321,7 +319,6 @@ impl PartKind {
             PartKind::Gap => "longest gap",
             PartKind::Backup => "duration",
             PartKind::StandbyLag => "standby lag",
-            PartKind::Watched => "oldest allowed",
             PartKind::Elsewhere => "in other hands",
             PartKind::Assess => "assessment",
             PartKind::Provision => "provision",

@@ -1,8 +1,9 @@
 //! How far back each job reaches in each store, and whether that is what was promised.
 
+use super::answer::whole_dump;
 use super::figures::Figures;
 use super::outcome::{Oldest, ReachRow};
-use super::steady::{Back, Runs, finest};
+use super::steady::{Back, Runs};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, Method};
 use crate::policy::path::PolicyPath;
@@ -26,14 +27,15 @@ pub(super) struct JobReach<'p> {
 
 pub(super) fn reach<'p>(figures: &Figures<'p>) -> Vec<JobReach<'p>> {
     let mut all = Vec::new();
-    for (job, backup) in figures.policy.backups.iter().filter(|(_, backup)| backup.method.is_stored() && backup.schedule.is_some()) {
+    let is_taken = |backup: &Backup| backup.method.is_stored() && backup.method.runs_in_this_version() && backup.schedule.is_some();
+    for (job, backup) in figures.policy.backups.iter().filter(|(_, backup)| is_taken(backup)) {
         let path = PolicyPath::from(["backups", job.as_str()]);
         let Some(store) = &backup.store else { continue };
         let first = Stay { store, keep: &backup.keep, only: None, path: path.key("keep") };
-        let copies = backup.copies.iter().map(|copy| {
+        let copies = backup.copies.iter().filter(|copy| !copy.stays_empty()).map(|copy| {
             let inherited = copy.keep == backup.keep;
             let path = if inherited { path.key("keep") } else { path.key("copies").key(&copy.store).key("keep") };
-            Stay { store: &copy.store, keep: &copy.keep, only: finest(&copy.only), path }
+            Stay { store: &copy.store, keep: &copy.keep, only: copy.finest_tier(), path }
         });
         let mut known: Option<Option<Back>> = None;
         for stay in std::iter::once(first).chain(copies) {
@@ -146,14 +148,33 @@ fn any_moment(figures: &Figures<'_>, wanted: Period) -> Option<Finding> {
     })
 }
 
+impl JobReach<'_> {
+    fn weight(&self) -> i64 {
+        self.back.map_or(i64::MAX, Back::weight)
+    }
+}
+
+/// What reaches furthest back of all that holds everything: a job alone, or a dump of each database, of which the shortest counts.
+fn furthest<'r, 'p>(figures: &Figures<'p>, reach: &'r [JobReach<'p>]) -> Option<&'r JobReach<'p>> {
+    let policy = figures.policy;
+    let dumps = |job: &JobReach<'p>, database: &String| whole_dump(job.backup).is_some() && policy.dumped_by(job.backup).contains(database);
+    let of_database = |database: &String| reach.iter().filter(|job| dumps(job, database)).max_by_key(|job| job.weight());
+    let of_each: Option<Vec<_>> = policy.databases.iter().map(of_database).collect();
+    let together = of_each.and_then(|each| each.into_iter().min_by_key(|job| job.weight()));
+    let alone = reach.iter().filter(|job| job.backup.method.is_physical());
+    alone.chain(together).max_by_key(|job| job.weight())
+}
+
 fn some_backup<'p>(figures: &Figures<'p>, reach: &[JobReach<'p>], wanted: Period) -> Option<Finding> {
-    let whole = |job: &&JobReach<'_>| matches!(job.backup.method, Method::Physical(_) | Method::Incremental { .. } | Method::Logical(_));
     let path = PolicyPath::from(["objectives", "reach_back", "some_backup"]);
-    let Some(best) = reach.iter().filter(whole).max_by_key(|job| job.back.map_or(i64::MAX, Back::weight)) else {
-        return Some(
-            Finding::error(NOT_REACHED, path, format!("no backup that is {wanted} old can be had: none is taken by the clock"))
+    let Some(best) = furthest(figures, reach) else {
+        let not = |why: &str| Finding::error(NOT_REACHED, path, format!("no backup that is {wanted} old can be had: {why}"));
+        return Some(match reach {
+            [] => not("none is taken by the clock")
                 .hint("Add a `physical` or a `logical` backup with a schedule, or take `some_backup` out."),
-        );
+            _ => not("none that is taken by the clock holds every database, whole")
+                .hint("Add a `physical` backup, or dumps of all databases in `cluster.databases` that leave nothing out, or take `some_backup` out."),
+        });
     };
     let back = best.back.filter(|back| !back.covers(wanted))?;
     let (message, why) = match back.oldest() {

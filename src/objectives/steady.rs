@@ -6,7 +6,6 @@
 //! and the better one is taken; nothing is ever guaranteed that is not so.
 
 use super::outcome::Oldest;
-use crate::policy::file::TierName;
 use crate::retention::{Firing, Keep, Tier, TierKind, lifetimes};
 use crate::schedule::{Gap, Schedule, Window};
 use crate::units::{Duration, Instant, Period};
@@ -94,15 +93,6 @@ fn bucket(kind: TierKind) -> Back {
 fn most_seconds(kind: TierKind) -> i64 {
     let bucket = bucket(kind);
     most_days(bucket.months) * DAY + bucket.seconds
-}
-
-pub(super) fn tier_kind(name: TierName) -> TierKind {
-    name.into()
-}
-
-/// The tier that lets the most through.
-pub(super) fn finest(only: &[TierName]) -> Option<TierKind> {
-    only.iter().copied().map(tier_kind).min()
 }
 
 /// A job's runs, as far as retention is concerned.
@@ -361,8 +351,28 @@ pub fn longest_in_window(schedule: &Schedule, window: &Window, every: Gap, now: 
     longest
 }
 
+/// The next firing that runs: without a window every one does.
+fn next_run((schedule, window): (&Schedule, Option<&Window>), after: Instant) -> Option<Instant> {
+    let Some(window) = window else { return schedule.next_after(after) };
+    let mut at = after;
+    for _ in 0..PLAYED * 8 {
+        let firing = schedule.next_after(at)?;
+        if window.contains(firing) {
+            return Some(firing);
+        }
+        let (open, _) = window.next_opening(firing)?;
+        at = open.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(open);
+    }
+    None
+}
+
 /// The longest time between the first runs of two buckets that follow each other, among the next 400 that have any.
-pub(super) fn longest_between_firsts(schedule: &Schedule, kind: TierKind, zone: &jiff::tz::TimeZone, now: Instant) -> Duration {
+pub(super) fn longest_between_firsts(
+    runs: (&Schedule, Option<&Window>),
+    kind: TierKind,
+    zone: &jiff::tz::TimeZone,
+    now: Instant,
+) -> Duration {
     let (months, days, seconds) = match kind {
         TierKind::Hourly => (0, 0, 3_600),
         TierKind::Daily => (0, 1, 0),
@@ -376,7 +386,7 @@ pub(super) fn longest_between_firsts(schedule: &Schedule, kind: TierKind, zone: 
     let (mut longest, mut last) = (Duration::ZERO, None);
     let mut begin = first_of(kind, now, zone).unwrap_or(now);
     for _ in 0..PLAYED {
-        let Some(first) = schedule.next_after(begin - nanosecond) else { break };
+        let Some(first) = next_run(runs, begin - nanosecond) else { break };
         if let Some(last) = last {
             longest = longest.max(Duration::between(last, first));
         }

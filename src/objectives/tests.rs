@@ -10,8 +10,13 @@ const NOW: &str = "2026-11-21T08:00:00Z";
 
 /// A policy with stores `main` and `offsite`, and what the test adds.
 fn policy(text: &str) -> Policy {
+    policy_of(", databases: [app]", text)
+}
+
+/// The same of other databases.
+fn policy_of(databases: &str, text: &str) -> Policy {
     let text = format!(
-        "version: 1\npolicy: t\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
+        "version: 1\npolicy: t\nowner: dba@example.com\ncluster: {{ connection: service=t{databases} }}\n\
          encryption: {{ none: {{ because: a test }} }}\n\
          stores:\n  main: {{ local: {{ path: /srv/main }} }}\n  offsite: {{ local: {{ path: /srv/offsite }} }}\n{text}"
     );
@@ -22,6 +27,11 @@ fn policy(text: &str) -> Policy {
 
 fn judged(text: &str) -> Assessment {
     assess(&policy(text), None, NOW.parse().expect("a moment"))
+}
+
+/// Of two databases.
+fn judged_of_two(text: &str) -> Assessment {
+    assess(&policy_of(", databases: [one, two]", text), None, NOW.parse().expect("a moment"))
 }
 
 fn measured(text: &str, inventory: &str) -> Assessment {
@@ -202,29 +212,204 @@ fn a_store_that_only_gets_copies() {
     assert_eq!(first.0, "region rpo: 6m (54m to spare), point in time from nightly in offsite");
 }
 
+/// A job's backups in its first store.
+fn stock<'p>(policy: &'p Policy, job: &str) -> answer::Stock<'p> {
+    let (name, backup) = policy.backups.get_key_value(job).expect("a job");
+    answer::Stock::first(name, backup).expect("a store")
+}
+
+/// No job of this version takes increments. What they would be worth is reckoned all the same.
 #[test]
 fn increments_shorten_the_replay_only_when_their_size_is_known() {
-    let with = |size: &str| {
-        judged(&format!(
+    let sum = |size: &str, with: bool| {
+        let policy = policy(&format!(
             "backups:
   nightly: {{ physical: {{}}, store: main, schedule: {{ cron: '0 2 * * *' }}, keep: {{ daily: 7 }} }}
   often: {{ incremental: {{ of: nightly, chain: 4 }}, schedule: {{ every: 15m }}, takes: 5m, keep: {{ for: 24h }}{size} }}
 wal: {{ store: main, timeout: 60s, keep: 7d }}
 objectives: {{ rpo: 5m, rto: 4h, assume: {{ cluster_size: 500GB, wal_per_hour: 80GB }} }}
 "
+        ));
+        let figures = Figures::new(&policy, None, NOW.parse().expect("a moment"));
+        let question = &question::questions(&policy)[0];
+        let (base, often, log) = (stock(&policy, "nightly"), stock(&policy, "often"), policy.wal.as_ref().map(|wal| &wal.store));
+        let run = time::Run::Since { job: if with { often } else { base } };
+        let sum = time::physical(&figures, question, &base, with.then_some(&often), log, &run);
+        (sum.parts.iter().map(|part| format!("{} {}", part.length, part.kind)).collect::<Vec<_>>(), sum.lacks.len())
+    };
+    // 25h 23m 20s at 80 GB an hour and 50 MB/s, against 20 minutes of it and four increments of 10 GB.
+    assert_eq!(sum("", false).0[3], "11h 17m 3s replay");
+    assert_eq!(sum(", size: 10GB", true).0[3..5], ["6m 40s increments", "8m 54s replay"]);
+    assert_eq!(sum("", true).1, 1, "of unknown size they are no better");
+}
+
+#[test]
+fn a_job_that_this_version_cannot_run_promises_nothing() {
+    let judged = judged(
+        "backups:
+  full: { physical: {}, store: main, schedule: { day: 1, at: '02:00' }, keep: { monthly: 3 }, takes: 10m }
+  hourly: { incremental: { of: full }, store: main, schedule: { every: 1h }, keep: { for: 7d }, takes: 5m, size: 1GB }
+objectives:
+  rpo: 2h
+  assume: { cluster_size: 10GB, wal_per_hour: 1GB }
+  scenarios: { often: { recover: cluster, using: hourly } }
+",
+    );
+    assert_eq!(rows(&judged)[0], "everything rpo: 31d 10m (30d 22h 10m short), newest backup from full in main");
+    assert_eq!(
+        findings(&judged)[..2],
+        [
+            "SW0401 objectives.rpo: rpo of 2h cannot be kept: up to 31d 10m may be lost | 31d longest gap + 10m duration \
+             | Run `backups.full` at least every 1h 45m, archive the log (`wal`, with a physical backup), or raise the objective to 31d 10m.",
+            "SW0404 objectives.scenarios.often: nothing can answer this: `hourly` is only planned: this version \
+             takes no `incremental` backups | Add a `physical` backup, or a `logical` one of every database with its globals.",
+        ]
+    );
+    assert_eq!(judged.reach.iter().map(|row| row.job.as_str()).collect::<Vec<_>>(), ["full"]);
+}
+
+#[test]
+fn another_tool_answers_only_where_it_runs_by_itself() {
+    let first = |mode: &str| {
+        let text = format!(
+            "backups: {{ theirs: {{ engine: {{ pgbackrest: {{ stanza: main }}, loses_at_most: 5m, recovery_takes: 1h }}{mode} }} }}\nobjectives: {{ rpo: 1h, rto: 4h }}\n"
+        );
+        rows(&judged(&text))[0].clone()
+    };
+    assert_eq!(first(""), "everything rpo: 5m (55m to spare), external from theirs");
+    assert_eq!(first(", schedule: { every: 1h }"), "everything rpo: unknown (-), nothing");
+}
+
+#[test]
+fn the_age_that_a_provider_is_said_to_keep_is_its_word() {
+    let judged = judged(
+        "backups: { managed: { provider: { aiven: { project: p, service: s, token: { env: T } }, newest_within: 25h, recovery_takes: 1h } } }
+objectives: { rpo: 26h, rto: 4h }
+",
+    );
+    assert_eq!(judged.rows[0].worst.parts()[0].label, "the newest backup of `managed` is said to be no older, and nobody looks");
+    assert_eq!(
+        findings(&judged),
+        ["SW0412 objectives.rpo: that the rpo of 26h is kept rests on what the policy says of `managed`: nothing watches it \
+          | Let an alert of theirs call you when their newest backup is older, and drill a restore."]
+    );
+}
+
+#[test]
+fn a_database_that_nothing_dumps_is_not_brought_back() {
+    let with =
+        |backups: &str, objectives: &str| judged_of_two(&format!("backups: {{ {backups} }}\nobjectives: {{ {objectives}, {SIZES} }}\n"));
+    let one = "of-one: { logical: { databases: [one] }, store: main, schedule: { at: '02:00' }, keep: { daily: 7 }, takes: 10m }";
+    let lost = with(one, "rpo: 25h, rto: 12h");
+    assert_eq!(rows(&lost), ["everything rpo: unknown (-), nothing", "everything rto: unknown (-), nothing"]);
+    assert_eq!(
+        findings(&lost),
+        ["SW0404 objectives.rpo: nothing can answer this: `of-one` does not dump the database `two` (name it in `using` if that does not \
+          matter) | Add a `physical` backup, or a `logical` one of every database."]
+    );
+    for recover in ["database", "table", "rows"] {
+        let scenario = |using: &str| with(one, &format!("scenarios: {{ lost: {{ recover: {recover}, rpo: 25h{using} }} }}"));
+        let of = |judged: &Assessment| rows(judged).into_iter().find(|row| row.starts_with("lost rpo")).expect("a row");
+        assert_eq!(of(&scenario("")), "lost rpo: unknown (-), nothing");
+        assert_eq!(of(&scenario(", using: of-one")), "lost rpo: 24h 10m (50m to spare), newest backup from of-one in main");
+    }
+    // Named or not: a cluster is all of its databases.
+    let cluster = with(one, "scenarios: { lost: { recover: cluster, using: of-one, rpo: 25h } }");
+    assert!(findings(&cluster)[0].contains("`of-one` does not dump the database `two`"), "{:?}", findings(&cluster));
+}
+
+#[test]
+fn of_dumps_that_are_all_databases_together_the_worst_counts() {
+    let backups = "
+  hourly: { logical: { databases: [one] }, store: main, schedule: { every: 1h }, keep: { last: 7 }, takes: 10m, size: 1GB }
+  nightly: { logical: { databases: [two] }, store: main, schedule: { at: '02:00' }, keep: { daily: 7 }, takes: 20m, size: 30GB }
+  monthly: { logical: { databases: [two] }, store: main, schedule: { day: 1, at: '02:00' }, keep: { monthly: 7 }, takes: 20m, size: 30GB }";
+    let judged = |more: &str| {
+        judged_of_two(&format!(
+            "backups:{backups}{more}
+objectives: {{ rpo: 25h, scenarios: {{ one-is-lost: {{ recover: database }}, all-are: {{ recover: cluster }} }} }}
+"
         ))
     };
-    let parts =
-        |judged: &Assessment| judged.rows[1].worst.parts().iter().map(|part| format!("{} {}", part.length, part.kind)).collect::<Vec<_>>();
-    // 25h 23m 20s at 80 GB an hour and 50 MB/s, against 20 minutes of it and four increments of 10 GB.
-    assert_eq!(parts(&with(""))[3], "11h 17m 3s replay");
-    assert_eq!(parts(&with(", size: 10GB"))[3..5], ["6m 40s increments", "8m 54s replay"]);
+    let together = judged("");
+    let why = "every database has a dump of its own; this one loses most";
+    assert!(together.rows.iter().all(|row| row.answer.as_ref().is_some_and(|answer| answer.why == why)));
     assert_eq!(
-        findings(&with(""))[0],
-        "SW0402 objectives.rto: rto of 4h cannot be kept: it may take up to 13h 40m 23s \
-         | 15m assessment + 30m provision + 1h 23m 20s restore + 11h 17m 3s replay + 10m validation + 5m release \
-         | The replay is the largest part, 11h 17m 3s: take backups more often, so that less log has to be replayed, or replay at 351MB/s, \
-         or raise the objective to 13h 45m."
+        rows(&together),
+        [
+            "everything rpo: 24h 20m (40m to spare), newest backup from nightly in main",
+            "everything rto: 1h 51m 40s (-), newest backup from nightly in main",
+            "all-are rpo: 24h 20m (40m to spare), newest backup from nightly in main",
+            "all-are rto: 1h 51m 40s (-), newest backup from nightly in main",
+            "one-is-lost rpo: 24h 20m (40m to spare), newest backup from nightly in main",
+            "one-is-lost rto: 1h 20m (-), newest backup from nightly in main",
+        ]
+    );
+    // A rarer dump of both takes nothing from them.
+    let weekly =
+        "\n  weekly: { logical: {}, store: main, schedule: { on: sunday, at: '03:00' }, keep: { weekly: 7 }, takes: 1h, size: 31GB }";
+    assert_eq!(rows(&judged(weekly))[0], rows(&together)[0]);
+}
+
+#[test]
+fn whether_named_databases_are_all_is_not_known_where_the_policy_does_not_say() {
+    let text = "backups: { dump: { logical: { databases: [one] }, schedule: { at: '02:00' }, store: main, keep: { daily: 7 }, takes: 10m, size: 10GB } }
+objectives: { rpo: 25h, rto: 12h, scenarios: { host-lost: { recover: cluster }, dropped: { recover: database } } }
+";
+    let judged = assess(&policy_of("", text), None, NOW.parse().expect("a moment"));
+    let all: Vec<String> = rows(&judged).into_iter().filter(|row| row.contains(" rpo: ")).collect();
+    assert_eq!(
+        all,
+        [
+            "everything rpo: unknown (-), nothing",
+            "dropped rpo: 24h 10m (50m to spare), newest backup from dump in main",
+            "host-lost rpo: unknown (-), nothing",
+        ]
+    );
+    assert_eq!(
+        findings(&judged)[0],
+        "SW0404 objectives.rpo: nothing can answer this: `dump` dumps the databases that it names, and `cluster.databases` does not say \
+         whether these are all (name it in `using` if that does not matter) | Name every database in `cluster.databases`, and dump them all, or \
+         add a `physical` backup."
+    );
+}
+
+#[test]
+fn roles_come_from_where_the_dump_comes_from_and_are_as_old_as_they_are() {
+    let region = |roles: &str, using: &str| {
+        let judged = judged(&format!(
+            "backups:
+  dump: {{ logical: {{ globals: false }}, schedule: {{ at: '02:00' }}, store: main, copies: [offsite], keep: {{ daily: 7 }}, takes: 10m, size: 10GB }}
+  roles: {{ files: {{ globals: true }}, store: main, takes: 1m, size: 1MB, {roles} }}
+objectives: {{ scenarios: {{ region: {{ recover: cluster, from: offsite, rpo: 26h{using} }} }} }}
+"
+        ));
+        let finding = findings(&judged).into_iter().find(|line| line.starts_with("SW040")).unwrap_or_default();
+        (rows(&judged)[2].clone(), finding)
+    };
+    let (daily, there) = ("schedule: { at: '03:00' }", "copies: [offsite]");
+    let kept = region(&format!("{daily}, {there}"), "");
+    assert_eq!(kept.0, "region rpo: 25h 10m (50m to spare), newest backup from dump in offsite");
+    for nowhere in [region(daily, ""), region(&format!("{daily}, {there}"), ", using: dump")] {
+        assert_eq!(nowhere.0, "region rpo: unknown (-), nothing");
+        assert!(nowhere.1.contains("`dump` has no globals: roles would be missing"), "{nowhere:?}");
+    }
+    let rare = region(&format!("schedule: {{ day: 1, at: '03:00' }}, {there}"), "");
+    assert_eq!(rare.0, "region rpo: 31d 1h 1m (29d 23h 1m short), newest backup from dump in offsite");
+    assert!(rare.1.contains("Run `backups.roles` at least every 24h"), "{rare:?}");
+}
+
+#[test]
+fn roles_are_no_files() {
+    let judged = judged(
+        "backups: { roles: { files: { globals: true }, store: main, schedule: { at: '02:00' }, takes: 1m, size: 1MB } }
+objectives: { scenarios: { host: { recover: files, rpo: 25h, rto: 4h } } }
+",
+    );
+    assert_eq!(
+        findings(&judged)[0],
+        "SW0404 objectives.scenarios.host: nothing can answer this: `roles` holds roles and tablespaces, no files \
+         | Add a `files` backup with the paths that must come back."
     );
 }
 
@@ -273,6 +458,8 @@ objectives:
              | Ask them for their figure, and drill a restore: a drill measures what nobody can compute. + objectives.scenarios.loose.rto",
             "SW0404 objectives.scenarios.files: nothing can answer this: `theirs` lies with somebody else; `users` holds no files from outside \
              the database | Add a `files` backup with the paths that must come back.",
+            "SW0412 objectives.scenarios.loose.rpo: that the rpo of 26h is kept rests on what the policy says of `theirs`: nothing watches it \
+             | Let an alert of theirs call you when their newest backup is older, and drill a restore.",
             "SW0404 objectives.scenarios.promoted: nothing can answer this: the policy knows of no standby to promote \
              | Declare it: `cluster.hosts.NAME: { role: standby }`.",
             "SW0404 objectives.scenarios.rows: nothing can answer this: a standby has repeated whatever happened to the data, and holds no \
@@ -533,7 +720,7 @@ backups: { weekly: { physical: {}, schedule: { on: sunday, at: '03:00' }, store:
 #[test]
 fn a_copy_of_only_the_monthly_backups_has_a_month_of_log_to_replay() {
     let judged = judged(&format!(
-        "backups: {{ nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ only: monthly }} }}, schedule: {{ at: '02:00' }}, takes: 5m }} }}
+        "backups: {{ nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ only: monthly }} }}, keep: {{ monthly: 12 }}, schedule: {{ at: '02:00' }}, takes: 5m }} }}
 wal: {{ store: main, copies: [offsite], timeout: 60s, keep: 7d }}
 objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite, rpo: 1h, rto: 6h }} }} }}
 "
@@ -543,26 +730,64 @@ objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite
 }
 
 #[test]
-fn increments_are_worth_nothing_beside_a_copy_that_leaves_out_their_bases() {
-    let text = |base: &str, increments: &str| {
-        format!(
-            "backups:
-  nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ {base} }} }}, schedule: {{ at: '02:00' }}, takes: 5m }}
-  inc: {{ incremental: {{ of: nightly, chain: 24 }}, store: main, copies: {{ offsite: {{ {increments} }} }}, schedule: {{ every: 1h }}, takes: 5m, size: 1MB }}
-objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite, using: [inc], rpo: 3h }} }} }}
+fn the_first_run_of_a_month_is_the_first_inside_the_window() {
+    let lost = |window: &str, keep: &str| {
+        let judged = judged(&format!(
+            "windows: {{ sun: {{ on: sunday, from: '01:00', to: '05:00' }} }}
+backups:
+  nightly:
+    {{ physical: {{}}, store: main, schedule: {{ at: '02:00' }}{window}, takes: 10m, keep: {{ daily: 40, monthly: 12 }}, copies: {{ offsite: {{ only: monthly{keep} }} }} }}
+objectives: {{ {SIZES}, scenarios: {{ region: {{ recover: cluster, from: offsite, rpo: 40d }} }} }}
 "
-        )
+        ));
+        rows(&judged)[2].clone()
     };
-    assert!(rows(&judged(&text("within: 1h", "within: 1h"))).iter().any(|row| row.contains("region rpo: 2h 5m")));
-    for broken in [text("only: monthly", "within: 1h"), text("within: 1h", "only: daily")] {
-        let judged = judged(&broken);
-        let said = findings(&judged);
-        assert!(
-            said.iter()
-                .any(|line| line.starts_with("SW0404 objectives.scenarios.region") && line.contains("without all that it builds on")),
-            "{said:?}"
-        );
+    assert_eq!(lost("", ""), "region rpo: 31d 1h 10m (8d 22h 50m to spare), newest backup from nightly in offsite");
+    assert_eq!(lost(", window: sun", ""), "region rpo: 35d 1h 10m (4d 22h 50m to spare), newest backup from nightly in offsite");
+    // Without a monthly rule of its own nothing gets there.
+    assert_eq!(lost("", ", keep: { daily: 30 }"), "region rpo: unknown (-), nothing");
+    assert_eq!(lost("", ", keep: { monthly: 3, daily: 30 }"), lost("", ""));
+}
+
+#[test]
+fn increments_are_worth_nothing_beside_a_copy_that_leaves_out_their_bases() {
+    let is_whole = |base: &str, increments: &str| {
+        let policy = policy(&format!(
+            "backups:
+  nightly: {{ physical: {{}}, store: main, copies: {{ offsite: {{ {base} }} }}, schedule: {{ at: '02:00' }}, keep: {{ daily: 7, monthly: 12 }} }}
+  inc: {{ incremental: {{ of: nightly, chain: 24 }}, store: main, copies: {{ offsite: {{ {increments} }} }}, schedule: {{ every: 1h }}, keep: {{ daily: 7 }} }}
+objectives: {{ {SIZES} }}
+"
+        ));
+        let copy = |job: &str| {
+            let (name, backup) = policy.backups.get_key_value(job).expect("a job");
+            answer::Stock::copies(name, backup).next().expect("a copy")
+        };
+        answer::is_whole(&copy("inc"), &copy("nightly"))
+    };
+    assert!(is_whole("within: 1h", "within: 1h"));
+    assert!(!is_whole("only: monthly", "within: 1h"));
+    assert!(!is_whole("within: 1h", "only: daily"));
+}
+
+#[test]
+fn how_far_back_everything_reaches_is_what_holds_everything() {
+    let said = |backups: &str| {
+        let judged = judged_of_two(&format!("backups: {{ {backups} }}\nobjectives: {{ reach_back: {{ some_backup: 7y }} }}\n"));
+        findings(&judged).into_iter().find(|line| line.starts_with("SW0405")).unwrap_or_default()
+    };
+    let dump =
+        |name: &str, what: &str, keep: &str| format!("{name}: {{ logical: {{ {what} }}, store: main, schedule: {{ at: '02:00' }}{keep} }}");
+    let whole = |keep: &str| dump("whole", "", keep);
+    assert_eq!(said(&whole("")), "");
+    for part in [dump("part", "schemas: [public]", ""), dump("part", "databases: [one]", "")] {
+        assert!(said(&part).contains("none that is taken by the clock holds every database, whole"), "{}", said(&part));
+        let beside = said(&format!("{part}, {}", whole(", keep: { daily: 30 }")));
+        assert!(beside.contains("`backups.whole.keep` guarantees 29d"), "{beside}");
     }
+    let each = |keep: &str| format!("{}, {}", dump("one", "databases: [one]", ""), dump("two", "databases: [two]", keep));
+    assert_eq!(said(&each("")), "");
+    assert!(said(&each(", keep: { daily: 30 }")).contains("`backups.two.keep` guarantees 29d"), "{}", said(&each(", keep: { daily: 30 }")));
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>,
         Method::Provider(_) => {
             steps.push(Step::new(
                 Action::AskProvider { provider: "Aiven".into() },
-                "the provider takes the backups; their age is watched",
+                "the provider takes the backups; nothing watches their age yet",
                 Vec::new(),
             ));
         }
@@ -206,7 +206,7 @@ fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>,
             } else {
                 steps.push(Step::new(
                     Action::AskProvider { provider: tool.into() },
-                    "the tool takes the backups; their age is watched",
+                    "the tool takes the backups; nothing watches their age yet",
                     Vec::new(),
                 ));
             }

@@ -13,5 +13,6 @@ pub mod schema;
 pub mod shape;
 pub mod source;
 pub mod sql_name;
+pub mod turn;
 pub mod yaml;
 mod yaml_fault;

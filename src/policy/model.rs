@@ -374,6 +374,41 @@ impl Method {
     }
 }
 
+impl Backup {
+    /// The provider or the other tool takes it, and Seawall only knows of it.
+    pub fn is_taken_by_others(&self) -> bool {
+        match &self.method {
+            Method::Provider(_) => true,
+            Method::Engine(engine) => match engine.mode {
+                Some(mode) => mode == file::EngineMode::Watch,
+                None => self.schedule.is_none(),
+            },
+            _ => false,
+        }
+    }
+
+    /// By the policy it runs by the clock; by this version it does not.
+    pub fn is_only_planned(&self) -> bool {
+        self.schedule.is_some() && !self.method.runs_in_this_version() && !self.is_taken_by_others()
+    }
+}
+
+impl CopyTo {
+    /// Of the tiers that are copied, the one that lets the most through: what the copy's own rule does not keep gets there by none.
+    pub fn finest_tier(&self) -> Option<TierKind> {
+        self.only.iter().map(|tier| TierKind::from(*tier)).filter(|tier| self.has_tier(*tier)).min()
+    }
+
+    /// Only tiers are copied, and its own rule has none of them.
+    pub fn stays_empty(&self) -> bool {
+        !self.only.is_empty() && self.finest_tier().is_none()
+    }
+
+    pub fn has_tier(&self, tier: TierKind) -> bool {
+        self.keep.tiers().any(|(kind, _)| kind == tier)
+    }
+}
+
 impl StoreKind {
     /// The word for it, as in the policy.
     pub fn as_str(&self) -> &'static str {
@@ -432,6 +467,14 @@ impl Policy {
         match self.backups.get(job).map(|backup| &backup.method) {
             Some(Method::Incremental { of, .. }) => of,
             _ => job,
+        }
+    }
+
+    /// The databases that a dump holds; none of other jobs.
+    pub fn dumped_by<'p>(&'p self, backup: &'p Backup) -> &'p [String] {
+        match &backup.method {
+            Method::Logical(logical) => logical.databases.as_ref().unwrap_or(&self.databases),
+            _ => &[],
         }
     }
 
@@ -518,6 +561,16 @@ impl Policy {
 const USUAL_WITHIN: Duration = Duration::from_hours(1);
 /// How often it is looked whether a copy misses something.
 const COPIES_EVERY: Duration = Duration::from_mins(30);
+
+impl Timed<'_> {
+    /// `backups.nightly` is named `nightly`.
+    pub fn name(&self) -> Option<&str> {
+        match self.path.steps() {
+            [_, super::path::Step::Key(name)] => Some(name),
+            _ => None,
+        }
+    }
+}
 
 impl From<file::TierName> for TierKind {
     fn from(name: file::TierName) -> TierKind {

@@ -306,6 +306,24 @@ drills: {{ q: {{ {what}, schedule: {{ first: monday, at: \"04:00\" }}, expect: {
 }
 
 #[test]
+fn a_host_that_is_named_takes_the_turns_of_all_that_are_not() {
+    let with = |hosts: &str| {
+        let jobs = "expire: { schedule: { at: \"06:00\" } }\nbackups: { full: { physical: {}, schedule: { at: \"03:00\" }, store: main, keep: { daily: 7 } } }";
+        policy(&format!("{}{jobs}\n", HEAD.replace("databases: [a]", &format!("databases: [a]{hosts}"))))
+    };
+    let of = |from: &str, to: &str| warns(&compare(Some(&with(from)), Some(&with(to)), None, now()).expect("both are there"));
+    let stage = ", hosts: { stage: { role: staging } }";
+    assert_eq!(
+        of("", stage),
+        [
+            "SW0914 `backups.full` has its turn on no host any more: none of `cluster.hosts` may run it",
+            "SW0914 `expire` has its turn on no host any more: none of `cluster.hosts` may run it",
+        ]
+    );
+    assert!(of(stage, "").is_empty() && of("", ", hosts: { db: { role: primary }, stage: { role: staging } }").is_empty());
+}
+
+#[test]
 fn another_server_is_another_matter() {
     let at = |connection: &str| policy(&HEAD.replace("service=shop", connection));
     let of = |from: &str, to: &str| warns(&compare(Some(&at(from)), Some(&at(to)), None, now()).expect("both are there"));

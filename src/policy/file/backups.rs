@@ -26,10 +26,10 @@ pub struct Backup {
     /// Files outside the data directory: configuration, certificates, application folders, and the cluster's globals.
     #[schemars(example = serde_json::json!({ "paths": ["/etc/postgresql"], "globals": true }))]
     pub files: Option<Files>,
-    /// Backups that a managed provider takes: watched, not taken.
+    /// Backups that a managed provider takes. This version only knows of them: it does not look at them.
     #[schemars(example = serde_json::json!({ "aiven": { "project": "grid", "service": "pg", "token": { "env": "AIVEN_TOKEN" } }, "newest_within": "26h" }))]
     pub provider: Option<Provider>,
-    /// Backups that another tool takes: run or watched through that tool.
+    /// Backups that another tool takes. This version only knows of them: it neither runs the tool nor looks at what it has.
     #[schemars(example = serde_json::json!({ "pgbackrest": { "stanza": "main" } }))]
     pub engine: Option<Engine>,
     /// What this backup is for, in a sentence for people.
@@ -272,7 +272,7 @@ pub struct Provider {
     /// Aiven for PostgreSQL.
     #[schemars(example = serde_json::json!({ "project": "grid", "service": "pg", "token": { "env": "AIVEN_TOKEN" } }))]
     pub aiven: Option<Aiven>,
-    /// The newest of the provider's backups must be younger than this.
+    /// How old the newest of the provider's backups is said to be at most. This version does not look.
     #[schemars(example = &"26h")]
     pub newest_within: Duration,
     /// The provider must offer recovery to any moment, this far back.
@@ -319,7 +319,7 @@ pub struct Engine {
     /// Whether Seawall runs the tool on the schedule or only watches what it has. Without it: `run` when there is a schedule.
     #[schemars(example = &"watch")]
     pub mode: Option<EngineMode>,
-    /// The newest of its backups must be younger than this.
+    /// How old the newest of its backups is said to be at most. This version does not look.
     #[schemars(example = &"25h")]
     pub newest_within: Option<Duration>,
     /// The tool archives the log as well; any moment this far back can be recovered with it.

@@ -204,3 +204,59 @@ fn what_only_a_change_of_the_clocks_moves_into_the_window_never_runs() {
     // On clocks that change at other times it runs for half of the year.
     assert_window(311, night, "schedule: { at: \"01:30\", timezone: UTC }", &[]);
 }
+
+#[test]
+fn a_backup_that_is_always_stopped_as_hung() {
+    let body = |timeout: &str| format!("backups: {{ full: {{ physical: {{}}, takes: 2h, timeout: {timeout}, keep: {{ last: 3 }} }} }}");
+    assert_with_main(317, &body("5m"), &["error backups.full.timeout: takes 2h and is stopped after 5m"]);
+    assert_with_main(317, &body("2h"), &[]);
+    assert_with_main(317, "backups: { full: { physical: {}, timeout: 5m, keep: { last: 3 } } }", &[]);
+    let policy = policy_of(&format!("{HEAD}{MAIN}{}", body("3h")));
+    let said: Vec<String> = prove(&policy, Some(&inventory("full", "4h")), now()).iter().map(line).collect();
+    assert!(said.contains(&"error backups.full.timeout: takes 4h (measured) and is stopped after 3h".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_job_that_no_host_runs() {
+    let with = |hosts: &str, more: &str| {
+        let head = HEAD.replace("databases: [shop]", &format!("databases: [shop], hosts: {{ {hosts} }}"));
+        let body = format!(
+            "{head}{MAIN}backups:\n  full: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 3 }} }}\n  dump: {{ logical: {{}}, schedule: {{ at: \"04:00\" }}, keep: {{ last: 3 }} }}\n{more}"
+        );
+        let found = prove(&policy_of(&body), None, now());
+        found.iter().filter(|finding| finding.code.0 == 316).map(line).collect::<Vec<_>>()
+    };
+    let none = "error cluster.hosts: none of these hosts runs ";
+    assert_eq!(with("stage: { role: staging }", ""), [format!("{none}`backups.dump`, `backups.full`")]);
+    let drill = "drills: { q: { restore: { latest: full }, schedule: { first: monday, at: \"06:00\" }, host: stage } }\n";
+    assert_eq!(with("stage: { role: staging }", drill), [format!("{none}`backups.dump`, `backups.full`")]);
+    // A runner takes dumps unasked, and reads a server's files only when it is told to.
+    assert_eq!(with("run1: { role: runner }", ""), [format!("{none}`backups.full`")]);
+    for sound in [
+        "db1: { role: primary }",
+        "db2: { role: standby }",
+        "run1: { role: runner, backups: true }",
+        "db1: { role: primary }, stage: { role: staging }",
+    ] {
+        assert_eq!(with(sound, ""), Vec::<String>::new(), "{sound}");
+    }
+    assert_eq!(findings("").iter().filter(|finding| finding.code.0 == 316).count(), 0, "without hosts every host runs everything");
+}
+
+#[test]
+fn a_job_that_this_version_does_not_run() {
+    let full = "full: { physical: {}, schedule: { at: \"02:00\" }, keep: { last: 3 } }";
+    let with = |job: &str, expected: &[&str]| assert_with_main(419, &format!("backups: {{ {full}, {job} }}"), expected);
+    with(
+        "inc: { incremental: { of: full }, schedule: { every: 1h }, keep: { last: 3 } }",
+        &[
+            "note backups.inc.incremental: this version takes no `incremental` backups: the job is only planned, and no objective counts on it",
+        ],
+    );
+    with(
+        "theirs: { engine: { pgbackrest: { stanza: main } }, schedule: { every: 1h } }",
+        &["note backups.theirs.engine: this version takes no `engine` backups: the job is only planned, and no objective counts on it"],
+    );
+    with("theirs: { engine: { pgbackrest: { stanza: main }, mode: watch } }", &[]);
+    with("inc: { incremental: { of: full }, keep: { last: 3 } }", &[]);
+}

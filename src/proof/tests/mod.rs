@@ -117,6 +117,7 @@ backups:
   dump: { logical: {}, schedule: { on: sunday, at: \"04:00\" }, takes: 1h, store: main, keep: { weekly: 12 } }
 alerts: { thresholds: { backup_age: 8d, backup_age_of: { full: 25h, often: 2h }, wal_lag: 5m } }
 ";
-    let named: Vec<String> = findings(body).iter().map(line).collect();
+    // That increments are only planned is said of every policy that has some.
+    let named: Vec<String> = findings(body).iter().filter(|finding| finding.code.0 != 419).map(line).collect();
     assert_eq!(named, ["warning : no drill: nothing ever proves that a backup can be restored"]);
 }

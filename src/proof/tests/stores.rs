@@ -172,3 +172,48 @@ fn what_leaves_the_host_in_clear() {
     assert_eq!(encrypted(none, "", &format!("{MAIN}{body}")), expected);
     assert_eq!(encrypted(none, "", &format!("stores: {{ main: {{ local: {{ path: /srv/backups }} }} }}\n{body}")), [""; 0]);
 }
+
+#[test]
+fn a_copy_of_tiers_that_are_not_kept_there() {
+    let assert_copy = |keep: &str, copy: &str, expected: &[&str]| {
+        let stores = format!("stores: {{ main: {}, other: {} }}\n", s3("one", ""), s3("two", ""));
+        let job = "physical: {}, schedule: { at: \"02:00\" }, store: main";
+        assert_found(511, &format!("{stores}backups: {{ full: {{ {job}{keep}, copies: {{ other: {{ {copy} }} }} }} }}"), expected);
+    };
+    let nothing = "error backups.full.copies.other.only: `other` keeps no `monthly` backups: nothing is ever copied";
+    assert_copy(", keep: { daily: 30, monthly: 12 }", "only: monthly, keep: { daily: 30 }", &[nothing]);
+    assert_copy(", keep: { daily: 30 }", "only: monthly", &[nothing]);
+    assert_copy("", "only: monthly", &[nothing]);
+    assert_copy(", keep: { daily: 30, monthly: 12 }", "only: monthly", &[]);
+    assert_copy(", keep: { daily: 30 }", "only: monthly, keep: { monthly: 12 }", &[]);
+    assert_copy(
+        ", keep: { daily: 30 }",
+        "only: [monthly, daily]",
+        &["error backups.full.copies.other.only[0]: `other` keeps no `monthly` backups: none is copied for it"],
+    );
+}
+
+#[test]
+fn a_database_that_no_job_backs_up() {
+    let with = |backups: &str| {
+        let head = HEAD.replace("databases: [shop]", "databases: [shop, blog]");
+        let found = prove(&policy_of(&format!("{head}{MAIN}backups: {{ {backups} }}\n")), None, now());
+        found.iter().filter(|finding| finding.code.0 == 606).map(line).collect::<Vec<_>>()
+    };
+    let job = |name: &str, what: &str| format!("{name}: {{ {what}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 3 }} }}");
+    let (shop, full) = (job("shop", "logical: { databases: [shop] }"), "full: { physical: {}, keep: { last: 3 } }");
+    let lost = ["warning cluster.databases[1]: no scheduled job backs up the database `blog`"];
+    assert_eq!(with(&shop), lost);
+    assert_eq!(with(&format!("{shop}, {full}")), lost, "nobody knows when that one runs");
+    assert_eq!(with(&format!("{shop}, {}", job("files", "files: { paths: [/etc/shop] }"))), lost);
+    let sound = [
+        job("all", "logical: {}"),
+        job("full", "physical: {}"),
+        full.to_owned(),
+        format!("{shop}, {}", job("posts", "tables: { database: blog, tables: [posts] }")),
+        format!("{shop}, theirs: {{ provider: {{ aiven: {{ project: p, service: s, token: {{ env: T }} }}, newest_within: 26h }} }}"),
+    ];
+    for sound in sound {
+        assert_eq!(with(&sound), Vec::<String>::new(), "{sound}");
+    }
+}
