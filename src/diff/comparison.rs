@@ -1,24 +1,20 @@
 //! The comparison itself: sentences for what people would say a sentence about, and every other difference by its path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::change::{Change, Direction, Group};
 use super::consequence::Consequence;
-use super::meaning::{Leaf, Meaning, meaning};
+use super::meaning::{Leaf, Meaning};
+use super::runs::{Run, runs};
 use super::settings::{self, ELEMENTS, Element, INHERITED, fits, setting_at};
 use super::words::{joined, plain};
 use super::{Changed, inventory::World};
-use crate::inventory::ClusterInventory;
-use crate::policy::model::{Policy, TimedKind};
+use crate::policy::model::Policy;
 use crate::policy::path::{PolicyPath, Step};
-use crate::schedule::Schedule;
-use crate::units::{Instant, Name};
+use crate::units::Name;
 
 /// More settings than these are counted, not named, when something starts or stops.
 const NAMED_SETTINGS: usize = 6;
-
-/// What runs, and when.
-type Run = (TimedKind, Schedule);
 
 pub struct Comparison<'p> {
     pub old: &'p Policy,
@@ -35,16 +31,13 @@ pub struct Comparison<'p> {
 }
 
 impl<'p> Comparison<'p> {
-    pub fn of(old: &'p Policy, new: &'p Policy, inventory: Option<&'p ClusterInventory>, now: Instant) -> Self {
-        // The same text has the same meaning; most of a fleet does not change.
-        let same_text = old.digest == new.digest;
-        let meaning_of = |policy| if same_text { Meaning::new() } else { meaning(policy) };
+    pub fn of(old: &'p Policy, new: &'p Policy, (was, is): (Meaning, Meaning), world: World<'p>) -> Self {
         let mut comparison = Comparison {
             old,
             new,
-            world: World { inventory, now },
-            was: meaning_of(old),
-            is: meaning_of(new),
+            world,
+            was,
+            is,
             changes: Vec::new(),
             consequences: Vec::new(),
             changed_keeps: Vec::new(),
@@ -52,6 +45,7 @@ impl<'p> Comparison<'p> {
         };
         comparison.settle_schedules();
         if comparison.was != comparison.is {
+            comparison.settle_limits();
             comparison.compare();
         }
         comparison
@@ -66,8 +60,12 @@ impl<'p> Comparison<'p> {
         self.rows();
         self.elements();
         self.hearing();
+        self.drills();
+        self.server();
         self.retention_of_existing();
         self.window();
+        self.runs();
+        self.turns();
         self.rest();
     }
 
@@ -100,9 +98,10 @@ impl<'p> Comparison<'p> {
 
     /// Schedules that fire alike are alike, however they are worded.
     fn settle_schedules(&mut self) {
-        let before = schedules(self.old);
-        for (path, (_, schedule)) in schedules(self.new) {
-            if before.get(&path).is_some_and(|(_, before)| before.is_same_as(&schedule)) {
+        let before = runs(self.old);
+        for (path, run) in runs(self.new) {
+            if before.get(&path).is_some_and(|before| before.schedule.is_same_as(&run.schedule)) {
+                let path = path.key("schedule");
                 self.was.remove(&path);
                 self.is.remove(&path);
             }
@@ -165,15 +164,18 @@ impl<'p> Comparison<'p> {
 
     fn rest(&mut self) {
         let paths: BTreeSet<PolicyPath> = self.was.keys().chain(self.is.keys()).cloned().collect();
-        let (before, after) = (schedules(self.old), schedules(self.new));
+        let (before, after) = (runs(self.old), runs(self.new));
         for path in paths {
             let (from, to) = (self.was.get(&path).cloned(), self.is.get(&path).cloned());
             if from == to || self.is_covered(&path) || self.is_inherited(&path) {
                 continue;
             }
-            let timed = (before.get(&path), after.get(&path));
+            let of_schedule = ends_with(&path, "schedule");
+            let job = parent(&path);
+            let timed = (before.get(&job).filter(|_| of_schedule), after.get(&job).filter(|_| of_schedule));
             match (&from, &to) {
                 _ if timed.0.is_some() || timed.1.is_some() => self.moves(&path, timed.0, timed.1),
+                _ if EXCLUSIONS.iter().any(|pattern| fits(pattern, &path).is_some()) => self.exclusions(&path, from.as_ref(), to.as_ref()),
                 (Some(Leaf::Set(old)), Some(Leaf::Set(new))) => self.list(&path, old, new),
                 (Some(Leaf::Set(old)), None) if !absent_means_all(&path) => self.list(&path, old, &BTreeSet::new()),
                 (None, Some(Leaf::Set(new))) if !absent_means_all(&path) => self.list(&path, &BTreeSet::new(), new),
@@ -190,21 +192,10 @@ impl<'p> Comparison<'p> {
 
     fn moves(&mut self, path: &PolicyPath, before: Option<&Run>, after: Option<&Run>) {
         let job = parent(path);
-        let words = |timed: Option<&Run>| timed.map(|(_, schedule)| schedule.describe());
+        let words = |timed: Option<&Run>| timed.map(|run| run.schedule.describe());
         let change = Change::Moves { path: job.clone(), from: words(before), to: words(after) };
-        let kind = before.or(after).map(|(kind, _)| *kind);
-        let code = match kind {
-            Some(TimedKind::Drill | TimedKind::Verify) => 909,
-            _ => 914,
-        };
-        let gap = |timed: Option<&Run>| timed.map(|(_, schedule)| schedule.longest_gap(self.world.now).length);
-        match (gap(before), gap(after)) {
-            (Some(before), Some(after)) if after > before => {
-                let message = format!("`{}` runs less often: up to {after} pass between two runs, instead of {before}", plain(&job));
-                self.warn(Consequence::warning(code, path.clone(), message));
-            }
-            (Some(_), None) => self.warn(Consequence::warning(code, job.clone(), change.to_string())),
-            _ => {}
+        if let (Some(before), None) = (before, after) {
+            self.warn(Consequence::warning(before.code(), job, change.to_string()));
         }
         self.say(Group::Moves, path.clone(), change);
     }
@@ -219,6 +210,30 @@ impl<'p> Comparison<'p> {
             let names = joined(removed.iter().map(super::words::quoted));
             let message = format!("`{}` no longer has {names}", plain(path));
             self.warn(Consequence::warning(code, path.clone(), message));
+        }
+        self.say(settings::group_of(path), path.clone(), change);
+    }
+
+    /// What is left out is not in the backup.
+    fn exclusions(&mut self, path: &PolicyPath, from: Option<&Leaf>, to: Option<&Leaf>) {
+        let (old, new) = (leaf_items(from), leaf_items(to));
+        let only_in =
+            |one: &[String], other: &[String]| -> Vec<String> { one.iter().filter(|item| !other.contains(item)).cloned().collect() };
+        let (added, removed) = (only_in(&new, &old), only_in(&old, &new));
+        // `!kept.log` lets something in again, and then the order counts.
+        let lets_in = |item: &String| item.starts_with('!');
+        let reordered = added.is_empty() && removed.is_empty();
+        let holds_less = match reordered {
+            true => new.iter().any(lets_in),
+            false => added.iter().any(|item| !lets_in(item)) || removed.iter().any(lets_in),
+        };
+        let change = match reordered {
+            true => Change::Setting { path: path.clone(), from: from.map(leaf_words), to: to.map(leaf_words) },
+            false => Change::List { path: path.clone(), added, removed },
+        };
+        if holds_less {
+            let message = format!("{change}: the job may hold less than it did");
+            self.warn(Consequence::warning(901, path.clone(), message).hint("Look with `seawall show` at what the next backup holds."));
         }
         self.say(settings::group_of(path), path.clone(), change);
     }
@@ -252,8 +267,7 @@ impl<'p> Comparison<'p> {
         if fits("drills.*.expect.*", path).is_some() {
             self.expectation(path, &change);
         }
-        if let Some(message) = narrowed(path, &change) {
-            let code = if fits("backups.*.copies.*.only", path).is_some() { 907 } else { 909 };
+        if let Some((code, message)) = narrowed(path, &change) {
             self.warn(Consequence::warning(code, path.clone(), message));
         }
         self.say(settings::group_of(path), path.clone(), change);
@@ -278,20 +292,32 @@ impl<'p> Comparison<'p> {
 
 /// Lists whose absence means everything, and that are therefore narrowed by being there.
 fn absent_means_all(path: &PolicyPath) -> bool {
-    ["verify.*.stores", "verify.*.backups", "backups.*.copies.*.only", "backups.*.logical.schemas", "objectives.scenarios.*.using"]
-        .iter()
-        .any(|pattern| fits(pattern, path).is_some())
+    fits("objectives.scenarios.*.using", path).is_some() || NARROWING.iter().any(|(pattern, _)| fits(pattern, path).is_some())
 }
 
-fn narrowed(path: &PolicyPath, change: &Change) -> Option<String> {
+/// Of those, the ones by which less is done, and the finding.
+const NARROWING: &[(&str, u16)] = &[
+    ("backups.*.logical.databases", 901),
+    ("backups.*.logical.schemas", 901),
+    ("backups.*.copies.*.only", 907),
+    ("verify.*.stores", 909),
+    ("verify.*.backups", 909),
+];
+
+fn narrowed(path: &PolicyPath, change: &Change) -> Option<(u16, String)> {
     let Change::Setting { from: None, to: Some(to), .. } = change else { return None };
-    let of = plain(parent(path));
-    if fits("backups.*.copies.*.only", path).is_some() {
-        return Some(format!("only {} is copied by `{of}`, no longer every backup", plain(to)));
-    }
-    let checks = ["verify.*.stores", "verify.*.backups"].iter().any(|pattern| fits(pattern, path).is_some());
-    checks.then(|| format!("`{of}` checks only {}, no longer everything", plain(to)))
+    let code = NARROWING.iter().find(|(pattern, _)| fits(pattern, path).is_some()).map(|(_, code)| *code)?;
+    let (of, to) = (plain(parent(path)), plain(to));
+    let message = match code {
+        901 => format!("`{of}` holds only {to}, no longer everything"),
+        907 => format!("only {to} is copied by `{of}`, no longer every backup"),
+        _ => format!("`{of}` checks only {to}, no longer everything"),
+    };
+    Some((code, message))
 }
+
+/// Lists of what is not in a backup.
+const EXCLUSIONS: &[&str] = &["backups.*.logical.exclude_tables", "backups.*.logical.exclude_table_data", "backups.*.files.exclude"];
 
 /// Lists from which nothing should go unnoticed, and the finding when something does.
 const LISTS: &[(&str, u16)] = &[
@@ -314,6 +340,15 @@ pub fn leaf_words(leaf: &Leaf) -> String {
     }
 }
 
+fn leaf_items(leaf: Option<&Leaf>) -> Vec<String> {
+    match leaf {
+        None => Vec::new(),
+        Some(Leaf::One(text)) => vec![text.clone()],
+        Some(Leaf::Set(names)) => names.iter().cloned().collect(),
+        Some(Leaf::Row(items)) => items.clone(),
+    }
+}
+
 pub fn parent(path: &PolicyPath) -> PolicyPath {
     let steps = path.steps();
     steps.iter().take(steps.len().saturating_sub(1)).fold(PolicyPath::top(), |path, step| match step {
@@ -322,8 +357,8 @@ pub fn parent(path: &PolicyPath) -> PolicyPath {
     })
 }
 
-fn schedules(policy: &Policy) -> BTreeMap<PolicyPath, Run> {
-    policy.timed().into_iter().map(|timed| (timed.path.key("schedule"), (timed.kind, timed.schedule))).collect()
+fn ends_with(path: &PolicyPath, key: &str) -> bool {
+    matches!(path.steps().last(), Some(Step::Key(last)) if last == key)
 }
 
 fn elements_of(meaning: &Meaning, element: &Element, depth: usize) -> BTreeSet<PolicyPath> {
@@ -333,7 +368,7 @@ fn elements_of(meaning: &Meaning, element: &Element, depth: usize) -> BTreeSet<P
             Step::Item(index) => path.item(*index),
         });
         // A map of limits by job is no limit itself.
-        let by_job = element.at == "alerts.thresholds.*" && matches!(head.steps().last(), Some(Step::Key(key)) if key == "backup_age_of");
+        let by_job = element.at == "alerts.thresholds.*" && ends_with(&head, "backup_age_of");
         fits(element.at, &head).filter(|_| !by_job)?;
         Some(head)
     };

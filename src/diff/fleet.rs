@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::change::{Change, Group};
+use super::comparison::Comparison;
 use super::consequence::{Consequence, Existing};
 use super::inventory::World;
 use super::jobs::job_words;
@@ -163,6 +164,26 @@ pub fn removed(policy: &Policy, inventory: Option<&ClusterInventory>, now: Insta
     let hint = format!("Acknowledge SW0912 in another policy of the fleet, with `at: {}`.", policy.name);
     let consequence = Consequence::destructive(912, top, message).hint(hint).existing(existing);
     PolicyDiff { policy: policy.name.clone(), renamed_from: None, changes, consequences: vec![consequence] }.ordered()
+}
+
+impl Comparison<'_> {
+    /// What lies in a store belongs to the policy of the name under which it was begun.
+    pub fn policy_renamed(&mut self) {
+        let (from, to) = (self.old.name.clone(), self.new.name.clone());
+        let path = PolicyPath::from(["policy"]);
+        let stores: Vec<&Name> = self.old.stores.keys().collect();
+        let existing = self.world.existing(&stores, |_| true, &format!("found under `{from}`"), &format!("nobody looks under `{from}`"));
+        let change = Change::PolicyRenamed { from: from.clone(), to };
+        let message = format!(
+            "{change}: its stores keep what there is under `{from}`, where nobody finds it, and begin nothing beside it: backups and the log stop"
+        );
+        let hint = format!("Keep the name `{from}`, or give every store another prefix or directory to begin anew, or acknowledge SW0912.");
+        let unused =
+            existing.is_known_empty() && stores.iter().all(|store| self.world.store(store).is_ok_and(|there| there.wal.is_empty()));
+        let consequence = Consequence::destructive(912, path.clone(), message).hint(hint).existing(existing);
+        self.warn(if unused { super::jobs::soften(consequence) } else { consequence });
+        self.say(Group::Other, path, change);
+    }
 }
 
 fn policy_words(policy: &Policy) -> Vec<String> {

@@ -6,10 +6,12 @@ use super::comparison::Comparison;
 use super::consequence::{Consequence, Existing, ExistingBackup};
 use super::meaning::element;
 use super::words::{plain, quoted};
+use crate::inventory::Hold;
 use crate::policy::file::Date;
 use crate::policy::model::RowHold;
 use crate::policy::path::PolicyPath;
-use crate::units::Name;
+use crate::schedule::Zone;
+use crate::units::{Instant, Name};
 
 impl Comparison<'_> {
     pub fn holds(&mut self) {
@@ -44,7 +46,7 @@ impl Comparison<'_> {
             let remaining = self.new.backup_holds.iter().find(|other| other.name == hold.name);
             let what = match remaining {
                 None => format!("the hold `{}` is released (reason: {})", hold.name, plain(&hold.reason)),
-                Some(_) => format!("the hold `{}` protects less than it did", hold.name),
+                Some(other) => self.less_is_held(&hold, other),
             };
             let backups = lost.remove(&hold.name).unwrap_or_default();
             let stores: Vec<&Name> = self.old.stores.keys().collect();
@@ -62,6 +64,18 @@ impl Comparison<'_> {
                 }
             };
             self.warn(consequence);
+        }
+    }
+
+    fn less_is_held(&self, hold: &Hold, other: &Hold) -> String {
+        let day = |zone: &Zone, until: Instant| until.to_zoned(zone.time_zone().clone()).date();
+        match (hold.until, other.until) {
+            (before, Some(after)) if before.is_none_or(|before| after < before) => {
+                let was = before
+                    .map_or_else(|| "before, it had no end".to_owned(), |before| format!("before, on {}", day(&self.old.zone, before)));
+                format!("the hold `{}` ends on {}; {was}", hold.name, day(&self.new.zone, after))
+            }
+            _ => format!("the hold `{}` protects less than it did", hold.name),
         }
     }
 }

@@ -88,8 +88,11 @@ impl Comparison<'_> {
 
     fn losses(&self, store: &Name, there: &StoreInventory) -> Losses {
         let placed = self.world.placed_holds();
-        let with = |holds: &[Hold]| -> Vec<Hold> { holds.iter().chain(placed).cloned().collect() };
-        let (old_holds, new_holds) = (with(&self.old.backup_holds), with(&self.new.backup_holds));
+        let released = self.released();
+        let old_holds: Vec<Hold> = self.old.backup_holds.iter().chain(placed).cloned().collect();
+        // One that was shortened until tomorrow stands today, and is as good as gone.
+        let lasting = self.new.backup_holds.iter().filter(|hold| !self.only_defers(hold, &released));
+        let new_holds: Vec<Hold> = lasting.chain(placed).cloned().collect();
         let timelines = self.world.timelines();
         let before = judged(self.old, store, there, &timelines, &old_holds, self.world.now);
         let after = judged(self.new, store, there, &timelines, &new_holds, self.world.now);
@@ -100,7 +103,6 @@ impl Comparison<'_> {
         if gone.is_empty() {
             return losses;
         }
-        let released = self.released();
         let mut all_holds = new_holds.clone();
         all_holds.extend(released.iter().cloned());
         let still_held =
@@ -124,6 +126,12 @@ impl Comparison<'_> {
         losses
     }
 
+    /// It is not as it was, and ends before a hold that is released: what that one protected goes when this one ends.
+    fn only_defers(&self, hold: &Hold, released: &[Hold]) -> bool {
+        let sooner = |other: &Hold| hold.until.is_some_and(|until| other.until.is_none_or(|other| until < other));
+        !self.old.backup_holds.contains(hold) && released.iter().any(sooner)
+    }
+
     /// The old policy's holds that stand today and that the new one does not have as they were.
     pub fn released(&self) -> Vec<Hold> {
         let stands = |hold: &&Hold| hold.is_active(self.world.now);
@@ -141,7 +149,8 @@ impl Comparison<'_> {
         let path = PolicyPath::from(["wal", "keep"]);
         let zone = (self.old.zone.time_zone(), self.new.zone.time_zone());
         let (from_old, from_new) = (window_start(old.keep, zone.0, self.world.now), window_start(new.keep, zone.1, self.world.now));
-        if from_new <= from_old {
+        // February is as much a part of the calendar as today is.
+        if from_new <= from_old && !new.keep.may_be_shorter(old.keep) {
             return;
         }
         for store in remaining {
@@ -170,7 +179,7 @@ fn window_lost(store: &Name, since: Option<Instant>, from_old: Instant, from_new
     };
     let (before, after) = (since.max(from_old), since.max(from_new));
     if after <= before {
-        let message = format!("recovery to any moment in `{store}` loses nothing today: it begins at {}", minute(since));
+        let message = format!("recovery to any moment in `{store}` loses nothing today: it begins at {}", minute(before));
         return Consequence::warning(904, path, message);
     }
     let message = format!("recovery to any moment in `{store}` begins at {} instead of {}", minute(after), minute(before));

@@ -18,21 +18,27 @@
 mod change;
 mod comparison;
 mod consequence;
+mod drills;
 mod encryption;
 mod fleet;
 mod hearing;
 mod holds;
 mod inventory;
 mod jobs;
+mod limits;
 mod losses;
 mod markdown;
 mod meaning;
 mod places;
+mod renamed;
 mod rows;
+mod runs;
+mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 mod words;
 
 pub use change::{Change, Direction, Group, Hearing, RuleChange};
@@ -47,6 +53,9 @@ use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
 use crate::units::{Instant, Name};
 use comparison::Comparison;
+use inventory::World;
+use meaning::meaning;
+use renamed::Renamed;
 
 /// The version of the JSON.
 pub const FORMAT_VERSION: u32 = 1;
@@ -104,21 +113,29 @@ pub fn compare(old: Option<&Policy>, new: Option<&Policy>, inventory: Option<&Cl
         (None, None) => None,
         (None, Some(new)) => Some(fleet::added(new)),
         (Some(old), None) => Some(fleet::removed(old, inventory, now)),
-        (Some(old), Some(new)) => {
-            let comparison = Comparison::of(old, new, inventory, now);
-            let renamed = old.name != new.name;
-            let mut diff = PolicyDiff {
-                policy: new.name.clone(),
-                renamed_from: renamed.then(|| old.name.clone()),
-                changes: comparison.changes,
-                consequences: comparison.consequences,
-            };
-            if renamed {
-                let change = Change::PolicyRenamed { from: old.name.clone(), to: new.name.clone() };
-                diff.changes.push(Changed { group: Group::Other, path: PolicyPath::from(["policy"]), says: change.to_string(), change });
-            }
-            fleet::acknowledge(&mut diff.consequences, old, new, now);
-            Some(diff.ordered())
-        }
+        (Some(old), Some(new)) => Some(compare_both(old, new, inventory, now)),
     }
+}
+
+fn compare_both(old: &Policy, new: &Policy, inventory: Option<&ClusterInventory>, now: Instant) -> PolicyDiff {
+    let stores = Renamed::between(old, new);
+    let (before, there) = (stores.in_policy(old), inventory.map(|inventory| stores.in_inventory(inventory)));
+    // The same text has the same meaning; most of a fleet does not change.
+    let meanings = match old.digest == new.digest {
+        true => Default::default(),
+        false => (stores.in_meaning(meaning(old)), meaning(new)),
+    };
+    let mut comparison = Comparison::of(&before, new, meanings, World { inventory: there.as_deref(), now });
+    comparison.other_names(&stores);
+    if old.name != new.name {
+        comparison.policy_renamed();
+    }
+    let mut diff = PolicyDiff {
+        policy: new.name.clone(),
+        renamed_from: (old.name != new.name).then(|| old.name.clone()),
+        changes: comparison.changes,
+        consequences: comparison.consequences,
+    };
+    fleet::acknowledge(&mut diff.consequences, old, new, now);
+    diff.ordered()
 }

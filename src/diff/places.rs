@@ -37,7 +37,7 @@ impl Comparison<'_> {
         let path = PolicyPath::from(["wal"]);
         if before.keep != after.keep {
             let at = path.key("keep");
-            let direction = if after.keep < before.keep { Direction::Loosened } else { Direction::Tightened };
+            let direction = if after.keep.may_be_shorter(before.keep) { Direction::Loosened } else { Direction::Tightened };
             let subject = "the window for recovery to any moment".to_owned();
             let (from, to) = (Some(before.keep.to_string()), Some(after.keep.to_string()));
             self.say(Group::Retention, at.clone(), Change::Limit { path: at.clone(), subject, from, to, direction });

@@ -8,6 +8,8 @@ use crate::units::{Bytes, Duration, Percent, Period, Rate};
 #[derive(Debug, Clone, Copy)]
 pub enum Measure {
     Duration,
+    /// A duration; without it, none at all.
+    Delay,
     Period,
     Percent,
     Size,
@@ -72,10 +74,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("alerts.thresholds.storage_used.above", "the limit of `alerts.thresholds.storage_used`", Measure::Percent, More, 915),
     setting("alerts.thresholds.size_deviation.above", "the limit of `alerts.thresholds.size_deviation`", Measure::Percent, More, 915),
     setting("alerts.thresholds.*.below", "the limit of `alerts.thresholds.{}`", Measure::Percent, Less, 915),
-    setting("alerts.thresholds.*.for", "", Measure::Duration, More, 915),
+    setting("alerts.thresholds.*.for", "", Measure::Delay, More, 915),
     setting("alerts.thresholds.*.severity", "", URGENCY, Less, 915),
     setting("alerts.thresholds.backup_age_of.*.above", "the age at which a backup of `{}` is overdue", Measure::Duration, More, 915),
-    setting("alerts.thresholds.backup_age_of.*.for", "", Measure::Duration, More, 915),
+    setting("alerts.thresholds.backup_age_of.*.for", "", Measure::Delay, More, 915),
     setting("alerts.thresholds.backup_age_of.*.severity", "", URGENCY, Less, 915),
     setting("alerts.heartbeat.every", "", Measure::Duration, More, 915),
     setting("expire.grace", "the time before a backup that may go is deleted", Measure::Duration, Less, 915),
@@ -192,6 +194,8 @@ impl Setting {
 
     pub fn direction(&self, from: Option<&str>, to: Option<&str>) -> Direction {
         match (from, to) {
+            (Some(_), None) if matches!(self.measure, Measure::Delay) => Direction::Tightened,
+            (None, Some(_)) if matches!(self.measure, Measure::Delay) => Direction::Loosened,
             (Some(_), None) => Direction::Loosened,
             (None, Some(_)) => Direction::Tightened,
             (Some(from), Some(to)) => match self.order(from, to) {
@@ -209,7 +213,7 @@ impl Setting {
             Some(from.parse::<T>().ok()?.cmp(&to.parse::<T>().ok()?))
         }
         match self.measure {
-            Measure::Duration => read::<Duration>(from, to),
+            Measure::Duration | Measure::Delay => read::<Duration>(from, to),
             Measure::Period => read::<Period>(from, to),
             Measure::Percent => read::<Percent>(from, to),
             Measure::Size => read::<Bytes>(from, to).or_else(|| read::<Rate>(from, to)),

@@ -16,11 +16,14 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// Less than the other; `None` when a number stands against an age and nobody can say.
+    /// Less than the other; `None` when a number stands against an age, or it is less on some days and more on others.
     pub fn is_less_than(self, other: Amount) -> Option<bool> {
         match (self, other) {
             (Amount::Count(one), Amount::Count(other)) => Some(one < other),
-            (Amount::For(one), Amount::For(other)) => Some(one < other),
+            (Amount::For(one), Amount::For(other)) => match (one.may_be_shorter(other), other.may_be_shorter(one)) {
+                (true, true) => None,
+                (shorter, _) => Some(shorter),
+            },
             _ => None,
         }
     }

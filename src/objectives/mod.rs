@@ -20,6 +20,7 @@ pub use figures::DEFAULTS;
 pub use outcome::{
     Answer, Assessment, Basis, Margin, Objective, Oldest, Origin, Part, PartKind, ReachRow, Row, Subject, SubjectKind, Way, WorstCase,
 };
+pub use steady::longest_in_window;
 
 use crate::inventory::{ClusterInventory, Measured};
 use crate::policy::model::Policy;

@@ -317,7 +317,7 @@ fn first_of(kind: TierKind, moment: Instant, zone: &jiff::tz::TimeZone) -> Optio
 
 /// The longest gap of a job that runs only inside its window: what fires outside of it does not run. Where it runs at most
 /// once in the time that is looked at, that time.
-pub(super) fn longest_in_window(schedule: &Schedule, window: &Window, every: Gap, now: Instant) -> Gap {
+pub fn longest_in_window(schedule: &Schedule, window: &Window, every: Gap, now: Instant) -> Gap {
     let mut longest = every;
     let mut last = now;
     let mut add = |from: Instant, to: Instant| {

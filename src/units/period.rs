@@ -74,10 +74,44 @@ impl Period {
             || own < others
     }
 
+    /// On some day of the calendar it reaches less far than `other`: a month has 28 days or 31, a year 365 or 366.
+    pub fn may_be_shorter(self, other: Period) -> bool {
+        let both = self.months.min(other.months);
+        let rest = |period: Period| u64::from(period.days) * 86_400 + u64::from(period.seconds);
+        shortest(self.months - both) * 86_400 + rest(self) < longest(other.months - both) * 86_400 + rest(other)
+    }
+
     /// The length with average months, for ordering and estimates only.
     pub fn approximate(self) -> super::Duration {
         const SECONDS_PER_MONTH: u64 = 2_629_746; // 365.2425 days / 12
         super::Duration::from_secs(u64::from(self.months) * SECONDS_PER_MONTH + u64::from(self.days) * 86_400 + u64::from(self.seconds))
+    }
+}
+
+/// The fewest days that so many months in a row have.
+fn shortest(months: u32) -> u64 {
+    const OF_A_YEAR: [u64; 12] = [0, 28, 59, 89, 120, 150, 181, 212, 242, 273, 303, 334];
+    // Eight years lie around 2100 without a 29 February.
+    let years = u64::from(months / 12);
+    years * 365 + years / 8 + OF_A_YEAR[months as usize % 12]
+}
+
+/// The most days that so many months in a row have.
+fn longest(months: u32) -> u64 {
+    const OF_A_YEAR: [u64; 12] = [0, 31, 62, 92, 123, 153, 184, 215, 245, 276, 306, 337];
+    let years = u64::from(months / 12);
+    years * 365 + years.div_ceil(4) + OF_A_YEAR[months as usize % 12]
+}
+
+/// One after the other.
+impl std::ops::Add for Period {
+    type Output = Period;
+    fn add(self, other: Period) -> Period {
+        Period {
+            months: self.months.saturating_add(other.months),
+            days: self.days.saturating_add(other.days),
+            seconds: self.seconds.saturating_add(other.seconds),
+        }
     }
 }
 
@@ -178,6 +212,37 @@ mod tests {
         assert_ne!(period("1mo"), period("30d"));
         assert_ne!(period("1y"), period("365d"));
         assert_ne!(period("1d"), period("24h"));
+    }
+
+    #[test]
+    fn what_is_shorter_on_some_day_may_be_shorter() {
+        for (one, other) in
+            [("1mo", "31d"), ("30d", "1mo"), ("365d", "1y"), ("59d", "2mo"), ("1y", "366d"), ("12mo", "1y 1d"), ("1h", "2h")]
+        {
+            assert!(period(one).may_be_shorter(period(other)), "{one} {other}");
+        }
+        for (one, other) in
+            [("1mo", "28d"), ("31d", "1mo"), ("1y", "365d"), ("366d", "1y"), ("1y", "12mo"), ("24h", "1d"), ("13mo", "1y 28d")]
+        {
+            assert!(!period(one).may_be_shorter(period(other)), "{one} {other}");
+        }
+        assert_eq!(period("1y 2d") + period("2mo 3d 4h"), period("14mo 5d 4h"));
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_months_are_those_of_the_calendar() {
+        for months in 1..=30 {
+            let length = |day: i32| {
+                let from = jiff::civil::date(2022, 1, 1) + jiff::Span::new().days(day);
+                let to = from + jiff::Span::new().months(months);
+                u64::try_from((to - from).get_days()).expect("forward")
+            };
+            let lengths: Vec<u64> = (0..3 * 1_461).map(length).collect();
+            let of = u32::try_from(months).expect("few");
+            assert!(lengths.iter().all(|days| (shortest(of)..=longest(of)).contains(days)), "{months}");
+            assert_eq!(lengths.iter().max(), Some(&longest(of)), "{months}");
+            assert_eq!(lengths.iter().min(), Some(&shortest(of)), "{months}");
+        }
     }
 
     #[test]

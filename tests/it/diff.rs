@@ -12,25 +12,32 @@ use super::plan::{HOSTILE, assert_harmless};
 const AT: &str = "2026-11-21T12:10:00Z";
 
 /// Of each sample how it ends, and a part of what is said, which is `no change in meaning` or a finding's code.
-const SAMPLES: [(&str, i32, &[&str]); 27] = [
+const SAMPLES: [(&str, i32, &[&str]); 37] = [
     ("acknowledged", 0, &["SW0903", "acknowledged: agreed with legal on 2026-11-02"]),
     ("acknowledgement-elsewhere", 3, &["SW0903", "not acknowledged"]),
     ("acknowledgement-expired", 3, &["SW0903", "not acknowledged"]),
+    ("alert-loosened", 0, &["SW0915", "`alerts.thresholds.wal_lag` is loosened from 15m to 3d"]),
+    ("archive-begins", 3, &["SW0910", "are deleted there 30d later, for good"]),
     ("comment-only", 0, &["no change in meaning"]),
     ("copy-removed", 3, &["SW0907"]),
+    ("drill-weakened", 0, &["SW0909", "no longer any moment of the window", "no longer from `offsite`"]),
     ("encryption-dropped", 0, &["SW0908"]),
+    ("history-shortened", 3, &["SW0903", "reaches back 14h instead of 14d"]),
     ("hold-released", 3, &["SW0905", "20261111T020000Z-7f3c"]),
     ("hold-released-alone", 0, &["SW0905", "no existing backup was protected by it alone"]),
+    ("hold-shortened", 3, &["SW0905", "ends on 2026-11-22", "20261111T020000Z-7f3c"]),
     ("job-added", 0, &["`backups.customers` starts"]),
+    ("job-emptied", 0, &["SW0901", "holds only tiny", "gains `*`"]),
     ("job-moved", 0, &["`backups.nightly` moves"]),
     ("job-removed", 3, &["SW0901", "20261101T050000Z-d00d"]),
     ("job-renamed", 3, &["SW0901", "is renamed to"]),
     ("job-runs-less-often", 0, &["SW0914"]),
     ("moved-into-extends", 0, &["no change in meaning"]),
+    ("other-server", 0, &["SW0901", "`host=shop-2` and `port=5433`"]),
     ("policy-added", 0, &["the policy `billing` is new"]),
     ("policy-removed", 3, &["SW0912"]),
     ("policy-removed-acknowledged", 0, &["SW0912", "acknowledged: moved to the platform team's repository"]),
-    ("policy-renamed", 0, &["the policy `shop` is renamed to `store-front`"]),
+    ("policy-renamed", 3, &["SW0912", "the policy `shop` is renamed to `store-front`", "backups and the log stop"]),
     ("receiver-removed", 0, &["SW0906"]),
     ("recipient-added", 0, &["SW0908"]),
     ("recipient-removed", 0, &["SW0908"]),
@@ -39,7 +46,10 @@ const SAMPLES: [(&str, i32, &[&str]); 27] = [
     ("retention-shortened-without-inventory", 3, &["SW0903", "no inventory was given"]),
     ("rpo-loosened", 0, &["SW0902"]),
     ("store-re-pointed", 3, &["SW0913"]),
+    ("store-renamed", 0, &["SW0907", "is renamed to `stores.primary`", "nothing destructive"]),
+    ("wal-by-month", 3, &["SW0904", "goes back 1mo instead of 31d"]),
     ("wal-shortened", 3, &["SW0904", "instead of 2026-11-10 02:45 UTC"]),
+    ("window-added", 0, &["SW0914", "up to 7d pass"]),
 ];
 
 fn compared(name: &str, format: &str) -> Run {

@@ -55,6 +55,11 @@ pub fn restore_time(policy: &Policy, drill: &Drill) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.restore_time.as_ref()), default)
 }
 
+/// How far a backup's size may stray, where its job says nothing; nothing without a threshold.
+pub fn size_deviation(policy: &Policy) -> Option<Limit<Percent>> {
+    Limit::of(thresholds(policy).and_then(|thresholds| thresholds.size_deviation.as_ref()), None)
+}
+
 /// How old the newest successful drill may be; nothing without a threshold.
 pub fn drill_age(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.drill_age.as_ref()), None)

@@ -167,7 +167,7 @@ fn age(look: &mut Look<'_>, name: &Name, schedule: Option<&Schedule>, seen: &Job
 fn size(look: &mut Look<'_>, name: &Name, seen: &JobFacts) {
     let own = look.policy.backups.get(name).and_then(|backup| backup.size_deviation);
     let own = own.map(|value| Limit { value, lasting: Duration::ZERO, severity: Severity::Warning });
-    let Some(limit) = own.or(Limit::of(look.thresholds.size_deviation.as_ref(), None)) else { return };
+    let Some(limit) = own.or_else(|| allowed::size_deviation(look.policy)) else { return };
     let condition = limit
         .condition(format!("backup_size:{name}"), format!("the last backup of backups.{name} has an unusual size"))
         .job(format!("backups.{name}"));

@@ -1,5 +1,6 @@
 //! Policies are written as YAML, as people write them; what is said about two of them is compared word for word.
 
+mod harm;
 mod mutation;
 mod sentences;
 mod speed;

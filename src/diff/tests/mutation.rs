@@ -387,6 +387,8 @@ const SAID_ANYWAY: &[&str] = &[
     "/timescaledb/x/hypertables/h/archive/schedule/of",
     "/archive/old/format",
     "/alerts/thresholds/replication_lag/severity",
+    "/alerts/thresholds/storage_used",
+    "/backups/nightly/size_deviation",
     "/reports/monthly/schedule/of",
 ];
 

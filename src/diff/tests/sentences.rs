@@ -60,7 +60,7 @@ fn says(from: &str, to: &str) -> Vec<String> {
 }
 
 /// Code, whether it is destructive, and the message.
-fn warns(diff: &PolicyDiff) -> Vec<String> {
+pub(super) fn warns(diff: &PolicyDiff) -> Vec<String> {
     let mark = |destructive: bool| if destructive { "!" } else { "" };
     diff.consequences.iter().map(|each| format!("{}{} {}", each.code, mark(each.destructive), each.finding().message)).collect()
 }
@@ -399,7 +399,16 @@ fn a_policy_with_another_name_and_the_same_cluster_is_renamed() {
     let diff = fleet(&[policy(SHOP)], &[renamed]);
     assert_eq!(diff.policies.len(), 1);
     assert_eq!(diff.policies[0].changes[0].says, "the policy `shop` is renamed to `web-shop`");
-    assert!(!diff.needs_acknowledgement());
+    assert_eq!(
+        warns(&diff.policies[0]),
+        [
+            "SW0912! the policy `shop` is renamed to `web-shop`: its stores keep what there is under `shop`, where nobody finds it, and begin nothing beside it: backups and the log stop (unknown which existing backups this affects: the inventory does not speak of the store `offsite`)"
+        ]
+    );
+    assert!(diff.needs_acknowledgement());
+    let meant = "acknowledge: [{ finding: SW0912, at: policy, reason: the folder is renamed as well }]";
+    let meant = policy(&format!("{}{meant}", SHOP.replace("policy: shop", "policy: web-shop")));
+    assert!(!fleet(&[policy(SHOP)], &[meant]).needs_acknowledgement());
     let added = fleet(&[], &[policy(SHOP)]);
     assert_eq!(
         added.policies[0].changes[0].says,

@@ -1,0 +1,61 @@
+//! What a drill restores, and from where: all else that it proves is a setting of its own.
+
+use super::comparison::Comparison;
+use super::consequence::Consequence;
+use super::meaning::element;
+use crate::policy::file::DrillMoment;
+use crate::policy::model::{Drill, DrillRestore, Policy};
+use crate::units::Name;
+
+impl Comparison<'_> {
+    pub fn drills(&mut self) {
+        let (old, new) = (self.old, self.new);
+        for (name, before) in &old.drills {
+            let Some(after) = new.drills.get(name) else { continue };
+            let path = element("drills", name);
+            if restores_less(old, &before.restore, &after.restore) {
+                let message = format!("`drills.{name}` restores {} and no longer {}", words(&after.restore), words(&before.restore));
+                self.warn(Consequence::warning(909, path.key("restore"), message));
+            }
+            if let (Some(from), Some(to)) = (source(old, before), source(new, after))
+                && from != to
+                && before.from != after.from
+            {
+                let message = format!("`drills.{name}` restores from `{to}` and no longer from `{from}`: nothing proves what lies there");
+                self.warn(Consequence::warning(909, path.key("from"), message));
+            }
+        }
+    }
+}
+
+/// What was restored before need not be proven by what is restored now.
+fn restores_less(policy: &Policy, before: &DrillRestore, after: &DrillRestore) -> bool {
+    use DrillRestore::{Latest, PointInTime, Random};
+    let is_physical = |job: &Name| policy.backups.get(job).is_some_and(|backup| backup.method.is_physical());
+    match (before, after) {
+        (PointInTime(DrillMoment::Random), PointInTime(after)) => *after != DrillMoment::Random,
+        (PointInTime(DrillMoment::Newest), PointInTime(_)) => false,
+        (PointInTime(_), _) => true,
+        (Random(job) | Latest(job), PointInTime(_)) => !is_physical(job),
+        (Random(job), Random(other)) | (Latest(job), Latest(other) | Random(other)) => job != other,
+        (Random(_), Latest(_)) => true,
+    }
+}
+
+fn words(restore: &DrillRestore) -> String {
+    match restore {
+        DrillRestore::PointInTime(DrillMoment::Random) => "any moment of the window".into(),
+        DrillRestore::PointInTime(DrillMoment::Newest) => "the newest moment".into(),
+        DrillRestore::Random(job) => format!("any backup of `{job}`"),
+        DrillRestore::Latest(job) => format!("the newest backup of `{job}`"),
+    }
+}
+
+/// The store that it restores from.
+fn source<'p>(policy: &'p Policy, drill: &'p Drill) -> Option<&'p Name> {
+    let usual = match &drill.restore {
+        DrillRestore::Latest(job) | DrillRestore::Random(job) => policy.store_of(job),
+        DrillRestore::PointInTime(_) => policy.wal.as_ref().map(|wal| &wal.store),
+    };
+    drill.from.as_ref().or(usual)
+}
