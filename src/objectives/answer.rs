@@ -283,7 +283,9 @@ impl<'p> Search<'_, 'p> {
             .collect();
         let mut chosen: Vec<&(Stock<'p>, Rc<Sum>)> = Vec::new();
         for database in self.databases() {
-            let holds = |(dump, _): &&(Stock<'p>, Rc<Sum>)| self.figures.policy.dumped(&dump.backup.method).is_some_and(|all| all.contains(database));
+            let holds = |(dump, _): &&(Stock<'p>, Rc<Sum>)| {
+                self.figures.policy.dumped(&dump.backup.method).is_some_and(|all| all.contains(database))
+            };
             let best = dumps.iter().filter(holds).min_by_key(|(_, loss)| loss.weight())?;
             if !chosen.iter().any(|known| std::ptr::eq(*known, best)) {
                 chosen.push(best);

@@ -157,7 +157,9 @@ impl JobReach<'_> {
 /// What reaches furthest back of all that holds everything: a job alone, or a dump of each database, of which the shortest counts.
 fn furthest<'r, 'p>(figures: &Figures<'p>, reach: &'r [JobReach<'p>]) -> Option<&'r JobReach<'p>> {
     let policy = figures.policy;
-    let dumps = |job: &JobReach<'p>, database: &String| whole_dump(job.backup).is_some() && policy.dumped(&job.backup.method).is_some_and(|all| all.contains(database));
+    let dumps = |job: &JobReach<'p>, database: &String| {
+        whole_dump(job.backup).is_some() && policy.dumped(&job.backup.method).is_some_and(|all| all.contains(database))
+    };
     let of_database = |database: &String| reach.iter().filter(|job| dumps(job, database)).max_by_key(|job| job.weight());
     let of_each: Option<Vec<_>> = policy.databases.iter().map(of_database).collect();
     let together = of_each.and_then(|each| each.into_iter().min_by_key(|job| job.weight()));
