@@ -168,14 +168,22 @@ fn restored(goal: &Goal<'_>) -> Vec<Block> {
 
 /// Databases from a dump: in place of those that are there, or on a server that has none of them.
 fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
+    // What must come back and is not in this job's dumps is in those of other jobs; without a job, the newest dump that has it is taken.
+    let is_one_of_many = goal.situation.resolved.is_some_and(|scenario| !scenario.using.is_empty() && scenario.recover != Recover::Cluster);
+    let others = goal.policy.databases.iter().filter(|database| !is_one_of_many && !databases.contains(database));
+    let dumped: Vec<&String> = databases.iter().chain(others).collect();
     let one = |database: &String, how: &[&str]| {
-        let several = [Word::Is("--from-database"), Word::Is(database)];
+        let from = [Word::Is("--from-database"), Word::Is(database)];
         let words = [Word::Is("restore"), Word::Is("--into-database"), Word::Is(database)];
-        let from = if databases.len() > 1 { &several[..] } else { &[] };
+        let out_of = match databases.contains(database) {
+            true if databases.len() > 1 => [&of_job(goal, job)[..], &from].concat(),
+            true => of_job(goal, job),
+            false => from.to_vec(),
+        };
         let how: Vec<Word<'_>> = how.iter().map(|word| Word::Is(word)).collect();
-        seawall(goal.setting, &[&words, &of_job(goal, job)[..], from, &how].concat())
+        seawall(goal.setting, &[&words, &out_of[..], &how].concat())
     };
-    let all = |how: &[&'static str]| databases.iter().map(|database| one(database, how)).collect::<Vec<_>>().join("\n");
+    let all = |how: &[&'static str]| dumped.iter().map(|database| one(database, how)).collect::<Vec<_>>().join("\n");
     let first = goal
         .policy
         .objectives
@@ -185,7 +193,7 @@ fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
         .map(|(name, tier)| (name, tier.database.as_deref()));
     let with_tiers = first.map(|(name, of)| {
         let words = ["--create", "--globals", "--tier", name.as_str()];
-        let ours = databases.iter().filter(|database| of.is_none_or(|of| of == database.as_str()));
+        let ours = dumped.iter().filter(|database| of.is_none_or(|of| of == database.as_str()));
         let commands = ours.map(|database| one(database, &words)).collect::<Vec<_>>().join("\n");
         Step::with(
             format!("On a server that does not have the databases any more, where what is needed first shall be usable first: the tier {}, then the others.", quoted(name)),

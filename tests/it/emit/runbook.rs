@@ -228,3 +228,30 @@ fn each_kind_of_backup_has_its_own_way_back() {
     assert!(!part("deleted").contains("--into-database"));
     assert!(part("gone").contains("--into-database"));
 }
+
+/// Together they are the cluster, and each comes out of its own.
+#[test]
+fn databases_of_several_dumps_come_back_each_from_its_own() {
+    let job = |database: &str, at: &str| {
+        format!(
+            "  {database}: {{ logical: {{ databases: [{database}] }}, store: main, schedule: {{ at: \"{at}\" }}, keep: {{ daily: 30 }}, takes: 5m, size: 1GB }}\n"
+        )
+    };
+    let policy = format!(
+        "version: 1\npolicy: shop\nowner: dba@example.com\nreview_by: 2099-06-30\ntimezone: UTC\n\
+         cluster: {{ connection: service=shop, databases: [shop, crm] }}\n\
+         objectives: {{ rpo: 25h, rto: 8h, assume: {{ load: 20MB/s }} }}\n\
+         stores: {{ main: {{ s3: {{ bucket: backups, region: eu-central-1 }} }} }}\nencryption: {{ none: {{ because: a test }} }}\nbackups:\n{}{}",
+        job("shop", "02:00"),
+        job("crm", "03:00")
+    );
+    let room = Room::new().with("shop.yaml", policy);
+    let run = room.run(&["emit", "runbook", "shop.yaml", "--at", NOW, "--format", "markdown"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    parse_all("shop", &run.stdout);
+    for way in ["--create --globals", "--replace --end-connections --globals"] {
+        let of_the_job = |name: &str| run.stdout.contains(&format!("--into-database {name} --job {name} {way}"));
+        let of_any = |name: &str| run.stdout.contains(&format!("--into-database {name} --from-database {name} {way}"));
+        assert!((of_the_job("shop") && of_any("crm")) || (of_the_job("crm") && of_any("shop")), "{way}: {}", run.stdout);
+    }
+}
