@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,7 +115,9 @@ impl Sqlite {
 
     /// The mode stays with the file. A copy that was made by SQLite's own means may have lost it.
     pub(super) fn ensure_wal(&mut self) -> Result<(), CatalogFault> {
-        if is_in_wal_mode(&self.path) { Ok(()) } else { self.script("PRAGMA journal_mode = WAL".into()) }
+        let rows = self.rows("PRAGMA journal_mode".into(), Vec::new())?;
+        let mode = rows.first().and_then(|row| row.try_get_unchecked::<&str, _>(0).ok());
+        if mode == Some("wal") { Ok(()) } else { self.script("PRAGMA journal_mode = WAL".into()) }
     }
 }
 
@@ -195,13 +197,6 @@ fn lies_still(path: &Path) -> bool {
     read_only && fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
-fn is_in_wal_mode(path: &Path) -> bool {
-    const WRITE_VERSION: usize = 18;
-    const WAL: u8 = 2;
-    let mut header = [0; WRITE_VERSION + 1];
-    File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[WRITE_VERSION] == WAL
-}
-
 fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
     let value = |index| {
         let raw = row.try_get_raw(index)?;
@@ -255,5 +250,21 @@ mod tests {
             let mut rows = file.ask(format!("PRAGMA {pragma}").into(), vec![]).expect("asked");
             assert_eq!(rows[0].int().expect("a number"), wanted, "{pragma}");
         }
+    }
+
+    /// The lock by which SQLite tells others that somebody is at the file goes with the first of this process's own looks at it. Then a program that
+    /// believes that nobody is there takes the log away.
+    #[test]
+    fn others_see_that_somebody_is_at_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = crate::catalog::Where::Sqlite(folder.path().join("catalog.db"));
+        let open = || crate::catalog::Catalog::open(&place).expect("a catalog");
+        drop(open());
+        let _again = open();
+        let inode = fs::metadata(folder.path().join("catalog.db")).expect("a file").ino();
+        let locks = fs::read_to_string("/proc/locks").expect("the kernel's list");
+        let ours = format!(" {} ", std::process::id());
+        let is_there = |line: &str| line.contains(&ours) && line.contains(&format!(":{inode} "));
+        assert!(locks.lines().any(is_there), "{inode}: {locks}");
     }
 }

@@ -30,7 +30,7 @@ impl Check {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let now = clock::now();
         let all = gather::all(&self.here, colour, now);
-        let state = all.iter().map(|looked| state(&looked.standing)).max().unwrap_or(Nagios::Unknown);
+        let state = all.iter().map(|looked| state(&looked.standing)).max_by_key(|state| weight(*state)).unwrap_or(Nagios::Unknown);
         print(&text(state, &all, now))?;
         Ok(Exit::Check(state))
     }
@@ -52,6 +52,16 @@ fn state(standing: &Standing) -> Nagios {
     }
 }
 
+/// What is known to be critical is not hidden by what is not known.
+fn weight(state: Nagios) -> u8 {
+    match state {
+        Nagios::Ok => 0,
+        Nagios::Warning => 1,
+        Nagios::Unknown => 2,
+        Nagios::Critical => 3,
+    }
+}
+
 fn text(state: Nagios, all: &[Looked], now: Instant) -> String {
     let word = match state {
         Nagios::Ok => "OK",
@@ -68,7 +78,13 @@ fn text(state: Nagios, all: &[Looked], now: Instant) -> String {
         }
     }
     let unread = all.iter().find_map(|looked| looked.standing.unknown.as_ref().map(|why| format!("{}: {why}", looked.standing.policy)));
+    let is_read = |looked: &&Looked| looked.standing.unknown.is_none() && looked.standing.level == Level::Critical;
+    let critical = all.iter().find(is_read).and_then(|looked| {
+        let first = looked.standing.problems.iter().find(|problem| problem.level == Level::Critical)?;
+        Some(format!("{}: {}", looked.standing.policy, first.title))
+    });
     let said = match (unread, problems.as_slice()) {
+        (Some(why), _) if critical.is_some() => format!("{}; {why}", critical.unwrap_or_default()),
         (Some(why), _) => why,
         (None, []) if several => format!("all {} policies are as they should be", all.len()),
         (None, []) => {

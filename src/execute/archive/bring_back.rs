@@ -190,13 +190,13 @@ impl Ground<'_> {
             }
         }
         let mut remarks = remarks;
-        let own = if self.is_original { Triggers::of(connection, &into)? } else { Triggers::default() };
-        if own.may_change && first.contents.timescaledb.is_some() {
-            let message = format!("the triggers {} of {into} may change rows on their way into it", own.names.join(", "));
+        let own = if self.is_original { triggers(connection, &into)? } else { Vec::new() };
+        if !own.is_empty() && first.contents.timescaledb.is_some() {
+            let message = format!("the triggers {} of {into} may change the rows that come into it", own.join(", "));
             return Err(SiteFault::new(message, ELSEWHERE));
         }
-        if !own.names.is_empty() {
-            remarks.push(format!("{into}: the triggers {} ran for each row that came back", own.names.join(", ")));
+        if !own.is_empty() {
+            remarks.push(format!("{into}: the triggers {} ran for what came back", own.join(", ")));
         }
         let (mut rows, mut came) = (0, Vec::new());
         for kept in &coming {
@@ -213,7 +213,7 @@ impl Ground<'_> {
             rows += self.one(connection, kept, &copy)?;
             came.push(*kept);
         }
-        if own.may_change {
+        if !own.is_empty() {
             must_be_as_exported(connection, &came, &into, &names.join(", "))?;
         }
         if !self.is_original {
@@ -253,32 +253,19 @@ impl Ground<'_> {
 
 const ELSEWHERE: &str = "Name another table with `--into`, and take the rows from there.";
 
-/// Somebody's, that run when rows are inserted.
-#[derive(Debug, Default)]
-struct Triggers {
-    names: Vec<String>,
-    /// One of them runs before a row is there, and may make another one of it.
-    may_change: bool,
-}
-
-impl Triggers {
-    fn of(connection: &mut Connection, table: &str) -> Result<Triggers, SiteFault> {
-        let sql = "select t.tgname as name, bool_or(t.tgtype & 3 = 3) as before \
-                   from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace \
-                   where (t.tgrelid = to_regclass($1) or t.tgrelid in (select relid from pg_partition_tree(to_regclass($1)))) \
-                     and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 4 <> 0 and n.nspname not like '\\_timescaledb%' \
-                   group by 1 order by 1";
-        let mut own = Triggers::default();
-        for row in &connection.query(sql, &[table])? {
-            own.names.push(row.text("name")?.to_owned());
-            own.may_change |= row.flag("before")?;
-        }
-        Ok(own)
-    }
+/// Somebody's, that run when rows are inserted: before they are there, after it, or at the end.
+fn triggers(connection: &mut Connection, table: &str) -> Result<Vec<String>, SiteFault> {
+    let sql = "select distinct t.tgname as name \
+               from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace \
+               where (t.tgrelid = to_regclass($1) or t.tgrelid in (select relid from pg_partition_tree(to_regclass($1)))) \
+                 and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 4 <> 0 and n.nspname not like '\\_timescaledb%' \
+               order by 1";
+    Ok(connection.query(sql, &[table])?.iter().map(|row| row.text("name").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
 /// The rows that this transaction has put there are those that were exported. Afterwards they would be the truth, and the record of the others gone.
 fn must_be_as_exported(connection: &mut Connection, came: &[&Kept], into: &str, names: &str) -> Result<(), SiteFault> {
+    connection.run("set constraints all immediate")?;
     let exported = came.iter().map(|kept| Tallied { rows: kept.extent.rows, sum: kept.contents.sum.clone() });
     let sql = format!("copy (select {names} from {into} where xmin = pg_current_xact_id()::xid) to stdout (format csv)");
     let mut tally = Tally::default();

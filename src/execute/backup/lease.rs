@@ -222,9 +222,9 @@ pub(in crate::execute) fn is_alive_elsewhere(
 /// Removes what a backup left whose process is certainly dead.
 pub(in crate::execute) fn remove_dead(store: &Store, repository: &Repository, backup: &BackupId) -> Result<(), BackupFault> {
     let objects = store.list(&repository.prefix(&format!("data/{backup}")))?;
-    let mut keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
-    keys.push(repository.backup_lease(backup));
+    let keys: Vec<Key> = objects.into_iter().map(|meta| meta.key).collect();
     store.purge(&keys)?;
+    store.withdraw(&[repository.backup_lease(backup)])?;
     Ok(())
 }
 
@@ -271,9 +271,10 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
         }
         let were = objects.len();
         // First the signature, which is found only as long as there are data without a descriptor.
-        let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).chain([key]).collect();
+        let keys: Vec<Key> = signed.remove(&id).into_iter().chain(objects.into_iter().map(|meta| meta.key)).collect();
         // What a lock of the store keeps can still be completed.
         if store.purge(&keys)?.locked.is_empty() {
+            store.withdraw(&[key])?;
             said.end()?;
         }
         if were > 0 {

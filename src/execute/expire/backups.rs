@@ -92,7 +92,9 @@ pub(super) fn delete(
         }
         // What was not answered may keep it.
         Err(fault) => {
-            let _ = put_back(store, descriptor, json);
+            if let Err(other) = put_back(store, descriptor, json) {
+                tracing::warn!("the descriptor {descriptor} could not be put back, and the next run decides about what is left: {other}");
+            }
             return Err(fault.into());
         }
     }

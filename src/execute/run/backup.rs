@@ -1,7 +1,7 @@
 //! A backup with all that belongs to it: the policy's programs, what is refreshed before, and the steps on record.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::record::Record;
 use super::steps::Steps;
@@ -63,8 +63,8 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
         let mut about = about(ground, name);
         about.push(("OUTCOME", outcome.to_owned()));
         about.extend(made.backup.iter().map(|id| ("BACKUP", id.clone())));
-        // Also when it was asked to end; a second signal does not wait for it.
-        match hook::run(&format!("backups.{name}.after"), after, &about, None) {
+        // Also when it was asked to end; a second signal does not wait for it. What it started ends with it when its time is over.
+        match hook::run(&format!("backups.{name}.after"), after, &about, Some(&AtomicBool::new(false))) {
             Ok(()) => steps.end(StepOutcome::Succeeded, None),
             Err(fault) => {
                 steps.end(StepOutcome::Failed, Some(&fault.to_string()));

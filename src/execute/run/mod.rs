@@ -259,7 +259,11 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
                 let theirs = NewRun { host: &other.host, started: other.started, ..new };
                 let (entry, end) = (audit::ran(ground.site, &ran), End::with(catalog::Outcome::Succeeded, other.stopped));
                 let end = End { backup: Some(&id), message: Some(&message), entry: Some(&entry), ..end };
-                Record::begin(ground.catalog, &theirs).end(ground.site, &theirs, &end);
+                // Without a catalog every look would find it anew, and none of them is a run of this host's.
+                let record = Record::begin(ground.catalog, &theirs);
+                if record.is_kept() {
+                    record.end(ground.site, &theirs, &end);
+                }
                 return ran;
             }
             Ok(None) => {}

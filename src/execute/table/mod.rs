@@ -10,5 +10,5 @@ pub mod landing;
 pub mod source;
 
 pub use bring::{Server, Source, Wanted, choose, land, note, note_failed};
-pub(in crate::execute) use bring::{has, must_dump};
+pub(in crate::execute) use bring::{has, must_dump, neither};
 pub use fault::{Broken, TableFault, Why};

@@ -12,9 +12,9 @@ use super::source::look::{Looked, look, name_of};
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::{self as dump, Roles, Target};
 use crate::execute::restore::TimelineChoice;
-use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::Onlooker;
+use crate::execute::table::{TableFault, has};
 use crate::format::contents::Database;
 use crate::format::dump::{Item, Section};
 use crate::plan::words::{joined, quoted};
@@ -150,7 +150,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
     let begun = look_for_begun(&settings, &wanted.of.into)?;
     let mut of = wanted.of.clone();
     if let Some(begun) = &begun {
-        must_be_the_same(begun, wanted)?;
+        must_be_the_same(begun, wanted, has(site.policy, false))?;
         // It is there, it has things in it, and the application is already connected.
         (of.create, of.occupied) = (false, true);
         of.from_database = Some(begun.database.clone());
@@ -391,7 +391,7 @@ fn must_be_readable(items: &[Item], source: &Source<'_>, database: &Database) ->
     Err(TableFault::new(message, "Restore all of it without `--tier`. Nothing was done."))
 }
 
-fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
+fn must_be_the_same(begun: &Begun, wanted: &Wanted, has_physical: bool) -> Result<(), TableFault> {
     let into = quoted(&wanted.of.into);
     let said: Vec<String> = wanted.tiers.iter().map(ToString::to_string).collect();
     let said_then =
@@ -405,6 +405,15 @@ fn must_be_the_same(begun: &Begun, wanted: &Wanted) -> Result<(), TableFault> {
     }
     if wanted.of.from_database.as_ref().is_some_and(|database| *database != begun.database) {
         return Err(TableFault::new(format!("{into} is being restored out of the database {}", quoted(&begun.database)), hint));
+    }
+    // What these words would choose anew is of the other kind.
+    let is_physical = begun.source == "physical";
+    if (is_physical && wanted.of.job.is_some()) || (!is_physical && wanted.moment.is_said && has_physical) {
+        let kind = if is_physical { "a physical backup" } else { "a dump" };
+        return Err(TableFault::new(format!("{into} is being restored out of {kind}"), hint));
+    }
+    if wanted.of.store.as_ref().is_some_and(|store| store.as_str() != begun.store) {
+        return Err(TableFault::new(format!("{into} is being restored out of the store `{}`", begun.store), hint));
     }
     if begun.words != words(wanted) {
         return Err(TableFault::new(

@@ -126,6 +126,9 @@ pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result
         let word = if failure.gave_up { "was given up" } else { "waits" };
         tracing::warn!(hint = failure.hint, "a message to `{}` {word}: {}", failure.receiver, failure.message);
     }
+    for (delivery, said) in sent.delivered.iter().flat_map(|delivery| delivery.refused.iter().map(move |said| (delivery, said))) {
+        tracing::warn!("a message to `{}` did not reach everybody: {said}", delivery.receiver);
+    }
     if let Err(fault) = tidy::tidy(sites, catalog) {
         tracing::warn!(hint = fault.hint, "what is too old stays in the catalog: {}", fault.message);
     }

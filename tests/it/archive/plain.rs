@@ -257,12 +257,21 @@ fn what_a_trigger_would_change_is_not_lost() {
     let back = ["archive", "restore", "--table", "orders", "--into", "orders"];
     ground.run.say(&back).ends_with_code(1).says("not those of the archive");
     assert_eq!(ground.sql("select (select count(*) from orders) || ' ' || (select sum(rows) from seawall.archived)"), "0 1500");
+    // Nor what one changes afterwards, at the very end.
+    ground.sql(
+        "drop trigger stamp on orders; \
+         create or replace function stamp() returns trigger language plpgsql as \
+         'begin update orders set note = ''stamped'' where id = new.id and id = 7; return new; end'; \
+         create constraint trigger stamp after insert on orders deferrable initially deferred for each row execute function stamp()",
+    );
+    ground.run.say(&back).ends_with_code(1).says("not those of the archive");
+    assert_eq!(ground.sql("select (select count(*) from orders) || ' ' || (select sum(rows) from seawall.archived)"), "0 1500");
     // One that only watches is named, and one that changes nothing keeps nothing out.
     ground.sql(
         "create or replace function stamp() returns trigger language plpgsql as 'begin return new; end'; \
          create trigger watch after insert on orders for each row execute function stamp()",
     );
-    ground.run.say(&back).ends_with_code(0).says("the triggers stamp, watch ran for each row");
+    ground.run.say(&back).ends_with_code(0).says("the triggers stamp, watch ran for what came back");
     assert_eq!(ground.sql(&format!("{SUM} orders t")), before);
 }
 

@@ -20,6 +20,9 @@ use crate::units::Key;
 use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
 
+/// Larger definitions are read by one session, as they come.
+const IN_MEMORY: u64 = 256 << 20;
+
 pub(super) struct Fill<'r> {
     pub plan: &'r Plan,
     pub halt: &'r Halt<'r>,
@@ -143,9 +146,9 @@ impl Fill<'_> {
         feed(self.command(into, more), self.halt, &object.name, Some(source))
     }
 
-    /// Several sessions build indexes at once when they can read the definitions from a file. These are small; no row is among them.
+    /// Several sessions build indexes at once when they can read the definitions from a file, which is in memory. No row is among them.
     fn seekable(&self, into: &str, object: &Object, mut more: Vec<String>) -> Result<(), RestoreFault> {
-        if self.plan.wanted.jobs == 1 {
+        if self.plan.wanted.jobs == 1 || object.plain_size > IN_MEMORY {
             return self.stream(into, object, more, &|| {});
         }
         let failed = |error: std::io::Error| PipelineFault::file("the definitions, in memory", error);

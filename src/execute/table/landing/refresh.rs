@@ -23,21 +23,26 @@ pub fn refresh(
     let done = destination.open().and_then(|mut connection| {
         session::attended(onlooker.stop, [&mut connection], |[connection]| {
             let holds = destination.holds_by_now(connection)?;
+            let mut refused = None;
             for landed in tables.iter_mut() {
                 while let Some(next) = landed.refresh.first() {
                     if let Some(held) = next.held(connection, &holds)? {
-                        return Err(TableFault::new(held.says(NOT_THESE), "Call it for times of which nothing is held."));
+                        let fault = TableFault::new(held.says(NOT_THESE), "Refresh other times only, of which nothing is held.");
+                        refused.get_or_insert(fault);
+                        landed.refresh.remove(0);
+                        continue;
                     }
                     connection.run(&next.sql)?;
                     remarks.push(format!("refreshed: {}", landed.refresh.remove(0).sql));
                 }
             }
-            Ok(())
+            refused.map_or(Ok(()), Err)
         })
     });
     done.map_err(|fault| {
-        let left = tables.iter().flat_map(|landed| &landed.refresh).map(|refresh| format!("`{};`", refresh.sql));
-        let hint = format!("The rows are back. What is left: {}. {}", joined(left), fault.hint);
+        let left: Vec<String> = tables.iter().flat_map(|landed| &landed.refresh).map(|refresh| format!("`{};`", refresh.sql)).collect();
+        let left = if left.is_empty() { String::new() } else { format!(" What is left: {}.", joined(left)) };
+        let hint = format!("The rows are back.{left} {}", fault.hint);
         TableFault::new(format!("not all continuous aggregates could be refreshed: {}", fault.message), hint.trim_end())
     })
 }

@@ -34,7 +34,7 @@ pub(super) fn needed(connection: &mut Connection, about: &About, rows: &str) -> 
         let (column, step, last) = (quoted(row.text("column")?), row.parse::<i128>("step")?, row.text("last")?);
         let (most, before) = if row.flag("upwards")? { ("max", "<") } else { ("min", ">") };
         let sql = format!(
-            "select trunc({most}(b.{column}))::text as most from (select {column} from {rows}) b where b.{column}::numeric {before} {last}"
+            "select trunc({most}(b.{column}::numeric))::text as most from (select {column} from {rows}) b where b.{column}::numeric {before} {last}"
         );
         if let Some(most) = connection.query(&sql, &[])?.one()?.parse_if("most")? {
             needs.push(Need { sequence, step, most });

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::execute::restore::{RestorePlan, Stopped};
 use crate::recovery::Target;
-use crate::units::{Lsn, Timeline};
+use crate::units::Timeline;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
@@ -32,11 +32,6 @@ impl Fixed {
 
     pub fn timeline(&self) -> Timeline {
         self.timeline
-    }
-
-    /// Where the log was left.
-    pub fn position(&self) -> Lsn {
-        self.stopped.map_or(Lsn(0), |stopped| stopped.at)
     }
 }
 
@@ -74,6 +69,7 @@ impl FromStr for Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Lsn;
 
     #[test]
     fn it_is_read_as_it_was_written() {

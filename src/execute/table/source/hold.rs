@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::catalogs::Seen;
 use super::plan::{Holding, Planned, index_bytes};
 use super::prove::{Case, hide, roll_back_prepared};
-use super::{Fault, Fixed, Known, Onlooker, TableName, Wanted, quietly};
+use super::{Fault, Fixed, Onlooker, TableName, Wanted, quietly};
 use crate::execute::restore::{self, Following, Recovered, RestorePlan, Server};
 use crate::execute::throwaway::{self, Place, Reached};
 use crate::inventory::Phase;
@@ -82,10 +82,6 @@ impl Held {
         self.unlogged.extend(proof.unlogged);
         hide(&mut connection, &proof.hidden)?;
         Ok(true)
-    }
-
-    pub fn known(&self) -> Known {
-        Known(Arc::clone(&self.seen))
     }
 }
 

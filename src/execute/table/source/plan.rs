@@ -182,10 +182,6 @@ impl Planned<'_> {
     pub fn pace(&self) -> Option<f64> {
         self.estimate.copy_seconds.filter(|_| self.size > 0).map(|seconds| seconds / self.size as f64)
     }
-
-    pub(in crate::execute) fn restore_plan(&self) -> &RestorePlan {
-        &self.held.plan
-    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Fault> {

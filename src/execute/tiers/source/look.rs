@@ -8,7 +8,7 @@ use super::physical::Physical;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::{self as restore, Found, Roles, Target as Place, Which, plan_into};
 use crate::execute::table::source::{Onlooker, TableName};
-use crate::execute::table::{TableFault, has, must_dump};
+use crate::execute::table::{TableFault, has, must_dump, neither};
 use crate::execute::tiers::pending::Begun;
 use crate::execute::tiers::plan::Wanted;
 use crate::format::contents::Database;
@@ -47,12 +47,17 @@ pub(in crate::execute::tiers) fn look<'s>(
     match which(site, wanted, begun, now)? {
         Chosen::Dump(found) => of_dump(found, wanted, settings),
         Chosen::Physical => Physical::look(site, wanted, settings, begun, first, onlooker),
+        Chosen::PhysicalAsNoDump(fault) => {
+            Physical::look(site, wanted, settings, begun, first, onlooker).map_err(|physical| neither(physical, Some(*fault)))
+        }
     }
 }
 
 enum Chosen {
     Dump(Arc<Found>),
     Physical,
+    /// Somebody named it, and it is no dump that can be had.
+    PhysicalAsNoDump(Box<TableFault>),
 }
 
 /// The one that was begun with; else what the words say. Where either would do, the newest dump: of it a tier takes nothing but its own pieces.
@@ -84,7 +89,7 @@ fn which(site: &Site<'_>, wanted: &Wanted, begun: Option<&Begun>, now: Instant) 
         (true, true) if wanted.of.backup.is_some() => match dump() {
             Ok(found) => Ok(Chosen::Dump(found)),
             Err(fault) if fault.asleep.is_some() => Err(fault),
-            Err(_) => Ok(Chosen::Physical),
+            Err(fault) => Ok(Chosen::PhysicalAsNoDump(Box::new(fault))),
         },
         (true, true) => dump().map(Chosen::Dump),
     }

@@ -98,8 +98,8 @@ impl<'s> Physical<'s> {
         }
         let ended = |fault: Fault| if onlooker.must_end() { TableFault::stopped() } else { in_our_words(fault).into() };
         let planned = source::physical(site, &of, onlooker).map_err(ended)?;
-        let pin = Pin::put(planned.restore_plan(), site.host(), clock::now());
-        custody::note_where_there_is_a_catalog(site, &planned.restore_plan().identities, clock::now());
+        let pin = Pin::put(planned.plan(), site.host(), clock::now());
+        custody::note_where_there_is_a_catalog(site, &planned.plan().identities, clock::now());
         let (backup, store, reason) = (planned.backup.clone(), planned.store.clone(), planned.reason.clone());
         let (known, pace, replay_seconds, stored) = (planned.known(), planned.pace(), planned.estimate.replay_seconds, planned.fetch_of);
         let server = planned.hold(onlooker).map_err(ended)?;
