@@ -169,8 +169,12 @@ pub struct Standing {
     pub rpo: Option<Duration>,
     /// What recoveries have shown.
     pub recovery: RecoveryStanding,
-    /// Everything before this moment would survive the loss of the server, as far as was seen. Absent where something would be lost as a whole.
+    /// Everything before this moment would survive the loss of the server, as far as was seen. Absent where something would be lost as a whole, and where
+    /// nobody can say.
     pub safe_until: Option<Instant>,
+    /// Why nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safe_until_unknown: Option<String>,
     /// The oldest log that is not archived; none where nothing waits, or where that is not known.
     pub wal_waiting_since: Option<Instant>,
     /// The archive's lag is known, and none means that nothing waits.
@@ -251,7 +255,6 @@ impl Standing {
             level: problem.level,
             unknown: Some(problem.title.clone()),
             watched: None,
-            problems: vec![problem],
             jobs: Vec::new(),
             firing: Vec::new(),
             unheard: Vec::new(),
@@ -262,10 +265,12 @@ impl Standing {
             rpo: None,
             recovery: RecoveryStanding::default(),
             safe_until: None,
+            safe_until_unknown: Some(problem.title.clone()),
             wal_waiting_since: None,
             wal_known: false,
             clock_skew_seconds: None,
             holds: Vec::new(),
+            problems: vec![problem],
         }
     }
 
@@ -300,7 +305,10 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
     });
     let problems = problems(record, &jobs, now);
     let recovery = recovery(policy, measured);
-    let safe_until = safe_until(policy, measured, recovery.lost_seconds, &jobs);
+    let (safe_until, safe_until_unknown) = match safe_until(policy, measured, recovery.lost_seconds, &jobs) {
+        Observed::Known(until) => (until, None),
+        Observed::Unknown { reason } => (None, Some(reason)),
+    };
     Standing {
         policy: policy.name.to_string(),
         level: problems.iter().map(|problem| problem.level).max().unwrap_or(Level::Well),
@@ -314,6 +322,7 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
         runs: Succeeded { succeeded: record.runs.0, all: record.runs.1 },
         rpo: policy.objectives.rpo,
         safe_until,
+        safe_until_unknown,
         recovery,
         wal_waiting_since,
         wal_known: wal.is_some(),
@@ -325,16 +334,16 @@ pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) 
 }
 
 /// As it was seen at the last look, with gaps in the store, heartbeat rows, and what is gone. Where that look could not say, by what is on record.
-fn safe_until(policy: &Policy, measured: &Measurements, lost: Option<u64>, jobs: &[JobStanding]) -> Option<Instant> {
+fn safe_until(policy: &Policy, measured: &Measurements, lost: Option<u64>, jobs: &[JobStanding]) -> Observed<Option<Instant>> {
     if let Some((lost, watched)) = lost.map(Duration::from_secs).zip(measured.watched()) {
-        return if lost < EVERYTHING { watched.checked_sub(lost.to_signed()).ok() } else { None };
+        return Observed::Known(if lost < EVERYTHING { watched.checked_sub(lost.to_signed()).ok() } else { None });
     }
     let made = |name: &Name| jobs.iter().find(|job| job.job.strip_prefix("backups.") == Some(name.as_str()))?.newest_backup;
     // The log is worth nothing without a backup that it goes on from.
-    let newest = newest_of_all(policy, |name| Observed::Known(made(name))).known().copied().flatten()?;
+    let newest = newest_of_all(policy, |name| Observed::Known(made(name)));
     let log = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
     let until = log.and_then(|waiting| moment_of(waiting).or(measured.watched()));
-    Some(until.map_or(newest, |until| until.max(newest)))
+    newest.map(|newest| newest.map(|newest| until.map_or(newest, |until| until.max(newest))))
 }
 
 fn job(due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {

@@ -147,15 +147,18 @@ fn objectives(standing: &Standing, now: Instant) -> String {
     }
     let promised = standing.rpo.map(|rpo| format!(" (promised: {rpo})")).unwrap_or_default();
     text.push('\n');
-    text.push_str(&match standing.safe_until {
-        Some(until) => {
+    text.push_str(&match (standing.safe_until, &standing.safe_until_unknown) {
+        (Some(until), _) => {
             let lost = span((now.as_second() - until.as_second()).max(0));
             format!("If the server were lost now, {lost} would be lost with it, as far as was seen{promised}.\n")
         }
-        None if standing.jobs.iter().all(|job| job.newest_backup.is_none()) => {
+        (None, Some(reason)) => {
+            format!("How much would be lost if the server were lost now is not known: {}{promised}.\n", tame(reason))
+        }
+        (None, None) if standing.jobs.iter().all(|job| job.newest_backup.is_none()) => {
             format!("Nothing would survive the loss of the server: there is no backup on record{promised}.\n")
         }
-        None => format!(
+        (None, None) => format!(
             "If the server were lost now, at least one database would be lost as a whole: no backup that was seen has it{promised}.\n"
         ),
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Resolver;
 use crate::inventory::TableName;
-use crate::policy::file::{self, HostRole};
+use crate::policy::file::{self, HostRole, Recover};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, DrilledTables, Objectives, Scenario};
 use crate::policy::path::PolicyPath;
@@ -328,6 +328,19 @@ impl Resolver<'_> {
                 Finding::error(WRONG_RESTORE, path.key("promote"), "a copy of a few tables is no standby that could be promoted")
                     .on_key()
                     .hint("Rehearse the promotion with a drill of its own."),
+            );
+        }
+        let scenarios = file.objectives.as_ref().map(|objectives| &objectives.scenarios);
+        let rehearsed = written.rehearses.as_ref().and_then(|name| scenarios?.get_key_value(name));
+        if let Some((name, _)) = rehearsed.filter(|(_, scenario)| !matches!(scenario.recover, Recover::Table | Recover::Rows)) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("rehearses"),
+                    format!("a few tables are not all that `{name}` brings back: how long they take says nothing of it"),
+                )
+                .hint("Rehearse it with a drill without `tables`; `within` limits this one.")
+                .related(["objectives", "scenarios", name.as_str(), "recover"].into(), "what must come back"),
             );
         }
         let database = self.database(restore.database.as_ref(), &at)?;

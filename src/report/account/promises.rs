@@ -2,12 +2,14 @@
 
 use super::Past;
 use super::shape::{DrillAccount, DrillsAccount, Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
+use crate::inventory::Observed;
 use crate::plan::minute;
 use crate::plan::words::{counted, joined};
-use crate::policy::model::{Policy, Scenario};
+use crate::policy::file::Recover;
+use crate::policy::model::{Method, Policy, Scenario};
 use crate::report::standing::{OnRecord, Standing};
 use crate::report::words::{capital, lasting};
-use crate::units::{Duration, Instant, Period};
+use crate::units::{Duration, Instant, Name, Period};
 
 /// What `seawall watch` writes at each look: how much would be lost now.
 pub const ACHIEVED: &str = "recovery_point_seconds";
@@ -41,8 +43,13 @@ pub(super) fn objectives(
     now: Instant,
 ) -> Vec<Objective> {
     let mut all = Vec::new();
+    let waiting = standing.wal_waiting_since;
+    let lost = match (loss.now_seconds, &standing.safe_until_unknown) {
+        (None, Some(reason)) => Observed::unknown(reason),
+        (lost, _) => Observed::Known(lost),
+    };
     if let Some(rpo) = policy.objectives.rpo {
-        all.push(recovery_point(rpo, standing, (loss.now_seconds, loss.as_of), now));
+        all.push(recovery_point(rpo, waiting, (lost.clone(), loss.as_of), now));
     }
     all.extend(policy.objectives.any_moment.map(|period| any_moment(period, policy, stores, now)));
     all.extend(policy.objectives.some_backup.map(|period| some_backup(period, policy, stores, now)));
@@ -64,14 +71,23 @@ pub(super) fn objectives(
         let failed = rehearsed(policy, drills, None).newest.is_some_and(|newest| newest.outcome == "failed");
         all.push(if failed { whole } else { part_of(whole) });
     }
+    let first = policy.wal.as_ref().map(|wal| &wal.store);
     for (name, scenario) in &policy.objectives.scenarios {
+        let told = |objective: Objective| {
+            let promises = format!("at most this much is lost after {name}");
+            Objective { objective: format!("objectives.scenarios.{name}.rpo"), promises, ..objective }
+        };
+        if let Some(rpo) = scenario.rpo.filter(|_| scenario.recover == Recover::Files) {
+            let (lost, first) = files(policy, scenario, standing, now);
+            let objective = told(recovery_point(rpo, None, (lost, loss.as_of), now));
+            all.push(elsewhere(scenario, first, objective));
+            continue;
+        }
         let seen = record.measured.seen(ACHIEVED, name.as_str()).map(|seconds| grown(seconds, loss.as_of, now));
         if let Some(rpo) = scenario.rpo.filter(|rpo| policy.objectives.rpo != Some(*rpo) || seen.is_some()) {
-            let objective = recovery_point(rpo, standing, (seen.or(loss.now_seconds), loss.as_of), now);
-            let path = format!("objectives.scenarios.{name}.rpo");
-            let promises = format!("at most this much is lost after {name}");
-            let objective = Objective { objective: path, promises, ..objective };
-            all.push(if seen.is_some() { objective } else { elsewhere(policy, scenario, objective) });
+            let lost = seen.map_or(lost.clone(), |seen| Observed::Known(Some(seen)));
+            let objective = told(recovery_point(rpo, waiting, (lost, loss.as_of), now));
+            all.push(if seen.is_some() { objective } else { elsewhere(scenario, first, objective) });
         }
     }
     all
@@ -91,9 +107,29 @@ fn part_of(whole: Objective) -> Objective {
     Objective { state: State::Unproven, because, ..whole }
 }
 
-/// What was measured is how far the log came where it goes first.
-fn elsewhere(policy: &Policy, scenario: &Scenario, objective: Objective) -> Objective {
-    let first = policy.wal.as_ref().map(|wal| &wal.store);
+/// How old the copy is that brings files back, and where it lies first: neither the log nor what has a database says anything of it.
+fn files<'p>(policy: &'p Policy, scenario: &Scenario, standing: &Standing, now: Instant) -> (Observed<Option<u64>>, Option<&'p Name>) {
+    let may = |name: &Name| scenario.using.is_empty() || scenario.using.contains(name);
+    let copies = policy
+        .backups
+        .iter()
+        .filter(|(name, backup)| may(name) && matches!(&backup.method, Method::Files(files) if !files.paths.is_empty()));
+    let jobs: Vec<&Name> = copies.map(|(name, _)| name).collect();
+    match jobs[..] {
+        [] => (Observed::unknown("no job that may answer it copies files"), None),
+        [job] => {
+            let path = format!("backups.{job}");
+            let newest = standing.jobs.iter().find(|one| one.job == path).and_then(|one| one.newest_backup);
+            let lost = newest.map(|newest| Duration::between(newest, now).as_secs());
+            (Observed::Known(lost), policy.stores_of(job).first().copied())
+        }
+        // Each may have files that the others have not.
+        _ => (Observed::unknown("several jobs copy files, and `using` does not name one of them"), None),
+    }
+}
+
+/// What was measured is how far it came in the store where it goes first.
+fn elsewhere(scenario: &Scenario, first: Option<&Name>, objective: Objective) -> Objective {
     if scenario.from.is_empty() || first.is_some_and(|first| scenario.from.contains(first)) || objective.state == State::Broken {
         return objective;
     }
@@ -102,23 +138,31 @@ fn elsewhere(policy: &Policy, scenario: &Scenario, objective: Objective) -> Obje
     Objective { state: State::Unproven, found_seconds: None, because, ..objective }
 }
 
-fn recovery_point(promised: Duration, standing: &Standing, (lost, as_of): (Option<u64>, Option<Instant>), now: Instant) -> Objective {
+/// The log that waits is named only where it says why.
+fn recovery_point(
+    promised: Duration,
+    waiting: Option<Instant>,
+    (lost, as_of): (Observed<Option<u64>>, Option<Instant>),
+    now: Instant,
+) -> Objective {
     let stale = as_of.is_none_or(|as_of| Duration::between(as_of, now) > STALE || as_of > now);
-    let (state, because) = match (lost, as_of) {
-        (None, _) => (State::Broken, "there is no backup on record".to_owned()),
-        (Some(_), None) => (State::Unproven, "`seawall watch` has never looked".to_owned()),
-        (Some(found), Some(as_of)) if found > promised.as_secs() => {
-            let since = standing.wal_waiting_since.map(|since| format!("; the log waits since {}", minute(since))).unwrap_or_default();
+    let found = lost.known().copied().flatten();
+    let (state, because) = match (&lost, found, as_of) {
+        (Observed::Unknown { reason }, ..) => (State::Unproven, format!("how much would be lost is not known: {reason}")),
+        (_, None, _) => (State::Broken, "there is no backup on record".to_owned()),
+        (_, Some(_), None) => (State::Unproven, "`seawall watch` has never looked".to_owned()),
+        (_, Some(found), Some(as_of)) if found > promised.as_secs() => {
+            let since = waiting.map(|since| format!("; the log waits since {}", minute(since))).unwrap_or_default();
             (State::Broken, format!("{} would be lost now, as of {}{since}", lasting(found as f64), minute(as_of)))
         }
-        (Some(_), Some(as_of)) if stale => (State::Unproven, format!("nobody has looked since {}", minute(as_of))),
-        (Some(found), Some(as_of)) => (State::Kept, format!("{} would be lost now, as of {}", lasting(found as f64), minute(as_of))),
+        (_, Some(_), Some(as_of)) if stale => (State::Unproven, format!("nobody has looked since {}", minute(as_of))),
+        (_, Some(found), Some(as_of)) => (State::Kept, format!("{} would be lost now, as of {}", lasting(found as f64), minute(as_of))),
     };
     Objective {
         objective: "objectives.rpo".to_owned(),
         promises: "at most this much is lost".to_owned(),
         promised_seconds: promised.as_secs(),
-        found_seconds: lost,
+        found_seconds: found,
         predicted: None,
         state,
         because,
@@ -282,4 +326,108 @@ pub(super) fn verdict(standing: &Standing, objectives: &[Objective]) -> Verdict 
         }
     };
     Verdict { state, says }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{JobRecord, Latest, Outcome};
+    use crate::plan::Due;
+    use crate::policy::model::TimedKind;
+    use crate::report::standing::{JobDue, Measurements, stand};
+
+    fn at(hour: i64) -> Instant {
+        Instant::from_second(1_790_000_000 + hour * 3_600).expect("a moment")
+    }
+
+    fn policy(objectives: &str, backups: &[&str]) -> Policy {
+        let job = |job: &&str| {
+            let (name, method) = job.split_once(": ").expect("a job");
+            format!("  {name}: {{ {method}, store: main, schedule: {{ at: '02:00' }}, keep: {{ daily: 3 }} }}\n")
+        };
+        let text = format!(
+            "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [a] }}\n\
+             encryption: {{ none: {{ because: a test }} }}\nstores: {{ main: {{ local: {{ path: /srv/main }} }}, far: {{ local: {{ path: /srv/far }} }} }}\n\
+             objectives: {{ {objectives} }}\nbackups:\n{}",
+            backups.iter().map(job).collect::<String>()
+        );
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let resolved = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21));
+        resolved.policy.unwrap_or_else(|| panic!("{:?} {:?}", document.findings, resolved.findings))
+    }
+
+    /// What becomes of each promise, where the jobs' last good runs ended so many hours before the look, which was a minute ago.
+    fn found(policy: &Policy, succeeded: &[(&str, i64)]) -> Vec<(String, State, String)> {
+        let now = at(100);
+        let record = |(job, hours): &(&str, i64)| JobRecord {
+            job: format!("backups.{job}"),
+            first_seen: at(0),
+            last_run: None,
+            last_started: Some(at(100 - hours)),
+            last_owed_since: None,
+            last_ended: Some(at(100 - hours)),
+            last_outcome: Some(Outcome::Succeeded),
+            last_transient: false,
+            last_succeeded: Some(at(100 - hours)),
+            failures_in_a_row: 0,
+            running: None,
+        };
+        let watched = now.checked_sub(Duration::from_mins(1).to_signed()).expect("a moment");
+        let looked = Latest { name: "watched".to_owned(), subject: String::new(), value: 1.0, at: watched };
+        let records = succeeded.iter().map(record).collect();
+        let record = OnRecord { records, measured: Measurements(vec![looked]), ..OnRecord::default() };
+        let due =
+            |job: &Name| JobDue { job: format!("backups.{job}"), kind: TimedKind::Backup, due: Due::Later { at: at(110) }, schedule: None };
+        let dues: Vec<JobDue> = policy.backups.keys().map(due).collect();
+        let standing = stand(policy, &record, &dues, now);
+        let loss = loss(policy, &record, &standing, &Past::default(), now);
+        let all = objectives(policy, &record, &standing, &loss, &DrillsAccount::default(), &[], now);
+        all.into_iter().map(|one| (one.objective, one.state, one.because)).collect()
+    }
+
+    fn only(policy: &Policy, succeeded: &[(&str, i64)]) -> (State, String) {
+        let all = found(policy, succeeded);
+        let [(_, state, because)] = &all[..] else { panic!("{all:?}") };
+        (*state, because.clone())
+    }
+
+    #[test]
+    fn what_nobody_can_say_is_not_proven() {
+        let of = |backups: &[&str], succeeded: &[(&str, i64)]| only(&policy("rpo: 26h", backups), succeeded);
+        let conf = "conf: files: { paths: [/etc/app] }";
+        let (state, because) = of(&[conf], &[("conf", 2)]);
+        assert_eq!(
+            (state, because.as_str()),
+            (State::Unproven, "how much would be lost is not known: no job of this policy has all of a database")
+        );
+        // A dump that was never made is nothing that is not known.
+        assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2)]).0, State::Broken);
+        assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2), ("dump", 3)]).0, State::Kept);
+        assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2), ("dump", 27)]).0, State::Broken);
+    }
+
+    #[test]
+    fn files_are_as_old_as_their_copy() {
+        let of = |scenario: &str, backups: &[&str], succeeded: &[(&str, i64)]| {
+            let policy = policy(&format!("scenarios: {{ lost: {{ recover: files, rpo: 26h{scenario} }} }}"), backups);
+            only(&policy, succeeded)
+        };
+        let conf = "conf: files: { paths: [/etc/app] }";
+        let more = "more: files: { paths: [/srv/app] }";
+        assert_eq!(of("", &[conf], &[("conf", 2)]).0, State::Kept);
+        assert_eq!(of("", &[conf], &[("conf", 27)]).0, State::Broken);
+        assert_eq!(of("", &[conf], &[]), (State::Broken, "there is no backup on record".to_owned()));
+        // A dump has no files, and no database is asked for.
+        assert_eq!(of("", &["dump: logical: {}", conf], &[("conf", 27), ("dump", 1)]).0, State::Broken);
+        assert_eq!(of("", &["dump: logical: {}", conf], &[("conf", 2)]).0, State::Kept);
+        assert_eq!(of("", &["dump: logical: {}", "roles: files: { globals: true }"], &[("roles", 2), ("dump", 1)]).0, State::Unproven);
+        // Which of them has the files that are lost?
+        assert_eq!(of("", &[conf, more], &[("conf", 2), ("more", 27)]).0, State::Unproven);
+        assert_eq!(of(", using: conf", &[conf, more], &[("conf", 2), ("more", 27)]).0, State::Kept);
+        assert_eq!(of(", using: more", &[conf, more], &[("conf", 2), ("more", 27)]).0, State::Broken);
+        // Nobody has measured what another store would lack.
+        assert_eq!(of(", from: main", &[conf], &[("conf", 2)]).0, State::Kept);
+        assert_eq!(of(", from: far", &[conf], &[("conf", 2)]).0, State::Unproven);
+    }
 }

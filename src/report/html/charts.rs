@@ -61,12 +61,15 @@ pub(super) fn patterns(html: &mut Html) {
 pub(super) fn loss(html: &mut Html, parts: &[Figure], promised: Option<u64>, covered: Covered) {
     let scale = Scale::of(covered);
     // Where everything would have been lost, the bar is as high as the chart.
-    let lengths = parts.iter().map(|part| part.seconds).filter(|seconds| *seconds < EVERYTHING.as_secs() as f64);
-    let highest = lengths.fold(promised.map_or(0.0, |promised| promised as f64), f64::max);
-    let top = (highest * 1.08).max(1.0);
+    let (whole, lengths): (Vec<f64>, Vec<f64>) =
+        parts.iter().map(|part| part.seconds).partition(|seconds| *seconds >= EVERYTHING.as_secs() as f64);
+    let highest = lengths.into_iter().chain(promised.map(|promised| promised as f64)).reduce(f64::max);
+    let top = (highest.unwrap_or(0.0) * 1.08).max(1.0);
     let width = parts.windows(2).map(|two| scale.x(two[1].at) - scale.x(two[0].at)).fold(WIDTH, f64::min).max(0.8);
     let limit = promised.map(|promised| format!(" The dashed line is what is promised, {}.", lasting(promised as f64))).unwrap_or_default();
-    let caption = format!("The most that would have been lost, in each part of the stretch; the full height is {}.{limit}", lasting(top));
+    let height = highest.map(|_| format!("; the full height is {}", lasting(top))).unwrap_or_default();
+    let everything = if whole.is_empty() { "" } else { "; a bar of full height is everything" };
+    let caption = format!("The most that would have been lost, in each part of the stretch{height}{everything}.{limit}");
     chart(html, &caption, |html| {
         for part in parts {
             let height = (part.seconds / top * HEIGHT).clamp(0.6, HEIGHT);
@@ -201,4 +204,31 @@ fn line(html: &mut Html, y: f64) {
 
 fn path(html: &mut Html, class: &str, d: &str) {
     html.element("path", &[("class", class), ("d", d)], |_| {});
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(parts: &[f64], promised: Option<u64>) -> String {
+        let at = |second: i64| Instant::from_second(1_790_000_000 + second).expect("a moment");
+        let parts: Vec<Figure> = parts.iter().zip(0..).map(|(seconds, hour)| Figure { at: at(hour * 3_600), seconds: *seconds }).collect();
+        let mut html = Html::default();
+        loss(&mut html, &parts, promised, Covered { from: at(0), to: at(86_400) });
+        let written = html.finish();
+        let caption = written.split_once("<figcaption>").and_then(|(_, rest)| rest.split_once("</figcaption>")).expect("a caption").0;
+        caption.trim_start_matches("The most that would have been lost, in each part of the stretch").to_owned()
+    }
+
+    #[test]
+    fn everything_has_no_height_of_its_own() {
+        let everything = EVERYTHING.as_secs() as f64;
+        assert_eq!(said(&[100.0, 50.0], None), "; the full height is 1 min 48 s.");
+        assert_eq!(said(&[everything], None), "; a bar of full height is everything.");
+        assert_eq!(said(&[100.0, everything], None), "; the full height is 1 min 48 s; a bar of full height is everything.");
+        assert_eq!(
+            said(&[everything, everything + 30.0], Some(100)),
+            "; the full height is 1 min 48 s; a bar of full height is everything. The dashed line is what is promised, 1 min 40 s."
+        );
+    }
 }
