@@ -303,6 +303,30 @@ drills: {{ q: {{ {what}, schedule: {{ first: monday, at: \"04:00\" }}, expect: {
         ["SW0909 `drills.q` restores from `main` and no longer from `cold`: nothing proves what lies there"]
     );
     assert!(of(any, &format!("{any}, from: main")).is_empty());
+    let tables = |of: &str| format!("restore: {{ latest: full, tables: [{of}] }}");
+    let (one, two) = (tables("public.x"), tables("public.x, public.y"));
+    let drilled = |from: &str, to: &str| {
+        let without = |what: &str| drill(what).replace(", expect: { rows: { check: row-counts } }", "");
+        warned(&without(from), &without(to))
+    };
+    assert_eq!(
+        drilled(latest, &one),
+        ["SW0909 `drills.q` restores `public.x` in `a` from the newest backup of `full` and no longer the newest backup of `full`"]
+    );
+    assert_eq!(
+        drilled(&two, &one),
+        [
+            "SW0909 `drills.q` restores `public.x` in `a` from the newest backup of `full` and no longer `public.x` and `public.y` in `a` from the newest backup of `full`"
+        ]
+    );
+    assert!(drilled(&one, &two).is_empty() && drilled(&one, latest).is_empty());
+    assert!(drilled(&one, &tables("x")).is_empty(), "the same in other words");
+    let elsewhere = |database: &str| {
+        let what = one.replace("] }", &format!("], database: {database} }}"));
+        let rest = drill(&what).replace(", expect: { rows: { check: row-counts } }", "");
+        policy(&format!("{}{rest}\n", HEAD.replace("databases: [a]", "databases: [a, b]")))
+    };
+    assert_eq!(warns(&compare(Some(&elsewhere("a")), Some(&elsewhere("b")), None, now()).expect("both are there")).len(), 1);
 }
 
 #[test]
