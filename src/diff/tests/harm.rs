@@ -240,6 +240,32 @@ fn a_number_of_backups_is_as_much_history_as_they_are_apart() {
 }
 
 #[test]
+fn what_only_moves_reaches_as_far_back_whenever_somebody_asks() {
+    for (from, to, keep) in [
+        ("day: 1, of: month, at: \"02:00\"", "first: monday, of: month, at: \"02:00\"", "last: 12"),
+        ("first: monday, of: month, at: \"02:00\"", "day: 1, of: month, at: \"02:00\"", "last: 12"),
+        ("on: [tuesday, friday], at: \"03:00\"", "on: [monday, thursday], at: \"02:00\"", "last: 8"),
+        ("at: [\"08:00\", \"12:00\"]", "at: [\"09:00\", \"17:00\"]", "last: 7"),
+        ("last: day, of: month, at: \"02:00\"", "last: friday, of: month, at: \"04:00\"", "last: 7"),
+    ] {
+        let [old, new] = [from, to].map(|schedule| policy(&format!("{HEAD}{}\n", nightly(schedule, &format!("keep: {{ {keep} }}")))));
+        for turn in 0..8 {
+            let at = now() + jiff::SignedDuration::from_hours(turn * 13);
+            let diff = compare(Some(&old), Some(&new), None, at).expect("both are there");
+            assert!(!diff.needs_acknowledgement(), "from {from} to {to} at {at}: {:?}", warns(&diff));
+        }
+    }
+    // Whole bursts count, and not where the first of them begins.
+    let windowed = |from: &str, to: &str| {
+        nightly("every: 1m", "keep: { last: 100 }, window: day")
+            .replace("day: { from: \"01:00\", to: \"05:00\"", &format!("day: {{ from: \"{from}\", to: \"{to}\""))
+    };
+    assert!(warned(&windowed("01:00", "05:00"), &windowed("22:00", "02:00")).is_empty());
+    assert!(warned(&windowed("22:00", "02:00"), &windowed("01:00", "05:00")).is_empty());
+    assert!(changed(&windowed("01:00", "05:00"), &windowed("01:00", "06:00"), None).needs_acknowledgement());
+}
+
+#[test]
 fn a_window_is_part_of_when_something_runs() {
     let of = |from: &str, to: &str| warned(&nightly("at: \"02:00\"", from), &nightly("at: \"02:00\"", to));
     let keep = "keep: { for: 30d }";
