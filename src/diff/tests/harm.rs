@@ -70,11 +70,47 @@ fn a_hypertable_that_gets_an_archive_is_no_exception() {
     assert_eq!(
         warned(&with(""), &with(", archive: { after: 1d, store: cold, keep: 2d }")),
         [
-            "SW0910! `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 1d leave the table for `cold` and are deleted there 2d later, for good"
+            "SW0910! `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 1d leave the table for `cold` and are deleted there 2d later, for good; before, those older than 7y were dropped"
         ]
     );
+    // What was dropped before stays longer now.
+    let dropped = |rest: &str| format!("timescaledb: {{ a: {{ hypertables: {{ readings: {{ {rest} }} }} }} }}");
+    assert_eq!(
+        warned(&dropped("retain: 90d"), &dropped("archive: { after: 90d, store: main, keep: 1y }")),
+        [
+            "SW0910 `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 90d leave the table for `main` and are deleted there 1y later, for good; before, those older than 90d were dropped"
+        ]
+    );
+    let sooner = warned(&dropped("retain: 90d"), &dropped("archive: { after: 30d, store: main, keep: 59d }"));
+    assert!(matches!(sooner.as_slice(), [said] if said.starts_with("SW0910!")), "{sooner:?}");
+    let apart = "archive: { old: { table: public.readings, column: at, after: 90d, store: main, keep: 1y } }";
+    assert!(warned(&dropped("retain: 90d"), apart).iter().all(|said| said.starts_with("SW0910 ")));
+    assert!(warned(&dropped("retain: 90d"), &apart.replace("readings", "orders")).iter().any(|said| said.starts_with("SW0910!")));
+    // What another archive takes is not dropped.
+    let beside = format!("{}\n{}", dropped("retain: 7y"), apart.replace(", keep: 1y", ""));
+    let both = beside.replace("retain: 7y", "retain: 7y, archive: { after: 5y, store: main, keep: 3y }");
+    assert!(changed(&beside, &both, None).needs_acknowledgement());
     // A month may have 28 days.
     assert_eq!(warned(&with(", archive: { after: 31d, store: cold }"), &with(", archive: { after: 1mo, store: cold }")).len(), 1);
+}
+
+#[test]
+fn an_archive_that_gets_another_name_is_the_same() {
+    let orders = "table: orders, column: at, after: 5y, store: cold, keep: 30d";
+    let logs = "table: logs, column: at, after: 1y, store: cold, keep: 1y";
+    let named = |name: &str, what: &str| format!("archive: {{ {name}: {{ {what} }} }}");
+    let both = |one: &str, other: &str| format!("archive: {{ one: {{ {one} }}, other: {{ {other} }} }}");
+    assert!(warned(&named("old", orders), &named("orders", &orders.replace("orders", "public.orders"))).is_empty());
+    assert!(warned(&both(orders, logs), &both(logs, orders)).is_empty());
+    assert_eq!(
+        warned(&named("old", orders), &named("orders", &orders.replace("30d", "20d"))),
+        ["SW0910! archived rows of `archive.orders` stay 20d instead of 30d"]
+    );
+    assert_eq!(warned(&named("old", orders), &named("orders", logs)).len(), 2);
+    assert_eq!(
+        warned(&both(orders, logs), &named("one", logs)),
+        ["SW0910! `archive.one` is removed: old rows are no longer archived before they are dropped"]
+    );
 }
 
 // ---- holds ---------------------------------------------------------------------------------------------------------
