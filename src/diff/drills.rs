@@ -3,8 +3,9 @@
 use super::comparison::Comparison;
 use super::consequence::Consequence;
 use super::meaning::element;
+use super::words::{joined, quoted};
 use crate::policy::file::DrillMoment;
-use crate::policy::model::{Drill, DrillRestore, Policy};
+use crate::policy::model::{Drill, DrillRestore, DrilledTables, Policy};
 use crate::units::Name;
 
 impl Comparison<'_> {
@@ -13,8 +14,8 @@ impl Comparison<'_> {
         for (name, before) in &old.drills {
             let Some(after) = new.drills.get(name) else { continue };
             let path = element("drills", name);
-            if restores_less(old, &before.restore, &after.restore) {
-                let message = format!("`drills.{name}` restores {} and no longer {}", words(&after.restore), words(&before.restore));
+            if restores_less(old, before, after) {
+                let message = format!("`drills.{name}` restores {} and no longer {}", words(after), words(before));
                 self.warn(Consequence::warning(909, path.key("restore"), message));
             }
             if let (Some(from), Some(to)) = (source(old, before), source(new, after))
@@ -29,7 +30,11 @@ impl Comparison<'_> {
 }
 
 /// What was restored before need not be proven by what is restored now.
-fn restores_less(policy: &Policy, before: &DrillRestore, after: &DrillRestore) -> bool {
+fn restores_less(policy: &Policy, before: &Drill, after: &Drill) -> bool {
+    is_of_less(policy, &before.restore, &after.restore) || has_less(before.tables.as_ref(), after.tables.as_ref())
+}
+
+fn is_of_less(policy: &Policy, before: &DrillRestore, after: &DrillRestore) -> bool {
     use DrillRestore::{Latest, PointInTime, Random};
     let is_physical = |job: &Name| policy.backups.get(job).is_some_and(|backup| backup.method.is_physical());
     match (before, after) {
@@ -42,12 +47,25 @@ fn restores_less(policy: &Policy, before: &DrillRestore, after: &DrillRestore) -
     }
 }
 
-fn words(restore: &DrillRestore) -> String {
-    match restore {
+/// A few tables where it was everything, or not all of those that it was.
+fn has_less(before: Option<&DrilledTables>, after: Option<&DrilledTables>) -> bool {
+    match (before, after) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => before.database != after.database || before.tables.iter().any(|table| !after.tables.contains(table)),
+    }
+}
+
+fn words(drill: &Drill) -> String {
+    let of = match &drill.restore {
         DrillRestore::PointInTime(DrillMoment::Random) => "any moment of the window".into(),
         DrillRestore::PointInTime(DrillMoment::Newest) => "the newest moment".into(),
         DrillRestore::Random(job) => format!("any backup of `{job}`"),
         DrillRestore::Latest(job) => format!("the newest backup of `{job}`"),
+    };
+    match &drill.tables {
+        Some(some) => format!("{} in {} from {of}", joined(some.tables.iter().map(quoted)), quoted(&some.database)),
+        None => of,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows in the database: how long they stay, and where old ones go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Direction, Group};
 use super::comparison::Comparison;
@@ -8,12 +8,12 @@ use super::consequence::Consequence;
 use super::meaning::names_below;
 use super::settings::fits;
 use super::words::{plain, quoted};
-use crate::policy::model::{Archive, Policy};
+use crate::policy::model::Archive;
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 use crate::units::Period;
 
-impl<'p> Comparison<'p> {
+impl Comparison<'_> {
     pub fn rows(&mut self) {
         let section = PolicyPath::from(["timescaledb"]);
         let databases: BTreeSet<String> = names_below(&self.was, &section).union(&names_below(&self.is, &section)).cloned().collect();
@@ -27,15 +27,21 @@ impl<'p> Comparison<'p> {
                 }
             }
         }
+        self.archives();
+    }
+
+    fn archives(&mut self) {
         let (old, new) = (self.old, self.new);
-        let at = |policy: &'p Policy, path: &PolicyPath| policy.archives.iter().find(|archive| archive.path == *path);
-        let paths: BTreeSet<&PolicyPath> = old.archives.iter().chain(&new.archives).map(|archive| &archive.path).collect();
-        for path in paths {
-            match (at(old, path), at(new, path)) {
-                (Some(_), None) => self.archive_goes(path),
-                (None, Some(archive)) => self.archive_begins(archive),
-                (Some(before), Some(after)) => self.archive_stays(before, after),
-                (None, None) => {}
+        let pairs = paired(&old.archives, &new.archives);
+        for before in &old.archives {
+            match pairs.get(&before.path) {
+                Some(after) => self.archive_stays(before, after),
+                None => self.archive_goes(&before.path),
+            }
+        }
+        for after in &new.archives {
+            if !pairs.values().any(|known| known.path == after.path) {
+                self.archive_begins(after);
             }
         }
     }
@@ -77,8 +83,28 @@ impl<'p> Comparison<'p> {
 
     fn archive_begins(&mut self, archive: &Archive) {
         let path = archive.path.clone();
-        let message = format!("`{}` is new: {}", plain(&path), leaving(archive));
-        self.warn(rows_leave(path, message, archive.keep.is_some()));
+        let gone = archive.keep.map(|keep| archive.after + keep);
+        let dropped = self.dropped_after(archive);
+        let sooner = gone.is_some_and(|gone| dropped.is_none_or(|dropped| gone.may_be_shorter(dropped)));
+        let before = dropped.map(|dropped| format!("; before, those older than {dropped} were dropped")).unwrap_or_default();
+        let message = format!("`{}` is new: {}{before}", plain(&path), leaving(archive));
+        self.warn(rows_leave(path, message, sooner));
+    }
+
+    /// When the old version dropped these rows, and put them nowhere.
+    fn dropped_after(&self, archive: &Archive) -> Option<Period> {
+        let is_of_it = |other: &Archive| other.database == archive.database && sql_name::same_table(&other.table, &archive.table);
+        if self.old.archives.iter().any(is_of_it) {
+            return None;
+        }
+        let section = PolicyPath::from(["timescaledb", &archive.database]);
+        let below = ["hypertables", "continuous_aggregates"].map(|kind| section.key(kind));
+        let tables = below.iter().flat_map(|below| names_below(&self.was, below).into_iter().map(|table| (below.key(&table), table)));
+        let paths: Vec<PolicyPath> =
+            tables.filter(|(_, table)| sql_name::same_table(table, &archive.table)).map(|(path, _)| path).collect();
+        // One without a schema may be any of several.
+        let [path] = paths.as_slice() else { return None };
+        Self::one(&self.was, &path.key("retain"))?.parse().ok()
     }
 
     fn archive_stays(&mut self, before: &Archive, after: &Archive) {
@@ -142,6 +168,23 @@ fn leaving(archive: &Archive) -> String {
 fn rows_of(archive: &Archive) -> String {
     let column = archive.column.as_ref().map(|column| format!(" by {}", quoted(column))).unwrap_or_default();
     format!("{} in {}{column}", quoted(&archive.table), quoted(&archive.database))
+}
+
+/// What each archive has become, by its old path. One of the same rows is the same, whatever it is called.
+fn paired<'p>(old: &'p [Archive], new: &'p [Archive]) -> BTreeMap<&'p PolicyPath, &'p Archive> {
+    let is_called_alike = |one: &Archive, other: &Archive| one.path == other.path;
+    let is_unchanged = |one: &Archive, other: &Archive| is_called_alike(one, other) && is_of_same_rows(one, other);
+    let mut pairs: BTreeMap<&PolicyPath, &Archive> = BTreeMap::new();
+    for alike in [&is_unchanged as &dyn Fn(&Archive, &Archive) -> bool, &is_of_same_rows, &is_called_alike] {
+        for before in old {
+            let free = |after: &&Archive| !pairs.values().any(|taken| taken.path == after.path);
+            let found = new.iter().filter(free).find(|after| alike(before, after));
+            if let (Some(after), false) = (found, pairs.contains_key(&before.path)) {
+                pairs.insert(&before.path, after);
+            }
+        }
+    }
+    pairs
 }
 
 /// The same table, and the same rows of it are old.

@@ -15,8 +15,12 @@ use crate::units::{Duration, Instant, Name};
 
 /// A job that misses its window so many times in a row never runs.
 const MOST_OPENINGS: usize = 1_000;
-/// How many runs say how often something usually runs.
-const MOST_RUNS: usize = 500;
+/// How many runs say how often something usually runs, and in how many hours from 1970 on: 48 years. A schedule comes round again after a
+/// year (but for a 29 February), so that a part of a round at either end of them hardly counts.
+const MOST_RUNS: usize = 20_000;
+const LONG_ENOUGH_HOURS: i64 = 48 * 8_766;
+/// What is closer by less, in percent, is only moved.
+const HARDLY: u64 = 5;
 
 /// What runs by the clock, and when.
 #[derive(Debug, Clone)]
@@ -64,9 +68,12 @@ impl Run {
         self.window.as_ref().map_or(gap, |window| longest_in_window(&self.schedule, window, gap, now)).length
     }
 
-    /// On average, by the minute: the clocks' changes are no part of it.
-    fn usual_gap(&self, now: Instant) -> Option<Duration> {
-        let all: Vec<Instant> = std::iter::successors(self.next_after(now), |last| self.next_after(*last)).take(MOST_RUNS).collect();
+    /// On average, by the minute: the clocks' changes are no part of it, nor is the day on which somebody asks.
+    fn usual_gap(&self) -> Option<Duration> {
+        let begin = Instant::UNIX_EPOCH;
+        let end = begin.checked_add(jiff::SignedDuration::from_hours(LONG_ENOUGH_HOURS)).ok()?;
+        let all = std::iter::successors(self.next_after(begin), |last| self.next_after(*last)).take_while(|run| *run < end);
+        let all: Vec<Instant> = all.take(MOST_RUNS).collect();
         let gaps = u64::try_from(all.len()).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         let average = Duration::between(*all.first()?, *all.last()?).as_secs() / gaps;
         Some(Duration::from_secs((average + 30) / 60 * 60))
@@ -111,8 +118,8 @@ impl Comparison<'_> {
     fn history(&mut self, job: &str, before: &Run, after: &Run) {
         let Ok(name) = job.parse::<Name>() else { return };
         let (Some(old), Some(new)) = (self.old.backups.get(&name), self.new.backups.get(&name)) else { return };
-        let (Some(from), Some(to)) = (before.usual_gap(self.world.now), after.usual_gap(self.world.now)) else { return };
-        if to >= from {
+        let (Some(from), Some(to)) = (before.usual_gap(), after.usual_gap()) else { return };
+        if to * 100 >= from * (100 - HARDLY) {
             return;
         }
         for store in self.old.stores_of(&name) {

@@ -70,11 +70,47 @@ fn a_hypertable_that_gets_an_archive_is_no_exception() {
     assert_eq!(
         warned(&with(""), &with(", archive: { after: 1d, store: cold, keep: 2d }")),
         [
-            "SW0910! `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 1d leave the table for `cold` and are deleted there 2d later, for good"
+            "SW0910! `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 1d leave the table for `cold` and are deleted there 2d later, for good; before, those older than 7y were dropped"
         ]
     );
+    // What was dropped before stays longer now.
+    let dropped = |rest: &str| format!("timescaledb: {{ a: {{ hypertables: {{ readings: {{ {rest} }} }} }} }}");
+    assert_eq!(
+        warned(&dropped("retain: 90d"), &dropped("archive: { after: 90d, store: main, keep: 1y }")),
+        [
+            "SW0910 `timescaledb.a.hypertables.readings.archive` is new: rows of `readings` in `a` older than 90d leave the table for `main` and are deleted there 1y later, for good; before, those older than 90d were dropped"
+        ]
+    );
+    let sooner = warned(&dropped("retain: 90d"), &dropped("archive: { after: 30d, store: main, keep: 59d }"));
+    assert!(matches!(sooner.as_slice(), [said] if said.starts_with("SW0910!")), "{sooner:?}");
+    let apart = "archive: { old: { table: public.readings, column: at, after: 90d, store: main, keep: 1y } }";
+    assert!(warned(&dropped("retain: 90d"), apart).iter().all(|said| said.starts_with("SW0910 ")));
+    assert!(warned(&dropped("retain: 90d"), &apart.replace("readings", "orders")).iter().any(|said| said.starts_with("SW0910!")));
+    // What another archive takes is not dropped.
+    let beside = format!("{}\n{}", dropped("retain: 7y"), apart.replace(", keep: 1y", ""));
+    let both = beside.replace("retain: 7y", "retain: 7y, archive: { after: 5y, store: main, keep: 3y }");
+    assert!(changed(&beside, &both, None).needs_acknowledgement());
     // A month may have 28 days.
     assert_eq!(warned(&with(", archive: { after: 31d, store: cold }"), &with(", archive: { after: 1mo, store: cold }")).len(), 1);
+}
+
+#[test]
+fn an_archive_that_gets_another_name_is_the_same() {
+    let orders = "table: orders, column: at, after: 5y, store: cold, keep: 30d";
+    let logs = "table: logs, column: at, after: 1y, store: cold, keep: 1y";
+    let named = |name: &str, what: &str| format!("archive: {{ {name}: {{ {what} }} }}");
+    let both = |one: &str, other: &str| format!("archive: {{ one: {{ {one} }}, other: {{ {other} }} }}");
+    assert!(warned(&named("old", orders), &named("orders", &orders.replace("orders", "public.orders"))).is_empty());
+    assert!(warned(&both(orders, logs), &both(logs, orders)).is_empty());
+    assert_eq!(
+        warned(&named("old", orders), &named("orders", &orders.replace("30d", "20d"))),
+        ["SW0910! archived rows of `archive.orders` stay 20d instead of 30d"]
+    );
+    assert_eq!(warned(&named("old", orders), &named("orders", logs)).len(), 2);
+    assert_eq!(
+        warned(&both(orders, logs), &named("one", logs)),
+        ["SW0910! `archive.one` is removed: old rows are no longer archived before they are dropped"]
+    );
 }
 
 // ---- holds ---------------------------------------------------------------------------------------------------------
@@ -240,6 +276,32 @@ fn a_number_of_backups_is_as_much_history_as_they_are_apart() {
 }
 
 #[test]
+fn what_only_moves_reaches_as_far_back_whenever_somebody_asks() {
+    for (from, to, keep) in [
+        ("day: 1, of: month, at: \"02:00\"", "first: monday, of: month, at: \"02:00\"", "last: 12"),
+        ("first: monday, of: month, at: \"02:00\"", "day: 1, of: month, at: \"02:00\"", "last: 12"),
+        ("on: [tuesday, friday], at: \"03:00\"", "on: [monday, thursday], at: \"02:00\"", "last: 8"),
+        ("at: [\"08:00\", \"12:00\"]", "at: [\"09:00\", \"17:00\"]", "last: 7"),
+        ("last: day, of: month, at: \"02:00\"", "last: friday, of: month, at: \"04:00\"", "last: 7"),
+    ] {
+        let [old, new] = [from, to].map(|schedule| policy(&format!("{HEAD}{}\n", nightly(schedule, &format!("keep: {{ {keep} }}")))));
+        for turn in 0..8 {
+            let at = now() + jiff::SignedDuration::from_hours(turn * 13);
+            let diff = compare(Some(&old), Some(&new), None, at).expect("both are there");
+            assert!(!diff.needs_acknowledgement(), "from {from} to {to} at {at}: {:?}", warns(&diff));
+        }
+    }
+    // Whole bursts count, and not where the first of them begins.
+    let windowed = |from: &str, to: &str| {
+        nightly("every: 1m", "keep: { last: 100 }, window: day")
+            .replace("day: { from: \"01:00\", to: \"05:00\"", &format!("day: {{ from: \"{from}\", to: \"{to}\""))
+    };
+    assert!(warned(&windowed("01:00", "05:00"), &windowed("22:00", "02:00")).is_empty());
+    assert!(warned(&windowed("22:00", "02:00"), &windowed("01:00", "05:00")).is_empty());
+    assert!(changed(&windowed("01:00", "05:00"), &windowed("01:00", "06:00"), None).needs_acknowledgement());
+}
+
+#[test]
 fn a_window_is_part_of_when_something_runs() {
     let of = |from: &str, to: &str| warned(&nightly("at: \"02:00\"", from), &nightly("at: \"02:00\"", to));
     let keep = "keep: { for: 30d }";
@@ -303,6 +365,30 @@ drills: {{ q: {{ {what}, schedule: {{ first: monday, at: \"04:00\" }}, expect: {
         ["SW0909 `drills.q` restores from `main` and no longer from `cold`: nothing proves what lies there"]
     );
     assert!(of(any, &format!("{any}, from: main")).is_empty());
+    let tables = |of: &str| format!("restore: {{ latest: full, tables: [{of}] }}");
+    let (one, two) = (tables("public.x"), tables("public.x, public.y"));
+    let drilled = |from: &str, to: &str| {
+        let without = |what: &str| drill(what).replace(", expect: { rows: { check: row-counts } }", "");
+        warned(&without(from), &without(to))
+    };
+    assert_eq!(
+        drilled(latest, &one),
+        ["SW0909 `drills.q` restores `public.x` in `a` from the newest backup of `full` and no longer the newest backup of `full`"]
+    );
+    assert_eq!(
+        drilled(&two, &one),
+        [
+            "SW0909 `drills.q` restores `public.x` in `a` from the newest backup of `full` and no longer `public.x` and `public.y` in `a` from the newest backup of `full`"
+        ]
+    );
+    assert!(drilled(&one, &two).is_empty() && drilled(&one, latest).is_empty());
+    assert!(drilled(&one, &tables("x")).is_empty(), "the same in other words");
+    let elsewhere = |database: &str| {
+        let what = one.replace("] }", &format!("], database: {database} }}"));
+        let rest = drill(&what).replace(", expect: { rows: { check: row-counts } }", "");
+        policy(&format!("{}{rest}\n", HEAD.replace("databases: [a]", "databases: [a, b]")))
+    };
+    assert_eq!(warns(&compare(Some(&elsewhere("a")), Some(&elsewhere("b")), None, now()).expect("both are there")).len(), 1);
 }
 
 #[test]
