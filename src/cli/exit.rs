@@ -32,7 +32,7 @@ pub enum Exit {
 }
 
 /// The states of Nagios' plugins, with their codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Nagios {
     Ok = 0,

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chosen::{Chosen, choose};
+use super::remove::tally_of;
 use super::table::Time;
 use super::{connect, returned};
 use crate::format::archived::Form;
-use crate::format::rows::{Tallied, Tally};
+use crate::format::rows::Tallied;
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf};
 use crate::pipeline::read_rows;
@@ -214,7 +215,7 @@ impl Ground<'_> {
             came.push(*kept);
         }
         if !own.is_empty() {
-            must_be_as_exported(connection, &came, &into, &names.join(", "))?;
+            must_be_as_exported(connection, &came, &into, &names.join(", "), self.stop)?;
         }
         if !self.is_original {
             rows -= cut(connection, &into, &first.contents.column, wanted)?;
@@ -264,18 +265,11 @@ fn triggers(connection: &mut Connection, table: &str) -> Result<Vec<String>, Sit
 }
 
 /// The rows that this transaction has put there are those that were exported. Afterwards they would be the truth, and the record of the others gone.
-fn must_be_as_exported(connection: &mut Connection, came: &[&Kept], into: &str, names: &str) -> Result<(), SiteFault> {
+fn must_be_as_exported(connection: &mut Connection, came: &[&Kept], into: &str, names: &str, stop: &AtomicBool) -> Result<(), SiteFault> {
     connection.run("set constraints all immediate")?;
     let exported = came.iter().map(|kept| Tallied { rows: kept.extent.rows, sum: kept.contents.sum.clone() });
     let sql = format!("copy (select {names} from {into} where xmin = pg_current_xact_id()::xid) to stdout (format csv)");
-    let mut tally = Tally::default();
-    let mut rows = connection.copy_out(&sql)?;
-    let mut come = Vec::new();
-    while rows.add_to(&mut come)? {
-        tally.push(&come);
-        come.clear();
-    }
-    drop(rows);
+    let Some(tally) = tally_of(connection, &sql, stop)? else { return Err(SiteFault::interrupted()) };
     let there = tally.finish();
     let all = exported.map(Some).reduce(|all, one| all?.and(&one?)).flatten();
     if came.is_empty() || (there.is_some() && there == all) {

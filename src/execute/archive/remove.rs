@@ -1,7 +1,7 @@
 //! Takes rows out of their table that were read back out of the archive: these rows, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::table::Time;
 use super::{Archived, Done, Fate, Run, chunks};
@@ -108,6 +108,21 @@ pub(super) fn unrecorded() -> SiteFault {
     }
 }
 
+/// Of what a `copy … to stdout (format csv)` gives. None where somebody asked to end it.
+pub(super) fn tally_of(connection: &mut Connection, sql: &str, stop: &AtomicBool) -> Result<Option<Tally>, Fault> {
+    let mut tally = Tally::default();
+    let mut rows = connection.copy_out(sql)?;
+    let mut come = Vec::new();
+    while rows.add_to(&mut come)? {
+        tally.push(&come);
+        come.clear();
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(tally))
+}
+
 impl Run<'_> {
     pub(super) fn remove(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
         begin(connection)?;
@@ -157,17 +172,7 @@ impl Run<'_> {
                 format!("copy (delete from {name} where {condition} returning {listed}) to stdout (format csv)")
             }
         };
-        let mut tally = Tally::default();
-        let mut rows = connection.copy_out(&sql)?;
-        let mut come = Vec::new();
-        while rows.add_to(&mut come)? {
-            tally.push(&come);
-            come.clear();
-            if self.onlooker.stop.load(Ordering::Relaxed) {
-                return Ok(Fate::Stopped);
-            }
-        }
-        drop(rows);
+        let Some(tally) = tally_of(connection, &sql, self.onlooker.stop)? else { return Ok(Fate::Stopped) };
         let is_same = tally.finish().is_some_and(|tallied| tallied.rows == extent.rows && tallied.sum == contents.sum);
         if !is_same {
             return Ok(Fate::Changed);
