@@ -18,6 +18,7 @@
 //! <repository>/expiring/<backup>.json                       the rules let it go; deleted when it has been marked for long enough
 //! <repository>/expiring/archive/<extent>.json               the same of archived rows
 //! <repository>/expiring/wal/<system-id>/<timeline>.json     the same of the log below a position
+//! <repository>/expiring/descriptors/<backup>.json           its descriptor, as long as its deletion goes on
 //! <repository>/archive/<extent>.json                        rows of a table that moved here; with its signature beside it
 //! <repository>/archive/<extent>/rows.csv.zst.age            the rows
 //! <repository>/archive/<extent>/read-back/<host>-….json     that host has read every row of it; signed
@@ -146,6 +147,11 @@ impl Repository {
     /// That the rules let a backup go.
     pub fn tombstone(&self, id: &BackupId) -> Key {
         self.key(format_args!("expiring/{id}.json"))
+    }
+
+    /// The descriptor of a backup that is being deleted: something may keep it after all.
+    pub fn set_aside(&self, id: &BackupId) -> Key {
+        self.key(format_args!("expiring/descriptors/{id}.json"))
     }
 
     /// That an extent's time in the archive is over.

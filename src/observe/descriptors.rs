@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use super::{Eyes, Rejected, width};
 use crate::format::descriptor::{BadDescriptor, Descriptor, MAX_BYTES};
@@ -97,6 +98,11 @@ pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>) 
                 found.newer = Some(meta.key.clone());
                 found.rejected.push(Rejected { key: meta.key.clone(), why });
             }
+            // Expired since it was listed; unless the store goes on listing what it has lost.
+            Ok(Err(Read::Gone)) if is_listed(store, &meta.key)? => {
+                let fault = Fault::new(FaultKind::Damaged, format!("the store lists {}, and does not give it", meta.key), "");
+                found.unread.push((meta.key.clone(), fault));
+            }
             Ok(Err(Read::Gone | Read::Good(..))) => {}
         }
     }
@@ -106,6 +112,17 @@ pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>) 
     {
         return Err(fault);
     }
+    Ok(found)
+}
+
+/// Now, by a list: a store may have lost what its index still names.
+pub fn is_listed(store: &Store, key: &Key) -> Result<bool, Fault> {
+    let folder = key.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut found = false;
+    store.list_each(folder, &mut |meta| {
+        found = meta.key == *key;
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
     Ok(found)
 }
 

@@ -20,7 +20,7 @@ pub use archived::{Kept, Names, Shelf, sha256};
 pub use classes::storage_classes;
 pub use cluster::{SeenCluster, cluster, spelled};
 pub use databases::{databases, holds_shown, running};
-pub use descriptors::{Listed, Read, find_descriptor, read_descriptor, signer_beside};
+pub use descriptors::{Listed, Read, find_descriptor, is_listed, read_descriptor, signer_beside};
 pub use held::look_at_holds;
 pub use holds::{holds, holds_since};
 pub use kin::{family, kin};

@@ -2,6 +2,7 @@
 //! was put there instead would be lost with the next mount.
 
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ impl Site<'_> {
     /// The repository to write to. It is looked for, or made, once, and remembered: a store that does not have it any more is not
     /// begun anew.
     pub fn own_repository(&self, name: &Name, store: &Store, cluster: SystemIdentifier, now: Instant) -> Result<Repository, SiteFault> {
-        if let Some(repository) = self.remembered(name) {
+        if let Some(repository) = self.remembered(name)? {
             return match store.head(&repository.about())? {
                 Some(_) => Ok(repository),
                 None => Err(self.gone(name, store, &repository)),
@@ -34,14 +35,14 @@ impl Site<'_> {
         let url = store.url();
         let is_it = |kind: &StoreKind| matches!(kind, StoreKind::Local(_)) && kind.url() == url.trim_end_matches('/');
         let Some((name, _)) = self.policy.stores.iter().find(|(_, known)| is_it(&known.kind)) else { return Ok(()) };
-        self.remembered(name).map_or(Ok(()), |repository| Err(self.gone(name, store, &repository)))
+        self.remembered(name)?.map_or(Ok(()), |repository| Err(self.gone(name, store, &repository)))
     }
 
     /// Of a store that this host has read and will write to: a standby, before its server is promoted. An account that is not the server's
     /// own leaves no notes in its way.
     pub fn keep_in_mind(&self, name: &Name, repository: &Repository) {
         let is_own = std::fs::metadata(self.state()).is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw());
-        if is_own && !rustix::process::geteuid().is_root() && self.remembered(name).is_none() {
+        if is_own && !rustix::process::geteuid().is_root() && matches!(self.remembered(name), Ok(None)) {
             // Forgetting it costs the knowledge that an empty mount point is one.
             let _ = self.remember(name, repository);
         }
@@ -55,10 +56,20 @@ impl Site<'_> {
         self.policy.stores.get(name).map(|store| store.kind.url()).unwrap_or_default()
     }
 
-    fn remembered(&self, name: &Name) -> Option<Repository> {
-        let text = fs::read_to_string(self.note(name)).ok()?;
-        let (of, repository) = text.trim_end().split_once('\n')?;
-        (of == self.place(name)).then(|| repository.parse().ok()).flatten()
+    /// A note that cannot be read is none that is not there: an empty mount point would be begun anew.
+    fn remembered(&self, name: &Name) -> Result<Option<Repository>, SiteFault> {
+        let note = self.note(name);
+        let text = match fs::read_to_string(&note) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let message = format!("`{}`, which says what the store `{name}` holds, cannot be read: {error}", note.display());
+                return Err(SiteFault::new(message, "Give it to the account that seawall runs as; if it is damaged, delete it."));
+            }
+        };
+        // Of another place, it says nothing of this one.
+        let known = text.trim_end().split_once('\n').filter(|(of, _)| *of == self.place(name));
+        Ok(known.and_then(|(_, repository)| repository.parse().ok()))
     }
 
     fn remember(&self, name: &Name, repository: &Repository) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use crate::format::layout::Repository;
 use crate::inventory::{Chains, WalRange, gaps};
 use crate::observe::{Listed, Seen};
 use crate::recovery::{Missing, forward};
-use crate::units::{BackupId, Instant, Lsn, Timeline};
+use crate::units::{BackupId, Instant, Lsn, Segment, Timeline};
 
 /// Purely from what was seen.
 pub(super) fn check(
@@ -35,12 +35,12 @@ pub(super) fn check(
     }
 }
 
-/// Between two stretches of one timeline, and between a timeline's fork and its beginning.
+/// Between two stretches of one timeline, and between a timeline's fork and its beginning, and its parent's end.
 fn check_gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
     let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
     ranges.sort_by_key(|range| range.from_lsn);
-    let gap = |after: &WalRange, timeline: Timeline, from: Lsn| {
-        let what = format!("timeline {timeline} has a gap: {from} to {} is not there", after.from_lsn);
+    let gap = |after: &WalRange, timeline: Timeline, from: Lsn, to: Lsn| {
+        let what = format!("timeline {timeline} has a gap: {from} to {to} is not there");
         let folder = after.system_identifier.map_or_else(|| repository.prefix("wal"), |cluster| repository.wal_prefix(cluster));
         // Older log may have been let go on purpose: backups that are kept long keep only what makes them consistent.
         match kept_since {
@@ -49,12 +49,21 @@ fn check_gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository,
         }
     };
     for (before, after) in gaps(&seen.inventory.wal) {
-        gap(after, after.timeline, before.to_lsn);
+        gap(after, after.timeline, before.to_lsn, after.from_lsn);
     }
     for fork in &seen.inventory.forks {
-        let first = ranges.iter().find(|range| range.system_identifier == fork.system_identifier && range.timeline == fork.timeline);
-        if let Some(first) = first.filter(|first| first.from_lsn > fork.at_lsn) {
-            gap(first, fork.timeline, fork.at_lsn);
+        let of = |timeline| ranges.iter().filter(move |range| range.system_identifier == fork.system_identifier && range.timeline == timeline);
+        let Some(first) = of(fork.timeline).next() else { continue };
+        if first.from_lsn > fork.at_lsn {
+            gap(first, fork.timeline, fork.at_lsn, first.from_lsn);
+        }
+        // A server that died before it had archived everything. The segment of the fork itself is the new timeline's from its beginning.
+        let size = fork.system_identifier.and_then(|cluster| seen.segment_sizes.get(&cluster));
+        let begins = size.map(|size| Segment::of(fork.parent, fork.at_lsn, *size).start(*size));
+        if let (Some(begins), Some(end)) = (begins, of(fork.parent).map(|range| range.to_lsn).max())
+            && end < begins
+        {
+            gap(first, fork.parent, end, begins);
         }
     }
 }

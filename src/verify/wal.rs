@@ -10,7 +10,7 @@ use super::report::FaultKind;
 use crate::format::seal::MAX_HEADER;
 use crate::format::stamp::Signed;
 use crate::inventory::SystemIdentifier;
-use crate::observe::{Listed, accept_stamp};
+use crate::observe::{self, Listed, accept_stamp};
 use crate::pipeline::{BadStamp, PipelineFault, stamp_of};
 use crate::store::{Fault, Meta};
 use crate::units::{Segment, WalFile};
@@ -88,8 +88,12 @@ pub(super) fn object(ground: &Ground<'_>, meta: &Meta) {
             }
         }
         Ok(Checked::Fault(kind, what)) => ground.found.fault(kind, &meta.key, &what, None),
-        // Expired since it was listed.
-        Err(PipelineFault::Store(fault)) if fault.is_absent() => {}
+        // Expired since it was listed; unless the store goes on listing what it has lost.
+        Err(PipelineFault::Store(fault)) if fault.is_absent() => {
+            if let Ok(true) = observe::is_listed(ground.store, &meta.key) {
+                ground.found.fault(FaultKind::Missing, &meta.key, "the store lists it, and does not give it", None);
+            }
+        }
         Err(fault) => unread(ground, &meta.key, &fault, None),
     }
 }

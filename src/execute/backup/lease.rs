@@ -251,7 +251,7 @@ pub(in crate::execute) fn clear_leftovers(store: &Store, repository: &Repository
             continue;
         }
         // Its deletion broke off, and whoever goes on with it asks what may keep it.
-        if store.head(&repository.tombstone(&id))?.is_some() {
+        if store.head(&repository.tombstone(&id))?.is_some() || store.head(&repository.set_aside(&id))?.is_some() {
             continue;
         }
         // What is locked stays as it is, and nothing is said of it at every run.

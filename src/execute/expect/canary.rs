@@ -40,20 +40,24 @@ impl Owed {
     }
 
     /// What was written last is judged by when it was written, and not by how far the store happens to reach: it may have lost its newest log.
+    /// Where nobody knows when that was, on a staging host with a catalog of its own, the policy says how often it is.
     fn must_reach(&self, row: Option<Instant>, every: Duration) -> Result<(), String> {
-        let (Some(may_lack), Some(written)) = (self.may_lack, self.written) else { return Ok(()) };
-        let written = written.min(self.until);
+        let Some(may_lack) = self.may_lack else { return Ok(()) };
+        let written = self.written.unwrap_or(self.until).min(self.until);
         // What the log holds behind the last row has come back as well.
         let safe = row.into_iter().chain(self.archived).fold(self.stopped, Instant::max);
         let (gone, may_lack) = (Duration::between(safe, written), may_lack + every);
         if gone <= may_lack {
             return Ok(());
         }
-        Err(format!(
-            "what came back ends at {}, and the heartbeat row was written until {}: {gone} are gone, and {may_lack} may be",
-            shown(safe),
-            shown(written)
-        ))
+        let known = match self.written {
+            Some(_) => format!("the heartbeat row was written until {}: {gone} are gone, and {may_lack} may be", shown(written)),
+            None => format!(
+                "the heartbeat row is written every {every}, so {gone} are gone, and {may_lack} may be: the store has lost its newest log, or \
+                 nothing was archived since, or `seawall watch` does not write the canary"
+            ),
+        };
+        Err(format!("what came back ends at {}, and {known}", shown(safe)))
     }
 }
 
@@ -174,11 +178,14 @@ mod tests {
         assert!(must_reach(&owed(51, 59), Some(51)).is_err());
         // Behind a row that was written seldom the log goes on.
         assert!(must_reach(&owed(59, 59), Some(10)).is_ok());
-        // What was written after the drill had begun, and what nobody knows or promises.
+        // What was written after the drill had begun, and what nobody promises.
         assert!(must_reach(&owed(55, 300), Some(54)).is_ok());
-        assert!(must_reach(&Owed { written: None, ..owed(1, 1) }, None).is_ok());
         assert!(must_reach(&Owed { may_lack: None, ..owed(1, 59) }, None).is_ok());
         assert!(must_reach(&owed(1, 59), None).is_err());
+        // Nobody here knows when it was written.
+        let unknown = |archived| Owed { written: None, ..owed(archived, 59) };
+        assert!(must_reach(&unknown(59), Some(10)).is_ok());
+        assert!(must_reach(&unknown(30), Some(29)).expect_err("half an hour is gone").contains("every 1m, so 30m are gone, and 7m may be"));
     }
 
     #[test]

@@ -1,22 +1,25 @@
 //! Deletes one backup. The order is what makes it safe to be stopped anywhere:
 //!
 //! 1. everything that could still keep it is asked once more: its mark, holds, pins, what may build on it, locks;
-//! 2. the descriptor: from here on there is no such backup, whatever else happens. What may build on it is asked again, and all the rest
-//!    too when long time passed since the last question (a machine that was put to sleep); what is wanted after all gets its descriptor
-//!    back: nothing else is gone yet. So does what could not be asked about;
+//! 2. its descriptor is set aside, and taken away: from here on there is no such backup, whatever else happens. That it goes is said, as by
+//!    everybody who removes data, and only then everything is asked again. Whoever begins to restore it, holds it or builds on it looks
+//!    for the descriptor afterwards, so one of the two sees the other. What is wanted after all gets its descriptor back, as nothing else is gone
+//!    yet, unless another run said too that it goes. So does what could not be asked about;
 //! 3. the hint at the latest backup, if it names this one; the signature; the data; the records of its drills, which say nothing
-//!    without it (the catalog keeps what they found); the lease;
-//! 4. the mark, last: as long as it is there, the next run knows that something is unfinished.
+//!    without it (the catalog keeps what they found); the lease; what was set aside;
+//! 4. the mark, last: as long as it is there, the next run knows that something is unfinished. So it does as long as something is set aside:
+//!    where that was all that had happened, and the backup is wanted by then, it is put back.
 //!
 //! Data without a descriptor are what a broken-off backup leaves too, and the next backup clears them away after an hour
 //! (`backup::lease::clear_leftovers`); both go by the same rule, so it does not matter who comes first. What is marked is left to expiry, which
 //! asks what may keep it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant as Stopwatch};
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 
 use super::ExpireFault;
 use super::clock::second;
@@ -29,11 +32,11 @@ use crate::format::layout::{descriptor_id, signature_of};
 use crate::inventory::{Hold, Observed};
 use crate::observe::{holds, holds_since};
 use crate::plan::Doomed;
-use crate::store::{Fault, Locked, Meta, Put, Store};
+use crate::store::{Fault, Locked, Meta, Put};
 use crate::units::{BackupId, Instant, Key};
 
-/// What was asked so long ago is asked again before it counts.
-const QUESTION_AGES: Duration = Duration::from_secs(2);
+/// Whoever said that data go, and is still about to remove them after so long, was killed.
+const DEAD: SignedDuration = SignedDuration::from_hours(24);
 /// What is looked at is decided by for so long; then the run ends, and the next one looks again.
 pub(super) const LOOK_AGES: Duration = Duration::from_secs(15 * 60);
 /// So many objects are deleted with one call.
@@ -78,54 +81,50 @@ pub(super) fn delete(
     if let Some(deferred) = locked(&store.locks(&whole)?) {
         return Ok(deferred);
     }
-    let asked = Stopwatch::now();
     let json = match still_going(ground, doomed, descriptor)? {
         Ok(json) => json,
         Err(why) => return Ok(Fate::Stays(why)),
     };
     announce()?;
-    match unmake(ground, doomed, descriptor, asked, doubts) {
-        Ok(None) => {}
-        Ok(Some(kept)) => {
-            put_back(store, descriptor, json)?;
-            return Ok(kept);
-        }
-        // What was not answered may keep it.
-        Err(fault) => {
-            if let Err(other) = put_back(store, descriptor, json) {
-                tracing::warn!("the descriptor {descriptor} could not be put back, and the next run decides about what is left: {other}");
-            }
-            return Err(fault.into());
-        }
-    }
-    forget_latest(ground, &doomed.id)?;
-    Ok(rest(ground, &doomed.id, (Some(signature_of(descriptor)), None), &objects, json.len() as u64, doubts)?)
-}
-
-/// Takes the descriptor away, and asks again what may keep the backup. Gives what does.
-fn unmake(
-    ground: &Ground,
-    doomed: &Doomed,
-    descriptor: &Key,
-    asked: Stopwatch,
-    doubts: &mut BTreeSet<String>,
-) -> Result<Option<Fate>, Fault> {
-    let purged = ground.store.purge(std::slice::from_ref(descriptor))?;
+    // What another run set aside is the same.
+    let aside = repository.set_aside(&doomed.id);
+    store.put_new(&aside, json.clone())?;
+    let purged = store.purge(std::slice::from_ref(descriptor))?;
     doubts.extend(purged.doubt);
     if let Some(deferred) = locked(&purged.locked) {
-        return Ok(Some(deferred));
+        put_back(ground, &doomed.id, descriptor, json)?;
+        return Ok(deferred);
     }
-    // Whoever completes what builds on it looks for it afterwards, and so do we: one of the two sees the other.
-    let asks_all = asked.elapsed() > QUESTION_AGES;
-    let wanted = if asks_all { wanted_after_all(ground, doomed)? } else { new_child(ground, &doomed.id)? };
-    Ok(wanted.map(Fate::Stays))
+    let sweep = Sweep::announce(store, repository, &doomed.id);
+    match sweep.and_then(|sweep| Ok((wanted_after_all(ground, doomed), sweep))) {
+        Ok((Ok(None), sweep)) => {
+            forget_latest(ground, &doomed.id)?;
+            let going = (Some(signature_of(descriptor)), sweep);
+            Ok(rest(ground, &doomed.id, going, &objects, json.len() as u64, doubts)?)
+        }
+        Ok((Ok(Some(why)), sweep)) => {
+            sweep.call_off()?;
+            put_back(ground, &doomed.id, descriptor, json)?;
+            Ok(Fate::Stays(why))
+        }
+        // What was not answered may keep it.
+        Ok((Err(fault), sweep)) => Err(unanswered(fault, sweep.call_off().and_then(|()| put_back(ground, &doomed.id, descriptor, json)))),
+        Err(fault) => Err(unanswered(fault, put_back(ground, &doomed.id, descriptor, json))),
+    }
+}
+
+fn unanswered(fault: Fault, put_back: Result<(), Fault>) -> ExpireFault {
+    if let Err(other) = put_back {
+        tracing::warn!("a descriptor could not be put back, and the next run does it: {other}");
+    }
+    fault.into()
 }
 
 /// Signature, data, lease, what was said of it, mark.
 fn rest(
     ground: &Ground,
     id: &BackupId,
-    (signature, sweep): (Option<Key>, Option<Sweep<'_>>),
+    (signature, sweep): (Option<Key>, Sweep<'_>),
     objects: &[Meta],
     before: u64,
     doubts: &mut BTreeSet<String>,
@@ -142,7 +141,8 @@ fn rest(
         }
     }
     store.withdraw(&[repository.backup_lease(id)])?;
-    sweep.map_or(Ok(()), Sweep::end)?;
+    sweep.end()?;
+    store.withdraw(&[repository.set_aside(id)])?;
     store.withdraw(&[repository.tombstone(id)])?;
     Ok(Fate::Gone { bytes: before + objects.iter().map(|meta| meta.size).sum::<u64>(), objects: objects.len() as u64 })
 }
@@ -152,6 +152,7 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
     let (store, repository) = (&ground.store, &ground.repository);
     let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
     if objects.is_empty() && is_only_marked(ground, id)? {
+        store.withdraw(&[repository.set_aside(id)])?;
         store.withdraw(&[repository.tombstone(id)])?;
         return Ok(Fate::WasGone);
     }
@@ -189,11 +190,16 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         sweep.call_off()?;
         return Ok(Fate::Stays("it is being restored, or copied to here".into()));
     }
-    if let Some(why) = may_be_wanted(ground, id)? {
+    let aside = set_aside(ground, id, &objects)?;
+    let is_spared = aside.is_some() && !ground.marks.contains_key(id);
+    if let Some(why) = may_be_wanted(ground, id)?.or_else(|| is_spared.then(|| "its mark was taken off".into())) {
         sweep.call_off()?;
+        if let Some((descriptor, json)) = aside {
+            put_back(ground, id, &descriptor, json)?;
+        }
         return Ok(Fate::Stays(why));
     }
-    Ok(rest(ground, id, (signatures.remove(id), Some(sweep)), &objects, 0, doubts)?)
+    Ok(rest(ground, id, (signatures.remove(id), sweep), &objects, 0, doubts)?)
 }
 
 /// All else that was of it is gone.
@@ -284,13 +290,34 @@ pub(super) fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>
     Ok(None)
 }
 
-/// Nothing but the descriptor is gone yet.
-fn put_back(store: &Store, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
-    match store.put_new(descriptor, json)? {
-        Put::Created => Ok(()),
-        // Another run, which found the same, was faster.
-        Put::Exists => store.settle(descriptor),
+/// Nothing but the descriptor is gone yet, unless another run is about to remove the data: that one asked as well, and nothing kept it. Of one
+/// that was killed, what it said is not believed for ever.
+fn put_back(ground: &Ground, id: &BackupId, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let alive = |meta: &Meta| ground.moment.store.duration_since(meta.modified) < DEAD;
+    if store.list(&repository.sweeps(id))?.iter().any(alive) {
+        return Ok(());
     }
+    // Another run, which found the same, may be faster.
+    if store.put_new(descriptor, json)? == Put::Exists {
+        store.settle(descriptor)?;
+    }
+    store.withdraw(&[repository.set_aside(id)])
+}
+
+/// What a run that was killed set aside, and where it was, as long as all that it names is there.
+fn set_aside(ground: &Ground, id: &BackupId, objects: &[Meta]) -> Result<Option<(Key, Bytes)>, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let json = match store.get(&repository.set_aside(id), MAX_BYTES) {
+        Ok(json) => json,
+        Err(fault) if fault.is_absent() => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let Some(descriptor) = Descriptor::from_json(&json).ok().filter(|descriptor| descriptor.id == *id) else { return Ok(None) };
+    let sizes: HashMap<&str, u64> = objects.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
+    let is_whole = descriptor.objects.iter().all(|object| sizes.get(object.name.as_str()) == Some(&object.size));
+    let place = repository.descriptor(descriptor.stopped, id);
+    Ok((is_whole && store.head(&signature_of(&place))?.is_some()).then_some((place, json)))
 }
 
 /// The newest good backup is never deleted, so a hint that names this one is old. Without a hint the descriptors are asked.

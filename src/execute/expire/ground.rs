@@ -14,7 +14,7 @@ use crate::plan::{Doomed, Expiry, ExpiryTerms, Mark, Move, MoveTerms, classes_in
 use crate::retention::{Keep, RetentionInput, TierClasses, Verdict, WalKeep, verdicts};
 use crate::site::Site;
 use crate::store::{Fault, Store};
-use crate::units::{BackupId, Instant, Name, Timeline};
+use crate::units::{BackupId, Instant, Key, Name, Timeline};
 use crate::world::{clock, parallel};
 
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Ground {
     /// The policy's and those that lie in the store.
     pub holds: Vec<Hold>,
     pub marks: BTreeMap<BackupId, Mark>,
+    /// Whose descriptor a run that was deleting it has set aside.
+    pub aside: BTreeSet<BackupId>,
     pub log_marks: BTreeMap<(SystemIdentifier, Timeline), (LogMark, Instant)>,
     /// Where the log lies, if not here: only there it is seen that timelines parted.
     pub log_elsewhere: Observed<Option<StoreInventory>>,
@@ -62,7 +64,7 @@ pub(super) fn look(site: &Site<'_>, name: &Name, clock: Clock, only_look: bool) 
     };
     let looked = Since::now();
     // Marks come first: what is marked and has no descriptor afterwards had lost it before, or loses it just now to another run.
-    let (marks, log_marks) = marks(&store, &repository)?;
+    let (marks, log_marks, aside) = marks(&store, &repository)?;
     let pins = pins(&store, &repository, moment.store)?;
     let writers = site.writers()?;
     let identities = site.identities(None).unwrap_or_default();
@@ -71,7 +73,7 @@ pub(super) fn look(site: &Site<'_>, name: &Name, clock: Clock, only_look: bool) 
     let placed = seen.holds.known().into_iter().flatten();
     let holds = site.policy.backup_holds.iter().chain(placed).cloned().collect();
     let log_elsewhere = log_elsewhere(site, name, moment.store);
-    Ok(Some(Ground { name: name.clone(), store, repository, seen, holds, marks, log_marks, log_elsewhere, pins, moment, looked }))
+    Ok(Some(Ground { name: name.clone(), store, repository, seen, holds, marks, aside, log_marks, log_elsewhere, pins, moment, looked }))
 }
 
 fn log_elsewhere(site: &Site<'_>, name: &Name, now: Instant) -> Observed<Option<StoreInventory>> {
@@ -228,10 +230,11 @@ impl Ground {
         }
     }
 
-    /// Marked, and without a descriptor: a deletion that broke off, or a mark that somebody planted.
+    /// Marked or set aside, and without a descriptor: a deletion that broke off, or a mark that somebody planted.
     pub(super) fn unfinished(&self) -> Vec<BackupId> {
         let there: BTreeSet<&BackupId> = self.backups().iter().filter(|backup| has_descriptor(backup)).map(|backup| &backup.id).collect();
-        self.marks.keys().filter(|id| !there.contains(id)).cloned().collect()
+        let began: BTreeSet<&BackupId> = self.marks.keys().chain(&self.aside).collect();
+        began.into_iter().filter(|id| !there.contains(id)).cloned().collect()
     }
 }
 
@@ -239,10 +242,19 @@ pub(super) fn has_descriptor(backup: &Backup) -> bool {
     matches!(backup.state, BackupState::Complete | BackupState::Damaged)
 }
 
-type Marks = (BTreeMap<BackupId, Mark>, BTreeMap<(SystemIdentifier, Timeline), (LogMark, Instant)>);
+/// Of backups, of the log, and which backups have their descriptor set aside.
+type Marks = (BTreeMap<BackupId, Mark>, BTreeMap<(SystemIdentifier, Timeline), (LogMark, Instant)>, BTreeSet<BackupId>);
 
 fn marks(store: &Store, repository: &Repository) -> Result<Marks, Fault> {
-    let listed = store.list(&repository.prefix("expiring"))?;
+    let mut listed = store.list(&repository.prefix("expiring"))?;
+    let mut aside = BTreeSet::new();
+    listed.retain(|meta| {
+        let id: Option<BackupId> = meta.key.file_name().strip_suffix(".json").and_then(|id| id.parse().ok());
+        let id = id.filter(|id| repository.set_aside(id) == meta.key);
+        let is_mark = id.is_none();
+        aside.extend(id);
+        is_mark
+    });
     let read = parallel::map_with(width(store), &listed, &|meta| match store.get(&meta.key, MAX_BYTES) {
         Ok(json) => Ok(Some(json)),
         Err(fault) if fault.is_absent() => Ok(None),
@@ -250,7 +262,7 @@ fn marks(store: &Store, repository: &Repository) -> Result<Marks, Fault> {
         Err(fault) if fault.kind == crate::store::FaultKind::Damaged => Ok(Some(bytes::Bytes::new())),
         Err(fault) => Err(fault),
     });
-    let (mut backups, mut log) = Marks::default();
+    let (mut backups, mut log) = (BTreeMap::new(), BTreeMap::new());
     for (meta, json) in listed.iter().zip(read) {
         let Some(json) = json? else { continue };
         if let Some(id) = repository.tombstone_id(&meta.key) {
@@ -262,7 +274,7 @@ fn marks(store: &Store, repository: &Repository) -> Result<Marks, Fault> {
             log.insert((mark.system_identifier, mark.timeline), (mark, meta.modified));
         }
     }
-    Ok((backups, log))
+    Ok((backups, log, aside))
 }
 
 /// What is being restored now, by the store's clock.

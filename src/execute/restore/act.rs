@@ -14,6 +14,7 @@ use super::report::{Phases, Report};
 use super::tablespaces::Mark;
 use super::{RestoreFault, config, own_config, settings, standby, tablespaces};
 use crate::format::descriptor::ObjectKind;
+use crate::observe::find_descriptor;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
 use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, commit, commit_in_memory, object_key, restore};
@@ -61,6 +62,7 @@ pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Cho
     must_be_as_planned(plan)?;
     seconds.hooks = began.elapsed().as_secs_f64();
     let _pin = Pin::put(plan, site.host(), clock::now());
+    must_still_be_there(plan)?;
     must_still_be_readable(plan)?;
     let ground = Ground { root: plan.request.directory.clone(), tablespaces: plan.tablespaces.clone(), owner: plan.directory.owner };
     let marker = prepare(plan, &ground)?;
@@ -95,6 +97,15 @@ pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Cho
     seconds.sync = syncing.elapsed().as_secs_f64();
     seconds.total = plan.seconds + began.elapsed().as_secs_f64();
     Ok(report(site, plan, progress, seconds, removed))
+}
+
+/// Whoever deletes a backup takes its descriptor away and looks then whether somebody restores it; here it is the other way round.
+fn must_still_be_there(plan: &RestorePlan) -> Result<(), RestoreFault> {
+    let chosen = &plan.chosen;
+    match find_descriptor(&chosen.store, &chosen.repository, &chosen.descriptor.id)? {
+        Some(_) => Ok(()),
+        None => Err(RestoreFault::new(format!("backup {} was deleted meanwhile", chosen.descriptor.id), "Run it again: another one is chosen.")),
+    }
 }
 
 fn must_be_as_planned(plan: &RestorePlan) -> Result<(), RestoreFault> {

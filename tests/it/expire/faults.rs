@@ -154,9 +154,11 @@ fn five_at_once() {
     let ripe = Ripe::new();
     for round in 0..chance::rounds(3, 100) {
         ripe.again();
-        let children: Vec<Child> = (0..5).map(|_| ripe.begin()).collect();
-        for mut child in children {
-            assert!(child.wait().expect("its end").success(), "round {round}");
+        let begin = || ripe.command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let children: Vec<Child> = (0..5).map(|_| begin()).collect();
+        for child in children {
+            let output = child.wait_with_output().expect("its end");
+            assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
         }
         ripe.is_unharmed("five");
         ripe.is_finished("five");

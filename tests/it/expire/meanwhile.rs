@@ -153,6 +153,74 @@ fn what_cannot_be_asked_to_the_end_has_its_descriptor_again() {
     assert!(done.failed.is_empty() && ground.there().contains(&"n00".to_owned()), "{done:?}");
 }
 
+/// Between the last look and the moment when its descriptor is away: whoever comes looks for that afterwards, so it is this run that sees him.
+#[test]
+fn whoever_comes_before_the_descriptor_is_away_is_seen() {
+    for by_hold in [false, true] {
+        let mut ground = Ground::keeping("{ last: 1 }");
+        ground.add("expire: { brake: 100% }\n");
+        nights(&ground, 0..4);
+        let noon = later(&day(3), 10);
+        ground.expire(&noon);
+        let root = ground.fixture.store_path().join(ground.fixture.repository.as_str());
+        let arrive = |done: Done, deed: &Deed| {
+            if done == Done::Deleting && is_of(deed, "n00") {
+                let (folder, json) = match by_hold {
+                    true => ("holds", r#"{"name":"inquiry","reason":"an auditor came","selects":{"jobs":["nightly"]}}"#),
+                    false => ("pins", r#"{"format":1,"backup":"n00","host":"db-9","since":"2025-01-07T12:00:00Z","why":"restore","wal_from":"0/28"}"#),
+                };
+                std::fs::create_dir_all(root.join(folder)).expect("a folder");
+                std::fs::write(root.join(folder).join("came.json"), json).expect("placed");
+            }
+            true
+        };
+        let done = ground.expire_heard(&later(&noon, 25), Wishes::default(), &arrive);
+        assert!(done.waiting.iter().any(|deed| is_of(deed, "n00")), "{done:?}");
+        assert!(ground.there().contains(&"n00".to_owned()), "{:?}", ground.there());
+        assert!(ground.names("expiring/descriptors").is_empty() && ground.names("leases").is_empty());
+    }
+}
+
+/// A run was killed after it had taken the descriptor away, and before it had asked to the end. Unless somebody else is removing it too, it comes back.
+#[test]
+fn a_descriptor_that_was_set_aside_comes_back() {
+    for spared in [false, true] {
+        let mut ground = Ground::keeping("{ last: 1 }");
+        ground.add("expire: { brake: 100% }\n");
+        nights(&ground, 0..4);
+        let noon = later(&day(3), 10);
+        ground.expire(&noon);
+        let root = ground.fixture.store_path().join(ground.fixture.repository.as_str());
+        let of_n00 = |folder: &str| ground.traces("n00").into_iter().filter(|path| path.starts_with(root.join(folder))).collect::<Vec<_>>();
+        let descriptor = of_n00("backups").into_iter().find(|path| path.extension().is_some_and(|end| end == "json")).expect("there");
+        let aside = root.join("expiring/descriptors");
+        std::fs::create_dir_all(&aside).expect("a folder");
+        std::fs::rename(&descriptor, aside.join("n00.json")).expect("moved");
+        let long_ago = std::time::SystemTime::from(moment(&day(3)));
+        let age = |path: &std::path::Path| {
+            std::fs::File::options().write(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("aged");
+        };
+        of_n00("data").iter().for_each(|path| age(path));
+        if spared {
+            std::fs::remove_file(root.join("expiring/n00.json")).expect("its mark is off");
+        } else {
+            increment_upon(&ground, "n00", "kid");
+        }
+        let sweep = root.join("leases/sweeps/n00/other.json");
+        std::fs::create_dir_all(sweep.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&sweep, "{}").expect("said");
+        let data = of_n00("data").len();
+        let done = ground.expire(&later(&noon, 25));
+        assert!(!descriptor.exists() && of_n00("data").len() == data, "another run is at it: {done:?}");
+        // That one is dead.
+        age(&sweep);
+        let done = ground.expire(&later(&noon, 26));
+        assert!(descriptor.exists(), "{done:?}");
+        assert!(ground.names("expiring/descriptors").is_empty());
+        assert!(ground.there().contains(&"n00".to_owned()) && of_n00("data").len() == data);
+    }
+}
+
 /// A run was killed right after the descriptor had gone; what keeps the backup came at the same moment.
 #[test]
 fn what_was_broken_off_is_asked_about_again() {

@@ -178,6 +178,11 @@ fn a_gap_in_the_log_is_a_fault() {
         verify(&fixture.site(), &"main".parse().expect("a name"), &identities, &Wanted::default(), moment(NOW), &Progress::default())
             .expect("checked");
     assert!(report.faults.iter().any(|fault| fault.what.contains("timeline 2 has a gap: 0/402000")), "{:?}", report.faults);
+    // And one before the position where the new timeline began: the server had died before it had archived everything.
+    let fixture = small(WAYS[0]);
+    fixture.store.delete(&[file(3), file(4)]).expect("deleted");
+    let report = proved(&fixture, false).expect("it can be checked");
+    assert!(report.faults.iter().any(|fault| fault.what.contains("timeline 1 has a gap: 0/300000 to 0/400000")), "{:?}", report.faults);
 }
 
 #[test]
