@@ -1,7 +1,7 @@
 //! Does what the plan says.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -240,9 +240,9 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
         return Ok(());
     };
     let key = object_key(&plan.chosen.repository, &plan.chosen.descriptor, object)?;
-    let from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
+    let mut from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
     let failed = |error: std::io::Error| {
-        if crate::store::Fault::from_io(&error).is_some() || error.kind() == std::io::ErrorKind::InvalidData {
+        if crate::store::Fault::from_io(&error).is_some() || error.kind() == ErrorKind::InvalidData {
             PipelineFault::of_stream(key.as_str(), &error)
         } else {
             PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
@@ -250,7 +250,7 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     };
     let mode = mode_of_files(&ground.root);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path).map_err(failed)?;
-    std::io::copy(&mut from.take(MAX_MANIFEST), &mut file).map_err(failed)?;
+    std::io::copy(&mut from.by_ref().take(MAX_MANIFEST), &mut file).and_then(|_| from.must_end()).map_err(failed)?;
     Ok(ground.give(&path)?)
 }
 

@@ -61,6 +61,9 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
     let readable = inspect_objects(&chosen).and_then(|archived| {
         if archived.is_readable() {
             can_open(site, &chosen, &identities)?;
+            if request.config_to.is_some() || own_config::is_needed(&request, &chosen.private) {
+                config::must_be_right(&chosen, &identities)?;
+            }
         }
         Ok(archived)
     });
