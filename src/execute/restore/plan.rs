@@ -15,7 +15,7 @@ use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
 use crate::pipeline::restore::{Extras, Ground, Names, Source};
 use crate::pipeline::{PipelineFault, RangedObject};
-use crate::plan::words::counted;
+use crate::plan::words::{counted, joined};
 use crate::policy::model::Encryption;
 use crate::site::Site;
 use crate::store::Meta;
@@ -186,8 +186,9 @@ fn estimate(site: &Site<'_>, chosen: &Chosen) -> Estimate {
 fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreFault> {
     let mut warnings: Vec<String> = unsigned_warning(&site.writers()?).into_iter().collect();
     warnings.extend(plan.chosen.passed_over.iter().map(|why| format!("not from {why}")));
-    let alone = |why: &String| format!("the log comes from `{}` alone, because another one does not answer: {why}", plan.chosen.store_name);
-    warnings.extend(plan.chosen.silent.iter().map(alone));
+    let asked = joined(plan.chosen.asked.iter().map(|name| format!("`{name}`")));
+    let without = |why: &String| format!("the log comes from {asked} alone, because another one does not answer: {why}");
+    warnings.extend(plan.chosen.silent.iter().map(without));
     for rejected in plan.chosen.rejected.iter().take(10) {
         warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
     }

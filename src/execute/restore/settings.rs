@@ -158,11 +158,8 @@ fn restore_command(request: &Request, chosen: &Chosen) -> String {
     let mut command = format!("{} wal fetch %f %p --policy {}", path(&fetch.program), path(&fetch.policy));
     // What was found is what will be fetched, whatever becomes of the store meanwhile.
     command.push_str(&format!(" --repository {} --system-identifier {}", chosen.repository, chosen.descriptor.cluster.system_identifier));
-    // One that was asked for, or that leads there where another does not or does not answer, is asked alone: the other could only stop
-    // recovery at its end.
-    let is_alone = !chosen.passed_over.is_empty() || !chosen.silent.is_empty();
-    if request.store.is_some() || (request.standby.is_none() && is_alone) {
-        command.push_str(&format!(" --store {}", chosen.store_name));
+    for store in &chosen.asked {
+        command.push_str(&format!(" --store {store}"));
     }
     if let Some(identity) = &request.identity {
         command.push_str(&format!(" --identity {}", path(identity)));

@@ -234,6 +234,55 @@ fn a_copy_is_lost_and_recovery_does_not_stop_at_its_end() {
     assert!(said.contains("the log comes from `local` alone") && said.contains("store `far`"), "{said}");
 }
 
+/// What it comes with may be older than what it is followed by: the log is asked of every store that answers, whether or not it has a base.
+#[test]
+fn a_base_in_the_copy_is_followed_by_the_log_of_the_first_store() {
+    let rig = with_two_stores("far");
+    let (early, rows) = (rig.hash(5), rig.hash(i64::MAX));
+    rig.load(5);
+    let moment = rig.after_row(9);
+    let lags = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.archive();
+    assert_eq!(early, rows);
+    // As if the copy had been away since.
+    let late = objects(&rig.path("far"), &lags);
+    assert!(!late.is_empty(), "{lags}");
+    late.iter().for_each(|object| fs::remove_file(object).expect("gone"));
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(10), Some("far")));
+    assert!(!restored.sql("show restore_command").contains(" --store "));
+    restored.remove();
+    // A moment that only the first store has reached.
+    let at = rig.bring_back("at", &["--to", &moment]);
+    assert_eq!(at.hash(), rig.hash(9));
+    at.remove();
+    // Whoever says which store means it.
+    let alone = rig.bring_back("alone", &["--latest", "--store", "far"]);
+    assert_eq!(alone.hash(), rig.hash(5));
+}
+
+#[test]
+fn of_three_stores_only_the_silent_one_is_left_out() {
+    let rig = with_two_stores("local");
+    rig.change_policy(
+        "stores: { ",
+        &format!("stores: {{ third: {{ local: {{ path: {}, other_device: false }} }}, ", rig.path("third").display()),
+    );
+    rig.change_policy("copies: [far]", "copies: [far, third]");
+    rig.load(5);
+    let lags = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.archive();
+    let late = objects(&rig.path("store"), &lags);
+    assert!(!late.is_empty() && !objects(&rig.path("third"), &lags).is_empty(), "{lags}");
+    late.iter().for_each(|object| fs::remove_file(object).expect("gone"));
+    fs::rename(rig.path("third"), rig.path("lost")).expect("lost");
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(10), Some("local")));
+    assert!(restored.sql("show restore_command").contains(" --store local --store far "), "{}", restored.sql("show restore_command"));
+    let said = restored.report["warnings"].to_string();
+    assert!(said.contains("the log comes from `local` and `far` alone") && said.contains("store `third`"), "{said}");
+}
+
 /// Whoever can write to the store knows for whom things are sealed there, and how large they are; what it says is in the signed descriptor.
 #[test]
 fn a_configuration_that_somebody_put_in_its_place_is_not_taken() {
