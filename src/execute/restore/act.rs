@@ -140,6 +140,8 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     if marker.try_lock().is_err() {
         return Err(RestoreFault::new(format!("another restore into `{}` is going on", root.display()), "Wait for it, or end it."));
     }
+    // Whoever goes on with it is that account, and not root.
+    ground.give(&root.join(MARKER))?;
     // Before the first file changes, nothing there may look like a cluster that only needs to be started; after the machine's end too.
     let about = Mark {
         backup: plan.chosen.descriptor.id.clone(),
