@@ -161,9 +161,16 @@ fn a_copy_that_was_released_beside_its_original_does_not_hide_it() {
     store.wal.push(wal(2, (450, day(5, 3)), (480, day(5, 4))));
     let rivals = Missing::Rivals { timeline: line(2), rival: line(1), rival_end: day(6, 12) };
     assert_eq!(to(&store, Target::Latest), Err(rivals.clone()));
-    assert_eq!(to(&store, Target::Time(day(5, 12))), Err(rivals));
+    assert_eq!(to(&store, Target::Time(day(5, 12))), Err(rivals.clone()));
+    // Beyond the fork, and within what both have; the newest backup is another one on each, and so may be a transaction or a name.
+    for target in [Target::Lsn(Lsn(470)), Target::Immediate(None), Target::Xid(4711), Target::Named("seen".into())] {
+        assert_eq!(to(&store, target.clone()), Err(rivals.clone()), "{target}");
+    }
+    // Whoever names the backup has said which.
+    assert_eq!(to(&store, Target::Immediate(Some("n05".parse().expect("an id")))).map(|path| path.0), Ok(vec!["n05".into()]));
     // Before they parted there is only one.
     assert_eq!(to(&store, Target::Time(day(3, 12))).map(|path| path.0), Ok(vec!["n03".into()]));
+    assert_eq!(to(&store, Target::Lsn(Lsn(450))).map(|path| path.0), Ok(vec!["n03".into()]));
     for (timeline, base, end) in [(1, "n05", stretch(1, 500, 660)), (2, "n03", stretch(2, 450, 480))] {
         let path = find_path(&store, &Aim { timeline: Some(line(timeline)), ..Aim::at(Target::Latest) }).expect("it was named");
         assert_eq!((path.chain[0].id.as_str(), path.wal.last()), (base, Some(&end)));

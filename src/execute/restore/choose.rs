@@ -213,7 +213,11 @@ fn narrowed(inventory: &StoreInventory, request: &Request) -> Result<StoreInvent
 pub(super) fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Result<Path<'i>, Missing> {
     let aim = |timeline| Aim { target: request.target.clone(), system_identifier: None, timeline };
     match request.timeline {
-        TimelineChoice::Latest => find_path(inventory, &aim(None)),
+        TimelineChoice::Latest => match (&request.target, &request.backup) {
+            // Which one is said, and with it on which timeline: it ends where it is consistent.
+            (Target::Immediate(None), Some(id)) => find_path(inventory, &Aim { target: Target::Immediate(Some(id.clone())), ..aim(None) }),
+            _ => find_path(inventory, &aim(None)),
+        },
         TimelineChoice::Number(timeline) => find_path(inventory, &aim(Some(timeline))),
         TimelineChoice::Current => {
             // That of the newest backup that leads there without leaving its timeline.

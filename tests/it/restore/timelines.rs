@@ -43,7 +43,7 @@ fn one_after_the_other() {
 fn beside_the_original_only_by_wish() {
     let rig = Rig::start(Version::V16, Options::default());
     rig.series();
-    rig.backup();
+    let base = rig.backup();
     rig.load(20);
     let first = rig.after_row(10);
     rig.archive();
@@ -67,6 +67,9 @@ fn beside_the_original_only_by_wish() {
     );
     let released = release(&directory(&copy.data), &["--beside-original"]);
     assert_eq!(released.code, 0, "{}{}", released.out, released.err);
+    // Whose newest backup it is may have to be said; whoever names one has said it.
+    let named = rig.restore("named", &["--immediate", "--backup", &base]);
+    assert_eq!(named.code, 0, "{}{}", named.out, named.err);
 }
 
 pub fn release(rig: &Rig, restored: &super::rig::Restored) {
