@@ -190,16 +190,16 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
             "It cannot be recovered from; use another one with `--backup ID`.",
         ));
     }
-    if let Ok(map) = fs::read_to_string(root.join("tablespace_map"))
+    if let Some(map) = content(&root.join("tablespace_map"))?
         && let Some(rewritten) = tablespaces::rewritten(&map, &plan.tablespaces)
     {
-        put(ground, &root.join("tablespace_map"), rewritten.as_bytes())?;
+        put(ground, &root.join("tablespace_map"), &rewritten)?;
     }
     config::put(plan, ground)?;
     own_config::stay_here(ground)?;
     own_config::put(plan, ground)?;
-    let former = fs::read_to_string(root.join("postgresql.auto.conf")).unwrap_or_default();
-    put(ground, &root.join("postgresql.auto.conf"), settings::auto_conf(&former, &plan.settings).as_bytes())?;
+    let former = content(&root.join("postgresql.auto.conf"))?.unwrap_or_default();
+    put(ground, &root.join("postgresql.auto.conf"), &settings::auto_conf(&former, &plan.settings))?;
     for signal in ["recovery.signal", "standby.signal"] {
         if signal == plan.signal {
             put(ground, &root.join(signal), b"")?;
@@ -208,6 +208,14 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
         }
     }
     group_access(root)
+}
+
+/// None only where it is not there: what cannot be read is not nothing. A name in it may be of any encoding.
+fn content(path: &Path) -> Result<Option<Vec<u8>>, RestoreFault> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(other.map_err(|error| PipelineFault::file(format!("`{}` cannot be read", path.display()), error))?)),
+    }
 }
 
 /// The group may read this cluster.

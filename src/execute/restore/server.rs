@@ -272,7 +272,7 @@ impl<'p> Server<'p> {
     fn aim_at(&self, last: Lsn) -> Result<(), RestoreFault> {
         let path = self.plan.request.directory.join("postgresql.auto.conf");
         let fault = |error: std::io::Error| RestoreFault::new(format!("`{}`: {error}", path.display()), "");
-        let conf = fs::read_to_string(&path).map_err(fault)?;
+        let conf = fs::read(&path).map_err(fault)?;
         // In place: the file keeps its owner, and the server does not run.
         fs::write(&path, settings::ending_with(&conf, last)).map_err(fault)
     }
