@@ -16,7 +16,7 @@ use super::{RestoreFault, config, own_config, settings, standby, tablespaces};
 use crate::format::descriptor::ObjectKind;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, commit, commit_in_memory, object_key, restore};
+use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, arm, make_durable, object_key, restore};
 use crate::site::Site;
 use crate::world::clock;
 
@@ -83,13 +83,15 @@ pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Cho
     let syncing = Clock::now();
     match only {
         // It is thrown away before the machine ends, and what others have written on that disk would be waited for.
-        Some(_) => commit_in_memory(&ground)?,
-        None => commit(&ground, restored.written)?,
+        Some(_) => {}
+        None => make_durable(&ground, restored.written)?,
     }
+    // The last thing that can fail: what is told as a failure does not start.
+    standby::make_slot(&plan.request, plan.upstream.as_ref())?;
+    arm(&ground)?;
     if plan.request.standby.is_some() {
         site.keep_in_mind(&plan.chosen.store_name, &plan.chosen.repository);
     }
-    standby::make_slot(&plan.request, plan.upstream.as_ref())?;
     fs::remove_file(plan.request.directory.join(MARKER)).ok();
     drop(marker);
     seconds.sync = syncing.elapsed().as_secs_f64();
