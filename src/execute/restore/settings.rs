@@ -1,7 +1,7 @@
 //! What a restored server is told: where recovery ends, where its log comes from, and what keeps it quiet until it is released.
 
 use super::choose::Chosen;
-use super::request::{FetchCommand, Request, TimelineChoice};
+use super::request::{Action, FetchCommand, Request, TimelineChoice};
 use super::standby::Upstream;
 use crate::recovery::Target;
 use crate::units::Lsn;
@@ -39,9 +39,11 @@ pub(super) const NOT_LESS: &[&str] =
 
 const TARGETS: &[&str] = &["recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn"];
 
+const HOT_STANDBY: &str = "hot_standby";
+
 /// What only recovery needed, or led it.
 pub fn is_of_recovery(name: &str) -> bool {
-    name.starts_with("recovery_") || FORMER.contains(&name) || NOT_LESS.contains(&name)
+    name.starts_with("recovery_") || name == HOT_STANDBY || FORMER.contains(&name) || NOT_LESS.contains(&name)
 }
 
 /// The file whose presence begins a recovery.
@@ -61,7 +63,7 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
             set(other, String::new());
         }
         set("recovery_target_timeline", "latest".into());
-        set("hot_standby", "on".into());
+        set(HOT_STANDBY, "on".into());
         // Also when it is empty: the configuration may name the primary of the server that it was written for.
         set("primary_conninfo", standby.primary_conninfo.clone().unwrap_or_default());
         set("primary_slot_name", standby.slot.clone().unwrap_or_default());
@@ -92,6 +94,10 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         if chosen.descriptor.cluster.version >= 150_000 {
             set("archive_library", String::new());
         }
+        // Where somebody may ask it before it opens, PostgreSQL stops at a setting that was raised since the backup, and waits for it.
+        if !is_looked_at(request) {
+            set(HOT_STANDBY, "off".into());
+        }
         // A standby's, in its postgresql.conf: PostgreSQL would wait in every recovery.
         set("recovery_min_apply_delay", "0".into());
         for (name, value) in QUIET {
@@ -117,6 +123,11 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         set(name, value.clone());
     }
     lines
+}
+
+/// It pauses at its target, where somebody looks at it and decides.
+fn is_looked_at(request: &Request) -> bool {
+    request.action == Action::Pause && request.target != Target::Latest
 }
 
 fn target(request: &Request, chosen: &Chosen, set: &mut impl FnMut(&str, String)) {
