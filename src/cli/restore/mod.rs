@@ -2,6 +2,7 @@
 
 mod dump;
 mod files;
+mod loading;
 mod meant;
 pub(super) mod progress;
 mod table;

@@ -19,7 +19,7 @@ use super::source::TableName;
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
-use crate::execute::dump::restore::{Found, Which, choose, find};
+use crate::execute::dump::restore::{Found, Pace, Which, choose, find};
 use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
@@ -145,6 +145,19 @@ impl Planned<'_> {
 
     pub fn remarks(&self) -> &[String] {
         &self.chosen.remarks
+    }
+
+    /// What the wanted tables take on the private server's disk, with their indexes: their share of what the database had. None where nobody knows.
+    pub fn room(&self) -> Option<u64> {
+        let database = self.database();
+        let (all, own) = (database.tables.iter().map(|table| table.rows).sum::<u64>(), database.own.as_ref()?);
+        let wanted = self.rows.iter().copied().collect::<Option<Vec<u64>>>()?.into_iter().sum::<u64>();
+        (self.timescale.is_none() && all > 0).then(|| (own.bytes as f64 * (wanted as f64 / all as f64)) as u64)
+    }
+
+    /// Everything is read, and most of it passed over: so fast at least as dumps come back whole.
+    pub fn pace(&self) -> Option<Pace> {
+        Pace::of(self.site)
     }
 
     fn database(&self) -> &Database {

@@ -14,7 +14,7 @@ use crate::format::contents::{Archive, Holds};
 use crate::format::descriptor::Object;
 use crate::inventory::BackupKind;
 use crate::observe;
-use crate::pipeline::{Checked, PipelineFault, hash_object};
+use crate::pipeline::{Checked, PipelineFault};
 use crate::policy::sql_name::{literal, quoted};
 use crate::units::Key;
 use crate::world::files::{in_memory, path_in_memory};
@@ -38,10 +38,10 @@ impl Fill<'_> {
     pub(super) fn check_hashes(&self) -> Result<(), RestoreFault> {
         let store = &self.plan.found.store;
         let checked = parallel::map_with(observe::width(store), &self.plan.objects, &|object| {
-            let key = self.key(object);
-            let sum = hash_object(store, &key, object.size, &mut |_| self.halt.check().is_ok())?;
-            let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);
-            if sum == object.sha256 { Ok(()) } else { Err(PipelineFault::Damaged { key: key.to_string(), what }.into()) }
+            self.plan.found.check(object, &mut |got| {
+                self.work.checked.fetch_add(got as u64, Ordering::Relaxed);
+                self.halt.check().is_ok()
+            })
         });
         checked.into_iter().collect()
     }
@@ -127,17 +127,17 @@ impl Fill<'_> {
         words.extend(wanted.no_privileges.then(|| "--no-privileges".to_owned()));
         words.extend(wanted.no_tablespaces.then(|| "--no-tablespaces".to_owned()));
         words.extend(wanted.single_transaction.then(|| "--single-transaction".to_owned()));
-        words.extend(wanted.schemas.iter().map(|schema| format!("--schema={schema}")));
-        words.extend(wanted.tables.iter().map(|table| format!("--table={table}")));
+        words.extend(wanted.names());
         words.extend(more);
         let mut command = self.plan.programs.command("pg_restore", words);
         settings.environment(&settings.targets[0]).apply(&mut command);
         command
     }
 
-    fn open(&self, object: &Object) -> Result<Checked, RestoreFault> {
+    fn open(&self, object: &Object) -> Result<Box<dyn Read>, RestoreFault> {
         let found = &self.plan.found;
-        Ok(Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?)
+        let checked = Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?;
+        self.plan.wanted.roles.over(&object.name, checked)
     }
 
     fn stream(&self, into: &str, object: &Object, more: Vec<String>, given: &dyn Fn()) -> Result<(), RestoreFault> {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Wanted, own};
+use super::{Wanted, around, own};
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::Database;
 use crate::postgres::{Connection, Fault, Row, Rows, Settings};
@@ -21,6 +21,8 @@ pub struct Target {
     pub objects: u64,
     /// Who is connected to it.
     pub sessions: Vec<Session>,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
 }
 
 /// Somebody's session in the database.
@@ -39,7 +41,7 @@ pub struct Session {
 pub(super) const SESSIONS_OF: &str = "\
     select pid::text as pid, coalesce(usename, '') as name, coalesce(application_name, '') as application, client_addr::text as address, \
            (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint as micros \
-    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type = 'client backend' order by backend_start";
+    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type in ('client backend', 'walsender') order by backend_start";
 
 pub(super) fn sessions(rows: &Rows) -> Result<Vec<Session>, Fault> {
     let of = |row: &Row| -> Result<Session, Fault> {
@@ -73,18 +75,24 @@ pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> R
     let asked = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[into]).map_err(of)?;
     let oid = asked.iter().next().and_then(|row| row.get("oid"));
     let exists = oid.is_some();
-    let (mut objects, mut there) = (0, Vec::new());
+    let (mut objects, mut there, mut inside) = (0, Vec::new(), None);
     if let Some(oid) = oid {
         there = connection.query(SESSIONS_OF, &[oid]).and_then(|rows| sessions(&rows)).map_err(of)?;
-        let mut inside = Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?;
-        objects = inside.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
+        let session = inside.insert(Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?);
+        objects = session.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
     }
-    let target = Target { server: connection.target().to_string(), major: connection.major(), exists, objects, sessions: there };
+    let (server, major) = (connection.target().to_string(), connection.major());
+    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new() };
     target.refuse(wanted, dumped)?;
     if wanted.makes() {
         own::refuse_provider(dumped, target.major)?;
     }
     extensions(&mut connection, dumped)?;
+    target.remarks.extend(around::versions(dumped, wanted, &mut connection, inside.as_mut())?);
+    if wanted.replace {
+        target.remarks.extend(around::slots(&mut connection, into)?);
+    }
+    target.remarks.extend(around::left(&mut connection)?);
     Ok((target, settings, connection))
 }
 
@@ -130,6 +138,13 @@ impl Target {
                 message,
                 "While it is restored, the extension's jobs and checks are off: say `--create` with another name.",
             ));
+        }
+        if wanted.snapshot && !self.sessions.is_empty() && !wanted.end_connections {
+            let message = format!(
+                "{} connected to the database `{into}`, and only one that nobody uses can be copied",
+                are(self.sessions.len() as u64, "session")
+            );
+            return Err(RestoreFault::new(message, "End them, or say `--end-connections`: then they are ended when it is copied."));
         }
         if wanted.occupied {
             return Ok(());
