@@ -2,7 +2,7 @@
 
 mod back;
 mod broken;
-mod by_hand;
+pub mod by_hand;
 mod choice;
 mod chosen;
 mod drill;

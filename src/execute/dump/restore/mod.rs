@@ -12,6 +12,7 @@ pub(in crate::execute) mod feed;
 mod fill;
 mod hyper;
 mod jobs;
+pub(in crate::execute) mod listing;
 pub(in crate::execute) mod own;
 mod record;
 mod renamed;
