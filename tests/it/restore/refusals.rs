@@ -22,7 +22,7 @@ fn an_extension_that_this_machine_lacks() {
     assert!(answer.err.contains("lacks `nowhere_to_be_found` 4.2 in `postgres` (it is not here at all)"), "{}", answer.err);
     assert!(!rig.path("r").exists());
     // Where nothing is started: as far as somebody can know.
-    let answer = rig.restore("r", &[]);
+    let answer = rig.restore("alone", &[]);
     assert_eq!(answer.code, 0, "{}", answer.err);
     let said = answer.out + &answer.err;
     assert!(said.contains("nobody has looked whether what starts this has `nowhere_to_be_found` 4.2 of `postgres`"), "{said}");

@@ -232,7 +232,7 @@ fn a_backup_is_taken_when_an_aggregate_cannot_be_refreshed() {
         assert_eq!(rows(&room, "\"daily's\""), before);
         assert_eq!(room.backups(), 1, "{said}");
         let known = room.status();
-        assert!(known.contains("failed:dump") && known.contains("could not be refreshed"), "{known}");
+        assert!(known.contains("failed:backups.dump") && known.contains("could not be refreshed"), "{known}");
         // One that is not there is no reason either, and the others are refreshed all the same.
         other.run("rollback").expect("its end");
         room.write(
@@ -288,7 +288,9 @@ fn definitions_beside_a_backup_make_the_aggregates_anew() {
         room.place.sql("create index \"by total\" on \"daily's\" (total desc, day)");
         room.write("    {}\n", "backups: { dump: { logical: {}, schedule: { at: \"02:00\" }, keep: { last: 2 }, takes: 1m, size: 1MB } }");
         ends(&room.run("dump"), 0);
-        let sql = ends(&room.on_this_host(&["show", "latest", "--sql"]), 0);
+        let shown = room.on_this_host(&["show", "latest", "--sql"]);
+        ends(&shown, 0);
+        let sql = String::from_utf8(shown.stdout).expect("UTF-8");
         assert!(sql.contains("create index \"by total\" on \"public\".\"daily's\" using btree (total DESC, day);"), "{sql}");
         let Place::Native(cluster) = &room.place else { panic!("all are servers") };
         cluster.sql("create database again");

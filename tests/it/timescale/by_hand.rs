@@ -9,6 +9,7 @@ use crate::landing::rig::rows;
 use crate::logical::by_hand::script;
 use crate::logical::rig::{Ground, sql_in, succeeds};
 
+const PAGE: &str = include_str!("../../../docs/restore-without-seawall.md");
 const RUNBOOK: &str = include_str!("../../emit/trading/runbook.md");
 const JOBS_THAT_RUN: &str = "select count(*) from timescaledb_information.jobs where scheduled and job_id >= 1000";
 
@@ -50,9 +51,11 @@ fn the_page_brings_hypertables_back_and_keeps_their_chunks() {
         assert_eq!(in_back("select current_setting('timescaledb.restoring')"), "off");
         assert_eq!(in_back(JOBS_THAT_RUN), "0");
         assert_eq!(in_back(&rows("metrics")), before);
+        assert!(PAGE.contains("select _timescaledb_functions.start_background_workers();"));
         let job = in_back("select job_id from timescaledb_information.jobs where proc_name = 'policy_retention'");
         assert_eq!(in_back(&rows("metrics")), before);
-        lets_them_run(&ground, &format!("select alter_job({job}, scheduled => true)"));
+        let workers = "select _timescaledb_functions.start_background_workers()";
+        lets_them_run(&ground, &format!("select alter_job({job}, scheduled => true); {workers}"));
     }
 }
 
