@@ -36,7 +36,8 @@ fn statements(view: &str, made: &Made) -> String {
     let own = if made.materialized_only.is_some() { ", timescaledb.create_group_indexes = false" } else { "" };
     let select = made.definition.trim().trim_end_matches(';');
     let mut text = format!("create materialized view {view} with (timescaledb.continuous{only}{own}) as\n{select}\nwith no data;\n");
-    for index in &made.indexes {
+    // Of one column alone is the index on its time, which comes with it in any case.
+    for index in made.indexes.iter().filter(|index| !index.name.starts_with(OWN_NAME) || index.by.contains(", ")) {
         let name = if index.name.starts_with(OWN_NAME) { String::new() } else { format!(" {}", quoted(&index.name)) };
         text.push_str(&format!("create index{name} on {view} using {};\n", index.by));
     }
