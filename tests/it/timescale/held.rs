@@ -93,8 +93,14 @@ impl Table {
                     let of = self.literal();
                     place.sql(&format!("select {what} from timescaledb_information.chunks where hypertable_name = '{of}' order by range_start offset {nth} limit 1"))
                 };
-                held = format!("({held}) and {}", chunk("format('at >= %L and at < %L', range_start, range_end)"));
-                chunk("format('%I.%I', chunk_schema, chunk_name)")
+                let inside = format!("({held}) and {}", chunk("format('at >= %L and at < %L', range_start, range_end)"));
+                // A chunk without a held row goes with the others, and a hold that names what is gone is refused, for every table.
+                if place.sql(&format!("select count(*) from {} where {inside}", self.name)) == "0" {
+                    self.name.clone()
+                } else {
+                    held = inside;
+                    chunk("format('%I.%I', chunk_schema, chunk_name)")
+                }
             }
         };
         Hold { of, which, held, ended: false }
