@@ -33,6 +33,8 @@ pub struct Facts {
     pub server_differs: Option<Observed<Vec<String>>>,
     /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
     pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
+    /// Archived rows that stay in their tables until somebody has read them back, by the archive's job; only where there are any.
+    pub archives: BTreeMap<String, ArchiveFacts>,
     /// The heartbeat row; none where the policy has none.
     pub canary: Option<Observed<CanaryFacts>>,
     /// Runs of all jobs within the last 30 days.
@@ -172,6 +174,17 @@ pub struct WalFacts {
     pub position: Option<u64>,
 }
 
+/// Extents that nobody has read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveFacts {
+    pub extents: u64,
+    /// When the oldest of them was exported.
+    pub waiting_since: Instant,
+    /// When the job's last run found that they wait.
+    pub found: Instant,
+}
+
 /// A database against its policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -275,6 +288,7 @@ impl Default for Facts {
             standbys: not_looked_at(),
             server_differs: None,
             databases: BTreeMap::new(),
+            archives: BTreeMap::new(),
             canary: None,
             runs: not_looked_at(),
             holds: not_looked_at(),

@@ -3,7 +3,7 @@
 mod around;
 mod back;
 mod broken;
-mod by_hand;
+pub mod by_hand;
 mod choice;
 mod chosen;
 mod drill;

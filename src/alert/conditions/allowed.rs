@@ -24,6 +24,12 @@ pub fn wal_lag(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.wal_lag.as_ref()), Some(default))
 }
 
+/// How long what was exported may wait for somebody who reads it back.
+pub fn archive_unread(policy: &Policy) -> Limit<Duration> {
+    let default = Limit { value: Duration::from_days(7), lasting: Duration::ZERO, severity: Severity::Warning };
+    Limit::of(thresholds(policy).and_then(|thresholds| thresholds.archive_unread.as_ref()), Some(default)).unwrap_or(default)
+}
+
 /// How full a store may be.
 pub fn storage_used(policy: &Policy) -> Limit<Percent> {
     let default = Limit { value: Percent::new(80), lasting: Duration::ZERO, severity: Severity::Warning };

@@ -29,7 +29,7 @@ pub(super) struct Words {
         long,
         value_name = "DATABASE",
         group = "dump",
-        conflicts_with_all = ["target", "at_target", "tablespace", "delta", "owner", "config_to", "as_standby", "set", "start", "start_with",
+        conflicts_with_all = ["target", "at_target", "tablespace", "delta", "owner", "config_to", "as_standby", "set", "start", "start_with", "extensions_later",
             "condition", "way", "name", "database", "made_later"]
     )]
     pub(super) into_database: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Words {
         value_name = "DIR",
         group = "dump",
         conflicts_with_all = ["into_database", "target", "moment", "exclusive", "timeline", "at_target", "tablespace", "delta", "owner", "config_to",
-            "as_standby", "set", "start", "start_with", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
+            "as_standby", "set", "start", "start_with", "extensions_later", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
     )]
     pub(super) export_to: Option<PathBuf>,
     /// First this tier of the policy's `objectives.data`, then the others by their `rto` (may be given again: in this order). The database has

@@ -39,6 +39,7 @@ const CLUSTER: &[&str] = &[
     "set",
     "start",
     "start_with",
+    "extensions_later",
     "workers",
     "at_target",
 ];

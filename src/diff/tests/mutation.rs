@@ -359,6 +359,7 @@ alerts:
     success_rate: { below: 99%, for: 1h, severity: info }
     restore_time: 10m
     drill_age: 35d
+    archive_unread: 10d
   heartbeat: { url: { env: HB }, every: 10m }
 smtp: { host: mail.example.com, port: 2525, tls: implicit, from: a@example.com, user: u, password: { env: P } }
 contacts: { who: { name: Who, role: does, email: who@example.com, phone: "+47 1", hours: always }, two: { name: Two } }

@@ -223,11 +223,35 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     Ok(warnings)
 }
 
-/// Where its PostgreSQL is known: with `--start` it is refused.
+/// What the databases use and this machine lacks, or nobody could look for. Whoever starts it says where its PostgreSQL is, and it is refused there.
 fn lacking(plan: &RestorePlan) -> Option<String> {
+    let private = &plan.chosen.private;
+    if plan.request.throw_away.is_some() || plan.request.start {
+        return None;
+    }
     let major = plan.chosen.descriptor.cluster.version / 10_000;
-    let programs = programs::find(None, major).ok().filter(|_| plan.request.throw_away.is_none())?;
-    Some(extensions::must_be_here(&programs, major, &plan.chosen.private).err()?.message)
+    let Ok(programs) = programs::find(None, major) else {
+        let what = extensions::used(private)?;
+        return Some(format!(
+            "PostgreSQL {major} is not on this host, or not where it usually is, so nobody has looked whether what starts this has {what}, in these very versions"
+        ));
+    };
+    let lacking = extensions::must_be_here(&programs, major, private).err().map(|lacking| lacking.message);
+    lacking.or_else(|| extensions::unknown(&programs, major, private))
+}
+
+/// Known before anything is fetched, also where somebody else will start it.
+pub fn must_have_extensions(plan: &RestorePlan) -> Result<(), RestoreFault> {
+    let major = plan.chosen.descriptor.cluster.version / 10_000;
+    let Ok(programs) = programs::find(None, major) else { return Ok(()) };
+    extensions::must_be_here(&programs, major, &plan.chosen.private).map_err(|lacking| {
+        let fault = RestoreFault::from(lacking);
+        let hint = format!(
+            "{} Or say `--extensions-later`, and install them before it is started; where its PostgreSQL is another one, `--start-with DIR` says which.",
+            fault.hint
+        );
+        fault.with_hint(hint)
+    })
 }
 
 /// A standby that is promoted one day signs what it archives with this host's key.

@@ -103,7 +103,11 @@ impl<'p> Server<'p> {
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
         // Who makes a copy to throw away knows which of its databases are entered.
         if plan.request.throw_away.is_none() {
-            extensions::must_be_here(&programs, plan.chosen.descriptor.cluster.version / 10_000, private)?;
+            let major = plan.chosen.descriptor.cluster.version / 10_000;
+            extensions::must_be_here(&programs, major, private)?;
+            if let Some(unknown) = extensions::unknown(&programs, major, private) {
+                tracing::warn!("{unknown}: the server will say what it lacks");
+            }
         }
         port::refuse_taken(plan)?;
         let log = plan.request.directory.join("seawall-recovery.log");

@@ -67,7 +67,20 @@ impl Room {
         self.on_this_host(&[&["archive"], words].concat())
     }
 
-    fn on_this_host(&self, words: &[&str]) -> Output {
+    /// How things stand, by the record of this host.
+    pub(super) fn status(&self) -> String {
+        let run = self.on_this_host(&["status"]);
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    }
+
+    /// Complete ones in the store.
+    pub(super) fn backups(&self) -> usize {
+        let repositories = std::fs::read_dir(self.folder.path().join("store")).into_iter().flatten().flatten();
+        let names = repositories.filter_map(|one| std::fs::read_dir(one.path().join("backups")).ok()).flatten().flatten();
+        names.filter(|name| name.path().extension().is_some_and(|end| end == "json")).count()
+    }
+
+    pub(super) fn on_this_host(&self, words: &[&str]) -> Output {
         let folder = self.folder.path();
         let (policy, state) = (folder.join("policy.yaml").display().to_string(), folder.join("state").display().to_string());
         self.seawall(&[words, &["-p", &policy, "--state", &state]].concat())

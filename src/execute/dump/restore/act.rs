@@ -160,7 +160,7 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
         (Some(made), None) => rename(plan, made).map(|()| Vec::new())?,
         (None, _) => copied,
     };
-    if made.is_some() && plan.database().extensions.contains_key("timescaledb") {
+    if plan.database().extensions.contains_key("timescaledb") {
         wake_jobs(plan);
     }
     Ok(Brought { compared, ended_sessions, held_jobs })
@@ -262,7 +262,8 @@ fn unfinished(plan: &Plan, made: &str, fault: RestoreFault) -> RestoreFault {
     fault.with_message(message).with_hint(hint)
 }
 
-/// TimescaleDB stops its jobs in a database that gets another name. By then all is restored, so what goes wrong here is only told.
+/// TimescaleDB stops its jobs in a database that gets another name, and what runs them may have found it being
+/// restored, and ended. By then all is restored, so what goes wrong here is only told.
 fn wake_jobs(plan: &Plan) {
     const WAKE: &str = "do $$ begin perform _timescaledb_functions.start_background_workers(); \
         exception when undefined_function or invalid_schema_name then perform _timescaledb_internal.start_background_workers(); end $$";

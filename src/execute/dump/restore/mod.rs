@@ -14,6 +14,7 @@ mod fill;
 mod hyper;
 mod jobs;
 pub(in crate::execute) mod leave;
+pub(in crate::execute) mod listing;
 pub(in crate::execute) mod needs;
 pub(in crate::execute) mod own;
 mod pace;

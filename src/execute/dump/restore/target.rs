@@ -23,6 +23,8 @@ pub struct Target {
     pub sessions: Vec<Session>,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
+    /// TimescaleDB's jobs and checks are off in it: a restore into it was begun and never ended.
+    pub restoring: bool,
 }
 
 /// Somebody's session in the database.
@@ -75,14 +77,15 @@ pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> R
     let asked = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[into]).map_err(of)?;
     let oid = asked.iter().next().and_then(|row| row.get("oid"));
     let exists = oid.is_some();
-    let (mut objects, mut there, mut inside) = (0, Vec::new(), None);
+    let (mut objects, mut there, mut inside, mut restoring) = (0, Vec::new(), None, false);
     if let Some(oid) = oid {
         there = connection.query(SESSIONS_OF, &[oid]).and_then(|rows| sessions(&rows)).map_err(of)?;
         let session = inside.insert(Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?);
+        restoring = session.query(RESTORING, &[]).and_then(|rows| rows.one()?.flag("it")).map_err(of)?;
         objects = session.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
     }
     let (server, major) = (connection.target().to_string(), connection.major());
-    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new() };
+    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new(), restoring };
     target.refuse(wanted, dumped)?;
     if wanted.makes() {
         own::refuse_provider(dumped, target.major)?;
@@ -114,6 +117,16 @@ fn is_there(into: &str) -> RestoreFault {
     )
 }
 
+/// As the extension's own functions set it for the whole database; where it is not loaded the setting is there all the same.
+const RESTORING: &str = "select coalesce(current_setting('timescaledb.restoring', true), '') in ('on', 'true', 'yes', '1') as it";
+
+/// What to do about a database that was left in that mode. `end` is the statement that ends it.
+pub(super) fn way_out(end: &str) -> String {
+    format!(
+        "Drop it and restore anew with `--create`. Or, to keep what is in it: turn off the jobs that came with the dump (docs/dumps.md), then say `{end}` there."
+    )
+}
+
 impl Target {
     fn refuse(&self, wanted: &Wanted, dumped: &Database) -> Result<(), RestoreFault> {
         let into = &wanted.into;
@@ -130,6 +143,11 @@ impl Target {
         }
         if wanted.replace {
             return self.refuse_in_use(wanted);
+        }
+        if self.restoring {
+            let message = format!("`{into}` is in TimescaleDB's restoring mode: a restore into it was begun and not ended");
+            let out = way_out("select timescaledb_post_restore()");
+            return Err(RestoreFault::new(message, format!("Its jobs and checks are off. {out} Or say `--replace`.")));
         }
         let is_in_use = !self.sessions.is_empty() || self.objects > 0;
         if wanted.occupied && is_in_use && dumped.extensions.contains_key("timescaledb") {
