@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Prediction, RecoveryPoint};
 use crate::inventory::{DrillStanding, Hold, IdentityStanding, Observed};
+use crate::schedule::Schedule;
 use crate::units::{Bytes, Duration, Instant, Name};
 
 /// What was seen.
@@ -236,6 +237,15 @@ pub struct DutyFacts {
     pub done: Option<Instant>,
     /// The last moment of its schedule that is on record as come.
     pub reminded: Option<Instant>,
+}
+
+impl DutyFacts {
+    /// A duty is due from its moment on until somebody says that it is done. What has come due stays so when the clock is set back.
+    pub fn due_since(&self, schedule: &Schedule, now: Instant) -> Option<Instant> {
+        let due = if schedule.fires_at(now) { Some(now) } else { schedule.previous_before(now) }.max(self.reminded)?;
+        let from = self.done.max(self.first_seen)?;
+        (from < due).then_some(due)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

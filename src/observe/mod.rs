@@ -24,7 +24,7 @@ pub use descriptors::{Listed, Read, find_descriptor, read_descriptor, signer_bes
 pub use held::look_at_holds;
 pub use holds::{holds, holds_since};
 pub use kin::{family, kin};
-pub use recorded::{LOADED, RECOVERED, RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
+pub use recorded::{LOADED, RECOVERED, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 pub use server::{look_at_server, server};
 pub use wal::{WalSeen, accept_stamp, signer};
 

@@ -189,7 +189,19 @@ pub struct Drill {
     pub timeout: Option<Duration>,
 }
 
+impl Objectives {
+    /// What comes before a recovery and nobody can rehearse, as far as the policy says: seeing that something is wrong, and a server to restore
+    /// onto. A standby that is promoted is one.
+    pub fn before_a_recovery(&self, by: Option<file::Procedure>) -> Duration {
+        let provision = self.assume.provision.filter(|_| by != Some(file::Procedure::PromoteStandby));
+        self.assume.assess.unwrap_or_default() + provision.unwrap_or_default()
+    }
+}
+
 impl Drill {
+    /// The first Monday of a quarter can be 98 days after the one before. What no drill has shown for longer is only believed.
+    pub const A_QUARTER: Duration = Duration::from_days(98);
+
     /// The scenario that it rehearses.
     pub fn scenario<'p>(&self, policy: &'p Policy) -> Option<(&'p Name, &'p Scenario)> {
         policy.objectives.scenarios.get_key_value(self.rehearses.as_ref()?)
@@ -204,17 +216,15 @@ impl Drill {
     /// something is wrong, and a server to restore onto.
     pub fn left_of_scenario(&self, policy: &Policy) -> Option<(Name, Duration)> {
         let (name, scenario) = self.scenario(policy).filter(|(_, scenario)| !self.promotes_for(scenario))?;
-        let assume = &policy.objectives.assume;
-        let before = [assume.assess, assume.provision].into_iter().flatten().fold(Duration::ZERO, |sum, part| sum + part);
-        Some((name.clone(), scenario.rto?.saturating_sub(before)))
+        Some((name.clone(), scenario.rto?.saturating_sub(policy.objectives.before_a_recovery(scenario.by))))
     }
 
-    /// It brings back all that a job has of databases, and so says how long a recovery takes.
-    pub fn restores_databases(&self, policy: &Policy) -> bool {
+    /// It brings back every database with all that is in it, and so says how long a recovery of everything takes.
+    pub fn restores_everything(&self, policy: &Policy) -> bool {
         match &self.restore {
             _ if self.tables.is_some() => false,
             DrillRestore::Latest(job) | DrillRestore::Random(job) => {
-                policy.backups.get(job).is_some_and(|backup| backup.method.is_physical() || matches!(backup.method, Method::Logical(_)))
+                policy.backups.get(job).is_some_and(|backup| policy.has_every_database(&backup.method))
             }
             DrillRestore::PointInTime(_) => true,
         }
@@ -482,6 +492,13 @@ impl Policy {
     pub fn dumped<'p>(&'p self, method: &'p Method) -> Option<&'p [String]> {
         let Method::Logical(logical) = method else { return None };
         Some(logical.databases.as_deref().unwrap_or(&self.databases))
+    }
+
+    /// No database of the policy is missing from it, and nothing of one. Where the policy names none, that is known of a physical one only.
+    pub fn has_every_database(&self, method: &Method) -> bool {
+        let dumped = self.dumped(method).unwrap_or_default();
+        method.is_physical()
+            || (method.has_all() && !self.databases.is_empty() && self.databases.iter().all(|database| dumped.contains(database)))
     }
 
     /// The full backup job beneath a physical or incremental one.

@@ -187,6 +187,11 @@ fn dumps_and_backups_with_no_further_log_are_points() {
     let mut dump = full(2);
     dump.kind = BackupKind::Logical;
     store.backups.push(dump);
+    for kind in [BackupKind::Tables, BackupKind::Files] {
+        let mut part = full(3);
+        (part.kind, part.id) = (kind, format!("p-{kind:?}").to_lowercase().parse().expect("an id"));
+        store.backups.push(part);
+    }
     let reach = reach_back(&store, None);
     let points: Vec<_> = reach.points.iter().map(|point| (point.backup.as_str(), point.at)).collect();
     assert_eq!(points, [("n01", day(1, 2)), ("n02", day(2, 1))]);

@@ -71,6 +71,13 @@ pub fn drill_age(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.drill_age.as_ref()), None)
 }
 
+/// For how long a drill that passed is evidence: `drill_age`. Without it one with a schedule is until the next one is overdue, and one that
+/// runs on demand for a quarter.
+pub fn drill_proves(policy: &Policy, drill: &Drill) -> Option<Duration> {
+    let on_demand = || drill.schedule.is_none().then_some(Drill::A_QUARTER);
+    drill_age(policy).map(|limit| limit.value).or_else(on_demand)
+}
+
 /// The share of the last 30 days' runs that must have succeeded; nothing without a threshold.
 pub fn success_rate(policy: &Policy) -> Option<Limit<Percent>> {
     Limit::floor(thresholds(policy).and_then(|thresholds| thresholds.success_rate.as_ref()))

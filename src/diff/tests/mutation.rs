@@ -254,7 +254,7 @@ objectives:
   rto: 4h
   reach_back: { any_moment: 7d, some_backup: 1y }
   scenarios:
-    loss: { description: gone, recover: cluster, by: point-in-time, from: [main], using: [nightly], rpo: 20m, rto: 5h, priority: P0, severity: SEV1, notes: call }
+    loss: { description: gone, recover: cluster, by: point-in-time, from: [main, disk], using: [nightly], rpo: 20m, rto: 5h, priority: P0, severity: SEV1, notes: call }
   data:
     first: { tables: [users], rto: 1h, size: 20GB }
     rest: { everything: true, rto: 3h }

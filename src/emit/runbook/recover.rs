@@ -257,7 +257,8 @@ fn chosen(goal: &Goal<'_>) -> Option<Block> {
             let named = if store.has_increments {
                 " The commands name it because this version does not restore the increments behind it; for an earlier moment name an older full one."
             } else {
-                ""
+                // An id would grow old on paper: whoever followed it would lose what was backed up since.
+                " The commands name none: when they run, Seawall takes the newest that leads there, which may be a newer one."
             };
             Block::Words(format!("From the store {name}, by the inventory: backup {id} of {}{size}, {until}.{named}", minute(newest.ended)))
         }

@@ -209,7 +209,7 @@ pub struct Thresholds {
     /// A drill's restore took longer than this.
     #[schemars(example = &"10m")]
     pub restore_time: Option<Limit<Duration>>,
-    /// The newest successful drill is older than this.
+    /// The newest successful drill is older than this. In reports an older one proves nothing.
     #[schemars(example = &"35d")]
     pub drill_age: Option<Limit<Duration>>,
 }
