@@ -8,12 +8,12 @@ use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
 use crate::converge::refreshes_from;
-use crate::execute::archive::left_until;
 use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes, lease};
 use crate::execute::hook::{self, HookFault};
 use crate::execute::{dump, files};
 use crate::format::descriptor::Descriptor;
 use crate::inventory::{TableName, Timescale};
+use crate::observe::left_until;
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_backup};
 use crate::policy::file;
@@ -211,8 +211,8 @@ fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Durati
         let (schema, name) = resolved(&mut connection, view)?;
         let known = state.continuous_aggregates.iter().find(|one| (&one.view.schema, &one.view.name) == (&schema, &name));
         // Before that, rows it was made of are gone, and a refresh would take its own away.
-        let archived = left_until(&mut connection)?;
-        let left = |table: &TableName| archived.get(&format!("{}.{}", table.schema, table.name)).copied();
+        let gone = left_until(&mut connection)?;
+        let left = |table: &TableName| gone.get(&table.to_string()).copied();
         let since = known.and_then(|one| refreshes_from(policy, database, &state, one, &left, clock::now()));
         let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since));
         let (home, view) = (quoted_name(&state.schema), literal(&format!("{}.{}", quoted_name(&schema), quoted_name(&name))));
