@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -10,7 +11,6 @@ use crate::inventory::TableName;
 use crate::plan::words::quoted;
 use crate::policy::model::{Policy, RowHold};
 use crate::policy::sql_name;
-use crate::schedule::Zone;
 use crate::units::{Instant, Period};
 
 /// Who takes old rows out of a table.
@@ -67,7 +67,7 @@ impl fmt::Display for HoldName {
 pub(super) struct Holding<'h> {
     pub name: HoldName,
     pub hold: &'h RowHold,
-    pub zone: &'h Zone,
+    pub zone: &'h TimeZone,
 }
 
 /// The age at which rows of a table, `written` so in the policy, go, whoever takes them out.
@@ -105,12 +105,12 @@ pub(super) fn holds_cut<'h>(
     let own = policy.row_holds.iter().filter(|(_, hold)| hold.database == database.name).map(|(name, hold)| Holding {
         name: HoldName { policy: None, name: name.to_string() },
         hold,
-        zone: &policy.zone,
+        zone: policy.zone.time_zone(),
     });
     let others = database.others.iter().map(|other| Holding {
         name: HoldName { policy: Some(other.policy.clone()), name: other.name.clone() },
         hold: &other.hold,
-        zone: &other.zone,
+        zone: other.zone.time_zone(),
     });
     let holds: Vec<Holding<'h>> = own.chain(others).collect();
     if holds.is_empty() {

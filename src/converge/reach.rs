@@ -104,7 +104,6 @@ pub(super) fn holds_refreshed<'h>(
 /// All that it holds is older than what is refreshed, today and ever.
 fn ends_before(one: &Holding<'_>, from: Option<Period>, now: Instant) -> bool {
     let (Some(to), Some(from)) = (one.hold.to, from) else { return false };
-    let zone = one.zone.time_zone();
-    let end = to.0.tomorrow().ok().and_then(|day| day.to_zoned(zone.clone()).ok());
-    end.is_some_and(|end| end.timestamp() <= from.before(now, zone))
+    let end = to.0.tomorrow().ok().and_then(|day| day.to_zoned(one.zone.clone()).ok());
+    end.is_some_and(|end| end.timestamp() <= from.before(now, one.zone))
 }

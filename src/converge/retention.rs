@@ -3,7 +3,7 @@
 use super::ages::{Allow, Around};
 use super::amount::Amount;
 use super::database::Database;
-use super::drops::{Drops, HoldName, Why, drops};
+use super::drops::{Drops, HoldName, Why, drops, holds_cut};
 use super::held::missing;
 use super::{Change, Found, sql};
 use crate::inventory::{Age, Chunk, JobKind, NoRows, Observed, TableName, TimescaleJob, Touch};
@@ -27,7 +27,7 @@ pub(super) fn compare(
     let job = jobs.next();
     match (drops(found.policy, database, (table, written), retain, found.now), job) {
         (Drops::Nobody, None) => {}
-        (Drops::Nobody, Some(job)) => place.keep(found, job, "the policy keeps them", path, false),
+        (Drops::Nobody, Some(job)) => place.keep(found, job, "the policy keeps them", path),
         (Drops::Seawall { after, because }, job) => place.leave_to_seawall(found, after, &because, job, path),
         (Drops::Database { after }, job) => match (place.obstacle(false).filter(|_| is_sooner(job, after)), job) {
             (Some(obstacle), _) => place.wait(found, after, &obstacle),
@@ -47,7 +47,7 @@ pub(super) fn release(
     path: PolicyPath,
 ) {
     let place = Place { database, table, written: &table.name, path: &path };
-    place.keep(found, job, &format!("the hold {hold} stands"), &path, true);
+    place.keep(found, job, &format!("the hold {hold} stands"), &path);
 }
 
 /// Telling it so lets rows go that the job would leave alone.
@@ -137,7 +137,8 @@ impl Place<'_> {
         let doomed = self.doomed(after, found.now);
         if longer {
             let consequence = format!("keeps rows for {after}; what is gone already does not come back");
-            return self.push(found, self.path, says, sql, |change| change.consequence(consequence));
+            let protects = self.cuts_hold(found, job);
+            return self.push(found, self.path, says, sql, |change| Change { protects, ..change.consequence(consequence) });
         }
         let consequence = match doomed.is_nothing() {
             true => self.nothing_yet(after),
@@ -162,22 +163,28 @@ impl Place<'_> {
         self.push(found, self.path, says, sql, |change| Change { drops: some(doomed), destructive, ..change.consequence(consequence) });
     }
 
+    /// By the age that the job has, whatever the policy says of it.
+    fn cuts_hold(&self, found: &Found<'_>, job: &TimescaleJob) -> bool {
+        let age = job.after.as_ref().and_then(Age::period);
+        job.scheduled && !holds_cut(found.policy, self.database, self.table, age, found.now).is_empty()
+    }
+
     /// The database drops what it must not.
-    fn keep(&self, found: &mut Found<'_>, job: &TimescaleJob, why: &str, path: &PolicyPath, held: bool) {
+    fn keep(&self, found: &mut Found<'_>, job: &TimescaleJob, why: &str, path: &PolicyPath) {
         let says = match &job.after {
             Some(after) => format!("the database drops rows of {} after {after}, and {why}", self.table()),
             None => format!("the database drops old chunks of {}, and {why}", self.table()),
         };
         let sql = sql::remove_retention(self.database.state, self.table);
         let consequence = "nothing is dropped any more by the database; the table grows";
-        self.push(found, path, says, sql, |change| Change { protects: held && job.scheduled, ..change.consequence(consequence) });
+        let protects = self.cuts_hold(found, job);
+        self.push(found, path, says, sql, |change| Change { protects, ..change.consequence(consequence) });
     }
 
     fn leave_to_seawall(&self, found: &mut Found<'_>, after: Period, because: &[Why], job: Option<&TimescaleJob>, path: &PolicyPath) {
         let (whys, is_archived) = (joined(because), because.contains(&Why::Archive));
         if let Some(job) = job {
-            let held = because.iter().any(|why| matches!(why, Why::Hold(_)));
-            self.keep(found, job, &format!("only Seawall may, {whys}"), path, held);
+            self.keep(found, job, &format!("only Seawall may, {whys}"), path);
         }
         let around = Around { path: self.path.clone(), table: self.table.clone(), written: self.table(), allow: None };
         let is_job = |job: &Dropping| job.path == *self.path;

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::document::Templates;
 use super::file;
 use crate::inventory::{Hold, HoldEntry, TableName};
@@ -340,12 +342,12 @@ impl RowHold {
     }
 
     /// It still stands when the first of its rows has reached this age. None: they go by something else, and nobody knows when.
-    pub fn is_cut(&self, after: Option<Period>, zone: &Zone, now: Instant) -> bool {
-        let beginning = |date: file::Date| date.0.to_zoned(zone.time_zone().clone()).ok().map(|start| start.timestamp());
+    pub fn is_cut(&self, after: Option<Period>, zone: &TimeZone, now: Instant) -> bool {
+        let beginning = |date: file::Date| date.0.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
         let Some(until) = self.until else { return true };
         // A date beyond all calendars has not come.
         let Some(until) = beginning(until) else { return true };
-        let gone = self.from.and_then(beginning).zip(after).map_or(now, |(first, after)| after.after(first, zone.time_zone()).max(now));
+        let gone = self.from.and_then(beginning).zip(after).map_or(now, |(first, after)| after.after(first, zone).max(now));
         gone < until
     }
 }

@@ -82,7 +82,7 @@ impl Resolver<'_> {
                 let is_it = |of: &str, name: &str| of == database && sql_name::same_table(name, table);
                 let may_be_it =
                     |hold: &&RowHold| is_it(&hold.database, &hold.table) || (hold.database == *database && is_inside(&hold.table));
-                let held = holds.values().filter(may_be_it).any(|hold| hold.is_cut(retain, &self.zone, now));
+                let held = holds.values().filter(may_be_it).any(|hold| hold.is_cut(retain, self.zone.time_zone(), now));
                 let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
                 let path = PolicyPath::from(["timescaledb", database.as_str(), section, table.as_str(), "retain"]);
                 if let (Some(after), true, false) = (retain, held, archived)

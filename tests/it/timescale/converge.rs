@@ -221,7 +221,7 @@ fn as_long_as_a_hold_names_nothing_no_retention_begins() {
         ends(&room.apply(&["--yes"]), 1);
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
         let told = room.status();
-        assert!(told.contains("critical") && told.contains("rows under hold in `postgres` may go"), "{told}");
+        assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
         // A job that is there goes on, may keep rows for longer, and not for less long.
         room.place.sql("select add_retention_policy('prices', interval '5 years')");
         ends(&room.apply(&["--yes"]), 1);
@@ -261,7 +261,7 @@ fn a_job_that_cuts_a_hold_is_told_at_once() {
             "holds: { case: { reason: litigation, rows: { database: postgres, table: prices } } }",
         );
         let told = room.status();
-        assert!(told.contains("critical") && told.contains("rows under hold in `postgres` may go"), "{told}");
+        assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
         ends(&room.apply(&["--yes", "--without-destructive"]), 0);
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
         let told = room.status();
