@@ -192,6 +192,8 @@ pub struct ArchiveFacts {
 pub struct DatabaseFacts {
     /// What is not as the policy says, a sentence each.
     pub differs: Vec<String>,
+    /// By what rows under hold may go, a sentence each: a job that looks at nothing but the age, a hold that names nothing.
+    pub unprotected: Vec<String>,
     /// The jobs that the database runs by itself.
     pub jobs: Vec<DatabaseJob>,
 }

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::document::Templates;
 use super::file;
-use crate::inventory::{Hold, TableName};
+use crate::inventory::{Hold, HoldEntry, TableName};
 use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Schedule, Window, Zone};
 use crate::units::StorageClass;
-use crate::units::{Bytes, ClassFamily, Decimal, Duration, Name, Percent, Period, Rate};
+use crate::units::{Bytes, ClassFamily, Decimal, Duration, Instant, Name, Percent, Period, Rate};
 
 /// A whole policy.
 #[derive(Debug, Clone)]
@@ -347,6 +349,43 @@ impl RowHold {
     /// `until` is the first day on which it no longer stands.
     pub fn stands_on(&self, day: jiff::civil::Date) -> bool {
         self.until.is_none_or(|until| day < until.0)
+    }
+
+    /// It still stands when the first of its rows has reached this age. None: they go by something else, and nobody knows when.
+    pub fn is_cut(&self, after: Option<Period>, zone: &TimeZone, now: Instant) -> bool {
+        let beginning = |date: file::Date| date.0.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
+        let Some(until) = self.until else { return true };
+        // A date beyond all calendars has not come.
+        let Some(until) = beginning(until) else { return true };
+        let gone = self.from.and_then(beginning).zip(after).map_or(now, |(first, after)| after.after(first, zone).max(now));
+        gone < until
+    }
+}
+
+/// A hold of another policy, as the database shows it.
+#[derive(Debug, Clone)]
+pub struct OtherHold {
+    pub policy: String,
+    pub name: String,
+    pub hold: RowHold,
+    pub zone: Zone,
+}
+
+impl OtherHold {
+    /// A day that cannot be read limits nothing.
+    pub fn shown(database: &str, policy: &str, entry: &HoldEntry) -> OtherHold {
+        let zone = Zone::named(&entry.zone).ok();
+        let day = |text: &Option<String>| zone.as_ref().and(text.as_ref()).and_then(|text| text.parse().ok()).map(file::Date);
+        let hold = RowHold {
+            reason: entry.reason.clone(),
+            until: day(&entry.until),
+            database: database.to_owned(),
+            table: entry.of.clone(),
+            from: day(&entry.rows_from),
+            to: day(&entry.rows_to),
+            condition: entry.condition.clone(),
+        };
+        OtherHold { policy: policy.to_owned(), name: entry.name.clone(), hold, zone: zone.unwrap_or_else(Zone::utc) }
     }
 }
 

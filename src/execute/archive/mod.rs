@@ -25,7 +25,6 @@ use serde::Serialize;
 
 pub use bring_back::{BroughtBack, Wanted, bring_back};
 pub use kept::read_back;
-pub(in crate::execute) use remove::left_until;
 pub use retain::{Dropped, retain};
 pub(in crate::execute) use table::{SETTINGS, columns};
 

@@ -8,9 +8,9 @@ use super::steps::Steps;
 use super::{Ended, Ground};
 use crate::catalog::StepOutcome;
 use crate::converge::refreshes_from;
-use crate::execute::archive::left_until;
 use crate::execute::backup::Taken;
 use crate::inventory::{TableName, Timescale, TimescaleState};
+use crate::observe::left_until;
 use crate::plan::Action;
 use crate::plan::words::{joined, quoted as shown};
 use crate::policy::sql_name::{literal, quoted};
@@ -142,8 +142,8 @@ fn refresh(ground: &Ground<'_>, settings: &Settings, database: &str, wanted: &Wa
     let name = resolved(&mut connection, wanted.view)?;
     let known = state.continuous_aggregates.iter().find(|one| one.view == name);
     // Before that, rows it was made of are gone, and a refresh would take its own away.
-    let archived = left_until(&mut connection)?;
-    let left = |table: &TableName| archived.get(&format!("{}.{}", table.schema, table.name)).copied();
+    let gone = left_until(&mut connection)?;
+    let left = |table: &TableName| gone.get(&table.to_string()).copied();
     let since = known.and_then(|one| refreshes_from(ground.site.policy, database, &state, one, &left, clock::now()));
     let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since));
     let (home, view) = (quoted(&state.schema), literal(&format!("{}.{}", quoted(&name.schema), quoted(&name.name))));

@@ -75,7 +75,11 @@ fn rows_of_a_table_go_around_a_hold_and_its_aggregates_stay() {
     for place in everywhere("rows_of_a_table_go_around_a_hold_and_its_aggregates_stay") {
         let room = room(place);
         let hold = "holds: { case: { reason: litigation, rows: { database: postgres, table: prices, where: product = 1 } } }";
-        room.write("    hypertables: { prices: { retain: 1y } }\n", hold);
+        room.write(
+            "    hypertables: { prices: { retain: 1y } }\n",
+            &format!("{hold}\nacknowledge: [{{ finding: SW0910, reason: a test }}]"),
+        );
+        ends(&room.apply(&["--yes"]), 0);
         let before = rows(&room, "\"daily's\"");
         ends(&room.run("timescaledb.postgres.hypertables.prices.retain"), 0);
         let old = room.place.sql("select count(distinct product) from prices where at < now() - interval '400 days'");
@@ -302,5 +306,38 @@ fn definitions_beside_a_backup_make_the_aggregates_anew() {
         psql.arg("-Xd").arg(format!("host={} port={} user=postgres dbname=again", cluster.sockets().display(), cluster.port()));
         succeeds(psql.args(["--set=ON_ERROR_STOP=1", "-f"]).arg(&file).output().expect("psql"));
         assert_eq!(sql_in(cluster, "again", ABOUT), room.place.sql(ABOUT));
+    }
+}
+
+/// Chunks that have held rows stay when the others were dropped, and show nothing of that, however long rows are kept from then on.
+#[test]
+fn no_refresh_takes_away_what_was_made_of_rows_that_were_dropped_around_a_hold() {
+    for place in all_natives("no_refresh_takes_away_what_was_made_of_rows_that_were_dropped_around_a_hold") {
+        let room = room(place);
+        let rest = |more: &str| {
+            format!(
+                "backups: {{ dump: {{ logical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 2 }}, takes: 1m, size: 1MB }} }}\n\
+                 acknowledge: [{{ finding: SW0910, reason: a test }}]\n\
+                 holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: '\"daily''s\"' }} }}{more} }}"
+            )
+        };
+        room.write(
+            "    hypertables: { prices: { retain: 1y } }\n",
+            &rest(", more: { reason: litigation, rows: { database: postgres, table: prices, where: product = 1 } }"),
+        );
+        ends(&room.apply(&["--yes"]), 0);
+        let before = rows(&room, "\"daily's\"");
+        ends(&room.run("timescaledb.postgres.hypertables.prices.retain"), 0);
+        assert_eq!(room.place.sql("select count(distinct product) from prices where at < now() - interval '400 days'"), "1");
+        // From now on all of it is kept.
+        room.write("    continuous_aggregates: { '\"daily''s\"': { refresh_before: [dump] } }\n", &rest(""));
+        ends(&room.run("dump"), 0);
+        assert_eq!(rows(&room, "\"daily's\""), before);
+        room.place.sql("select add_continuous_aggregate_policy('\"daily''s\"', null, interval '1 hour', interval '1 hour')");
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(shown.contains("refreshes `daily's` from the beginning on, and the rows of `prices` are whole for"), "{shown}");
+        let job = room.place.sql("select job_id from timescaledb_information.jobs where proc_name = 'policy_refresh_continuous_aggregate'");
+        room.place.sql(&format!("call run_job({job})"));
+        assert_eq!(rows(&room, "\"daily's\""), before);
     }
 }

@@ -188,8 +188,8 @@ impl Table {
         if !job.is_empty() {
             room.place.sql(&format!("call run_job({job})"));
         }
-        // Without any hold Seawall has no job of that name.
-        if self.archived || !self.holds.is_empty() {
+        // Without a hold that stands Seawall has no job of that name.
+        if self.archived || self.is_held() {
             ends(&room.run(&self.job()), 0);
         }
     }
