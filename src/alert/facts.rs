@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Prediction, RecoveryPoint};
 use crate::inventory::{DrillStanding, Hold, IdentityStanding, Observed};
+use crate::schedule::Schedule;
 use crate::units::{Bytes, Duration, Instant, Name};
 
 /// What was seen.
@@ -33,6 +34,8 @@ pub struct Facts {
     pub server_differs: Option<Observed<Vec<String>>>,
     /// What each database keeps, compresses and refreshes; only those that the policy speaks of.
     pub databases: BTreeMap<String, Observed<DatabaseFacts>>,
+    /// Archived rows that stay in their tables until somebody has read them back, by the archive's job; only where there are any.
+    pub archives: BTreeMap<String, ArchiveFacts>,
     /// The heartbeat row; none where the policy has none.
     pub canary: Option<Observed<CanaryFacts>>,
     /// Runs of all jobs within the last 30 days.
@@ -172,12 +175,25 @@ pub struct WalFacts {
     pub position: Option<u64>,
 }
 
+/// Extents that nobody has read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveFacts {
+    pub extents: u64,
+    /// When the oldest of them was exported.
+    pub waiting_since: Instant,
+    /// When the job's last run found that they wait.
+    pub found: Instant,
+}
+
 /// A database against its policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseFacts {
     /// What is not as the policy says, a sentence each.
     pub differs: Vec<String>,
+    /// By what rows under hold may go, a sentence each: a job that looks at nothing but the age, a hold that names nothing.
+    pub unprotected: Vec<String>,
     /// The jobs that the database runs by itself.
     pub jobs: Vec<DatabaseJob>,
 }
@@ -223,6 +239,15 @@ pub struct DutyFacts {
     pub done: Option<Instant>,
     /// The last moment of its schedule that is on record as come.
     pub reminded: Option<Instant>,
+}
+
+impl DutyFacts {
+    /// A duty is due from its moment on until somebody says that it is done. What has come due stays so when the clock is set back.
+    pub fn due_since(&self, schedule: &Schedule, now: Instant) -> Option<Instant> {
+        let due = if schedule.fires_at(now) { Some(now) } else { schedule.previous_before(now) }.max(self.reminded)?;
+        let from = self.done.max(self.first_seen)?;
+        (from < due).then_some(due)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,6 +300,7 @@ impl Default for Facts {
             standbys: not_looked_at(),
             server_differs: None,
             databases: BTreeMap::new(),
+            archives: BTreeMap::new(),
             canary: None,
             runs: not_looked_at(),
             holds: not_looked_at(),

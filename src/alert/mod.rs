@@ -16,8 +16,8 @@ pub use condition::{Condition, State};
 pub use conditions::{Limit, allowed, catalog_down, conditions, expected_since, severity_of_failure};
 pub use event::{Acknowledgement, Event};
 pub use facts::{
-    Answers, Braked, CanaryFacts, CopyFacts, DatabaseFacts, DatabaseJob, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Replaced,
-    Runs, StoreFacts, Undelivered, Unreadable, WalFacts,
+    Answers, ArchiveFacts, Braked, CanaryFacts, CopyFacts, DatabaseFacts, DatabaseJob, DutyFacts, Facts, FailingReceiver, Failure,
+    JobFacts, Replaced, Runs, StoreFacts, Undelivered, Unreadable, WalFacts,
 };
 pub use judge::{Firing, Judged, Seen, Silence, Unheard, judge};
 pub use memory::{Memory, MemoryError};

@@ -7,6 +7,11 @@ use super::runs::nothing_returned;
 use super::value::Row;
 use crate::units::Instant;
 
+/// How much of the written data would have been lost, at each look.
+pub const RECOVERY_POINT: &str = "recovery_point_seconds";
+/// The most of it since the hour began.
+pub const RECOVERY_POINT_WORST: &str = "recovery_point_worst_seconds";
+
 /// Something that was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured<'m> {

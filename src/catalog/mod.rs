@@ -41,7 +41,7 @@ pub use jobs::JobRecord;
 pub use link::Where;
 pub use lock::Guard;
 pub use many::OfPolicy;
-pub use measurements::{Latest, Measured};
+pub use measurements::{Latest, Measured, RECOVERY_POINT, RECOVERY_POINT_WORST};
 pub use memory::QueuedNotice;
 pub use outbox::{FailingReceiver, Outgoing, Undelivered};
 pub use past::{ByPolicy, Changed, PastNotice, PastRun, PastRuns, Stretch, Worst};

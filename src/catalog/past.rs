@@ -47,7 +47,7 @@ pub struct Changed {
     pub at: Instant,
     pub digest: String,
     pub commit: Option<String>,
-    /// It is the first run of the stretch: what it ran by may have been so for long.
+    /// It was so before: what the last run before the stretch went by, where that is another one than the first within, else the first.
     pub first: bool,
 }
 
@@ -84,16 +84,36 @@ impl Catalog {
              CASE WHEN outcome <> 'succeeded' THEN message END";
         let rest = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id");
         let mut past = PastRuns::default();
+        let mut before = self.gone_by_before(policies, stretch.from)?;
         self.packed_of_many(policies, stretch.values(), COLUMNS, rest, |row| {
             let (policy, digest, commit) = (row.shown()?, row.maybe_shown()?, row.maybe_shown()?);
             let run = run(row)?;
             if let Some(digest) = digest {
+                if let Some(was) = before.remove(&*policy).filter(|was| was.digest != *digest) {
+                    of(&mut past.changes, &policy).push(was);
+                }
                 past.went_by(&policy, &digest, commit, run.started);
             }
             of(&mut past.runs, &policy).push(run);
             Ok(())
         })?;
         Ok(past)
+    }
+
+    /// What the last run of each policy before a moment went by.
+    fn gone_by_before(&self, policies: &[&str], before: Instant) -> Result<BTreeMap<String, Changed>, CatalogFault> {
+        let sql = |places: &str| {
+            let rows = places.replace(", ", "), (");
+            format!(
+                "WITH asked(policy) AS (VALUES ({rows})) SELECT r.policy, r.started, r.digest, r.git_commit FROM asked JOIN runs r ON r.id = \
+                 (SELECT id FROM runs WHERE policy = asked.policy AND started < $1 AND digest IS NOT NULL ORDER BY started DESC, id DESC LIMIT 1)"
+            )
+        };
+        let read = |row: &mut Row| {
+            let (policy, at) = (row.text()?, row.instant()?);
+            Ok((policy, Changed { at, digest: row.text()?, commit: row.maybe_text()?, first: true }))
+        };
+        Ok(self.of_many(policies, vec![before.into()], sql, read)?.into_iter().collect())
     }
 
     /// Every drill that ended in it, oldest first.
@@ -108,18 +128,18 @@ impl Catalog {
         Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
     }
 
-    /// Of each drill the last one that passed before a moment.
-    pub fn drills_passed_before(&self, policies: &[&str], before: Instant) -> Result<ByPolicy<DrillRow>, CatalogFault> {
+    /// Of each drill the last one that passed and the last one that failed, whenever that was. What somebody ended has shown nothing.
+    pub fn last_drills_of(&self, policies: &[&str]) -> Result<ByPolicy<DrillRow>, CatalogFault> {
         let sql = |places: &str| {
             format!(
                 "SELECT {} FROM drills WHERE id IN (SELECT id FROM (SELECT id, \
-                 row_number() OVER (PARTITION BY policy, drill ORDER BY ended DESC, id DESC) AS place FROM drills \
-                 WHERE policy IN ({places}) AND outcome = 'passed' AND ended < $1) AS passed WHERE place = 1) ORDER BY policy, ended, id",
+                 row_number() OVER (PARTITION BY policy, drill, outcome ORDER BY ended DESC, id DESC) AS place FROM drills \
+                 WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1) ORDER BY policy, ended, id",
                 drills::COLUMNS
             )
         };
         let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
-        Ok(grouped(self.of_many(policies, vec![before.into()], sql, read)?))
+        Ok(grouped(self.of_many(policies, vec![], sql, read)?))
     }
 
     /// The largest value of a series in each of so many equal parts of the stretch; parts without a value are left out.

@@ -3,13 +3,14 @@
 use super::Catalog;
 use super::fault::{CatalogFault, FaultKind, damaged};
 use super::link::{Link, Where};
+use super::measurements::{RECOVERY_POINT, RECOVERY_POINT_WORST};
 use super::value::Value;
 use crate::units::Instant;
 
 /// How long runs are kept, so that a year can be held against the one before. A job's last run, its last good one and those under way
 /// are always kept.
 const RUNS_DAYS: i64 = 800;
-/// Measurements: all for three days, then one an hour, after forty days one a day, after four hundred none.
+/// Measurements: all for three days, then one an hour, after forty days one a day, after four hundred none. Which one, [`Catalog::thin`] says.
 const ALL_DAYS: i64 = 3;
 const HOURLY_DAYS: i64 = 40;
 const MEASUREMENTS_DAYS: i64 = 400;
@@ -56,18 +57,27 @@ impl Catalog {
         Ok(Pruned { runs, measurements, notices })
     }
 
-    /// Of what is older than that, the last value of each span stays. Some series at a time: a fleet measures millions of values a day, and
+    /// Of what is older than that, the last value of each span stays; of what would have been lost the most, or an hour without the network would
+    /// be forgotten because it was over before the span was. Some series at a time: a fleet measures millions of values a day, and
     /// nobody waits that long for his turn to write.
     fn thin(&self, before: Value, span: i64) -> Result<u64, CatalogFault> {
-        const SQL: &str = "DELETE FROM measurements WHERE at < $1 AND series >= $3 AND series < $4 AND EXISTS (SELECT 1 FROM measurements later \
+        const LAST: &str = "DELETE FROM measurements WHERE at < $1 AND series >= $3 AND series < $4 \
+             AND series NOT IN (SELECT id FROM series WHERE id >= $3 AND id < $4 AND name IN ($5, $6)) AND EXISTS (SELECT 1 FROM measurements later \
              WHERE later.series = measurements.series AND later.at > measurements.at \
              AND later.at < (measurements.at / $2 + 1) * $2 AND later.at < $1) RETURNING 1";
+        const MOST: &str = "DELETE FROM measurements WHERE at < $1 \
+             AND series IN (SELECT id FROM series WHERE id >= $3 AND id < $4 AND name IN ($5, $6)) AND EXISTS (SELECT 1 FROM measurements more \
+             WHERE more.series = measurements.series AND more.at >= measurements.at / $2 * $2 \
+             AND more.at < (measurements.at / $2 + 1) * $2 AND more.at < $1 \
+             AND (more.value > measurements.value OR (more.value = measurements.value AND more.at < measurements.at))) RETURNING 1";
         const AT_ONCE: i64 = 100;
         let last = self.read(|link| link.ask_one("SELECT coalesce(max(id), 0) FROM series", vec![])?.map_or(Ok(0), |mut row| row.int()))?;
         let mut removed = 0;
         for first in (0..=last).step_by(AT_ONCE as usize) {
             let some = [Value::Int(span), Value::Int(first), Value::Int(first.saturating_add(AT_ONCE))];
-            removed += self.remove(SQL, [before.clone()].into_iter().chain(some).collect())?;
+            let losses = [RECOVERY_POINT, RECOVERY_POINT_WORST].map(Value::from);
+            let values: Vec<Value> = [before.clone()].into_iter().chain(some).chain(losses).collect();
+            removed += self.remove(LAST, values.clone())? + self.remove(MOST, values)?;
         }
         Ok(removed)
     }

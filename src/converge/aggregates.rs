@@ -66,7 +66,7 @@ fn is_told(job: &TimescaleJob, refresh: &file::Refresh) -> bool {
 /// What is refreshed after it was dropped from the table is empty, and so is the aggregate from then on: whoever drops it, the database's job or
 /// Seawall.
 fn losing(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
-    let dropped = dropped(found.policy, database.name, database.state, aggregate, found.now);
+    let dropped = dropped(found.policy, database.name, database.state, aggregate);
     let Some(dropped) = dropped.filter(|dropped| *dropped < from) else { return false };
     let message = format!(
         "{} is refreshed as far back as {from}, and {} keeps its rows for {dropped} only: what was dropped there vanishes here too",
@@ -86,7 +86,7 @@ fn emptied(
     (from, back): (Option<Period>, &str),
     path: &PolicyPath,
 ) {
-    let dropped = dropped(found.policy, database.name, database.state, aggregate, found.now);
+    let dropped = dropped(found.policy, database.name, database.state, aggregate);
     let Some(dropped) = dropped.filter(|dropped| from.is_none_or(|from| *dropped < from)) else { return };
     let message = format!(
         "job {} refreshes {} from {back} on, and {} keeps its rows for {dropped} only: what was dropped there vanishes here too",
@@ -100,7 +100,7 @@ fn emptied(
 /// A refresh that the policy asks for would take held rows away. It is not set up, and what does so already is limited.
 fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, written: &str, from: Period, path: &PolicyPath) -> bool {
     let (state, now) = (database.state, found.now);
-    let Some(reach) = reach(found.policy, database.name, state, aggregate, now).filter(|reach| *reach < from) else { return false };
+    let Some(reach) = reach(found.policy, database, aggregate, now).filter(|reach| *reach < from) else { return false };
     let holds = holds_refreshed(found.policy, database, &aggregate.view, reach, Some(from), now);
     let Some(hold) = holds.first() else { return false };
     let message = format!(
@@ -108,7 +108,7 @@ fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate
          {} protects",
         quoted(written),
         table_words(source(state, aggregate)),
-        quoted(hold)
+        hold.name
     );
     found.refuse(path.key("from"), message, &format!("Write `{reach}` or shorter until the hold has ended."));
     limit(found, database, aggregate, path);
@@ -118,7 +118,7 @@ fn refused(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate
 /// Jobs that refresh an aggregate, as far back as rows are held whose source is gone, refresh no further than that reaches.
 pub(super) fn limit(found: &mut Found<'_>, database: &Database<'_>, aggregate: &Aggregate, path: &PolicyPath) {
     let (state, now) = (database.state, found.now);
-    let Some(reach) = reach(found.policy, database.name, state, aggregate, now) else { return };
+    let Some(reach) = reach(found.policy, database, aggregate, now) else { return };
     for job in state.jobs_of(&aggregate.view, JobKind::Refresh).filter(|job| job.scheduled) {
         let from = job.start_offset.as_ref().and_then(Age::period);
         if from.is_some_and(|from| from <= reach) {
@@ -135,10 +135,11 @@ pub(super) fn limit(found: &mut Found<'_>, database: &Database<'_>, aggregate: &
             job.id,
             table_words(&aggregate.view),
             table_words(source(state, aggregate)),
-            quoted(hold)
+            hold.name
         );
         let sql = sql::alter_job(state, job, &sql::Alter { told: vec![("start_offset", reach)], ..Default::default() });
         let consequence = "what is older in the aggregate stays as it is";
-        found.push(Change::new(path.clone(), Some(database.name), says, sql).consequence(consequence));
+        let change = Change::new(path.clone(), Some(database.name), says, sql).consequence(consequence);
+        found.push(Change { protects: true, ..change });
     }
 }

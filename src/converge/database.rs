@@ -2,12 +2,14 @@
 
 use super::drops::holds_cut;
 use super::{Found, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, job_reports, retention};
-use crate::inventory::{Age, DimensionKind, Hypertable, JobKind, Licence, Observed, TableName, Timescale, TimescaleState};
+use crate::inventory::{Age, DimensionKind, Held, Hypertable, JobKind, Licence, Observed, TableName, Timescale, TimescaleState};
 use crate::plan::minute;
 use crate::plan::words::{counted, plain, quoted};
 use crate::policy::file;
+use crate::policy::model::OtherHold;
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
+use crate::units::Instant;
 
 const JOBS_HINT: &str = "Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?";
 
@@ -17,9 +19,26 @@ const WORKERS_HINT: &str = "A restored server has none until `seawall release --
 pub(super) struct Database<'d> {
     pub name: &'d str,
     pub state: &'d TimescaleState,
+    /// What it says of holds. None: nobody asked.
+    pub held: Option<&'d Observed<Held>>,
+    /// The holds of other policies that stand.
+    pub others: Vec<OtherHold>,
 }
 
-pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Timescale>) {
+impl<'d> Database<'d> {
+    fn new(name: &'d str, state: &'d TimescaleState, held: Option<&'d Observed<Held>>) -> Database<'d> {
+        let others = held.and_then(Observed::known).map(|held| held.others.as_slice()).unwrap_or_default();
+        let others = others.iter().map(|(policy, entry)| OtherHold::shown(name, policy, entry)).collect();
+        Database { name, state, held, others }
+    }
+
+    /// Up to when rows have left a table by Seawall's hand.
+    pub fn left_until(&self, table: &TableName) -> Option<Instant> {
+        self.held?.known()?.left_until(table)
+    }
+}
+
+pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Timescale>, held: Option<&Observed<Held>>) {
     let path = PolicyPath::from(["timescaledb", name]);
     let policy = found.policy;
     let written = policy.file.timescaledb.get(name);
@@ -35,7 +54,7 @@ pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Tim
         }
         Observed::Known(Timescale::Installed(state)) => state,
     };
-    let database = Database { name, state };
+    let database = Database::new(name, state, held);
     let nothing = file::Timescale { hypertables: Default::default(), continuous_aggregates: Default::default() };
     let written = written.unwrap_or(&nothing);
     if state.licence == Licence::Apache {
@@ -129,9 +148,10 @@ fn besides(found: &mut Found<'_>, database: &Database<'_>, known: &[&TableName],
             // Where it goes by something else than the age, nobody can say when a held row is dropped.
             let age = job.after.as_ref().and_then(Age::period);
             let held = holds_cut(found.policy, database, of, age, found.now);
-            if let Some(hold) = held.first() {
-                let path = PolicyPath::from(["holds", hold.as_str(), "rows"]);
-                retention::release(found, database, of, job, hold, path);
+            // What another policy holds and this one does not speak of is for that one to say.
+            if let Some(hold) = held.iter().find(|one| one.name.policy.is_none()) {
+                let path = PolicyPath::from(["holds", hold.name.name.as_str(), "rows"]);
+                retention::release(found, database, of, job, &hold.name, path);
                 continue;
             }
             let after = job.after.as_ref().map_or_else(|| "by when they were made".to_owned(), |after| format!("after {after}"));

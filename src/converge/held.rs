@@ -1,10 +1,11 @@
-//! What is under hold, where applications can see it: `seawall.legal_hold` in each database of which rows are held.
+//! Holds that hold nothing, and what is under hold where applications can see it: `seawall.legal_hold` in each database of which rows are held.
 
-use super::{Change, Found, Remark, sql};
-use crate::inventory::{HoldEntry, HoldTable, Observed};
+use super::{Became, Change, Found, HoldChange, Remark, sql};
+use crate::inventory::{EmptyHold, Held, HoldEntry, HoldTable, NoRows, Observed, Timescale};
 use crate::plan::words::{plain, quoted};
 use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
+use crate::policy::sql_name::meaning;
 
 /// It holds what every policy says of this database.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS seawall.hold (policy text NOT NULL, name text NOT NULL, of_table text NOT NULL, \
@@ -18,12 +19,22 @@ fn push(found: &mut Found<'_>, path: PolicyPath, database: &str, (says, sql): (S
     found.push(Change { in_transaction: false, ..change });
 }
 
-pub(super) fn compare(found: &mut Found<'_>, database: &str, observed: &Observed<HoldTable>) {
+pub(super) fn compare(found: &mut Found<'_>, database: &str, timescale: &Timescale, observed: &Observed<Held>) {
     let holds = PolicyPath::from(["holds"]);
     let wanted = entries(found.policy, database);
     let there = match observed {
-        Observed::Known(HoldTable::Absent) => None,
-        Observed::Known(HoldTable::Present(entries)) => Some(entries.as_slice()),
+        Observed::Known(held) => {
+            let own = |one: &&EmptyHold| one.policy == found.policy.name.as_str() && !is_read(one, timescale);
+            for one in held.empty.iter().filter(own) {
+                let path = holds.key(&one.name).key("rows").key("table");
+                let message = format!("{}, so the hold {} protects nothing", missing(one, database), quoted(&one.name));
+                found.refuse(path, message, MEND);
+            }
+            match &held.shown {
+                HoldTable::Absent => None,
+                HoldTable::Present(entries) => Some(entries.as_slice()),
+            }
+        }
         Observed::Unknown { reason } => {
             let message = format!("what holds {} shows is not known: {}", quoted(database), plain(reason));
             return found.unknown.push(Remark::new(
@@ -45,22 +56,45 @@ pub(super) fn compare(found: &mut Found<'_>, database: &str, observed: &Observed
     }
     let there = there.unwrap_or_default();
     for entry in &wanted {
-        let says = match there.iter().find(|one| one.name == entry.name) {
+        let name = quoted(&entry.name);
+        let (says, became) = match there.iter().find(|one| one.name == entry.name) {
             Some(one) if one == entry => continue,
-            Some(_) => format!("the hold {} reads otherwise in `seawall.legal_hold`", quoted(&entry.name)),
-            None => format!("the hold {} is not in `seawall.legal_hold`", quoted(&entry.name)),
+            Some(_) => (format!("the hold {name} reads otherwise in `seawall.legal_hold`"), Became::Changed),
+            None => (format!("the hold {name} is not in `seawall.legal_hold`"), Became::Placed),
         };
-        let sql = put(found.policy, entry);
-        push(found, holds.key(&entry.name), database, (says, sql), "only what is shown changes; what is held is what the policy says");
+        let consequence = "only what is shown changes; what is held is what the policy says";
+        let change = Change::new(holds.key(&entry.name), Some(database), says, put(found.policy, entry)).consequence(consequence);
+        found.push(Change { in_transaction: false, hold: Some(became_of(entry, became)), ..change });
     }
     for entry in there.iter().filter(|one| !wanted.iter().any(|entry| entry.name == one.name)) {
         let says = format!("`seawall.legal_hold` has a hold {}, which the policy has not", quoted(&entry.name));
         let (policy, name) = (sql::text(found.policy.name.as_str()), sql::text(&entry.name));
         let sql = format!("DELETE FROM seawall.hold WHERE policy = {policy} AND name = {name};");
-        found.push(
-            Change::new(holds.clone(), Some(database), says, sql).consequence("it is no longer shown; the policy let go of it before"),
-        );
+        let change =
+            Change::new(holds.clone(), Some(database), says, sql).consequence("it is no longer shown; the policy let go of it before");
+        found.push(Change { hold: Some(became_of(entry, Became::Released)), ..change });
     }
+}
+
+fn became_of(entry: &HoldEntry, became: Became) -> HoldChange {
+    HoldChange { name: entry.name.clone(), of: entry.of.clone(), reason: entry.reason.clone(), became }
+}
+
+const MEND: &str =
+    "Write the table's name as it is now, with its schema, or take the hold out. Until then no job of this database is told to drop rows.";
+
+/// What is wrong with what it names.
+pub(super) fn missing(one: &EmptyHold, database: &str) -> String {
+    match one.why {
+        NoRows::Missing => format!("there is no table {} in {}", quoted(&one.of), quoted(database)),
+        NoRows::NotATable => format!("{} in {} has no rows of its own", quoted(&one.of), quoted(database)),
+    }
+}
+
+/// A view that reads tables whose rows may go: they stay, all of them.
+fn is_read(one: &EmptyHold, timescale: &Timescale) -> bool {
+    let Timescale::Installed(state) = timescale else { return false };
+    one.why == NoRows::NotATable && state.views.iter().any(|view| view.view.is_meant_by(&meaning(&one.of)))
 }
 
 fn entries(policy: &Policy, database: &str) -> Vec<HoldEntry> {

@@ -7,6 +7,7 @@
 //! A database cannot look before it drops: its own job knows neither holds nor archives. So where one of those protects rows, the
 //! difference is that the database has such a job at all, and [`Drops`] says that taking rows away is ours.
 
+mod ages;
 mod aggregates;
 mod amount;
 mod compression;
@@ -22,7 +23,7 @@ mod sql;
 mod text;
 
 pub use amount::Amount;
-pub use drops::{Drops, Why};
+pub use drops::{Drops, HoldName, Why};
 pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 
@@ -32,7 +33,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::inventory::{HoldTable, Observed, ServerState, Timescale};
+use crate::inventory::{Held, Observed, ServerState, Timescale};
 use crate::policy::file::Acknowledgement;
 use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
@@ -74,6 +75,10 @@ pub struct Change {
     pub consequence: String,
     /// The existing rows that it takes away. Absent when it takes none away.
     pub drops: Option<Amount>,
+    /// What becomes of a hold, as applications see it.
+    pub hold: Option<HoldChange>,
+    /// Until it is done, rows under hold may go.
+    pub protects: bool,
     /// Something is lost for good: SW0910 has to be acknowledged in the policy.
     pub destructive: bool,
     /// The reason for which the policy accepts that, if it does.
@@ -82,6 +87,41 @@ pub struct Change {
     pub needs_restart: bool,
     /// It is done together with the others of its database, or not at all.
     pub in_transaction: bool,
+}
+
+/// A hold that becomes another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HoldChange {
+    /// Its name.
+    pub name: String,
+    /// The table whose rows it holds, as the policy writes it.
+    pub of: String,
+    /// Why it is there.
+    pub reason: String,
+    /// What becomes of it.
+    pub became: Became,
+}
+
+/// What becomes of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// It was not there.
+    Placed,
+    /// It reads otherwise.
+    Changed,
+    /// The policy has it no longer.
+    Released,
+}
+
+impl Became {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Became::Placed => "placed",
+            Became::Changed => "changed",
+            Became::Released => "released",
+        }
+    }
 }
 
 /// Something that changes nothing.
@@ -102,8 +142,8 @@ pub struct Running {
     pub server: Option<Observed<ServerState>>,
     /// One that is not here was not asked.
     pub databases: BTreeMap<String, Observed<Timescale>>,
-    /// What they show their applications of the policy's holds. Nothing is said of one that is not here.
-    pub holds: BTreeMap<String, Observed<HoldTable>>,
+    /// What they say of holds. Nothing is said of one that is not here.
+    pub holds: BTreeMap<String, Observed<Held>>,
     /// When it was seen. None: now.
     pub seen_at: Option<Instant>,
 }
@@ -111,16 +151,28 @@ pub struct Running {
 /// Compares what the policy says with what its server and its databases say.
 pub fn converge(policy: &Policy, seen: &Running, now: Instant) -> Convergence {
     let seen_at = seen.seen_at.unwrap_or(now);
-    let mut found = Found { policy, now, seen_at, changes: Vec::new(), refused: Vec::new(), unknown: Vec::new(), remarks: Vec::new() };
+    let mut found = Found {
+        policy,
+        now,
+        seen_at,
+        changes: Vec::new(),
+        refused: Vec::new(),
+        unknown: Vec::new(),
+        remarks: Vec::new(),
+        around: Vec::new(),
+    };
     if let Some(server) = seen.server.as_ref().filter(|_| rights::is_about(policy)) {
         rights::compare(&mut found, server);
     }
     for name in databases(policy) {
         let not_asked = Observed::unknown("it was not asked");
         let database = seen.databases.get(name).unwrap_or(&not_asked);
-        database::compare(&mut found, name, database);
-        if let (Some(holds), Observed::Known(_)) = (seen.holds.get(name), database) {
-            held::compare(&mut found, name, holds);
+        let holds = seen.holds.get(name);
+        database::compare(&mut found, name, database, holds);
+        let around = std::mem::take(&mut found.around);
+        if let (Some(holds), Observed::Known(timescale)) = (holds, database) {
+            held::compare(&mut found, name, timescale, holds);
+            ages::compare(&mut found, name, around, holds);
         }
     }
     let Found { changes, refused, unknown, remarks, .. } = found;
@@ -156,6 +208,8 @@ struct Found<'p> {
     refused: Vec<Remark>,
     unknown: Vec<Remark>,
     remarks: Vec<Remark>,
+    /// Tables of the database that is looked at whose rows Seawall drops around holds.
+    around: Vec<ages::Around>,
 }
 
 impl Found<'_> {
@@ -210,6 +264,8 @@ impl Change {
             sql,
             consequence: String::new(),
             drops: None,
+            hold: None,
+            protects: false,
             destructive: false,
             acknowledged: None,
             needs_restart: false,

@@ -2,12 +2,12 @@
 //! aggregate anew from what is left.
 
 use super::database::Database;
-use super::drops::{Drops, drops};
+use super::drops::{Holding, goes_after};
 use super::sql;
 use crate::inventory::{Aggregate, Chunk, ChunkRange, JobKind, TableName, TimescaleState};
-use crate::policy::model::{Policy, RowHold};
+use crate::policy::model::Policy;
 use crate::policy::sql_name;
-use crate::units::{Instant, Name, Period};
+use crate::units::{Instant, Period};
 
 /// What an aggregate is made of, by the name that people know: of one inside of another aggregate, that of the view.
 pub(super) fn source<'s>(state: &'s TimescaleState, aggregate: &'s Aggregate) -> &'s TableName {
@@ -16,35 +16,37 @@ pub(super) fn source<'s>(state: &'s TimescaleState, aggregate: &'s Aggregate) ->
 }
 
 /// The age at which rows of the source go, whoever drops them.
-pub(super) fn dropped(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Period> {
+pub(super) fn dropped(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate) -> Option<Period> {
     let source = source(state, aggregate);
     let by_job = state.jobs_of(source, JobKind::Retention).filter_map(|job| job.after.as_ref()?.period());
-    by_job.chain(by_policy(policy, &Database { name: database, state }, source, now)).min()
+    by_job.chain(by_policy(policy, database, source)).min()
 }
 
-fn by_policy(policy: &Policy, database: &Database<'_>, source: &TableName, now: Instant) -> Option<Period> {
-    let timescale = policy.file.timescaledb.get(database.name)?;
+fn by_policy(policy: &Policy, database: &str, source: &TableName) -> Option<Period> {
+    let timescale = policy.file.timescaledb.get(database)?;
     let of = sql::table(source);
     let tables = timescale.hypertables.iter().map(|(written, table)| (written, table.retain));
     let views = timescale.continuous_aggregates.iter().map(|(written, view)| (written, view.retain));
     let (written, retain) = tables.chain(views).find(|(written, _)| sql_name::same_table(written, &of))?;
-    match drops(policy, database, (source, written), retain, now) {
-        Drops::Nobody => None,
-        Drops::Database { after } | Drops::Seawall { after, .. } => Some(after),
-    }
+    goes_after(policy, database, written, retain)
 }
 
-/// The age up to which the source is whole: by what drops its rows, and, where nothing says so, by what is left of it. None where nothing is gone.
-pub(super) fn reach(policy: &Policy, database: &str, state: &TimescaleState, aggregate: &Aggregate, now: Instant) -> Option<Period> {
-    let left = left_since(state, aggregate, now).map(|since| {
+/// The age up to which the source is whole: by what drops its rows, and, where nothing says so, by what is left of it and by what Seawall took out of
+/// it, which no chunk shows that has held ones. None where nothing is gone.
+pub(super) fn reach(policy: &Policy, database: &Database<'_>, aggregate: &Aggregate, now: Instant) -> Option<Period> {
+    let state = database.state;
+    let dropped = dropped(policy, database.name, state, aggregate);
+    let goes_by = dropped.map(|age| age.before(now, policy.zone.time_zone()));
+    let recorded = database.left_until(source(state, aggregate)).filter(|left| goes_by.is_none_or(|goes_by| goes_by < *left));
+    let left = left_since(state, aggregate, now).into_iter().chain(recorded).max().map(|since| {
         let days = now.duration_since(since).as_hours() / 24;
         Period::from_days(u32::try_from(days).unwrap_or(0))
     });
-    dropped(policy, database, state, aggregate, now).into_iter().chain(left).min()
+    dropped.into_iter().chain(left).min()
 }
 
 /// From where on a refresh of an aggregate takes nothing away, as a window of TimescaleDB begins: where its source is whole. None: it has nothing
-/// that could be older than the source. `left`: up to when rows of a table have left it for an archive, which no chunk shows that has held ones.
+/// that could be older than the source. `left`: up to when rows of a table have left it by Seawall's hand, which no chunk shows that has held ones.
 pub fn refreshes_from(
     policy: &Policy,
     database: &str,
@@ -63,7 +65,7 @@ pub fn refreshes_from(
     if let Some(from) = first.or_else(|| end().filter(|_| chunks.is_empty())) {
         return Some(from.to_string());
     }
-    let dropped = dropped(policy, database, state, aggregate, now);
+    let dropped = dropped(policy, database, state, aggregate);
     let by_age = dropped.map(|age| age.before(now, policy.zone.time_zone()).max(age.before(now, &jiff::tz::TimeZone::UTC)));
     // A chunk of the aggregate spans many of the source's: where the oldest of those begins there may have been others.
     let oldest = chunks.iter().filter_map(begins).min();
@@ -87,23 +89,21 @@ fn begins(chunk: &Chunk) -> Option<Instant> {
 }
 
 /// The holds of which a refresh would take rows that goes back as far as `from`, or to the beginning, when rows of the source go at an age.
-pub(super) fn holds_refreshed(
-    policy: &Policy,
-    database: &Database<'_>,
+pub(super) fn holds_refreshed<'h>(
+    policy: &'h Policy,
+    database: &'h Database<'_>,
     view: &TableName,
     reach: Period,
     from: Option<Period>,
     now: Instant,
-) -> Vec<Name> {
+) -> Vec<Holding<'h>> {
     let holds = super::drops::holds_cut(policy, database, view, Some(reach), now);
-    let is_in_it = |name: &Name| policy.row_holds.get(name).is_some_and(|hold| !ends_before(policy, hold, from, now));
-    holds.into_iter().filter(is_in_it).collect()
+    holds.into_iter().filter(|one| !ends_before(one, from, now)).collect()
 }
 
 /// All that it holds is older than what is refreshed, today and ever.
-fn ends_before(policy: &Policy, hold: &RowHold, from: Option<Period>, now: Instant) -> bool {
-    let (Some(to), Some(from)) = (hold.to, from) else { return false };
-    let zone = policy.zone.time_zone();
-    let end = to.0.tomorrow().ok().and_then(|day| day.to_zoned(zone.clone()).ok());
-    end.is_some_and(|end| end.timestamp() <= from.before(now, zone))
+fn ends_before(one: &Holding<'_>, from: Option<Period>, now: Instant) -> bool {
+    let (Some(to), Some(from)) = (one.hold.to, from) else { return false };
+    let end = to.0.tomorrow().ok().and_then(|day| day.to_zoned(one.zone.clone()).ok());
+    end.is_some_and(|end| end.timestamp() <= from.before(now, one.zone))
 }

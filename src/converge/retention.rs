@@ -1,15 +1,18 @@
 //! How long rows stay.
 
+use super::ages::{Allow, Around};
 use super::amount::Amount;
 use super::database::Database;
-use super::drops::{Drops, Why, drops};
+use super::drops::{Drops, HoldName, Why, drops, holds_cut};
+use super::held::missing;
 use super::{Change, Found, sql};
-use crate::inventory::{Age, Chunk, JobKind, TableName, TimescaleJob};
+use crate::inventory::{Age, Chunk, JobKind, NoRows, Observed, TableName, TimescaleJob, Touch};
 use crate::plan::minute;
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::Dropping;
 use crate::policy::path::PolicyPath;
-use crate::units::{Instant, Name, Period};
+use crate::policy::sql_name::meaning;
+use crate::units::{Instant, Period};
 
 pub(super) fn compare(
     found: &mut Found<'_>,
@@ -26,8 +29,11 @@ pub(super) fn compare(
         (Drops::Nobody, None) => {}
         (Drops::Nobody, Some(job)) => place.keep(found, job, "the policy keeps them", path),
         (Drops::Seawall { after, because }, job) => place.leave_to_seawall(found, after, &because, job, path),
-        (Drops::Database { after }, None) => place.begin(found, after),
-        (Drops::Database { after }, Some(job)) => place.change(found, after, job),
+        (Drops::Database { after }, job) => match (place.obstacle(false).filter(|_| is_sooner(job, after)), job) {
+            (Some(obstacle), _) => place.wait(found, after, &obstacle),
+            (None, None) => place.begin(found, after),
+            (None, Some(job)) => place.change(found, after, job),
+        },
     }
 }
 
@@ -37,11 +43,17 @@ pub(super) fn release(
     database: &Database<'_>,
     table: &TableName,
     job: &TimescaleJob,
-    hold: &Name,
+    hold: &HoldName,
     path: PolicyPath,
 ) {
     let place = Place { database, table, written: &table.name, path: &path };
-    place.keep(found, job, &format!("the hold `{hold}` stands"), &path);
+    place.keep(found, job, &format!("the hold {hold} stands"), &path);
+}
+
+/// Telling it so lets rows go that the job would leave alone.
+fn is_sooner(job: Option<&TimescaleJob>, after: Period) -> bool {
+    let own = job.filter(|job| job.scheduled).and_then(|job| job.after.as_ref()?.period());
+    !own.is_some_and(|own| own.is_as_long_as(after) || own.is_surely_shorter(after))
 }
 
 struct Place<'p> {
@@ -68,6 +80,28 @@ impl Place<'_> {
 
     fn push(&self, found: &mut Found<'_>, path: &PolicyPath, says: String, sql: String, change: impl FnOnce(Change) -> Change) {
         found.push(change(Change::new(path.clone(), Some(self.database.name), says, sql)));
+    }
+
+    /// Why nobody can tell that none of the rows which would go is held: a hold that names nothing may mean any. Seawall leaves a table alone as long as
+    /// some hold names a view; the database's own job only has to know that it is none of this table.
+    fn obstacle(&self, for_seawall: bool) -> Option<String> {
+        let held = match self.database.held? {
+            Observed::Unknown { .. } => return Some("nobody knows what other policies hold there".to_owned()),
+            Observed::Known(held) => held,
+        };
+        let kin = self.database.state.kin(self.table);
+        let holds_rows = |of: &str| matches!(kin.touch(&meaning(of)), Some(Touch::Whole | Touch::Part(_)));
+        let mut empty = held.empty.iter().filter(|one| (for_seawall || one.why == NoRows::Missing) && !holds_rows(&one.of));
+        empty.next().map(|one| {
+            let (name, policy) = (quoted(&one.name), quoted(&one.policy));
+            format!("nobody knows what the hold {name} of the policy {policy} means: {}", missing(one, self.database.name))
+        })
+    }
+
+    /// What is told once that is mended.
+    fn wait(&self, found: &mut Found<'_>, after: Period, obstacle: &str) {
+        let message = format!("rows of {} older than {after} stay, because {obstacle}", self.table());
+        found.refuse(self.path.clone(), message, "Mend the hold in its policy; then it is told to the database.");
     }
 
     /// There was no limit.
@@ -103,7 +137,8 @@ impl Place<'_> {
         let doomed = self.doomed(after, found.now);
         if longer {
             let consequence = format!("keeps rows for {after}; what is gone already does not come back");
-            return self.push(found, self.path, says, sql, |change| change.consequence(consequence));
+            let protects = self.cuts_hold(found, job);
+            return self.push(found, self.path, says, sql, |change| Change { protects, ..change.consequence(consequence) });
         }
         let consequence = match doomed.is_nothing() {
             true => self.nothing_yet(after),
@@ -128,6 +163,12 @@ impl Place<'_> {
         self.push(found, self.path, says, sql, |change| Change { drops: some(doomed), destructive, ..change.consequence(consequence) });
     }
 
+    /// By the age that the job has, whatever the policy says of it.
+    fn cuts_hold(&self, found: &Found<'_>, job: &TimescaleJob) -> bool {
+        let age = job.after.as_ref().and_then(Age::period);
+        job.scheduled && !holds_cut(found.policy, self.database, self.table, age, found.now).is_empty()
+    }
+
     /// The database drops what it must not.
     fn keep(&self, found: &mut Found<'_>, job: &TimescaleJob, why: &str, path: &PolicyPath) {
         let says = match &job.after {
@@ -136,24 +177,52 @@ impl Place<'_> {
         };
         let sql = sql::remove_retention(self.database.state, self.table);
         let consequence = "nothing is dropped any more by the database; the table grows";
-        self.push(found, path, says, sql, |change| change.consequence(consequence));
+        let protects = self.cuts_hold(found, job);
+        self.push(found, path, says, sql, |change| Change { protects, ..change.consequence(consequence) });
     }
 
     fn leave_to_seawall(&self, found: &mut Found<'_>, after: Period, because: &[Why], job: Option<&TimescaleJob>, path: &PolicyPath) {
-        let whys = joined(because);
+        let (whys, is_archived) = (joined(because), because.contains(&Why::Archive));
         if let Some(job) = job {
             self.keep(found, job, &format!("only Seawall may, {whys}"), path);
         }
+        let around = Around { path: self.path.clone(), table: self.table.clone(), written: self.table(), allow: None };
         let is_job = |job: &Dropping| job.path == *self.path;
-        if !because.contains(&Why::Archive) && !found.policy.droppings.iter().any(is_job) {
-            let message =
-                format!("rows of {} older than {after} stay, {whys}: it names a part of them, or a view, and not the table", self.table());
-            let hint = "Name the table itself in the hold, and which of its rows in `where`: then Seawall drops around them.";
-            return found.refuse(path.clone(), message, hint);
+        if !is_archived && !found.policy.droppings.iter().any(is_job) {
+            found.around.push(around);
+            return self.stay(found, after, because, path);
         }
-        let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}", self.table());
+        if let Some(obstacle) = self.obstacle(true) {
+            found.around.push(around);
+            return self.wait(found, after, &obstacle);
+        }
+        let doomed = self.doomed(after, found.now);
+        let what = match (doomed.is_nothing(), is_archived) {
+            (true, _) => self.nothing_yet(after),
+            (false, false) => format!("{doomed}, but for what is held"),
+            (false, true) => doomed.to_string(),
+        };
+        let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}: {what}", self.table());
         let hint = "`seawall run --due` does it once a day, or when the archive's schedule says so.";
         found.remark(path.clone(), message, hint);
+        if !is_archived {
+            let by_database = job.filter(|job| job.scheduled).and_then(|job| job.after.as_ref()?.period());
+            found.around.push(Around { allow: Some(Allow { after, by_database, doomed, what }), ..around });
+        }
+    }
+
+    /// Nobody drops around what is held.
+    fn stay(&self, found: &mut Found<'_>, after: Period, because: &[Why], path: &PolicyPath) {
+        let others = because.iter().all(|why| matches!(why, Why::Hold(HoldName { policy: Some(_), .. })));
+        let (why, hint) = match others {
+            true => ("", "Write that hold into this policy too: then Seawall drops around it."),
+            false => (
+                ": it names a part of them, or a view, and not the table",
+                "Name the table itself in the hold, and which of its rows in `where`: then Seawall drops around them.",
+            ),
+        };
+        let message = format!("rows of {} older than {after} stay, {}{why}", self.table(), joined(because));
+        found.refuse(path.clone(), message, hint);
     }
 
     fn nothing_yet(&self, after: Period) -> String {

@@ -85,6 +85,7 @@ fn of_policy(policy: &Policy, key: &str) -> Option<Words> {
         "wal_lag" => allowed::wal_lag(policy).map(words),
         "replication_lag" => allowed::replication_lag(policy).map(words),
         "storage_used" => Some(words(allowed::storage_used(policy))),
+        "archive_unread" => (!policy.archives.is_empty()).then(|| words(allowed::archive_unread(policy))),
         "restore_time" => {
             policy.drills.values().filter_map(|drill| allowed::restore_time(policy, drill)).min_by_key(|limit| limit.value).map(words)
         }

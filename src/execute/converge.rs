@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::run;
 use crate::catalog::{Catalog, CatalogFault};
-use crate::converge::{Change, Convergence, Running, converge};
+use crate::converge::{Change, Convergence, HoldChange, Running, converge};
 use crate::inventory::Observed;
 use crate::observe::{look_at_holds, look_at_server};
 use crate::plan::words::{counted, plain, quoted};
@@ -113,6 +113,9 @@ fn apply_to(site: &Site<'_>, catalog: &Catalog, place: &Place<'_>, shown: &[&Cha
     }
     let kept = record(site, catalog, "converge.applied", place, shown, "");
     told(kept);
+    for hold in shown.iter().filter_map(|change| change.hold.as_ref()) {
+        told(record_hold(site, catalog, place, hold));
+    }
     Ok(())
 }
 
@@ -121,9 +124,10 @@ fn is_as_shown(site: &Site<'_>, connection: &mut Connection, place: &Place<'_>, 
     let mut seen = Running::default();
     match place.database {
         Some(database) => {
-            seen.databases.insert(database.to_owned(), Observed::Known(timescale::look(connection)?));
-            let holds = look_at_holds(connection, site.policy.name.as_str())?;
+            // First: the other look changes what names mean.
+            let holds = look_at_holds(connection, site.policy, database, clock::now())?;
             seen.holds.insert(database.to_owned(), Observed::Known(holds));
+            seen.databases.insert(database.to_owned(), Observed::Known(timescale::look(connection)?));
         }
         None => seen.server = Some(Observed::Known(look_at_server(connection, site.policy)?)),
     }
@@ -143,6 +147,15 @@ fn told(kept: Result<(), CatalogFault>) {
     if let Err(fault) = kept {
         tracing::warn!(hint = fault.hint, "the audit chain does not take this: {}", fault.message);
     }
+}
+
+/// Who asks for the holds of a year finds them by their kind, and not in statements.
+fn record_hold(site: &Site<'_>, catalog: &Catalog, place: &Place<'_>, hold: &HoldChange) -> Result<(), CatalogFault> {
+    let HoldChange { name, of, reason, became } = hold;
+    let became = became.as_str();
+    let what = format!("the hold {} on rows of {} in {} was {became}: {}", quoted(name), quoted(of), place.name, plain(reason));
+    let details = json!({ "database": place.database, "hold": name, "of": of, "reason": reason });
+    run::audit(site, catalog, what, &format!("hold.{became}"), details.to_string())
 }
 
 fn record(

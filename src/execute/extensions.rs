@@ -29,6 +29,28 @@ pub(super) struct Lacking {
     pub hint: String,
 }
 
+/// What nobody could look for, because it is not known where this installation keeps it. None where it was looked for, and of what every PostgreSQL has.
+pub(super) fn unknown(programs: &Path, major: u32, private: &Private) -> Option<String> {
+    let what = used(private).filter(|_| Installed::of(programs, major).is_none())?;
+    Some(format!(
+        "it is not known where PostgreSQL {major} in `{}` keeps extensions, so nobody has looked whether {what} is there",
+        programs.display()
+    ))
+}
+
+/// What the databases use, for people; none where it is nothing but what every PostgreSQL has.
+pub(super) fn used(private: &Private) -> Option<String> {
+    let mut all: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for (database, extensions) in &private.extensions {
+        for (name, version) in extensions.iter().filter(|(name, _)| *name != "plpgsql") {
+            all.entry((name.as_str(), version.as_str())).or_default().insert(database);
+        }
+    }
+    let each =
+        all.iter().map(|((name, version), databases)| format!("{} {version} of {}", quoted(name), joined(databases.iter().map(quoted))));
+    (!all.is_empty()).then(|| joined(each.collect::<Vec<_>>()))
+}
+
 pub(super) fn must_be_here(programs: &Path, major: u32, private: &Private) -> Result<(), Lacking> {
     // Where they cannot be found the server itself will say what it lacks.
     let Some(installed) = Installed::of(programs, major) else { return Ok(()) };

@@ -103,7 +103,8 @@ impl<'r> Running<'r> {
     /// Whoever names the wrong directory would have its settings of archiving replaced.
     fn must_be_restored(&self) -> Result<(), RestoreFault> {
         let conf = self.read_conf()?;
-        if conf.contains(settings::BEGIN) || conf.contains(PUSH) {
+        let text = String::from_utf8_lossy(&conf);
+        if text.contains(settings::BEGIN) || text.contains(PUSH) {
             return Ok(());
         }
         let message = format!("`{}` was not restored by seawall, so there is nothing to release", self.release.directory.display());
@@ -202,19 +203,23 @@ impl<'r> Running<'r> {
         self.release.directory.join("postgresql.auto.conf")
     }
 
-    fn read_conf(&self) -> Result<String, RestoreFault> {
+    /// Of any encoding.
+    fn read_conf(&self) -> Result<Vec<u8>, RestoreFault> {
         let path = self.conf();
-        fs::read_to_string(&path).map_err(|error| RestoreFault::new(format!("`{}` cannot be read: {error}", path.display()), ""))
+        fs::read(&path).map_err(|error| RestoreFault::new(format!("`{}` cannot be read: {error}", path.display()), ""))
     }
 
     /// A new file in the old one's place, with the same owner; whole at any moment.
-    fn write_conf(&self, text: &str) -> Result<(), RestoreFault> {
+    fn write_conf(&self, conf: &[u8]) -> Result<(), RestoreFault> {
         let (path, part) = (self.conf(), self.conf().with_extension("conf.seawall"));
         let write = || {
             use std::io::Write;
             use std::os::unix::fs::OpenOptionsExt;
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            file.write_all(text.as_bytes())?;
+            let mut options = fs::OpenOptions::new();
+            // Root is not led elsewhere by a link of the account's.
+            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+            let mut file = options.open(&part)?;
+            file.write_all(conf)?;
             if let Some(Owner { uid, gid }) = self.owner {
                 std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
             }
@@ -228,14 +233,14 @@ impl<'r> Running<'r> {
     fn archive(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
         let conf = self.read_conf()?;
         let wanted = settings::line("archive_command", &settings::push_command(&self.release.push));
-        if conf.contains(&wanted) {
+        if String::from_utf8_lossy(&conf).contains(&wanted) {
             say("archiving is on already");
             return Ok(());
         }
         // What recovery needed is over; what keeps jobs quiet ends last, and what somebody set stays.
         let over = |name: &str| name != "archive_mode" && settings::is_of_recovery(name);
         let mut kept = settings::without(&conf, &over);
-        kept.push_str(&wanted);
+        kept.extend(wanted.as_bytes());
         self.write_conf(&kept)?;
         self.reload()?;
         say("archiving is on: `archive_command` calls `seawall wal push`");

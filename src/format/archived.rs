@@ -153,7 +153,7 @@ fn moment(text: &str) -> Option<Instant> {
     text.parse().ok().or_else(wall)
 }
 
-/// What was whole so long ago is read again before rows leave their table on its word.
+/// What was whole so long ago is looked at again before rows leave their table on its word.
 const READ_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl ReadBack {

@@ -9,6 +9,8 @@ use super::archived::{Column, Form};
 use crate::units::Lsn;
 
 pub const FORMAT: u32 = 1;
+/// Where extensions lie when nobody said otherwise.
+pub const USUAL_SCHEMA: &str = "public";
 /// A million tables.
 pub const MAX_BYTES: u64 = 256 << 20;
 
@@ -32,6 +34,9 @@ pub struct Database {
     /// Where the write-ahead log was when the snapshot was taken.
     pub position: Lsn,
     pub extensions: BTreeMap<String, String>,
+    /// Where each of them lies, other than in `public` and `pg_catalog`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extension_schemas: BTreeMap<String, String>,
     /// Chosen schemas, or without some tables.
     pub partial: bool,
     /// Tables that the role might not read, as SQL names them; such a dump is partial.
@@ -59,6 +64,13 @@ pub struct Database {
     /// Absent in dumps that were made before this was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<Own>,
+}
+
+impl Database {
+    /// Where an extension lies. Every database has `public` from its beginning; in dumps that were made before others were written down it is that.
+    pub fn schema_of(&self, extension: &str) -> &str {
+        self.extension_schemas.get(extension).map_or(USUAL_SCHEMA, String::as_str)
+    }
 }
 
 /// An object with the rows of one table.

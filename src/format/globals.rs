@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::sql::{Token, tokens};
+
 /// Some hundred thousand roles.
 pub const MAX_BYTES: u64 = 64 << 20;
 
@@ -64,35 +66,6 @@ pub fn read(text: &[u8]) -> Result<Vec<Statement>, BadGlobals> {
     }
 }
 
-/// A word, a name or a text, and where it begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Token {
-    at: usize,
-    is: Is,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Is {
-    /// As it is written; outside of quotes PostgreSQL folds it.
-    Word(String),
-    Name(String),
-    Other,
-}
-
-impl Token {
-    fn is(&self, word: &str) -> bool {
-        matches!(&self.is, Is::Word(is) if is.eq_ignore_ascii_case(word))
-    }
-
-    fn name(&self) -> Option<String> {
-        match &self.is {
-            Is::Word(word) => Some(word.to_ascii_lowercase()),
-            Is::Name(name) => Some(name.clone()),
-            Is::Other => None,
-        }
-    }
-}
-
 /// White space, comments, and what `psql` alone understands (`\restrict`).
 fn skip(text: &str) -> &str {
     let mut rest = text;
@@ -102,61 +75,6 @@ fn skip(text: &str) -> &str {
             return trimmed;
         }
         rest = trimmed.find('\n').map_or("", |end| &trimmed[end..]);
-    }
-}
-
-/// Up to the semicolon, and where that is.
-fn tokens(text: &str) -> Option<(Vec<Token>, usize)> {
-    let bytes = text.as_bytes();
-    let (mut tokens, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let from = at;
-        match bytes[at] {
-            b';' => return Some((tokens, at)),
-            b'"' => {
-                at = closed(bytes, at, b'"', false)?;
-                let name = text[from + 1..at - 1].replace("\"\"", "\"");
-                tokens.push(Token { at: from, is: Is::Name(name) });
-            }
-            b'\'' => {
-                let escapes = from > 0 && matches!(bytes[from - 1], b'E' | b'e');
-                at = closed(bytes, at, b'\'', escapes)?;
-                tokens.push(Token { at: from, is: Is::Other });
-            }
-            b'-' if bytes.get(at + 1) == Some(&b'-') => {
-                at += bytes[at..].iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() - at)
-            }
-            byte if is_of_word(byte) => {
-                while at < bytes.len() && is_of_word(bytes[at]) {
-                    at += 1;
-                }
-                tokens.push(Token { at: from, is: Is::Word(text[from..at].to_owned()) });
-            }
-            byte => {
-                at += 1;
-                if !byte.is_ascii_whitespace() {
-                    tokens.push(Token { at: from, is: Is::Other });
-                }
-            }
-        }
-    }
-    None
-}
-
-fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
-}
-
-/// Behind the quote that closes what is opened here; two of them are one of the text.
-fn closed(bytes: &[u8], opened: usize, quote: u8, escapes: bool) -> Option<usize> {
-    let mut at = opened + 1;
-    loop {
-        match *bytes.get(at)? {
-            b'\\' if escapes => at += 2,
-            byte if byte == quote && bytes.get(at + 1) == Some(&quote) => at += 2,
-            byte if byte == quote => return Some(at + 1),
-            _ => at += 1,
-        }
     }
 }
 

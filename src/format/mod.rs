@@ -29,6 +29,7 @@ pub mod rows;
 pub mod runs;
 pub mod seal;
 pub mod signature;
+mod sql;
 pub mod stamp;
 pub mod system;
 pub mod tarball;

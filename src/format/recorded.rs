@@ -69,6 +69,26 @@ pub struct Made {
     pub of: TableName,
     /// What it selects, with every schema named.
     pub definition: String,
+    /// It shows what was materialized, and nothing newer. Absent in backups that were taken before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub materialized_only: Option<bool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<MadeIndex>,
+}
+
+/// An index on what is materialized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeIndex {
+    pub name: String,
+    /// How and of what, as SQL has it behind `USING`.
+    pub by: String,
+}
+
+impl RecordedHypertable {
+    /// A continuous aggregate of which nobody wrote down how it is made: a hypertable is divided by something.
+    pub fn lacks_definition(&self) -> bool {
+        self.made.is_none() && self.dimensions.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -35,7 +35,7 @@ pub use drill::{
     CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, Expected, Phase, RehearsedPromotion,
     RehearsedStep, Restored, RestoredTable,
 };
-pub use held::{HoldEntry, HoldTable};
+pub use held::{EmptyHold, Held, HoldEntry, HoldTable, NoRows};
 pub use history::{History, Stretch, goes_on_beside};
 pub use hold::{Hold, Selection};
 pub use kin::{Kin, Touch};

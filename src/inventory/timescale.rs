@@ -403,6 +403,12 @@ impl TimescaleState {
         }
     }
 
+    /// How many aggregates lie between this one and its hypertable, itself among them: what is made of another one has more.
+    pub fn height(&self, aggregate: &Aggregate) -> usize {
+        let below = |one: &Aggregate| self.continuous_aggregates.iter().find(|other| other.materialized == one.of || other.view == one.of);
+        std::iter::successors(Some(aggregate), |one| below(one)).take(self.continuous_aggregates.len()).count()
+    }
+
     /// The jobs of one kind for a table.
     pub fn jobs_of(&self, table: &TableName, kind: JobKind) -> impl Iterator<Item = &TimescaleJob> {
         self.jobs.iter().filter(move |job| job.does == kind && job.of.as_ref() == Some(table))

@@ -257,6 +257,7 @@ impl Verdict<'_, '_> {
         let (Some(job), Some(store)) = (found.job, found.store) else { return true };
         let policy = self.figures.policy;
         policy.drills.values().any(|drill| {
+            // One that restores something else, or from elsewhere than what the scenario leaves, is an error of the policy.
             if drill.rehearses.is_some() && drill.rehearses == case.question.subject.name {
                 return true;
             }

@@ -23,8 +23,9 @@ pub use outcome::{
 pub use steady::longest_in_window;
 
 use crate::inventory::{ClusterInventory, Measured};
+use crate::policy::file::Procedure;
 use crate::policy::model::Policy;
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 use figures::Figures;
 
 /// Judges every promise of a policy at its worst moment from `now` on.
@@ -39,6 +40,14 @@ pub fn assess(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instan
         reach: reach.into_iter().map(|job| job.row).collect(),
         findings,
     }
+}
+
+/// What comes before a recovery, and what no drill can rehearse: seeing that something is wrong, and a server to restore onto. Careful where the
+/// policy does not say.
+pub fn before_a_recovery(policy: &Policy, by: Option<Procedure>, now: Instant) -> Duration {
+    let figures = Figures::new(policy, None, now);
+    let assess = figures.assess().value;
+    if by == Some(Procedure::PromoteStandby) { assess } else { assess + figures.provision().value }
 }
 
 /// How long each recovery takes at worst, reckoned with these measured figures instead of those of the inventory: one row for each thing that

@@ -2,22 +2,23 @@ use std::collections::BTreeMap;
 
 use super::held::look_at_holds;
 use crate::converge::{self, Running, rights};
-use crate::inventory::{HoldTable, Observed, Timescale};
+use crate::inventory::{Held, Observed, Timescale};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
 use crate::timescale;
+use crate::world::clock;
 
 /// The server and the databases, where the policy says anything of them.
 pub fn running(site: &Site<'_>) -> Running {
     let server = rights::is_about(site.policy).then(|| super::server(site));
-    Running { server, databases: databases(site), holds: holds_shown(site), seen_at: None }
+    Running { server, databases: databases(site), holds: holds_there(site), seen_at: None }
 }
 
-/// What the databases show of the policy's holds.
-pub fn holds_shown(site: &Site<'_>) -> BTreeMap<String, Observed<HoldTable>> {
-    let ask = |name: &str| -> Result<HoldTable, SiteFault> {
+/// What the databases say of holds.
+pub fn holds_there(site: &Site<'_>) -> BTreeMap<String, Observed<Held>> {
+    let ask = |name: &str| -> Result<Held, SiteFault> {
         let mut connection = Connection::connect(&site.cluster_connection()?.with_dbname(name))?;
-        Ok(look_at_holds(&mut connection, site.policy.name.as_str())?)
+        Ok(look_at_holds(&mut connection, site.policy, name, clock::now())?)
     };
     let one = |name: &str| (name.to_owned(), ask(name).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known));
     converge::databases(site.policy).into_iter().map(one).collect()

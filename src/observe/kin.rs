@@ -2,7 +2,7 @@ use crate::inventory::{Kin, TableName};
 use crate::postgres::{Connection, Fault};
 
 /// Each with the hypertable that has its rows.
-const AGGREGATES: &str = "\
+pub(super) const AGGREGATES: &str = "\
     select v.oid, m.oid from timescaledb_information.continuous_aggregates a \
     join pg_namespace vn on vn.nspname = a.view_schema join pg_class v on v.relnamespace = vn.oid and v.relname = a.view_name \
     join pg_namespace mn on mn.nspname = a.materialization_hypertable_schema \

@@ -19,12 +19,12 @@ mod wal;
 pub use archived::{Kept, Names, Shelf, sha256};
 pub use classes::storage_classes;
 pub use cluster::{SeenCluster, cluster, spelled};
-pub use databases::{databases, holds_shown, running};
+pub use databases::{databases, holds_there, running};
 pub use descriptors::{Listed, Read, find_descriptor, is_listed, read_descriptor, signer_beside};
-pub use held::look_at_holds;
+pub use held::{ages, holds_of_others, left_until, look_at_holds, no_rows};
 pub use holds::{holds, holds_since};
 pub use kin::{family, kin};
-pub use recorded::{LOADED, RECOVERED, RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
+pub use recorded::{LOADED, RECOVERED, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 pub use server::{look_at_server, server};
 pub use wal::{WalSeen, accept_stamp, signer};
 

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, CatalogFault, Latest};
+use crate::catalog::{Catalog, CatalogFault, Latest, RECOVERY_POINT, RECOVERY_POINT_WORST};
 use crate::evidence::{self, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, Record, Sample, recipient_key};
 use crate::inventory::{ClusterInventory, DrillPhase, DrillRecord, IdentityStanding, Measured, Observed, Phase, PointsSeen, Proven};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, Name, moment_of};
 
-/// How much of the written data would have been lost, at each look.
-pub const RECOVERY_POINT: &str = "recovery_point_seconds";
-/// The most of it since the hour began: what is thinned to one an hour still has the worst.
-pub const RECOVERY_POINT_WORST: &str = "recovery_point_worst_seconds";
 /// Where the log ended, about once an hour.
 pub const WAL_POSITION: &str = "wal_position_bytes";
 /// How long a finished segment took into the store, at the moment at which it was there.

@@ -65,11 +65,27 @@ impl Checked {
         Ok(Checked { key: key.clone(), body, seen, size, sha256: sha256.to_owned(), ended: false })
     }
 
+    /// All of it, and nothing before all of it is right. For whoever would not come to its end by himself: what reads a tar stops at the
+    /// tar's own, and what reads at most so much stops there.
+    pub fn whole(mut self, most: u64) -> Result<Vec<u8>, PipelineFault> {
+        let mut bytes = Vec::new();
+        let read = self.by_ref().take(most).read_to_end(&mut bytes).and_then(|_| self.must_end());
+        read.map(|()| bytes).map_err(|error| PipelineFault::of_stream(self.key.as_str(), &error))
+    }
+
+    /// For whoever has read as much as there may be.
+    pub fn must_end(&mut self) -> io::Result<()> {
+        match self.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than any that is believed")),
+        }
+    }
+
     fn check(&self) -> io::Result<()> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(digest) = seen.digest.take() else { return Ok(()) };
-        let found = hex(digest.finish().as_ref());
-        if seen.size == self.size && found == self.sha256 {
+        // Taken and not ended: it was found wrong before, and stays so for whoever reads on.
+        let is_right = seen.digest.take().is_some_and(|digest| hex(digest.finish().as_ref()) == self.sha256);
+        if is_right && seen.size == self.size {
             return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::InvalidData, "its SHA-256 is not the one that the backup's descriptor names"))

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::document::Templates;
 use super::file;
-use crate::inventory::{Hold, TableName};
+use crate::inventory::{Hold, HoldEntry, TableName};
 use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Schedule, Window, Zone};
 use crate::units::StorageClass;
-use crate::units::{Bytes, ClassFamily, Decimal, Duration, Name, Percent, Period, Rate};
+use crate::units::{Bytes, ClassFamily, Decimal, Duration, Instant, Name, Percent, Period, Rate};
 
 /// A whole policy.
 #[derive(Debug, Clone)]
@@ -189,7 +191,19 @@ pub struct Drill {
     pub timeout: Option<Duration>,
 }
 
+impl Objectives {
+    /// What comes before a recovery and nobody can rehearse, as far as the policy says: seeing that something is wrong, and a server to restore
+    /// onto. A standby that is promoted is one.
+    pub fn before_a_recovery(&self, by: Option<file::Procedure>) -> Duration {
+        let provision = self.assume.provision.filter(|_| by != Some(file::Procedure::PromoteStandby));
+        self.assume.assess.unwrap_or_default() + provision.unwrap_or_default()
+    }
+}
+
 impl Drill {
+    /// The first Monday of a quarter can be 98 days after the one before. What no drill has shown for longer is only believed.
+    pub const A_QUARTER: Duration = Duration::from_days(98);
+
     /// The scenario that it rehearses.
     pub fn scenario<'p>(&self, policy: &'p Policy) -> Option<(&'p Name, &'p Scenario)> {
         policy.objectives.scenarios.get_key_value(self.rehearses.as_ref()?)
@@ -204,17 +218,15 @@ impl Drill {
     /// something is wrong, and a server to restore onto.
     pub fn left_of_scenario(&self, policy: &Policy) -> Option<(Name, Duration)> {
         let (name, scenario) = self.scenario(policy).filter(|(_, scenario)| !self.promotes_for(scenario))?;
-        let assume = &policy.objectives.assume;
-        let before = [assume.assess, assume.provision].into_iter().flatten().fold(Duration::ZERO, |sum, part| sum + part);
-        Some((name.clone(), scenario.rto?.saturating_sub(before)))
+        Some((name.clone(), scenario.rto?.saturating_sub(policy.objectives.before_a_recovery(scenario.by))))
     }
 
-    /// It brings back all that a job has of databases, and so says how long a recovery takes.
-    pub fn restores_databases(&self, policy: &Policy) -> bool {
+    /// It brings back every database with all that is in it, and so says how long a recovery of everything takes.
+    pub fn restores_everything(&self, policy: &Policy) -> bool {
         match &self.restore {
             _ if self.tables.is_some() => false,
             DrillRestore::Latest(job) | DrillRestore::Random(job) => {
-                policy.backups.get(job).is_some_and(|backup| backup.method.is_physical() || matches!(backup.method, Method::Logical(_)))
+                policy.backups.get(job).is_some_and(|backup| policy.has_every_database(&backup.method))
             }
             DrillRestore::PointInTime(_) => true,
         }
@@ -337,6 +349,43 @@ impl RowHold {
     /// `until` is the first day on which it no longer stands.
     pub fn stands_on(&self, day: jiff::civil::Date) -> bool {
         self.until.is_none_or(|until| day < until.0)
+    }
+
+    /// It still stands when the first of its rows has reached this age. None: they go by something else, and nobody knows when.
+    pub fn is_cut(&self, after: Option<Period>, zone: &TimeZone, now: Instant) -> bool {
+        let beginning = |date: file::Date| date.0.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
+        let Some(until) = self.until else { return true };
+        // A date beyond all calendars has not come.
+        let Some(until) = beginning(until) else { return true };
+        let gone = self.from.and_then(beginning).zip(after).map_or(now, |(first, after)| after.after(first, zone).max(now));
+        gone < until
+    }
+}
+
+/// A hold of another policy, as the database shows it.
+#[derive(Debug, Clone)]
+pub struct OtherHold {
+    pub policy: String,
+    pub name: String,
+    pub hold: RowHold,
+    pub zone: Zone,
+}
+
+impl OtherHold {
+    /// A day that cannot be read limits nothing.
+    pub fn shown(database: &str, policy: &str, entry: &HoldEntry) -> OtherHold {
+        let zone = Zone::named(&entry.zone).ok();
+        let day = |text: &Option<String>| zone.as_ref().and(text.as_ref()).and_then(|text| text.parse().ok()).map(file::Date);
+        let hold = RowHold {
+            reason: entry.reason.clone(),
+            until: day(&entry.until),
+            database: database.to_owned(),
+            table: entry.of.clone(),
+            from: day(&entry.rows_from),
+            to: day(&entry.rows_to),
+            condition: entry.condition.clone(),
+        };
+        OtherHold { policy: policy.to_owned(), name: entry.name.clone(), hold, zone: zone.unwrap_or_else(Zone::utc) }
     }
 }
 
@@ -482,6 +531,13 @@ impl Policy {
     pub fn dumped<'p>(&'p self, method: &'p Method) -> Option<&'p [String]> {
         let Method::Logical(logical) = method else { return None };
         Some(logical.databases.as_deref().unwrap_or(&self.databases))
+    }
+
+    /// No database of the policy is missing from it, and nothing of one. Where the policy names none, that is known of a physical one only.
+    pub fn has_every_database(&self, method: &Method) -> bool {
+        let dumped = self.dumped(method).unwrap_or_default();
+        method.is_physical()
+            || (method.has_all() && !self.databases.is_empty() && self.databases.iter().all(|database| dumped.contains(database)))
     }
 
     /// The full backup job beneath a physical or incremental one.

@@ -4,14 +4,11 @@ use super::facts::Facts;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, Encryption, Method, Policy};
 use crate::policy::path::PolicyPath;
-use crate::units::{Duration, Name};
+use crate::units::Name;
 
 const PROVES_LITTLE: Code = Code(801);
 const NO_IDENTITY: Code = Code(802);
 const TOO_RARE: Code = Code(803);
-
-/// The first Monday of a quarter can be 98 days after the one before.
-const A_QUARTER: Duration = Duration::from_days(98);
 
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let policy = facts.policy;
@@ -96,7 +93,7 @@ fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         None => Finding::warning(TOO_RARE, PolicyPath::from(["drills"]), "no drill runs by the clock")
             .on_key()
             .hint("Give at least one a `schedule`."),
-        Some((gap, name)) if gap > A_QUARTER => {
+        Some((gap, name)) if gap > Drill::A_QUARTER => {
             let message = format!("{} can pass between one drill and the next", super::reach::about(gap));
             Finding::warning(TOO_RARE, drill_path(name).key("schedule"), message).hint("Restore something at least every quarter.")
         }

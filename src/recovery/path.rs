@@ -66,11 +66,14 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
 /// name a timeline would get the copy's, and lose what the other has written since.
 fn rivals(coverage: &Coverage, timeline: Timeline, history: &History, target: &Target) -> Option<Missing> {
     let fork = history.last_fork();
-    match target {
-        Target::Latest => {}
-        // Before they parted it is the same moment on both.
-        Target::Time(time) if fork.and_then(|(_, at)| at).is_none_or(|at| *time > at) => {}
-        _ => return None,
+    // Before they parted it is the same on both. Where a transaction or a name lies, or what the newest backup is, each answers for itself.
+    let is_before = match target {
+        Target::Time(time) => fork.and_then(|(_, at)| at).is_some_and(|at| *time <= at),
+        Target::Lsn(lsn) => fork.is_some_and(|(at, _)| *lsn <= at),
+        Target::Latest | Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => false,
+    };
+    if is_before {
+        return None;
     }
     let began = coverage.began(timeline).or_else(|| fork?.1)?;
     let others = coverage.ends().filter(|(other, end)| *other != timeline && goes_on_beside(began, *end));

@@ -185,9 +185,9 @@ fn point(base: &Base<'_>) -> Point {
     Point { at: base.moment(), backup: base.backup.id.clone(), kind: base.backup.kind }
 }
 
-/// A dump shows the database as it was when the dump began.
+/// A dump shows the database as it was when the dump began. Chosen tables and files are no moment of a database.
 fn dumps(store: &StoreInventory, chains: &Chains<'_>) -> Vec<Point> {
-    let of_dump = |at: &usize| chains.is_whole(*at) && !store.backups[*at].kind.is_physical();
+    let of_dump = |at: &usize| chains.is_whole(*at) && store.backups[*at].kind == BackupKind::Logical;
     let point = |backup: &crate::inventory::Backup| Point { at: backup.started, backup: backup.id.clone(), kind: backup.kind };
     (0..store.backups.len()).filter(of_dump).map(|at| point(&store.backups[at])).collect()
 }

@@ -161,9 +161,16 @@ fn a_copy_that_was_released_beside_its_original_does_not_hide_it() {
     store.wal.push(wal(2, (450, day(5, 3)), (480, day(5, 4))));
     let rivals = Missing::Rivals { timeline: line(2), rival: line(1), rival_end: day(6, 12) };
     assert_eq!(to(&store, Target::Latest), Err(rivals.clone()));
-    assert_eq!(to(&store, Target::Time(day(5, 12))), Err(rivals));
+    assert_eq!(to(&store, Target::Time(day(5, 12))), Err(rivals.clone()));
+    // Beyond the fork, and within what both have; the newest backup is another one on each, and so may be a transaction or a name.
+    for target in [Target::Lsn(Lsn(470)), Target::Immediate(None), Target::Xid(4711), Target::Named("seen".into())] {
+        assert_eq!(to(&store, target.clone()), Err(rivals.clone()), "{target}");
+    }
+    // Whoever names the backup has said which.
+    assert_eq!(to(&store, Target::Immediate(Some("n05".parse().expect("an id")))).map(|path| path.0), Ok(vec!["n05".into()]));
     // Before they parted there is only one.
     assert_eq!(to(&store, Target::Time(day(3, 12))).map(|path| path.0), Ok(vec!["n03".into()]));
+    assert_eq!(to(&store, Target::Lsn(Lsn(450))).map(|path| path.0), Ok(vec!["n03".into()]));
     for (timeline, base, end) in [(1, "n05", stretch(1, 500, 660)), (2, "n03", stretch(2, 450, 480))] {
         let path = find_path(&store, &Aim { timeline: Some(line(timeline)), ..Aim::at(Target::Latest) }).expect("it was named");
         assert_eq!((path.chain[0].id.as_str(), path.wal.last()), (base, Some(&end)));
@@ -180,6 +187,11 @@ fn dumps_and_backups_with_no_further_log_are_points() {
     let mut dump = full(2);
     dump.kind = BackupKind::Logical;
     store.backups.push(dump);
+    for kind in [BackupKind::Tables, BackupKind::Files] {
+        let mut part = full(3);
+        (part.kind, part.id) = (kind, format!("p-{kind:?}").to_lowercase().parse().expect("an id"));
+        store.backups.push(part);
+    }
     let reach = reach_back(&store, None);
     let points: Vec<_> = reach.points.iter().map(|point| (point.backup.as_str(), point.at)).collect();
     assert_eq!(points, [("n01", day(1, 2)), ("n02", day(2, 1))]);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::standing::{Level, OnRecord, Standing};
-use crate::alert::allowed;
+use crate::alert::{DutyFacts, allowed};
 use crate::catalog::{JobRecord, Outcome};
 use crate::plan::minute;
 use crate::plan::words::{about, counted, joined, plain};
@@ -46,6 +46,7 @@ pub fn checklist(policy: &Policy, record: &OnRecord, standing: &Standing, now: I
         answered("messages", "Do messages arrive?", messages(policy, standing)),
         answered("holds", "Do all holds go on for another month?", holds(policy, record, now)),
         answered("review", "Was the policy read in time?", review(policy, now)),
+        answered("duties", "Is every duty done?", duties(policy, record, now)),
         answered("clocks", "Are the clocks right?", clocks(standing)),
         answered("alerts", "Is nothing wrong that nobody takes care of?", alerts(standing)),
         answered("watch", "Does somebody watch?", watched(standing, now)),
@@ -186,6 +187,20 @@ fn review(policy: &Policy, now: Instant) -> (Answer, String) {
     let Some(by) = policy.file.review_by else { return (Answer::Unknown, "the policy has no `review_by`".to_owned()) };
     let in_time = policy.zone.wall_clock(now).date() <= by.0;
     (if in_time { Answer::Yes } else { Answer::No }, format!("it is to be read by {}", by.0))
+}
+
+fn duties(policy: &Policy, record: &OnRecord, now: Instant) -> (Answer, String) {
+    let said = policy.duties.iter().filter_map(|(name, duty)| Some((name, duty, duty.schedule.as_ref()?))).map(|(name, duty, schedule)| {
+        let done = record.done.get(name.as_str());
+        let Some(known) = record_of(record, &format!("duties.{name}")) else { return (Answer::Unknown, format!("{name} was never seen")) };
+        let seen = DutyFacts { first_seen: Some(known.first_seen), done: done.map(|(_, at)| *at), reminded: known.last_owed_since };
+        let last = done.map_or_else(|| "never done".to_owned(), |(by, at)| format!("last done by {} at {}", plain(by), minute(*at)));
+        match seen.due_since(schedule, now) {
+            Some(due) => (Answer::No, format!("{name} is due since {}, by {}, {last}", minute(due), duty.who)),
+            None => (Answer::Yes, format!("{name} is not due, {last}")),
+        }
+    });
+    worst(said, "the policy has none that comes by the clock")
 }
 
 fn clocks(standing: &Standing) -> (Answer, String) {

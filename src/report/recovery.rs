@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Measurements;
-use crate::catalog::Latest;
+use crate::catalog::{Latest, RECOVERY_POINT};
 use crate::evidence::{IDENTITY_OPENED, ScenarioPromise, recipients, scenario_promises};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, moment_of};
@@ -100,7 +100,7 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
     let point = |promise: &ScenarioPromise<'_>| ScenarioPoint {
         scenario: promise.scenario.to_string(),
         promised: promise.promised,
-        lost_seconds: whole("recovery_point_seconds", promise.scenario.as_str()),
+        lost_seconds: whole(RECOVERY_POINT, promise.scenario.as_str()),
     };
     let drill = |name: &crate::units::Name| {
         let subject = name.as_str();
@@ -115,7 +115,7 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
     };
     let identity = |recipient: String| IdentitySeen { opened: measured.last(IDENTITY_OPENED, &recipient).and_then(moment_of), recipient };
     RecoveryStanding {
-        lost_seconds: whole("recovery_point_seconds", ""),
+        lost_seconds: whole(RECOVERY_POINT, ""),
         points: scenario_promises(policy).iter().map(point).collect(),
         times: promises(policy).into_iter().map(time).collect(),
         drills: policy.drills.keys().filter_map(drill).collect(),

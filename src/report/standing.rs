@@ -94,6 +94,8 @@ pub struct OnRecord {
     pub measured: Measurements,
     /// Of the last 30 days: how many runs succeeded, and how many there were.
     pub runs: (u64, u64),
+    /// Duties that are done: who said so, and when.
+    pub done: BTreeMap<String, (String, Instant)>,
 }
 
 /// The newest figures.

@@ -5,6 +5,13 @@ use crate::postgres::{Connection, Fault};
 /// The oldest version whose views are read.
 const OLDEST: (u32, u32) = (2, 10);
 
+/// The schema that the extension's functions are in, of a database that has it.
+pub fn schema(connection: &mut Connection) -> Result<String, Fault> {
+    let sql = "select n.nspname as schema from pg_catalog.pg_extension e \
+               join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname = 'timescaledb'";
+    Ok(connection.query(sql, &[])?.one()?.text("schema")?.to_owned())
+}
+
 /// What the database of this session says, all of it of one moment. The session is left as it was found.
 pub fn observe(connection: &mut Connection) -> Result<Timescale, Fault> {
     connection.run("begin isolation level repeatable read read only")?;

@@ -9,4 +9,4 @@ mod chunks;
 mod jobs;
 mod tables;
 
-pub use ask::{look, observe};
+pub use ask::{look, observe, schema};

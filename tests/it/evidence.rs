@@ -262,7 +262,7 @@ fn a_drill_that_failed_contradicts_until_one_passes() {
     let outcome = || metric(&rig.run(&["metrics"]).stdout, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#);
     assert_eq!(outcome(), Some(0.0));
     let page = || rig.run(&["report", "--format", "json"]).stdout;
-    let promised = "the last drill failed at";
+    let promised = "the last drill `weekly` failed at";
     assert!(page().contains(promised), "{}", page());
     rig.drilled(0, 500, |_| {});
     rig.exported();

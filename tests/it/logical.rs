@@ -1,13 +1,15 @@
 //! Dumps: what is in them, what they refuse, and what they leave when they break off.
 
+mod around;
 mod back;
 mod broken;
-mod by_hand;
+pub mod by_hand;
 mod choice;
 mod chosen;
 mod drill;
 mod kept;
 mod kept_whole;
+mod mapped;
 pub mod meanwhile;
 mod replaced;
 pub mod rig;

@@ -37,6 +37,7 @@ mod retention;
 mod run;
 mod schedule;
 mod servers;
+mod skipped;
 mod standby;
 mod stores;
 mod systems;

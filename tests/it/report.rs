@@ -4,6 +4,7 @@ mod hostile;
 mod page;
 mod seen;
 mod served;
+mod shown;
 mod told;
 mod year;
 

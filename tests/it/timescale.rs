@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod archive;
+mod by_hand;
 mod converge;
 mod dumps;
 mod expect;
@@ -12,5 +13,6 @@ mod killed;
 mod observe;
 pub mod place;
 mod restore;
+mod restoring;
 mod rights;
 mod table;

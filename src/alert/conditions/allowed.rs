@@ -24,6 +24,12 @@ pub fn wal_lag(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.wal_lag.as_ref()), Some(default))
 }
 
+/// How long what was exported may wait for somebody who reads it back.
+pub fn archive_unread(policy: &Policy) -> Limit<Duration> {
+    let default = Limit { value: Duration::from_days(7), lasting: Duration::ZERO, severity: Severity::Warning };
+    Limit::of(thresholds(policy).and_then(|thresholds| thresholds.archive_unread.as_ref()), Some(default)).unwrap_or(default)
+}
+
 /// How full a store may be.
 pub fn storage_used(policy: &Policy) -> Limit<Percent> {
     let default = Limit { value: Percent::new(80), lasting: Duration::ZERO, severity: Severity::Warning };
@@ -63,6 +69,13 @@ pub fn size_deviation(policy: &Policy) -> Option<Limit<Percent>> {
 /// How old the newest successful drill may be; nothing without a threshold.
 pub fn drill_age(policy: &Policy) -> Option<Limit<Duration>> {
     Limit::of(thresholds(policy).and_then(|thresholds| thresholds.drill_age.as_ref()), None)
+}
+
+/// For how long a drill that passed is evidence: `drill_age`. Without it one with a schedule is until the next one is overdue, and one that
+/// runs on demand for a quarter.
+pub fn drill_proves(policy: &Policy, drill: &Drill) -> Option<Duration> {
+    let on_demand = || drill.schedule.is_none().then_some(Drill::A_QUARTER);
+    drill_age(policy).map(|limit| limit.value).or_else(on_demand)
 }
 
 /// The share of the last 30 days' runs that must have succeeded; nothing without a threshold.

@@ -26,12 +26,16 @@ pub(super) fn look(look: &mut Look<'_>) {
         let known = look.known(&format!("databases.{name}"), None, seen, because.clone());
         let drift = Condition::new(format!("database_drift:{name}"), Severity::Warning, "a database is not as its policy says");
         let drift = Condition { because: because.clone(), ..drift.lasting(PATIENCE) };
+        let cut = Condition::new(format!("hold_cut:{name}"), Severity::Critical, "what is under hold stays");
+        let cut = Condition { because: because.clone(), ..cut };
         let Some(seen) = known else {
             look.push(drift.state(State::Unknown));
+            look.push(cut.state(State::Unknown));
             look.all_unknown(&format!("database_job:{name}."));
             continue;
         };
         look.push(differs(drift, name, seen));
+        look.push(unprotected(cut, name, seen));
         for job in &seen.jobs {
             let condition = Condition::new(format!("database_job:{name}.{}", job.id), Severity::Warning, "a job of a database is well");
             let condition = Condition { because: because.clone(), ..condition }.event(Event::BackgroundJobFailed);
@@ -66,15 +70,28 @@ fn differs(drift: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
     told(drift, format!("{} in {}", things(seen.differs.len(), ""), quoted(name)), &seen.differs)
 }
 
+/// At once: the job may run before anybody has looked twice, and nothing brings back what it drops.
+fn unprotected(cut: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
+    let title = format!("rows under hold in {} may go", quoted(name));
+    let hint =
+        "`seawall apply --yes --without-destructive` takes such a job away at once; a hold that names nothing is mended in the policy.";
+    Condition { title, ..cut.firing_if(!seen.unprotected.is_empty()) }.text(first(&seen.unprotected)).hint(hint)
+}
+
+/// The first of them, and how many more there are.
+fn first(sentences: &[String]) -> String {
+    let more = if sentences.len() > TOLD { format!(" And {} more.", sentences.len() - TOLD) } else { String::new() };
+    let told: Vec<String> = sentences.iter().take(TOLD).map(|one| sentence(one)).collect();
+    format!("{}{more}", told.join(" "))
+}
+
 fn things(count: usize, of: &str) -> String {
     if count == 1 { format!("1 thing{of} is") } else { format!("{count} things{of} are") }
 }
 
 fn told(drift: Condition, what: String, differs: &[String]) -> Condition {
     let (count, title) = (differs.len(), format!("{what} not as the policy says"));
-    let more = if count > TOLD { format!(" And {} more.", count - TOLD) } else { String::new() };
-    let told: Vec<String> = differs.iter().take(TOLD).map(|one| sentence(one)).collect();
     Condition { title, ..drift.firing_if(count > 0) }
-        .text(format!("{}{more}", told.join(" ")))
+        .text(first(differs))
         .hint("`seawall plan --connect` shows what would mend it; `seawall apply` does that.")
 }

@@ -3,6 +3,7 @@
 //! Every condition a policy can have is made each time, whatever its state: what is missing is no longer watched.
 
 pub mod allowed;
+mod archives;
 mod catalog;
 mod copies;
 mod databases;
@@ -47,6 +48,7 @@ pub fn conditions(policy: &Policy, facts: &Facts, now: Instant) -> Vec<Condition
     copies::look(&mut look);
     servers::look(&mut look);
     databases::look(&mut look);
+    archives::look(&mut look);
     jobs::look(&mut look);
     evidence::look(&mut look);
     people::look(&mut look);

@@ -56,7 +56,6 @@ fn holds(look: &mut Look<'_>) {
     }
 }
 
-/// A duty is due from its moment on until somebody says that it is done.
 fn duties(look: &mut Look<'_>) {
     for (name, duty) in &look.policy.duties {
         let Some(schedule) = &duty.schedule else { continue };
@@ -71,11 +70,7 @@ fn duties(look: &mut Look<'_>) {
             look.push(condition.state(State::Unknown));
             continue;
         };
-        let due = if schedule.fires_at(look.now) { Some(look.now) } else { schedule.previous_before(look.now) };
-        // What has come due stays so when the clock is set back.
-        let due = due.max(seen.reminded);
-        let from = seen.done.max(seen.first_seen);
-        let is_due = due.is_some_and(|due| from.is_some_and(|from| from < due));
-        look.push(condition.firing_if(is_due).since(due));
+        let due = seen.due_since(schedule, look.now);
+        look.push(condition.firing_if(due.is_some()).since(due));
     }
 }

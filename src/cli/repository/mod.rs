@@ -1,5 +1,6 @@
 //! Looking at what lies in the stores: `list`, `show`, `inventory export`, `verify`.
 
+mod definitions;
 mod inventory;
 mod list;
 pub(super) mod moments;

@@ -7,6 +7,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::definitions;
 use super::list::state;
 use super::moments::{ago, local, span, with_zone};
 use super::{Format, stores, unguarded};
@@ -39,7 +40,8 @@ use crate::world::clock;
 Examples:
   seawall show 20261121T020000Z-7f3c0011
   seawall show latest --job nightly
-  seawall show latest --identity recovery.txt      with what only the holder of a key may read"
+  seawall show latest --identity recovery.txt      with what only the holder of a key may read
+  seawall show latest --sql > aggregates.sql       TimescaleDB's continuous aggregates, as they were defined"
 )]
 pub struct Show {
     /// Its id, or `latest`.
@@ -56,6 +58,9 @@ pub struct Show {
     /// The file of an identity that opens its private part.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+    /// Only the SQL that makes its continuous aggregates anew, as they were: for `psql`.
+    #[arg(long, conflicts_with = "format")]
+    sql: bool,
     /// How it is written.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -156,6 +161,10 @@ impl Show {
         let now = clock::now();
         let found = self.find(&site, now)?;
         let identities = site.identities(self.identity.as_deref())?;
+        if self.sql {
+            print(&found.sql(&identities)?)?;
+            return Ok(Exit::Done);
+        }
         let opened = found.open(&identities);
         let text = match self.format {
             Format::Json => output(&found, &policy, &opened)?,
@@ -227,6 +236,14 @@ impl Show {
 }
 
 impl Found<'_> {
+    fn sql(&self, identities: &Identities) -> Result<String, Trouble> {
+        let unread = |error: std::io::Error| {
+            let message = format!("what backup {} says of its databases cannot be read: {error}", self.descriptor.id);
+            Trouble::failed(message, "Give an identity that opens it with `--identity FILE`.")
+        };
+        Ok(definitions::sql(&self.descriptor.open_private(identities).map_err(unread)?.recorded))
+    }
+
     fn open(&self, identities: &Identities) -> Opened {
         let private = self.descriptor.open_private(identities).map_err(|error| error.to_string());
         let is_there = private.is_ok() && self.descriptor.objects_of(ObjectKind::Contents).next().is_some();

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use clap::{Args, ValueEnum};
 
 use super::thaw::{self, Woken};
-use super::{Restore, tier};
+use super::{Restore, loading, seconds, tier};
 use crate::cli::confirm::confirm;
 use crate::cli::copying::size;
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
-use crate::execute::dump::restore::{self, Plan, Restored, Session, Wanted, let_run};
+use crate::execute::dump::restore::{self, Plan, Restored, RoleMap, Session, Wanted, let_run};
 use crate::plan::words::{counted, joined, quoted};
 use crate::site::Site;
 use crate::units::Name;
@@ -29,7 +29,7 @@ pub(super) struct Words {
         long,
         value_name = "DATABASE",
         group = "dump",
-        conflicts_with_all = ["target", "at_target", "tablespace", "delta", "owner", "config_to", "as_standby", "set", "start", "start_with",
+        conflicts_with_all = ["target", "at_target", "tablespace", "delta", "owner", "config_to", "as_standby", "set", "start", "start_with", "extensions_later",
             "condition", "way", "name", "database", "made_later"]
     )]
     pub(super) into_database: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Words {
         value_name = "DIR",
         group = "dump",
         conflicts_with_all = ["into_database", "target", "moment", "exclusive", "timeline", "at_target", "tablespace", "delta", "owner", "config_to",
-            "as_standby", "set", "start", "start_with", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
+            "as_standby", "set", "start", "start_with", "extensions_later", "workers", "condition", "way", "name", "plan", "database", "directory", "made_later"]
     )]
     pub(super) export_to: Option<PathBuf>,
     /// First this tier of the policy's `objectives.data`, then the others by their `rto` (may be given again: in this order). The database has
@@ -49,8 +49,8 @@ pub(super) struct Words {
     /// Make the database; it gets its name when everything is in it.
     #[arg(long, requires = "into_database")]
     pub(super) create: bool,
-    /// End the sessions of the database that is set aside, at that moment.
-    #[arg(long, requires_all = ["into_database", "replace"])]
+    /// End the sessions of the database that is set aside, at that moment; with `--snapshot` of the one that is copied.
+    #[arg(long, requires = "into_database")]
     end_connections: bool,
     /// First make the dump's roles that the server does not have; those that it has stay as they are.
     #[arg(long, requires = "into_database")]
@@ -58,6 +58,9 @@ pub(super) struct Words {
     /// Also where objects are in the database, or users connected to it.
     #[arg(long, requires = "into_database", conflicts_with = "create")]
     pub(super) occupied: bool,
+    /// First copy that database, whole, under another name.
+    #[arg(long, requires = "occupied")]
+    snapshot: bool,
     /// Which of the backup's databases, where it has several.
     #[arg(long, value_name = "DATABASE", requires = "dump")]
     from_database: Option<String>,
@@ -83,6 +86,10 @@ pub(super) struct Words {
     /// Without grants.
     #[arg(long, requires = "into_database")]
     no_privileges: bool,
+    /// What the role OLD has in the dump (things, grants, default privileges, policies) is NEW's here, which is there or made by `--globals`
+    /// (may be given again). OLD is as it is in the dump; in double quotes where it has a `=`.
+    #[arg(long, value_name = "OLD=NEW", requires = "into_database", value_parser = super::words::role)]
+    map_role: Vec<(String, String)>,
     /// Everything into the server's own tablespace.
     #[arg(long, requires = "into_database")]
     no_tablespaces: bool,
@@ -119,7 +126,8 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, T
         let message = "with `--into-database`, `--replace` is about the whole database, and `--table` names a part of it";
         return Err(Trouble::usage(message, "Leave `--into-database` out to replace a table's rows."));
     }
-    let plan = match thaw::until_awake(&said.way, || restore::plan(site, wanted(said, into), clock::now()))? {
+    let wanted = wanted(said, into)?;
+    let plan = match thaw::until_awake(&said.way, || restore::plan(site, wanted.clone(), clock::now()))? {
         Woken::Now(plan) => plan,
         Woken::Ended(exit) => return Ok(exit),
     };
@@ -132,7 +140,8 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, into: &str) -> Result<Exit, T
         confirm("Say `--yes` when the plan above is what you want.")?;
     }
     let ending = signals::ending()?;
-    let restored = match restore::carry_out(site, &plan, &ending.asked) {
+    let watch = loading::Watch::new(&plan);
+    let restored = match watch.carry_out(site, &plan, &ending.asked, said.way.format == Format::Json) {
         Err(fault) if ending.asked.load(Ordering::Relaxed) => {
             complain(&tame(&fault.message), &fault.hint);
             return Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted });
@@ -187,14 +196,14 @@ pub(super) fn export(said: &Restore, site: &Site<'_>, folder: &Path) -> Result<E
     Ok(Exit::Done)
 }
 
-pub(super) fn wanted(said: &Restore, into: &str) -> Wanted {
+pub(super) fn wanted(said: &Restore, into: &str) -> Result<Wanted, Trouble> {
     let words = &said.dump;
     let mut sections: Vec<restore::Section> = Vec::new();
     // In the order in which they are restored, however they were said.
     for section in restore::Section::ALL {
         sections.extend(words.section.iter().map(|said| (*said).into()).find(|said: &restore::Section| *said == section));
     }
-    Wanted {
+    Ok(Wanted {
         backup: said.goal.backup.clone().filter(|id| id.as_str() != "latest"),
         job: words.job.clone(),
         store: said.goal.store.clone(),
@@ -205,6 +214,7 @@ pub(super) fn wanted(said: &Restore, into: &str) -> Wanted {
         end_connections: words.end_connections,
         globals: words.globals,
         occupied: words.occupied,
+        snapshot: words.snapshot,
         connection: words.connection.clone(),
         jobs: usize::from(words.jobs),
         schemas: words.schema.clone(),
@@ -212,11 +222,12 @@ pub(super) fn wanted(said: &Restore, into: &str) -> Wanted {
         sections,
         no_owner: words.no_owner,
         no_privileges: words.no_privileges,
+        roles: RoleMap::new(&words.map_role)?,
         no_tablespaces: words.no_tablespaces,
         single_transaction: words.single_transaction,
         identity: said.way.identity.clone(),
         programs: words.programs.clone(),
-    }
+    })
 }
 
 fn shown(plan: &Plan) -> String {
@@ -245,6 +256,14 @@ fn shown(plan: &Plan) -> String {
     };
     row("into", format!("{} on {} (PostgreSQL {}), {state}", quoted(&wanted.into), target.server, target.major));
     row("with", format!("{}, {}", plan.pg_restore(), counted(wanted.jobs, "session")));
+    row("reads", format!("{} from the store, {} for the server", size(plan.stored_bytes()), size(plan.bytes())));
+    if let Some(own) = &database.own {
+        row("needs", format!("about {} on the server: as much as the original had, with its indexes", size(own.bytes)));
+    }
+    match plan.pace {
+        Some(pace) => row("takes", format!("about {}, {}", seconds(pace.seconds(plan.bytes())), pace.because())),
+        None => row("takes", "not known: nothing was measured yet (a drill does, and `objectives.assume.load` assumes)".to_owned()),
+    }
     let chosen = [("schema", &wanted.schemas), ("table", &wanted.tables)];
     for (what, names) in chosen.into_iter().filter(|(_, names)| !names.is_empty()) {
         row("only", format!("{what} {}", joined(names.iter().map(quoted))));
@@ -252,19 +271,18 @@ fn shown(plan: &Plan) -> String {
     if !wanted.sections.is_empty() {
         row("only", joined(wanted.sections.iter().map(|section| section.as_str().to_owned())));
     }
+    if let Some(copy) = &plan.copy {
+        row("copies", format!("what is there into {} first, which stays until you drop it: there must be room for both", quoted(copy)));
+        if wanted.end_connections {
+            ends(&mut row, &target.sessions);
+        }
+    }
     if let Some(before) = &plan.before {
         row(
             "before",
             format!("what is there becomes {} in the same step, and stays until you drop it: there must be room for both", quoted(before)),
         );
-        for session in target.sessions.iter().take(SHOWN) {
-            row("ends", who(session));
-        }
-        match target.sessions.len() {
-            0 => {}
-            many if many > SHOWN => row("ends", format!("{} more, and whoever comes until then", many - SHOWN)),
-            _ => row("ends", "and whoever comes until then".to_owned()),
-        }
+        ends(&mut row, &target.sessions);
     }
     if let Some(roles) = &plan.roles {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { joined(names.iter().map(quoted)) };
@@ -283,15 +301,30 @@ fn shown(plan: &Plan) -> String {
             );
         }
     }
+    if !wanted.roles.is_empty() {
+        row("maps roles", wanted.roles.shown());
+    }
     let own = plan.own();
     if !own.is_empty() {
         row("gets", joined(own));
     }
-    row("then", if plan.is_whole() { "its rows are counted and compared, and it is analyzed" } else { "it is analyzed" }.to_owned());
+    row("then", if plan.is_counted() { "its rows are counted and compared, and it is analyzed" } else { "it is analyzed" }.to_owned());
     for remark in &plan.remarks {
         row("note", remark.clone());
     }
     out
+}
+
+/// Whoever is sent away.
+fn ends(row: &mut impl FnMut(&str, String), sessions: &[Session]) {
+    for session in sessions.iter().take(SHOWN) {
+        row("ends", who(session));
+    }
+    match sessions.len() {
+        0 => {}
+        many if many > SHOWN => row("ends", format!("{} more, and whoever comes until then", many - SHOWN)),
+        _ => row("ends", "and whoever comes until then".to_owned()),
+    }
 }
 
 /// More of them say no more.
@@ -329,9 +362,12 @@ fn told(restored: &Restored) -> String {
     if !restored.roles.is_empty() {
         row("made roles", joined(restored.roles.iter().map(quoted)));
     }
+    if let Some(copy) = &restored.copy {
+        row("copy", format!("what was there before is in {}; drop it when it is not needed any more", quoted(copy)));
+    }
     match (restored.tables_compared, restored.rows) {
         (Some(tables), Some(rows)) => row("rows", format!("{rows} in {}, as many as in the dump", counted(tables, "table"))),
-        _ => row("rows", "not compared: only some of the dump was wanted, or the database was not empty".to_owned()),
+        _ => row("rows", "not compared: only a section of the dump was wanted, or the database was not empty".to_owned()),
     }
     row("took", format!("{:.1} s for {}", restored.seconds, size(restored.bytes)));
     out

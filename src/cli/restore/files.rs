@@ -30,7 +30,7 @@ pub(super) struct FilesWords {
         value_name = "PATTERN",
         num_args = 0..,
         conflicts_with_all = ["into_database", "target", "moment", "exclusive", "timeline", "at_target", "tablespace", "delta", "owner",
-            "config_to", "as_standby", "set", "start", "start_with", "export_to", "table"],
+            "config_to", "as_standby", "set", "start", "start_with", "extensions_later", "export_to", "table"],
         requires = "to_root"
     )]
     pub(super) files: Option<Vec<String>>,

@@ -39,6 +39,7 @@ const CLUSTER: &[&str] = &[
     "set",
     "start",
     "start_with",
+    "extensions_later",
     "workers",
     "at_target",
 ];
@@ -50,6 +51,7 @@ const DATABASE: &[&str] = &[
     "end_connections",
     "globals",
     "occupied",
+    "snapshot",
     "from_database",
     "job",
     "connection",
@@ -58,6 +60,7 @@ const DATABASE: &[&str] = &[
     "section",
     "no_owner",
     "no_privileges",
+    "map_role",
     "no_tablespaces",
     "single_transaction",
     "programs",
@@ -74,6 +77,7 @@ const TIERS: &[&str] = &[
     "jobs",
     "no_owner",
     "no_privileges",
+    "map_role",
     "no_tablespaces",
     "programs",
     "plan",
@@ -158,10 +162,13 @@ pub(in crate::cli) fn meaningless(command: &Command, said: &ArgMatches) -> Optio
     if is_said("exclusive") && !stops(&["to", "to_lsn", "to_xid"]) {
         return Some("`--exclusive` means nothing without `--to`, `--to-lsn` or `--to-xid`: nothing else has a before".to_owned());
     }
-    for (word, needs) in [("primary_conninfo", "as_standby"), ("slot", "as_standby"), ("end_connections", "replace")] {
+    for (word, needs) in [("primary_conninfo", "as_standby"), ("slot", "as_standby")] {
         if is_said(word) && !is_said(needs) {
             return Some(format!("`--{}` means nothing without `--{}`", name(word), name(needs)));
         }
+    }
+    if is_said("end_connections") && !stops(&["replace", "snapshot"]) {
+        return Some("`--end-connections` means nothing without `--replace` or `--snapshot`".to_owned());
     }
     if is_said("as_standby") && is_said("at_target") {
         return Some("`--at-target` means nothing with `--as-standby`: a standby has no target".to_owned());
@@ -235,6 +242,8 @@ mod tests {
             "--table t --immediate --backup b --exclusive",
             "--target d --to-name n --primary-conninfo service=x --slot s",
             "--into-database d --occupied --end-connections",
+            "--into-database d --create --snapshot",
+            "--into-database d --create --tier t --snapshot",
             "--into-database d --create --tier t --schema s",
             "--into-database d --create --tier t --single-transaction",
             "--into-database d --create --tier t --at-target pause",
@@ -260,7 +269,9 @@ mod tests {
             "--target d --as-standby --primary-conninfo service=x --slot s",
             "--into-database d --create --jobs 2 --globals --job j --connection service=x --programs /p",
             "--into-database d --replace --end-connections",
-            "--into-database d --create --tier a --tier b --jobs 2 --globals --no-owner --connection service=x --job j",
+            "--into-database d --occupied --snapshot --end-connections",
+            "--into-database d --create --map-role a=b --map-role \"c=d\"=e",
+            "--into-database d --create --tier a --tier b --jobs 2 --globals --map-role a=b --no-owner --connection service=x --job j",
             "--into-database d --create --tier a --to 2026-11-21 --exclusive --timeline 2 --plan --directory /d --workers 2",
             "--into-database d --create --tier a --latest --backup b --store s",
             "--export-to d --job j --table t",

@@ -2,6 +2,7 @@
 
 mod dump;
 mod files;
+mod loading;
 mod meant;
 pub(super) mod progress;
 mod table;
@@ -157,6 +158,9 @@ struct Way {
     /// The same, with the programs in this directory.
     #[arg(long, value_name = "DIR")]
     start_with: Option<PathBuf>,
+    /// Also where this machine lacks extensions of the original: somebody installs them before the server is started.
+    #[arg(long, conflicts_with_all = ["start", "start_with"])]
+    extensions_later: bool,
     /// Request what lies in an archive class, to be readable for so many days, and end with 75; run it again when it is there.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
     thaw: Option<u32>,
@@ -334,6 +338,9 @@ impl Restore {
     }
 
     fn server<'p>(&self, plan: &'p RestorePlan) -> Result<Option<Server<'p>>, Trouble> {
+        if !self.way.starts() && !self.way.extensions_later {
+            restore::must_have_extensions(plan)?;
+        }
         Ok(self.way.starts().then(|| Server::prepare(plan, self.way.start_with.as_deref())).transpose()?)
     }
 

@@ -93,7 +93,7 @@ fn wanted(said: &Restore, site: &Site<'_>, into: &str) -> Result<Wanted, Trouble
         workers: said.way.workers.map(usize::from),
     };
     let at_once = said.way.yes && !said.table.plan;
-    Ok(Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into), moment, at_once })
+    Ok(Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into)?, moment, at_once })
 }
 
 /// Applications work with it before everything is there, so nothing else may be in it.
@@ -224,6 +224,9 @@ fn shown(plan: &Plan<'_>) -> String {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { joined(names.iter().map(quoted)) };
         row("makes roles", list(&roles.missing));
         row("keeps roles", list(&roles.there));
+    }
+    if !ground.wanted.roles.is_empty() {
+        row("maps roles", ground.wanted.roles.shown());
     }
     row("until then", "whoever asks for a table that has not come is refused, with the tier that brings it".to_owned());
     row("then", "each table's rows are counted and compared, and it is analyzed before anybody sees it".to_owned());

@@ -23,6 +23,22 @@ pub(super) fn tablespace(text: &str) -> Result<Remapped, String> {
     Ok(Remapped { which, to })
 }
 
+/// `app=web`; a name with a `=` in it as SQL quotes it: `"a=b"=web`.
+pub(super) fn role(text: &str) -> Result<(String, String), String> {
+    let (old, new) = match text.strip_prefix('"') {
+        Some(rest) => {
+            let end = rest.replace("\"\"", "..").find("\"=").ok_or("write \"OLD\"=NEW")?;
+            (rest[..end].replace("\"\"", "\""), &rest[end + 2..])
+        }
+        None => text.split_once('=').map(|(old, new)| (old.to_owned(), new)).ok_or("write OLD=NEW")?,
+    };
+    let new = match new.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) if new.len() > 1 => inner.replace("\"\"", "\""),
+        _ => new.to_owned(),
+    };
+    if old.is_empty() || new.is_empty() { Err("write OLD=NEW".to_owned()) } else { Ok((old, new)) }
+}
+
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let good = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
@@ -84,6 +100,11 @@ mod tests {
         assert!(timeline("0").is_err() && timeline("newest").is_err());
         assert_eq!(tablespace("16385=/new").expect("a number").which, Which::Number(16385));
         assert_eq!(tablespace("/old/=/new").expect("a path").which, Which::Path("/old".into()));
+        let pair = |old: &str, new: &str| Ok((old.to_owned(), new.to_owned()));
+        assert_eq!(role("app=web"), pair("app", "web"));
+        assert_eq!(role("Clerk; --=a=b"), pair("Clerk; --", "a=b"));
+        assert_eq!(role(r#""a=""b"="x""y""#), pair("a=\"b", "x\"y"));
+        assert!(["app", "=web", "app=", "\"app=web"].iter().all(|text| role(text).is_err()));
         assert!(tablespace("16385").is_err() && setting("port").is_err() && setting("a b=1").is_err());
         assert_eq!(setting("port = 5433").expect("a setting"), ("port".to_owned(), "5433".to_owned()));
     }

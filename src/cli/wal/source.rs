@@ -22,9 +22,9 @@ use crate::wal::{Archive, Place, Source, Trust, WalFault, WalFaultKind, still_th
 pub struct LogSource {
     #[command(flatten)]
     pub here: Here,
-    /// Only from this store [default: all that get the log, the first one first].
+    /// Only from this store; several are asked in this order [default: all that get the log, the first one first].
     #[arg(long, value_name = "NAME")]
-    pub store: Option<Name>,
+    pub store: Vec<Name>,
     /// The repository in the stores [default: the policy's].
     #[arg(long, value_name = "ID", value_parser = repository)]
     pub repository: Option<Repository>,
@@ -58,12 +58,12 @@ impl LogSource {
             ("--policy", Some(here.path().into_os_string())),
             ("--state", here.state.clone().map(PathBuf::into_os_string)),
             ("--host", text(here.host.as_ref().map(ToString::to_string))),
-            ("--store", text(self.store.as_ref().map(ToString::to_string))),
             ("--repository", text(self.repository.as_ref().map(ToString::to_string))),
             ("--system-identifier", text(self.system_identifier.map(|number| number.to_string()))),
             ("--identity", self.identity.clone().map(PathBuf::into_os_string)),
         ];
-        words.into_iter().filter_map(|(name, value)| Some([OsString::from(name), value?])).flatten().collect()
+        let stores = self.store.iter().map(|store| ("--store", text(Some(store.to_string()))));
+        words.into_iter().chain(stores).filter_map(|(name, value)| Some([OsString::from(name), value?])).flatten().collect()
     }
 
     /// All that fetching needs. No store is asked yet.
@@ -74,9 +74,10 @@ impl LogSource {
             .map_err(|trouble| WalFault::new(WalFaultKind::Local, trouble.to_string(), trouble.hint().unwrap_or_default()))?;
         let cluster = self.cluster(to)?;
         let site = self.here.site(&policy);
-        let names = match &self.store {
-            Some(only) => vec![known(&policy, only)?],
-            None => settings::stores(settings::wal(&site).map_err(of_site)?).collect(),
+        let names: Vec<&Name> = if self.store.is_empty() {
+            settings::stores(settings::wal(&site).map_err(of_site)?).collect()
+        } else {
+            self.store.iter().map(|store| known(&policy, store)).collect::<Result<_, _>>()?
         };
         let sources = names.into_iter().map(|name| self.source(&policy, name)).collect();
         let identities = site.identities(self.identity.as_deref()).map_err(of_site)?;

@@ -254,7 +254,7 @@ objectives:
   rto: 4h
   reach_back: { any_moment: 7d, some_backup: 1y }
   scenarios:
-    loss: { description: gone, recover: cluster, by: point-in-time, from: [main], using: [nightly], rpo: 20m, rto: 5h, priority: P0, severity: SEV1, notes: call }
+    loss: { description: gone, recover: cluster, by: point-in-time, from: [main, disk], using: [nightly], rpo: 20m, rto: 5h, priority: P0, severity: SEV1, notes: call }
   data:
     first: { tables: [users], rto: 1h, size: 20GB }
     rest: { everything: true, rto: 3h }
@@ -359,6 +359,7 @@ alerts:
     success_rate: { below: 99%, for: 1h, severity: info }
     restore_time: 10m
     drill_age: 35d
+    archive_unread: 10d
   heartbeat: { url: { env: HB }, every: 10m }
 smtp: { host: mail.example.com, port: 2525, tls: implicit, from: a@example.com, user: u, password: { env: P } }
 contacts: { who: { name: Who, role: does, email: who@example.com, phone: "+47 1", hours: always }, two: { name: Two } }

@@ -241,6 +241,17 @@ fn drills(policy: &Policy, alerts: &mut Vec<Alert>) {
             format!("It may be {} old.", limit.value),
             "`seawall run` with a drill's path makes one now, on the host that may restore.",
         ));
+        // One that never passed has no age; since when one is expected, the record knows.
+        let told = series(policy, "seawall_alert_firing", "key=\"drill_age\"");
+        let missing = format!("(max by (policy) ({told}) == 1) unless max by (policy) ({passed})");
+        alerts.push(Alert::new("SeawallDrillMissing", limit.severity, missing).says(
+            "no drill of {{ $labels.policy }} has ever passed",
+            format!(
+                "{} have gone by since the first was declared: that these backups can be restored is only believed.",
+                length(limit.value)
+            ),
+            "`seawall run` with a drill's path makes one now, on the host that may restore.",
+        ));
     }
 }
 

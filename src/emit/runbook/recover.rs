@@ -257,7 +257,8 @@ fn chosen(goal: &Goal<'_>) -> Option<Block> {
             let named = if store.has_increments {
                 " The commands name it because this version does not restore the increments behind it; for an earlier moment name an older full one."
             } else {
-                ""
+                // An id would grow old on paper: whoever followed it would lose what was backed up since.
+                " The commands name none: when they run, Seawall takes the newest that leads there, which may be a newer one."
             };
             Block::Words(format!("From the store {name}, by the inventory: backup {id} of {}{size}, {until}.{named}", minute(newest.ended)))
         }
@@ -339,6 +340,10 @@ fn away(target: &str) -> Step {
     )
 }
 
+/// Before any of them can begin. Older versions of TimescaleDB keep its jobs in another table.
+const HOLD_JOBS: &str = "do $$ begin update _timescaledb_catalog.bgw_job set scheduled = false where id >= 1000; \
+    exception when undefined_table then update _timescaledb_config.bgw_job set scheduled = false where id >= 1000; end $$";
+
 fn one_database(goal: &Goal<'_>) -> Vec<Step> {
     let policy = goal.policy;
     let (target, mut steps) = beside(goal);
@@ -360,7 +365,8 @@ fn one_database(goal: &Goal<'_>) -> Vec<Step> {
     let load = command("pg_restore", &[Word::Is("--dbname"), Word::Is(&into), Word::Is("rescue.dump")]);
     let load = if policy.file.timescaledb.contains_key(name) {
         // The way of TimescaleDB's own manual; several jobs at once would mix up its catalog.
-        let around = ["create extension timescaledb", "select timescaledb_pre_restore()", "select timescaledb_post_restore()"];
+        let after = format!("{HOLD_JOBS}; select timescaledb_post_restore()");
+        let around = ["create extension timescaledb", "select timescaledb_pre_restore()", &after];
         let [extension, before, after] = around.map(|sql| psql(&into, sql));
         format!("{extension}\n{before}\n{load}\n{after}")
     } else {
@@ -381,6 +387,18 @@ fn one_database(goal: &Goal<'_>) -> Vec<Step> {
         "Stop the application, and let the rescued database take the other's name. The damaged one stays.",
         format!("{}\n{}", rename(name, &format!("{name}_damaged")), rename(&fresh, name)),
     ));
+    if policy.file.timescaledb.contains_key(name) {
+        let ours = original(policy, Some(name));
+        let held = "from timescaledb_information.jobs where job_id >= 1000 and not scheduled";
+        let look = psql(&ours, &format!("select job_id, proc_name, hypertable_name, config {held}"));
+        let let_run = psql(&ours, &format!("select alter_job(job_id, scheduled => true) {held}"));
+        steps.push(Step::with(
+            "TimescaleDB's jobs do not run in the rescued database: they go by today's date, and retention would delete what was just rescued. Look at them, \
+             and let them run when what they would delete may go. They begin with the server's next start, or with the last command \
+             (before TimescaleDB 2.12 the function is in `_timescaledb_internal`).",
+            format!("{look}\n{let_run}\n{}", psql(&ours, "select _timescaledb_functions.start_background_workers()")),
+        ));
+    }
     steps.push(Step::new(
         "If the whole cluster is to go back to that moment instead: stop the original for good, then `seawall release` of the copy's directory.",
     ));

@@ -6,7 +6,7 @@ use super::table::Table;
 use crate::policy::sql_name::literal;
 use crate::postgres::{Connection, Fault};
 
-/// The chunks of a stretch of time, locked, where nothing of them has to stay. None of a plain table, and where a chunk reaches beyond that stretch
+/// The chunks of a stretch of time, locked so that they can be read and not changed, where nothing of them has to stay. None of a plain table, and where a chunk reaches beyond that stretch
 /// (chunks can be merged, in one partition of space and not in another): then its rows are deleted one by one.
 pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<Option<BTreeSet<String>>, Fault> {
     if table.hypertable.is_none() {
@@ -32,7 +32,7 @@ pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: 
         return Ok(None);
     }
     for chunk in &chunks {
-        connection.run(&format!("lock table {chunk} in access exclusive mode"))?;
+        connection.run(&format!("lock table {chunk} in exclusive mode"))?;
     }
     if table.holds.is_empty() {
         return Ok(Some(chunks));
@@ -50,7 +50,7 @@ pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: 
     Ok((!held).then_some(chunks))
 }
 
-/// Drops all chunks of a stretch of time, and says which they were. Those of a continuous aggregate go by its own name only.
+/// Drops all chunks of a stretch of time, once nobody reads them, and says which they were. Those of a continuous aggregate go by its own name only.
 pub(super) fn drop_all(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<BTreeSet<String>, Fault> {
     let time = table.time.sql();
     let sql = format!(

@@ -15,7 +15,7 @@ use crate::format::layout::signature_of;
 use crate::format::seal::Identities;
 use crate::format::signature::{ARCHIVE, SigningKey};
 use crate::observe::{self, Kept, Names, Shelf};
-use crate::pipeline::{read_plain, read_rows};
+use crate::pipeline::{hash_object, read_plain, read_rows};
 use crate::postgres::Connection;
 use crate::site::{HostKeys, SiteFault};
 use crate::store::{Meta, Put, Store};
@@ -90,6 +90,24 @@ impl Run<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Somebody has read it back once, and it is still the same, byte by byte: what he signed for is the descriptor, which has the hashes of these
+    /// objects. So his word is good for as long as they are, however seldom this runs, and whoever cannot open them can see that.
+    pub(super) fn is_as_it_was_read(&self, kept: &Kept) -> Result<bool, SiteFault> {
+        let place = self.shelf();
+        if place.readers(kept, &place.names_of(&kept.extent.id)?)?.is_empty() {
+            return Ok(false);
+        }
+        for object in &kept.extent.objects {
+            let key = self.repository.extent_data(&kept.extent.id, &object.name);
+            let sum = hash_object(&self.store, &key, object.size, &mut |_| !self.onlooker.stop.load(Ordering::Relaxed))?;
+            if sum != object.sha256 {
+                let message = format!("{key} is not any more what was read back: its SHA-256 is {sum} instead of {}", object.sha256);
+                return Err(SiteFault::new(message, "Its rows stay in the table. Look for who changes objects in this store."));
+            }
+        }
+        Ok(true)
     }
 
     /// Its descriptor and all of its objects lie there, as large as they were. Asked last, because somebody read them days ago.

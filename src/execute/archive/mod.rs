@@ -25,7 +25,6 @@ use serde::Serialize;
 
 pub use bring_back::{BroughtBack, Wanted, bring_back};
 pub use kept::read_back;
-pub(in crate::execute) use remove::left_until;
 pub use retain::{Dropped, retain};
 pub(in crate::execute) use table::{SETTINGS, columns};
 
@@ -40,7 +39,7 @@ use crate::policy::sql_name::literal;
 use crate::postgres::Connection;
 use crate::site::{HostKeys, Site, SiteFault};
 use crate::store::{Meta, Moved, Store};
-use crate::units::{BackupId, Name, StorageClass};
+use crate::units::{BackupId, Instant, Name, StorageClass};
 use crate::world::clock;
 use slice::Slice;
 use table::Table;
@@ -112,6 +111,8 @@ pub struct Archived {
     pub removed: Vec<Deed>,
     /// Exported, and not taken out of the table: nobody has read them back yet.
     pub waiting: Vec<Deed>,
+    /// When the oldest of those was exported.
+    pub waiting_since: Option<Instant>,
     /// Deleted from the archive: its time there is over.
     pub let_go: Vec<Deed>,
     /// Deleted from the archive: its rows were exported anew.
@@ -338,19 +339,32 @@ impl Run<'_> {
 
     fn finish(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
         if !self.is_read_back(kept)? {
-            if self.identities.is_empty() && kept.is_encrypted() {
-                done.waiting.push(self.deed(kept));
-                return Ok(Fate::Waiting);
-            }
-            match kept::read_back(&self.shelf(), kept, &self.identities, &self.keys, self.site.host(), self.onlooker.stop) {
+            let opens = !self.identities.is_empty() || !kept.is_encrypted();
+            let proven = match opens {
+                true => {
+                    kept::read_back(&self.shelf(), kept, &self.identities, &self.keys, self.site.host(), self.onlooker.stop).map(|()| true)
+                }
+                false => self.is_as_it_was_read(kept),
+            };
+            match proven {
+                Ok(true) => {
+                    if opens {
+                        (self.onlooker.deed)(Done::ReadBack, &self.deed(kept));
+                    }
+                }
+                Ok(false) => {
+                    let exported = kept.extent.exported;
+                    done.waiting_since = Some(done.waiting_since.map_or(exported, |since| since.min(exported)));
+                    done.waiting.push(self.deed(kept));
+                    return Ok(Fate::Waiting);
+                }
                 // What is wrong with one extent is no reason to leave the others in the table.
                 Err(fault) if !fault.transient && !self.onlooker.stop.load(Ordering::Relaxed) => {
                     done.damaged.push(fault);
                     return Ok(Fate::Damaged);
                 }
-                other => other?,
-            };
-            (self.onlooker.deed)(Done::ReadBack, &self.deed(kept));
+                Err(fault) => return Err(fault),
+            }
         }
         let fate = self.remove(connection, kept, done)?;
         if matches!(fate, Fate::Removed) {

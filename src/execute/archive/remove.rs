@@ -1,6 +1,6 @@
 //! Takes rows out of their table that were read back out of the archive: these rows, and no others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::table::Time;
@@ -60,24 +60,6 @@ pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Inst
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
-/// Up to when rows have left each table, by its name. What has come back is no longer on record.
-pub(in crate::execute) fn left_until(connection: &mut Connection) -> Result<BTreeMap<String, Instant>, Fault> {
-    if !has_room(connection)? {
-        return Ok(BTreeMap::new());
-    }
-    // As chunks are cut: what has no zone is in UTC.
-    connection.query("select set_config('timezone', 'UTC', false)", &[])?;
-    let sql =
-        "select table_name, (extract(epoch from max(before::timestamptz)) * 1000000)::bigint as micros from seawall.archived group by 1";
-    let mut all = BTreeMap::new();
-    for row in &connection.query(sql, &[])? {
-        if let Ok(at) = Instant::from_microsecond(row.parse("micros")?) {
-            all.insert(row.text("table_name")?.to_owned(), at);
-        }
-    }
-    Ok(all)
-}
-
 /// Rows of its stretch of time left the table as another extent's, after it was exported. Of one that may have left itself, that means nothing: what
 /// left later came late.
 pub(super) fn left_since(connection: &mut Connection, kept: &Kept, time: Time) -> Result<bool, SiteFault> {
@@ -123,24 +105,36 @@ pub(super) fn tally_of(connection: &mut Connection, sql: &str, stop: &AtomicBool
     Ok(Some(tally))
 }
 
+/// What the comparison came to.
+enum Compared {
+    /// The table has the rows that were read back, and nobody writes there before the end. With the chunks that have nothing else.
+    Same(Option<BTreeSet<String>>),
+    Not(Fate),
+}
+
 impl Run<'_> {
     pub(super) fn remove(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {
         begin(connection)?;
-        let fate = self.within(connection, kept);
-        if let Ok(Fate::Removed) = fate {
-            // What breaks off here ends the session, which takes it back.
-            if let Err(fault) = self.is_there(kept)? {
-                connection.run("rollback")?;
-                done.damaged.push(fault);
-                return Ok(Fate::Damaged);
+        let fate = match self.compare(connection, kept) {
+            // The store may take its time: as long as no chunk is dropped, everybody can read it.
+            Ok(Compared::Same(chunks)) => {
+                // What breaks off here ends the session, which takes it back.
+                if let Err(fault) = self.is_there(kept)? {
+                    connection.run("rollback")?;
+                    done.damaged.push(fault);
+                    return Ok(Fate::Damaged);
+                }
+                self.note_leaving(connection, kept)?;
+                if !(self.onlooker.deed)(Done::Removing, &self.deed(kept)) {
+                    connection.run("rollback")?;
+                    return Err(unrecorded());
+                }
+                self.drop_same(connection, kept, chunks)
             }
-            self.note_leaving(connection, kept)?;
-        }
+            Ok(Compared::Not(fate)) => Ok(fate),
+            Err(fault) => Err(fault),
+        };
         match &fate {
-            Ok(Fate::Removed) if !(self.onlooker.deed)(Done::Removing, &self.deed(kept)) => {
-                connection.run("rollback")?;
-                return Err(unrecorded());
-            }
             Ok(Fate::Removed) => drop(connection.run("commit")?),
             // Whose connection is broken, the server rolls back.
             _ if connection.is_broken() => {}
@@ -152,7 +146,7 @@ impl Run<'_> {
         }
     }
 
-    fn within(&self, connection: &mut Connection, kept: &Kept) -> Result<Fate, Fault> {
+    fn compare(&self, connection: &mut Connection, kept: &Kept) -> Result<Compared, Fault> {
         let (extent, contents) = (&kept.extent, &kept.contents);
         let record =
             "insert into seawall.archived (extent, table_name, first, before, rows, store) values ($1, $2, $3, $4, $5::bigint, $6)";
@@ -161,7 +155,7 @@ impl Run<'_> {
         connection.query(record, &values)?;
         connection.run(&format!("lock table {} in row exclusive mode", self.table.name))?;
         if !self.table.is_unchanged(connection)? {
-            return Ok(Fate::Changed);
+            return Ok(Compared::Not(Fate::Changed));
         }
         let chunks = chunks::whole(connection, &self.table, &contents.from, &contents.to)?;
         let table = &self.table;
@@ -172,14 +166,15 @@ impl Run<'_> {
                 format!("copy (delete from {name} where {condition} returning {listed}) to stdout (format csv)")
             }
         };
-        let Some(tally) = tally_of(connection, &sql, self.onlooker.stop)? else { return Ok(Fate::Stopped) };
+        let Some(tally) = tally_of(connection, &sql, self.onlooker.stop)? else { return Ok(Compared::Not(Fate::Stopped)) };
         let is_same = tally.finish().is_some_and(|tallied| tallied.rows == extent.rows && tallied.sum == contents.sum);
-        if !is_same {
-            return Ok(Fate::Changed);
-        }
-        match chunks {
-            Some(known) if chunks::drop_all(connection, &self.table, &contents.from, &contents.to)? != known => Ok(Fate::Changed),
-            _ => Ok(Fate::Removed),
-        }
+        Ok(if is_same { Compared::Same(chunks) } else { Compared::Not(Fate::Changed) })
+    }
+
+    /// Rows that were deleted one by one are gone already.
+    fn drop_same(&self, connection: &mut Connection, kept: &Kept, chunks: Option<BTreeSet<String>>) -> Result<Fate, Fault> {
+        let Some(known) = chunks else { return Ok(Fate::Removed) };
+        let dropped = chunks::drop_all(connection, &self.table, &kept.contents.from, &kept.contents.to)?;
+        Ok(if dropped == known { Fate::Removed } else { Fate::Changed })
     }
 }

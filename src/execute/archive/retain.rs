@@ -9,6 +9,7 @@ use super::remove::{BUSY, begin, unrecorded};
 use super::slice::Slice;
 use super::table::{Subject, Table};
 use super::{chunks, connect};
+use crate::observe::ages;
 use crate::policy::model::Dropping;
 use crate::postgres::{Connection, Fault};
 use crate::site::{Site, SiteFault};
@@ -33,6 +34,10 @@ pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> b
     let Dropping { path, database, table, after, .. } = dropping;
     let subject = Subject { path, database, table, column: None, after: *after };
     let table = Table::find(&mut connection, site.policy, &subject, clock::now())?;
+    if table.holds.is_empty() {
+        return Ok(vec![format!("{}: no hold stands on rows of it, so dropping them is the database's own", table.known_as())]);
+    }
+    must_be_allowed(&mut connection, site, dropping, &table)?;
     let (mut after, mut remarks) = (None, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let Some(slice) = Slice::next(&mut connection, &table, after.as_deref(), u64::MAX)? else { break };
@@ -57,6 +62,21 @@ pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> b
     Ok(remarks)
 }
 
+/// Nobody may learn from its absence how much goes: `apply` has shown it, and had it acknowledged.
+fn must_be_allowed(connection: &mut Connection, site: &Site<'_>, dropping: &Dropping, table: &Table) -> Result<(), SiteFault> {
+    let Dropping { path, after, .. } = dropping;
+    let ages = ages(connection, site.policy.name.as_str())?.unwrap_or_default();
+    let is = match ages.get(&table.known.to_string()) {
+        Some(known) if known.is_as_long_as(*after) || known.is_surely_shorter(*after) => return Ok(()),
+        Some(known) => format!("the database has {known} on record"),
+        None => "the database has no age of it on record".to_owned(),
+    };
+    let message = format!("{path}: rows of {} older than {after} are to go, and {is}", table.known_as());
+    let hint = "Nothing was dropped. `seawall plan --connect` shows what would go; `seawall apply` writes it down, and asks for SW0910 where rows \
+                go sooner than they did.";
+    Err(SiteFault::new(message, hint))
+}
+
 /// None where other chunks were there at the end than at the beginning.
 fn drop_one(connection: &mut Connection, table: &Table, slice: &Slice) -> Result<Option<Dropped>, Fault> {
     let (from, to) = (&slice.from, &slice.to);
@@ -72,6 +92,14 @@ fn drop_one(connection: &mut Connection, table: &Table, slice: &Slice) -> Result
         Some(whole) => whole.len(),
         None => 0,
     };
+    note_dropped(connection, table, to)?;
     let (database, name) = (table.database.clone(), table.known_as().to_owned());
     Ok(Some(Dropped { database, table: name, from: from.clone(), to: to.clone(), rows, chunks }))
+}
+
+/// Whoever refreshes an aggregate of the table must know up to where it is no longer whole: what is held stays there, and hides it.
+fn note_dropped(connection: &mut Connection, table: &Table, to: &str) -> Result<(), Fault> {
+    let sql = "insert into seawall.dropped as known (table_name, before) values ($1, $2::text::timestamptz) \
+               on conflict (table_name) do update set before = greatest(known.before, excluded.before)";
+    connection.query(sql, &[&table.known.to_string(), to]).map(drop)
 }

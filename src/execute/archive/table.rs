@@ -1,14 +1,15 @@
 //! The table whose rows move: its columns, its time, and which of its rows are old enough and under no hold.
 
 use crate::format::archived::{Column, Contents};
-use crate::inventory::{TableName, Touch};
-use crate::observe::{family, kin};
-use crate::policy::model::{Archive, Policy, RowHold};
+use crate::inventory::{NoRows, TableName, Touch};
+use crate::observe::{family, holds_of_others, kin, no_rows};
+use crate::policy::model::{Archive, OtherHold, Policy, RowHold};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name::{self, literal, quoted};
 use crate::postgres::{Connection, Fault, Row};
+use crate::schedule::Zone;
 use crate::site::SiteFault;
-use crate::units::{Instant, Name, Period};
+use crate::units::{Instant, Period};
 
 /// So that the same row is the same text in every session.
 pub(in crate::execute) const SETTINGS: &[(&str, &str)] = &[
@@ -83,6 +84,8 @@ pub(super) struct Table {
     pub name: String,
     /// The continuous aggregate whose rows these are, as it is and quoted: `name` is then the hypertable inside of it.
     pub view: Option<String>,
+    /// What people know it by, as the database's own records have it.
+    pub known: TableName,
     pub database: String,
     pub schema: String,
     pub table: String,
@@ -109,6 +112,7 @@ impl Table {
             let message = format!("{}: there is no table `{}` in the database `{}`", archive.path, archive.table, archive.database);
             return Err(SiteFault::new(message, "Write its schema before it if that is not in the role's search_path."));
         };
+        let known = TableName { schema: found.schema.clone(), name: found.table.clone() };
         let (found, view) = match found.kind.as_str() {
             "v" => match inside(connection, &found)? {
                 Some(inside) => (inside, Some(found.name)),
@@ -146,7 +150,7 @@ impl Table {
             let message = format!("{}: the column `{column}` of `{name}` holds no time", archive.path);
             return Err(SiteFault::new(message, "It must be a timestamp, with or without zone, or a date."));
         };
-        let cutoff = moment(time, archive.after.before(now, policy.zone.time_zone()), policy);
+        let cutoff = moment(time, archive.after.before(now, policy.zone.time_zone()), &policy.zone);
         let holds = holds(connection, policy, archive, &oid, &quoted, time, now)?;
         let triggers = triggers(connection, &oid)?;
         if kind == "r" && hypertable.is_none() {
@@ -156,6 +160,7 @@ impl Table {
             oid,
             name,
             view,
+            known,
             database: archive.database.to_owned(),
             schema,
             table,
@@ -244,28 +249,45 @@ fn inside(connection: &mut Connection, view: &Relation) -> Result<Option<Relatio
     Relation::named(connection, name)
 }
 
-fn moment(time: Time, moment: Instant, policy: &Policy) -> String {
+fn moment(time: Time, moment: Instant, zone: &Zone) -> String {
     match time {
         Time::WithZone => moment.to_string(),
-        Time::Wall => policy.zone.wall_clock(moment).to_string(),
-        Time::Date => policy.zone.wall_clock(moment).date().to_string(),
+        Time::Wall => zone.wall_clock(moment).to_string(),
+        Time::Date => zone.wall_clock(moment).date().to_string(),
     }
 }
 
-/// A hold on something that is not there, or without rows of its own, holds none of any table, and whoever wrote it thinks otherwise.
-fn must_have_rows(connection: &mut Connection, policy: &Policy, name: &Name, hold: &RowHold) -> Result<(), SiteFault> {
-    let Some(named) = Relation::named(connection, &hold.table)? else {
-        let message =
-            format!("holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds", hold.table, hold.database);
-        return Err(SiteFault::new(message, format!("Write its schema before it, or take the hold out of the policy `{}`.", policy.name)));
-    };
-    let has_rows = ["r", "p", "f"].contains(&named.kind.as_str());
-    if has_rows || inside(connection, &named)?.is_some() { Ok(()) } else { Err(without_rows(policy, name, hold)) }
+/// A hold that stands, by whichever policy.
+struct Standing<'h> {
+    policy: &'h str,
+    name: &'h str,
+    hold: &'h RowHold,
+    zone: &'h Zone,
 }
 
-fn without_rows(policy: &Policy, name: &Name, hold: &RowHold) -> SiteFault {
-    let message = format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database);
-    SiteFault::new(message, format!("Name the table that the rows are in, in the policy `{}`.", policy.name))
+impl Standing<'_> {
+    /// Whoever wrote a hold that holds no row of any table thinks otherwise.
+    fn must_have_rows(&self, connection: &mut Connection) -> Result<(), SiteFault> {
+        no_rows(connection, &self.hold.table)?.map_or(Ok(()), |why| Err(self.holds_nothing(why)))
+    }
+
+    fn holds_nothing(&self, why: NoRows) -> SiteFault {
+        let Standing { policy, name, hold, .. } = self;
+        let (message, hint) = match why {
+            NoRows::Missing => (
+                format!(
+                    "holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds",
+                    hold.table, hold.database
+                ),
+                format!("Write its schema before it, or take the hold out of the policy `{policy}`."),
+            ),
+            NoRows::NotATable => (
+                format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database),
+                format!("Name the table that the rows are in, in the policy `{policy}`."),
+            ),
+        };
+        SiteFault::new(message, hint)
+    }
 }
 
 /// Each is false of a row that the hold lets go; what the hold's own condition does not know of a row holds it.
@@ -280,24 +302,29 @@ fn holds(
 ) -> Result<Vec<String>, SiteFault> {
     let today = policy.zone.wall_clock(now).date();
     let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
-    let standing: Vec<(&Name, &RowHold)> = policy.row_holds.iter().filter(|(_, hold)| stands(hold)).collect();
+    let shown = holds_of_others(connection, policy.name.as_str())?;
+    let others: Vec<OtherHold> = shown.iter().map(|(policy, entry)| OtherHold::shown(archive.database, policy, entry)).collect();
+    let own = policy.row_holds.iter().filter(|(_, hold)| stands(hold));
+    let own = own.map(|(name, hold)| Standing { policy: policy.name.as_str(), name: name.as_str(), hold, zone: &policy.zone });
+    let theirs = others.iter().map(|one| Standing { policy: &one.policy, name: &one.name, hold: &one.hold, zone: &one.zone });
+    let standing: Vec<Standing<'_>> = own.chain(theirs).collect();
     if standing.is_empty() {
         return Ok(Vec::new());
     }
     let kin = kin(connection, oid)?;
     let mut all = Vec::new();
-    for (name, hold) in standing {
-        let mut parts = match kin.touch(&sql_name::meaning(&hold.table)) {
+    for one in standing {
+        let mut parts = match kin.touch(&sql_name::meaning(&one.hold.table)) {
             Some(Touch::Whole) => Vec::new(),
             // Its partitions may have partitions.
             Some(Touch::Part(part)) => vec![format!("tableoid in ({})", family(&oid_of(connection, part)?))],
-            Some(Touch::View(_)) => return Err(without_rows(policy, name, hold)),
+            Some(Touch::View(_)) => return Err(one.holds_nothing(NoRows::NotATable)),
             None => {
-                must_have_rows(connection, policy, name, hold)?;
+                one.must_have_rows(connection)?;
                 continue;
             }
         };
-        parts.extend(held(policy, hold, column, time));
+        parts.extend(held(one.zone, one.hold, column, time));
         let held = if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") };
         all.push(format!("({held}) is false"));
     }
@@ -309,16 +336,15 @@ fn oid_of(connection: &mut Connection, table: &TableName) -> Result<String, Faul
     Ok(connection.query("select $1::regclass::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned())
 }
 
-fn held(policy: &Policy, hold: &RowHold, column: &str, time: Time) -> Vec<String> {
-    let zone = policy.zone.time_zone();
-    let begins = |date: jiff::civil::Date, none| date.to_zoned(zone.clone()).map_or(none, |start| start.timestamp());
-    let at = |instant| format!("{}::{}", literal(&moment(time, instant, policy)), time.sql());
+fn held(zone: &Zone, hold: &RowHold, column: &str, time: Time) -> Vec<String> {
+    let begins = |date: jiff::civil::Date, none| date.to_zoned(zone.time_zone().clone()).map_or(none, |start| start.timestamp());
+    let at = |instant| format!("{}::{}", literal(&moment(time, instant, zone)), time.sql());
     let mut parts = Vec::new();
     if let Some(from) = hold.from {
         parts.push(format!("{column} >= {}", at(begins(from.0, Instant::MIN))));
     }
     if let Some(to) = hold.to {
-        parts.push(format!("{column} < {}", at(Period::from_days(1).after(begins(to.0, Instant::MAX), zone))));
+        parts.push(format!("{column} < {}", at(Period::from_days(1).after(begins(to.0, Instant::MAX), zone.time_zone()))));
     }
     if let Some(condition) = &hold.condition {
         // A comment at its end must not swallow what follows.

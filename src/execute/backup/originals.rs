@@ -7,10 +7,10 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use crate::execute::expect;
 use crate::format::recorded::{
-    Answer, Gave, Made, Recorded, RecordedHypertable, RecordedJob, RecordedTimescale, RecordedVersions, TableRows,
+    Answer, Gave, Made, MadeIndex, Recorded, RecordedHypertable, RecordedJob, RecordedTimescale, RecordedVersions, TableRows,
 };
 use crate::inventory::{Aggregate, DimensionKind, Hypertable, TableName, Timescale, TimescaleJob, TimescaleState};
-use crate::plan::words::quoted;
+use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Comparison, Expecting, Policy};
 use crate::policy::sql_name::literal;
 use crate::postgres::{Connection, Fault, Server, Settings};
@@ -56,6 +56,14 @@ const COMPRESSED: &str = "\
         join pg_catalog.pg_namespace pn on pn.nspname = p.schema_name \
         join pg_catalog.pg_class c on c.relname = p.table_name and c.relnamespace = pn.oid \
         cross join lateral (select coalesce(nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) as live) s), ";
+/// Whether each continuous aggregate shows what is newer, and the indexes on it.
+const WAYS: &str = "\
+    select a.view_schema as schema, a.view_name as name, a.materialized_only as only, x.relname as index, \
+        pg_catalog.substring(pg_catalog.pg_get_indexdef(x.oid), ' USING (.*)$') as by \
+    from timescaledb_information.continuous_aggregates a \
+    join pg_catalog.pg_namespace n on n.nspname = a.materialization_hypertable_schema \
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = a.materialization_hypertable_name \
+    left join pg_catalog.pg_index i on i.indrelid = c.oid left join pg_catalog.pg_class x on x.oid = i.indexrelid order by 1, 2, 4";
 const NOW: &str = "select (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint as micros";
 
 /// Every database that can be entered, by name.
@@ -66,6 +74,7 @@ pub(super) fn look(server: &Server, settings: &Settings, remarks: &mut Vec<Strin
         match database_of(&settings.clone().with_dbname(&database.name), None, room.min(TABLES)) {
             Ok(recorded) => {
                 room -= recorded.tables.len();
+                remarks.extend(too_long(&database.name, &recorded));
                 all.insert(database.name.clone(), recorded);
             }
             Err(fault) => remarks.push(format!("what drills compare {} with is not recorded: {fault}", quoted(&database.name))),
@@ -82,7 +91,10 @@ pub(in crate::execute) fn of_dump(
     remarks: &mut Vec<String>,
 ) -> (Option<Recorded>, Vec<Answer>) {
     let recorded = match database_of(&settings.clone().with_dbname(database), Some(snapshot), 0) {
-        Ok(recorded) => Some(recorded),
+        Ok(recorded) => {
+            remarks.extend(too_long(database, &recorded));
+            Some(recorded)
+        }
         Err(fault) => {
             remarks.push(format!("what drills compare {} with is not recorded: {fault}", quoted(database)));
             None
@@ -91,6 +103,15 @@ pub(in crate::execute) fn of_dump(
     let mut asked = questions(policy);
     asked.retain(|(of, ..)| *of == database);
     (recorded, ask(asked, settings, Some(snapshot), remarks))
+}
+
+/// Aggregates of which the descriptor does not have how they are made.
+fn too_long(database: &str, recorded: &Recorded) -> Option<String> {
+    let all = recorded.timescale.iter().flat_map(|timescale| &timescale.hypertables);
+    let left: Vec<String> =
+        all.filter(|one| one.lacks_definition()).map(|one| quoted(format!("{}.{}", one.table.schema, one.table.name))).collect();
+    (!left.is_empty())
+        .then(|| format!("the definitions of {} in {} are too long to be written down beside the backup", joined(left), quoted(database)))
 }
 
 fn database_of(settings: &Settings, snapshot: Option<&str>, most: usize) -> Result<Recorded, Fault> {
@@ -102,7 +123,7 @@ fn database_of(settings: &Settings, snapshot: Option<&str>, most: usize) -> Resu
     let at = Instant::from_microsecond(micros).map_err(|error| Fault::unexpected(format!("the server's time: {error}"), ""))?;
     let timescale = match timescale::look(&mut connection)? {
         Timescale::Absent => None,
-        Timescale::Installed(state) => Some(timescale_of(&state, connection.version())),
+        Timescale::Installed(state) => Some(timescale_of(&state, connection.version(), ways(&mut connection)?)),
     };
     let compressed = if timescale.is_some() { COMPRESSED } else { NOT_COMPRESSED };
     let rows = connection.query(&format!("{compressed}{ROWS}{}", most + 1), &[])?;
@@ -117,9 +138,32 @@ fn database_of(settings: &Settings, snapshot: Option<&str>, most: usize) -> Resu
     Ok(Recorded { at, tables, has_more, timescale })
 }
 
-fn timescale_of(state: &TimescaleState, server: u32) -> RecordedTimescale {
+/// How a continuous aggregate is kept, besides what it selects.
+#[derive(Default)]
+struct Ways {
+    materialized_only: Option<bool>,
+    indexes: Vec<MadeIndex>,
+}
+
+fn ways(connection: &mut Connection) -> Result<BTreeMap<TableName, Ways>, Fault> {
+    let mut all: BTreeMap<TableName, Ways> = BTreeMap::new();
+    for row in &connection.query(WAYS, &[])? {
+        let view = TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() };
+        let ways = all.entry(view).or_default();
+        ways.materialized_only = Some(row.flag("only")?);
+        if let (Some(name), Some(by)) = (row.get("index"), row.get("by")) {
+            ways.indexes.push(MadeIndex { name: name.to_owned(), by: by.to_owned() });
+        }
+    }
+    Ok(all)
+}
+
+fn timescale_of(state: &TimescaleState, server: u32, mut ways: BTreeMap<TableName, Ways>) -> RecordedTimescale {
     let mut room = DEFINITIONS;
-    let aggregates = state.continuous_aggregates.iter().map(|one| aggregate(one, &mut room));
+    // In the order in which they can be made: what is made of another one comes after it.
+    let mut ordered: Vec<&Aggregate> = state.continuous_aggregates.iter().collect();
+    ordered.sort_by_key(|one| state.height(one));
+    let aggregates = ordered.into_iter().map(|one| aggregate(one, ways.remove(&one.view).unwrap_or_default(), &mut room));
     RecordedTimescale {
         versions: Some(RecordedVersions { extension: state.version.clone(), server }),
         hypertables: state.hypertables.iter().map(hypertable).chain(aggregates).collect(),
@@ -149,10 +193,16 @@ fn hypertable(one: &Hypertable) -> RecordedHypertable {
 }
 
 /// `room` is what definitions may still take.
-fn aggregate(one: &Aggregate, room: &mut usize) -> RecordedHypertable {
-    let definition = Some(&one.definition).filter(|definition| definition.len() <= *room);
-    *room -= definition.map_or(0, String::len);
-    let made = definition.map(|definition| Made { of: one.of.clone(), definition: definition.clone() });
+fn aggregate(one: &Aggregate, ways: Ways, room: &mut usize) -> RecordedHypertable {
+    let size = one.definition.len() + ways.indexes.iter().map(|index| index.name.len() + index.by.len()).sum::<usize>();
+    let fits = size <= *room;
+    *room -= if fits { size } else { 0 };
+    let made = fits.then(|| Made {
+        of: one.of.clone(),
+        definition: one.definition.clone(),
+        materialized_only: ways.materialized_only,
+        indexes: ways.indexes,
+    });
     RecordedHypertable {
         table: one.view.clone(),
         chunks: one.chunks.len() as u64,

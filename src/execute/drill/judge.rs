@@ -22,7 +22,7 @@ pub(super) fn promotion_limit(policy: &Policy, drill: &Drill, path: &str) -> Opt
         return Some((within, format!("{path}.promote.within")));
     }
     let (name, scenario) = drill.scenario(policy).filter(|(_, scenario)| drill.promotes_for(scenario))?;
-    let left = scenario.rto?.saturating_sub(policy.objectives.assume.assess.unwrap_or_default());
+    let left = scenario.rto?.saturating_sub(policy.objectives.before_a_recovery(scenario.by));
     Some((left, format!("objectives.scenarios.{name}")))
 }
 

@@ -70,9 +70,22 @@ pub(super) fn of_database(database: &str, fault: BackupFault) -> BackupFault {
 
 /// How many entries `pg_restore --list` finds.
 pub(in crate::execute) fn list(programs: &Programs, head: &[u8]) -> Result<u64, BackupFault> {
-    let fault =
-        |what: String| BackupFault::refused(format!("`pg_restore --list` {what}"), "Does `pg_restore` belong to the same installation?");
-    let mut command = programs.command("pg_restore", ["--list"]);
+    let listed = listing(programs, head, &[], MOST_LISTED)?;
+    let entries = listed.lines().find_map(|line| line.trim_start_matches([';', ' ']).strip_prefix("TOC Entries: "));
+    entries.and_then(|number| number.trim().parse().ok()).ok_or_else(|| fault("does not say how many entries there are".into()))
+}
+
+/// All lines of what these words choose.
+pub(in crate::execute) fn listed(programs: &Programs, head: &[u8], choice: &[String]) -> Result<String, BackupFault> {
+    listing(programs, head, choice, u64::MAX)
+}
+
+fn fault(what: String) -> BackupFault {
+    BackupFault::refused(format!("`pg_restore --list` {what}"), "Does `pg_restore` belong to the same installation?")
+}
+
+fn listing(programs: &Programs, head: &[u8], choice: &[String], most: u64) -> Result<String, BackupFault> {
+    let mut command = programs.command("pg_restore", std::iter::once("--list").chain(choice.iter().map(String::as_str)));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| fault(format!("cannot be started: {error}")))?;
     let (mut to, mut from) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
@@ -86,7 +99,7 @@ pub(in crate::execute) fn list(programs: &Programs, head: &[u8]) -> Result<u64, 
             words
         });
         let mut listed = Vec::new();
-        let read = from.by_ref().take(MOST_LISTED).read_to_end(&mut listed).and_then(|_| std::io::copy(&mut from, &mut std::io::sink()));
+        let read = from.by_ref().take(most).read_to_end(&mut listed).and_then(|_| std::io::copy(&mut from, &mut std::io::sink()));
         (read.map(|_| String::from_utf8_lossy(&listed).into_owned()), words.join().unwrap_or_default())
     });
     let ended = child.wait().map_err(|error| fault(format!("cannot be waited for: {error}")))?;
@@ -94,6 +107,5 @@ pub(in crate::execute) fn list(programs: &Programs, head: &[u8]) -> Result<u64, 
     if !ended.success() {
         return Err(fault(format!("cannot read this dump: {}", child::shown(&words))));
     }
-    let entries = listed.lines().find_map(|line| line.trim_start_matches([';', ' ']).strip_prefix("TOC Entries: "));
-    entries.and_then(|number| number.trim().parse().ok()).ok_or_else(|| fault("does not say how many entries there are".into()))
+    Ok(listed)
 }

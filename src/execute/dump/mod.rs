@@ -355,6 +355,7 @@ fn empty(name: &str, snapshot: &Snapshot) -> Database {
         ctype: snapshot.ctype.clone(),
         position: snapshot.position,
         extensions: snapshot.extensions.clone(),
+        extension_schemas: snapshot.extension_schemas.clone(),
         partial: false,
         skipped: Vec::new(),
         excluded: Vec::new(),

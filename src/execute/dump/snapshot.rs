@@ -24,6 +24,8 @@ pub(super) struct Snapshot {
     pub collate: String,
     pub ctype: String,
     pub extensions: BTreeMap<String, String>,
+    /// Where those lie that are neither in `public` nor PostgreSQL's own.
+    pub extension_schemas: BTreeMap<String, String>,
     pub own: Own,
     /// By oid.
     pub tables: HashMap<u32, Named>,
@@ -52,6 +54,9 @@ const ABOUT: &str = "\
            (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as position, \
            pg_encoding_to_char(encoding) as encoding, datcollate as collate, datctype as ctype \
     from pg_database where datname = current_database()";
+
+const EXTENSIONS: &str = "\
+    select e.extname as name, e.extversion as version, n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace";
 
 const TABLES: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, \
@@ -102,10 +107,13 @@ impl Snapshot {
         let (id, position) = (about.text("snapshot")?.to_owned(), about.parse("position")?);
         let text = |column: &str| about.text(column).map(str::to_owned);
         let (encoding, collate, ctype) = (text("encoding")?, text("collate")?, text("ctype")?);
-        let rows = connection.query("select extname as name, extversion as version from pg_extension", &[])?;
-        let mut extensions = BTreeMap::new();
+        let rows = connection.query(EXTENSIONS, &[])?;
+        let (mut extensions, mut extension_schemas) = (BTreeMap::new(), BTreeMap::new());
         for row in rows.iter() {
             extensions.insert(row.text("name")?.to_owned(), row.text("version")?.to_owned());
+            if !["public", "pg_catalog"].contains(&row.text("schema")?) {
+                extension_schemas.insert(row.text("name")?.to_owned(), row.text("schema")?.to_owned());
+            }
         }
         let rows = connection.query(TABLES, &[])?;
         let mut tables = HashMap::new();
@@ -118,7 +126,7 @@ impl Snapshot {
         let late = which.list(&mut connection)?;
         let late = locks.add(&mut connection, late, patience)?;
         locks::must_be_unchanged(&mut connection, &late.into_iter().collect())?;
-        Ok(Snapshot { connection, id, position, encoding, collate, ctype, extensions, own, tables, locks, lock_timeout })
+        Ok(Snapshot { connection, id, position, encoding, collate, ctype, extensions, extension_schemas, own, tables, locks, lock_timeout })
     }
 
     /// Locks those of these tables that could not be locked before, and are in the dump.

@@ -1,11 +1,11 @@
 //! What a catalog says of many policies, with a few questions for all of them.
 
 use crate::alert::{Acknowledgement, Memory};
-use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, PastRuns, Stretch, Where};
+use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, PastRuns, RECOVERY_POINT, Stretch, Where};
 use crate::execute::run;
 use crate::execute::watch::{WatchFault, failing};
 use crate::policy::model::Policy;
-use crate::report::account::{ACHIEVED, Past, Room};
+use crate::report::account::{Past, Room};
 use crate::report::{Covered, JobDue, Measurements, OnRecord, Standing, stand};
 use crate::units::Instant;
 use crate::world::parallel;
@@ -31,6 +31,8 @@ pub fn records(catalog: &Catalog, policies: &[&Policy], now: Instant) -> Result<
 }
 
 fn record(policy: &Policy, found: OfPolicy, now: Instant) -> Result<OnRecord, WatchFault> {
+    let of_duty = |ack: &crate::catalog::Acknowledgement| Some((ack.key.strip_prefix("duty_due:")?.to_owned(), (ack.by.clone(), ack.at)));
+    let done = found.acknowledgements.iter().filter_map(of_duty).collect();
     let (firing, unheard) = if found.memory.is_empty() {
         Default::default()
     } else {
@@ -60,6 +62,7 @@ fn record(policy: &Policy, found: OfPolicy, now: Instant) -> Result<OnRecord, Wa
         failing: found.failing,
         measured: Measurements(found.latest),
         runs: found.runs,
+        done,
     })
 }
 
@@ -86,14 +89,14 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
     let stretch = Stretch { from: covered.from, to: covered.to };
     let PastRuns { mut runs, mut changes } = catalog.past_runs(policies, stretch)?;
     let mut drills = catalog.past_drills(policies, stretch)?;
-    let mut passed = catalog.drills_passed_before(policies, covered.from)?;
-    let mut loss = catalog.worst(policies, ACHIEVED, stretch, room.points)?;
+    let mut last = catalog.last_drills_of(policies)?;
+    let mut loss = catalog.worst(policies, RECOVERY_POINT, stretch, room.points)?;
     let mut notices = catalog.past_notices(policies, stretch)?;
     let mut inventories = catalog.inventories(policies)?;
     let past = |policy: &&str| Past {
         runs: of(&mut runs, policy),
         drills: of(&mut drills, policy),
-        passed_before: of(&mut passed, policy),
+        last_drills: of(&mut last, policy),
         loss: of(&mut loss, policy),
         changes: of(&mut changes, policy),
         notices: of(&mut notices, policy),

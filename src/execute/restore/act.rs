@@ -1,7 +1,7 @@
 //! Does what the plan says.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::format::descriptor::ObjectKind;
 use crate::observe::find_descriptor;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
-use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, commit, commit_in_memory, object_key, restore};
+use crate::pipeline::restore::{Choice, Extras, Ground, How, Progress, Source, arm, make_durable, object_key, restore};
 use crate::site::Site;
 use crate::world::clock;
 
@@ -85,13 +85,15 @@ pub fn carry_out_some(site: &Site<'_>, plan: &RestorePlan, only: Option<&dyn Cho
     let syncing = Clock::now();
     match only {
         // It is thrown away before the machine ends, and what others have written on that disk would be waited for.
-        Some(_) => commit_in_memory(&ground)?,
-        None => commit(&ground, restored.written)?,
+        Some(_) => {}
+        None => make_durable(&ground, restored.written)?,
     }
+    // The last thing that can fail: what is told as a failure does not start.
+    standby::make_slot(&plan.request, plan.upstream.as_ref())?;
+    arm(&ground)?;
     if plan.request.standby.is_some() {
         site.keep_in_mind(&plan.chosen.store_name, &plan.chosen.repository);
     }
-    standby::make_slot(&plan.request, plan.upstream.as_ref())?;
     fs::remove_file(plan.request.directory.join(MARKER)).ok();
     drop(marker);
     seconds.sync = syncing.elapsed().as_secs_f64();
@@ -151,6 +153,8 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     if marker.try_lock().is_err() {
         return Err(RestoreFault::new(format!("another restore into `{}` is going on", root.display()), "Wait for it, or end it."));
     }
+    // Whoever goes on with it is that account, and not root.
+    ground.give(&root.join(MARKER))?;
     // Before the first file changes, nothing there may look like a cluster that only needs to be started; after the machine's end too.
     let about = Mark {
         backup: plan.chosen.descriptor.id.clone(),
@@ -199,16 +203,16 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
             "It cannot be recovered from; use another one with `--backup ID`.",
         ));
     }
-    if let Ok(map) = fs::read_to_string(root.join("tablespace_map"))
+    if let Some(map) = content(&root.join("tablespace_map"))?
         && let Some(rewritten) = tablespaces::rewritten(&map, &plan.tablespaces)
     {
-        put(ground, &root.join("tablespace_map"), rewritten.as_bytes())?;
+        put(ground, &root.join("tablespace_map"), &rewritten)?;
     }
     config::put(plan, ground)?;
     own_config::stay_here(ground)?;
     own_config::put(plan, ground)?;
-    let former = fs::read_to_string(root.join("postgresql.auto.conf")).unwrap_or_default();
-    put(ground, &root.join("postgresql.auto.conf"), settings::auto_conf(&former, &plan.settings).as_bytes())?;
+    let former = content(&root.join("postgresql.auto.conf"))?.unwrap_or_default();
+    put(ground, &root.join("postgresql.auto.conf"), &settings::auto_conf(&former, &plan.settings))?;
     for signal in ["recovery.signal", "standby.signal"] {
         if signal == plan.signal {
             put(ground, &root.join(signal), b"")?;
@@ -217,6 +221,14 @@ fn complete(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
         }
     }
     group_access(root)
+}
+
+/// None only where it is not there: what cannot be read is not nothing. A name in it may be of any encoding.
+fn content(path: &Path) -> Result<Option<Vec<u8>>, RestoreFault> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(other.map_err(|error| PipelineFault::file(format!("`{}` cannot be read", path.display()), error))?)),
+    }
 }
 
 /// The group may read this cluster.
@@ -251,9 +263,9 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
         return Ok(());
     };
     let key = object_key(&plan.chosen.repository, &plan.chosen.descriptor, object)?;
-    let from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
+    let mut from = Checked::open(&plan.chosen.store, &key, object.size, &object.sha256, &plan.identities)?;
     let failed = |error: std::io::Error| {
-        if crate::store::Fault::from_io(&error).is_some() || error.kind() == std::io::ErrorKind::InvalidData {
+        if crate::store::Fault::from_io(&error).is_some() || error.kind() == ErrorKind::InvalidData {
             PipelineFault::of_stream(key.as_str(), &error)
         } else {
             PipelineFault::file(format!("`{}` cannot be written", path.display()), error)
@@ -261,7 +273,7 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     };
     let mode = mode_of_files(&ground.root);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path).map_err(failed)?;
-    std::io::copy(&mut from.take(MAX_MANIFEST), &mut file).map_err(failed)?;
+    std::io::copy(&mut from.by_ref().take(MAX_MANIFEST), &mut file).and_then(|_| from.must_end()).map_err(failed)?;
     Ok(ground.give(&path)?)
 }
 

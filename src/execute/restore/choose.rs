@@ -8,7 +8,7 @@ use crate::format::descriptor::{Descriptor, Private};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
-use crate::inventory::{Chains, StoreInventory};
+use crate::inventory::{Chains, Fork, StoreInventory, WalRange};
 use crate::observe::{self, Eyes, Read, Rejected, Seen};
 use crate::policy::model::Policy;
 use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
@@ -38,10 +38,20 @@ pub struct Chosen {
     pub whole_until_target: bool,
     /// Stores that were looked at first and do not lead there, each with the reason.
     pub passed_over: Vec<String>,
+    /// The stores that are asked for the log, where they are not simply those of the policy.
+    pub asked: Vec<Name>,
     /// Other stores of the log that do not answer, each with the reason. Recovery would ask them at the log's end, and stop there.
     pub silent: Vec<String>,
     /// What lies in the store and was not believed.
     pub rejected: Vec<Rejected>,
+}
+
+/// The log in a store that was looked at. It counts whether or not the store has a base: fetching asks it like every other.
+struct Looked {
+    store: Name,
+    repository: Repository,
+    wal: Vec<WalRange>,
+    forks: Vec<Fork>,
 }
 
 /// How long a store is asked that is not needed to get there.
@@ -52,10 +62,9 @@ pub fn candidates(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
     if let Some(store) = only {
         return vec![store.clone()];
     }
-    let of_wal = policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies));
     let jobs = policy.backups.iter().filter(|(_, backup)| backup.method.is_physical()).map(|(name, _)| name);
     let mut names: Vec<Name> = Vec::new();
-    for name in of_wal.chain(jobs.flat_map(|job| policy.stores_of(job))) {
+    for name in of_wal(policy).chain(jobs.flat_map(|job| policy.stores_of(job))) {
         if !names.contains(name) {
             names.push(name.clone());
         }
@@ -67,12 +76,13 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     let writers = site.writers()?;
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
     let mut passed_over: Vec<(Name, RestoreFault)> = Vec::new();
+    let mut looked: Vec<Looked> = Vec::new();
     for name in candidates(site.policy, request.store.as_ref()) {
-        match from_store(site, &name, request, &eyes) {
+        match from_store(site, &name, request, &eyes, &mut looked) {
             Ok(chosen) => {
-                let silent = if passed_over.is_empty() { silent(site, request, &chosen) } else { Vec::new() };
+                let (asked, silent) = asked(site, request, &chosen, &looked);
                 let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
-                return Ok(Chosen { passed_over, silent, ..chosen });
+                return Ok(Chosen { passed_over, asked, silent, ..chosen });
             }
             Err(fault) => passed_over.push((name, fault)),
         }
@@ -89,28 +99,52 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     }
 }
 
-/// Asked what fetching asks them. A standby asks again by itself.
-fn silent(site: &Site<'_>, request: &Request, chosen: &Chosen) -> Vec<String> {
-    if request.store.is_some() || request.standby.is_some() {
-        return Vec::new();
+/// From where the log is fetched, and which of its stores are left out: those that do not answer, and no other. One that answers has more
+/// of the log or says that it has not; that it has no base says nothing of its log.
+fn asked(site: &Site<'_>, request: &Request, chosen: &Chosen, looked: &[Looked]) -> (Vec<Name>, Vec<String>) {
+    if request.store.is_some() {
+        return (vec![chosen.store_name.clone()], Vec::new());
     }
-    let of_wal = site.policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies));
-    let asked = |name: &Name| {
+    // A standby asks again by itself.
+    if request.standby.is_some() {
+        return (Vec::new(), Vec::new());
+    }
+    let was_seen = |name: &Name| looked.iter().any(|looked| looked.store == *name && looked.repository == chosen.repository);
+    // What fetching asks them.
+    let answers = |name: &Name| {
         let store = site.store_with_patience(name, OF_OTHERS).map_err(|fault| fault.message)?;
         still_there(&store, &chosen.repository).map_err(|fault| fault.message)
     };
-    let others = of_wal.filter(|name| **name != chosen.store_name);
-    others.filter_map(|name| Some(format!("store `{name}`: {}", asked(name).err()?))).collect()
+    let (mut asked, mut silent) = (Vec::new(), Vec::new());
+    for name in of_wal(site.policy) {
+        let answered = if was_seen(name) { Ok(()) } else { answers(name) };
+        match answered {
+            Ok(()) => asked.push(name.clone()),
+            Err(why) => silent.push(format!("store `{name}`: {why}")),
+        }
+    }
+    if !asked.contains(&chosen.store_name) {
+        asked.push(chosen.store_name.clone());
+    } else if silent.is_empty() {
+        asked.clear();
+    }
+    (asked, silent)
 }
 
-fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) -> Result<Chosen, RestoreFault> {
+fn of_wal(policy: &Policy) -> impl Iterator<Item = &Name> {
+    policy.wal.iter().flat_map(|wal| std::iter::once(&wal.store).chain(&wal.copies))
+}
+
+fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>, looked: &mut Vec<Looked>) -> Result<Chosen, RestoreFault> {
     let store = site.store(name)?;
     let Some(Found { repository, passed_over }) = site.find_repository(&store)? else {
         let message = format!("{} has nothing of the policy `{}`", store.url(), eyes.policy);
         return Err(RestoreFault::new(message, "Check that this is the place where its backups are."));
     };
     let seen = observe::look_settled(&store, repository.clone(), eyes)?.passing_over(passed_over);
-    let inventory = narrowed(&seen.inventory, request)?;
+    let StoreInventory { wal, forks, .. } = seen.inventory.clone();
+    looked.push(Looked { store: name.clone(), repository: repository.clone(), wal, forks });
+    let inventory = with_log_of(looked, &repository, narrowed(&seen.inventory, request)?);
     let path = find(&inventory, request).map_err(|missing| explain(&missing, request, &seen, eyes.now))?;
     if path.chain.len() > 1 {
         let message = format!("backup {} is an increment, which cannot be restored yet", path.chain[path.chain.len() - 1].id);
@@ -118,7 +152,7 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
     }
     let (descriptor, signer) = read(&store, &repository, &path, eyes)?;
     let private = open_private(&descriptor, eyes.identities)?;
-    let of_timeline = seen.inventory.wal.iter().filter(|range| range.timeline == path.timeline);
+    let of_timeline = inventory.wal.iter().filter(|range| range.timeline == path.timeline);
     let archived_until = of_timeline.map(|range| range.to_time).max();
     let reason = if request.backup.is_some() { "the backup that was asked for".to_owned() } else { path.reason.to_string() };
     Ok(Chosen {
@@ -132,6 +166,7 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>) 
         reason,
         whole_until_target: matches!(request.target, Target::Time(_)),
         passed_over: Vec::new(),
+        asked: Vec::new(),
         silent: Vec::new(),
         rejected: seen.rejected,
         descriptor,
@@ -144,6 +179,20 @@ fn open_private(descriptor: &Descriptor, identities: &Identities) -> Result<Priv
         let message = format!("backup {} cannot be opened: {error}", descriptor.id);
         RestoreFault::new(message, "Give the identity of one of its recipients with `--identity FILE`; old backups need old identities.")
     })
+}
+
+/// The base lies in one store; the log that follows it may lie in all that were looked at before.
+fn with_log_of(looked: &[Looked], repository: &Repository, inventory: StoreInventory) -> StoreInventory {
+    let same: Vec<&Looked> = looked.iter().filter(|looked| looked.repository == *repository).collect();
+    let wal = same.iter().flat_map(|looked| looked.wal.iter().cloned()).collect();
+    let mut forks: Vec<Fork> = Vec::new();
+    for fork in same.iter().flat_map(|looked| &looked.forks) {
+        let is_same = |known: &Fork| (known.system_identifier, known.timeline) == (fork.system_identifier, fork.timeline);
+        if !forks.iter().any(is_same) {
+            forks.push(fork.clone());
+        }
+    }
+    StoreInventory { wal, forks, ..inventory }
 }
 
 /// With a backup named, only that one and what it builds on can be the base.
@@ -164,7 +213,11 @@ fn narrowed(inventory: &StoreInventory, request: &Request) -> Result<StoreInvent
 pub(super) fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Result<Path<'i>, Missing> {
     let aim = |timeline| Aim { target: request.target.clone(), system_identifier: None, timeline };
     match request.timeline {
-        TimelineChoice::Latest => find_path(inventory, &aim(None)),
+        TimelineChoice::Latest => match (&request.target, &request.backup) {
+            // Which one is said, and with it on which timeline: it ends where it is consistent.
+            (Target::Immediate(None), Some(id)) => find_path(inventory, &Aim { target: Target::Immediate(Some(id.clone())), ..aim(None) }),
+            _ => find_path(inventory, &aim(None)),
+        },
         TimelineChoice::Number(timeline) => find_path(inventory, &aim(Some(timeline))),
         TimelineChoice::Current => {
             // That of the newest backup that leads there without leaving its timeline.

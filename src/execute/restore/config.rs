@@ -13,9 +13,16 @@ use crate::format::seal::Identities;
 use crate::pipeline::Checked;
 use crate::pipeline::PipelineFault;
 use crate::pipeline::restore::{Ground, object_key};
+use crate::units::Key;
 
-const MAX_FILE: u64 = 64 << 20;
+/// Whoever takes a backup ends with half of it.
+const MAX_ALL: u64 = 64 << 20;
 const MAX_FILES: usize = 10_000;
+
+/// Known before anything is done: they are those that were backed up. Every one of them can name programs that the server runs.
+pub(super) fn must_be_right(chosen: &Chosen, identities: &Identities) -> Result<(), RestoreFault> {
+    whole(chosen, identities).map(drop)
+}
 
 /// Known before anything is done: nothing that is there would be written over.
 pub(super) fn must_fit(directory: &Path, chosen: &Chosen, identities: &Identities) -> Result<(), RestoreFault> {
@@ -67,11 +74,9 @@ fn must_be_same(path: &Path, bytes: &[u8]) -> Result<(), RestoreFault> {
 type Each<'e> = dyn FnMut(PathBuf, PathBuf, Vec<u8>) -> Result<(), RestoreFault> + 'e;
 
 fn each(directory: &Path, chosen: &Chosen, identities: &Identities, each: &mut Each<'_>) -> Result<(), RestoreFault> {
-    let Some(object) = chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(()) };
-    let key = object_key(&chosen.repository, &chosen.descriptor, object)?;
-    let from = Checked::open(&chosen.store, &key, object.size, &object.sha256, identities)?;
+    let Some((key, bytes)) = whole(chosen, identities)? else { return Ok(()) };
     let stream = |error: std::io::Error| PipelineFault::of_stream(key.as_str(), &error);
-    let mut archive = tar::Archive::new(from);
+    let mut archive = tar::Archive::new(bytes.as_slice());
     for (number, entry) in archive.entries().map_err(stream)?.enumerate() {
         let mut entry = entry.map_err(stream)?;
         if number >= MAX_FILES || !entry.header().entry_type().is_file() {
@@ -82,10 +87,19 @@ fn each(directory: &Path, chosen: &Chosen, identities: &Identities, each: &mut E
             return Err(RestoreFault::new(format!("{key} holds a file whose name leads out of its place"), "Do not trust this backup."));
         };
         let mut bytes = Vec::new();
-        (&mut entry).take(MAX_FILE).read_to_end(&mut bytes).map_err(stream)?;
+        entry.read_to_end(&mut bytes).map_err(stream)?;
         each(name, path, bytes)?;
     }
     Ok(())
+}
+
+/// The tar, of which nothing is looked at before its end was read and its hash found right: a tar ends where it says so, and what
+/// somebody put in its place would be at work before anybody noticed.
+fn whole(chosen: &Chosen, identities: &Identities) -> Result<Option<(Key, Vec<u8>)>, RestoreFault> {
+    let Some(object) = chosen.descriptor.objects_of(ObjectKind::Config).next() else { return Ok(None) };
+    let key = object_key(&chosen.repository, &chosen.descriptor, object)?;
+    let bytes = Checked::open(&chosen.store, &key, object.size, &object.sha256, identities)?.whole(MAX_ALL)?;
+    Ok(Some((key, bytes)))
 }
 
 /// Below the directory whatever the name says; `None` when it says to leave.

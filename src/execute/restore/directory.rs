@@ -68,6 +68,9 @@ pub fn examine(request: &Request, descriptor: &Descriptor) -> Result<Directory, 
         refuse_other(path, descriptor)?;
     }
     let (owner, account) = owner(request, path)?;
+    if standing != Standing::Empty {
+        refuse_root(path, &account)?;
+    }
     refuse_small(request, path, parent, standing, descriptor)?;
     let uid = owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
     Ok(Directory { standing, owner, account, uid })
@@ -157,6 +160,18 @@ fn account(wanted: &dyn Fn(&str, u32) -> bool) -> Option<(String, Owner)> {
         let (name, uid, gid) = (words.next()?, words.nth(1)?.parse().ok()?, words.next()?.parse().ok()?);
         wanted(name, uid).then(|| (name.to_owned(), Owner { uid, gid }))
     })
+}
+
+/// What lies there was made by another account, and can be changed by it at any time: a link that it put there would lead root to files that
+/// account may not touch. It follows its own links with its own rights, as the server does.
+fn refuse_root(path: &Path, account: &str) -> Result<(), RestoreFault> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(RestoreFault::new(
+        format!("`{}` is not empty, and root writes into no directory in which links of `{account}` may lie", path.display()),
+        format!("Run it as `{account}` (`sudo -u {account} seawall restore --delta …`), or give an empty directory."),
+    ))
 }
 
 /// Whose everything will be. PostgreSQL does not start as root, so what root restores has to be given away.

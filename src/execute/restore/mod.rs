@@ -34,7 +34,7 @@ pub use choose::{Chosen, candidates, unsigned_warning};
 pub use compared::compare;
 pub use fault::RestoreFault;
 pub use pin::Pin;
-pub use plan::{Estimate, RestorePlan, plan};
+pub use plan::{Estimate, RestorePlan, must_have_extensions, plan};
 pub(in crate::execute) use record::JOB;
 pub use record::Returned;
 pub use report::{Phases, Reached, Report, State};

@@ -15,7 +15,7 @@ use crate::format::descriptor::ObjectKind;
 use crate::format::seal::Identities;
 use crate::pipeline::restore::{Extras, Ground, Names, Source};
 use crate::pipeline::{PipelineFault, RangedObject};
-use crate::plan::words::counted;
+use crate::plan::words::{counted, joined};
 use crate::policy::model::Encryption;
 use crate::site::Site;
 use crate::store::Meta;
@@ -61,6 +61,9 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
     let readable = inspect_objects(&chosen).and_then(|archived| {
         if archived.is_readable() {
             can_open(site, &chosen, &identities)?;
+            if request.config_to.is_some() || own_config::is_needed(&request, &chosen.private) {
+                config::must_be_right(&chosen, &identities)?;
+            }
         }
         Ok(archived)
     });
@@ -183,8 +186,9 @@ fn estimate(site: &Site<'_>, chosen: &Chosen) -> Estimate {
 fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreFault> {
     let mut warnings: Vec<String> = unsigned_warning(&site.writers()?).into_iter().collect();
     warnings.extend(plan.chosen.passed_over.iter().map(|why| format!("not from {why}")));
-    let alone = |why: &String| format!("the log comes from `{}` alone, because another one does not answer: {why}", plan.chosen.store_name);
-    warnings.extend(plan.chosen.silent.iter().map(alone));
+    let asked = joined(plan.chosen.asked.iter().map(|name| format!("`{name}`")));
+    let without = |why: &String| format!("the log comes from {asked} alone, because another one does not answer: {why}");
+    warnings.extend(plan.chosen.silent.iter().map(without));
     for rejected in plan.chosen.rejected.iter().take(10) {
         warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
     }
@@ -219,11 +223,35 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     Ok(warnings)
 }
 
-/// Where its PostgreSQL is known: with `--start` it is refused.
+/// What the databases use and this machine lacks, or nobody could look for. Whoever starts it says where its PostgreSQL is, and it is refused there.
 fn lacking(plan: &RestorePlan) -> Option<String> {
+    let private = &plan.chosen.private;
+    if plan.request.throw_away.is_some() || plan.request.start {
+        return None;
+    }
     let major = plan.chosen.descriptor.cluster.version / 10_000;
-    let programs = programs::find(None, major).ok().filter(|_| plan.request.throw_away.is_none())?;
-    Some(extensions::must_be_here(&programs, major, &plan.chosen.private).err()?.message)
+    let Ok(programs) = programs::find(None, major) else {
+        let what = extensions::used(private)?;
+        return Some(format!(
+            "PostgreSQL {major} is not on this host, or not where it usually is, so nobody has looked whether what starts this has {what}, in these very versions"
+        ));
+    };
+    let lacking = extensions::must_be_here(&programs, major, private).err().map(|lacking| lacking.message);
+    lacking.or_else(|| extensions::unknown(&programs, major, private))
+}
+
+/// Known before anything is fetched, also where somebody else will start it.
+pub fn must_have_extensions(plan: &RestorePlan) -> Result<(), RestoreFault> {
+    let major = plan.chosen.descriptor.cluster.version / 10_000;
+    let Ok(programs) = programs::find(None, major) else { return Ok(()) };
+    extensions::must_be_here(&programs, major, &plan.chosen.private).map_err(|lacking| {
+        let fault = RestoreFault::from(lacking);
+        let hint = format!(
+            "{} Or say `--extensions-later`, and install them before it is started; where its PostgreSQL is another one, `--start-with DIR` says which.",
+            fault.hint
+        );
+        fault.with_hint(hint)
+    })
 }
 
 /// A standby that is promoted one day signs what it archives with this host's key.

@@ -103,7 +103,11 @@ impl<'p> Server<'p> {
         let programs = programs::find(given, plan.chosen.descriptor.cluster.version / 10_000)?;
         // Who makes a copy to throw away knows which of its databases are entered.
         if plan.request.throw_away.is_none() {
-            extensions::must_be_here(&programs, plan.chosen.descriptor.cluster.version / 10_000, private)?;
+            let major = plan.chosen.descriptor.cluster.version / 10_000;
+            extensions::must_be_here(&programs, major, private)?;
+            if let Some(unknown) = extensions::unknown(&programs, major, private) {
+                tracing::warn!("{unknown}: the server will say what it lacks");
+            }
         }
         port::refuse_taken(plan)?;
         let log = plan.request.directory.join("seawall-recovery.log");
@@ -272,7 +276,7 @@ impl<'p> Server<'p> {
     fn aim_at(&self, last: Lsn) -> Result<(), RestoreFault> {
         let path = self.plan.request.directory.join("postgresql.auto.conf");
         let fault = |error: std::io::Error| RestoreFault::new(format!("`{}`: {error}", path.display()), "");
-        let conf = fs::read_to_string(&path).map_err(fault)?;
+        let conf = fs::read(&path).map_err(fault)?;
         // In place: the file keeps its owner, and the server does not run.
         fs::write(&path, settings::ending_with(&conf, last)).map_err(fault)
     }

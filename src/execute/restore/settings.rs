@@ -1,7 +1,7 @@
 //! What a restored server is told: where recovery ends, where its log comes from, and what keeps it quiet until it is released.
 
 use super::choose::Chosen;
-use super::request::{FetchCommand, Request, TimelineChoice};
+use super::request::{Action, FetchCommand, Request, TimelineChoice};
 use super::standby::Upstream;
 use crate::recovery::Target;
 use crate::units::Lsn;
@@ -39,9 +39,11 @@ pub(super) const NOT_LESS: &[&str] =
 
 const TARGETS: &[&str] = &["recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn"];
 
+const HOT_STANDBY: &str = "hot_standby";
+
 /// What only recovery needed, or led it.
 pub fn is_of_recovery(name: &str) -> bool {
-    name.starts_with("recovery_") || FORMER.contains(&name) || NOT_LESS.contains(&name)
+    name.starts_with("recovery_") || name == HOT_STANDBY || FORMER.contains(&name) || NOT_LESS.contains(&name)
 }
 
 /// The file whose presence begins a recovery.
@@ -61,7 +63,7 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
             set(other, String::new());
         }
         set("recovery_target_timeline", "latest".into());
-        set("hot_standby", "on".into());
+        set(HOT_STANDBY, "on".into());
         // Also when it is empty: the configuration may name the primary of the server that it was written for.
         set("primary_conninfo", standby.primary_conninfo.clone().unwrap_or_default());
         set("primary_slot_name", standby.slot.clone().unwrap_or_default());
@@ -92,6 +94,10 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         if chosen.descriptor.cluster.version >= 150_000 {
             set("archive_library", String::new());
         }
+        // Where somebody may ask it before it opens, PostgreSQL stops at a setting that was raised since the backup, and waits for it.
+        if !is_looked_at(request) {
+            set(HOT_STANDBY, "off".into());
+        }
         // A standby's, in its postgresql.conf: PostgreSQL would wait in every recovery.
         set("recovery_min_apply_delay", "0".into());
         for (name, value) in QUIET {
@@ -117,6 +123,11 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         set(name, value.clone());
     }
     lines
+}
+
+/// It pauses at its target, where somebody looks at it and decides.
+fn is_looked_at(request: &Request) -> bool {
+    request.action == Action::Pause && request.target != Target::Latest
 }
 
 fn target(request: &Request, chosen: &Chosen, set: &mut impl FnMut(&str, String)) {
@@ -158,11 +169,8 @@ fn restore_command(request: &Request, chosen: &Chosen) -> String {
     let mut command = format!("{} wal fetch %f %p --policy {}", path(&fetch.program), path(&fetch.policy));
     // What was found is what will be fetched, whatever becomes of the store meanwhile.
     command.push_str(&format!(" --repository {} --system-identifier {}", chosen.repository, chosen.descriptor.cluster.system_identifier));
-    // One that was asked for, or that leads there where another does not or does not answer, is asked alone: the other could only stop
-    // recovery at its end.
-    let is_alone = !chosen.passed_over.is_empty() || !chosen.silent.is_empty();
-    if request.store.is_some() || (request.standby.is_none() && is_alone) {
-        command.push_str(&format!(" --store {}", chosen.store_name));
+    for store in &chosen.asked {
+        command.push_str(&format!(" --store {store}"));
     }
     if let Some(identity) = &request.identity {
         command.push_str(&format!(" --identity {}", path(identity)));
@@ -213,74 +221,71 @@ pub fn line(name: &str, value: &str) -> String {
 }
 
 /// The setting that a line of a configuration file gives.
-fn setting_of(line: &str) -> Option<String> {
-    let name: String = line.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).collect();
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+fn setting_of(line: &[u8]) -> Option<String> {
+    let name = line.trim_ascii_start().iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+    let name: String = name.map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The lines of a text that may be of any encoding, without their ends.
+pub(super) fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+fn is(line: &[u8], mark: &str) -> bool {
+    line.trim_ascii() == mark.as_bytes()
 }
 
 /// A configuration without what an earlier restore put into it.
-pub fn without_block(conf: &str) -> String {
+fn without_block(conf: &[u8]) -> Vec<&[u8]> {
     let mut inside = false;
-    let mut kept = String::new();
-    for line in conf.lines() {
-        match line.trim() {
-            BEGIN => inside = true,
-            END => inside = false,
-            _ if !inside => {
-                kept.push_str(line);
-                kept.push('\n');
-            }
-            _ => {}
+    let mut kept = Vec::new();
+    for line in lines_of(conf) {
+        if is(line, BEGIN) || is(line, END) {
+            inside = is(line, BEGIN);
+        } else if !inside {
+            kept.push(line);
         }
     }
     kept
 }
 
 /// `postgresql.auto.conf` for the restored server: what would lead elsewhere is a comment now, what recovery needs comes last.
-pub fn auto_conf(former: &str, lines: &[(String, String)]) -> String {
-    let mut conf = String::new();
-    for former in without_block(former).lines() {
+pub fn auto_conf(former: &[u8], lines: &[(String, String)]) -> Vec<u8> {
+    let mut conf = Vec::new();
+    for former in without_block(former) {
         let leads_elsewhere = setting_of(former).is_some_and(|name| name.starts_with("recovery_target") || FORMER.contains(&name.as_str()));
-        conf.push_str(if leads_elsewhere { WAS } else { "" });
-        conf.push_str(former);
-        conf.push('\n');
+        conf.extend(if leads_elsewhere { WAS.as_bytes() } else { b"" });
+        conf.extend(former);
+        conf.push(b'\n');
     }
-    conf.push_str(BEGIN);
-    conf.push('\n');
-    for (name, value) in lines {
-        conf.push_str(&line(name, value));
-    }
-    conf.push_str(END);
-    conf.push('\n');
+    let ours: String = lines.iter().map(|(name, value)| line(name, value)).collect();
+    conf.extend(format!("{BEGIN}\n{ours}{END}\n").into_bytes());
     conf
 }
 
 /// The names of our settings in a configuration.
-pub fn ours(conf: &str) -> Vec<String> {
-    let block = conf.lines().skip_while(|line| line.trim() != BEGIN).take_while(|line| line.trim() != END);
+pub fn ours(conf: &[u8]) -> Vec<String> {
+    let block = lines_of(conf).skip_while(|line| !is(line, BEGIN)).take_while(|line| !is(line, END));
     block.filter_map(setting_of).collect()
 }
 
 /// The same without some of our settings.
-pub fn without(conf: &str, unwanted: &dyn Fn(&str) -> bool) -> String {
+pub fn without(conf: &[u8], unwanted: &dyn Fn(&str) -> bool) -> Vec<u8> {
     let mut inside = false;
-    let mut kept = String::new();
-    for line in conf.lines() {
-        inside = match line.trim() {
-            BEGIN => true,
-            END => false,
-            _ => inside,
-        };
+    let mut kept = Vec::new();
+    for line in lines_of(conf) {
+        inside = is(line, BEGIN) || (inside && !is(line, END));
         if !(inside && setting_of(line).is_some_and(|name| unwanted(&name))) {
-            kept.push_str(line);
-            kept.push('\n');
+            kept.extend(line);
+            kept.push(b'\n');
         }
     }
     kept
 }
 
 /// The same for a recovery that ends with this record, and then does what it was to do at its target.
-pub fn ending_with(conf: &str, last: Lsn) -> String {
+pub fn ending_with(conf: &[u8], last: Lsn) -> Vec<u8> {
     const AT: &str = "recovery_target_lsn";
     const INCLUSIVE: &str = "recovery_target_inclusive";
     let conf = without(conf, &|name| TARGETS.contains(&name) || name == INCLUSIVE);
@@ -288,28 +293,40 @@ pub fn ending_with(conf: &str, last: Lsn) -> String {
     let mut lines: String = TARGETS.iter().filter(|name| **name != AT).map(|name| line(name, "")).collect();
     lines.push_str(&line(AT, &last.to_string()));
     lines.push_str(&line(INCLUSIVE, "on"));
-    conf.replacen(END, &(lines + END), 1)
+    let mut ended = Vec::new();
+    for line in lines_of(&conf) {
+        ended.extend(if is(line, END) { lines.as_bytes() } else { b"" });
+        ended.extend(line);
+        ended.push(b'\n');
+    }
+    ended
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(conf: Vec<u8>) -> String {
+        String::from_utf8(conf).expect("text")
+    }
+
     #[test]
     fn an_earlier_life_is_a_comment() {
-        let former = "work_mem = '8MB'\nrestore_command = 'cp'\nRECOVERY_TARGET_XID = '7'\n";
-        let once = auto_conf(former, &[("recovery_target_time".into(), "it's".into())]);
+        let former = b"work_mem = '8MB'\nrestore_command = 'cp'\nRECOVERY_TARGET_XID = '7'\n";
+        let once = text(auto_conf(former, &[("recovery_target_time".into(), "it's".into())]));
         assert_eq!(
             once,
             format!(
                 "work_mem = '8MB'\n{WAS}restore_command = 'cp'\n{WAS}RECOVERY_TARGET_XID = '7'\n{BEGIN}\nrecovery_target_time = 'it''s'\n{END}\n"
             )
         );
-        assert_eq!(ours(&once), ["recovery_target_time"]);
+        assert_eq!(ours(once.as_bytes()), ["recovery_target_time"]);
         // A backup of a restored server that was never released.
-        assert_eq!(auto_conf(&once, &[]).matches(BEGIN).count(), 1);
-        assert!(!without(&once, &|name| name == "recovery_target_time").contains("recovery_target_time = "));
-        assert_eq!(without_block(&once).lines().count(), 3);
+        assert_eq!(text(auto_conf(once.as_bytes(), &[])).matches(BEGIN).count(), 1);
+        assert!(!text(without(once.as_bytes(), &|name| name == "recovery_target_time")).contains("recovery_target_time = "));
+        assert_eq!(without_block(once.as_bytes()).len(), 3);
+        // What somebody set in another encoding stays as it is.
+        assert!(auto_conf(b"cluster_name = 'd\xE9p\xF4t'\n", &[]).starts_with(b"cluster_name = 'd\xE9p\xF4t'\n"));
     }
 
     #[test]
@@ -317,8 +334,8 @@ mod tests {
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let of_time = [set("recovery_target_lsn", ""), set("recovery_target_time", "2026-11-21"), set("recovery_target_inclusive", "off")];
         let kept = [set("recovery_target_timeline", "3"), set("recovery_target_action", "pause")];
-        let conf = auto_conf("work_mem = '8MB'\n", &[of_time.as_slice(), &kept].concat());
-        let now = ending_with(&conf, Lsn(0x0900_0070));
+        let conf = auto_conf(b"work_mem = '8MB'\n", &[of_time.as_slice(), &kept].concat());
+        let now = text(ending_with(&conf, Lsn(0x0900_0070)));
         let empty: String = TARGETS[..4].iter().map(|name| line(name, "")).collect();
         let kept = "recovery_target_timeline = '3'\nrecovery_target_action = 'pause'\n";
         let expected =

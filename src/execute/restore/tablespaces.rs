@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::RestoreFault;
 use super::directory::MARKER;
 use super::request::{Request, Which};
+use super::{RestoreFault, settings};
 use crate::format::descriptor::Tablespace;
 use crate::units::{BackupId, Instant};
 use crate::world::files;
@@ -108,25 +109,34 @@ fn of_unfinished(root: &Path) -> BTreeMap<u32, PathBuf> {
 }
 
 /// `tablespace_map` with the places of now: PostgreSQL makes the links of it when recovery begins. `None` when it need not change.
-pub fn rewritten(map: &str, places: &BTreeMap<u32, PathBuf>) -> Option<String> {
+pub fn rewritten(map: &[u8], places: &BTreeMap<u32, PathBuf>) -> Option<Vec<u8>> {
     let mut changed = false;
-    let mut text = String::new();
-    for line in map.lines() {
-        let (oid, path) = line.split_once(' ').unwrap_or((line, ""));
-        match oid.parse().ok().and_then(|oid: u32| places.get(&oid)) {
-            Some(place) if escaped(place) != path => {
+    let mut text = Vec::new();
+    for line in settings::lines_of(map) {
+        let (oid, path) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(line.len()));
+        let place = str::from_utf8(oid).ok().and_then(|oid| oid.parse().ok()).and_then(|oid: u32| places.get(&oid));
+        match place.map(|place| escaped(place)) {
+            Some(place) if place != path.strip_prefix(b" ").unwrap_or(path) => {
                 changed = true;
-                text.push_str(&format!("{oid} {}\n", escaped(place)));
+                text.extend([oid, b" ", &place].concat());
             }
-            _ => text.push_str(&format!("{line}\n")),
+            _ => text.extend(line),
         }
+        text.push(b'\n');
     }
     changed.then_some(text)
 }
 
 /// As PostgreSQL escapes what would end a line.
-fn escaped(place: &Path) -> String {
-    place.to_string_lossy().replace('\\', "\\\\").replace('\n', "\\\n").replace('\r', "\\\r")
+fn escaped(place: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    for byte in place.as_os_str().as_bytes() {
+        if matches!(byte, b'\\' | b'\n' | b'\r') {
+            text.push(b'\\');
+        }
+        text.push(*byte);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -136,7 +146,11 @@ mod tests {
     #[test]
     fn the_map_follows() {
         let places = [(16385, PathBuf::from("/new/place")), (16390, PathBuf::from("/same"))].into();
-        assert_eq!(rewritten("16385 /old\n16390 /same\n", &places).as_deref(), Some("16385 /new/place\n16390 /same\n"));
-        assert_eq!(rewritten("16390 /same\n", &places), None);
+        let now = rewritten(b"16385 /old\n16390 /same\n", &places);
+        assert_eq!(now.as_deref(), Some(&b"16385 /new/place\n16390 /same\n"[..]));
+        assert_eq!(rewritten(b"16390 /same\n", &places), None);
+        // What somebody named in another encoding leads away as well.
+        let now = rewritten(b"16385 /d\xE9p\xF4t\n16400 /\xE9t\xE9\n", &places);
+        assert_eq!(now.as_deref(), Some(&b"16385 /new/place\n16400 /\xE9t\xE9\n"[..]));
     }
 }

@@ -6,19 +6,32 @@ use super::audit;
 use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
-use crate::catalog::StepOutcome;
+use crate::catalog::{Measured, StepOutcome};
 use crate::execute::archive::{self, Archived, Deed, Done, Dropped, Onlooker, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_archive, steps_of_dropping};
 use crate::policy::model::{Archive, Dropping};
 use crate::site::SiteFault;
+use crate::units::figure_of;
+use crate::world::clock;
+
+/// Under which names it is kept, with the job's path: how many extents nobody has read back, and since when the oldest of them is there.
+pub const UNREAD: &str = "extents_unread";
+pub const UNREAD_SINCE: &str = "extents_unread_since";
 
 pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
     let planned = steps_of_archive(job);
     let steps = Steps::new(&planned, record);
     steps.enter(|action| matches!(action, Action::ExportRows { .. }));
     let deed = |done: Done, deed: &Deed| audit::archived(ground, done, deed);
-    match archive::archive(ground.site, job, &Wishes::default(), Onlooker { deed: &deed, stop: ground.stop }) {
+    let archived = archive::archive(ground.site, job, &Wishes::default(), Onlooker { deed: &deed, stop: ground.stop });
+    // One that broke off has not looked at all of them.
+    if let Ok(done) = &archived
+        && !done.stopped
+    {
+        measure(ground, job, done);
+    }
+    match archived {
         Ok(done) if done.stopped => (Ended::Stopped, made(job, &done), done.remarks),
         Ok(mut done) if !done.damaged.is_empty() || !done.headless.is_empty() => {
             steps.enter(|action| matches!(action, Action::CompareExport { .. }));
@@ -42,6 +55,19 @@ pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (E
             steps.end(StepOutcome::Failed, Some(&fault.message));
             (Ended::failed(fault.message, fault.hint, fault.transient), Made::default(), Vec::new())
         }
+    }
+}
+
+/// Since when rows wait for somebody who reads them back, so that whoever watches can tell of it. 0: none do.
+fn measure(ground: &Ground<'_>, job: &Archive, done: &Archived) {
+    let Some(catalog) = ground.catalog else { return };
+    let path = job.path.to_string();
+    let measured = [
+        Measured { name: UNREAD_SINCE, subject: &path, value: done.waiting_since.map_or(0.0, figure_of) },
+        Measured { name: UNREAD, subject: &path, value: done.waiting.len() as f64 },
+    ];
+    if let Err(fault) = catalog.measure(ground.site.policy.name.as_str(), &measured, clock::now()) {
+        tracing::warn!("that rows wait for somebody to read them back cannot be noted: {}", fault.message);
     }
 }
 

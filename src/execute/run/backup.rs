@@ -4,26 +4,20 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::record::Record;
+use super::refresh::{self, Stale};
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::StepOutcome;
-use crate::converge::refreshes_from;
-use crate::execute::archive::left_until;
 use crate::execute::backup::{self, BackupFault, Failure, Onlooker, Stage, Taken, Wishes, lease};
 use crate::execute::hook::{self, HookFault};
 use crate::execute::{dump, files};
 use crate::format::descriptor::Descriptor;
-use crate::inventory::{TableName, Timescale};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_backup};
 use crate::policy::file;
 use crate::policy::model::Method;
-use crate::policy::sql_name::{literal, quoted as quoted_name};
-use crate::postgres::{Connection, Fault};
-use crate::timescale;
+use crate::units::Name;
 use crate::units::hex;
-use crate::units::{Duration, Name};
-use crate::world::clock;
 
 /// A store that does not answer soon is asked again by the backup itself.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -36,13 +30,21 @@ pub(super) fn run(ground: &Ground<'_>, name: &Name, wishes: &Wishes, record: &Re
     let before = hooks.and_then(|written| written.before.as_ref());
     let after = hooks.and_then(|written| written.after.as_ref());
     let begun = Cell::new(false);
-    let (end, made) = match go(ground, name, wishes, &steps, before.map(|before| (before, &begun)), &mut remarks) {
+    let mut stale = Vec::new();
+    let (end, made) = match go(ground, name, wishes, &steps, before.map(|before| (before, &begun)), (&mut remarks, &mut stale)) {
         Ok(taken) => {
-            let end = unread(&taken).unwrap_or(Ended::Succeeded);
+            let end = match unread(&taken) {
+                Some(end) => {
+                    remarks.extend(stale.into_iter().map(|one| one.message));
+                    end
+                }
+                None => Stale::told(&stale, &taken).unwrap_or(Ended::Succeeded),
+            };
             steps.end(StepOutcome::Succeeded, None);
             (end, made(taken))
         }
         Err(end) => {
+            remarks.extend(stale.into_iter().map(|one| one.message));
             match &end {
                 Ended::Failed { message, .. } | Ended::Busy { message, .. } => steps.end(StepOutcome::Failed, Some(message)),
                 Ended::Stopped => steps.end(StepOutcome::Stopped, None),
@@ -100,12 +102,13 @@ fn go(
     wishes: &Wishes,
     steps: &Steps<'_>,
     before: Option<(&file::Command, &Cell<bool>)>,
-    remarks: &mut Vec<String>,
+    (remarks, stale): (&mut Vec<String>, &mut Vec<Stale>),
 ) -> Result<Taken, Ended> {
     if !wishes.force {
         must_be_alone(ground, name)?;
     }
-    refresh(ground, name, steps)?;
+    // A backup with an aggregate of yesterday is better than none.
+    *stale = refresh::all(ground, name, steps);
     if let Some((before, begun)) = before {
         begun.set(true);
         steps.enter(|action| matches!(action, Action::RunHook { .. }));
@@ -183,53 +186,4 @@ fn made(taken: Taken) -> Made {
         taken: Some(Box::new(taken)),
         ..Made::default()
     }
-}
-
-/// Brings continuous aggregates up to date, so that the backup has them as they should be.
-fn refresh(ground: &Ground<'_>, name: &Name, steps: &Steps<'_>) -> Result<(), Ended> {
-    for (database, timescale) in &ground.site.policy.file.timescaledb {
-        for (view, aggregate) in timescale.continuous_aggregates.iter().filter(|(_, aggregate)| aggregate.refresh_before.contains(name)) {
-            steps.enter(|action| matches!(action, Action::RefreshAggregate { .. }));
-            let patience = aggregate.refresh_timeout.unwrap_or(Duration::from_mins(10));
-            refresh_one(ground, database, view, patience)?;
-        }
-    }
-    Ok(())
-}
-
-fn refresh_one(ground: &Ground<'_>, database: &str, view: &str, patience: Duration) -> Result<(), Ended> {
-    let policy = ground.site.policy;
-    let settings = ground.site.cluster_connection().map_err(|fault| Ended::failed(fault.message, fault.hint, fault.transient))?;
-    let refreshed = Connection::connect(&settings.with_dbname(database)).and_then(|mut connection| {
-        let state = match timescale::observe(&mut connection)? {
-            Timescale::Installed(state) => state,
-            Timescale::Absent => {
-                return Err(Fault::unexpected("TimescaleDB is not installed there", "Take the section out of the policy."));
-            }
-        };
-        connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", patience.as_secs())])?;
-        let (schema, name) = resolved(&mut connection, view)?;
-        let known = state.continuous_aggregates.iter().find(|one| (&one.view.schema, &one.view.name) == (&schema, &name));
-        // Before that, rows it was made of are gone, and a refresh would take its own away.
-        let archived = left_until(&mut connection)?;
-        let left = |table: &TableName| archived.get(&format!("{}.{}", table.schema, table.name)).copied();
-        let since = known.and_then(|one| refreshes_from(policy, database, &state, one, &left, clock::now()));
-        let since = since.map_or_else(|| "null".to_owned(), |since| literal(&since));
-        let (home, view) = (quoted_name(&state.schema), literal(&format!("{}.{}", quoted_name(&schema), quoted_name(&name))));
-        connection.query(&format!("call {home}.refresh_continuous_aggregate({view}, {since}, null)"), &[])
-    });
-    refreshed.map(drop).map_err(|fault| {
-        let message = format!("the continuous aggregate `{view}` in `{database}` could not be refreshed: {}", fault.message);
-        let transient = fault.is_transient();
-        Ended::failed(message, fault.hint, transient)
-    })
-}
-
-/// The schema and the name of what this session knows under a name.
-fn resolved(connection: &mut Connection, name: &str) -> Result<(String, String), Fault> {
-    let sql = "select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-               where c.oid = $1::text::regclass";
-    let rows = connection.query(sql, &[name])?;
-    let row = rows.one()?;
-    Ok((row.text("schema")?.to_owned(), row.text("name")?.to_owned()))
 }

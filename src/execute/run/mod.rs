@@ -14,6 +14,7 @@ mod drill;
 mod elsewhere;
 mod expire;
 pub(in crate::execute) mod record;
+mod refresh;
 mod report;
 mod steps;
 mod unrecorded;
@@ -37,6 +38,7 @@ use crate::site::Site;
 use crate::units::Instant;
 use crate::world::{clock, host};
 
+pub use archive::{UNREAD, UNREAD_SINCE};
 pub use audit::{audit, deed as audit_deed, entry as audit_entry};
 pub use bury::bury;
 pub use copies::COPIED;

@@ -45,6 +45,14 @@ impl<'r> Steps<'r> {
         *now = Now { at: Some(found), next: found + 1 };
     }
 
+    /// This very step begins, also where some before it come later.
+    pub(super) fn begin(&self, wanted: impl Fn(&Action) -> bool) {
+        let Some(found) = self.steps.iter().position(|step| wanted(&step.action)) else { return };
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        self.record.begin_step(found, &self.steps[found], clock::now());
+        *now = Now { at: Some(found), next: now.next.max(found + 1) };
+    }
+
     /// The last step of this kind begins, whatever of those before it was done.
     pub(super) fn skip_to_last(&self, wanted: impl Fn(&Action) -> bool) {
         let Some(found) = self.steps.iter().rposition(|step| wanted(&step.action)) else { return };

@@ -7,10 +7,10 @@ mod timescale;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::TableFault;
@@ -19,15 +19,15 @@ use super::source::TableName;
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
-use crate::execute::dump::restore::{Found, Which, choose, find};
+use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing};
 use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
 use crate::execute::throwaway::{self, Place, Purpose};
-use crate::format::contents::{Archive, Database, Holds};
+use crate::format::contents::{Archive, Database, Holds, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
+use crate::pipeline::Checked;
 use crate::pipeline::restore::Owner;
-use crate::pipeline::{Checked, PipelineFault};
 use crate::plan::words::{counted, plain};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Settings};
@@ -35,8 +35,6 @@ use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
 use crate::world::clock;
 
-/// Of what lies in an archive before its rows, and of the list that is made of it.
-const LARGEST_LIST: usize = 256 << 20;
 /// So much of what went wrong is told.
 const MOST_TOLD: usize = 300;
 
@@ -145,6 +143,19 @@ impl Planned<'_> {
 
     pub fn remarks(&self) -> &[String] {
         &self.chosen.remarks
+    }
+
+    /// What the wanted tables take on the private server's disk, with their indexes: their share of what the database had. None where nobody knows.
+    pub fn room(&self) -> Option<u64> {
+        let database = self.database();
+        let (all, own) = (database.tables.iter().map(|table| table.rows).sum::<u64>(), database.own.as_ref()?);
+        let wanted = self.rows.iter().copied().collect::<Option<Vec<u64>>>()?.into_iter().sum::<u64>();
+        (self.timescale.is_none() && all > 0).then(|| (own.bytes as f64 * (wanted as f64 / all as f64)) as u64)
+    }
+
+    /// Everything is read, and most of it passed over: so fast at least as dumps come back whole.
+    pub fn pace(&self) -> Option<Pace> {
+        Pace::of(self.site)
     }
 
     fn database(&self) -> &Database {
@@ -282,16 +293,24 @@ impl Filling<'_> {
         begins("restoring definitions");
         for (_, object) in &self.objects {
             let mut reader = self.open(object)?;
-            self.lists.push(listing(&self.planned.clients, &mut reader, &object.name, self.halt)?);
+            self.lists.push(listing::list(&self.planned.clients, &mut reader, &object.name, self.halt)?);
         }
         let open = || Ok(Connection::connect(&self.server.settings(self.planned.database_name())?)?);
         let timescale = self.planned.timescale.as_ref();
-        if let Some(version) = timescale {
-            timescale::begin(&open, version)?;
+        let home = timescale.map(|_| self.planned.database().schema_of(timescale::NAME));
+        if let (Some(version), Some(home)) = (timescale, home) {
+            timescale::begin(&open, version, home)?;
         }
-        for object in self.defining() {
+        let has_definitions = |(archive, _): &&(Archive, Object)| archive.holds != Holds::Rows;
+        for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|(of, _)| has_definitions(of)) {
+            let mut words = vec!["--section=pre-data".to_owned()];
+            // The schema that the extension needed is there already.
+            if let Some(home) = home.filter(|home| *home != USUAL_SCHEMA) {
+                let Some(path) = self.list(list, &|entry| !listing::is_schema(entry, home))? else { continue };
+                words.push(path);
+            }
             // One that needs an extension that is not here need not be of the wanted tables.
-            self.restore(object, &["--section=pre-data".to_owned()])?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
+            self.restore(object, &words)?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
         }
         if timescale.is_some() {
             self.rows(&timescale::is_of_catalog)?;
@@ -340,10 +359,6 @@ impl Filling<'_> {
             |flaw| format!("Of its definitions not all could be restored here: {flaw}."),
         );
         TableFault::new(message, hint)
-    }
-
-    fn defining(&self) -> impl Iterator<Item = &Object> {
-        self.objects.iter().filter(|(archive, _)| archive.holds != Holds::Rows).map(|(_, object)| object)
     }
 
     /// Rows of those entries that are wanted, out of whichever archive has them.
@@ -415,8 +430,7 @@ impl Filling<'_> {
 
     /// Those lines of a list that are wanted, as a word for `pg_restore`; none where no line is.
     fn list(&self, text: &str, wanted: &dyn Fn(&str) -> bool) -> Result<Option<String>, TableFault> {
-        // `3021; 2606 16402 FK CONSTRAINT public orders orders_customer_fkey postgres`
-        let is_wanted = |line: &&str| !line.starts_with(';') && line.splitn(4, ' ').nth(3).is_some_and(wanted);
+        let is_wanted = |line: &&str| listing::entry(line).is_some_and(wanted);
         let kept: Vec<&str> = text.lines().filter(is_wanted).collect();
         if kept.is_empty() {
             return Ok(None);
@@ -427,40 +441,6 @@ impl Filling<'_> {
         file.write_all((kept.join("\n") + "\n").as_bytes()).map_err(failed)?;
         Ok(Some(format!("--use-list={}", path.display())))
     }
-}
-
-/// What `pg_restore` finds in the head of an archive. It reads no further.
-fn listing(clients: &Programs, source: &mut dyn Read, key: &str, halt: &Halt<'_>) -> Result<String, TableFault> {
-    let mut command = clients.command("pg_restore", ["--list"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let cannot = |error: std::io::Error| TableFault::new(format!("pg_restore cannot be run: {error}"), "");
-    let mut child = command.spawn().map_err(cannot)?;
-    let (mut to, from) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-    let listened = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        from.take(LARGEST_LIST as u64).read_to_end(&mut text).map(|_| text)
-    });
-    let mut buffer = vec![0; 1 << 20];
-    let fed = loop {
-        if let Err(fault) = halt.check() {
-            break Err(TableFault::from(fault));
-        }
-        match source.read(&mut buffer) {
-            Ok(0) => break Ok(()),
-            Ok(got) if to.write_all(&buffer[..got]).is_err() => break Ok(()),
-            Ok(_) => {}
-            Err(error) => break Err(PipelineFault::of_stream(key, &error).into()),
-        }
-    };
-    drop(to);
-    let text = listened.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(cannot)?;
-    let ended = child.wait().map_err(cannot)?;
-    fed?;
-    if !ended.success() {
-        return Err(TableFault::new("pg_restore cannot read the dump", "`seawall verify` says whether it is whole."));
-    }
-    String::from_utf8(text)
-        .map_err(|_| TableFault::new("the dump has names that are no UTF-8", "Restore all of it with `--into-database`."))
 }
 
 /// The table and its partitions; nothing where it is not there.

@@ -11,6 +11,7 @@ use super::record::{self, When};
 use super::report::{Tiered, Usable};
 use super::source::Source;
 use crate::execute::dump::child::Halt;
+use crate::execute::dump::restore::leave::{Who, drop_made, while_ending};
 use crate::execute::dump::restore::own;
 use crate::execute::id::random_word;
 use crate::execute::table::landing::session;
@@ -158,9 +159,9 @@ impl Acting<'_> {
         }
         // Under another name, so that nobody takes it for what it is to become.
         let made = format!("seawall_restore_{}", random_word()?);
-        maintenance.run(&own::create(&made, &self.ground.database, self.ground.target.major))?;
+        own::make(&mut maintenance, &made, &self.ground.database, self.ground.target.major)?;
         self.define(&made).and_then(|()| self.name(&made, &mut maintenance)).map_err(|fault| {
-            let gone = maintenance.run(&format!("drop database {}", quoted(&made))).is_ok();
+            let gone = self.maintenance().is_ok_and(|ender| drop_made(&made, ender, &mut maintenance).is_ok());
             let what =
                 if gone { "the database that was made for it is gone again".to_owned() } else { format!("drop the database `{made}`") };
             TableFault { message: format!("{fault}; {what}"), ..fault }
@@ -177,11 +178,13 @@ impl Acting<'_> {
 
     /// With its name it gets what belongs to it and not to what is in it, all at once.
     fn name(&self, made: &str, maintenance: &mut Connection) -> Result<(), TableFault> {
-        maintenance.run("begin")?;
-        let named =
-            own::statements(&self.ground.database, &self.ground.wanted, made).iter().try_for_each(|sql| maintenance.run(sql).map(drop));
         let into = quoted(&self.ground.wanted.into);
-        let named = named.and_then(|()| maintenance.run(&format!("alter database {} rename to {into}; commit", quoted(made))).map(drop));
+        let rename = format!("alter database {} rename to {into}; commit", quoted(made));
+        let own = own::statements(&self.ground.database, &self.ground.wanted, made);
+        maintenance.run("begin")?;
+        let who = Who { made: Some(made), old: None };
+        let (named, _) =
+            while_ending(who, self.maintenance()?, || own.iter().chain([&rename]).try_for_each(|sql| maintenance.run(sql).map(drop)));
         if named.is_err() {
             let _ = maintenance.run("rollback");
         }

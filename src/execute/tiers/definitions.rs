@@ -286,6 +286,7 @@ mod tests {
             copy: String::new(),
             tablespace: String::new(),
             needs: Vec::new(),
+            owner: String::new(),
             has_data: false,
         }
     }

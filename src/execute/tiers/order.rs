@@ -387,6 +387,7 @@ mod tests {
             copy: String::new(),
             tablespace: String::new(),
             needs: needs.to_vec(),
+            owner: String::new(),
             has_data: false,
         }
     }

@@ -171,6 +171,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
             "Restore all of it without `--tier`; or the tables of the tier alone, each with `seawall restore --table`.",
         ));
     }
+    let head = wanted.of.roles.head("the definitions", &head)?;
     let items = Item::all(&head)
         .map_err(|bad| TableFault::new(format!("the definitions: {bad}"), "`seawall verify` says whether the dump is whole."))?;
     must_be_readable(&items, &source, &database)?;
@@ -337,7 +338,9 @@ fn words(wanted: &Wanted) -> Vec<String> {
     };
     let all = [(of.no_owner, "--no-owner"), (of.no_privileges, "--no-privileges"), (moment.exclusive, "--exclusive")];
     let all = all.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.to_owned());
-    all.chain(target).chain(timeline).collect()
+    let roles =
+        of.roles.pairs().into_iter().map(|(old, new)| format!("--map-role={old}={new}").split_whitespace().collect::<Vec<_>>().join("_"));
+    all.chain(roles).chain(target).chain(timeline).collect()
 }
 
 /// Everything that is opened together is locked together.
@@ -417,28 +420,15 @@ fn must_be_the_same(begun: &Begun, wanted: &Wanted, has_physical: bool) -> Resul
     }
     if begun.words != words(wanted) {
         return Err(TableFault::new(
-            format!("{into} was begun with other words: `--no-owner`, `--no-privileges` and the moment stay as they were"),
+            format!("{into} was begun with other words: `--no-owner`, `--no-privileges`, `--map-role` and the moment stay as they were"),
             hint,
         ));
     }
     Ok(())
 }
 
-/// Plain bytes that are loaded in a second: the slow end of what was measured with dumps, or as the policy assumes it.
-fn rate(site: &Site<'_>) -> Option<f64> {
-    let assumed = site.policy.objectives.assume.load.map(|rate| rate.get() as f64).filter(|rate| *rate >= 1.0);
-    measured(site).or(assumed)
-}
-
-fn measured(site: &Site<'_>) -> Option<f64> {
-    let place = site.catalog().ok()?;
-    let catalog = crate::catalog::Catalog::open_existing(&place).ok()??;
-    let latest = catalog.latest(site.policy.name.as_str()).ok()?;
-    latest.iter().filter(|one| one.name == crate::observe::LOADED).map(|one| one.value).filter(|rate| *rate >= 1.0).reduce(f64::min)
-}
-
 fn shown(site: &Site<'_>, order: &Order, items: &[Item], database: &Database, source: &Source<'_>, opened: &[usize]) -> Vec<Shown> {
-    let rate = rate(site);
+    let rate = dump::Pace::of(site).map(|pace| pace.rate);
     let mut before = Some(0.0);
     let one = |(number, course): (usize, &Course)| {
         let tables: Vec<&Item> = items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok()).collect();

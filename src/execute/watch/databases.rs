@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Convergence, JobReport, JobState, NO_WORKERS, Running, converge, job_reports, rights};
+use crate::converge::{Change, Convergence, JobReport, JobState, NO_WORKERS, Running, converge, job_reports, rights};
 use crate::inventory::{Observed, ServerState, Timescale};
 use crate::observe;
 use crate::plan::minute;
+use crate::policy::model::Policy;
+use crate::policy::path::PolicyPath;
 use crate::site::Site;
-use crate::units::Instant;
+use crate::units::{Instant, Name};
 
 /// What of a policy runs otherwise than it says.
 pub(super) struct Drift {
@@ -20,14 +22,14 @@ pub(super) struct Drift {
 /// `arrives`: what the server archives is in a store of the log, whatever the command is that ships it.
 pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool, now: Instant) -> Drift {
     let seen =
-        Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_shown(site), seen_at: None };
+        Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_there(site), seen_at: None };
     let found = converge(site.policy, &seen, now);
     Drift {
         server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
         databases: seen
             .databases
             .into_iter()
-            .map(|(name, seen)| (name.clone(), seen.map(|seen| facts(&found, &name, &seen, now))))
+            .map(|(name, seen)| (name.clone(), seen.map(|seen| facts(site.policy, &found, &name, &seen, now))))
             .collect(),
     }
 }
@@ -40,14 +42,20 @@ fn of_server(found: &Convergence, arrives: bool) -> Vec<String> {
     changes.chain(refused.chain(unknown).map(|remark| &remark.message)).cloned().collect()
 }
 
-fn facts(found: &Convergence, name: &str, seen: &Timescale, now: Instant) -> DatabaseFacts {
-    let changes = found.changes.iter().filter(|change| change.database.as_deref() == Some(name)).map(|change| change.says.clone());
+fn facts(policy: &Policy, found: &Convergence, name: &str, seen: &Timescale, now: Instant) -> DatabaseFacts {
+    let (cut, changes): (Vec<&Change>, Vec<&Change>) =
+        found.changes.iter().filter(|change| change.database.as_deref() == Some(name)).partition(|change| change.protects);
+    let names = |hold: &Name| PolicyPath::from(["holds", hold.as_str()]);
+    let holds: Vec<PolicyPath> = policy.row_holds.iter().filter(|(_, hold)| hold.database == name).map(|(hold, _)| names(hold)).collect();
+    let empty = found.refused.iter().filter(|remark| holds.iter().any(|hold| remark.path.starts_with(hold)));
+    let unprotected = cut.into_iter().map(|change| &change.says).chain(empty.map(|remark| &remark.message)).cloned().collect();
+    let changes = changes.into_iter().map(|change| change.says.clone());
     let refused = found.refused.iter().filter(|remark| remark.is_about(name)).map(|remark| remark.message.clone());
     let jobs = match seen {
         Timescale::Absent => Vec::new(),
         Timescale::Installed(state) => job_reports(state, now).into_iter().map(job).collect(),
     };
-    DatabaseFacts { differs: changes.chain(refused).collect(), jobs }
+    DatabaseFacts { differs: changes.chain(refused).collect(), unprotected, jobs }
 }
 
 fn job(report: JobReport) -> DatabaseJob {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::remembered::{recall, remember};
 use super::stores::Stores;
 use crate::alert::Facts;
-use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured};
+use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, RECOVERY_POINT, RECOVERY_POINT_WORST};
 use crate::evidence::{
     self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Onward, Prediction, RecoveryPoint, ScenarioPromise,
     newest_of_all,
 };
 use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
-use crate::observe::{RECOVERY_POINT, RECOVERY_POINT_WORST, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
+use crate::observe::{Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 use crate::policy::model::{Policy, Wal};
 use crate::site::Site;
 use crate::units::{Duration, Instant, Name, Rate, figure_of, moment_of};

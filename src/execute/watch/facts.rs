@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{canary, databases, evidence, log, measured, owed, server, stores};
-use crate::alert::{Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable};
+use crate::alert::{
+    ArchiveFacts, Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable,
+};
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
 use crate::inventory::Observed;
@@ -70,6 +72,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         standbys: server.standbys,
         server_differs: drift.server,
         databases: drift.databases,
+        archives: archives(site.policy, &measured),
         canary: canary::write(site),
         runs: Observed::Known(Runs { succeeded, all }),
         holds: stores.holds.clone(),
@@ -128,6 +131,17 @@ fn last_failure(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<O
 
 fn value(measured: &[Latest], name: &str) -> Option<f64> {
     measured.iter().find(|one| one.name == name && one.subject.is_empty()).map(|one| one.value)
+}
+
+/// What nobody has read back, as the last run of each archive found it.
+fn archives(policy: &Policy, measured: &[Latest]) -> BTreeMap<String, ArchiveFacts> {
+    let of = |name: &str, path: &str| measured.iter().find(|one| one.name == name && one.subject == path);
+    let one = |path: String| {
+        let since = of(run::UNREAD_SINCE, &path)?;
+        let extents = of(run::UNREAD, &path)?.value as u64;
+        Some((path, ArchiveFacts { extents, waiting_since: moment_of(since.value)?, found: since.at }))
+    };
+    policy.archives.iter().filter_map(|archive| one(archive.path.to_string())).collect()
 }
 
 fn braked(measured: &[Latest]) -> Option<Braked> {

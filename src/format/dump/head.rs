@@ -1,5 +1,8 @@
 //! The head of a dump: who made it, and its table of contents.
 
+use std::ops::Range;
+
+use super::roles;
 use super::toc::{Item, Section};
 use super::{About, BadDump, Entry, EntryKind};
 
@@ -11,6 +14,8 @@ const TABLE_AM: u8 = 14;
 const ALGORITHM: u8 = 15;
 const RELKIND: u8 = 16;
 const MOST: u8 = 16;
+/// An entry's rows lie at a place that is written down: not where `pg_dump` wrote into a pipe.
+const PLACED: u8 = 2;
 
 /// Reads as far as the bytes go, and on from there when there are more.
 #[derive(Debug, Default)]
@@ -119,17 +124,62 @@ pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, BadDump> {
     let mut cursor = Cursor { bytes, at: head.at, int_size: head.int_size };
     let mut all = Vec::new();
     for number in 0..head.left.unwrap_or_default() {
-        all.push(item(&mut cursor, head.about.version.1, head.offset_size).map_err(|stop| match stop {
-            Stop::Short => BadDump::CutShort(bytes.len() as u64),
-            Stop::Nonsense => BadDump::Entry(usize::try_from(number).unwrap_or_default()),
-        })?);
+        let line = line(&mut cursor, head.about.version.1, head.offset_size).map_err(|stop| stopped(stop, bytes, number))?;
+        all.push(line.item);
     }
     Ok(all)
 }
 
+fn stopped(stop: Stop, bytes: &[u8], number: u64) -> BadDump {
+    match stop {
+        Stop::Short => BadDump::CutShort(bytes.len() as u64),
+        Stop::Nonsense => BadDump::Entry(usize::try_from(number).unwrap_or_default()),
+    }
+}
+
+/// The same head, in which roles have other names: as owners, and where definitions name them.
+pub(super) fn renamed(bytes: &[u8], to: &dyn Fn(&str) -> Option<String>) -> Result<Vec<u8>, BadDump> {
+    let mut head = Head::default();
+    if !head.begin(bytes)? {
+        return Err(BadDump::CutShort(bytes.len() as u64));
+    }
+    let mut cursor = Cursor { bytes, at: head.at, int_size: head.int_size };
+    let mut out = bytes[..head.at].to_vec();
+    for number in 0..head.left.unwrap_or_default() {
+        let begin = cursor.at;
+        let Line { item, definition, owner, is_placed } =
+            line(&mut cursor, head.about.version.1, head.offset_size).map_err(|stop| stopped(stop, bytes, number))?;
+        if is_placed {
+            return Err(BadDump::Entry(usize::try_from(number).unwrap_or_default()));
+        }
+        // In other encodings than UTF-8 it may not be.
+        let is_readable = bytes[definition.clone()].ends_with(item.definition.as_bytes());
+        out.extend(&bytes[begin..definition.start]);
+        match roles::renamed(&item, to) {
+            Ok(None) => out.extend(&bytes[definition.clone()]),
+            Ok(Some(text)) if is_readable => put_text(&mut out, &text, head.int_size),
+            _ => return Err(BadDump::Roles(format!("{} {}", item.kind, item.name))),
+        }
+        out.extend(&bytes[definition.end..owner.start]);
+        match to(&item.owner) {
+            Some(name) if !item.owner.is_empty() => put_text(&mut out, &name, head.int_size),
+            _ => out.extend(&bytes[owner.clone()]),
+        }
+        out.extend(&bytes[owner.end..cursor.at]);
+    }
+    Ok(out)
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str, int_size: usize) {
+    let length = (text.len() as u64).to_le_bytes();
+    out.push(0);
+    out.extend(&length[..int_size]);
+    out.extend(text.as_bytes());
+}
+
 /// One line, if it is one of those that are kept.
 fn entry(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Option<Entry>, Stop> {
-    let Item { id, oid, kind, name, schema, has_data, .. } = item(cursor, version, offset_size)?;
+    let Item { id, oid, kind, name, schema, has_data, .. } = line(cursor, version, offset_size)?.item;
     let kind = match (kind.as_str(), has_data) {
         ("TABLE", false) => EntryKind::Table,
         ("TABLE DATA", true) => EntryKind::Rows,
@@ -141,7 +191,15 @@ fn entry(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Opt
     Ok(Some(Entry { id, oid, kind, schema, name }))
 }
 
-fn item(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Item, Stop> {
+/// An entry, and where some of it stands: with the lengths before the texts.
+struct Line {
+    item: Item,
+    definition: Range<usize>,
+    owner: Range<usize>,
+    is_placed: bool,
+}
+
+fn line(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Line, Stop> {
     let id = cursor.int()?;
     let has_data = cursor.int()? != 0;
     let _class = cursor.skip_text()?;
@@ -149,7 +207,9 @@ fn item(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Item
     let name = cursor.text()?.unwrap_or_default();
     let kind = cursor.text()?.unwrap_or_default();
     let section = Section::of(cursor.int()?);
+    let defined = cursor.at;
     let definition = cursor.text()?.unwrap_or_default();
+    let defined = defined..cursor.at;
     let _drop = cursor.skip_text()?;
     let copy = cursor.text()?.unwrap_or_default();
     let schema = cursor.text()?.unwrap_or_default();
@@ -160,15 +220,19 @@ fn item(cursor: &mut Cursor<'_>, version: u8, offset_size: usize) -> Result<Item
     if version >= RELKIND {
         cursor.int()?;
     }
-    let (_owner, _with_oids) = (cursor.skip_text()?, cursor.skip_text()?);
+    let owned = cursor.at;
+    let owner = cursor.text()?.unwrap_or_default();
+    let owned = owned..cursor.at;
+    let _with_oids = cursor.skip_text()?;
     // What it depends on, up to a text that is none.
     let mut needs = Vec::new();
     while let Some(one) = cursor.text()? {
         needs.extend(one.parse::<i64>().ok());
     }
     // Where its data are: a flag, and a place that is not known when it was written into a pipe.
-    cursor.take(1 + offset_size)?;
-    Ok(Item { id, oid, kind, schema, name, section, definition, copy, tablespace, needs, has_data })
+    let is_placed = cursor.take(1 + offset_size)?[0] == PLACED;
+    let item = Item { id, oid, kind, schema, name, section, definition, copy, tablespace, owner, needs, has_data };
+    Ok(Line { item, definition: defined, owner: owned, is_placed })
 }
 
 struct Cursor<'b> {

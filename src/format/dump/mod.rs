@@ -6,6 +6,7 @@
 
 mod blocks;
 mod head;
+mod roles;
 mod toc;
 mod walk;
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-pub use toc::{Item, Section, columns_of};
+pub use toc::{Item, Section, columns_of, with_roles};
 pub use walk::{Stopped, Walk};
 
 use blocks::Blocks;
@@ -43,6 +44,8 @@ pub enum BadDump {
     Tail(i64),
     #[error("it ends in the middle, after {0} bytes")]
     CutShort(u64),
+    #[error("which roles it names is not understood: {0}")]
+    Roles(String),
     #[error("its table of contents names {0} that did not come")]
     Missing(String),
 }

@@ -19,6 +19,8 @@ pub struct Item {
     /// What its rows are given to.
     pub copy: String,
     pub tablespace: String,
+    /// Empty where it is nobody's.
+    pub owner: String,
     /// Other lines, by their number.
     pub needs: Vec<i64>,
     /// Rows or large objects follow.
@@ -51,6 +53,11 @@ impl Item {
     pub fn all(head: &[u8]) -> Result<Vec<Item>, BadDump> {
         head::items(head)
     }
+}
+
+/// A dump's head, in which roles have other names.
+pub fn with_roles(head: &[u8], to: &dyn Fn(&str) -> Option<String>) -> Result<Vec<u8>, BadDump> {
+    head::renamed(head, to)
 }
 
 /// The columns of `COPY schema.table (a, b) FROM stdin;`, as they stand there: nothing, or in brackets.

@@ -57,6 +57,12 @@ impl<R: Read> Walk<R> {
         Item::all(&self.head)
     }
 
+    /// All of it from its beginning, in which roles have other names.
+    pub fn with_roles(self, to: &dyn Fn(&str) -> Option<String>) -> Result<impl Read + use<R>, BadDump> {
+        let head = super::with_roles(&self.head, to)?;
+        Ok(std::io::Cursor::new(head).chain(self.rest).chain(self.from))
+    }
+
     /// The entry whose rows come next; none at the end. Large objects are passed over.
     pub fn next_table(&mut self) -> Result<Option<i64>, Stopped> {
         let mut buffer = vec![0; 1 << 16];

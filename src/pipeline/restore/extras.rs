@@ -109,9 +109,14 @@ struct Walk<'w> {
     extras: Extras,
 }
 
-/// What a restore itself puts there, or what belongs to the file system.
+/// What belongs to the file system, where a disk of its own is mounted: only root may look into it.
+fn is_of_file_system(path: &str) -> bool {
+    matches!(path, "lost+found" | "pg_wal/lost+found")
+}
+
+/// What a restore itself puts there.
 fn is_ours(path: &str) -> bool {
-    matches!(path, "seawall.restoring" | "lost+found" | "pg_wal" | "backup_manifest" | "pg_tblspc")
+    matches!(path, "seawall.restoring" | "pg_wal" | "backup_manifest" | "pg_tblspc")
         || path == PG_CONTROL
         || path.starts_with("global/pg_control.")
 }
@@ -130,6 +135,9 @@ impl Walk<'_> {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let path = if below.is_empty() { name.to_string() } else { format!("{below}/{name}") };
+            if is_of_file_system(&path) {
+                continue;
+            }
             let kind = entry.file_type().map_err(|error| fault(&entry.path(), error))?;
             // The log lies behind a link where it has a disk of its own.
             let is_directory = kind.is_dir() || (path == "pg_wal" && entry.path().is_dir());

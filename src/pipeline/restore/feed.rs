@@ -41,7 +41,8 @@ struct State {
     open: Option<OpenPart>,
     stopped: bool,
     names: Option<Names>,
-    links: Vec<(String, String)>,
+    /// None where whoever asks makes them himself.
+    links: Option<Vec<(String, String)>>,
 }
 
 #[derive(Debug)]
@@ -56,13 +57,13 @@ struct OpenPart {
 
 impl<'s> Feed<'s> {
     pub(super) fn new(source: &'s Source<'s>, how: How<'s>) -> Feed<'s> {
-        let names = how.delta.then(Names::default);
-        Feed { source, only: how.only, state: Mutex::new(State { next: 0, open: None, stopped: false, names, links: Vec::new() }) }
+        let (names, links) = (how.delta.then(Names::default), Some(Vec::new()));
+        Feed { source, only: how.only, state: Mutex::new(State { next: 0, open: None, stopped: false, names, links }) }
     }
 
     /// Whatever is there already.
     pub(super) fn all(source: &'s Source<'s>) -> Feed<'s> {
-        Feed::new(source, How { workers: 1, delta: false, only: None })
+        Feed { source, only: None, state: Mutex::new(State { next: 0, open: None, stopped: false, names: None, links: None }) }
     }
 
     pub(super) fn stop(&self) {
@@ -89,7 +90,7 @@ impl<'s> Feed<'s> {
     /// What was read, after all of it was: every index was found to be the one that the descriptor names.
     pub(super) fn finish(self) -> Result<(Names, Vec<(String, String)>), PipelineFault> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((state.names.unwrap_or_default(), state.links))
+        Ok((state.names.unwrap_or_default(), state.links.unwrap_or_default()))
     }
 }
 
@@ -115,9 +116,12 @@ impl State {
                     names.add(&piece.path);
                 }
                 let is_link = piece.kind == Kind::Link && only.is_none_or(|only| only.take(piece) != Take::Nothing);
-                if is_link && self.links.len() < MAX_LINKS {
-                    self.links.push((piece.path.clone(), piece.link.clone().unwrap_or_default()));
+                let Some(links) = self.links.as_mut().filter(|_| is_link) else { continue };
+                if links.len() == MAX_LINKS {
+                    let what = format!("it names more than {MAX_LINKS} symbolic links, and no cluster has so many");
+                    return Err(PipelineFault::Damaged { key: open.index.to_string(), what });
                 }
+                links.push((piece.path.clone(), piece.link.clone().unwrap_or_default()));
             }
             frames.push(frame);
         }

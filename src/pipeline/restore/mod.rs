@@ -81,7 +81,7 @@ impl Progress {
     }
 }
 
-/// The files are in their places, but for `pg_control`, which has another name until [`commit`].
+/// The files are in their places, but for `pg_control`, which has another name until [`arm`].
 #[derive(Debug)]
 pub struct Restored {
     pub names: Names,
@@ -131,13 +131,12 @@ pub fn restore(source: &Source<'_>, ground: &Ground, how: How<'_>, progress: &Pr
     Ok(Restored { names, written: Written(disks) })
 }
 
-/// The same of a copy that is thrown away before the machine ends: nothing of it need be durable.
-pub fn commit_in_memory(ground: &Ground) -> Result<(), PipelineFault> {
-    ground.arm()
+/// Brings all of it to the disk. What is thrown away before the machine ends does without.
+pub fn make_durable(ground: &Ground, written: Written) -> Result<(), PipelineFault> {
+    written.0.sync(ground)
 }
 
-/// Makes everything durable and then gives `pg_control` its name: from here on the directory starts.
-pub fn commit(ground: &Ground, written: Written) -> Result<(), PipelineFault> {
-    written.0.sync(ground)?;
+/// Gives `pg_control` its name, when everything else is durable: from here on the directory starts.
+pub fn arm(ground: &Ground) -> Result<(), PipelineFault> {
     ground.arm()
 }

@@ -75,6 +75,10 @@ fn frames_of(files: &[(&str, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<Piece>)> {
 }
 
 fn make(codec: Codec, encrypted: bool) -> Made {
+    make_of(frames_of(&files()), codec, encrypted)
+}
+
+fn make_of(frames: Vec<(Vec<u8>, Vec<Piece>)>, codec: Codec, encrypted: bool) -> Made {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&Settings::new(Place::Local { path: folder.path().join("store") })).expect("a store");
     let key = age::x25519::Identity::generate();
@@ -87,7 +91,7 @@ fn make(codec: Codec, encrypted: bool) -> Made {
     let mut writer = ObjectWriter::new(&store, &part, &lock).expect("a part");
     let mut compressor = Compressor::new(codec).expect("a codec");
     let (mut lines, mut out) = (Vec::new(), Vec::new());
-    for (tar, pieces) in frames_of(&files()) {
+    for (tar, pieces) in frames {
         compressor.frame(&tar, &mut out).expect("it compresses");
         Frame { at: writer.position(), len: out.len() as u32, raw: tar.len() as u32, pieces }.write(&mut lines);
         writer.write(&out).expect("it is written");
@@ -120,7 +124,8 @@ impl Made {
         if delta {
             Extras::remove(&self.ground(), restored.names)?;
         }
-        commit(&self.ground(), restored.written)?;
+        make_durable(&self.ground(), restored.written)?;
+        arm(&self.ground())?;
         Ok(progress)
     }
 
@@ -275,7 +280,8 @@ fn some_files_come_back_whole_and_the_others_hollow() {
     let only = OnlyLarge(wanted);
     let how = How { workers: 2, delta: false, only: Some(&only) };
     let restored = restore(&made.source(), &made.ground(), how, &progress).expect("it is restored");
-    commit(&made.ground(), restored.written).expect("it is durable");
+    make_durable(&made.ground(), restored.written).expect("it is durable");
+    arm(&made.ground()).expect("it starts");
     let data = made.root.join("data");
     assert!(fs::read(data.join(wanted)).expect("it is there") == content);
     for (path, content) in files().iter().filter(|(path, _)| *path != wanted && *path != PG_CONTROL) {
@@ -303,4 +309,35 @@ fn what_was_disarmed_in_vain_is_as_it_was() {
     ground.rearm().expect("renamed back");
     assert_eq!(fs::read(ground.root.join("global/pg_control")).expect("a file"), b"of before");
     assert!(ground.disarm().expect("renamed again"));
+}
+
+/// The disk's own folder is no part of a cluster, beside the log on a disk of its own too; the log's is behind a link.
+#[test]
+fn what_belongs_to_the_file_system_is_left_alone() {
+    let made = make(Codec::DEFAULT, false);
+    made.restore(false).expect("it is there");
+    let (data, disk) = (made.root.join("data"), made.root.join("disk"));
+    fs::create_dir(&disk).expect("a disk");
+    fs::remove_dir(data.join("pg_wal")).expect("empty");
+    std::os::unix::fs::symlink(&disk, data.join("pg_wal")).expect("a link");
+    let saved = [data.join("lost+found/#12"), disk.join("lost+found/#13")];
+    for file in &saved {
+        fs::create_dir(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, "x").expect("a file");
+    }
+    fs::write(disk.join("stray"), "x").expect("a file");
+    made.restore(true).expect("it is there again");
+    assert!(saved.iter().all(|file| file.exists()) && !disk.join("stray").exists());
+}
+
+/// A link that is not made is a file that is not there.
+#[test]
+fn more_links_than_any_cluster_has_are_not_left_out_in_silence() {
+    let link = |number: usize| Piece { link: Some("/elsewhere".into()), ..piece(&format!("links/{number}"), Kind::Link) };
+    let frames: Vec<(Vec<u8>, Vec<Piece>)> =
+        (0..101).map(|frame| (vec![0; 512], (0..1000).map(|number| link(frame * 1000 + number)).collect())).collect();
+    let made = make_of(frames, Codec::DEFAULT, false);
+    let fault = made.restore(false).expect_err("some would be missing");
+    assert!(fault.to_string().contains("symbolic links"), "{fault}");
+    assert!(!made.root.join("data/global/pg_control").exists());
 }

@@ -197,6 +197,9 @@ pub struct Thresholds {
     /// This share of a store's capacity is in use.
     #[schemars(example = &"80%")]
     pub storage_used: Option<Limit<Percent>>,
+    /// Archived rows wait in their table for this long until somebody has read them back. Without it: 7 days.
+    #[schemars(example = &"10d")]
+    pub archive_unread: Option<Limit<Duration>>,
     /// A backup's size strays this far from the last ones.
     #[schemars(example = &"20%")]
     pub size_deviation: Option<Limit<Percent>>,
@@ -206,7 +209,7 @@ pub struct Thresholds {
     /// A drill's restore took longer than this.
     #[schemars(example = &"10m")]
     pub restore_time: Option<Limit<Duration>>,
-    /// The newest successful drill is older than this.
+    /// The newest successful drill is older than this. In reports an older one proves nothing.
     #[schemars(example = &"35d")]
     pub drill_age: Option<Limit<Duration>>,
 }

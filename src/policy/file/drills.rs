@@ -28,7 +28,7 @@ pub struct Drill {
     /// The scenario it rehearses: its objectives are what the drill is judged by.
     #[schemars(example = &"server-loss")]
     pub rehearses: Option<Name>,
-    /// The store it restores from, to prove that one; the job's first one without it.
+    /// The store it restores from, to prove that one. Without it the first that the scenario it rehearses leaves, else the job's first one.
     #[schemars(example = &"offsite")]
     pub from: Option<Name>,
     /// Fetching, restoring and replaying must take no longer than this together.

@@ -118,7 +118,7 @@ pub struct ContinuousAggregate {
     /// How it is kept up to date by TimescaleDB.
     #[schemars(example = serde_json::json!({ "every": "1h", "from": "3d", "to": "1h" }))]
     pub refresh: Option<Refresh>,
-    /// The backup jobs before which it is refreshed.
+    /// The backup jobs before which it is refreshed. Where that fails the backup is taken all the same, and the run ends as failed.
     #[serde(default)]
     #[schemars(example = serde_json::json!(["nightly"]))]
     pub refresh_before: Vec<Name>,

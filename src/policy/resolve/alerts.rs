@@ -67,7 +67,14 @@ impl Resolver<'_> {
         let no_wal = self.file.wal.is_none() && missing("wal");
         let no_drills = self.file.drills.is_empty() && missing("drills");
         let no_capacity = self.file.stores.values().all(|store| store.capacity.is_none()) && missing("stores");
+        let no_archives = self.file.archive.is_empty() && self.file.timescaledb.is_empty() && missing("archive") && missing("timescaledb");
         for (key, idle, what, hint) in [
+            (
+                "archive_unread",
+                thresholds.archive_unread.is_some() && no_archives,
+                "nothing is archived",
+                "Add `archive`, or leave it out.",
+            ),
             ("wal_lag", thresholds.wal_lag.is_some() && no_wal, "no log is archived", "Add `wal`, or leave it out."),
             ("drill_age", thresholds.drill_age.is_some() && no_drills, "there are no drills", "Add `drills`, or leave it out."),
             ("restore_time", thresholds.restore_time.is_some() && no_drills, "there are no drills", "Add `drills`, or leave it out."),

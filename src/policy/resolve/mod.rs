@@ -8,6 +8,7 @@ mod encryption;
 mod expectations;
 mod objectives;
 mod people;
+mod rehearsals;
 mod stores;
 mod timescale;
 mod usage;
@@ -22,6 +23,7 @@ use super::model::{Expire, Policy};
 use super::path::PolicyPath;
 use crate::schedule::Zone;
 use crate::units::{Duration, Name, Percent, nearest};
+use rehearsals::Kept;
 
 const UNKNOWN_NAME: Code = Code(202);
 const SECTION_MISSING: Code = Code(204);
@@ -75,7 +77,8 @@ impl Resolver<'_> {
         let wal = self.wal();
         let backups = self.backups();
         let objectives = self.objectives();
-        let drills = self.drills();
+        let mut drills = self.drills();
+        self.rehearsals(&mut drills, &objectives, &Kept { backups: &backups, wal: wal.as_ref() });
         let verify = self.verify();
         let archives = self.archives();
         let (row_holds, backup_holds) = self.holds();

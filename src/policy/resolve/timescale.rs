@@ -70,17 +70,19 @@ impl Resolver<'_> {
         archives
     }
 
-    /// The tables and continuous aggregates with a hold whose rows go by their age. Those with an archive go by that. Of which of them a hold on
-    /// something of TimescaleDB's own holds rows, as on a chunk, only the database knows: it may be any.
+    /// The tables and continuous aggregates whose rows go by their age while a hold stands that names them. Those with an archive go by that. Of which
+    /// of them a hold on something of TimescaleDB's own holds rows, as on a chunk, only the database knows: it may be any.
     pub(super) fn droppings(&mut self, archives: &[Archive], holds: &BTreeMap<Name, RowHold>) -> Vec<Dropping> {
         let mut droppings = Vec::new();
+        let now = self.beginning(self.today).unwrap_or(Instant::MIN);
         for (database, timescale) in &self.file.timescaledb {
             let tables = timescale.hypertables.iter().map(|(table, written)| ("hypertables", table, written.retain));
             let views = timescale.continuous_aggregates.iter().map(|(view, written)| ("continuous_aggregates", view, written.retain));
             for (section, table, retain) in tables.chain(views) {
                 let is_it = |of: &str, name: &str| of == database && sql_name::same_table(name, table);
-                let held =
-                    holds.values().any(|hold| is_it(&hold.database, &hold.table) || (hold.database == *database && is_inside(&hold.table)));
+                let may_be_it =
+                    |hold: &&RowHold| is_it(&hold.database, &hold.table) || (hold.database == *database && is_inside(&hold.table));
+                let held = holds.values().filter(may_be_it).any(|hold| hold.is_cut(retain, self.zone.time_zone(), now));
                 let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
                 let path = PolicyPath::from(["timescaledb", database.as_str(), section, table.as_str(), "retain"]);
                 if let (Some(after), true, false) = (retain, held, archived)

@@ -1,5 +1,6 @@
 //! What lies twice, and what may not go.
 
+use super::promises::is_stale;
 use super::shape::{CopyAccount, HoldAccount, State};
 use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, StoreInventory};
 use crate::plan::minute;
@@ -35,12 +36,14 @@ pub(in crate::report) fn holds(policy: &Policy, inventory: Option<&ClusterInvent
     declared.chain(found).chain(of_rows).collect()
 }
 
-pub(super) fn copies(policy: &Policy, inventory: Option<&ClusterInventory>, now: Instant) -> Vec<CopyAccount> {
+/// As they lay there when the stores were listed: what was due then is looked for, and what was there may have gone since.
+pub(super) fn copies(policy: &Policy, listed: Option<(&ClusterInventory, Instant)>, now: Instant) -> Vec<CopyAccount> {
     let mut all = Vec::new();
+    let (inventory, at) = (listed.map(|(inventory, _)| inventory), listed.map_or(now, |(_, at)| at));
     let seen = |store: &Name| inventory.and_then(|inventory| inventory.stores.get(store)).and_then(|store| store.known());
     for (job, backup) in &policy.backups {
         let Some(from) = &backup.store else { continue };
-        all.extend(backup.copies.iter().map(|copy| of_job(job, from, copy, (seen(from), seen(&copy.store)), now)));
+        all.extend(backup.copies.iter().map(|copy| of_job(job, from, copy, (seen(from), seen(&copy.store)), at)));
     }
     if let Some(wal) = &policy.wal {
         let until = |store: &Name| seen(store).map(|store| store.wal.iter().map(|range| range.to_time).max());
@@ -58,12 +61,16 @@ pub(super) fn copies(policy: &Policy, inventory: Option<&ClusterInventory>, now:
             because: "the store copies by itself, and nobody has looked there".to_owned(),
         }));
     }
+    for copy in all.iter_mut().filter(|copy| copy.state == State::Kept && is_stale(Some(at), now)) {
+        copy.state = State::Unproven;
+        copy.because = format!("{}, and nobody has listed what lies there since {}", copy.because, minute(at));
+    }
     all
 }
 
 type Both<T> = (Option<T>, Option<T>);
 
-fn of_job(job: &Name, from: &Name, copy: &CopyTo, (here, there): Both<&StoreInventory>, now: Instant) -> CopyAccount {
+fn of_job(job: &Name, from: &Name, copy: &CopyTo, (here, there): Both<&StoreInventory>, at: Instant) -> CopyAccount {
     fn of<'s>(job: &Name, store: &'s StoreInventory) -> Vec<&'s Backup> {
         store.backups.iter().filter(|backup| backup.job == *job && backup.state == BackupState::Complete).collect()
     }
@@ -76,7 +83,7 @@ fn of_job(job: &Name, from: &Name, copy: &CopyTo, (here, there): Both<&StoreInve
         (None, Some(there)) => (State::Unproven, format!("{} lie there; what lies in `{from}` is not known", there.len())),
         (Some(here), Some(there)) => {
             let is_there = |backup: &Backup| there.iter().any(|copied| copied.id == backup.id);
-            let due = |backup: &&&Backup| now.as_second() - backup.moment().as_second() > copy.within.to_signed().as_secs();
+            let due = |backup: &&&Backup| at.as_second() - backup.moment().as_second() > copy.within.to_signed().as_secs();
             match here.iter().filter(due).max_by_key(|backup| backup.moment()) {
                 None => (State::Kept, "none is due yet".to_owned()),
                 Some(newest) if is_there(newest) => (State::Kept, "the newest that is due is there".to_owned()),

@@ -2,24 +2,30 @@
 
 use super::shape::{DrillAccount, DrillsAccount, LastPassed, Listed, PhaseAccount};
 use super::{Past, Room};
+use crate::catalog::DrillRow;
 use crate::inventory::{DrillOutcome, DrillRecord, Phase};
 use crate::report::covered::Covered;
 
-/// The drills of the stretch whose records can be read, oldest first.
-pub(super) fn records(past: &Past) -> Vec<DrillRecord> {
-    past.drills.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect()
+/// The drills whose records can be read, in their order.
+pub(super) fn read(rows: &[DrillRow]) -> Vec<DrillRecord> {
+    rows.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect()
 }
 
-pub(super) fn drills(past: &Past, records: &[DrillRecord], covered: Covered, room: Room) -> DrillsAccount {
+/// Those of the stretch, and what drills have shown last, whenever that was: the newest first. What somebody ended has shown nothing.
+pub(super) fn shown<'d>(of_stretch: &'d [DrillRecord], last: &'d [DrillRecord]) -> Vec<&'d DrillRecord> {
+    let mut all: Vec<&DrillRecord> = of_stretch.iter().chain(last).filter(|record| record.outcome != DrillOutcome::Stopped).collect();
+    all.sort_by_key(|record| std::cmp::Reverse(record.ended));
+    all
+}
+
+pub(super) fn drills(past: &Past, records: &[DrillRecord], shown: &[&DrillRecord], covered: Covered, room: Room) -> DrillsAccount {
     let count = |outcome: DrillOutcome| records.iter().filter(|record| record.outcome == outcome).count();
-    let before: Vec<DrillRecord> = past.passed_before.iter().filter_map(|row| serde_json::from_str(&row.record).ok()).collect();
-    let passed = records.iter().chain(&before).filter(|record| record.passed());
     DrillsAccount {
         passed: count(DrillOutcome::Passed),
         failed: count(DrillOutcome::Failed),
         stopped: count(DrillOutcome::Stopped),
         unreadable: past.drills.len() - records.len(),
-        last_passed: passed.max_by_key(|record| record.ended).map(|record| LastPassed {
+        last_passed: shown.iter().find(|record| record.passed()).map(|record| LastPassed {
             drill: record.drill.as_ref().map(ToString::to_string),
             at: record.ended,
             recovery_seconds: record.recovery_millis.map(seconds),

@@ -27,7 +27,7 @@ pub(super) fn jobs(policy: &Policy, standing: &Standing, past: &Past, room: Room
             bytes: job.bytes,
             stored_bytes: job.stored_bytes,
             took_seconds: job.took_seconds,
-            growth: growth(&sizes),
+            growth: growth(&sizes, stored),
             sizes: thinned(sizes, room.points as usize),
         }
     };
@@ -44,9 +44,13 @@ fn size(run: &PastRun) -> Option<SizeAccount> {
     })
 }
 
-fn growth(sizes: &[SizeAccount]) -> Option<f64> {
-    let stored = |size: &SizeAccount| size.stored_bytes.unwrap_or(size.bytes);
-    let (first, last) = (sizes.first().map(stored)?, sizes.last().map(stored)?);
+fn stored(size: &SizeAccount) -> u64 {
+    size.stored_bytes.unwrap_or(size.bytes)
+}
+
+/// By how much of itself the last one differs from the first.
+pub(super) fn growth<T>(sizes: &[T], stored: impl Fn(&T) -> u64) -> Option<f64> {
+    let (first, last) = (sizes.first().map(&stored)?, sizes.last().map(&stored)?);
     (sizes.len() > 1 && first > 0).then(|| (last as f64 - first as f64) / first as f64)
 }
 
@@ -102,8 +106,8 @@ mod tests {
 
     #[test]
     fn growth_is_of_what_is_stored() {
-        assert_eq!(growth(&[size(0, 100), size(1, 90), size(2, 150)]), Some(0.5));
-        assert_eq!(growth(&[size(0, 100)]), None);
-        assert_eq!(growth(&[size(0, 0), size(1, 5)]), None);
+        assert_eq!(growth(&[size(0, 100), size(1, 90), size(2, 150)], stored), Some(0.5));
+        assert_eq!(growth(&[size(0, 100)], stored), None);
+        assert_eq!(growth(&[size(0, 0), size(1, 5)], stored), None);
     }
 }

@@ -8,11 +8,11 @@ mod drills;
 mod jobs;
 mod promises;
 mod promotions;
+mod rehearsed;
 mod shape;
 mod stores;
 
 pub(super) use copies::holds;
-pub use promises::ACHIEVED;
 pub use shape::*;
 
 use super::checklist::checklist;
@@ -28,8 +28,8 @@ use crate::units::Instant;
 pub struct Past {
     pub runs: Vec<PastRun>,
     pub drills: Vec<DrillRow>,
-    /// Of each drill the last one that passed before the stretch.
-    pub passed_before: Vec<DrillRow>,
+    /// Of each drill the last one that passed and the last one that failed, whenever that was.
+    pub last_drills: Vec<DrillRow>,
     pub loss: Vec<Worst>,
     pub changes: Vec<Changed>,
     pub notices: Vec<PastNotice>,
@@ -95,10 +95,13 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         Some((_, Err(_))) | None => (None, None),
     };
     let stores = stores::stores(policy, inventory, standing, room, now);
-    let drilled = drills::records(past);
-    let drills = drills::drills(past, &drilled, covered, room);
+    let drilled = drills::read(&past.drills);
+    let last = drills::read(&past.last_drills);
+    let shown = drills::shown(&drilled, &last);
+    let drills = drills::drills(past, &drilled, &shown, covered, room);
     let loss = promises::loss(policy, record, standing, past, now);
-    let objectives = promises::objectives(policy, record, standing, &loss, &drills, &stores, now);
+    let found = promises::Found { stores: &stores, observed_at, drilled: &shown };
+    let objectives = promises::objectives(policy, record, standing, &loss, &found, now);
     let verdict = promises::verdict(standing, &objectives);
     PolicyAccount {
         policy: policy.name.to_string(),
@@ -120,7 +123,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         promotions: promotions::promotions(past, &drilled, covered, room),
         verifications: jobs::verifications(past, room),
         holds: holds(policy, inventory, now),
-        copies: copies::copies(policy, inventory, now),
+        copies: copies::copies(policy, inventory.zip(observed_at), now),
         alerts: alerts::alerts(standing, past, covered, room),
         changes: changes(past, room),
         checklist: checklist(policy, record, standing, now),

@@ -1,8 +1,11 @@
 //! Each promise held against what was found, and what follows: does it hold today?
 
 use super::Past;
-use super::shape::{DrillAccount, DrillsAccount, Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
-use crate::inventory::Observed;
+use super::rehearsed::{Passed, Rehearsed, rehearsed};
+use super::shape::{Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
+use crate::catalog::RECOVERY_POINT;
+use crate::inventory::{DrillRecord, Observed};
+use crate::objectives;
 use crate::plan::minute;
 use crate::plan::words::{counted, joined};
 use crate::policy::file::Recover;
@@ -11,8 +14,6 @@ use crate::report::standing::{OnRecord, Standing};
 use crate::report::words::{capital, lasting};
 use crate::units::{Duration, Instant, Name, Period};
 
-/// What `seawall watch` writes at each look: how much would be lost now.
-pub const ACHIEVED: &str = "recovery_point_seconds";
 /// Under this name it writes what a recovery of the whole takes; under their own what scenarios do.
 const EVERYTHING: &str = "everything";
 /// A look that is older says little of now.
@@ -20,8 +21,30 @@ const STALE: Duration = Duration::from_mins(15);
 /// What the stores hold is listed once an hour: an older list says little of now.
 const LISTED: Duration = Duration::from_hours(3);
 
+/// What was found beside the last look.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'f> {
+    pub stores: &'f [StoreAccount],
+    /// When they were listed.
+    pub observed_at: Option<Instant>,
+    /// The newest first; nobody ended any of them.
+    pub drilled: &'f [&'f DrillRecord],
+}
+
+/// Whose time is promised: a scenario's, or that of everything, of which a tier of data is a part.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'p> {
+    pub scenario: Option<(&'p Name, &'p Scenario)>,
+    pub tier: Option<&'p Name>,
+}
+
+/// What was listed may have changed since.
+pub(super) fn is_stale(observed_at: Option<Instant>, now: Instant) -> bool {
+    observed_at.is_none_or(|at| Duration::between(at, now) > LISTED)
+}
+
 pub(super) fn loss(policy: &Policy, record: &OnRecord, standing: &Standing, past: &Past, now: Instant) -> Loss {
-    let measured = record.measured.seen(ACHIEVED, "");
+    let measured = record.measured.seen(RECOVERY_POINT, "");
     let reckoned = standing.safe_until.map(|until| (now.as_second() - until.as_second()).max(0) as u64);
     let worst = past.loss.iter().max_by(|a, b| a.value.total_cmp(&b.value));
     Loss {
@@ -38,8 +61,7 @@ pub(super) fn objectives(
     record: &OnRecord,
     standing: &Standing,
     loss: &Loss,
-    drills: &DrillsAccount,
-    stores: &[StoreAccount],
+    found: &Found<'_>,
     now: Instant,
 ) -> Vec<Objective> {
     let mut all = Vec::new();
@@ -51,25 +73,27 @@ pub(super) fn objectives(
     if let Some(rpo) = policy.objectives.rpo {
         all.push(recovery_point(rpo, waiting, (lost.clone(), loss.as_of), now));
     }
-    all.extend(policy.objectives.any_moment.map(|period| any_moment(period, policy, stores, now)));
-    all.extend(policy.objectives.some_backup.map(|period| some_backup(period, policy, stores, now)));
-    let rto = |path: String, what: String, promised: Duration, rehearsal: Option<&str>| {
-        let predicted = predicted(record, rehearsal.unwrap_or(EVERYTHING));
-        recovery_time((path, what, promised), rehearsed(policy, drills, rehearsal), predicted, standing)
+    all.extend(policy.objectives.any_moment.map(|period| any_moment(period, policy, found.stores, now)));
+    all.extend(policy.objectives.some_backup.map(|period| some_backup(period, policy, found, now)));
+    let rto = |path: String, what: String, promised: Duration, subject: Subject<'_>| {
+        let predicted = predicted(record, &subject.predicted_as());
+        let before = Before::of(policy, subject, predicted, now);
+        recovery_time((path, what, promised), subject, rehearsed(policy, found.drilled, subject), (predicted, before), standing, now)
     };
+    let everything = Subject { scenario: None, tier: None };
     if let Some(promised) = policy.objectives.rto {
-        all.push(rto("objectives.rto".to_owned(), "it works again".to_owned(), promised, None));
+        all.push(rto("objectives.rto".to_owned(), "it works again".to_owned(), promised, everything));
     }
     for (name, scenario) in &policy.objectives.scenarios {
         if let Some(promised) = scenario.rto {
             let path = format!("objectives.scenarios.{name}.rto");
-            all.push(rto(path, format!("it works again after {name}"), promised, Some(name.as_str())));
+            let subject = Subject { scenario: Some((name, scenario)), ..everything };
+            all.push(rto(path, format!("it works again after {name}"), promised, subject));
         }
     }
     for (name, tier) in &policy.objectives.data {
-        let whole = rto(format!("objectives.data.{name}.rto"), format!("the tables of tier {name} are usable"), tier.rto, None);
-        let failed = rehearsed(policy, drills, None).newest.is_some_and(|newest| newest.outcome == "failed");
-        all.push(if failed { whole } else { part_of(whole) });
+        let path = format!("objectives.data.{name}.rto");
+        all.push(rto(path, format!("the tables of tier {name} are usable"), tier.rto, Subject { tier: Some(name), ..everything }));
     }
     let first = policy.wal.as_ref().map(|wal| &wal.store);
     for (name, scenario) in &policy.objectives.scenarios {
@@ -83,7 +107,7 @@ pub(super) fn objectives(
             all.push(elsewhere(scenario, first, objective));
             continue;
         }
-        let seen = record.measured.seen(ACHIEVED, name.as_str()).map(|seconds| grown(seconds, loss.as_of, now));
+        let seen = record.measured.seen(RECOVERY_POINT, name.as_str()).map(|seconds| grown(seconds, loss.as_of, now));
         if let Some(rpo) = scenario.rpo.filter(|rpo| policy.objectives.rpo != Some(*rpo) || seen.is_some()) {
             let lost = seen.map_or(lost.clone(), |seen| Observed::Known(Some(seen)));
             let objective = told(recovery_point(rpo, waiting, (lost, loss.as_of), now));
@@ -96,15 +120,6 @@ pub(super) fn objectives(
 /// What was measured at the look has grown by as much since then.
 fn grown(seconds: f64, as_of: Option<Instant>, now: Instant) -> u64 {
     seconds.max(0.0) as u64 + as_of.map_or(0, |as_of| Duration::between(as_of, now).as_secs())
-}
-
-/// A tier is back when everything is, and may be back before.
-fn part_of(whole: Objective) -> Objective {
-    if whole.state != State::Broken {
-        return whole;
-    }
-    let because = format!("{}; that is everything, and nobody has timed this tier alone", whole.because);
-    Objective { state: State::Unproven, because, ..whole }
 }
 
 /// How old the copy is that brings files back, and where it lies first: neither the log nor what has a database says anything of it.
@@ -197,16 +212,21 @@ fn any_moment(period: Period, policy: &Policy, stores: &[StoreAccount], now: Ins
     }
 }
 
-fn some_backup(period: Period, policy: &Policy, stores: &[StoreAccount], now: Instant) -> Objective {
+fn some_backup(period: Period, policy: &Policy, found: &Found<'_>, now: Instant) -> Objective {
+    let (stores, listed) = (found.stores, found.observed_at);
     let wanted = period.before(now, policy.zone.time_zone());
     let oldest = stores.iter().filter_map(|store| Some((store, store.oldest?))).min_by_key(|(_, oldest)| *oldest);
     let (found, state, because) = match oldest {
-        None => (None, unseen(stores), "no store is known to hold a backup".to_owned()),
+        None => (None, unseen(stores), "no store is known to hold a backup of everything".to_owned()),
         Some((store, oldest)) => {
-            // A young policy cannot have old backups yet: that is not proof of anything either way.
-            let state = if oldest <= wanted { State::Kept } else { State::Unproven };
-            let found = Some(Duration::between(oldest, now).as_secs());
-            (found, state, format!("the oldest backup is of {}, in `{}`", minute(oldest), store.store))
+            let says = format!("the oldest backup is of {}, in `{}`", minute(oldest), store.store);
+            let (state, because) = match listed.filter(|_| is_stale(listed, now)) {
+                // A young policy cannot have old backups yet: that is not proof of anything either way.
+                _ if oldest > wanted => (State::Unproven, says),
+                Some(listed) => (State::Unproven, format!("{says}, and nobody has listed what lies there since {}", minute(listed))),
+                None => (State::Kept, says),
+            };
+            (Some(Duration::between(oldest, now).as_secs()), state, because)
         }
     };
     Objective {
@@ -225,31 +245,31 @@ fn unseen(stores: &[StoreAccount]) -> State {
     if stores.iter().any(|store| store.unknown.is_some()) { State::Unproven } else { State::Broken }
 }
 
-/// What the drills say of a scenario: those that rehearse it; of recovery in general, all that bring back databases.
-struct Rehearsed<'d> {
-    newest: Option<&'d DrillAccount>,
-    passed: Option<(Instant, Option<f64>)>,
-    /// Jobs of the policy.
-    jobs: Vec<String>,
+impl Subject<'_> {
+    /// As `seawall watch` names it where it reckons how long a recovery takes.
+    fn predicted_as(&self) -> String {
+        match (self.scenario, self.tier) {
+            (Some((name, _)), _) => name.to_string(),
+            (None, Some(tier)) => format!("tier {tier}"),
+            (None, None) => EVERYTHING.to_owned(),
+        }
+    }
 }
 
-fn rehearsed<'d>(policy: &Policy, drills: &'d DrillsAccount, scenario: Option<&str>) -> Rehearsed<'d> {
-    let rehearses = |drill: &Option<String>| match (scenario, drill) {
-        // What brings back files or some tables says nothing of a recovery.
-        (None, Some(drill)) => policy.drills.get(drill.as_str()).is_some_and(|drill| drill.restores_databases(policy)),
-        (None, None) => true,
-        (Some(scenario), Some(drill)) => {
-            policy.drills.get(drill.as_str()).and_then(|drill| drill.rehearses.as_ref()).is_some_and(|name| name.as_str() == scenario)
-        }
-        (Some(_), None) => false,
-    };
-    // One that somebody ended shows nothing, and does not undo that the one before it failed.
-    let mut of_it = drills.list.shown.iter().filter(|one| one.outcome != "stopped" && rehearses(&one.drill));
-    let newest = of_it.clone().next();
-    let passed = of_it.find(|one| one.outcome == "passed").map(|one| (one.ended, one.recovery_seconds));
-    let earlier = drills.last_passed.as_ref().filter(|last| rehearses(&last.drill)).map(|last| (last.at, last.recovery_seconds));
-    let jobs = policy.drills.keys().filter(|name| rehearses(&Some(name.to_string()))).map(|name| format!("drills.{name}")).collect();
-    Rehearsed { newest, passed: passed.or(earlier), jobs }
+/// What comes before a recovery, and is in no drill's time.
+#[derive(Clone, Copy)]
+struct Before {
+    declared: Duration,
+    /// With careful figures for what the policy does not say; what was predicted has them already.
+    careful: Duration,
+}
+
+impl Before {
+    fn of(policy: &Policy, subject: Subject<'_>, predicted: Option<Predicted>, now: Instant) -> Before {
+        let by = subject.scenario.and_then(|(_, scenario)| scenario.by);
+        let declared = policy.objectives.before_a_recovery(by);
+        Before { declared, careful: if predicted.is_some() { declared } else { objectives::before_a_recovery(policy, by, now) } }
+    }
 }
 
 /// As `seawall watch` last reckoned it.
@@ -261,44 +281,75 @@ fn predicted(record: &OnRecord, scenario: &str) -> Option<Predicted> {
 
 fn recovery_time(
     (objective, promises, promised): (String, String, Duration),
+    subject: Subject<'_>,
     rehearsed: Rehearsed<'_>,
-    predicted: Option<Predicted>,
+    (predicted, before): (Option<Predicted>, Before),
     standing: &Standing,
+    now: Instant,
 ) -> Objective {
     let overdue = standing.jobs.iter().any(|job| job.overdue && rehearsed.jobs.contains(&job.job));
-    let found = rehearsed.passed.and_then(|(_, seconds)| seconds);
-    let failed = rehearsed.newest.filter(|newest| newest.outcome == "failed");
-    let (state, because) = match (failed, rehearsed.passed, found) {
-        (Some(failed), ..) => {
-            let why = failed.failure.clone().unwrap_or_else(|| "it did not say why".to_owned());
-            (State::Broken, format!("the last drill failed at {}: {why}", minute(failed.ended)))
-        }
+    let timed = rehearsed.passed.as_ref().and_then(|passed| Some((passed, passed.seconds?)));
+    let (state, because) = match (rehearsed.failed, &rehearsed.passed, timed) {
+        (Some(failed), ..) => (State::Broken, failure(failed)),
         (None, None, _) if rehearsed.jobs.is_empty() => (State::Unproven, "no drill of the policy rehearses it".to_owned()),
         (None, None, _) => (State::Unproven, "no drill has passed yet".to_owned()),
-        (None, Some((at, _)), None) => (State::Unproven, format!("the drill of {} was not timed", minute(at))),
-        (None, Some((at, _)), Some(found)) => {
-            let says = format!("the drill of {} had it back after {}", minute(at), lasting(found));
-            let expected = |seconds: u64| format!("{says}, and {} are to be expected", lasting(seconds as f64));
-            match predicted {
-                _ if found > promised.as_secs() as f64 => (State::Broken, says),
-                Some(predicted) if predicted.usual_seconds > promised.as_secs() => (State::Broken, expected(predicted.usual_seconds)),
-                _ if overdue => (State::Unproven, format!("{says}, and the next one is overdue")),
-                Some(predicted) if predicted.careful_seconds > promised.as_secs() => {
-                    (State::Unproven, format!("{} with careful figures", expected(predicted.careful_seconds)))
-                }
-                _ => (State::Kept, says),
-            }
+        (None, Some(passed), None) => (State::Unproven, format!("the drill of {} was not timed", minute(passed.at))),
+        (None, Some(_), Some((passed, found))) => {
+            let time = Time { passed, found, predicted, before, overdue };
+            time.against(promised, subject, now)
         }
     };
     Objective {
         objective,
         promises,
         promised_seconds: promised.as_secs(),
-        found_seconds: found.map(|found| found as u64),
+        found_seconds: timed.map(|(_, found)| found as u64),
         predicted,
         state,
         because,
     }
+}
+
+/// What a recovery takes: as a drill found, with what comes before it, and as was predicted.
+struct Time<'t> {
+    passed: &'t Passed,
+    found: f64,
+    predicted: Option<Predicted>,
+    before: Before,
+    /// The next drill should have passed by now.
+    overdue: bool,
+}
+
+impl Time<'_> {
+    fn against(&self, promised: Duration, subject: Subject<'_>, now: Instant) -> (State, String) {
+        let (promised, at) = (promised.as_secs(), self.passed.at);
+        let says = format!("the drill of {} had it back after {}", minute(at), lasting(self.found));
+        let with = |before: Duration| if before.is_zero() { says.clone() } else { format!("{says}, and {before} come before that") };
+        let expected = |seconds: u64| format!("{says}, and {} are to be expected", lasting(seconds as f64));
+        let is_late = |before: Duration| self.found + before.as_secs() as f64 > promised as f64;
+        let too_old = self.passed.proves_for.filter(|proves_for| Duration::between(at, now) > *proves_for);
+        match self.predicted {
+            _ if is_late(self.before.declared) && subject.tier.is_none() => (State::Broken, with(self.before.declared)),
+            Some(predicted) if predicted.usual_seconds > promised => (State::Broken, expected(predicted.usual_seconds)),
+            // It is back when everything is, and may be back before.
+            _ if is_late(self.before.declared) => {
+                (State::Unproven, format!("{}; that is everything, and nobody has timed this tier alone", with(self.before.declared)))
+            }
+            _ if self.overdue => (State::Unproven, format!("{says}, and the next one is overdue")),
+            _ if let Some(proves_for) = too_old => (State::Unproven, format!("{says}, and what is older than {proves_for} proves nothing")),
+            Some(predicted) if predicted.careful_seconds > promised => {
+                (State::Unproven, format!("{} with careful figures", expected(predicted.careful_seconds)))
+            }
+            _ if is_late(self.before.careful) => (State::Unproven, format!("{} with careful figures", with(self.before.careful))),
+            _ => (State::Kept, says),
+        }
+    }
+}
+
+fn failure(record: &DrillRecord) -> String {
+    let name = record.drill.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
+    let why = record.failure.as_ref().map(|failure| format!("{}: {}", failure.phase.says(), failure.message));
+    format!("the last drill{name} failed at {}: {}", minute(record.ended), why.unwrap_or_else(|| "it did not say why".to_owned()))
 }
 
 /// Does the promise hold today?
@@ -382,7 +433,8 @@ mod tests {
         let dues: Vec<JobDue> = policy.backups.keys().map(due).collect();
         let standing = stand(policy, &record, &dues, now);
         let loss = loss(policy, &record, &standing, &Past::default(), now);
-        let all = objectives(policy, &record, &standing, &loss, &DrillsAccount::default(), &[], now);
+        let nothing = Found { stores: &[], observed_at: None, drilled: &[] };
+        let all = objectives(policy, &record, &standing, &loss, &nothing, now);
         all.into_iter().map(|one| (one.objective, one.state, one.because)).collect()
     }
 

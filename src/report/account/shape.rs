@@ -234,7 +234,7 @@ pub struct StoreAccount {
     pub newest_backup: Option<Instant>,
     pub used_bytes: Option<u64>,
     pub capacity_bytes: Option<u64>,
-    /// The oldest moment that the cluster can be recovered to.
+    /// The oldest moment that everything can be recovered to: from a physical backup, or from dumps of every database.
     pub oldest: Option<Instant>,
     /// Recovery to any moment inside, oldest first.
     pub windows: Vec<Stretched>,
@@ -259,9 +259,14 @@ pub struct Stretched {
 pub struct PointAccount {
     pub at: Instant,
     pub backup: String,
+    /// The job that took it.
+    pub job: String,
+    /// The databases that come back as they were then; empty where all of them do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TierAccount {
     /// The job that took them.
     pub job: String,
@@ -270,6 +275,10 @@ pub struct TierAccount {
     pub backups: usize,
     /// What they take of the store, as far as that is recorded.
     pub bytes: u64,
+    /// What the newest of them takes.
+    pub newest_bytes: Option<u64>,
+    /// By how much of itself that differs from the oldest of them.
+    pub growth: Option<f64>,
 }
 
 /// A job, and what came of it in the stretch.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Room;
+use super::jobs::growth;
 use super::shape::{Listed, PointAccount, StoreAccount, Stretched, TierAccount};
-use crate::inventory::{BackupState, ClusterInventory, Hold, Observed, StoreInventory};
+use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, StoreInventory};
 use crate::plan::{keeps_in, window_in};
 use crate::policy::model::Policy;
-use crate::recovery::reach_back;
+use crate::recovery::{Point, Reach, reach_back};
 use crate::report::standing::Standing;
 use crate::retention::{Action, KeepReason, RetentionInput, TierKind, Verdict, WalKeep, verdicts};
-use crate::units::{Instant, Name};
+use crate::units::{BackupId, Instant, Name};
 
 pub(super) fn stores(
     policy: &Policy,
@@ -70,19 +71,44 @@ fn of(policy: &Policy, name: &Name, inventory: &ClusterInventory, seen: &StoreIn
         let opens = opens?;
         (gap.to > opens).then(|| Stretched { from: gap.from.max(opens), to: gap.to })
     });
-    let points = reach.points.iter().rev().map(|point| PointAccount { at: point.at, backup: point.backup.to_string() });
+    let moments = moments(policy, seen, &reach);
     StoreAccount {
         backups: complete().count(),
-        newest_backup: complete().map(crate::inventory::Backup::moment).max(),
+        newest_backup: complete().map(Backup::moment).max(),
         used_bytes: seen.used.known().map(|used| used.bytes().get()),
-        oldest: reach.oldest(),
+        oldest: reach.oldest().into_iter().chain(oldest_dumps(policy, &moments)).min(),
         gaps: gaps.collect(),
         windows: reach.windows.iter().map(|window| Stretched { from: window.from, to: window.to }).collect(),
-        points: Listed::of(points, room.points as usize),
+        points: Listed::of(moments.into_iter().rev(), room.points as usize),
         unusable: reach.unusable.iter().map(ToString::to_string).collect(),
         tiers: tiers(policy, name, inventory, seen, window.as_ref(), now),
         ..nothing(name)
     }
+}
+
+/// Single moments beside the windows, the oldest first. A dump that leaves something out is none.
+fn moments(policy: &Policy, seen: &StoreInventory, reach: &Reach) -> Vec<PointAccount> {
+    let jobs: BTreeMap<&BackupId, &Name> = seen.backups.iter().map(|backup| (&backup.id, &backup.job)).collect();
+    let moment = |point: &Point| {
+        let job = *jobs.get(&point.backup)?;
+        let method = policy.backups.get(job).map(|backup| &backup.method);
+        if method.is_some_and(|method| !method.has_all()) {
+            return None;
+        }
+        let some = method.filter(|method| !policy.has_every_database(method)).and_then(|method| policy.dumped(method));
+        let databases = some.unwrap_or_default().to_vec();
+        Some(PointAccount { at: point.at, backup: point.backup.to_string(), job: job.to_string(), databases })
+    };
+    reach.points.iter().filter_map(moment).collect()
+}
+
+/// From when on dumps that leave nothing out have every database: of each the oldest, and of those the newest.
+fn oldest_dumps(policy: &Policy, moments: &[PointAccount]) -> Option<Instant> {
+    let dumped = |point: &PointAccount| policy.dumped(&policy.backups.iter().find(|(job, _)| job.as_str() == point.job)?.1.method);
+    let oldest = |database: &String| {
+        moments.iter().find(|point| dumped(point).is_some_and(|dumped| dumped.contains(database))).map(|point| point.at)
+    };
+    policy.databases.iter().map(oldest).collect::<Option<Vec<Instant>>>()?.into_iter().max()
 }
 
 /// Which rules keep how much.
@@ -105,18 +131,26 @@ fn tiers(
         wal: window,
         failed_grace: policy.expire.grace,
     };
-    let mut tiers: BTreeMap<(&str, usize), TierAccount> = BTreeMap::new();
+    let mut tiers: BTreeMap<(&str, usize), (&str, Vec<&Backup>)> = BTreeMap::new();
     for verdict in &verdicts(&input, now) {
-        let backup = verdict.backup;
-        let bytes = backup.stored_size.or(backup.size).map_or(0, |size| size.bytes().get());
         for (place, tier) in kept_by(verdict) {
-            let new = TierAccount { job: backup.job.to_string(), tier: tier.to_owned(), backups: 0, bytes: 0 };
-            let one = tiers.entry((backup.job.as_str(), place)).or_insert(new);
-            one.backups += 1;
-            one.bytes = one.bytes.saturating_add(bytes);
+            tiers.entry((verdict.backup.job.as_str(), place)).or_insert((tier, Vec::new())).1.push(verdict.backup);
         }
     }
-    tiers.into_values().collect()
+    tiers.into_iter().map(|((job, _), (tier, backups))| of_tier(job, tier, backups)).collect()
+}
+
+fn of_tier(job: &str, tier: &str, mut backups: Vec<&Backup>) -> TierAccount {
+    backups.sort_by_key(|backup| backup.moment());
+    let sizes: Vec<u64> = backups.iter().filter_map(|backup| Some(backup.stored_size.or(backup.size)?.bytes().get())).collect();
+    TierAccount {
+        job: job.to_owned(),
+        tier: tier.to_owned(),
+        backups: backups.len(),
+        bytes: sizes.iter().copied().fold(0, u64::saturating_add),
+        newest_bytes: sizes.last().copied(),
+        growth: growth(&sizes, |size| *size),
+    }
 }
 
 /// The tiers of one backup, each with its place in the order in which they are shown.

@@ -7,8 +7,8 @@ use crate::plan::words::{counted, joined};
 use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::account::{
-    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PolicyAccount, PromotionAccount, RunAccount,
-    State, StoreAccount,
+    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PointAccount, PolicyAccount,
+    PromotionAccount, RunAccount, State, StoreAccount,
 };
 use crate::report::checklist::Answer;
 use crate::report::covered::Covered;
@@ -191,7 +191,8 @@ fn windows(html: &mut Html, stores: &[StoreAccount], one: &PolicyAccount) {
         html.leaf(
             "p",
             &[("class", "soft")],
-            "A bar: every moment in it can be recovered. A tick: this moment can. Hatched: missing although it is promised.",
+            "A bar: every moment in it can be recovered. A tick: this moment can; where not of every database, the table below says of which. \
+             Hatched: missing although it is promised.",
         );
         html.element("div", &[("class", "timeline")], |html| {
             for store in stores.iter().filter(|store| store.unknown.is_none()) {
@@ -258,7 +259,7 @@ fn windows(html: &mut Html, stores: &[StoreAccount], one: &PolicyAccount) {
                     for point in &store.points.shown {
                         html.row(|html| {
                             html.name(&store.store);
-                            html.cell(&format!("backup {}", point.backup));
+                            html.cell(&moment(point));
                             html.td(|html| html.time(point.at));
                             html.cell("");
                         });
@@ -271,12 +272,17 @@ fn windows(html: &mut Html, stores: &[StoreAccount], one: &PolicyAccount) {
     tiers(html, stores);
 }
 
+fn moment(point: &PointAccount) -> String {
+    let of = if point.databases.is_empty() { String::new() } else { format!(" of {}", joined(&point.databases)) };
+    format!("backup {}{of}, by {}", point.backup, point.job)
+}
+
 fn tiers(html: &mut Html, stores: &[StoreAccount]) {
     if stores.iter().all(|store| store.tiers.is_empty()) {
         return;
     }
     html.leaf("h4", &[], "What is kept, by tier");
-    html.table("backups by tier", &["store", "job", "kept as", "#backups", "#stored"], |html| {
+    html.table("backups by tier", &["store", "job", "kept as", "#backups", "#stored", "#the newest", "#change"], |html| {
         for store in stores {
             for tier in &store.tiers {
                 html.row(|html| {
@@ -285,6 +291,11 @@ fn tiers(html: &mut Html, stores: &[StoreAccount]) {
                     html.cell(&tier.tier);
                     html.n(|html| html.count(tier.backups));
                     html.n(|html| html.sized(tier.bytes));
+                    html.n(|html| html.maybe_sized(tier.newest_bytes, "unknown"));
+                    html.n(|html| match tier.growth {
+                        Some(growth) => html.figure(growth, &change(growth)),
+                        None => html.text(""),
+                    });
                 });
             }
         }

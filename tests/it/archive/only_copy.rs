@@ -116,7 +116,7 @@ fn rows_stay_whose_objects_are_not_there_any_more() {
 }
 
 #[test]
-fn what_was_read_back_long_ago_is_read_again() {
+fn what_was_read_back_long_ago_is_compared_byte_by_byte() {
     let (ground, identity) = read_back_elsewhere();
     // As large as before, and not what it was.
     let object = "$(ls -d store/try-*/archive/*/rows.csv.zst.age)";
@@ -124,12 +124,12 @@ fn what_was_read_back_long_ago_is_read_again() {
     ground.run.rig.shell_as_root(&format!(
         "cp -p {object} copy; chmod u+w {object}; printf damaged | dd of={object} bs=1 seek=4000 conv=notrunc 2>/dev/null"
     ));
-    ground.run.say_at("+8d", &["run", "old-orders"]).ends_with_code(0).says("seawall archive verify");
+    ground.run.say_at("+8d", &["run", "old-orders"]).ends_with_code(1).says("rows.csv.zst.age").says("is not any more what was read back");
     assert_eq!(ground.sql("select count(*) from orders"), "1500");
     ground.run.say_at("+8d", &["archive", "verify", "--identity", &identity]).ends_with_code(1).says("rows.csv.zst.age");
     ground.run.rig.shell_as_root(&format!("cp -p copy {held}"));
-    ground.run.say_at("+8d", &["archive", "verify", "--identity", &identity]).ends_with_code(0).says("1 extent read back");
-    ground.run.say_at("+8d", &["run", "old-orders"]).ends_with_code(0);
+    // Verified on the 2nd, and the job runs on the 1st: nobody has to read it back in between.
+    ground.run.say_at("+30d", &["run", "old-orders"]).ends_with_code(0);
     assert_eq!(ground.sql("select count(*) from orders where placed_at < now() - interval '2 years'"), "0");
 }
 

@@ -140,6 +140,32 @@ fn without_an_identity_nothing_leaves_before_another_host_has_read_it_back() {
     assert_eq!(ground.list()[0]["read_back_by"][0], "staging");
 }
 
+/// A run finds them again and again; somebody hears of it, until they were read back.
+#[test]
+fn rows_that_nobody_reads_back_are_told_of() {
+    let ground = Ground::with(
+        "archive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n\
+         alerts: { thresholds: { archive_unread: { above: 10d, severity: critical } } }\n",
+    );
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    let status = |offset: &str| {
+        ground.run.say_at(offset, &["watch"]);
+        ground.run.say_at(offset, &["status"]).out
+    };
+    const KEY: &str = "archive_unread:archive.old-orders";
+    ground.run.say_at("+0d", &["run", "old-orders"]).ends_with_code(0).says("seawall archive verify");
+    ground.run.say_at("+9d", &["run", "old-orders"]).ends_with_code(0).says("seawall archive verify");
+    assert!(!status("+9d").contains(KEY));
+    ground.run.say_at("+11d", &["run", "old-orders"]).ends_with_code(0).says("seawall archive verify");
+    let told = status("+11d");
+    assert!(told.contains(KEY), "{told}");
+    let identity = ground.run.file("elsewhere.txt").display().to_string();
+    ground.run.say_at("+11d", &["archive", "verify", "--identity", &identity]).ends_with_code(0);
+    ground.run.say_at("+12d", &["run", "old-orders"]).ends_with_code(0);
+    let told = status("+12d");
+    assert!(!told.contains(KEY), "{told}");
+}
+
 #[test]
 fn what_cannot_work_is_said_before_anything_happens() {
     let ground = Ground::new();

@@ -1,10 +1,11 @@
 //! What a catalog does, wherever it is.
 
 use seawall::catalog::{
-    ByPolicy, Catalog, DrillEnd, DrillRow, End, FaultKind, Filter, Measured, NewDrill, NewRun, Outcome, Outgoing, QueuedNotice, Size,
-    StepOutcome, Stretch, Taken, Where, Why,
+    ByPolicy, Catalog, DrillEnd, DrillRow, End, FaultKind, Filter, Measured, NewDrill, NewRun, Outcome, Outgoing, PastRuns, QueuedNotice,
+    Size, StepOutcome, Stretch, Taken, Where, Why,
 };
 use seawall::format::audit::{self, Head};
+use seawall::units::Instant;
 
 use super::rows::{at, begin, end, entry, new_run, notice, open};
 
@@ -314,8 +315,15 @@ fn a_stretch_of_the_past(place: &Where) {
     let (good, bad) = (Some(Outcome::Succeeded), Some(Outcome::Failed));
     assert_eq!(told, [(Some(1), good, None), (Some(2), good, None), (Some(3), bad, Some("said")), (Some(4), good, None)]);
     assert!(!past.runs.contains_key("billing"));
-    let told: Vec<_> = past.changes["orders"].iter().map(|change| (change.at, change.digest.as_str(), change.first)).collect();
-    assert_eq!(told, [(at(110), "a", true), (at(120), "b", false), (at(140), "a", false)]);
+    let told = |past: &PastRuns| -> Vec<(Instant, String, bool)> {
+        past.changes["orders"].iter().map(|change| (change.at, change.digest.clone(), change.first)).collect()
+    };
+    let (a, b) = (|| "a".to_owned(), || "b".to_owned());
+    assert_eq!(told(&past), [(at(110), a(), true), (at(120), b(), false), (at(140), a(), false)]);
+    // Changed between the last run before and the first within.
+    let later = catalog.past_runs(&["billing", "orders"], Stretch { from: at(115), ..stretch }).expect("asked");
+    assert_eq!(told(&later), [(at(110), a(), true), (at(120), b(), false), (at(140), a(), false)]);
+    assert_eq!(later.runs["orders"].len(), 3, "of the one before only what it went by is told");
     // In two halves, the largest of each, and when it was so.
     let worst = &catalog.worst(&["orders"], "recovery_point_seconds", stretch, 2).expect("asked")["orders"];
     assert_eq!(worst.iter().map(|part| (part.at, part.value)).collect::<Vec<_>>(), [(at(120), 2.0), (at(140), 4.0)]);
@@ -342,7 +350,11 @@ fn a_stretch_of_the_past(place: &Where) {
     }
     let ids = |found: ByPolicy<DrillRow>| found.into_values().flatten().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(catalog.past_drills(&["orders"], stretch).expect("asked")), ["4"]);
-    assert_eq!(ids(catalog.drills_passed_before(&["orders"], at(110)).expect("asked")), ["2"]);
+    catalog.record_drill(&drill("5", 130, DrillEnd::Stopped)).expect("recorded");
+    let weekly = catalog.last_drills_of(&["orders", "billing"]).expect("asked");
+    assert_eq!(ids(weekly), ["2", "4"], "the last that passed and the last that failed, whenever that was");
+    catalog.record_drill(&NewDrill { drill: "other", ..drill("6", 50, DrillEnd::Failed) }).expect("recorded");
+    assert_eq!(ids(catalog.last_drills_of(&["orders"]).expect("asked")), ["6", "2", "4"], "of each of them");
 }
 
 fn claimed(catalog: &Catalog, now: i64) -> Vec<String> {
@@ -621,6 +633,15 @@ fn pruning(place: &Where) {
         }
     }
     catalog.measure("gone", &measured, at(-500 * DAY)).expect("measured");
+    // Half an hour without the network, long over when the hour and the day are.
+    let hour = at(-10 * DAY).as_second().div_euclid(3_600) * 3_600;
+    let day = at(-100 * DAY).as_second().div_euclid(DAY) * DAY;
+    for begins in [hour, day] {
+        for (minute, value) in [(0, 20.0), (10, 600.0), (20, 1_800.0), (30, 1_800.0), (40, 5.0), (50, 7.0)] {
+            let lost = [Measured { name: "recovery_point_seconds", subject: "", value }];
+            catalog.measure("lossy", &lost, Instant::from_second(begins + minute * 60).expect("a moment")).expect("measured");
+        }
+    }
     catalog.queue(&[notice("old", "mail", -500 * DAY), notice("owed", "mail", -500 * DAY)], at(-500 * DAY)).expect("queued");
     catalog.delivered("old", at(-499 * DAY), None).expect("noted");
     catalog.acknowledge("orders", "k", "ann", "", at(-600 * DAY), Some(at(-500 * DAY))).expect("acknowledged");
@@ -641,7 +662,10 @@ fn pruning(place: &Where) {
     assert!((1..=2).contains(&of(-100)), "{}", of(-100));
     assert!((24..=25).contains(&of(-10)), "{}", of(-10));
     assert_eq!(of(-1), 72);
-    assert_eq!(pruned.measurements as usize, 72 * 4 + 1 - left.len());
+    assert_eq!(pruned.measurements as usize, 72 * 4 + 1 - left.len() + 2 * 5);
+    let worst = catalog.series("lossy", "recovery_point_seconds", "", at(-1000 * DAY)).expect("read");
+    let reached = |begins: i64| Instant::from_second(begins + 1_200).expect("a moment");
+    assert_eq!(worst, [(reached(day), 1_800.0), (reached(hour), 1_800.0)], "the most of it, and when it was first so");
     assert_eq!(catalog.latest("gone"), Ok(vec![]));
     assert_eq!(catalog.undelivered("orders").expect("read").len(), 1);
     assert_eq!(catalog.acknowledgements("orders").expect("read").iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["for-ever"]);

@@ -101,7 +101,7 @@ fn an_older_copy_that_is_put_back_opens_and_the_chain_tells() {
 fn what_root_makes_belongs_to_the_folders_owner_and_others_are_told_no() {
     let account = Account::current();
     if account != Account::Postgres {
-        println!("SKIPPED: only root can be two users");
+        crate::skipped::skipped("what_root_makes_belongs_to_the_folders_owner_and_others_are_told_no: only root can be two users");
         return;
     }
     let folder = Folder::new();

@@ -100,6 +100,15 @@ fn cases() -> Vec<Case> {
     let step = Step::Minute;
     // 0 stands for: nothing waits. So the clock begins with 1, and the limit is met a second later than a whole minute.
     let waiting = of_shop("seawall_wal_waiting_since_timestamp_seconds");
+    let told = of_shop("seawall_alert_firing{key=\"drill_age\",severity=\"warning\"}");
+    let passed = of_shop("seawall_drill_last_passed_timestamp_seconds{drill=\"weekly\"}");
+    cases.push(Case {
+        alert: "SeawallDrillMissing",
+        severity: WARNING,
+        series: vec![(told, "0+0x9 1+0x40".into()), (passed, "_x20 1200+0x29".into())],
+        moments: [9, 10, 21],
+        step,
+    });
     cases.push(Case {
         alert: "SeawallLogNotArchived",
         severity: CRITICAL,

@@ -19,7 +19,7 @@ fn measured(rig: &Rig, command: &str) -> String {
 #[test]
 fn segments_of_a_gigabyte() {
     if !is_long() {
-        println!("SKIPPED: in the long lane only");
+        crate::skipped::skipped("segments_of_a_gigabyte: in the long lane only");
         return;
     }
     let options = Options { segment_mb: 1024, ..Options::default() };

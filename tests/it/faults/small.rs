@@ -13,7 +13,7 @@ impl Small {
     pub fn mount(at: &Path, size: &str) -> Option<Small> {
         fs::create_dir_all(at).expect("a mount point");
         if !rustix::process::geteuid().is_root() || !mount(at, &format!("size={size},mode=777")) {
-            println!("SKIPPED: only root can mount a small file system, and not everywhere");
+            crate::skipped::skipped("faults on a small file system: only root can mount one, and not everywhere");
             return None;
         }
         Some(Small(at.to_owned()))

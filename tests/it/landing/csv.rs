@@ -38,7 +38,7 @@ fn until_it_is_whole_the_file_has_no_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let nameless = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
     if rustix::fs::open(folder.path(), nameless, rustix::fs::Mode::RUSR).is_err() {
-        eprintln!("SKIPPED: this needs a file system with files that have no name");
+        crate::skipped::skipped("until_it_is_whole_the_file_has_no_name: it needs a file system with files that have no name");
         return;
     }
     let wish = only(wanted(&[("public", "t")], Way::Csv(CsvTo::File(folder.path().join("t.csv")))), "pg_sleep(0.06) is not null");

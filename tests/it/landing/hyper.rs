@@ -5,7 +5,7 @@ use seawall::postgres::Connection;
 
 use super::rig::{Two, into, merge, only, replace, rows, wanted};
 use crate::clusters::{Options, Version};
-use crate::timescale::place::natives;
+use crate::timescale::place::some_natives;
 
 const METRICS: &str = "\
     create table metrics (at timestamptz not null, device int not null, value double precision, primary key (at, device)); \
@@ -29,11 +29,7 @@ fn two(programs: &std::path::Path) -> Two {
 
 #[test]
 fn a_hypertable_comes_back_as_one() {
-    let places = natives();
-    if places.is_empty() {
-        eprintln!("SKIPPED: this needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
-    }
-    for programs in places {
+    for programs in some_natives("a_hypertable_comes_back_as_one") {
         let two = two(&programs);
         two.then("select compress_chunk(c) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
         two.now("drop table metrics");
@@ -82,11 +78,7 @@ fn a_hypertable_comes_back_as_one() {
 
 #[test]
 fn rows_of_a_hypertable_come_back_where_that_is_safe() {
-    let places = natives();
-    if places.is_empty() {
-        eprintln!("SKIPPED: this needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
-    }
-    for programs in places {
+    for programs in some_natives("rows_of_a_hypertable_come_back_where_that_is_safe") {
         let two = two(&programs);
         two.now("delete from metrics where device = 3; update metrics set value = -1 where device = 4; insert into metrics values ('2026-03-01Z', 1, 1)");
         let (landed, _) = two.brings(&only(wanted(&[("public", "metrics")], merge()), "device = 3 and at < '2026-01-05Z'"));
@@ -111,7 +103,7 @@ const ACCIDENT: &str = "update metrics set value = -1 where device = 4 and at < 
 
 #[test]
 fn rows_in_compressed_chunks_come_back_and_are_compressed_again() {
-    for programs in natives() {
+    for programs in some_natives("rows_in_compressed_chunks_come_back_and_are_compressed_again") {
         let two = two(&programs);
         two.now(ACCIDENT);
         two.now(COMPRESS);
@@ -145,7 +137,7 @@ fn rows_in_compressed_chunks_come_back_and_are_compressed_again() {
 fn what_is_taken_back_leaves_other_chunks_compressed() {
     const STATUS: &str = "select string_agg(status::text, '' order by id) from _timescaledb_catalog.chunk k \
         where k.hypertable_id = (select id from _timescaledb_catalog.hypertable where table_name = 'metrics')";
-    for programs in natives() {
+    for programs in some_natives("what_is_taken_back_leaves_other_chunks_compressed") {
         let two = two(&programs);
         two.now(ACCIDENT);
         two.now(COMPRESS);
@@ -163,7 +155,7 @@ fn what_is_taken_back_leaves_other_chunks_compressed() {
 /// Without a key there is nothing to tell rows apart by.
 #[test]
 fn all_rows_of_compressed_chunks_come_back_without_a_key() {
-    for programs in natives() {
+    for programs in some_natives("all_rows_of_compressed_chunks_come_back_without_a_key") {
         let two = two(&programs);
         for sql in [
             "create table plain (at timestamptz not null, v text); select create_hypertable('plain', 'at', chunk_time_interval => interval '1 day'); \
@@ -201,7 +193,7 @@ fn with_views(two: &Two) {
 
 #[test]
 fn continuous_aggregates_are_told_and_refreshed() {
-    for programs in natives() {
+    for programs in some_natives("continuous_aggregates_are_told_and_refreshed") {
         let two = two(&programs);
         two.now(ACCIDENT);
         two.now(COMPRESS);
@@ -240,7 +232,7 @@ fn continuous_aggregates_are_told_and_refreshed() {
 
 #[test]
 fn what_a_retention_job_would_drop_again_is_said() {
-    for programs in natives() {
+    for programs in some_natives("what_a_retention_job_would_drop_again_is_said") {
         let two = two(&programs);
         two.now("delete from metrics where at < '2026-01-05Z'; select remove_retention_policy('metrics'); select add_retention_policy('metrics', interval '90 days', initial_start => now() + interval '1 day')");
         let (_, remarks) = two.brings(&wanted(&[("public", "metrics")], replace()));
@@ -258,7 +250,7 @@ fn what_a_retention_job_would_drop_again_is_said() {
 
 #[test]
 fn parts_of_a_hypertable_are_not_brought_back_alone() {
-    for programs in natives() {
+    for programs in some_natives("parts_of_a_hypertable_are_not_brought_back_alone") {
         let two = two(&programs);
         two.then(COMPRESS);
         let chunk = two.then("select min(chunk_name) from timescaledb_information.chunks where hypertable_name = 'metrics'");
@@ -272,7 +264,7 @@ fn parts_of_a_hypertable_are_not_brought_back_alone() {
 
 #[test]
 fn held_rows_stay_as_they_are() {
-    let mut places: Vec<Option<std::path::PathBuf>> = natives().into_iter().map(Some).collect();
+    let mut places: Vec<Option<std::path::PathBuf>> = some_natives("held_rows_stay_as_they_are").into_iter().map(Some).collect();
     places.push(None);
     for programs in places {
         let is_hyper = programs.is_some();
@@ -327,7 +319,7 @@ fn held_rows_stay_as_they_are() {
 /// A key of a chunk counts for its compressed rows too.
 #[test]
 fn rows_of_compressed_chunks_that_would_lead_nowhere_are_seen() {
-    for programs in natives() {
+    for programs in some_natives("rows_of_compressed_chunks_that_would_lead_nowhere_are_seen") {
         let two = two(&programs);
         let devices =
             |up_to: u8| format!("create table devices (id int primary key); insert into devices select generate_series(0, {up_to})");
@@ -363,7 +355,7 @@ fn hold(two: &Two, of: &str, days: &str) {
 /// It names a chunk, or a view over a view: the rows are those of the table.
 #[test]
 fn a_hold_by_another_name_holds() {
-    for programs in natives() {
+    for programs in some_natives("a_hold_by_another_name_holds") {
         let two = two(&programs);
         two.now(HOLDS);
         two.now("create view recent as select * from metrics; create view \"The newest\" as select * from recent; update metrics set value = -1 where device = 4");
@@ -415,7 +407,7 @@ fn a_hold_on_what_is_inherited_from_holds() {
 /// What is made of rows that change is made anew by the next refresh, whoever calls it.
 #[test]
 fn held_rows_of_an_aggregate_stay_as_they_were_made() {
-    for programs in natives() {
+    for programs in some_natives("held_rows_of_an_aggregate_stay_as_they_were_made") {
         let two = two(&programs);
         two.now(HOLDS);
         two.now("update metrics set value = -1 where device = 4 and at < '2026-01-03Z'; delete from metrics where device = 4 and at >= '2026-01-05Z' and at < '2026-01-06Z'");
@@ -456,7 +448,7 @@ fn held_rows_of_an_aggregate_stay_as_they_were_made() {
 /// A reference to a hypertable is one to rows of its chunks.
 #[test]
 fn what_leads_to_a_hypertable_is_asked_with_its_chunks() {
-    for programs in natives() {
+    for programs in some_natives("what_leads_to_a_hypertable_is_asked_with_its_chunks") {
         let two = two(&programs);
         // TimescaleDB 2.17 finds no row by a generic plan.
         two.now("alter database shop set plan_cache_mode = 'force_custom_plan'");

@@ -38,7 +38,7 @@ fn what_is_in_use_is_left_alone_and_what_fails_leaves_no_database() {
     into("used", &[]).ends_with_code(1).says("1 session is connected");
     drop(other);
     ground.rig.cluster.wait_until("not exists (select from pg_stat_activity where datname = 'used')");
-    into("used", &["--table", "wide"]).ends_with_code(0).says("not compared");
+    into("used", &["--table", "wide"]).ends_with_code(0).says("4000 in 1 table, as many as in the dump");
     assert_eq!(sql_in(&ground.rig.cluster, "used", "select count(*) from wide"), "4000");
     // A role that is not there.
     ground.rig.cluster.sql("create role \"gone; --\"");
@@ -46,7 +46,7 @@ fn what_is_in_use_is_left_alone_and_what_fails_leaves_no_database() {
     ground.dump();
     ground.sql("alter table hen owner to postgres");
     ground.rig.cluster.sql("drop role \"gone; --\"");
-    into("back", &["--create"]).ends_with_code(1).says("--no-owner").says("is gone again");
+    into("back", &["--create"]).ends_with_code(1).says("--no-owner").says("needs the role `gone; --`");
     assert_eq!(ground.rig.cluster.sql("select count(*) from pg_database where datname ~ 'back|seawall'"), "0");
     into("back", &["--create", "--no-owner"]).ends_with_code(0);
     assert_eq!(hashes(&ground.rig.cluster, "back"), hashes(&ground.rig.cluster, "shop"));

@@ -8,7 +8,7 @@ use crate::clusters::{Cluster, Options, Version};
 const PAGE: &str = include_str!("../../../docs/restore-without-seawall.md");
 
 /// What the page says first, and the blocks that are wanted of it.
-fn script(values: &[(&str, String)], wanted: &[usize]) -> String {
+pub fn script(values: &[(&str, String)], wanted: &[usize]) -> String {
     let blocks: Vec<&str> = PAGE.split("```bash\n").skip(1).map(|rest| rest.split("```").next().expect("it ends")).collect();
     assert_eq!(blocks.len(), 4);
     let (first, _) = blocks.split_first().expect("four");

@@ -241,6 +241,7 @@ fn the_list_of_the_day_is_answered() {
         ("messages", "yes"),
         ("holds", "yes"),
         ("review", "unknown"),
+        ("duties", "yes"),
         ("clocks", "yes"),
         ("alerts", "yes"),
         ("watch", "yes"),

@@ -1,10 +1,42 @@
-// Opens pages in a real browser, at several sizes and in both themes, and has axe-core look at each.
+// Opens pages in a real browser, at several sizes and in both themes, and has axe-core look at each; then prints each.
 // node look.js CHROMIUM FOLDER-OF-MODULES FOLDER-FOR-PICTURES PAGE...
 const fs = require('fs');
 const path = require('path');
 const [chromium, modules, pictures, ...pages] = process.argv.slice(2);
 const puppeteer = require(path.join(modules, 'puppeteer-core'));
 const axe = fs.readFileSync(require.resolve(path.join(modules, 'axe-core/axe.min.js')), 'utf8');
+
+// What lies between the margins of a sheet of A4, in CSS pixels.
+const SHEET = { width: 688, height: 1001 };
+
+// Somebody who reads in the dark prints it: on white, with nothing folded away, nothing beside the sheet and no chart on two of them.
+async function print(browser, file) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(180000);
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+  await page.setViewport(SHEET);
+  await page.goto('file://' + file, { waitUntil: 'load' });
+  const onScreen = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.emulateMediaType('print');
+  const found = await page.evaluate(() => {
+    const style = (one) => getComputedStyle(one);
+    const all = (what) => Array.from(document.querySelectorAll(what));
+    const kept = (one) => one && one !== document.body && (style(one).breakInside === 'avoid' || kept(one.parentElement));
+    const words = (one) => (one.getAttribute('aria-label') || one.textContent).slice(0, 60);
+    return {
+      paper: style(document.body).backgroundColor,
+      ink: style(document.body).color,
+      charts: all('svg').length,
+      cut: all('svg').filter((one) => !kept(one)).map(words),
+      beside: all('svg, table, p').filter((one) => one.getBoundingClientRect().right > window.innerWidth + 1).map(words),
+      folded: all('details table').filter((one) => one.getBoundingClientRect().height === 0).map(words),
+      tables: all('details table').length,
+    };
+  });
+  const sheets = Buffer.from(await page.pdf({ preferCSSPageSize: true, printBackground: true, timeout: 180000 })).toString('latin1');
+  await page.close();
+  return { name: path.basename(file, '.html'), onScreen, ...found, pages: (sheets.match(/\/Type\s*\/Page\b/g) || []).length };
+}
 
 (async () => {
   const browser = await puppeteer.launch({
@@ -49,6 +81,10 @@ const axe = fs.readFileSync(require.resolve(path.join(modules, 'axe-core/axe.min
       }
     }
   }
+  const printed = [];
+  for (const file of pages) {
+    printed.push(await print(browser, file));
+  }
   await browser.close();
-  console.log(JSON.stringify(found));
+  console.log(JSON.stringify({ found, printed }));
 })().catch((error) => { console.error(error); process.exit(1); });

@@ -35,13 +35,24 @@ fn a_browser_shows_it_to_everybody() {
         .output()
         .expect("node runs");
     assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
-    let found: serde_json::Value = serde_json::from_slice(&looked.stdout).expect("JSON");
-    let found = found.as_array().expect("a list");
+    let looked: serde_json::Value = serde_json::from_slice(&looked.stdout).expect("JSON");
+    let found = looked["found"].as_array().expect("a list");
     assert_eq!(found.len(), 12);
     for one in found {
         assert_eq!(one["violations"], serde_json::json!([]), "{}", one["name"]);
         assert_eq!(one["said"], serde_json::json!([]), "{}", one["name"]);
         assert!(one["wider"].as_i64().expect("a width") <= 0, "{} is wider than the window", one["name"]);
         assert!(one["reached"].as_u64().expect("a count") >= 6, "{}: the keyboard gets nowhere", one["name"]);
+    }
+    let printed = looked["printed"].as_array().expect("a list");
+    assert_eq!(printed.len(), 2);
+    for one in printed {
+        assert_ne!(one["onScreen"], "rgb(255, 255, 255)", "{}: on the screen it is dark", one["name"]);
+        assert_eq!((&one["paper"], &one["ink"]), (&"rgb(255, 255, 255)".into(), &"rgb(0, 0, 0)".into()), "{}", one["name"]);
+        for what in ["cut", "beside", "folded"] {
+            assert_eq!(one[what], serde_json::json!([]), "{}: {what}", one["name"]);
+        }
+        let count = |what: &str| one[what].as_u64().expect("a count");
+        assert!(count("charts") > 2 && count("tables") > 2 && count("pages") > 1, "{one}");
     }
 }

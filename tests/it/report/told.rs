@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::Rig;
 use super::year::{self, Fate};
 
-fn one(report: &Value) -> &Value {
+pub(super) fn one(report: &Value) -> &Value {
     &report["policies"][0]
 }
 
-fn objective<'r>(report: &'r Value, name: &str) -> &'r Value {
+pub(super) fn objective<'r>(report: &'r Value, name: &str) -> &'r Value {
     let all = one(report)["objectives"].as_array().expect("a list");
     all.iter().find(|one| one["objective"] == name).unwrap_or_else(|| panic!("{name} is not in {all:?}"))
 }
@@ -67,6 +67,7 @@ fn a_good_year_is_told_with_its_evidence() {
     let tiers = shop["stores"][0]["tiers"].as_array().expect("a list");
     let daily = tiers.iter().find(|tier| tier["tier"] == "daily").expect("daily ones");
     assert_eq!(daily["backups"], 14, "{tiers:?}");
+    assert_eq!((&daily["newest_bytes"], &daily["growth"]), (&28_000_000_000_u64.into(), &0.0.into()), "{daily}");
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn a_bad_end_is_the_first_thing_that_is_said() {
     assert_eq!(shop["verdict"]["state"], "broken");
     let says = shop["verdict"]["says"].as_str().expect("a sentence");
     assert!(
-        says.contains("objectives.rpo") && says.contains("the last drill failed") && says.contains("0000000100000016000000B3"),
+        says.contains("objectives.rpo") && says.contains("the last drill `weekly` failed") && says.contains("0000000100000016000000B3"),
         "{says}"
     );
     assert_eq!(objective(&report, "objectives.rpo")["state"], "broken");

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::rig::{Rig, flip, objects};
-use crate::clusters::{Options, Version};
+use crate::clusters::{Options, StopMode, Version};
+use crate::drill::rig::Drills;
 
 /// A log of many segments, of which one was damaged on the server's own disk. Its name, and a moment after all of it.
 fn broken(version: Version) -> (Rig, String, String) {
@@ -89,21 +90,30 @@ fn a_last_segment_that_is_not_full_is_the_end() {
     assert!(restored.report["reached"]["ended_by"].as_str().is_some_and(|said| said.contains("at ")), "{}", restored.report);
 }
 
-/// The standby's settings would have to follow; a recovery that waits for somebody to change them is not at its target.
+/// PostgreSQL waits for settings to follow only where somebody could ask it meanwhile. A restore that opens by itself goes on, as a drill
+/// of the same backup does; one that pauses at its target cannot, and its wait is not the target.
 #[test]
-fn a_pause_for_settings_is_not_the_target() {
-    let rig = Rig::start(Version::V16, Options::default());
-    rig.series();
-    rig.backup();
-    rig.load(5);
+fn a_setting_that_was_raised_since_the_backup_is_no_end() {
+    let drills = Drills::with(Version::V16, Options::default(), "drills: { newest: { restore: { latest: nightly } } }");
+    let rig = &drills.rig;
     rig.cluster.add_conf("max_connections = 250");
     rig.cluster.restart();
     rig.load(5);
     rig.archive();
+    let (rows, position) = (rig.hash(55), rig.cluster.sql("select pg_current_wal_lsn()"));
+    rig.archive();
+    drills.drill(0, &["newest"]);
+    let restored = rig.bring_back("latest", &["--latest"]);
+    assert_eq!(restored.hash(), rows);
     let programs = Version::V16.programs();
-    let words = ["--start-with", programs.to_str().expect("text"), "--set", "port=1", "--latest"];
+    let words = ["--start-with", programs.to_str().expect("text"), "--set", "port=1", "--to-lsn", &position, "--at-target", "pause"];
     let said = rig.restore("r", &words);
     let _running = rig.running("r", 1);
     assert_eq!(said.code, 1, "{}{}", said.out, said.err);
     assert!(said.err.contains("paused before it reached the target") && said.err.contains("max_connections"), "{}", said.err);
+    rig.cluster.stop(StopMode::Fast);
+    // Afterwards it can be copied to a standby that people ask.
+    super::timelines::release(rig, &restored);
+    let conf = fs::read_to_string(restored.data.join("postgresql.auto.conf")).expect("settings");
+    assert!(!conf.lines().any(|line| line.starts_with("hot_standby")), "{conf}");
 }

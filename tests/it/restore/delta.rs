@@ -1,13 +1,14 @@
 //! Into a directory that is not empty: only what differs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::rig::Rig;
+use super::rig::{Rig, flip, objects};
 use crate::clusters::{Options, Version};
 
 #[test]
@@ -118,6 +119,73 @@ fn a_full_disk_leaves_nothing_that_starts() {
     assert!(early.code == 1 && early.err.contains("needs"), "{}", early.err);
     assert!(late.code == 1 && late.err.contains("No space left") && late.err.contains("--delta"), "{}", late.err);
     assert!(!left);
+}
+
+/// What lies in the directory is the account's own, and so may be the links in it: root would follow them to what the account may not touch.
+#[test]
+fn root_is_not_led_out_of_the_directory() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can be led where others may not go");
+        return;
+    }
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    rig.archive();
+    assert_eq!(rig.restore("r", &[]).code, 0);
+    let (data, etc) = (rig.path("r"), rig.path("etc"));
+    fs::create_dir_all(etc.join("1")).expect("a folder of root's");
+    fs::write(etc.join("shadow"), "secret").expect("a file of root's");
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o755)).expect("root's");
+    let before = rig.shell("stat -c '%n %a %U %s' etc etc/1 etc/shadow && cat etc/shadow");
+    let target = data.to_str().expect("text");
+    let as_root = || {
+        let mut command = std::process::Command::new(super::rig::program());
+        command.args(["restore", "--yes", "--delta", "--target", target, "--state"]).arg(rig.path("state-of-root"));
+        super::rig::said(command.arg("-p").arg(rig.path("policy.yaml")).output().expect("it runs"))
+    };
+    for (link, to) in [("pg_wal", "etc"), ("base", "etc"), ("seawall.restoring", "etc/shadow"), ("backup_manifest", "etc/shadow")] {
+        let at = data.join(link);
+        let aside = rig.path("aside");
+        let was_there = fs::rename(&at, &aside).is_ok();
+        std::os::unix::fs::symlink(rig.path(to), &at).expect("a link");
+        let said = as_root();
+        assert!(said.code == 1 && said.err.contains("root writes into no directory"), "{link}: {}{}", said.out, said.err);
+        // With its own rights the account does no harm there.
+        let said = rig.restore("r", &["--delta"]);
+        assert_eq!(said.code, 1, "{link}: {}{}", said.out, said.err);
+        assert_eq!(rig.shell("stat -c '%n %a %U %s' etc etc/1 etc/shadow && cat etc/shadow"), before, "{link}");
+        fs::remove_file(&at).expect("the link");
+        if was_there {
+            fs::rename(&aside, &at).expect("back");
+        }
+    }
+    assert_eq!(rig.bring_back("r", &["--delta"]).hash(), rig.hash(5));
+}
+
+/// Root may begin one, in an empty directory that it gives away; the account goes on with it.
+#[test]
+fn what_root_began_its_owner_ends() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root gives files away");
+        return;
+    }
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    rig.archive();
+    let index = objects(&rig.path("store"), ".index").pop().expect("an index");
+    flip(&index);
+    let target = rig.path("r");
+    let mut command = std::process::Command::new(super::rig::program());
+    command.args(["restore", "--yes", "--owner", "postgres", "--target", target.to_str().expect("text"), "--state"]);
+    let said = super::rig::said(command.arg(rig.path("state-of-root")).arg("-p").arg(rig.path("policy.yaml")).output().expect("it runs"));
+    assert!(said.code == 1 && target.join("seawall.restoring").exists(), "{}{}", said.out, said.err);
+    flip(&index);
+    rig.cluster.account().own(&rig.path("store"));
+    assert_eq!(rig.bring_back("r", &["--delta"]).hash(), rig.hash(5));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Clusters and changes out of the ordinary.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use seawall::format::seal::{Recipients, Sealer};
 
 use super::rig::{Rig, objects};
 use crate::clusters::{Options, StopMode, Version};
@@ -228,6 +232,106 @@ fn a_copy_is_lost_and_recovery_does_not_stop_at_its_end() {
     assert!(restored.sql("show restore_command").contains(" --store local "));
     let said = restored.report["warnings"].to_string();
     assert!(said.contains("the log comes from `local` alone") && said.contains("store `far`"), "{said}");
+}
+
+/// What it comes with may be older than what it is followed by: the log is asked of every store that answers, whether or not it has a base.
+#[test]
+fn a_base_in_the_copy_is_followed_by_the_log_of_the_first_store() {
+    let rig = with_two_stores("far");
+    let (early, rows) = (rig.hash(5), rig.hash(i64::MAX));
+    rig.load(5);
+    let moment = rig.after_row(9);
+    let lags = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.archive();
+    assert_eq!(early, rows);
+    // As if the copy had been away since.
+    let late = objects(&rig.path("far"), &lags);
+    assert!(!late.is_empty(), "{lags}");
+    late.iter().for_each(|object| fs::remove_file(object).expect("gone"));
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(10), Some("far")));
+    assert!(!restored.sql("show restore_command").contains(" --store "));
+    restored.remove();
+    // A moment that only the first store has reached.
+    let at = rig.bring_back("at", &["--to", &moment]);
+    assert_eq!(at.hash(), rig.hash(9));
+    at.remove();
+    // Whoever says which store means it.
+    let alone = rig.bring_back("alone", &["--latest", "--store", "far"]);
+    assert_eq!(alone.hash(), rig.hash(5));
+}
+
+#[test]
+fn of_three_stores_only_the_silent_one_is_left_out() {
+    let rig = with_two_stores("local");
+    rig.change_policy(
+        "stores: { ",
+        &format!("stores: {{ third: {{ local: {{ path: {}, other_device: false }} }}, ", rig.path("third").display()),
+    );
+    rig.change_policy("copies: [far]", "copies: [far, third]");
+    rig.load(5);
+    let lags = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+    rig.archive();
+    let late = objects(&rig.path("store"), &lags);
+    assert!(!late.is_empty() && !objects(&rig.path("third"), &lags).is_empty(), "{lags}");
+    late.iter().for_each(|object| fs::remove_file(object).expect("gone"));
+    fs::rename(rig.path("third"), rig.path("lost")).expect("lost");
+    let restored = rig.bring_back("r", &["--latest"]);
+    assert_eq!((restored.hash(), restored.report["store"].as_str()), (rig.hash(10), Some("local")));
+    assert!(restored.sql("show restore_command").contains(" --store local --store far "), "{}", restored.sql("show restore_command"));
+    let said = restored.report["warnings"].to_string();
+    assert!(said.contains("the log comes from `local` and `far` alone") && said.contains("store `third`"), "{said}");
+}
+
+/// Whoever can write to the store knows for whom things are sealed there, and how large they are; what it says is in the signed descriptor.
+#[test]
+fn a_configuration_that_somebody_put_in_its_place_is_not_taken() {
+    let rig = Rig::start(Version::V16, Options::default());
+    let more = rig.path("etc/more.conf");
+    let words = rig.cluster.sql("select string_agg(md5(n::text), ' ') from generate_series(1, 100) n");
+    rig.write("etc/more.conf", &format!("work_mem = '5MB'\n# {words}\n"));
+    rig.cluster.account().own(&rig.path("etc"));
+    rig.cluster.add_conf(&format!("include '{}'", more.display()));
+    rig.cluster.restart();
+    rig.backup();
+    rig.archive();
+    fs::rename(rig.path("etc"), rig.path("away")).expect("moved");
+    let [config]: [_; 1] = objects(&rig.path("store"), "config.tar").try_into().expect("one configuration");
+    let size = usize::try_from(fs::metadata(&config).expect("its size").len()).expect("small");
+    let forged = forged(&rig.recipient, &more, b"work_mem = '7MB'\n", size);
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).expect("ours");
+    fs::write(&config, forged).expect("put in its place");
+    let (to, programs) = (rig.path("config"), rig.cluster.programs());
+    for words in [["--config-to", to.to_str().expect("text")], ["--start-with", programs.to_str().expect("text")]] {
+        let said = rig.restore("r", &words);
+        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+        assert!(said.err.contains("config.tar") && said.err.contains("SHA-256 is not the one"), "{}", said.err);
+        assert!(!rig.path("r").exists() && !to.exists(), "{words:?}");
+    }
+}
+
+/// A tar of one file, as large as the object that it stands for. It ends as a tar does, long before what makes up the size.
+fn forged(recipient: &str, path: &Path, text: &[u8], size: usize) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o600);
+    tar.append_data(&mut header, path.strip_prefix("/").expect("absolute"), text).expect("a file");
+    let plain = zstd::encode_all(&tar.into_inner().expect("a tar")[..], 3).expect("it compresses");
+    let recipients = Recipients::parse([recipient]).expect("a recipient");
+    // A frame that every decoder skips.
+    let sealed = |padding: usize| {
+        let mut sealer = Sealer::new(&recipients).expect("a sealer");
+        let frame = [&0x184D_2A50_u32.to_le_bytes()[..], &u32::try_from(padding).expect("small").to_le_bytes(), &vec![0; padding]].concat();
+        let mut out = sealer.header(&[]);
+        sealer.push(&[&plain[..], &frame].concat(), &mut out);
+        sealer.end(&mut out);
+        out
+    };
+    let padding = size.checked_sub(sealed(0).len()).expect("it is smaller");
+    let forged = sealed(padding);
+    assert_eq!(forged.len(), size);
+    forged
 }
 
 /// Where the configuration is to go there is no room, or something of this machine's own.

@@ -7,7 +7,7 @@ use seawall::format::signature::{BACKUP, SigningKey};
 use super::rig::{Rig, flip, objects};
 use crate::clusters::{Options, Version};
 
-/// What the databases use is looked for before anything is fetched; where nothing is started, it is a warning.
+/// What the databases use is looked for before anything is fetched, whoever will start it.
 #[test]
 fn an_extension_that_this_machine_lacks() {
     let rig = Rig::start(Version::V16, Options::default());
@@ -21,6 +21,11 @@ fn an_extension_that_this_machine_lacks() {
     assert_eq!(answer.code, 1, "{}", answer.err);
     assert!(answer.err.contains("lacks `nowhere_to_be_found` 4.2 in `postgres` (it is not here at all)"), "{}", answer.err);
     assert!(!rig.path("r").exists());
+    // Where nothing is started: as far as somebody can know.
+    let answer = rig.restore("alone", &[]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let said = answer.out + &answer.err;
+    assert!(said.contains("nobody has looked whether what starts this has `nowhere_to_be_found` 4.2 of `postgres`"), "{said}");
     rig.cluster.sql("delete from pg_extension where oid = 99999");
     rig.backup();
     rig.archive();
@@ -36,6 +41,28 @@ fn an_extension_that_this_machine_lacks() {
     let compared = &restored.report["compared"][0];
     assert_eq!(compared["met"], false);
     assert!(compared["says"].as_str().is_some_and(|says| says.contains("`plpgsql` of `postgres` is not there")), "{compared}");
+}
+
+#[test]
+fn an_extension_that_somebody_else_is_to_install() {
+    // Found by itself, as Debian has it.
+    let rig = Rig::start(Version::V15, Options::default());
+    rig.cluster.sql("insert into pg_extension select 99999, 'nowhere_to_be_found', 10, 11, false, '4.2', null, null");
+    rig.backup();
+    rig.archive();
+    let answer = rig.restore("r", &[]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+    assert!(
+        answer.err.contains("lacks `nowhere_to_be_found` 4.2 in `postgres`") && answer.err.contains("--extensions-later"),
+        "{}",
+        answer.err
+    );
+    assert!(!rig.path("r").exists());
+    let answer = rig.restore("r", &["--extensions-later"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let said = answer.out + &answer.err;
+    assert!(said.contains("lacks `nowhere_to_be_found` 4.2"), "{said}");
+    assert!(rig.path("r/PG_VERSION").exists());
 }
 
 #[test]

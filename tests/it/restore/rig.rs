@@ -272,8 +272,11 @@ fn find_id(value: &Value) -> Option<String> {
 
 impl Restored {
     pub fn connect(&self, database: &str) -> Connection {
-        let text = format!("host={} port={} user=postgres dbname={database}", self.sockets.display(), self.port);
-        Connection::connect(&settings(&text)).expect("a connection")
+        Connection::connect(&self.settings(database)).expect("a connection")
+    }
+
+    fn settings(&self, database: &str) -> seawall::postgres::Settings {
+        settings(&format!("host={} port={} user=postgres dbname={database}", self.sockets.display(), self.port))
     }
 
     pub fn sql(&self, statement: &str) -> String {
@@ -293,7 +296,8 @@ impl Restored {
 
     pub fn wait_until(&self, condition: &str) {
         let began = Instant::now();
-        while self.sql(&format!("select {condition}")) != "t" {
+        // While it recovers it may let nobody in.
+        while Connection::connect(&self.settings("postgres")).is_err() || self.sql(&format!("select {condition}")) != "t" {
             assert!(began.elapsed() < Duration::from_secs(120), "{condition}");
             std::thread::sleep(Duration::from_millis(50));
         }

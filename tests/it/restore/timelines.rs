@@ -1,5 +1,8 @@
 //! A recovery after a recovery: three timelines in one repository.
 
+use std::fs;
+use std::io::Write;
+
 use super::rig::Rig;
 use crate::clusters::{Options, StopMode, Version};
 
@@ -7,6 +10,9 @@ use crate::clusters::{Options, StopMode, Version};
 fn one_after_the_other() {
     let rig = Rig::start(Version::V16, Options::default());
     rig.series();
+    // As `alter system` leaves it where the server's encoding is another.
+    let mut conf = fs::OpenOptions::new().append(true).open(rig.cluster.data().join("postgresql.auto.conf")).expect("settings");
+    conf.write_all(b"cluster_name = 'd\xE9p\xF4t'\nwork_mem = '7MB'\n").expect("written");
     rig.backup();
     rig.load(20);
     let (first, rows_first) = (rig.after_row(10), rig.hash(10));
@@ -14,7 +20,7 @@ fn one_after_the_other() {
     rig.cluster.stop(StopMode::Fast);
 
     let second = rig.bring_back("second", &["--to", &first]);
-    assert_eq!(second.hash(), rows_first);
+    assert_eq!((second.hash(), second.sql("show work_mem")), (rows_first, "7MB".to_owned()));
     release(&rig, &second);
     second.sql("insert into series (v) select 'second ' || n from generate_series(1, 5) n");
     let (at_second, rows_second) = (moment(&second), second.hash());
@@ -43,7 +49,7 @@ fn one_after_the_other() {
 fn beside_the_original_only_by_wish() {
     let rig = Rig::start(Version::V16, Options::default());
     rig.series();
-    rig.backup();
+    let base = rig.backup();
     rig.load(20);
     let first = rig.after_row(10);
     rig.archive();
@@ -67,6 +73,9 @@ fn beside_the_original_only_by_wish() {
     );
     let released = release(&directory(&copy.data), &["--beside-original"]);
     assert_eq!(released.code, 0, "{}{}", released.out, released.err);
+    // Whose newest backup it is may have to be said; whoever names one has said it.
+    let named = rig.restore("named", &["--immediate", "--backup", &base]);
+    assert_eq!(named.code, 0, "{}{}", named.out, named.err);
 }
 
 pub fn release(rig: &Rig, restored: &super::rig::Restored) {

@@ -75,6 +75,29 @@ fn what_could_never_follow_is_refused_before_anything_is_fetched() {
     let _standby = rig.running("standby", port);
 }
 
+/// Known only when everything else is done. What is told as a failure does not start, and the same call goes on.
+#[test]
+fn a_slot_that_cannot_be_made_leaves_nothing_that_starts() {
+    let rig = primary(Version::V15, Options::default());
+    let from = rig.cluster.conninfo();
+    let all = "generate_series(1, current_setting('max_replication_slots')::int) n";
+    let psql = rig.cluster.programs().join("psql");
+    let take = format!("select pg_create_physical_replication_slot('other_' || n) from {all}");
+    rig.write("take.sh", &format!("#!/bin/sh\nexec {} -d '{from}' -c \"{take}\"\n", psql.display()));
+    let hook = format!("hooks: {{ before_restore: {{ run: [sh, {}] }} }}\nbackups:", rig.path("take.sh").display());
+    rig.change_policy("backups:", &hook);
+    let words = ["--primary-conninfo", &from, "--slot", "db_2"];
+    let said = restore(&rig, "standby", free_port(), &words);
+    assert!(said.code == 1 && said.err.contains("the slot `db_2` cannot be made"), "{}{}", said.out, said.err);
+    assert!(rig.path("standby/seawall.restoring").exists() && !rig.path("standby/global/pg_control").exists());
+    rig.cluster.sql(&format!("select pg_drop_replication_slot('other_' || n) from {all}"));
+    rig.change_policy(&hook, "backups:");
+    let port = free_port();
+    let said = restore(&rig, "standby", port, &[&words[..], &["--delta"]].concat());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let _standby = rig.running("standby", port);
+}
+
 /// The primary is away: said, and the archive is followed until it is back.
 #[test]
 fn without_its_primary_it_follows_the_archive() {

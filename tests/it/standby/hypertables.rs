@@ -2,15 +2,11 @@
 
 use super::rig::{Pair, primary};
 use crate::clusters::{Options, Version};
-use crate::timescale::place::natives;
+use crate::timescale::place::some_natives;
 
 #[test]
 fn jobs_sleep_on_a_standby_and_wake_with_its_promotion() {
-    let natives = natives();
-    if natives.is_empty() {
-        eprintln!("SKIPPED: jobs_sleep_on_a_standby needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names none");
-    }
-    let Some(programs) = natives.into_iter().next() else { return };
+    let Some(programs) = some_natives("jobs_sleep_on_a_standby_and_wake_with_its_promotion").into_iter().next() else { return };
     let options = Options { programs: Some(programs), ..Options::default() }
         .with("shared_preload_libraries = 'timescaledb'")
         .with("timescaledb.telemetry_level = off")

@@ -1,5 +1,7 @@
 //! Chunks that move to a store.
 
+use std::process::Stdio;
+
 use crate::archive::rig::SUM;
 use crate::backup::rig::{Policy, Rig};
 use crate::clusters::Cluster;
@@ -169,16 +171,135 @@ fn retention_leaves_what_is_held() {
              holds: { case: { reason: litigation, rows: { database: postgres, table: prices, where: product = 2, to: 2000-01-01 } }, \
              more: { reason: audit, rows: { database: postgres, table: prices, where: \"product = 4 and at < now() - interval '2 years 6 months'\" } } }\n",
         );
+        let all = sum(&run, "prices");
         let edge =
             run.rig.cluster.sql("select max(range_end) from timescaledb_information.chunks where range_end < now() - interval '2 years'");
         let kept = sum(
             &run,
             &format!("(select * from prices where at >= '{edge}' or product = 4 and at < now() - interval '2 years 6 months') k"),
         );
+        // What nobody has seen and accepted does not go because a hold is there.
+        run.say(&["run", RETAIN]).ends_with_code(1).says("the database has no age of it on record").says("`seawall apply`");
+        run.say(&["apply", "--yes", "--without-destructive"]).ends_with_code(3).says("DESTRUCTIVE: drops ").says("but for what is held");
+        run.say(&["run", RETAIN]).ends_with_code(1).says("the database has no age of it on record");
+        assert_eq!(sum(&run, "prices"), all);
+        run.add("acknowledge: [{ finding: SW0910, at: timescaledb.postgres.hypertables.prices.retain, reason: a test }]\n");
+        run.say(&["apply", "--yes"]).says("DESTRUCTIVE, acknowledged: drops ").says("postgres: 1 change done");
         run.say(&["run", RETAIN]).ends_with_code(0).says("rows dropped");
         assert_eq!(sum(&run, "prices"), kept);
         run.say(&["run", RETAIN]).ends_with_code(0).says("0 rows dropped");
         run.say(&["audit", "show"]).says("were dropped by their age");
+        // Later is nothing that anybody has to accept, and sooner is.
+        run.change("retain: 2y", "retain: 30mo");
+        run.say(&["run", RETAIN]).ends_with_code(0).says("0 rows dropped");
+        run.change("retain: 30mo", "retain: 1y");
+        run.change("hypertables.prices.retain", "hypertables.others");
+        run.say(&["apply", "--yes", "--without-destructive"]).says("and 2y is on record");
+        run.say(&["run", RETAIN]).ends_with_code(1).says("the database has 2y on record");
+        assert_eq!(sum(&run, "prices"), kept);
+        // A hold that has ended is none: dropping is the database's own again, and it asks as always.
+        run.rig.shell("sed -i 's/reason: litigation/reason: litigation, until: 2020-01-01/; s/reason: audit/reason: audit, until: 2020-01-01/' policy.yaml");
+        run.say(&["run", RETAIN]).says("no job");
+        run.say(&["apply", "--yes"]).ends_with_code(3).says("add_retention_policy");
+        assert_eq!(sum(&run, "prices"), kept);
+    }
+}
+
+/// What another policy holds in the same database stays too, by its own calendar.
+#[test]
+fn holds_of_another_policy_hold_too() {
+    const RETAIN: &str = "timescaledb.postgres.hypertables.others.retain";
+    for place in all_natives("holds_of_another_policy_hold_too") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(PRICES);
+        cluster.sql(&PRICES.replace("prices", "others"));
+        let run = run_over(cluster, "");
+        let legal = |name: &str, table: &str, which: &str, days: &str, zone: &str| {
+            run.rig.cluster.sql(&format!(
+                "insert into seawall.hold values ('legal', '{name}', '{table}', {which}, {days}, 'litigation', null, '{zone}')"
+            ));
+        };
+        run.rig.cluster.sql(
+            "create schema seawall; create table seawall.hold (policy text not null, name text not null, of_table text not null, \
+             condition text, rows_from date, rows_to date, reason text not null, until date, zone text not null, primary key (policy, name))",
+        );
+        let day = format!("'{}'::date", run.rig.cluster.sql("select (now() - interval '500 days')::date"));
+        legal("night", "prices", "null", &format!("{day}, {day}"), "Pacific/Auckland");
+        legal("product", "public.others", "'product = 2'", "null, null", "UTC");
+        let held = format!(
+            "at >= {day}::timestamp at time zone 'Pacific/Auckland' and at < ({day} + 1)::timestamp at time zone 'Pacific/Auckland'"
+        );
+        let edge =
+            run.rig.cluster.sql("select max(range_end) from timescaledb_information.chunks where range_end < now() - interval '1 year'");
+        let (all, kept) = (sum(&run, "prices"), sum(&run, &format!("(select * from prices where ({held}) or at >= '{edge}') k")));
+        run.say(&["run", JOB]).ends_with_code(0);
+        assert_eq!(sum(&run, "prices"), kept);
+        run.say(&["archive", "restore", "--table", "prices"]).ends_with_code(0);
+        assert_eq!(sum(&run, "(select * from prices union all select * from prices_archived) u"), all);
+        // The database's own job would drop what is held there; and nobody drops around a hold that this policy does not know.
+        run.rig.cluster.sql("select _timescaledb_functions.stop_background_workers()");
+        run.rig.cluster.sql("select add_retention_policy('others', interval '2 years')");
+        run.rig.shell("sed -i 's/hypertables: {/hypertables: { others: { retain: 2y },/' policy.yaml");
+        run.say(&["apply", "--yes"])
+            .says("remove_retention_policy")
+            .says("stay, while the hold `product` of the policy `legal` stands")
+            .says("Write that hold into this policy too");
+        assert_eq!(run.rig.cluster.sql("select count(*) from timescaledb_information.jobs where proc_name = 'policy_retention'"), "0");
+        // It has another one on the same table: theirs stay as well.
+        run.add("holds: { own: { reason: audit, rows: { database: postgres, table: others, where: product = 1 } } }\n");
+        run.add("acknowledge: [{ finding: SW0910, reason: a test }]\n");
+        run.say(&["apply", "--yes"]).says("DESTRUCTIVE, acknowledged: drops ").says("postgres: 7 changes done");
+        run.say(&["run", RETAIN]).ends_with_code(0).says("rows dropped");
+        let old = "select string_agg(distinct product::text, ' ' order by product::text) from others where at < now() - interval '2 years 2 months'";
+        assert_eq!(run.rig.cluster.sql(old), "1 2");
+        // Of one that names nothing, nobody knows what it means.
+        legal("typo", "pricse", "null", "null, null", "UTC");
+        run.say(&["run", RETAIN]).ends_with_code(1).says("there is no table `pricse`").says("of the policy `legal`");
+    }
+}
+
+/// As long as a chunk is only compared, everybody can read it, and nobody write.
+#[test]
+fn a_chunk_that_is_compared_can_be_read() {
+    for place in all_natives("a_chunk_that_is_compared_can_be_read") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(PRICES);
+        // Whoever asks whether a row is held waits as long as the test says.
+        cluster.sql(
+            "create function asked(product int) returns bool language plpgsql as $$ begin \
+               perform pg_advisory_lock_shared(4711); perform pg_advisory_unlock_shared(4711); return product > 100; end $$",
+        );
+        let run = run_over(
+            cluster,
+            "holds: { case: { reason: litigation, rows: { database: postgres, table: prices, where: asked(product) } } }\n",
+        );
+        run.rig.shell("mv identity.txt elsewhere.txt");
+        run.say(&["run", JOB]).ends_with_code(0);
+        let identity = run.file("elsewhere.txt").display().to_string();
+        run.say(&["archive", "verify", "--identity", &identity]).ends_with_code(0);
+        let old = "select count(*) from prices where at < now() - interval '2 years 6 months'";
+        assert_ne!(run.rig.cluster.sql(old), "0");
+        let mut gate = run.rig.cluster.connect();
+        gate.query("select pg_advisory_lock(4711)", &[]).expect("a lock");
+        let mut child = run.command(&["run", JOB]).stdout(Stdio::null()).spawn().expect("seawall");
+        let compared = "from pg_locks a join pg_locks l using (pid) join pg_class c on c.oid = l.relation \
+             join timescaledb_information.chunks k on k.chunk_name = c.relname \
+             where a.locktype = 'advisory' and not a.granted and l.granted and l.mode in ('ExclusiveLock', 'AccessExclusiveLock')";
+        run.rig.cluster.wait_until(&format!("exists (select {compared})"));
+        let first = run.rig.cluster.sql(&format!("select k.range_start {compared}"));
+        let mut other = run.rig.cluster.connect();
+        other.run("set lock_timeout = '200ms'").expect("a setting");
+        let read = other.query(old, &[]);
+        let written =
+            other.query(&format!("delete from prices where at >= '{first}' and at < timestamptz '{first}' + interval '1 day'"), &[]);
+        let added = other.query(&format!("insert into prices values ('{first}', 1)"), &[]);
+        gate.query("select pg_advisory_unlock(4711)", &[]).expect("no lock");
+        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        assert!(read.is_ok(), "{read:?}");
+        for refused in [written, added] {
+            assert_eq!(refused.expect_err("nobody writes there").code(), Some("55P03"));
+        }
+        assert_eq!(run.rig.cluster.sql(old), "0");
     }
 }
 

@@ -67,10 +67,29 @@ impl Room {
         self.on_this_host(&[&["archive"], words].concat())
     }
 
-    fn on_this_host(&self, words: &[&str]) -> Output {
+    /// How things stand, by the record of this host.
+    pub(super) fn status(&self) -> String {
+        let run = self.on_this_host(&["status"]);
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    }
+
+    /// Complete ones in the store.
+    pub(super) fn backups(&self) -> usize {
+        let repositories = std::fs::read_dir(self.folder.path().join("store")).into_iter().flatten().flatten();
+        let names = repositories.filter_map(|one| std::fs::read_dir(one.path().join("backups")).ok()).flatten().flatten();
+        names.filter(|name| name.path().extension().is_some_and(|end| end == "json")).count()
+    }
+
+    pub(super) fn on_this_host(&self, words: &[&str]) -> Output {
         let folder = self.folder.path();
         let (policy, state) = (folder.join("policy.yaml").display().to_string(), folder.join("state").display().to_string());
         self.seawall(&[words, &["-p", &policy, "--state", &state]].concat())
+    }
+
+    /// What is firing, after a look.
+    fn status(&self) -> String {
+        ends(&self.on_this_host(&["watch"]), 0);
+        said(&self.on_this_host(&["status"]))
     }
 
     pub(super) fn plan(&self, more: &[&str]) -> Output {
@@ -186,9 +205,80 @@ fn a_job_that_cannot_see_a_hold_is_taken_away_at_once() {
         ends(&room.apply(&["--yes"]), 3);
         assert!(room.jobs().contains("policy_retention"));
         let done = ends(&room.apply(&["--yes", "--without-destructive"]), 3);
-        assert!(done.contains("postgres: 5 changes done"), "{done}");
+        assert!(done.contains("postgres: 7 changes done"), "{done}");
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
         assert_eq!(room.place.sql("select name, rows_to from seawall.legal_hold"), "case-4711|2024-06-30");
+    }
+}
+
+/// Of a hold that names nothing, nobody knows what it holds: no job is told to drop rows, and somebody hears of it at once.
+#[test]
+fn as_long_as_a_hold_names_nothing_no_retention_begins() {
+    for place in everywhere("as_long_as_a_hold_names_nothing_no_retention_begins") {
+        let room = Room::new(place);
+        room.place.sql(MONTHS);
+        still(&room.place);
+        let policy = |retain: &str, table: &str| {
+            room.write(
+                &format!("    hypertables: {{ prices: {{ retain: {retain} }} }}\n"),
+                &format!(
+                    "holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: {table} }} }} }}\n\
+                     acknowledge: [{{ finding: SW0910, reason: a test }}]"
+                ),
+            );
+        };
+        policy("1y", "pricse");
+        let shown = ends(&room.plan(&[]), 2);
+        assert!(shown.contains("there is no table `pricse` in `postgres`, so the hold `case` protects nothing"), "{shown}");
+        assert!(shown.contains("rows of `prices` older than 1y stay, because nobody knows what the hold `case`"), "{shown}");
+        ends(&room.apply(&["--yes"]), 1);
+        assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
+        let told = room.status();
+        assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
+        // A job that is there goes on, may keep rows for longer, and not for less long.
+        room.place.sql("select add_retention_policy('prices', interval '5 years')");
+        ends(&room.apply(&["--yes"]), 1);
+        assert!(room.jobs().contains("5 years"), "{}", room.jobs());
+        policy("9y", "pricse");
+        ends(&room.apply(&["--yes"]), 1);
+        assert!(room.jobs().contains("9 years"), "{}", room.jobs());
+        // A view has no rows of its own: what else the table's hold lets go cannot go either, and that is not found out at night.
+        room.place.sql("create view newest as select * from prices");
+        room.write(
+            "    hypertables: { prices: { retain: 1y } }\n",
+            "holds: { case: { reason: litigation, rows: { database: postgres, table: prices, where: org = 2 } }, \
+             view: { reason: litigation, rows: { database: postgres, table: newest } } }\nacknowledge: [{ finding: SW0910, reason: a test }]",
+        );
+        let shown = ends(&room.apply(&["--yes"]), 1);
+        assert!(shown.contains("rows of `prices` older than 1y stay, because nobody knows what the hold `view`"), "{shown}");
+        assert_eq!(room.place.sql("select to_regclass('seawall.retention') is null"), "t", "{shown}");
+        // Mended, it is as always.
+        policy("1y", "prices");
+        let shown = ends(&room.apply(&["--yes"]), 0);
+        assert!(shown.contains("are dropped by Seawall, while the hold `case` stands: 2"), "{shown}");
+        let told = room.status();
+        assert!(!told.contains("may go"), "{told}");
+    }
+}
+
+/// A job that looks at nothing but the age may run before anybody has looked twice.
+#[test]
+fn a_job_that_cuts_a_hold_is_told_at_once() {
+    for place in everywhere("a_job_that_cuts_a_hold_is_told_at_once") {
+        let room = Room::new(place);
+        room.place.sql(MONTHS);
+        still(&room.place);
+        room.place.sql("select add_retention_policy('prices', interval '5 years')");
+        room.write(
+            "    hypertables: { prices: { retain: 5y } }\n",
+            "holds: { case: { reason: litigation, rows: { database: postgres, table: prices } } }",
+        );
+        let told = room.status();
+        assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
+        ends(&room.apply(&["--yes", "--without-destructive"]), 0);
+        assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
+        let told = room.status();
+        assert!(!told.contains("may go"), "{told}");
     }
 }
 
@@ -260,6 +350,10 @@ fn applications_see_what_is_under_hold() {
         ends(&room.apply(&["--yes"]), 0);
         assert_eq!(room.place.sql("select policy, name from seawall.hold order by 1, 2"), "other|over\nshop|over");
         assert_eq!(room.place.sql("select policy, name from seawall.legal_hold"), "other|over");
+        let audit = ends(&room.on_this_host(&["audit", "export"]), 0);
+        let kinds: Vec<&str> = audit.split("\"kind\":\"hold.").skip(1).filter_map(|part| part.split('"').next()).collect();
+        assert_eq!(kinds, ["placed", "placed", "changed", "released"], "{audit}");
+        assert!(audit.contains("the hold `case-1` on rows of `letters` in `postgres` was released: it's 'litigation'"), "{audit}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::place::natives;
+use super::place::some_natives;
 use crate::clusters::{Options, Version};
 use crate::landing::rig::rows;
 use crate::logical::meanwhile::{around, psql};
@@ -10,7 +10,7 @@ use crate::logical::rig::{Ground, sql_in};
 
 #[test]
 fn a_dump_of_hypertables_is_drilled_and_one_of_them_exported() {
-    for programs in natives() {
+    for programs in some_natives("a_dump_of_hypertables_is_drilled_and_one_of_them_exported") {
         let options = Options { programs: Some(programs.clone()), ..Options::default() }
             .with("shared_preload_libraries = 'timescaledb'")
             .with("timescaledb.telemetry_level = off")
@@ -57,7 +57,7 @@ const METRICS: &str = "\
     create table plain (id int primary key, v text); insert into plain select k, 'v' || k from generate_series(1, 100) k; \
     select add_retention_policy('metrics', interval '90 days', initial_start => now() + interval '1 day')";
 
-fn with_metrics(programs: &Path) -> Ground {
+pub(super) fn with_metrics(programs: &Path) -> Ground {
     let options = Options { programs: Some(programs.to_owned()), ..Options::default() }
         .with("shared_preload_libraries = 'timescaledb'")
         .with("timescaledb.telemetry_level = off")
@@ -71,7 +71,7 @@ fn with_metrics(programs: &Path) -> Ground {
 /// Compressed or not, a hypertable comes back out of a dump as one, and another one does not come with it.
 #[test]
 fn a_hypertable_alone_comes_back_out_of_a_dump() {
-    for programs in natives() {
+    for programs in some_natives("a_hypertable_alone_comes_back_out_of_a_dump") {
         let ground = with_metrics(&programs);
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
         // Some of a compressed chunk's rows are not compressed.
@@ -141,7 +141,7 @@ fn said(ground: &Ground) -> String {
 /// A trap of `pg_dump`, for which nobody can do anything but say so.
 #[test]
 fn values_that_a_dump_does_not_have_are_named() {
-    for programs in natives() {
+    for programs in some_natives("values_that_a_dump_does_not_have_are_named") {
         let ground = with_metrics(&programs);
         assert!(!said(&ground).contains("before the column"));
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-04Z'::timestamptz) c");
@@ -165,7 +165,7 @@ fn values_that_a_dump_does_not_have_are_named() {
 /// Compression moves rows, and empties the chunk that they were in.
 #[test]
 fn chunks_are_not_compressed_between_the_snapshot_and_the_dump() {
-    for programs in natives() {
+    for programs in some_natives("chunks_are_not_compressed_between_the_snapshot_and_the_dump") {
         let ground = with_metrics(&programs);
         let before = ground.sql(&rows("metrics"));
         around(&ground, &psql("select count(compress_chunk(c)) from show_chunks('metrics') c"), ":");
@@ -180,7 +180,7 @@ fn chunks_are_not_compressed_between_the_snapshot_and_the_dump() {
 /// By today's date most of what a dump brings back is too old.
 #[test]
 fn what_came_back_is_not_dropped_by_the_jobs_that_came_with_it() {
-    for programs in natives() {
+    for programs in some_natives("what_came_back_is_not_dropped_by_the_jobs_that_came_with_it") {
         let ground = with_metrics(&programs);
         let before = ground.sql(&rows("metrics"));
         ground.dump();

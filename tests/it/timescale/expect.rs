@@ -5,7 +5,7 @@ use seawall::format::recorded::{Recorded, RecordedHypertable, RecordedJob, Recor
 use seawall::inventory::Expected;
 use seawall::units::{Duration, Instant};
 
-use super::place::{Place, natives};
+use super::place::{Place, some_natives};
 use crate::backup::rig::{Policy, Rig};
 use crate::clusters::{Cluster, Options, Version};
 use crate::expect::recorded::private_of;
@@ -25,11 +25,7 @@ const ALL: &str = "
 
 #[test]
 fn hypertables_and_jobs_are_those_that_the_backup_recorded() {
-    let natives = natives();
-    if natives.is_empty() {
-        eprintln!("SKIPPED: hypertables_and_jobs_are_those_that_the_backup_recorded needs a PostgreSQL 15 with TimescaleDB");
-    }
-    for programs in natives {
+    for programs in some_natives("hypertables_and_jobs_are_those_that_the_backup_recorded") {
         let options = Options { programs: Some(programs), ..Options::default() }
             .archiving("exec ../archive %p")
             .with("shared_preload_libraries = 'timescaledb'")

@@ -8,6 +8,7 @@ use seawall::timescale;
 
 use crate::clusters::{Cluster, Options, Version};
 use crate::servers::pglite::Pglite;
+use crate::skipped::skipped;
 
 /// A database with the extension.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) enum Place {
 }
 
 /// The folders with the programs of servers that have the extension.
-pub fn natives() -> Vec<PathBuf> {
+fn natives() -> Vec<PathBuf> {
     let named = std::env::var("SEAWALL_TEST_TIMESCALEDB").unwrap_or_default();
     let mut folders: Vec<PathBuf> = named.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect();
     if Path::new("/usr/share/postgresql/15/extension/timescaledb.control").exists() {
@@ -30,7 +31,7 @@ pub fn natives() -> Vec<PathBuf> {
 pub fn some_natives(test: &str) -> Vec<PathBuf> {
     let natives = natives();
     if natives.is_empty() {
-        eprintln!("SKIPPED: {test} needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one");
+        skipped(&format!("{test}: it needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names no folder with one"));
     }
     natives
 }

@@ -7,18 +7,12 @@ use std::time::Duration;
 use crate::backup::rig::{Policy, Rig};
 use crate::clusters::{Cluster, Options, StopMode, Version};
 
-use super::place::natives;
+use super::place::some_natives;
 
 /// A retention job falls due while the copy is started: the original's chunks go, the copy's stay until it is released.
 #[test]
 fn a_restored_copy_keeps_its_chunks() {
-    let natives = natives();
-    if natives.is_empty() {
-        eprintln!(
-            "SKIPPED: a_restored_copy_keeps_its_chunks needs a PostgreSQL 15 with TimescaleDB, and SEAWALL_TEST_TIMESCALEDB names none"
-        );
-    }
-    for programs in natives {
+    for programs in some_natives("a_restored_copy_keeps_its_chunks") {
         let options = Options { programs: Some(programs.clone()), ..Options::default() }
             .archiving("exec ../archive %p")
             .with("shared_preload_libraries = 'timescaledb'")

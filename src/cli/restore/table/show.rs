@@ -64,10 +64,15 @@ pub(super) fn plan(source: &Source<'_>, why: &str, from: &table::Wanted, wanted:
                     planned.directory.display()
                 ),
             );
-            page.row(
-                "room",
-                format!("what the tables need there with their indexes; all tables of that database are {}", size(planned.plain)),
-            );
+            match planned.pace() {
+                Some(pace) => page.row("takes", format!("at most about {}, {}", seconds(pace.seconds(planned.plain)), pace.because())),
+                None => page.row("takes", "not known: nothing was measured yet"),
+            }
+            let all = format!("all tables of that database are {} in the dump", size(planned.plain));
+            match planned.room() {
+                Some(room) => page.row("room", format!("about {} there, by the tables' share of all rows; {all}", size(room))),
+                None => page.row("room", format!("what the tables need there with their indexes; {all}")),
+            }
             for (number, table) in wanted.tables.iter().enumerate() {
                 page.row("held", format!("{}: {}", about::sql(table), planned.holds(number)));
             }

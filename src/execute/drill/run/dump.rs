@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -163,7 +164,9 @@ impl<'r> Run<'r> {
                 programs: Some(programs.folder().to_owned()),
                 ..Wanted::default()
             };
-            Ok(restore::plan_into(found.clone(), settings, wanted)?)
+            let plan = restore::plan_into(found.clone(), settings, wanted)?;
+            plan.must_have_its_own_roles()?;
+            Ok(plan)
         };
         found.contents.databases.iter().map(|database| of(&database.name)).collect()
     }
@@ -175,7 +178,7 @@ impl<'r> Run<'r> {
         let part = |part: Part| {
             let phase = match part {
                 Part::Check => Phase::Check,
-                Part::Load => Phase::Load,
+                Part::Copy | Part::Load => Phase::Load,
                 Part::Index => Phase::Index,
                 Part::Count => Phase::Count,
             };
@@ -185,7 +188,8 @@ impl<'r> Run<'r> {
             (onlooker.phase)(phase);
         };
         for plan in plans {
-            let work = Work { stop: onlooker.stop, part: &part, fed: &progress.files.done, keep: true, jobs_run: true };
+            let checked = AtomicU64::new(0);
+            let work = Work { stop: onlooker.stop, part: &part, checked: &checked, fed: &progress.files.done, keep: true, jobs_run: true };
             restore::bring(plan, &work)?;
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! Does what the plan says.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant as Stopwatch;
 
 use super::compare::{Compared, compare};
 use super::fill::Fill;
+use super::leave::{Who, drop_made, while_ending};
 use super::renamed::Renamed;
 use super::{HeldJob, Plan, Restored, Session, own, record, swap};
 use crate::execute::dump::child::Halt;
@@ -20,19 +22,40 @@ const SILENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// What is being done, for whoever measures it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::execute) enum Part {
+pub enum Part {
     /// Every object is read and held against its hash.
     Check,
+    /// What is there is copied first.
+    Copy,
     Load,
     /// All rows are there, and what comes behind them is made.
     Index,
     Count,
 }
 
+/// Who watches.
+#[derive(Clone, Copy)]
+pub struct Onlooker<'o> {
+    pub stop: &'o AtomicBool,
+    pub part: &'o (dyn Fn(Part) + Sync),
+    /// Stored bytes that were held against their hashes.
+    pub checked: &'o AtomicU64,
+    /// Plain bytes that the server was given.
+    pub fed: &'o AtomicU64,
+}
+
+impl fmt::Debug for Onlooker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onlooker").field("stop", self.stop).finish_non_exhaustive()
+    }
+}
+
 /// How it is done, and who watches.
 pub(in crate::execute) struct Work<'w> {
     pub stop: &'w AtomicBool,
     pub part: &'w (dyn Fn(Part) + Sync),
+    /// Stored bytes that were held against their hashes.
+    pub checked: &'w AtomicU64,
     /// Plain bytes that the server was given.
     pub fed: &'w AtomicU64,
     /// What was made and is not whole stays, for whoever wants to look at it.
@@ -42,13 +65,14 @@ pub(in crate::execute) struct Work<'w> {
 }
 
 /// Fills the database, compares the rows, and gives the database its name.
-pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Restored, RestoreFault> {
+pub fn carry_out(site: &Site<'_>, plan: &Plan, onlooker: &Onlooker<'_>) -> Result<Restored, RestoreFault> {
+    let Onlooker { stop, part, checked, fed } = *onlooker;
     let (started, began) = (clock::now(), Stopwatch::now());
     let found = &plan.found;
     // The rules may let it go meanwhile, and its time to object may be over.
     let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
     record::hook(site, plan, "before_restore", stop)?;
-    let brought = bring(plan, &Work { stop, part: &|_| {}, fed: &AtomicU64::new(0), keep: false, jobs_run: false });
+    let brought = bring(plan, &Work { stop, part, checked, fed, keep: false, jobs_run: false });
     let Brought { compared, ended_sessions, held_jobs } = match brought {
         Ok(brought) => brought,
         Err(fault) => {
@@ -72,9 +96,11 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, stop: &AtomicBool) -> Result<Rest
         rows: compared.map(|compared| compared.rows),
         seconds: began.elapsed().as_secs_f64(),
         before: plan.before.clone(),
+        copy: plan.copy.clone(),
         ended_sessions,
         held_jobs,
         roles: plan.roles.as_ref().map(|roles| roles.missing.clone()).unwrap_or_default(),
+        mapped_roles: plan.wanted.roles.pairs(),
         remarks: plan.remarks.clone(),
     };
     record::done(site, plan, &restored);
@@ -95,30 +121,46 @@ pub(in crate::execute) struct Brought {
 /// The work itself.
 pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought, RestoreFault> {
     let halt = Halt { stop: work.stop, abort: AtomicBool::new(false), deadline: None };
-    let fill = Fill { plan, halt: &halt, work };
+    let has_rows = AtomicBool::new(false);
+    let part = |part: Part| {
+        has_rows.fetch_or(part == Part::Index, Ordering::Relaxed);
+        (work.part)(part);
+    };
+    let fill = Fill { plan, halt: &halt, work: &Work { part: &part, ..*work } };
     (work.part)(Part::Check);
     fill.check_hashes()?;
-    (work.part)(Part::Load);
     if let Some(roles) = &plan.roles {
         roles.make(&mut plan.maintenance()?)?;
     }
+    let copied = match &plan.copy {
+        Some(copy) => {
+            (work.part)(Part::Copy);
+            swap::copy(plan, copy)?
+        }
+        None => Vec::new(),
+    };
+    (work.part)(Part::Load);
     let made = if plan.wanted.makes() { Some(create(plan)?) } else { None };
     let into = made.clone().unwrap_or_else(|| plan.wanted.into.clone());
     let filled = fill.whole(&into).and_then(|held_jobs| {
         (work.part)(Part::Count);
         let mut connection = plan.connect(&into)?;
-        let compared = if plan.is_whole() { Some(compare(plan, &mut connection, &halt)?) } else { None };
+        let compared = if plan.is_counted() { Some(compare(plan, &mut connection, &halt)?) } else { None };
         connection.run("analyze").map_err(of)?;
         Ok((compared, held_jobs))
     });
-    let undone = |fault: RestoreFault| if work.keep { fault } else { left(plan, made.as_deref(), fault) };
+    let undone = |fault: RestoreFault| match &made {
+        _ if work.keep => fault,
+        Some(made) if has_rows.load(Ordering::Relaxed) && has_every_row(plan, made, &halt) => unfinished(plan, made, fault),
+        made => left(plan, made.as_deref(), fault),
+    };
     let (compared, held_jobs) = filled.map_err(undone)?;
     let ended_sessions = match (&made, &plan.before) {
         (Some(made), Some(before)) => swap::swap(plan, made, before)?,
         (Some(made), None) => rename(plan, made).map(|()| Vec::new())?,
-        (None, _) => Vec::new(),
+        (None, _) => copied,
     };
-    if made.is_some() && plan.database().extensions.contains_key("timescaledb") {
+    if plan.database().extensions.contains_key("timescaledb") {
         wake_jobs(plan);
     }
     Ok(Brought { compared, ended_sessions, held_jobs })
@@ -130,12 +172,12 @@ pub(super) fn of(fault: Fault) -> RestoreFault {
 
 impl Plan {
     /// Plain bytes of all that is read.
-    pub(in crate::execute) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.plain_size).sum()
     }
 
     /// The same as they lie in the store.
-    pub(in crate::execute) fn stored_bytes(&self) -> u64 {
+    pub fn stored_bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.size).sum()
     }
 
@@ -165,7 +207,7 @@ impl Plan {
 fn create(plan: &Plan) -> Result<String, RestoreFault> {
     let name = format!("seawall_restore_{}", random_word()?);
     let mut connection = plan.maintenance()?;
-    connection.run(&own::create(&name, plan.database(), plan.target.major)).map_err(of)?;
+    own::make(&mut connection, &name, plan.database(), plan.target.major).map_err(of)?;
     Ok(name)
 }
 
@@ -175,7 +217,10 @@ fn rename(plan: &Plan, made: &str) -> Result<(), RestoreFault> {
     let unnamed = |fault: RestoreFault| unnamed(plan, made, fault);
     let mut connection = plan.maintenance().map_err(unnamed)?;
     let new = Renamed::by(&mut connection, made).map_err(unnamed)?;
-    let Err(fault) = give_name(plan, made, &mut connection) else { return Ok(()) };
+    let ender = plan.maintenance().map_err(unnamed)?;
+    let who = Who { made: Some(made), old: None };
+    let (named, _) = while_ending(who, ender, || give_name(plan, made, &mut connection));
+    let Err(fault) = named else { return Ok(()) };
     match new.name(plan, connection) {
         // It did what it was asked to, and could not say so.
         Ok(name) if name == *into => Ok(()),
@@ -198,7 +243,27 @@ fn unnamed(plan: &Plan, made: &str, fault: RestoreFault) -> RestoreFault {
     RestoreFault::new(format!("{fault}; everything that was restored is in `{made}`"), hint)
 }
 
-/// TimescaleDB stops its jobs in a database that gets another name. By then all is restored, so what goes wrong here is only told.
+/// Hours of work lie in its rows too. Whoever has stopped it wants nothing of it.
+fn has_every_row(plan: &Plan, made: &str, halt: &Halt<'_>) -> bool {
+    halt.check().is_ok() && plan.is_counted() && plan.connect(made).and_then(|mut connection| compare(plan, &mut connection, halt)).is_ok()
+}
+
+fn unfinished(plan: &Plan, made: &str, fault: RestoreFault) -> RestoreFault {
+    let own = if fault.hint.is_empty() { String::new() } else { format!("{} ", fault.hint) };
+    let hint = format!(
+        "{own}Make what is missing there by hand, as `pg_restore --section=post-data --file=-` shows it (docs/restore-without-seawall.md has the \
+         way to the dump); and then, from another database: {} Or drop it, and restore again.",
+        own::by_hand(plan, made)
+    );
+    let message = format!(
+        "{fault}; every row is in the database `{made}` and was counted, and it stays: of what comes behind the rows (indexes, constraints, policies, \
+         grants) not all is there"
+    );
+    fault.with_message(message).with_hint(hint)
+}
+
+/// TimescaleDB stops its jobs in a database that gets another name, and what runs them may have found it being
+/// restored, and ended. By then all is restored, so what goes wrong here is only told.
 fn wake_jobs(plan: &Plan) {
     const WAKE: &str = "do $$ begin perform _timescaledb_functions.start_background_workers(); \
         exception when undefined_function or invalid_schema_name then perform _timescaledb_internal.start_background_workers(); end $$";
@@ -212,13 +277,16 @@ fn wake_jobs(plan: &Plan) {
 fn left(plan: &Plan, made: Option<&str>, fault: RestoreFault) -> RestoreFault {
     let what = match made {
         Some(made) => {
-            let sql = format!("drop database {}", quoted(made));
-            match plan.maintenance().and_then(|mut connection| connection.run(&sql).map_err(of)) {
-                Ok(_) => "the database that was made for it is gone again".to_owned(),
+            let dropped = || drop_made(made, plan.maintenance()?, &mut plan.maintenance()?).map_err(of);
+            match dropped() {
+                Ok(()) => "the database that was made for it is gone again".to_owned(),
                 Err(_) => format!("what came of it is in the database `{made}`: drop it"),
             }
         }
-        None => format!("`{}` may have a part of it", plan.wanted.into),
+        None => {
+            let copy = plan.copy.as_ref().map_or_else(String::new, |copy| format!("; what was there before is in `{copy}`"));
+            format!("`{}` may have a part of it{copy}", plan.wanted.into)
+        }
     };
     let message = format!("{fault}; {what}");
     fault.with_message(message)

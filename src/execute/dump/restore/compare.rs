@@ -19,7 +19,7 @@ pub(in crate::execute) struct Compared {
 const OF_EXTENSIONS: &str = "select n.nspname as schema, c.relname as name from pg_depend d join pg_class c on c.oid = d.objid \
     join pg_namespace n on n.oid = c.relnamespace where d.classid = 'pg_class'::regclass and d.deptype = 'e'";
 
-/// Every table has as many rows as its dump.
+/// Every table that came has as many rows as its dump.
 pub(super) fn compare(plan: &Plan, connection: &mut Connection, halt: &Halt<'_>) -> Result<Compared, RestoreFault> {
     let of = |fault: Fault| RestoreFault::new(fault.message, fault.hint);
     let mut of_extensions = HashSet::new();
@@ -27,7 +27,7 @@ pub(super) fn compare(plan: &Plan, connection: &mut Connection, halt: &Halt<'_>)
         of_extensions.insert((row.text("schema").map_err(of)?.to_owned(), row.text("name").map_err(of)?.to_owned()));
     }
     let mut compared = Compared { tables: 0, rows: 0 };
-    for table in &plan.database().tables {
+    for table in plan.database().tables.iter().filter(|table| plan.brings(table)) {
         if of_extensions.contains(&(table.schema.clone(), table.name.clone())) {
             continue;
         }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use super::own::MAKE_ROLES;
 use crate::execute::dump::child::{Halt, end, group_of, listen, may_pass, shown};
 use crate::execute::restore::RestoreFault;
 use crate::pipeline::PipelineFault;
@@ -143,7 +144,7 @@ fn without_data(said: &str) -> String {
 
 fn hint(said: &str) -> &'static str {
     if said.contains("role") && said.contains("does not exist") {
-        "Say `--globals` to make the dump's roles first, or `--no-owner --no-privileges`."
+        MAKE_ROLES
     } else if said.contains("already exists") {
         "Something of it is in this database already: restore into a new one with `--create`."
     } else if said.contains("unrecognized configuration parameter") {

@@ -1,21 +1,23 @@
 //! The dump's objects, through `pg_restore` into a database.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{Read, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::act::{Part, Work, of};
 use super::feed::{Source, feed};
 use super::jobs::{HeldJob, Jobs};
-use super::{Plan, Section};
+use super::{Plan, Section, listing, target};
 use crate::execute::dump::child::Halt;
 use crate::execute::restore::RestoreFault;
-use crate::format::contents::{Archive, Holds};
+use crate::format::contents::{Archive, Holds, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
 use crate::inventory::BackupKind;
 use crate::observe;
-use crate::pipeline::{Checked, PipelineFault, hash_object};
+use crate::pipeline::{Checked, PipelineFault};
 use crate::policy::sql_name::{literal, quoted};
+use crate::timescale;
 use crate::units::Key;
 use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
@@ -38,10 +40,10 @@ impl Fill<'_> {
     pub(super) fn check_hashes(&self) -> Result<(), RestoreFault> {
         let store = &self.plan.found.store;
         let checked = parallel::map_with(observe::width(store), &self.plan.objects, &|object| {
-            let key = self.key(object);
-            let sum = hash_object(store, &key, object.size, &mut |_| self.halt.check().is_ok())?;
-            let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);
-            if sum == object.sha256 { Ok(()) } else { Err(PipelineFault::Damaged { key: key.to_string(), what }.into()) }
+            self.plan.found.check(object, &mut |got| {
+                self.work.checked.fetch_add(got as u64, Ordering::Relaxed);
+                self.halt.check().is_ok()
+            })
         });
         checked.into_iter().collect()
     }
@@ -51,30 +53,86 @@ impl Fill<'_> {
         if self.plan.found.descriptor.kind == BackupKind::Tables {
             self.make_schemas(into)?;
         }
-        let Some(version) = self.plan.database().extensions.get("timescaledb") else { return self.archives(into).map(|()| Vec::new()) };
-        let mut connection = self.plan.connect(into)?;
-        connection.run(&format!("create extension if not exists timescaledb version {}", literal(version))).map_err(of)?;
-        let installed = "select extversion as version from pg_extension where extname = 'timescaledb'";
-        let installed = connection.query(installed, &[]).and_then(|rows| rows.one()?.text("version").map(str::to_owned)).map_err(of)?;
-        if installed != *version {
-            let message = format!("the dump is of TimescaleDB {version}, and `{into}` has {installed}");
-            return Err(RestoreFault::new(message, "Restore into a new database with `--create`, and update the extension there."));
-        }
+        let Some(version) = self.plan.database().extensions.get("timescaledb") else {
+            return self.archives(into, None).map(|()| Vec::new());
+        };
+        let home = self.plan.database().schema_of("timescaledb");
+        self.make_extension(into, version, home)?;
+        let functions = quoted(home);
         // It loads itself into new sessions only.
         let restored = self.plan.connect(into).and_then(|mut connection| {
-            let jobs = Jobs::there(&mut connection)?;
-            connection.run("select timescaledb_pre_restore()").map_err(of)?;
-            let brought = self.archives(into);
+            let jobs = Jobs::there(&mut connection, &functions)?;
+            connection.run(&format!("select {functions}.timescaledb_pre_restore()")).map_err(of)?;
+            let brought = self.archives(into, Some(home));
             // Also when only some came: the database may be one that stays. Nothing keeps a session alive that was silent for hours.
             let hold = || self.plan.connect(into).and_then(|mut connection| jobs.hold_others(&mut connection));
             let held = if self.work.jobs_run { Ok(Vec::new()) } else { hold() };
             brought.and(held)
         });
         // Also when that failed, and when nobody knows whether it began: until then the database's own jobs and its checks are off.
-        let post =
-            self.plan.connect(into).and_then(|mut connection| connection.run("select timescaledb_post_restore()").map(drop).map_err(of));
-        let held = restored?;
-        post.map(|()| held)
+        let end = format!("select {functions}.timescaledb_post_restore()");
+        let ended = self.plan.connect(into).and_then(|mut connection| connection.run(&end).map(drop).map_err(of));
+        match (restored, ended) {
+            (restored, Ok(())) => restored,
+            (Ok(_), Err(why)) => Err(self.still_restoring(into, &end, None, &why)),
+            (Err(fault), Err(why)) => Err(self.still_restoring(into, &end, Some(fault), &why)),
+        }
+    }
+
+    /// One that was made for it goes with the failure; another one stays as it is until somebody ends it.
+    fn still_restoring(&self, into: &str, end: &str, fault: Option<RestoreFault>, why: &RestoreFault) -> RestoreFault {
+        let passing = fault.as_ref().map_or(why.passing, |fault| fault.passing);
+        let (first, hint) = fault.map_or_else(Default::default, |fault| (format!("{}; ", fault.message), fault.hint));
+        if self.plan.wanted.makes() {
+            return RestoreFault::new(format!("{first}TimescaleDB's restoring mode was not ended: {}", why.message), hint)
+                .passing_if(passing);
+        }
+        let message = format!("{first}`{into}` may still be in TimescaleDB's restoring mode, which could not be ended: {}", why.message);
+        let out = format!("In that mode its jobs and checks are off. {}", target::way_out(end));
+        RestoreFault::new(message, format!("{hint} {out}").trim_start()).passing_if(passing)
+    }
+
+    /// In the dump's version, where it lay.
+    fn make_extension(&self, into: &str, version: &str, home: &str) -> Result<(), RestoreFault> {
+        if home != USUAL_SCHEMA {
+            self.make_home(into, home)?;
+        }
+        let mut connection = self.plan.connect(into)?;
+        let sql = format!("create extension if not exists timescaledb with schema {} version {}", quoted(home), literal(version));
+        connection.run(&sql).map_err(of)?;
+        let sql = "select extversion as version from pg_extension where extname = 'timescaledb'";
+        let installed = connection.query(sql, &[]).and_then(|rows| rows.one()?.text("version").map(str::to_owned)).map_err(of)?;
+        if installed != *version {
+            let message = format!("the dump is of TimescaleDB {version}, and `{into}` has {installed}");
+            return Err(RestoreFault::new(message, "Restore into a new database with `--create`, and update the extension there."));
+        }
+        let lies = timescale::schema(&mut connection).map_err(of)?;
+        if lies != home {
+            let message = format!("the dump has TimescaleDB in the schema `{home}`, and `{into}` has it in `{lies}`");
+            return Err(RestoreFault::new(message, "Restore into a new database with `--create`."));
+        }
+        Ok(())
+    }
+
+    /// As the dump has it, with its owner: the extension needs it before anything else of the dump is there.
+    fn make_home(&self, into: &str, home: &str) -> Result<(), RestoreFault> {
+        for (archive, object) in self.plan.database().archives.iter().zip(&self.plan.objects) {
+            if archive.holds != Holds::Rows
+                && let Some(list) = self.only(object, &|entry| listing::is_schema(entry, home))?
+            {
+                self.stream(into, object, vec!["--section=pre-data".to_owned(), list.word()], &|| {})?;
+            }
+        }
+        // One that is there already is not in the dump where it came with the database.
+        let sql = format!("create schema if not exists {}", quoted(home));
+        self.plan.connect(into)?.run(&sql).map(drop).map_err(of)
+    }
+
+    /// Those lines of an archive's list that are wanted; none where no line is.
+    fn only(&self, object: &Object, wanted: &dyn Fn(&str) -> bool) -> Result<Option<List>, RestoreFault> {
+        let all = listing::list(&self.plan.programs, &mut self.open(object)?, &object.name, self.halt)?;
+        let lines: Vec<&str> = all.lines().filter(|line| listing::entry(line).is_some_and(wanted)).collect();
+        if lines.is_empty() { Ok(None) } else { List::of(&lines).map(Some) }
     }
 
     /// A dump of chosen tables has none of what they lie in.
@@ -87,19 +145,26 @@ impl Fill<'_> {
         Ok(())
     }
 
-    fn archives(&self, into: &str) -> Result<(), RestoreFault> {
+    /// `made`: a schema that is there already, and came out of this dump.
+    fn archives(&self, into: &str, made: Option<&str>) -> Result<(), RestoreFault> {
         let archives: Vec<(&Archive, &Object)> = self.plan.database().archives.iter().zip(&self.plan.objects).collect();
         let holding = |holds: Holds| archives.iter().copied().filter(|(archive, _)| archive.holds == holds).collect::<Vec<_>>();
         for (_, object) in holding(Holds::Everything) {
-            let sections = self.plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str())).collect();
+            let mut words: Vec<String> =
+                self.plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str())).collect();
+            let others = self.but(made, object)?;
+            words.extend(others.iter().map(List::word));
             // Behind the last row come indexes and constraints, of which it has read the definitions long before.
-            self.stream(into, object, sections, &|| (self.work.part)(Part::Index))?;
+            self.stream(into, object, words, &|| (self.work.part)(Part::Index))?;
         }
         let (definitions, rows) = (holding(Holds::Definitions), holding(Holds::Rows));
         for section in self.plan.sections().into_iter().filter(|_| !definitions.is_empty()) {
             let word = vec![format!("--section={}", section.as_str())];
             match section {
-                Section::PreData => definitions.iter().try_for_each(|(_, object)| self.stream(into, object, word.clone(), &|| {}))?,
+                Section::PreData => definitions.iter().try_for_each(|(_, object)| {
+                    let others = self.but(made, object)?;
+                    self.stream(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect(), &|| {})
+                })?,
                 Section::Data => {
                     let done = parallel::map_with(self.plan.wanted.jobs, &rows, &|(_, object)| {
                         let done = self.stream(into, object, word.clone(), &|| {});
@@ -119,6 +184,12 @@ impl Fill<'_> {
         Ok(())
     }
 
+    /// Everything but that schema, where it is not one that every database has.
+    fn but(&self, made: Option<&str>, object: &Object) -> Result<Option<List>, RestoreFault> {
+        let Some(made) = made.filter(|made| *made != USUAL_SCHEMA) else { return Ok(None) };
+        self.only(object, &|entry| !listing::is_schema(entry, made))
+    }
+
     fn command(&self, into: &str, more: Vec<String>) -> std::process::Command {
         let (wanted, settings) = (&self.plan.wanted, &self.plan.settings);
         let mut words =
@@ -127,17 +198,17 @@ impl Fill<'_> {
         words.extend(wanted.no_privileges.then(|| "--no-privileges".to_owned()));
         words.extend(wanted.no_tablespaces.then(|| "--no-tablespaces".to_owned()));
         words.extend(wanted.single_transaction.then(|| "--single-transaction".to_owned()));
-        words.extend(wanted.schemas.iter().map(|schema| format!("--schema={schema}")));
-        words.extend(wanted.tables.iter().map(|table| format!("--table={table}")));
+        words.extend(wanted.names());
         words.extend(more);
         let mut command = self.plan.programs.command("pg_restore", words);
         settings.environment(&settings.targets[0]).apply(&mut command);
         command
     }
 
-    fn open(&self, object: &Object) -> Result<Checked, RestoreFault> {
+    fn open(&self, object: &Object) -> Result<Box<dyn Read>, RestoreFault> {
         let found = &self.plan.found;
-        Ok(Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?)
+        let checked = Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?;
+        self.plan.wanted.roles.over(&object.name, checked)
     }
 
     fn stream(&self, into: &str, object: &Object, more: Vec<String>, given: &dyn Fn()) -> Result<(), RestoreFault> {
@@ -164,6 +235,22 @@ impl Fill<'_> {
         more.push(format!("--jobs={}", self.plan.wanted.jobs));
         more.push(path_in_memory(&file));
         feed(self.command(into, more), self.halt, &object.name, None)
+    }
+}
+
+/// Lines for `pg_restore`, for as long as this is there.
+struct List(File);
+
+impl List {
+    fn of(lines: &[&str]) -> Result<List, RestoreFault> {
+        let failed = |error: std::io::Error| PipelineFault::file("the list for pg_restore, in memory", error);
+        let mut file = in_memory().map_err(failed)?;
+        file.write_all((lines.join("\n") + "\n").as_bytes()).map_err(failed)?;
+        Ok(List(file))
+    }
+
+    fn word(&self) -> String {
+        format!("--use-list={}", path_in_memory(&self.0))
     }
 }
 

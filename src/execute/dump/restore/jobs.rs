@@ -19,24 +19,28 @@ pub struct HeldJob {
     pub id: i64,
     /// What it calls, and with what.
     pub does: String,
+    /// The schema with TimescaleDB's functions, as SQL names it.
+    pub home: String,
 }
 
 /// The jobs that a database had before.
 pub(super) struct Jobs {
-    home: &'static str,
+    table: &'static str,
+    /// The schema with the extension's functions, as SQL names it.
+    functions: String,
     before: Vec<i64>,
 }
 
 impl Jobs {
-    pub(super) fn there(connection: &mut Connection) -> Result<Jobs, RestoreFault> {
+    pub(super) fn there(connection: &mut Connection, functions: &str) -> Result<Jobs, RestoreFault> {
         let unknown = || {
             let message = "TimescaleDB keeps its jobs where this version of Seawall does not know";
             RestoreFault::new(message, "Jobs that delete what is old would run in the restored database at once. Please report it.")
         };
-        let home = home(connection).map_err(of)?.ok_or_else(unknown)?;
-        let before = connection.query(&format!("select id from {home}"), &[]).map_err(of)?;
+        let table = home(connection).map_err(of)?.ok_or_else(unknown)?;
+        let before = connection.query(&format!("select id from {table}"), &[]).map_err(of)?;
         let before = before.iter().map(|row| row.parse("id")).collect::<Result<_, _>>().map_err(of)?;
-        Ok(Jobs { home, before })
+        Ok(Jobs { table, functions: functions.to_owned(), before })
     }
 
     /// Before any of them can begin: the extension is still told that its tables are being restored.
@@ -45,10 +49,10 @@ impl Jobs {
         let sql = format!(
             "update {} set scheduled = false where scheduled and id >= {FIRST} and id <> all ({}::int[]) \
              returning id, proc_schema || '.' || proc_name || coalesce(' ' || config::text, '') as does",
-            self.home,
+            self.table,
             literal(&format!("{{{}}}", before.join(",")))
         );
-        let held = |row: &Row| Ok(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned() });
+        let held = |row: &Row| Ok(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned(), home: self.functions.clone() });
         let rows = connection.query(&sql, &[]).map_err(of)?;
         let mut held: Vec<HeldJob> = rows.iter().map(held).collect::<Result<_, _>>().map_err(of)?;
         held.sort_by_key(|job| job.id);
@@ -66,8 +70,9 @@ pub(in crate::execute) fn home(connection: &mut Connection) -> Result<Option<&'s
     Ok(None)
 }
 
-/// The statement that lets them run.
+/// The statement that lets them run: all of them are of one database.
 pub fn let_run(held: &[HeldJob]) -> String {
     let ids: Vec<String> = held.iter().map(|job| job.id.to_string()).collect();
-    format!("select alter_job(id, scheduled => true) from unnest('{{{}}}'::int[]) id", ids.join(","))
+    let home = held.first().map(|job| job.home.as_str()).unwrap_or_default();
+    format!("select {home}.alter_job(id, scheduled => true) from unnest('{{{}}}'::int[]) id", ids.join(","))
 }

@@ -5,6 +5,7 @@
 //! again when something fails.
 
 mod act;
+mod around;
 pub(in crate::execute) mod choose;
 mod compare;
 mod export;
@@ -12,41 +13,51 @@ pub(in crate::execute) mod feed;
 mod fill;
 mod hyper;
 mod jobs;
+pub(in crate::execute) mod leave;
+pub(in crate::execute) mod listing;
+pub(in crate::execute) mod needs;
 pub(in crate::execute) mod own;
+mod pace;
 mod record;
 mod renamed;
+mod rolemap;
 mod roles;
 mod swap;
 mod target;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use act::carry_out;
-pub(in crate::execute) use act::{Part, Work, bring};
+pub use act::{Onlooker, Part, carry_out};
+pub(in crate::execute) use act::{Work, bring};
 pub use choose::contents;
 pub use export::{ExportPlan, Exported, plan_export};
 pub(in crate::execute) use jobs::home as job_table;
 pub use jobs::{HeldJob, let_run};
+pub use pace::Pace;
+pub use rolemap::RoleMap;
 pub use roles::Roles;
 pub(in crate::execute) use target::must_be_free;
 pub use target::{Session, Target};
 
 use super::programs::Programs;
 use crate::execute::restore::RestoreFault;
-use crate::format::contents::{Contents, Database};
+use crate::format::contents::{Contents, Database, Table};
 use crate::format::descriptor::{Descriptor, Object};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
+use crate::pipeline::{PipelineFault, hash_object};
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Method, Policy};
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
 use crate::store::Store;
 use crate::units::{BackupId, Instant, Name};
+use needs::Needs;
 
 /// Which dump.
 #[derive(Debug, Clone, Default)]
@@ -81,12 +92,14 @@ pub struct Wanted {
     pub create: bool,
     /// One that is there makes room for it, in one step, when everything is in it.
     pub replace: bool,
-    /// Whoever is connected to that one by then is sent away.
+    /// Whoever is connected to that one by then, or when it is copied, is sent away.
     pub end_connections: bool,
     /// The dump's roles that are not there are made first.
     pub globals: bool,
     /// Also where users are connected or objects are.
     pub occupied: bool,
+    /// Such a one is copied first.
+    pub snapshot: bool,
     /// Another server than the policy's.
     pub connection: Option<String>,
     pub jobs: usize,
@@ -95,6 +108,8 @@ pub struct Wanted {
     pub sections: Vec<Section>,
     pub no_owner: bool,
     pub no_privileges: bool,
+    /// What is somebody's in the dump is somebody else's here.
+    pub roles: RoleMap,
     /// Everything into the default tablespace.
     pub no_tablespaces: bool,
     pub single_transaction: bool,
@@ -163,6 +178,14 @@ impl Found {
         })
     }
 
+    /// What does not lie there as it was put there reaches nobody.
+    fn check(&self, object: &Object, each: &mut dyn FnMut(usize) -> bool) -> Result<(), RestoreFault> {
+        let key = self.repository.data(&self.descriptor.id, &object.name);
+        let sum = hash_object(&self.store, &key, object.size, each)?;
+        let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);
+        if sum == object.sha256 { Ok(()) } else { Err(PipelineFault::Damaged { key: key.to_string(), what }.into()) }
+    }
+
     /// Before what is there gives way to it.
     pub(in crate::execute) fn must_be_the_newest(&self) -> Result<(), RestoreFault> {
         if self.unsure.is_empty() {
@@ -192,8 +215,13 @@ pub struct Plan {
     pub target: Target,
     /// What the server lacks of the dump's roles, where they are wanted.
     pub roles: Option<Roles>,
+    known_roles: BTreeSet<String>,
     /// What the database that is there will be called.
     pub before: Option<String>,
+    /// What a copy of it will be called, which is made first.
+    pub copy: Option<String>,
+    /// How fast it may go.
+    pub pace: Option<Pace>,
     pub(in crate::execute) programs: Programs,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
@@ -204,11 +232,32 @@ impl Plan {
         &self.found.contents.databases[self.at]
     }
 
-    /// Everything in the dump, and nothing was in the database before: then its rows can be counted.
-    pub fn is_whole(&self) -> bool {
-        let Wanted { schemas, tables, sections, .. } = &self.wanted;
-        let is_new = self.wanted.makes() || self.target.objects == 0;
-        schemas.is_empty() && tables.is_empty() && sections.is_empty() && is_new
+    /// Nothing was in the database before, and tables come with their rows: then those can be counted.
+    pub fn is_counted(&self) -> bool {
+        self.wanted.sections.is_empty() && (self.wanted.makes() || self.target.objects == 0)
+    }
+
+    /// All of the dump, and counted.
+    pub(super) fn is_whole(&self) -> bool {
+        self.wanted.schemas.is_empty() && self.wanted.tables.is_empty() && self.is_counted()
+    }
+
+    /// Whether its rows come, as `pg_restore` reads the words.
+    pub(super) fn brings(&self, table: &Table) -> bool {
+        let Wanted { schemas, tables, .. } = &self.wanted;
+        let is_named = |names: &[String], name: &String| names.is_empty() || names.contains(name);
+        is_named(schemas, &table.schema) && is_named(tables, &table.name)
+    }
+
+    /// Reads what is in it, as far as that says whose it is.
+    pub(in crate::execute) fn must_have_its_roles(&self) -> Result<(), RestoreFault> {
+        let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
+        needs.must_be_met(&self.known_roles, self.database(), &self.wanted)
+    }
+
+    /// Those of the database itself alone.
+    pub(in crate::execute) fn must_have_its_own_roles(&self) -> Result<(), RestoreFault> {
+        Needs::default().must_be_met(&self.known_roles, self.database(), &self.wanted)
     }
 
     pub fn pg_restore(&self) -> &str {
@@ -239,13 +288,16 @@ pub struct Restored {
     pub server: String,
     /// Plain bytes that `pg_restore` was given.
     pub bytes: u64,
-    /// Tables whose rows were counted, and were as many as in the dump; absent where only some of it was wanted.
+    /// Tables whose rows were counted, and were as many as in the dump; absent where only a section of it was wanted, or something was there before.
     pub tables_compared: Option<u64>,
     pub rows: Option<u64>,
     pub seconds: f64,
     /// What the database that was there is called now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
+    /// What the copy of what was there before is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<String>,
     /// Who was sent away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ended_sessions: Vec<Session>,
@@ -255,6 +307,9 @@ pub struct Restored {
     /// Roles that were made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// Whose things are somebody else's now, by their names in the dump.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapped_roles: BTreeMap<String, String>,
     pub remarks: Vec<String>,
 }
 
@@ -269,8 +324,10 @@ pub fn plan(site: &Site<'_>, wanted: Wanted, now: Instant) -> Result<Plan, Resto
         None => site.cluster_connection()?,
     };
     let plan = plan_into(Arc::new(found), &settings, wanted)?;
+    plan.must_have_its_roles()?;
     let before = plan.wanted.replace.then(|| swap::aside(&plan, now)).transpose()?;
-    Ok(Plan { before, ..plan })
+    let copy = plan.wanted.snapshot.then(|| swap::aside(&plan, now)).transpose()?;
+    Ok(Plan { before, copy, pace: Pace::of(site), ..plan })
 }
 
 /// The dump that is meant: the newest one of all stores.
@@ -316,6 +373,8 @@ pub(in crate::execute) struct Ready {
     pub target: Target,
     pub settings: Settings,
     pub roles: Option<Roles>,
+    /// Those that are there, and those that are made.
+    pub known_roles: BTreeSet<String>,
     pub programs: Programs,
 }
 
@@ -328,10 +387,8 @@ pub(in crate::execute) fn ready(
     roles: &dyn Fn(&mut Connection) -> Result<Roles, RestoreFault>,
 ) -> Result<Ready, RestoreFault> {
     let (target, mut settings, mut connection) = target::look(settings, wanted, database)?;
-    let roles = if wanted.globals { Some(roles(&mut connection)?) } else { None };
-    if wanted.makes() {
-        own::refuse_missing(database, wanted, roles.as_ref(), &mut connection)?;
-    }
+    let roles = if wanted.globals { Some(roles(&mut connection)?.without(&wanted.roles)) } else { None };
+    let known_roles = roles::known(roles.as_ref(), &mut connection)?;
     let programs = Programs::find(wanted.programs.as_deref(), client)
         .map_err(|fault| RestoreFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
     if target.major >= 17 && programs.major < 17 {
@@ -339,7 +396,7 @@ pub(in crate::execute) fn ready(
         let own = settings.options.take().map(|own| own + " ").unwrap_or_default();
         settings.options = Some(own + "-c transaction_timeout=0");
     }
-    Ok(Ready { target, settings, roles, programs })
+    Ok(Ready { target, settings, roles, known_roles, programs })
 }
 
 /// The rest of a plan, where the dump is known and its server too.
@@ -377,8 +434,9 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         ));
     }
     hyper::must_not_be_chosen(&found, database, &wanted)?;
+    hyper::must_have_its_roles(database, &wanted)?;
     let roles = |connection: &mut Connection| roles::wanted(&found, connection);
-    let Ready { target, settings, roles, programs } = ready(database, &wanted, settings, found.client(), &roles)?;
+    let Ready { target, settings, roles, known_roles, programs } = ready(database, &wanted, settings, found.client(), &roles)?;
     if wanted.replace && wanted.from_database.is_none() && database.name != wanted.into {
         let message = format!(
             "backup {} is of the database `{}`, and `--replace` would put that in the place of `{}`",
@@ -389,6 +447,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         return Err(RestoreFault::new(message, hint));
     }
     let mut remarks = found.remarks.clone();
+    remarks.extend(target.remarks.iter().cloned());
     remarks.extend(lacks(database));
     if !database.skipped.is_empty() {
         let names = joined(database.skipped.iter().take(SHOWN).cloned());
@@ -404,5 +463,5 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     if wanted.jobs > 1 && objects.len() == 1 {
         remarks.push("this dump is in one piece, so it comes back by one session; `logical.jobs` dumps in pieces".into());
     }
-    Ok(Plan { wanted, found, at, objects, settings, target, roles, before: None, programs, remarks })
+    Ok(Plan { wanted, found, at, objects, settings, target, roles, known_roles, before: None, copy: None, pace: None, programs, remarks })
 }

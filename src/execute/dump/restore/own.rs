@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::act::of;
-use super::{Plan, Roles, Wanted};
+use super::{Plan, Wanted};
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::{Database, Own, OwnGrant, OwnSetting};
 use crate::plan::words::{counted, joined, quoted as shown};
@@ -15,11 +14,22 @@ const LISTS: [&str; 5] =
     ["local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces"];
 /// The first that knows other providers than libc; and the one that calls the locale so whatever the provider is.
 const PROVIDERS_SINCE: u32 = 15;
-const MAKE_ROLES: &str = "Say `--globals` to make the dump's roles first, or `--no-owner --no-privileges`.";
+pub(super) const MAKE_ROLES: &str = "Say `--globals` to make the dump's roles first, `--map-role OLD=NEW` to let others have what is theirs, or `--no-owner --no-privileges`.";
 
-pub(in crate::execute) fn create(name: &str, dumped: &Database, major: u32) -> String {
+/// Nobody comes in but its owner and superusers until it has its name: whoever sat there would keep it from getting it.
+pub(in crate::execute) fn make(connection: &mut Connection, name: &str, dumped: &Database, major: u32) -> Result<(), Fault> {
+    connection.run(&create(name, dumped, major))?;
+    let name = quoted(name);
+    let closed = connection.run(&format!("revoke all on database {name} from public; alter database {name} allow_connections true"));
+    if closed.is_err() {
+        let _ = connection.run(&format!("drop database {name}"));
+    }
+    closed.map(drop)
+}
+
+fn create(name: &str, dumped: &Database, major: u32) -> String {
     let mut sql = format!(
-        "create database {} template template0 encoding {} lc_collate {} lc_ctype {}",
+        "create database {} template template0 allow_connections false encoding {} lc_collate {} lc_ctype {}",
         quoted(name),
         literal(&dumped.encoding),
         literal(&dumped.collate),
@@ -63,6 +73,7 @@ impl Plan {
     pub fn own(&self) -> Vec<String> {
         let Wanted { no_owner, no_privileges, .. } = self.wanted;
         let Some(own) = self.database().own.as_ref().filter(|_| self.wanted.makes()) else { return Vec::new() };
+        let own = self.wanted.roles.own(own);
         let mut all = Vec::new();
         all.extend((!no_owner).then(|| format!("its owner {}", shown(&own.owner))));
         all.extend(own.grants.as_ref().filter(|_| !no_privileges).map(|grants| counted(grants.len(), "grant")));
@@ -73,27 +84,17 @@ impl Plan {
     }
 }
 
-/// Roles that a database of its own needs, and that are neither there nor made: they would be missed when everything else is done.
-pub(super) fn refuse_missing(
-    dumped: &Database,
-    wanted: &Wanted,
-    roles: Option<&Roles>,
-    connection: &mut Connection,
-) -> Result<(), RestoreFault> {
-    let Some(own) = &dumped.own else { return Ok(()) };
-    let rows = connection.query("select rolname as name from pg_catalog.pg_roles", &[]).map_err(of)?;
-    let mut there: BTreeSet<String> = rows.iter().map(|row| row.text("name").map(str::to_owned)).collect::<Result<_, _>>().map_err(of)?;
-    there.extend(roles.iter().flat_map(|roles| roles.missing.clone()));
-    let missing: BTreeSet<&str> = needed(own, wanted).filter(|role| !there.contains(*role)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let (what, are) = if missing.len() == 1 { ("role", "is") } else { ("roles", "are") };
-    let message = format!("`{}` needs the {what} {}, which {are} not on this server", dumped.name, joined(missing.into_iter().map(shown)));
-    Err(RestoreFault::new(message, MAKE_ROLES))
+/// What needs them also without owners and grants is said in sentences without a full stop.
+pub(super) fn missing<'r>(database: &str, roles: impl IntoIterator<Item = &'r str>, always: &[String]) -> RestoreFault {
+    let roles: BTreeSet<&str> = roles.into_iter().collect();
+    let (what, are) = if roles.len() == 1 { ("role", "is") } else { ("roles", "are") };
+    let message = format!("{} needs the {what} {}, which {are} not on this server", shown(database), joined(roles.into_iter().map(shown)));
+    let also = if always.is_empty() { String::new() } else { format!(" The last does not help where {}.", joined(always.iter().cloned())) };
+    RestoreFault::new(message, format!("{MAKE_ROLES}{also}"))
 }
 
-fn needed<'o>(own: &'o Own, wanted: &Wanted) -> impl Iterator<Item = &'o str> {
+/// Those that a database of its own needs.
+pub(super) fn needed<'o>(own: &'o Own, wanted: &Wanted) -> impl Iterator<Item = &'o str> + use<'o> {
     let (with_owner, with_grants) = (!wanted.no_owner, !wanted.no_privileges);
     let settings = own.settings.iter().filter(move |_| with_owner).filter_map(|one| one.role.as_deref());
     let grants = own.grants.iter().flatten().filter(move |_| with_grants).filter_map(|grant| grant.to.as_deref());
@@ -129,9 +130,14 @@ pub(super) fn by_hand(plan: &Plan, made: &str) -> String {
 
 /// In their order, within one transaction.
 pub(in crate::execute) fn statements(dumped: &Database, wanted: &Wanted, database: &str) -> Vec<String> {
-    let Some(own) = &dumped.own else { return Vec::new() };
     let name = quoted(database);
+    // As every database has it, and this one has not had since it was made.
+    let open = format!("grant connect, temporary on database {name} to public");
+    let Some(own) = dumped.own.as_ref().map(|own| wanted.roles.own(own)) else { return vec![open] };
     let mut all = Vec::new();
+    if own.grants.is_none() || wanted.no_privileges {
+        all.push(open);
+    }
     if !wanted.no_owner {
         all.push(format!("alter database {name} owner to {}", quoted(&own.owner)));
     }
@@ -208,6 +214,7 @@ mod tests {
         assert_eq!(needed(&own, &Wanted::default()).collect::<BTreeSet<_>>(), BTreeSet::from(["reader", "the \"clerk\""]));
         let without = Wanted { no_owner: true, no_privileges: true, ..Wanted::default() };
         assert_eq!(needed(&own, &without).count(), 0);
-        assert_eq!(statements(&dumped, &without, "made").len(), 3);
+        let all = statements(&dumped, &without, "made");
+        assert_eq!((all.len(), all[0].as_str()), (4, r#"grant connect, temporary on database "made" to public"#));
     }
 }

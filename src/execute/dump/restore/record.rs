@@ -34,11 +34,11 @@ pub(super) fn hook(site: &Site<'_>, plan: &Plan, name: &str, stop: &AtomicBool) 
 /// That it cannot be written down is no reason to fail a recovery: nobody waits for a catalog that is away as well.
 pub(super) fn done(site: &Site<'_>, plan: &Plan, restored: &Restored) {
     custody::note_where_there_is_a_catalog(site, &plan.found.identities, restored.ended);
-    let rate =
-        (restored.tables_compared.is_some() && restored.seconds > SHORTEST_SECONDS).then(|| restored.bytes as f64 / restored.seconds);
+    let rate = (plan.is_whole() && restored.tables_compared.is_some() && restored.seconds > SHORTEST_SECONDS)
+        .then(|| restored.bytes as f64 / restored.seconds);
     let more = json!({ "from": restored.from_database, "database": restored.database, "server": restored.server,
-        "rows": restored.rows, "before": restored.before, "ended_sessions": restored.ended_sessions,
-        "held_jobs": restored.held_jobs, "roles": restored.roles });
+        "rows": restored.rows, "before": restored.before, "copy": restored.copy, "ended_sessions": restored.ended_sessions,
+        "held_jobs": restored.held_jobs, "roles": restored.roles, "mapped_roles": restored.mapped_roles });
     let returned = Returned { bytes: Some(restored.bytes), more, ..returned(plan, restored.started, restored.ended) };
     custody::with_catalog(site, &|catalog| {
         if let Some(rate) = rate.filter(|rate| *rate >= 1.0) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
-use super::Found;
 use super::act::of;
+use super::{Found, RoleMap};
 use crate::execute::restore::RestoreFault;
 use crate::format::globals::{self, About, Statement};
 use crate::pipeline::{Checked, PipelineFault};
@@ -30,6 +30,13 @@ pub(super) fn wanted(found: &Found, connection: &mut Connection) -> Result<Roles
         let message = format!("backup {} has no roles: its job says `globals: false`", found.descriptor.id);
         RestoreFault::new(message, "Leave `--globals` away, and make the roles yourself or say `--no-owner --no-privileges`.")
     })
+}
+
+/// The server's, and those that are made there.
+pub(super) fn known(made: Option<&Roles>, connection: &mut Connection) -> Result<BTreeSet<String>, RestoreFault> {
+    let rows = connection.query("select rolname as name from pg_catalog.pg_roles", &[]).map_err(of)?;
+    let there = rows.iter().map(|row| row.text("name").map(str::to_owned).map_err(of));
+    there.chain(made.iter().flat_map(|roles| &roles.missing).map(|role| Ok(role.clone()))).collect()
 }
 
 impl Roles {
@@ -76,6 +83,18 @@ impl Roles {
             }
         }
         Ok(Roles { statements, ..compared })
+    }
+
+    /// Those whose things are somebody else's here are not made, and become members of nothing.
+    pub(super) fn without(mut self, mapped: &RoleMap) -> Roles {
+        self.missing.retain(|role| !mapped.has(role));
+        self.there.retain(|role| !mapped.has(role));
+        self.statements.retain(|statement| match &statement.about {
+            About::Role(role) | About::OfRole(role) => !mapped.has(role),
+            About::Member { of, member } => !mapped.has(of) && !mapped.has(member),
+            About::Tablespace(_) | About::Other => true,
+        });
+        self
     }
 
     /// All of them or none. A role that was there stays as it was, but that it may become a member of one that is made.

@@ -5,14 +5,11 @@
 //! `kill -9` either both have their new names or none.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use super::act::of;
+use super::leave::{Who, while_ending};
 use super::renamed::Renamed;
-use super::target::{SESSIONS_OF, Session, sessions};
-use super::{Plan, own};
+use super::{Plan, Session, own};
 use crate::execute::restore::RestoreFault;
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault};
@@ -20,7 +17,8 @@ use crate::units::Instant;
 
 /// PostgreSQL cuts what is longer.
 const LONGEST_NAME: usize = 63;
-const LOOK: Duration = Duration::from_millis(50);
+/// How a database is copied can be said.
+const STRATEGIES_SINCE: u32 = 15;
 
 /// A name that no database of the server has.
 pub(super) fn aside(plan: &Plan, now: Instant) -> Result<String, RestoreFault> {
@@ -54,14 +52,9 @@ pub(super) fn swap(plan: &Plan, made: &str, before: &str) -> Result<Vec<Session>
     };
     let mut connection = plan.maintenance().map_err(stays)?;
     let old = Renamed::by(&mut connection, into).map_err(stays)?;
-    let done = AtomicBool::new(false);
-    let (swapped, ended) = thread::scope(|scope| {
-        let ending = plan.wanted.end_connections.then(|| scope.spawn(|| end_sessions(plan, &old.oid, &done)));
-        let swapped = exchange(plan, made, before, &mut connection);
-        done.store(true, Ordering::Relaxed);
-        let ended = ending.map(|ending| ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        (swapped, ended.unwrap_or(Ok(Vec::new())))
-    });
+    let ender = plan.maintenance().map_err(stays)?;
+    let who = Who { made: Some(made), old: plan.wanted.end_connections.then_some(old.oid.as_str()) };
+    let (swapped, ended) = while_ending(who, ender, || exchange(plan, made, before, &mut connection));
     if let Err(fault) = swapped {
         let name = old.name(plan, connection);
         let fault = match &ended {
@@ -75,10 +68,7 @@ pub(super) fn swap(plan: &Plan, made: &str, before: &str) -> Result<Vec<Session>
             Err(why) => return Err(old.unknown(&fault, &why, before, &stays(fault.clone()).hint)),
         }
     }
-    Ok(ended.unwrap_or_else(|fault| {
-        tracing::warn!("who was connected is not known: {}", fault.message);
-        Vec::new()
-    }))
+    Ok(or_unknown(ended))
 }
 
 /// Waits a few seconds for who is still connected, with the lock.
@@ -90,21 +80,32 @@ fn exchange(plan: &Plan, made: &str, before: &str, connection: &mut Connection) 
     connection.run(&rename).map(drop).map_err(of)
 }
 
-/// Ends whoever is there, and whoever comes back, until it is done. Whoever is already in the one that took its place stays.
-fn end_sessions(plan: &Plan, old: &str, done: &AtomicBool) -> Result<Vec<Session>, Fault> {
-    let mut connection = plan.maintenance().map_err(|fault| Fault::unexpected(fault.message, ""))?;
-    let mut ended: Vec<Session> = Vec::new();
-    while !done.load(Ordering::Relaxed) {
-        let there = sessions(&connection.query(SESSIONS_OF, &[old])?)?;
-        for session in there {
-            connection.query("select pg_catalog.pg_terminate_backend($1::int)", &[&session.pid.to_string()])?;
-            if !ended.iter().any(|known| known.pid == session.pid) {
-                ended.push(session);
-            }
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(ended)
+/// As it is, before anything comes into it. The server lets nobody in meanwhile, and copies files: what it wrote into its log instead would be
+/// archived too.
+pub(super) fn copy(plan: &Plan, copy: &str) -> Result<Vec<Session>, RestoreFault> {
+    let into = &plan.wanted.into;
+    let not_copied = |fault: RestoreFault| {
+        let message = format!("`{into}` cannot be copied first: {fault}; it is as it was");
+        let hint =
+            if fault.hint.is_empty() { "Leave `--snapshot` away where it is safe in another way.".to_owned() } else { fault.hint.clone() };
+        RestoreFault::new(message, hint)
+    };
+    let mut connection = plan.maintenance().map_err(not_copied)?;
+    let old = Renamed::by(&mut connection, into).map_err(not_copied)?;
+    let strategy = if plan.target.major >= STRATEGIES_SINCE { " strategy file_copy" } else { "" };
+    let sql = format!("create database {} template {}{strategy}", quoted(copy), quoted(into));
+    let ender = plan.maintenance().map_err(not_copied)?;
+    let who = Who { made: None, old: plan.wanted.end_connections.then_some(old.oid.as_str()) };
+    let (copied, ended) = while_ending(who, ender, || connection.run(&sql).map(drop).map_err(of));
+    copied.map_err(not_copied)?;
+    Ok(or_unknown(ended))
+}
+
+fn or_unknown(ended: Result<Vec<Session>, Fault>) -> Vec<Session> {
+    ended.unwrap_or_else(|fault| {
+        tracing::warn!("who was connected is not known: {}", fault.message);
+        Vec::new()
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Wanted, own};
+use super::{Wanted, around, own};
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::Database;
 use crate::postgres::{Connection, Fault, Row, Rows, Settings};
@@ -21,6 +21,10 @@ pub struct Target {
     pub objects: u64,
     /// Who is connected to it.
     pub sessions: Vec<Session>,
+    /// Sentences without a full stop.
+    pub remarks: Vec<String>,
+    /// TimescaleDB's jobs and checks are off in it: a restore into it was begun and never ended.
+    pub restoring: bool,
 }
 
 /// Somebody's session in the database.
@@ -39,7 +43,7 @@ pub struct Session {
 pub(super) const SESSIONS_OF: &str = "\
     select pid::text as pid, coalesce(usename, '') as name, coalesce(application_name, '') as application, client_addr::text as address, \
            (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint as micros \
-    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type = 'client backend' order by backend_start";
+    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type in ('client backend', 'walsender') order by backend_start";
 
 pub(super) fn sessions(rows: &Rows) -> Result<Vec<Session>, Fault> {
     let of = |row: &Row| -> Result<Session, Fault> {
@@ -73,18 +77,25 @@ pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> R
     let asked = connection.query("select oid::text as oid from pg_catalog.pg_database where datname = $1", &[into]).map_err(of)?;
     let oid = asked.iter().next().and_then(|row| row.get("oid"));
     let exists = oid.is_some();
-    let (mut objects, mut there) = (0, Vec::new());
+    let (mut objects, mut there, mut inside, mut restoring) = (0, Vec::new(), None, false);
     if let Some(oid) = oid {
         there = connection.query(SESSIONS_OF, &[oid]).and_then(|rows| sessions(&rows)).map_err(of)?;
-        let mut inside = Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?;
-        objects = inside.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
+        let session = inside.insert(Connection::connect(&settings.clone().with_dbname(into)).map_err(of)?);
+        restoring = session.query(RESTORING, &[]).and_then(|rows| rows.one()?.flag("it")).map_err(of)?;
+        objects = session.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
     }
-    let target = Target { server: connection.target().to_string(), major: connection.major(), exists, objects, sessions: there };
+    let (server, major) = (connection.target().to_string(), connection.major());
+    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new(), restoring };
     target.refuse(wanted, dumped)?;
     if wanted.makes() {
         own::refuse_provider(dumped, target.major)?;
     }
     extensions(&mut connection, dumped)?;
+    target.remarks.extend(around::versions(dumped, wanted, &mut connection, inside.as_mut())?);
+    if wanted.replace {
+        target.remarks.extend(around::slots(&mut connection, into)?);
+    }
+    target.remarks.extend(around::left(&mut connection)?);
     Ok((target, settings, connection))
 }
 
@@ -106,6 +117,16 @@ fn is_there(into: &str) -> RestoreFault {
     )
 }
 
+/// As the extension's own functions set it for the whole database; where it is not loaded the setting is there all the same.
+const RESTORING: &str = "select coalesce(current_setting('timescaledb.restoring', true), '') in ('on', 'true', 'yes', '1') as it";
+
+/// What to do about a database that was left in that mode. `end` is the statement that ends it.
+pub(super) fn way_out(end: &str) -> String {
+    format!(
+        "Drop it and restore anew with `--create`. Or, to keep what is in it: turn off the jobs that came with the dump (docs/dumps.md), then say `{end}` there."
+    )
+}
+
 impl Target {
     fn refuse(&self, wanted: &Wanted, dumped: &Database) -> Result<(), RestoreFault> {
         let into = &wanted.into;
@@ -123,6 +144,11 @@ impl Target {
         if wanted.replace {
             return self.refuse_in_use(wanted);
         }
+        if self.restoring {
+            let message = format!("`{into}` is in TimescaleDB's restoring mode: a restore into it was begun and not ended");
+            let out = way_out("select timescaledb_post_restore()");
+            return Err(RestoreFault::new(message, format!("Its jobs and checks are off. {out} Or say `--replace`.")));
+        }
         let is_in_use = !self.sessions.is_empty() || self.objects > 0;
         if wanted.occupied && is_in_use && dumped.extensions.contains_key("timescaledb") {
             let message = format!("`{into}` is in use, and a dump with TimescaleDB comes back only into a database of its own");
@@ -130,6 +156,13 @@ impl Target {
                 message,
                 "While it is restored, the extension's jobs and checks are off: say `--create` with another name.",
             ));
+        }
+        if wanted.snapshot && !self.sessions.is_empty() && !wanted.end_connections {
+            let message = format!(
+                "{} connected to the database `{into}`, and only one that nobody uses can be copied",
+                are(self.sessions.len() as u64, "session")
+            );
+            return Err(RestoreFault::new(message, "End them, or say `--end-connections`: then they are ended when it is copied."));
         }
         if wanted.occupied {
             return Ok(());

@@ -2,7 +2,6 @@
 
 mod record;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant as Stopwatch;
@@ -188,9 +187,7 @@ fn notes(found: &Newest, identities: &Identities) -> Result<Notes, PipelineFault
     let object =
         found.descriptor.objects_of(ObjectKind::Notes).next().ok_or_else(|| damaged(id.as_str(), "it has no notes.json".into()))?;
     let key = found.repository.data(id, &object.name);
-    let mut json = Vec::new();
-    let mut reader = Checked::open(&found.store, &key, object.size, &object.sha256, identities)?;
-    reader.by_ref().take(MAX_BYTES).read_to_end(&mut json).map_err(|error| PipelineFault::of_stream(key.as_str(), &error))?;
+    let json = Checked::open(&found.store, &key, object.size, &object.sha256, identities)?.whole(MAX_BYTES)?;
     Notes::from_json(&json).map_err(|what| damaged(key.as_str(), what))
 }
 

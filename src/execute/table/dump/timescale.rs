@@ -15,8 +15,9 @@ use crate::format::descriptor::Private;
 use crate::plan::words::{counted, quoted as shown};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Row};
+use crate::timescale;
 
-const NAME: &str = "timescaledb";
+pub(super) const NAME: &str = "timescaledb";
 /// Where it has what it knows; the second one in older versions.
 const HOMES: [&str; 2] = ["_timescaledb_catalog", "_timescaledb_config"];
 
@@ -49,11 +50,13 @@ pub(super) fn settings(version: Option<&String>) -> Vec<(String, String)> {
     version.iter().flat_map(|_| all).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Makes the extension, and says that its tables are about to come. It loads itself into new sessions only.
-pub(super) fn begin(open: &dyn Fn() -> Result<Connection, TableFault>, version: &str) -> Result<(), TableFault> {
-    open()?.run(&format!("create extension if not exists {NAME} version {}", literal(version)))?;
+/// Makes the extension where it lay, and says that its tables are about to come. It loads itself into new sessions only.
+pub(super) fn begin(open: &dyn Fn() -> Result<Connection, TableFault>, version: &str, home: &str) -> Result<(), TableFault> {
+    let home = quoted(home);
     let mut connection = open()?;
-    let home = home(&mut connection)?;
+    connection.run(&format!("create schema if not exists {home}"))?;
+    connection.run(&format!("create extension if not exists {NAME} with schema {home} version {}", literal(version)))?;
+    let mut connection = open()?;
     connection.run(&format!("select {home}.timescaledb_pre_restore()"))?;
     Ok(())
 }
@@ -67,8 +70,7 @@ pub(super) fn end(open: &dyn Fn() -> Result<Connection, TableFault>) -> Result<(
 }
 
 fn home(connection: &mut Connection) -> Result<String, TableFault> {
-    let sql = "select n.nspname as home from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = $1";
-    Ok(quoted(connection.query(sql, &[NAME])?.one()?.text("home")?))
+    Ok(quoted(&timescale::schema(connection)?))
 }
 
 /// A line of the archive's list that is of TimescaleDB's own catalog: `TABLE DATA _timescaledb_catalog chunk postgres`.

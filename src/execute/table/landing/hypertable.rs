@@ -8,6 +8,7 @@ use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Fault, Row};
+use crate::timescale;
 
 pub use care::Refresh;
 pub(super) use care::{Care, Spans};
@@ -163,7 +164,7 @@ impl Shape {
             let id = made.one()?.text("id")?.to_owned();
             let rows = connection.query(ABOUT_JOB, &[&id])?;
             let row = rows.one()?;
-            held.push(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned() });
+            held.push(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned(), home: home.clone() });
         }
         Ok(held)
     }
@@ -184,6 +185,5 @@ impl Job {
 
 /// The schema with TimescaleDB's functions.
 fn home(connection: &mut Connection) -> Result<String, Fault> {
-    let sql = "select n.nspname as home from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'timescaledb'";
-    Ok(quoted(connection.query(sql, &[])?.one()?.text("home")?))
+    Ok(quoted(&timescale::schema(connection)?))
 }

@@ -93,7 +93,7 @@ impl Dump {
     pub(in crate::execute::tiers) fn check_definitions(&self, acting: &Acting<'_>) -> Result<(), TableFault> {
         self.check(acting, &self.definitions)?;
         let walk = Walk::new(self.open(&self.definitions)?).map_err(|stopped| unread(&self.definitions, stopped))?;
-        if walk.head() == acting.head {
+        if acting.ground.wanted.roles.head(&self.definitions.name, walk.head())? == acting.head {
             return Ok(());
         }
         Err(TableFault::new(format!("{} has changed since it was looked at", self.definitions.name), "Run it again."))
@@ -155,7 +155,7 @@ impl Dump {
             acting.begins("restoring large objects");
             let (_file, list) = acting.list(&piece.others)?;
             self.check(acting, &piece.object)?;
-            let mut reader = self.open(&piece.object)?;
+            let mut reader = acting.ground.wanted.roles.over(&piece.object.name, self.open(&piece.object)?)?;
             let source = feed::Source { from: &mut reader, fed: acting.bytes, given: &|| {} };
             feed_and_hear(acting.restoring_data(Some(list)), &acting.halt, &piece.object.name, Some(source))??;
             acting.note_done(session, &piece.object.name)?;

@@ -109,6 +109,7 @@ fn of_dump<'s>(found: Arc<Found>, wanted: &Wanted, settings: &Settings) -> Resul
         return Err(TableFault::new(message, "Take a backup with `logical`; `--job NAME` names its job."));
     }
     let planned = plan_into(Arc::clone(&found), settings, wanted.of.clone())?;
+    planned.must_have_its_roles()?;
     let database = planned.database().clone();
     let (dump, head) = Dump::look(found, &database)?;
     Ok(Looked {

@@ -19,6 +19,7 @@ use crate::execute::custody;
 use crate::execute::dump::child::{self, Halt};
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
+use crate::execute::dump::restore::needs::Needs;
 use crate::execute::dump::restore::{Ready, Roles, must_be_free, ready};
 use crate::execute::restore::{Pin, TimelineChoice};
 use crate::execute::table::TableFault;
@@ -114,8 +115,12 @@ impl<'s> Physical<'s> {
         let around = Around::of(&server, &programs, wanted.of.globals, &halt)?;
         let with_programs = crate::execute::dump::restore::Wanted { programs: Some(programs.folder().to_owned()), ..wanted.of.clone() };
         let roles = |connection: &mut Connection| Roles::of_server(&around.globals, connection);
-        let Ready { target, settings, roles, programs } = ready(&around.database, &with_programs, settings, programs.major, &roles)?;
+        let Ready { target, settings, roles, known_roles, programs } =
+            ready(&around.database, &with_programs, settings, programs.major, &roles)?;
+        let items = Item::all(&around.head).map_err(|bad| TableFault::new(format!("the definitions: {bad}"), ""))?;
+        Needs::of(items.iter().map(|item| (item, true)), &wanted.of).must_be_met(&known_roles, &around.database, &wanted.of)?;
         let mut remarks = vec![format!("backup {backup} was chosen: {reason}")];
+        remarks.extend(target.remarks.iter().cloned());
         remarks.extend(server.flaws.iter().cloned());
         remarks.extend(
             around.unlogged.iter().map(|name| format!("`{name}` is unlogged: no physical backup has its rows, and it will be empty")),
@@ -282,7 +287,7 @@ impl<'s> Physical<'s> {
     /// What one program writes the other one reads; none of it lies on a disk.
     fn through(&self, acting: &Acting<'_>, dump: std::process::Command) -> Result<(), TableFault> {
         let failed = |error: std::io::Error| BackupFault::refused(format!("what pg_dump writes cannot be passed on: {error}"), "");
-        let (mut reader, mut writer) = std::io::pipe().map_err(failed)?;
+        let (reader, mut writer) = std::io::pipe().map_err(failed)?;
         let is_unheard = AtomicBool::new(false);
         let unheard = |error: std::io::Error| {
             is_unheard.store(true, Ordering::Relaxed);
@@ -290,10 +295,11 @@ impl<'s> Physical<'s> {
         };
         std::thread::scope(|scope| {
             let dumped = scope.spawn(move || child::stream(dump, &acting.halt, &mut |bytes| writer.write_all(bytes).map_err(unheard)));
-            let source = feed::Source { from: &mut reader, fed: acting.bytes, given: &|| {} };
-            let fed = feed_and_hear(acting.restoring_data(None), &acting.halt, LARGE_OBJECTS, Some(source));
-            // Whoever still writes hears that nobody reads.
-            drop(reader);
+            // Whoever still writes when it is over hears that nobody reads.
+            let fed = acting.ground.wanted.roles.over(LARGE_OBJECTS, reader).and_then(|mut reader| {
+                let source = feed::Source { from: &mut reader, fed: acting.bytes, given: &|| {} };
+                feed_and_hear(acting.restoring_data(None), &acting.halt, LARGE_OBJECTS, Some(source))
+            });
             let dumped = dumped.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // The one that failed first.
             if is_unheard.load(Ordering::Relaxed) {

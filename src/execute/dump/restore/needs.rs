@@ -1,0 +1,122 @@
+//! The roles that what is in a dump needs. Grants and policies come last: what is missed there would cost the hours before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Found, Wanted, own};
+use crate::execute::dump::archive;
+use crate::execute::dump::programs::Programs;
+use crate::execute::restore::RestoreFault;
+use crate::format::contents::Database;
+use crate::format::descriptor::Object;
+use crate::format::dump::{Item, Stopped, Walk};
+use crate::pipeline::{Checked, PipelineFault};
+use crate::plan::words::{joined, quoted};
+use crate::units::nearest;
+
+/// By their names in the dump.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::execute) struct Needs {
+    /// What somebody wants back needs these.
+    needed: BTreeSet<String>,
+    /// Of those, the ones that it needs without owners and grants too, and for what.
+    always: BTreeMap<String, &'static str>,
+    /// Whether it is wanted or not.
+    named: BTreeSet<String>,
+}
+
+impl Needs {
+    /// Of lines that `pg_restore` would bring back, and of those that it would not.
+    pub(in crate::execute) fn of<'i>(items: impl IntoIterator<Item = (&'i Item, bool)>, wanted: &Wanted) -> Needs {
+        let mut needs = Needs::default();
+        for (item, is_wanted) in items {
+            let (owner, roles) = (item.owned_by().map(str::to_owned), item.roles());
+            needs.named.extend(owner.iter().chain(&roles).cloned());
+            if !is_wanted || item.is_of_database() {
+                continue;
+            }
+            needs.needed.extend(owner.filter(|_| !wanted.no_owner));
+            if item.is_grant() {
+                needs.needed.extend(roles.into_iter().filter(|_| !wanted.no_privileges));
+                continue;
+            }
+            let what = if item.kind == "POLICY" { "a policy" } else { "a user mapping" };
+            needs.always.extend(roles.iter().map(|role| (role.clone(), what)));
+            needs.needed.extend(roles);
+        }
+        needs
+    }
+
+    /// Reads the beginnings of the archives, as far as their first rows.
+    pub(super) fn look(found: &Found, objects: &[Object], programs: &Programs, wanted: &Wanted) -> Result<Needs, RestoreFault> {
+        let mut all = Vec::new();
+        for object in objects {
+            let (head, items) = match head(found, object) {
+                Ok(read) => read,
+                // What is damaged is told so.
+                Err(fault) => return Err(found.check(object, &mut |_| true).err().unwrap_or(fault)),
+            };
+            let chosen = chosen(&head, programs, wanted)?;
+            all.extend(items.into_iter().map(|item| {
+                let is_wanted = chosen.as_ref().is_none_or(|chosen| chosen.contains(&item.id));
+                (item, is_wanted)
+            }));
+        }
+        Ok(Needs::of(all.iter().map(|(item, is_wanted)| (item, *is_wanted)), wanted))
+    }
+
+    /// What is neither there nor made, and names that are mapped and that nobody has.
+    pub(in crate::execute) fn must_be_met(&self, there: &BTreeSet<String>, dumped: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
+        let of_database = |wanted: &Wanted| -> BTreeSet<String> {
+            dumped.own.iter().flat_map(|own| own::needed(own, wanted)).map(str::to_owned).collect()
+        };
+        let named: BTreeSet<String> = self.named.union(&of_database(&Wanted::default())).cloned().collect();
+        if let Some(old) = wanted.roles.olds().find(|old| !named.contains(*old)) {
+            let near =
+                nearest(old, named.iter().map(String::as_str)).map_or_else(String::new, |near| format!("Did you mean {}? ", quoted(near)));
+            let has = if named.is_empty() { "no role at all".to_owned() } else { joined(named.iter().map(quoted)) };
+            return Err(RestoreFault::new(format!("nothing in the dump is of the role {}", quoted(old)), format!("{near}It names {has}.")));
+        }
+        let of_database = if wanted.makes() { of_database(wanted) } else { BTreeSet::new() };
+        let missing: Vec<&String> = self.needed.union(&of_database).filter(|role| !there.contains(wanted.roles.to(role))).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let always = missing.iter().filter_map(|role| Some((*role, *self.always.get(*role)?)));
+        let always: Vec<String> = always.map(|(role, what)| format!("{} is named by {what}", quoted(role))).collect();
+        Err(own::missing(&dumped.name, missing.iter().map(|role| wanted.roles.to(role)), &always))
+    }
+}
+
+fn head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreFault> {
+    let key = found.repository.data(&found.descriptor.id, &object.name);
+    let checked = Checked::open(&found.store, &key, object.size, &object.sha256, &found.identities)?;
+    let walk = Walk::new(checked).map_err(|stopped| unread(&object.name, stopped))?;
+    let items = walk.items().map_err(|bad| unread(&object.name, Stopped::Bad(bad)))?;
+    Ok((walk.head().to_vec(), items))
+}
+
+pub(super) fn unread(what: &str, stopped: Stopped) -> RestoreFault {
+    match stopped {
+        Stopped::Bad(bad) => RestoreFault::new(format!("{what}: {bad}"), "`seawall verify` says whether it is whole."),
+        Stopped::Unread(error) => PipelineFault::of_stream(what, &error).into(),
+    }
+}
+
+/// The lines that `pg_restore` itself would bring back, where only some are wanted.
+fn chosen(head: &[u8], programs: &Programs, wanted: &Wanted) -> Result<Option<BTreeSet<i64>>, RestoreFault> {
+    let sections = wanted.sections.iter().map(|section| format!("--section={}", section.as_str()));
+    let words: Vec<String> = sections.chain(wanted.names()).collect();
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let listed = archive::listed(programs, head, &words).map_err(|fault| RestoreFault::new(fault.to_string(), fault.hint()))?;
+    Ok(Some(listed.lines().filter_map(|line| line.split_once(';')?.0.parse().ok()).collect()))
+}
+
+impl Wanted {
+    /// Schemas and tables, as `pg_restore` is told.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let schemas = self.schemas.iter().map(|schema| format!("--schema={schema}"));
+        schemas.chain(self.tables.iter().map(|table| format!("--table={table}")))
+    }
+}

@@ -1,0 +1,92 @@
+//! Roles of a dump that have another name where it comes back.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::needs::unread;
+use crate::execute::restore::RestoreFault;
+use crate::format::contents::Own;
+use crate::format::dump::{Stopped, Walk, with_roles};
+use crate::plan::words::{joined, quoted};
+
+/// From the dump's name to the server's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoleMap(BTreeMap<String, String>);
+
+impl RoleMap {
+    /// Each may be said once.
+    pub fn new(pairs: &[(String, String)]) -> Result<RoleMap, RestoreFault> {
+        let mut map = BTreeMap::new();
+        for (old, new) in pairs {
+            let before = map.insert(old.clone(), new.clone());
+            if before.is_some_and(|before| before != *new) {
+                let message = format!("`--map-role` gives what is {}'s to two roles", quoted(old));
+                return Err(RestoreFault::new(message, "Things have one owner: say one of the two."));
+            }
+        }
+        Ok(RoleMap(map))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Who it is on the server.
+    pub(super) fn to<'r>(&'r self, role: &'r str) -> &'r str {
+        self.0.get(role).map_or(role, String::as_str)
+    }
+
+    pub(super) fn other(&self, role: &str) -> Option<String> {
+        self.0.get(role).cloned()
+    }
+
+    pub(super) fn has(&self, role: &str) -> bool {
+        self.0.contains_key(role)
+    }
+
+    /// The dump's names.
+    pub(super) fn olds(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(in crate::execute) fn pairs(&self) -> BTreeMap<String, String> {
+        self.0.clone()
+    }
+
+    /// `app` becomes `web`, for people.
+    pub fn shown(&self) -> String {
+        joined(self.0.iter().map(|(old, new)| format!("{} becomes {}", quoted(old), quoted(new))))
+    }
+
+    /// A dump on its way, with the server's names; `what` is what it is called.
+    pub(in crate::execute) fn over<'d>(&self, what: &str, dump: impl Read + 'd) -> Result<Box<dyn Read + 'd>, RestoreFault> {
+        if self.is_empty() {
+            return Ok(Box::new(dump));
+        }
+        let walk = Walk::new(dump).map_err(|stopped| unread(what, stopped))?;
+        let renamed = walk.with_roles(&|role| self.other(role)).map_err(|bad| unread(what, Stopped::Bad(bad)))?;
+        Ok(Box::new(renamed))
+    }
+
+    /// The same of its head alone.
+    pub(in crate::execute) fn head(&self, what: &str, head: &[u8]) -> Result<Vec<u8>, RestoreFault> {
+        if self.is_empty() {
+            return Ok(head.to_vec());
+        }
+        with_roles(head, &|role| self.other(role)).map_err(|bad| unread(what, Stopped::Bad(bad)))
+    }
+
+    /// What belongs to a database, with the server's names.
+    pub(super) fn own(&self, own: &Own) -> Own {
+        let mut own = own.clone();
+        let change = |role: &mut String| {
+            if let Some(new) = self.other(role) {
+                *role = new;
+            }
+        };
+        change(&mut own.owner);
+        own.settings.iter_mut().filter_map(|one| one.role.as_mut()).for_each(change);
+        own.grants.iter_mut().flatten().filter_map(|grant| grant.to.as_mut()).for_each(change);
+        own
+    }
+}

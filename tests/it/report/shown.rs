@@ -1,0 +1,275 @@
+//! What drills have shown, and what was listed, held against promises: whenever it was, whatever the stretch of the report is.
+
+use seawall::catalog::Measured;
+use seawall::inventory::DrillRecord;
+use seawall::units::Instant;
+use serde_json::Value;
+
+use super::told::{objective, one};
+use super::year::{self, Fate};
+use super::{Rig, Room};
+
+const DAY: i64 = 86_400;
+
+/// A drill by its name, so many days ago, that passed or not.
+type Ran<'r> = (&'r str, i64, bool);
+
+/// A policy that somebody watches, and of which nothing ran.
+fn seen(text: &str) -> Rig {
+    let rig = Rig { room: Room::new(), now: Instant::now() }.with_text("shop", text);
+    year::fill_days(&rig.catalog(), "shop", rig.now, Fate::Well, 0);
+    rig
+}
+
+fn ago(rig: &Rig, seconds: i64) -> Instant {
+    rig.now - jiff::SignedDuration::from_secs(seconds)
+}
+
+/// The same with these drills on record, each as `change` leaves it.
+fn drilled(text: &str, ran: &[Ran<'_>], change: impl Fn(&mut DrillRecord)) -> Rig {
+    let rig = seen(text);
+    for (name, days, passed) in ran {
+        let mut record = year::drill("shop", ago(&rig, days * DAY + 3_600), !passed, 1.0);
+        record.id = format!("{}-{}", record.id, name.len()).parse().expect("an id");
+        record.drill = Some(name.parse().expect("a name"));
+        change(&mut record);
+        year::keep_drill(&rig.catalog(), &record);
+    }
+    rig
+}
+
+fn replaced(pairs: &[(&str, &str)]) -> String {
+    pairs.iter().fold(year::policy("shop"), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+fn found(report: &Value, name: &str) -> (String, String) {
+    let found = objective(report, name);
+    (found["state"].as_str().expect("a state").to_owned(), found["because"].as_str().expect("words").to_owned())
+}
+
+#[track_caller]
+fn is(report: &Value, name: &str, state: &str, because: &str) {
+    let (is, why) = found(report, name);
+    assert!(is == state && why.contains(because), "{name} is {is}: {why}");
+}
+
+const RTO: &str = "objectives.rto";
+const CORRUPTION: &str = "objectives.scenarios.corruption.rto";
+
+#[test]
+fn the_last_drill_counts_however_long_ago_it_was() {
+    let ran = [("weekly", 130, true), ("weekly", 40, false)];
+    let rig = drilled(&year::policy("shop"), &ran, |_| ());
+    let day = |days: i64| ago(&rig, days * DAY).strftime("%F").to_string();
+    let before = format!("{}..{}", day(140), day(100));
+    for period in ["month", "quarter", "year", &before] {
+        let report = rig.json(&["--period", period]);
+        is(&report, RTO, "broken", "the last drill `weekly` failed");
+        is(&report, CORRUPTION, "broken", "is not in the store");
+        assert_eq!(report["state"], "broken", "{period}");
+    }
+    let better = drilled(&year::policy("shop"), &[&ran[..], &[("weekly", 35, true)]].concat(), |_| ());
+    is(&better.json(&[]), RTO, "kept", "had it back");
+    // That somebody ended one shows nothing, and undoes nothing.
+    let rig = drilled(&year::policy("shop"), &[("weekly", 40, false)], |_| ());
+    let mut ended = year::drill("shop", ago(&rig, DAY), false, 1.0);
+    ended.outcome = seawall::inventory::DrillOutcome::Stopped;
+    let json = serde_json::to_string(&ended).expect("JSON");
+    let new = seawall::catalog::NewDrill {
+        id: ended.id.as_str(),
+        policy: "shop",
+        drill: "weekly",
+        started: ended.started,
+        ended: ended.ended,
+        end: seawall::catalog::DrillEnd::Stopped,
+        record: &json,
+    };
+    rig.catalog().record_drill(&new).expect("recorded");
+    is(&rig.json(&[]), RTO, "broken", "the last drill `weekly` failed");
+}
+
+#[test]
+fn one_drill_does_not_hide_another() {
+    let other = "drills:\n  other: { restore: { latest: nightly }, expect: { rows: { check: row-counts } } }\n";
+    let text = replaced(&[("drills:\n", other)]);
+    let report = drilled(&text, &[("weekly", 35, true), ("other", 1, true)], |_| ()).json(&[]);
+    is(&report, CORRUPTION, "kept", "had it back");
+    is(&report, RTO, "kept", "had it back");
+    // As far as was shown, the store of one of them has nothing, whatever the other one restores.
+    let report = drilled(&text, &[("weekly", 35, false), ("other", 1, true)], |_| ()).json(&[]);
+    is(&report, CORRUPTION, "broken", "the last drill `weekly` failed");
+    is(&report, RTO, "broken", "the last drill `weekly` failed");
+    let report = drilled(&text, &[("weekly", 1, true), ("other", 35, false)], |_| ()).json(&[]);
+    is(&report, CORRUPTION, "kept", "had it back");
+    is(&report, RTO, "broken", "the last drill `other` failed");
+}
+
+#[test]
+fn a_drill_on_demand_proves_nothing_for_ever() {
+    let on_demand = ("    schedule: { on: sunday, at: \"05:00\" }\n", "");
+    let of = |text: &str, days: i64| drilled(text, &[("weekly", days, true)], |_| ()).json(&[]);
+    let text = replaced(&[on_demand]);
+    is(&of(&text, 97), RTO, "kept", "had it back");
+    is(&of(&text, 1_000), RTO, "unproven", "what is older than 98d proves nothing");
+    is(&of(&text, 1_000), CORRUPTION, "unproven", "what is older than 98d proves nothing");
+    let limit = ("alerts: {", "alerts: { thresholds: { drill_age: 35d },");
+    let text = replaced(&[on_demand, limit]);
+    is(&of(&text, 34), RTO, "kept", "had it back");
+    is(&of(&text, 36), RTO, "unproven", "what is older than 35d proves nothing");
+    // With a schedule as well.
+    is(&of(&replaced(&[limit]), 36), RTO, "unproven", "what is older than 35d proves nothing");
+    is(&of(&year::policy("shop"), 36), RTO, "kept", "had it back");
+}
+
+#[test]
+fn what_was_restored_from_elsewhere_proves_nothing_of_what_is_left() {
+    let text = replaced(&[("by: point-in-time,", "by: point-in-time, from: [offsite],")]);
+    let from = |store: &'static str| {
+        drilled(&text, &[("weekly", 1, true)], |record| {
+            let restored = record.restored.as_mut().expect("restored");
+            restored.store = store.parse().expect("a name");
+        })
+        .json(&[])
+    };
+    is(&from("main"), CORRUPTION, "unproven", "no drill has passed yet");
+    is(&from("main"), RTO, "kept", "had it back");
+    is(&from("offsite"), CORRUPTION, "kept", "had it back");
+}
+
+#[test]
+fn a_part_proves_nothing_of_everything() {
+    let dump = "backups:\n  dump: { logical: { databases: [app] }, schedule: { at: \"03:00\" }, store: main, keep: { daily: 7 } }\n";
+    let drilled_dump =
+        [("backups:\n", dump), ("restore: { latest: nightly }", "restore: { latest: dump }"), ("    rehearses: corruption\n", "")];
+    let report = drilled(&replaced(&drilled_dump), &[("weekly", 1, true)], |_| ()).json(&[]);
+    is(&report, RTO, "kept", "had it back");
+    let two = [("service=shop, databases: [app]", "service=shop, databases: [app, crm]")];
+    let report = drilled(&replaced(&[&drilled_dump[..], &two[..]].concat()), &[("weekly", 1, true)], |_| ()).json(&[]);
+    is(&report, RTO, "unproven", "no drill of the policy rehearses it");
+}
+
+/// The standby is there before anything happens: what it took to make one counts for nothing.
+#[test]
+fn a_promotion_is_judged_by_what_it_took() {
+    let text = |rto: &str| {
+        replaced(&[
+            ("by: point-in-time, rto: 2h", &format!("by: promote-standby, rto: {rto}")),
+            ("    rehearses: corruption\n", "    rehearses: corruption\n    promote: {}\n"),
+        ])
+    };
+    let of = |rto: &str, change: fn(&mut DrillRecord)| drilled(&text(rto), &[("weekly", 1, true)], change).json(&[]);
+    is(&of("10m", |_| ()), CORRUPTION, "kept", "had it back after 14 s");
+    assert_eq!(objective(&of("10m", |_| ()), CORRUPTION)["found_seconds"], 14);
+    // Five minutes go by until somebody has seen what is wrong.
+    is(&of("5m", |_| ()), CORRUPTION, "broken", "and 5m come before that");
+    is(&of("10m", |record| record.promotion = None), CORRUPTION, "unproven", "was not timed");
+}
+
+#[test]
+fn what_comes_before_a_recovery_is_part_of_its_time() {
+    let of = |pairs: &[(&str, &str)]| drilled(&replaced(pairs), &[("weekly", 1, true)], |_| ()).json(&[]);
+    let promised = |rto: &str| format!("by: point-in-time, rto: {rto}");
+    let own = ("    rehearses: corruption\n", "    rehearses: corruption\n    within: 1h\n");
+    // 29 min 47 s, and five minutes each for seeing it and for a server.
+    is(&of(&[("by: point-in-time, rto: 2h", &promised("35m")), own]), CORRUPTION, "broken", "and 10m come before that");
+    is(&of(&[("by: point-in-time, rto: 2h", &promised("40m")), own]), CORRUPTION, "kept", "had it back");
+    // Nobody has said how long that is.
+    let silent = (", assess: 5m, provision: 5m", "");
+    is(
+        &of(&[("by: point-in-time, rto: 2h", &promised("1h")), own, silent]),
+        CORRUPTION,
+        "unproven",
+        "and 45m come before that with careful",
+    );
+    is(&of(&[own, silent]), CORRUPTION, "kept", "had it back");
+}
+
+#[test]
+fn a_tier_has_a_prediction_of_its_own() {
+    let tiers = "  rto: 1h\n  data:\n    critical: { tables: [users], rto: 40m }\n    late: { tables: [logs], rto: 50m }\n";
+    let rig = drilled(&replaced(&[("  rto: 1h\n", tiers)]), &[("weekly", 1, true)], |_| ());
+    let predicted = |tier: &'static str, [usual, careful]: [f64; 2]| {
+        let name = |name: &'static str, value: f64| Measured { name, subject: tier, value };
+        [name("recovery_time_p50_seconds", usual), name("recovery_time_p95_seconds", careful)]
+    };
+    let all = [predicted("tier critical", [2_500.0, 2_600.0]), predicted("tier late", [600.0, 900.0])].concat();
+    rig.catalog().measure("shop", &all, ago(&rig, 60)).expect("measured");
+    let report = rig.json(&[]);
+    is(&report, "objectives.data.critical.rto", "broken", "are to be expected");
+    is(&report, "objectives.data.late.rto", "kept", "had it back");
+    assert_eq!(
+        objective(&report, "objectives.data.late.rto")["predicted"],
+        serde_json::json!({ "usual_seconds": 600, "careful_seconds": 900 })
+    );
+}
+
+/// What `change` leaves of what was listed, so many seconds ago.
+fn listed(rig: &Rig, seconds: i64, change: impl Fn(String) -> String) -> Value {
+    let catalog = rig.catalog();
+    let kept = catalog.inventories(&["shop"]).expect("asked").remove("shop").expect("an inventory");
+    catalog.keep_inventory("shop", &change(kept.document), ago(rig, seconds)).expect("kept");
+    rig.json(&[])
+}
+
+#[test]
+fn an_old_list_proves_nothing() {
+    let text = replaced(&[("any_moment: 7d", "any_moment: 7d, some_backup: 300d")]);
+    let some = "objectives.reach_back.some_backup";
+    let report = listed(&seen(&text), 3_600, |same| same);
+    is(&report, some, "kept", "the oldest backup is of");
+    assert_eq!(one(&report)["copies"][0]["state"], "kept", "{}", one(&report)["copies"]);
+    let report = listed(&seen(&text), 4 * 3_600, |same| same);
+    is(&report, some, "unproven", "nobody has listed what lies there since");
+    for copy in one(&report)["copies"].as_array().expect("a list") {
+        assert_eq!(copy["state"], "unproven", "{copy}");
+    }
+}
+
+#[test]
+fn dumps_reach_back_as_well() {
+    let wal = "wal: { store: main, copies: [offsite], timeout: 60s, keep: 14d }\n";
+    let pairs =
+        [(wal, ""), ("any_moment: 7d", "some_backup: 300d"), ("physical: {}", "logical: {}"), ("by: point-in-time", "by: newest-backup")];
+    let dumps = |document: String| document.replace("\"kind\":\"full\"", "\"kind\":\"logical\"");
+    let some = "objectives.reach_back.some_backup";
+    let report = listed(&seen(&replaced(&pairs)), 3_600, dumps);
+    is(&report, some, "kept", "the oldest backup is of");
+    let points = |report: &Value| one(report)["stores"][0]["points"]["shown"].as_array().expect("a list").clone();
+    assert!(points(&report).iter().all(|point| point["job"] == "nightly" && point.get("databases").is_none()), "{:?}", points(&report));
+    // Another database is in none of them.
+    let two = [("databases: [app]", "databases: [app, crm]"), ("physical: {}", "logical: { databases: [app] }")];
+    let rest = [pairs[0], pairs[1], pairs[3], ("    rehearses: corruption\n", "")];
+    let rig = seen(&replaced(&[&two[..1], &rest[..], &two[1..]].concat()));
+    let report = listed(&rig, 3_600, dumps);
+    is(&report, some, "broken", "a backup of everything");
+    assert!(!points(&report).is_empty() && points(&report).iter().all(|point| point["databases"] == serde_json::json!(["app"])));
+    assert!(rig.html(&[]).contains(" of app, by nightly"));
+    // Files and chosen tables are no moment of a database.
+    for kind in ["files", "tables"] {
+        let report =
+            listed(&seen(&replaced(&pairs)), 3_600, |document| document.replace("\"kind\":\"full\"", &format!("\"kind\":\"{kind}\"")));
+        assert_eq!(points(&report), Vec::<Value>::new(), "{kind}");
+    }
+}
+
+#[test]
+fn duties_are_asked_for_with_who_did_them() {
+    let text = replaced(&[("who: dba }", "who: dba, schedule: { at: \"00:00\" } }")]);
+    let rig = Rig { room: Room::new(), now: Instant::now() }.with_text("shop", &text);
+    rig.catalog().see_jobs("shop", &["duties.review"], ago(&rig, 3 * DAY)).expect("seen");
+    let asked = |rig: &Rig| {
+        let report = rig.json(&[]);
+        let all = one(&report)["checklist"].as_array().expect("a list").clone();
+        all.into_iter().find(|question| question["key"] == "duties").expect("the question")
+    };
+    let due = asked(&rig);
+    assert_eq!(due["answer"], "no", "{due}");
+    assert!(due["evidence"].as_str().is_some_and(|why| why.starts_with("review is due since") && why.contains("never done")), "{due}");
+    rig.catalog().acknowledge("shop", "duty_due:review", "anna", "", Instant::now(), None).expect("acknowledged");
+    let done = asked(&rig);
+    assert_eq!(done["answer"], "yes", "{done}");
+    assert!(done["evidence"].as_str().is_some_and(|why| why.contains("last done by anna")), "{done}");
+}
