@@ -14,7 +14,7 @@ use crate::plan::{Doomed, Expiry, ExpiryTerms, Mark, Move, MoveTerms, classes_in
 use crate::retention::{Keep, RetentionInput, TierClasses, Verdict, WalKeep, verdicts};
 use crate::site::Site;
 use crate::store::{Fault, Store};
-use crate::units::{BackupId, Instant, Key, Name, Timeline};
+use crate::units::{BackupId, Instant, Name, Timeline};
 use crate::world::{clock, parallel};
 
 #[derive(Debug)]
