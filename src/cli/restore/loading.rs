@@ -79,8 +79,9 @@ mod tests {
     #[test]
     fn it_says_how_much_how_fast_and_how_long_yet() {
         let line = moving("restoring", 1_000_000, 4_000_000, Duration::from_secs(10));
-        assert_eq!(line, "restoring: 25 % of 4.0 MB at 100.0 kB/s, 30 s left");
-        assert_eq!(moving("restoring", 0, 4_000_000, Duration::ZERO), "restoring: 0 % of 4.0 MB at 0 B/s");
+        assert_eq!(line, "restoring: 25 % of 4 MB at 100 kB/s, 30 s left");
+        let begun = moving("restoring", 0, 4_000_000, Duration::ZERO);
+        assert!(begun.starts_with("restoring: 0 % of 4 MB at ") && !begun.contains("left"), "{begun}");
         assert!(moving("restoring", 5, 4, Duration::from_secs(1)).starts_with("restoring: 100 %"));
     }
 }

@@ -162,7 +162,7 @@ pub(in crate::cli) fn meaningless(command: &Command, said: &ArgMatches) -> Optio
     if is_said("exclusive") && !stops(&["to", "to_lsn", "to_xid"]) {
         return Some("`--exclusive` means nothing without `--to`, `--to-lsn` or `--to-xid`: nothing else has a before".to_owned());
     }
-    for (word, needs) in [("primary_conninfo", "as_standby"), ("slot", "as_standby")] {
+    for (word, needs) in [("primary_conninfo", "as_standby"), ("slot", "as_standby"), ("snapshot", "occupied")] {
         if is_said(word) && !is_said(needs) {
             return Some(format!("`--{}` means nothing without `--{}`", name(word), name(needs)));
         }

@@ -1,6 +1,6 @@
 //! What is around a database that comes back: who sits in it, what is left of others, what goes with the one that is set aside.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -79,7 +79,9 @@ fn what_is_left_of_others_and_what_stays_behind_is_told_before() {
     // Whoever reads it is a session like others.
     ground.sql("create publication everything for all tables");
     let mut reader = Command::new(Version::V15.programs().join("pg_recvlogical"));
-    reader.args(["-S", "cdc", "--start", "-f", "/dev/null", "-o", "proto_version=1", "-o", "publication_names=everything", "-d"]);
+    reader
+        .args(["-S", "cdc", "--start", "-f", "/dev/null", "-o", "proto_version=1", "-o", "publication_names=everything", "-d"])
+        .stderr(Stdio::null());
     let mut reader = reader.arg(ground.rig.cluster.conninfo().replace("dbname=postgres", "dbname=shop")).spawn().expect("pg_recvlogical");
     ground.rig.cluster.wait_until("exists (select from pg_replication_slots where active)");
     let refused = into(&ground, "shop", &["--replace"]);
