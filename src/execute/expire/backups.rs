@@ -96,7 +96,7 @@ pub(super) fn delete(
         return Ok(deferred);
     }
     let sweep = Sweep::announce(store, repository, &doomed.id);
-    match sweep.and_then(|sweep| Ok((wanted_after_all(ground, doomed), sweep))) {
+    match sweep.map(|sweep| (wanted_after_all(ground, doomed), sweep)) {
         Ok((Ok(None), sweep)) => {
             forget_latest(ground, &doomed.id)?;
             let going = (Some(signature_of(descriptor)), sweep);
