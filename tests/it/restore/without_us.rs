@@ -103,7 +103,10 @@ fn by_hand(rig: &Rig, moment: &str) -> Restored {
     for word in ["Good \"seawall-backup\" signature", "backup successfully verified"] {
         assert!(answer.out.contains(word), "{word}: {}", answer.out);
     }
-    rig.running("by-hand", port)
+    let restored = rig.running("by-hand", port);
+    // The page's last word is that it was started.
+    restored.wait_until("not pg_is_in_recovery()");
+    restored
 }
 
 /// A job that is due when the copy starts would drop what it was brought back for.
