@@ -52,7 +52,8 @@ fn check_gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository,
         gap(after, after.timeline, before.to_lsn, after.from_lsn);
     }
     for fork in &seen.inventory.forks {
-        let of = |timeline| ranges.iter().filter(move |range| range.system_identifier == fork.system_identifier && range.timeline == timeline);
+        let of =
+            |timeline| ranges.iter().filter(move |range| range.system_identifier == fork.system_identifier && range.timeline == timeline);
         let Some(first) = of(fork.timeline).next() else { continue };
         if first.from_lsn > fork.at_lsn {
             gap(first, fork.timeline, fork.at_lsn, first.from_lsn);

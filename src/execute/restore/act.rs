@@ -106,7 +106,9 @@ fn must_still_be_there(plan: &RestorePlan) -> Result<(), RestoreFault> {
     let chosen = &plan.chosen;
     match find_descriptor(&chosen.store, &chosen.repository, &chosen.descriptor.id)? {
         Some(_) => Ok(()),
-        None => Err(RestoreFault::new(format!("backup {} was deleted meanwhile", chosen.descriptor.id), "Run it again: another one is chosen.")),
+        None => {
+            Err(RestoreFault::new(format!("backup {} was deleted meanwhile", chosen.descriptor.id), "Run it again: another one is chosen."))
+        }
     }
 }
 

@@ -167,7 +167,10 @@ fn whoever_comes_before_the_descriptor_is_away_is_seen() {
             if done == Done::Deleting && is_of(deed, "n00") {
                 let (folder, json) = match by_hold {
                     true => ("holds", r#"{"name":"inquiry","reason":"an auditor came","selects":{"jobs":["nightly"]}}"#),
-                    false => ("pins", r#"{"format":1,"backup":"n00","host":"db-9","since":"2025-01-07T12:00:00Z","why":"restore","wal_from":"0/28"}"#),
+                    false => (
+                        "pins",
+                        r#"{"format":1,"backup":"n00","host":"db-9","since":"2025-01-07T12:00:00Z","why":"restore","wal_from":"0/28"}"#,
+                    ),
                 };
                 std::fs::create_dir_all(root.join(folder)).expect("a folder");
                 std::fs::write(root.join(folder).join("came.json"), json).expect("placed");

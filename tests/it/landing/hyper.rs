@@ -438,7 +438,8 @@ fn held_rows_of_an_aggregate_stay_as_they_were_made() {
         );
         let failed = two.watched(|onlooker| refresh(&destination, &mut landed, &mut Vec::new(), onlooker)).expect_err("it is refused");
         assert!(failed.message.contains("10 rows of public.daily are under the hold `litigation`"), "{failed}");
-        assert_eq!((two.now(&rows("daily")), landed[0].refresh.len()), (made.clone(), 2));
+        // What is made of it was refreshed all the same.
+        assert_eq!((two.now(&rows("daily")), landed[0].refresh.len()), (made.clone(), 1));
         // And that is what it would have done.
         two.session().run(&landed[0].refresh[0].sql).expect("refreshed");
         assert_eq!(two.now("select count(*) from daily where day >= '2026-01-02Z' and day < '2026-01-04Z'"), "0");

@@ -87,7 +87,7 @@ impl Room {
     }
 
     /// What is firing, after a look.
-    fn status(&self) -> String {
+    fn looked(&self) -> String {
         ends(&self.on_this_host(&["watch"]), 0);
         said(&self.on_this_host(&["status"]))
     }
@@ -233,7 +233,7 @@ fn as_long_as_a_hold_names_nothing_no_retention_begins() {
         assert!(shown.contains("rows of `prices` older than 1y stay, because nobody knows what the hold `case`"), "{shown}");
         ends(&room.apply(&["--yes"]), 1);
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
-        let told = room.status();
+        let told = room.looked();
         assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
         // A job that is there goes on, may keep rows for longer, and not for less long.
         room.place.sql("select add_retention_policy('prices', interval '5 years')");
@@ -256,7 +256,7 @@ fn as_long_as_a_hold_names_nothing_no_retention_begins() {
         policy("1y", "prices");
         let shown = ends(&room.apply(&["--yes"]), 0);
         assert!(shown.contains("are dropped by Seawall, while the hold `case` stands: 2"), "{shown}");
-        let told = room.status();
+        let told = room.looked();
         assert!(!told.contains("may go"), "{told}");
     }
 }
@@ -273,11 +273,11 @@ fn a_job_that_cuts_a_hold_is_told_at_once() {
             "    hypertables: { prices: { retain: 5y } }\n",
             "holds: { case: { reason: litigation, rows: { database: postgres, table: prices } } }",
         );
-        let told = room.status();
+        let told = room.looked();
         assert!(told.contains("CRITICAL") && told.contains("rows under hold in `postgres` may go"), "{told}");
         ends(&room.apply(&["--yes", "--without-destructive"]), 0);
         assert!(!room.jobs().contains("policy_retention"), "{}", room.jobs());
-        let told = room.status();
+        let told = room.looked();
         assert!(!told.contains("may go"), "{told}");
     }
 }

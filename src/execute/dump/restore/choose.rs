@@ -1,7 +1,6 @@
 //! Which dump, from which store.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
 use super::{Found, Which};
 use crate::execute::restore::RestoreFault;
@@ -11,7 +10,7 @@ use crate::format::descriptor::{Descriptor, ObjectKind};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::inventory::{Backup, BackupKind, BackupState};
-use crate::pipeline::{Checked, PipelineFault};
+use crate::pipeline::Checked;
 use crate::plan::guard::databases;
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Method, Policy};
@@ -90,9 +89,7 @@ pub fn contents(
     let none = || RestoreFault::new(format!("backup {} does not say what is in it", descriptor.id), "Take another backup.");
     let object = descriptor.objects_of(ObjectKind::Contents).next().ok_or_else(none)?;
     let key = repository.data(&descriptor.id, &object.name);
-    let mut json = Vec::new();
-    let mut reader = Checked::open(store, &key, object.size, &object.sha256, identities)?;
-    reader.by_ref().take(MAX_BYTES).read_to_end(&mut json).map_err(|error| PipelineFault::of_stream(key.as_str(), &error))?;
+    let json = Checked::open(store, &key, object.size, &object.sha256, identities)?.whole(MAX_BYTES)?;
     Contents::from_json(&json).map_err(|what| RestoreFault::new(format!("{key}: {what}"), "Take another backup."))
 }
 

@@ -8,8 +8,8 @@ use crate::postgres::{Connection, Fault};
 
 const NOT_THESE: &str = "and a refresh of that time makes them anew from what the table has now";
 
-/// Each for itself, and in their order: one may be made of another. What was done is no longer among what is to be done; what failed stays there.
-/// What would make a held row anew is not done.
+/// Each for itself, and in their order: one may be made of another. What was done is no longer among what is to be done; what failed stays there,
+/// and so does what would make a held row anew, which is not done.
 pub fn refresh(
     destination: &Destination,
     tables: &mut [Landed],
@@ -25,15 +25,16 @@ pub fn refresh(
             let holds = destination.holds_by_now(connection)?;
             let mut refused = None;
             for landed in tables.iter_mut() {
-                while let Some(next) = landed.refresh.first() {
+                let mut at = 0;
+                while let Some(next) = landed.refresh.get(at) {
                     if let Some(held) = next.held(connection, &holds)? {
                         let fault = TableFault::new(held.says(NOT_THESE), "Refresh other times only, of which nothing is held.");
                         refused.get_or_insert(fault);
-                        landed.refresh.remove(0);
+                        at += 1;
                         continue;
                     }
                     connection.run(&next.sql)?;
-                    remarks.push(format!("refreshed: {}", landed.refresh.remove(0).sql));
+                    remarks.push(format!("refreshed: {}", landed.refresh.remove(at).sql));
                 }
             }
             refused.map_or(Ok(()), Err)
