@@ -96,7 +96,11 @@ pub(super) fn delete(
         return Ok(deferred);
     }
     let sweep = Sweep::announce(store, repository, &doomed.id);
-    match sweep.map(|sweep| (wanted_after_all(ground, doomed), sweep)) {
+    let ask = || match store.head(descriptor)? {
+        Some(_) => Ok(Some("another run has put its descriptor back".into())),
+        None => wanted_after_all(ground, doomed),
+    };
+    match sweep.map(|sweep| (ask(), sweep)) {
         Ok((Ok(None), sweep)) => {
             forget_latest(ground, &doomed.id)?;
             let going = (Some(signature_of(descriptor)), sweep);
@@ -190,8 +194,8 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         sweep.call_off()?;
         return Ok(Fate::Stays("it is being restored, or copied to here".into()));
     }
-    let aside = set_aside(ground, id, &objects)?;
-    let is_spared = aside.is_some() && !ground.marks.contains_key(id);
+    let aside = set_aside(ground, id)?;
+    let is_spared = !objects.is_empty() && aside.is_some() && !ground.marks.contains_key(id);
     if let Some(why) = may_be_wanted(ground, id)?.or_else(|| is_spared.then(|| "its mark was taken off".into())) {
         sweep.call_off()?;
         if let Some((descriptor, json)) = aside {
@@ -290,34 +294,47 @@ pub(super) fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>
     Ok(None)
 }
 
-/// Nothing but the descriptor is gone yet, unless another run is about to remove the data: that one asked as well, and nothing kept it. Of one
-/// that was killed, what it said is not believed for ever.
+/// Nothing but the descriptor is gone yet, unless another run removes the data, or has. That one asked as well, and nothing kept it. It says first that it
+/// removes them and looks then for a descriptor; here it is the other way round, so one of the two sees the other.
 fn put_back(ground: &Ground, id: &BackupId, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
-    let (store, repository) = (&ground.store, &ground.repository);
-    let alive = |meta: &Meta| ground.moment.store.duration_since(meta.modified) < DEAD;
-    if store.list(&repository.sweeps(id))?.iter().any(alive) {
+    let store = &ground.store;
+    if !is_left_alone(ground, id, &json)? {
         return Ok(());
     }
     // Another run, which found the same, may be faster.
-    if store.put_new(descriptor, json)? == Put::Exists {
+    if store.put_new(descriptor, json.clone())? == Put::Exists {
         store.settle(descriptor)?;
     }
-    store.withdraw(&[repository.set_aside(id)])
+    if !is_left_alone(ground, id, &json)? {
+        return store.purge(std::slice::from_ref(descriptor)).map(drop);
+    }
+    store.withdraw(&[ground.repository.set_aside(id)])
 }
 
-/// What a run that was killed set aside, and where it was, as long as all that it names is there.
-fn set_aside(ground: &Ground, id: &BackupId, objects: &[Meta]) -> Result<Option<(Key, Bytes)>, Fault> {
+/// Nobody removes anything of it, and all that its descriptor names is there. Of one that was killed, what it said is not believed for ever.
+fn is_left_alone(ground: &Ground, id: &BackupId, json: &[u8]) -> Result<bool, Fault> {
+    let (store, repository) = (&ground.store, &ground.repository);
+    let alive = |meta: &Meta| ground.moment.store.duration_since(meta.modified) < DEAD;
+    if store.list(&repository.sweeps(id))?.iter().any(alive) {
+        return Ok(false);
+    }
+    let Ok(descriptor) = Descriptor::from_json(json) else { return Ok(false) };
+    let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
+    let sizes: HashMap<&str, u64> = objects.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
+    let is_whole = descriptor.objects.iter().all(|object| sizes.get(object.name.as_str()) == Some(&object.size));
+    Ok(is_whole && store.head(&signature_of(&repository.descriptor(descriptor.stopped, id)))?.is_some())
+}
+
+/// What a run that was killed set aside, and where it was.
+fn set_aside(ground: &Ground, id: &BackupId) -> Result<Option<(Key, Bytes)>, Fault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let json = match store.get(&repository.set_aside(id), MAX_BYTES) {
         Ok(json) => json,
         Err(fault) if fault.is_absent() => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    let Some(descriptor) = Descriptor::from_json(&json).ok().filter(|descriptor| descriptor.id == *id) else { return Ok(None) };
-    let sizes: HashMap<&str, u64> = objects.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
-    let is_whole = descriptor.objects.iter().all(|object| sizes.get(object.name.as_str()) == Some(&object.size));
-    let place = repository.descriptor(descriptor.stopped, id);
-    Ok((is_whole && store.head(&signature_of(&place))?.is_some()).then_some((place, json)))
+    let descriptor = Descriptor::from_json(&json).ok().filter(|descriptor| descriptor.id == *id);
+    Ok(descriptor.map(|descriptor| (repository.descriptor(descriptor.stopped, id), json)))
 }
 
 /// The newest good backup is never deleted, so a hint that names this one is old. Without a hint the descriptors are asked.

@@ -75,9 +75,10 @@ impl Local {
         let parent = to.parent().unwrap_or(&self.root);
         let mut attempt = 0;
         loop {
-            self.make_folders(parent)?;
             attempt += 1;
-            match act(&to).and_then(|put| File::open(parent)?.sync_all().map(|()| put)) {
+            // Whoever deletes the last object of a folder takes the folder away, also one that was made just now.
+            let done = self.make_folders(parent).and_then(|()| act(&to)).and_then(|put| File::open(parent)?.sync_all().map(|()| put));
+            match done {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
                 done => return done,
             }
