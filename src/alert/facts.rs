@@ -194,6 +194,8 @@ pub struct DatabaseFacts {
     pub differs: Vec<String>,
     /// By what rows under hold may go, a sentence each: a job that looks at nothing but the age, a hold that names nothing.
     pub unprotected: Vec<String>,
+    /// Nobody could read there what is under hold, so there may be more of them.
+    pub holds_unknown: bool,
     /// The jobs that the database runs by itself.
     pub jobs: Vec<DatabaseJob>,
 }

@@ -7,6 +7,9 @@ use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name::meaning;
 
+/// `IF NOT EXISTS` asks for the right to make one also where it is there.
+const SCHEMA: &str = "DO $$ BEGIN IF pg_catalog.to_regnamespace('seawall') IS NULL THEN CREATE SCHEMA seawall; END IF; END $$;";
+
 /// It holds what every policy says of this database.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS seawall.hold (policy text NOT NULL, name text NOT NULL, of_table text NOT NULL, \
     condition text, rows_from date, rows_to date, reason text NOT NULL, until date, zone text NOT NULL, PRIMARY KEY (policy, name));";
@@ -47,7 +50,7 @@ pub(super) fn compare(found: &mut Found<'_>, database: &str, timescale: &Timesca
     if there.is_none() && !wanted.is_empty() {
         let shows = "applications that are let read it see what is under hold; nobody is let by this";
         for (says, sql) in [
-            ("there is no schema `seawall`, or not yet what shows holds", "CREATE SCHEMA IF NOT EXISTS seawall;"),
+            ("there is no schema `seawall`, or not yet what shows holds", SCHEMA),
             ("there is no table of what is under hold", TABLE),
             ("there is no view `seawall.legal_hold` of the holds that stand", VIEW),
         ] {

@@ -215,7 +215,11 @@ impl Place<'_> {
     fn stay(&self, found: &mut Found<'_>, after: Period, because: &[Why], path: &PolicyPath) {
         let others = because.iter().all(|why| matches!(why, Why::Hold(HoldName { policy: Some(_), .. })));
         let (why, hint) = match others {
-            true => ("", "Write that hold into this policy too: then Seawall drops around it."),
+            true => (
+                "",
+                "Write that hold into this policy too: then Seawall drops around it. If the other policy is no more, whoever owns the hold says so with \
+                 `delete from seawall.hold where policy = 'ITS NAME'`.",
+            ),
             false => (
                 ": it names a part of them, or a view, and not the table",
                 "Name the table itself in the hold, and which of its rows in `where`: then Seawall drops around them.",

@@ -8,7 +8,7 @@ use super::spread::spread;
 use super::timer::timer;
 use super::{EmitFault, Emitted, Setting, again, heading, hosts, quote, watch_every};
 use crate::policy::model::Policy;
-use crate::schedule::{Schedule, Zone};
+use crate::schedule::{Schedule, Window, Zone};
 use crate::units::{Duration, Instant, hex};
 
 /// Where an administrator's units are.
@@ -21,16 +21,18 @@ pub fn systemd(policy: &Policy, setting: &Setting) -> Result<Vec<Emitted>, EmitF
     setting.check()?;
     let heading = heading(policy, setting, &again(setting, "systemd", DIRECTORY));
     let mut files = Vec::new();
-    let mut add = |called: Called<'_>, job: &str, schedule: &Schedule, spread: Duration| -> Result<(), EmitFault> {
-        let name = name(policy, job);
-        let unit = service(policy, setting, called)?;
-        files.push(Emitted { name: format!("{name}.service"), text: format!("{heading}\n{unit}") });
-        let unit = timer(&describe(policy, called), schedule, spread);
-        files.push(Emitted { name: format!("{name}.timer"), text: format!("{heading}\n{unit}") });
-        Ok(())
-    };
+    let mut add =
+        |called: Called<'_>, job: &str, (schedule, window): (&Schedule, Option<&Window>), spread: Duration| -> Result<(), EmitFault> {
+            let name = name(policy, job);
+            let unit = service(policy, setting, called)?;
+            files.push(Emitted { name: format!("{name}.service"), text: format!("{heading}\n{unit}") });
+            let unit = timer(&describe(policy, called), schedule, window, spread);
+            files.push(Emitted { name: format!("{name}.timer"), text: format!("{heading}\n{unit}") });
+            Ok(())
+        };
     for timed in hosts::jobs(policy, setting.host.as_ref()) {
-        add(Called::Job(&timed), &timed.path.to_string(), &timed.schedule, spread(policy, &timed))?;
+        let window = timed.window.map(|(_, window)| &window.window);
+        add(Called::Job(&timed), &timed.path.to_string(), (&timed.schedule, window), spread(policy, &timed))?;
     }
     let every = watch_every(policy);
     let schedule =
@@ -38,7 +40,7 @@ pub fn systemd(policy: &Policy, setting: &Setting) -> Result<Vec<Emitted>, EmitF
     // A fleet need not call its mail server in the same second.
     let spread =
         if schedule.shortest_gap(Instant::UNIX_EPOCH).length >= Duration::from_mins(5) { Duration::from_secs(30) } else { Duration::ZERO };
-    add(Called::Watch, "watch", &schedule, spread)?;
+    add(Called::Watch, "watch", (&schedule, None), spread)?;
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
 }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use super::calendar::{Claim, calendar};
 use super::quote;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Window};
 use crate::units::Duration;
 
 /// The unit from its `[Unit]` on.
-pub(super) fn timer(description: &str, schedule: &Schedule, spread: Duration) -> String {
+pub(super) fn timer(description: &str, schedule: &Schedule, window: Option<&Window>, spread: Duration) -> String {
     let said = calendar(schedule);
     let mut unit =
         format!("[Unit]\nDescription={} ({})\n\n[Timer]\n", quote::for_people(description), quote::for_people(&schedule.describe()));
@@ -30,6 +30,13 @@ pub(super) fn timer(description: &str, schedule: &Schedule, spread: Duration) ->
     }
     for line in &said.at_clock_changes {
         writeln!(unit, "OnCalendar={line}").expect("a string takes all");
+    }
+    if let Some(window) = window {
+        unit.push_str("# When the window opens: what is still owed then, because it was missed or ended, may run again.\n");
+        let opens = calendar(&window.openings());
+        for line in opens.lines.iter().chain(&opens.at_clock_changes) {
+            writeln!(unit, "OnCalendar={line}").expect("a string takes all");
+        }
     }
     unit.push_str("# What was missed while the host was off is asked for once.\nPersistent=true\nAccuracySec=1s\n");
     if !spread.is_zero() {

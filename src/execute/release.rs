@@ -233,7 +233,8 @@ impl<'r> Running<'r> {
     fn archive(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
         let conf = self.read_conf()?;
         let wanted = settings::line("archive_command", &settings::push_command(&self.release.push));
-        if String::from_utf8_lossy(&conf).contains(&wanted) {
+        // Not what stands in a comment: that was so before another restore.
+        if settings::lines_of(&conf).any(|line| line == wanted.trim_end().as_bytes()) {
             say("archiving is on already");
             return Ok(());
         }

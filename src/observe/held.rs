@@ -5,33 +5,54 @@ use std::collections::BTreeMap;
 use super::kin::AGGREGATES;
 use crate::inventory::{EmptyHold, Held, HoldEntry, HoldTable, NoRows};
 use crate::policy::model::Policy;
+use crate::policy::sql_name::{literal, meaning};
 use crate::postgres::{Connection, Fault, Row};
 use crate::units::{Instant, Period};
 
-/// As far as this policy is concerned. Names mean what they mean to this session, so it must have the search path that it came with.
+/// As far as this policy is concerned.
 pub fn look_at_holds(connection: &mut Connection, policy: &Policy, database: &str, now: Instant) -> Result<Held, Fault> {
     let today = policy.zone.wall_clock(now).date();
     let others = holds_of_others(connection, policy.name.as_str())?;
     let stands = policy.row_holds.iter().filter(|(_, hold)| hold.database == database && hold.stands_on(today));
     let own = stands.map(|(name, hold)| (policy.name.as_str(), name.as_str(), hold.table.as_str()));
-    let mut empty = Vec::new();
-    for (policy, name, of) in own.chain(others.iter().map(|(policy, one)| (policy.as_str(), one.name.as_str(), one.of.as_str()))) {
-        if let Some(why) = no_rows(connection, of)? {
-            empty.push(EmptyHold { policy: policy.to_owned(), name: name.to_owned(), of: of.to_owned(), why });
-        }
-    }
+    let all: Vec<_> = own.chain(others.iter().map(|(policy, one)| (policy.as_str(), one.name.as_str(), one.of.as_str()))).collect();
+    let names: Vec<&str> = all.iter().map(|(_, _, of)| *of).collect();
+    let why = no_rows(connection, &names)?;
+    let empty = |((policy, name, of), why): (&(&str, &str, &str), Option<NoRows>)| {
+        Some(EmptyHold { policy: (*policy).to_owned(), name: (*name).to_owned(), of: (*of).to_owned(), why: why? })
+    };
+    let empty = all.iter().zip(why).filter_map(empty).collect();
     let shown = shown(connection, policy.name.as_str())?;
     Ok(Held { shown, others, empty, ages: ages(connection, policy.name.as_str())?, left: left_until(connection)? })
 }
 
-/// Why something of that name has no rows of its own that could be held. None: it has.
-pub fn no_rows(connection: &mut Connection, name: &str) -> Result<Option<NoRows>, Fault> {
-    let sql = "select c.oid::text as oid, c.relkind::text in ('r', 'p', 'f') as has from pg_catalog.pg_class c \
-               where c.oid = pg_catalog.to_regclass($1)";
-    let rows = connection.query(sql, &[name])?;
-    let Some(row) = rows.iter().next() else { return Ok(Some(NoRows::Missing)) };
-    let has = row.flag("has")? || is_aggregate(connection, row.text("oid")?)?;
-    Ok((!has).then_some(NoRows::NotATable))
+/// Of each name, why nothing that it may mean has rows of its own that could be held; none where something has. Without a schema it may be in any,
+/// as where rows go; and it is not asked whether this role may use it.
+pub fn no_rows(connection: &mut Connection, names: &[&str]) -> Result<Vec<Option<NoRows>>, Fault> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let meant = |(at, name): (usize, &&str)| {
+        let mut parts = meaning(name);
+        let (name, schema) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
+        format!("({at}, {}, {})", literal(&schema), literal(&name))
+    };
+    let asked: Vec<String> = names.iter().enumerate().map(meant).collect();
+    let sql = format!(
+        "select asked.at::text as at, c.oid::text as oid, c.relkind::text in ('r', 'p', 'f') as has \
+         from (values {}) as asked(at, of_schema, of_name) join pg_catalog.pg_class c on c.relname = asked.of_name \
+         join pg_catalog.pg_namespace n on n.oid = c.relnamespace and asked.of_schema in ('', n.nspname) \
+         where c.relkind::text in ('r', 'p', 'f', 'v', 'm')",
+        asked.join(", ")
+    );
+    let mut all = vec![Some(NoRows::Missing); names.len()];
+    for row in &connection.query(&sql, &[])? {
+        let one: &mut Option<NoRows> = &mut all[row.parse::<usize>("at")?];
+        if one.is_some() {
+            *one = (!row.flag("has")? && !is_aggregate(connection, row.text("oid")?)?).then_some(NoRows::NotATable);
+        }
+    }
+    Ok(all)
 }
 
 fn is_aggregate(connection: &mut Connection, oid: &str) -> Result<bool, Fault> {

@@ -2,7 +2,7 @@
 //!
 //! What needs no such making keeps the type it has in the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -533,11 +533,18 @@ impl Policy {
         Some(logical.databases.as_deref().unwrap_or(&self.databases))
     }
 
-    /// No database of the policy is missing from it, and nothing of one. Where the policy names none, that is known of a physical one only.
+    /// Those of the cluster; where it names none, those that its dumps name.
+    pub fn known_databases(&self) -> BTreeSet<&String> {
+        if !self.databases.is_empty() {
+            return self.databases.iter().collect();
+        }
+        self.backups.values().filter_map(|backup| self.dumped(&backup.method)).flatten().collect()
+    }
+
+    /// No database of the policy is missing from it, and nothing of one. Where the policy names none anywhere, that is known of a physical one only.
     pub fn has_every_database(&self, method: &Method) -> bool {
-        let dumped = self.dumped(method).unwrap_or_default();
-        method.is_physical()
-            || (method.has_all() && !self.databases.is_empty() && self.databases.iter().all(|database| dumped.contains(database)))
+        let (dumped, known) = (self.dumped(method).unwrap_or_default(), self.known_databases());
+        method.is_physical() || (method.has_all() && !known.is_empty() && known.into_iter().all(|database| dumped.contains(database)))
     }
 
     /// The full backup job beneath a physical or incremental one.

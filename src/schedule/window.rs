@@ -12,7 +12,7 @@ use super::days::Days;
 use super::describe;
 use super::time_of_day::TimeOfDay;
 use super::zone::{CYCLE, Zone};
-use super::{EARLIEST, LATEST, whole_second_before};
+use super::{EARLIEST, LATEST, Schedule, whole_second_before};
 use crate::units::{Duration, Instant};
 
 /// On these days, from one time to another; when the second is not later than the first, until the next day.
@@ -46,6 +46,11 @@ impl Window {
     }
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+
+    /// When it opens.
+    pub fn openings(&self) -> Schedule {
+        Schedule::calendar(self.rule, vec![self.from], self.zone.clone()).expect("days that were read, and a time")
     }
 
     /// The same days and times, read on the clocks of another zone.

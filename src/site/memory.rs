@@ -35,7 +35,9 @@ impl Site<'_> {
         let url = store.url();
         let is_it = |kind: &StoreKind| matches!(kind, StoreKind::Local(_)) && kind.url() == url.trim_end_matches('/');
         let Some((name, _)) = self.policy.stores.iter().find(|(_, known)| is_it(&known.kind)) else { return Ok(()) };
-        self.remembered(name)?.map_or(Ok(()), |repository| Err(self.gone(name, store, &repository)))
+        // Whoever may not read the notes writes nothing there, and only looks.
+        let known = self.remembered(name).unwrap_or_default();
+        known.map_or(Ok(()), |repository| Err(self.gone(name, store, &repository)))
     }
 
     /// Of a store that this host has read and will write to: a standby, before its server is promoted. An account that is not the server's

@@ -72,6 +72,9 @@ fn differs(drift: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
 
 /// At once: the job may run before anybody has looked twice, and nothing brings back what it drops.
 fn unprotected(cut: Condition, name: &str, seen: &DatabaseFacts) -> Condition {
+    if seen.unprotected.is_empty() && seen.holds_unknown {
+        return cut.state(State::Unknown);
+    }
     let title = format!("rows under hold in {} may go", quoted(name));
     let hint =
         "`seawall apply --yes --without-destructive` takes such a job away at once; a hold that names nothing is mended in the policy.";

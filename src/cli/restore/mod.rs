@@ -283,7 +283,7 @@ impl Restore {
         let mut report = match self.copy(site, plan, &ending) {
             Err(trouble) if ending.code().is_some() => {
                 eprintln!("error: {trouble}");
-                eprintln!("  help: nothing in the directory can be started; the same call with `--delta` goes on");
+                eprintln!("  help: nothing in the directory can be started; the same call with `--delta`, by its owner, goes on");
                 Report::note_failed(site, plan, clock::now(), "it was asked to end");
                 return Ok(Err(Exit::Interrupted));
             }

@@ -1,5 +1,6 @@
 //! The table whose rows move: its columns, its time, and which of its rows are old enough and under no hold.
 
+use crate::execute::table::landing::Condition;
 use crate::format::archived::{Column, Contents};
 use crate::inventory::{NoRows, TableName, Touch};
 use crate::observe::{family, holds_of_others, kin, no_rows};
@@ -268,7 +269,8 @@ struct Standing<'h> {
 impl Standing<'_> {
     /// Whoever wrote a hold that holds no row of any table thinks otherwise.
     fn must_have_rows(&self, connection: &mut Connection) -> Result<(), SiteFault> {
-        no_rows(connection, &self.hold.table)?.map_or(Ok(()), |why| Err(self.holds_nothing(why)))
+        let why = no_rows(connection, &[&self.hold.table])?.pop().flatten();
+        why.map_or(Ok(()), |why| Err(self.holds_nothing(why)))
     }
 
     fn holds_nothing(&self, why: NoRows) -> SiteFault {
@@ -303,7 +305,11 @@ fn holds(
     let today = policy.zone.wall_clock(now).date();
     let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
     let shown = holds_of_others(connection, policy.name.as_str())?;
-    let others: Vec<OtherHold> = shown.iter().map(|(policy, entry)| OtherHold::shown(archive.database, policy, entry)).collect();
+    let mut others: Vec<OtherHold> = shown.iter().map(|(policy, entry)| OtherHold::shown(archive.database, policy, entry)).collect();
+    for other in &mut others {
+        // Nobody reviewed it with this policy: what would not stay one expression among others holds all rows.
+        other.hold.condition = other.hold.condition.take().filter(|text| Condition::read(text).is_ok());
+    }
     let own = policy.row_holds.iter().filter(|(_, hold)| stands(hold));
     let own = own.map(|(name, hold)| Standing { policy: policy.name.as_str(), name: name.as_str(), hold, zone: &policy.zone });
     let theirs = others.iter().map(|one| Standing { policy: &one.policy, name: &one.name, hold: &one.hold, zone: &one.zone });

@@ -85,16 +85,24 @@ pub(super) fn delete(
         Ok(json) => json,
         Err(why) => return Ok(Fate::Stays(why)),
     };
+    let left = Left {
+        signed: store.head(&signature_of(descriptor))?.is_some(),
+        objects: objects.iter().map(|meta| (meta.key.file_name().to_owned(), meta.size)).collect(),
+        place: descriptor.clone(),
+        json,
+    };
     announce()?;
     // What another run set aside is the same.
     let aside = repository.set_aside(&doomed.id);
-    store.put_new(&aside, json.clone())?;
+    store.put_new(&aside, left.json.clone())?;
     let purged = store.purge(std::slice::from_ref(descriptor))?;
     doubts.extend(purged.doubt);
     if let Some(deferred) = locked(&purged.locked) {
-        put_back(ground, &doomed.id, descriptor, json)?;
+        left.put_back(ground, &doomed.id)?;
         return Ok(deferred);
     }
+    // One that has put its descriptor back in between has taken that away.
+    store.put_new(&aside, left.json.clone())?;
     let sweep = Sweep::announce(store, repository, &doomed.id);
     let ask = || match store.head(descriptor)? {
         Some(_) => Ok(Some("another run has put its descriptor back".into())),
@@ -104,16 +112,16 @@ pub(super) fn delete(
         Ok((Ok(None), sweep)) => {
             forget_latest(ground, &doomed.id)?;
             let going = (Some(signature_of(descriptor)), sweep);
-            Ok(rest(ground, &doomed.id, going, &objects, json.len() as u64, doubts)?)
+            Ok(rest(ground, &doomed.id, going, &objects, left.json.len() as u64, doubts)?)
         }
         Ok((Ok(Some(why)), sweep)) => {
             sweep.call_off()?;
-            put_back(ground, &doomed.id, descriptor, json)?;
+            left.put_back(ground, &doomed.id)?;
             Ok(Fate::Stays(why))
         }
         // What was not answered may keep it.
-        Ok((Err(fault), sweep)) => Err(unanswered(fault, sweep.call_off().and_then(|()| put_back(ground, &doomed.id, descriptor, json)))),
-        Err(fault) => Err(unanswered(fault, put_back(ground, &doomed.id, descriptor, json))),
+        Ok((Err(fault), sweep)) => Err(unanswered(fault, sweep.call_off().and_then(|()| left.put_back(ground, &doomed.id)))),
+        Err(fault) => Err(unanswered(fault, left.put_back(ground, &doomed.id))),
     }
 }
 
@@ -195,11 +203,11 @@ pub(super) fn finish(ground: &Ground, id: &BackupId, announce: &Announce<'_>, do
         return Ok(Fate::Stays("it is being restored, or copied to here".into()));
     }
     let aside = set_aside(ground, id)?;
-    let is_spared = !objects.is_empty() && aside.is_some() && !ground.marks.contains_key(id);
+    let is_spared = !objects.is_empty() && aside.is_some() && store.head(&repository.tombstone(id))?.is_none();
     if let Some(why) = may_be_wanted(ground, id)?.or_else(|| is_spared.then(|| "its mark was taken off".into())) {
         sweep.call_off()?;
-        if let Some((descriptor, json)) = aside {
-            put_back(ground, id, &descriptor, json)?;
+        if let Some(left) = aside {
+            left.put_back(ground, id)?;
         }
         return Ok(Fate::Stays(why));
     }
@@ -294,47 +302,64 @@ pub(super) fn new_child(ground: &Ground, id: &BackupId) -> Result<Option<String>
     Ok(None)
 }
 
-/// Nothing but the descriptor is gone yet, unless another run removes the data, or has. That one asked as well, and nothing kept it. It says first that it
-/// removes them and looks then for a descriptor; here it is the other way round, so one of the two sees the other.
-fn put_back(ground: &Ground, id: &BackupId, descriptor: &Key, json: Bytes) -> Result<(), Fault> {
-    let store = &ground.store;
-    if !is_left_alone(ground, id, &json)? {
-        return Ok(());
-    }
-    // Another run, which found the same, may be faster.
-    if store.put_new(descriptor, json.clone())? == Put::Exists {
-        store.settle(descriptor)?;
-    }
-    if !is_left_alone(ground, id, &json)? {
-        return store.purge(std::slice::from_ref(descriptor)).map(drop);
-    }
-    store.withdraw(&[ground.repository.set_aside(id)])
+/// A backup that has lost its descriptor, and nothing else yet.
+struct Left {
+    place: Key,
+    json: Bytes,
+    /// Its data, by name and size.
+    objects: Vec<(String, u64)>,
+    signed: bool,
 }
 
-/// Nobody removes anything of it, and all that its descriptor names is there. Of one that was killed, what it said is not believed for ever.
-fn is_left_alone(ground: &Ground, id: &BackupId, json: &[u8]) -> Result<bool, Fault> {
-    let (store, repository) = (&ground.store, &ground.repository);
-    let alive = |meta: &Meta| ground.moment.store.duration_since(meta.modified) < DEAD;
-    if store.list(&repository.sweeps(id))?.iter().any(alive) {
-        return Ok(false);
+impl Left {
+    /// Unless another run removes the data, or has. That one asked as well, and nothing kept it. It says first that it removes them and looks
+    /// then for a descriptor; here it is the other way round, so one of the two sees the other. Two that put it back, or take it away again, make sure
+    /// afterwards that it is there or set aside.
+    fn put_back(&self, ground: &Ground, id: &BackupId) -> Result<(), Fault> {
+        let (store, aside) = (&ground.store, ground.repository.set_aside(id));
+        if !self.is_left_alone(ground, id)? {
+            return Ok(());
+        }
+        // Another run, which found the same, may be faster.
+        if store.put_new(&self.place, self.json.clone())? == Put::Exists {
+            store.settle(&self.place)?;
+        }
+        if !self.is_left_alone(ground, id)? {
+            store.purge(std::slice::from_ref(&self.place))?;
+            return store.put_new(&aside, self.json.clone()).map(drop);
+        }
+        store.withdraw(std::slice::from_ref(&aside))?;
+        if store.head(&self.place)?.is_none() {
+            store.put_new(&aside, self.json.clone())?;
+        }
+        Ok(())
     }
-    let Ok(descriptor) = Descriptor::from_json(json) else { return Ok(false) };
-    let objects = store.list(&repository.prefix(&format!("data/{id}")))?;
-    let sizes: HashMap<&str, u64> = objects.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
-    let is_whole = descriptor.objects.iter().all(|object| sizes.get(object.name.as_str()) == Some(&object.size));
-    Ok(is_whole && store.head(&signature_of(&repository.descriptor(descriptor.stopped, id)))?.is_some())
+
+    /// Nobody removes anything of it, and it is as it was. Of one that was killed, what it said is not believed for ever.
+    fn is_left_alone(&self, ground: &Ground, id: &BackupId) -> Result<bool, Fault> {
+        let (store, repository) = (&ground.store, &ground.repository);
+        let alive = |meta: &Meta| ground.moment.store.duration_since(meta.modified) < DEAD;
+        if store.list(&repository.sweeps(id))?.iter().any(alive) {
+            return Ok(false);
+        }
+        let there = store.list(&repository.prefix(&format!("data/{id}")))?;
+        let sizes: HashMap<&str, u64> = there.iter().map(|meta| (meta.key.file_name(), meta.size)).collect();
+        let is_whole = self.objects.iter().all(|(name, size)| sizes.get(name.as_str()) == Some(size));
+        Ok(is_whole && (!self.signed || store.head(&signature_of(&self.place))?.is_some()))
+    }
 }
 
-/// What a run that was killed set aside, and where it was.
-fn set_aside(ground: &Ground, id: &BackupId) -> Result<Option<(Key, Bytes)>, Fault> {
+/// What a run that was killed set aside. The signature goes first of what it goes on to delete.
+fn set_aside(ground: &Ground, id: &BackupId) -> Result<Option<Left>, Fault> {
     let (store, repository) = (&ground.store, &ground.repository);
     let json = match store.get(&repository.set_aside(id), MAX_BYTES) {
         Ok(json) => json,
         Err(fault) if fault.is_absent() => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    let descriptor = Descriptor::from_json(&json).ok().filter(|descriptor| descriptor.id == *id);
-    Ok(descriptor.map(|descriptor| (repository.descriptor(descriptor.stopped, id), json)))
+    let Some(descriptor) = Descriptor::from_json(&json).ok().filter(|descriptor| descriptor.id == *id) else { return Ok(None) };
+    let objects = descriptor.objects.iter().map(|object| (object.name.clone(), object.size)).collect();
+    Ok(Some(Left { place: repository.descriptor(descriptor.stopped, id), json, objects, signed: true }))
 }
 
 /// The newest good backup is never deleted, so a hint that names this one is old. Without a hint the descriptors are asked.

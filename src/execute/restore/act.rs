@@ -253,8 +253,9 @@ pub(super) fn put(ground: &Ground, path: &Path, bytes: &[u8]) -> Result<(), Rest
     let failed = |error| PipelineFault::file(format!("`{}` cannot be written", path.display()), error);
     let mode = mode_of_files(&ground.root);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    Ok(ground.give(path)?)
+    // First: whoever goes on with what broke off here is the account and not root.
+    ground.give(path)?;
+    Ok(file.write_all(bytes).map_err(failed)?)
 }
 
 /// PostgreSQL's own list of what must be there: `pg_verifybackup` holds the directory against it.
@@ -275,8 +276,8 @@ fn manifest(plan: &RestorePlan, ground: &Ground) -> Result<(), RestoreFault> {
     };
     let mode = mode_of_files(&ground.root);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&path).map_err(failed)?;
-    std::io::copy(&mut from.by_ref().take(MAX_MANIFEST), &mut file).and_then(|_| from.must_end()).map_err(failed)?;
-    Ok(ground.give(&path)?)
+    ground.give(&path)?;
+    Ok(std::io::copy(&mut from.by_ref().take(MAX_MANIFEST), &mut file).and_then(|_| from.must_end()).map_err(failed)?)
 }
 
 fn report(site: &Site<'_>, plan: &RestorePlan, progress: &Progress, seconds: Phases, removed: u64) -> Report {

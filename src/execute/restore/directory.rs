@@ -170,7 +170,10 @@ fn refuse_root(path: &Path, account: &str) -> Result<(), RestoreFault> {
     }
     Err(RestoreFault::new(
         format!("`{}` is not empty, and root writes into no directory in which links of `{account}` may lie", path.display()),
-        format!("Run it as `{account}` (`sudo -u {account} seawall restore --delta …`), or give an empty directory."),
+        format!(
+            "Run it as `{account}` (`sudo -u {account} seawall restore --delta …`; if something in it is root's, `chown -R {account}` first), or give \
+             an empty directory."
+        ),
     ))
 }
 

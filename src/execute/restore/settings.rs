@@ -228,7 +228,7 @@ fn setting_of(line: &[u8]) -> Option<String> {
 }
 
 /// The lines of a text that may be of any encoding, without their ends.
-pub(super) fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::execute) fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
 }
 

@@ -220,7 +220,7 @@ pub(super) fn make_slot(request: &Request, upstream: Option<&Upstream>) -> Resul
         let hint = if fault.code() == Some("42710") {
             "Whether somebody uses it cannot be seen from here: name another one with `--slot`, or drop it.".to_owned()
         } else {
-            "The files are restored, and nothing was started. The same call with `--delta` goes on.".to_owned()
+            "The files are restored, and nothing was started. The same call with `--delta`, by the directory's owner, goes on.".to_owned()
         };
         RestoreFault::new(format!("the slot `{slot}` cannot be made: {}", fault.message), hint)
     })

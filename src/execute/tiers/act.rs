@@ -181,10 +181,10 @@ impl Acting<'_> {
         let into = quoted(&self.ground.wanted.into);
         let rename = format!("alter database {} rename to {into}; commit", quoted(made));
         let own = own::statements(&self.ground.database, &self.ground.wanted, made);
+        let ender = self.maintenance()?;
         maintenance.run("begin")?;
         let who = Who { made: Some(made), old: None };
-        let (named, _) =
-            while_ending(who, self.maintenance()?, || own.iter().chain([&rename]).try_for_each(|sql| maintenance.run(sql).map(drop)));
+        let (named, _) = while_ending(who, ender, || own.iter().chain([&rename]).try_for_each(|sql| maintenance.run(sql).map(drop)));
         if named.is_err() {
             let _ = maintenance.run("rollback");
         }

@@ -155,7 +155,10 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
         (of.create, of.occupied) = (false, true);
         of.from_database = Some(begun.database.clone());
         of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
-        of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
+        // Out of a physical backup, the log that leads to that moment may lie in several.
+        if begun.position.is_none() {
+            of.store = Some(begun.store.parse().map_err(|_| TableFault::new(format!("`{}` is no store", begun.store), ""))?);
+        }
     }
     let of = Wanted { of, ..wanted.clone() };
     let first: Vec<_> = tiers.first().and_then(|(_, tier)| tier.tables.as_ref()).into_iter().flatten().map(|text| name_of(text)).collect();

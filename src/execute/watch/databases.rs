@@ -24,12 +24,18 @@ pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool
     let seen =
         Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_there(site), seen_at: None };
     let found = converge(site.policy, &seen, now);
+    let unread = |name: &str| matches!(seen.holds.get(name), Some(Observed::Unknown { .. }));
     Drift {
         server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
         databases: seen
             .databases
             .into_iter()
-            .map(|(name, seen)| (name.clone(), seen.map(|seen| facts(site.policy, &found, &name, &seen, now))))
+            .map(|(name, seen)| {
+                (
+                    name.clone(),
+                    seen.map(|seen| DatabaseFacts { holds_unknown: unread(&name), ..facts(site.policy, &found, &name, &seen, now) }),
+                )
+            })
             .collect(),
     }
 }
@@ -55,7 +61,7 @@ fn facts(policy: &Policy, found: &Convergence, name: &str, seen: &Timescale, now
         Timescale::Absent => Vec::new(),
         Timescale::Installed(state) => job_reports(state, now).into_iter().map(job).collect(),
     };
-    DatabaseFacts { differs: changes.chain(refused).collect(), unprotected, jobs }
+    DatabaseFacts { differs: changes.chain(refused).collect(), unprotected, holds_unknown: false, jobs }
 }
 
 fn job(report: JobReport) -> DatabaseJob {

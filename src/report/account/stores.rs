@@ -108,7 +108,7 @@ fn oldest_dumps(policy: &Policy, moments: &[PointAccount]) -> Option<Instant> {
     let oldest = |database: &String| {
         moments.iter().find(|point| dumped(point).is_some_and(|dumped| dumped.contains(database))).map(|point| point.at)
     };
-    policy.databases.iter().map(oldest).collect::<Option<Vec<Instant>>>()?.into_iter().max()
+    policy.known_databases().into_iter().map(oldest).collect::<Option<Vec<Instant>>>()?.into_iter().max()
 }
 
 /// Which rules keep how much.

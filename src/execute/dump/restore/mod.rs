@@ -435,6 +435,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     }
     hyper::must_not_be_chosen(&found, database, &wanted)?;
     hyper::must_have_its_roles(database, &wanted)?;
+    wanted.roles.must_be_readable(&database.encoding)?;
     let roles = |connection: &mut Connection| roles::wanted(&found, connection);
     let Ready { target, settings, roles, known_roles, programs } = ready(database, &wanted, settings, found.client(), &roles)?;
     if wanted.replace && wanted.from_database.is_none() && database.name != wanted.into {

@@ -29,7 +29,10 @@ impl Needs {
     pub(in crate::execute) fn of<'i>(items: impl IntoIterator<Item = (&'i Item, bool)>, wanted: &Wanted) -> Needs {
         let mut needs = Needs::default();
         for (item, is_wanted) in items {
-            let (owner, roles) = (item.owned_by().map(str::to_owned), item.roles());
+            // In a dump that is not in UTF-8 a name may not be readable here: `pg_restore` itself says whether it is there.
+            let is_readable = |role: &String| !role.contains(char::REPLACEMENT_CHARACTER);
+            let owner = item.owned_by().map(str::to_owned).filter(is_readable);
+            let roles: Vec<String> = item.roles().into_iter().filter(is_readable).collect();
             needs.named.extend(owner.iter().chain(&roles).cloned());
             if !is_wanted || item.is_of_database() {
                 continue;
@@ -55,6 +58,8 @@ impl Needs {
                 // What is damaged is told so.
                 Err(fault) => return Err(found.check(object, &mut |_| true).err().unwrap_or(fault)),
             };
+            // What cannot be renamed ends it here, and not when roles and databases were made.
+            wanted.roles.head(&object.name, &head)?;
             let chosen = chosen(&head, programs, wanted)?;
             all.extend(items.into_iter().map(|item| {
                 let is_wanted = chosen.as_ref().is_none_or(|chosen| chosen.contains(&item.id));

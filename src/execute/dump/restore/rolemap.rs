@@ -49,6 +49,17 @@ impl RoleMap {
         self.0.keys().map(String::as_str)
     }
 
+    /// A dump has its names in its database's encoding, and those of the command line are in UTF-8.
+    pub(in crate::execute) fn must_be_readable(&self, encoding: &str) -> Result<(), RestoreFault> {
+        match self.0.values().find(|new| !new.is_ascii()) {
+            Some(new) if encoding != "UTF8" => Err(RestoreFault::new(
+                format!("the dump is in {encoding}, in which `--map-role` cannot write {}", quoted(new)),
+                "Map it to a role whose name is plain ASCII, and `reassign owned` in the restored database.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(in crate::execute) fn pairs(&self) -> BTreeMap<String, String> {
         self.0.clone()
     }

@@ -98,6 +98,12 @@ pub(super) fn copy(plan: &Plan, copy: &str) -> Result<Vec<Session>, RestoreFault
     let who = Who { made: None, old: plan.wanted.end_connections.then_some(old.oid.as_str()) };
     let (copied, ended) = while_ending(who, ender, || connection.run(&sql).map(drop).map_err(of));
     copied.map_err(not_copied)?;
+    // Who may enter the original does not come with a copy, and everybody may enter what is new.
+    connection.run(&format!("revoke all on database {} from public", quoted(copy))).map_err(of).map_err(|fault| {
+        let message =
+            format!("the copy `{copy}` of `{into}` is made, and cannot be closed to everybody else: {fault}; `{into}` is as it was");
+        RestoreFault::new(message, format!("Drop it with `drop database {}`, and run it again.", quoted(copy)))
+    })?;
     Ok(or_unknown(ended))
 }
 

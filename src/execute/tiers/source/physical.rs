@@ -117,6 +117,7 @@ impl<'s> Physical<'s> {
         let roles = |connection: &mut Connection| Roles::of_server(&around.globals, connection);
         let Ready { target, settings, roles, known_roles, programs } =
             ready(&around.database, &with_programs, settings, programs.major, &roles)?;
+        wanted.of.roles.must_be_readable(&around.database.encoding)?;
         let items = Item::all(&around.head).map_err(|bad| TableFault::new(format!("the definitions: {bad}"), ""))?;
         Needs::of(items.iter().map(|item| (item, true)), &wanted.of).must_be_met(&known_roles, &around.database, &wanted.of)?;
         let mut remarks = vec![format!("backup {backup} was chosen: {reason}")];
@@ -134,7 +135,8 @@ impl<'s> Physical<'s> {
             exclusive: fixed.is_exclusive(),
             timeline: TimelineChoice::Number(fixed.timeline()),
             backup: Some(backup.clone()),
-            store: Some(store.clone()),
+            // The log that led there may lie in several.
+            store: wanted.of.store.clone(),
             made_later: true,
             ..of
         };
