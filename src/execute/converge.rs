@@ -104,18 +104,18 @@ fn apply_to(site: &Site<'_>, catalog: &Catalog, place: &Place<'_>, shown: &[&Cha
         hint: fault.hint,
     })?;
     let (together, alone): (Vec<&Change>, Vec<&Change>) = shown.iter().partition(|change| change.in_transaction);
-    for change in together {
+    for change in &together {
         connection.run(&change.sql).map_err(|fault| refused(change, fault, &format!("nothing was done in {}", place.name)))?;
     }
     connection.run("commit")?;
+    let of_hold = |change: &Change| change.hold.as_ref().map_or(Ok(()), |hold| record_hold(site, catalog, place, hold));
+    together.into_iter().for_each(|change| told(of_hold(change)));
     for change in alone {
         connection.run(&change.sql).map_err(|fault| refused(change, fault, "what was done before it stays"))?;
+        // At once: what comes after it may fail, and the next look finds no difference here.
+        told(of_hold(change));
     }
-    let kept = record(site, catalog, "converge.applied", place, shown, "");
-    told(kept);
-    for hold in shown.iter().filter_map(|change| change.hold.as_ref()) {
-        told(record_hold(site, catalog, place, hold));
-    }
+    told(record(site, catalog, "converge.applied", place, shown, ""));
     Ok(())
 }
 
