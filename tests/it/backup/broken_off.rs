@@ -128,7 +128,7 @@ fn what_was_left_can_be_left_alone() {
     let left = leave();
     let left = left.lines().last().expect("it");
     rig.shell(&format!(
-        "cd store/try-*/data/{left}; i=$(ls *.index* | head -1); printf X | dd of=$i bs=1 seek=400 conv=notrunc 2>/dev/null"
+        "cd store/try-*/data/{left}; i=$(ls *.index* | head -1); printf XXXXXXXX | dd of=$i bs=1 seek=400 conv=notrunc 2>/dev/null"
     ));
     let backup = rig.backup(&[]);
     assert_eq!(backup.text("id"), left);
