@@ -1,5 +1,6 @@
-//! The export of an archive: `seawall run` of one, against `psql \copy … | zstd | age` of the same rows, in turn. Exported only: without an
-//! identity nothing is read back and nothing leaves the table, so every run finds the same rows.
+//! The export of an archive: `seawall run` of one, against `psql \copy … | zstd` of the same rows, in turn; and against that at level 1, which is
+//! ours, with `age` behind it, which is all that ours does. Exported only: without an identity nothing is read back and nothing leaves the table,
+//! so every run finds the same rows.
 //!
 //! `cargo bench --bench archive` moves two million rows, or `SEAWALL_BENCH_ROWS`; `cargo test --bench archive` a few.
 
@@ -63,25 +64,30 @@ fn main() -> ExitCode {
     cluster.account().own(cluster.folder());
     let clean = "rm -rf store/*/archive";
     let ours = |file: &str| format!("SEAWALL run old --policy {file} --state state");
-    let peer = format!(
-        "psql -X -q -d '{conninfo}' -c '\\copy (select * from readings) to stdout (format csv, header)' | zstd -q -1 | age -r {recipient} > peer.csv"
-    );
-    let mut all: [Vec<Figures>; 3] = Default::default();
+    let peer = |rest: &str| {
+        format!("psql -X -q -d '{conninfo}' -c '\\copy (select * from readings) to stdout (format csv, header)' | zstd -q {rest}")
+    };
+    let commands = [ours("csv.yaml"), ours("both.yaml"), peer("> plain.csv"), peer(&format!("-1 | age -r {recipient} > peer.csv"))];
+    let mut all: [Vec<Figures>; 4] = Default::default();
     for _ in 0..runs {
-        for (at, command) in [ours("csv.yaml"), ours("both.yaml"), peer.clone()].iter().enumerate() {
+        for (at, command) in commands.iter().enumerate() {
             shell(clean);
             all[at].push(measure(command));
         }
     }
     // What comes after a pipe hides what was before it.
     shell(&format!("test $(age -d -i identity.txt peer.csv | zstd -dc | wc -l) = {}", rows + 1));
-    let [csv, both, theirs] = all.map(|figures| median(&figures));
-    for (name, one) in [("seawall, CSV", csv), ("seawall, CSV and Parquet", both), ("psql | zstd | age", theirs)] {
+    shell(&format!("test $(zstd -dc plain.csv | wc -l) = {}", rows + 1));
+    let [csv, both, theirs, encrypted] = all.map(|figures| median(&figures));
+    for (name, one) in
+        [("seawall, CSV", csv), ("seawall, CSV and Parquet", both), ("psql | zstd", theirs), ("psql | zstd -1 | age", encrypted)]
+    {
         println!("{name:26} {:7.2} s  {:7.2} s CPU  {:5.0} MB", one.wall, one.cpu, one.memory_mb);
     }
     let word = |good: bool| if good { "met" } else { "MISSED" };
     let share = csv.wall / theirs.wall;
     println!("\nexport of CSV: {share:.2} of the peer's time, goal {GOAL}: {}; CPU {:.2}", word(share <= GOAL), csv.cpu / theirs.cpu);
+    println!("{:.2} of that at level 1 with `age`, CPU {:.2}", csv.wall / encrypted.wall, csv.cpu / encrypted.cpu);
     println!("both forms: {:.2} of the peer's time for one", both.wall / theirs.wall);
     println!("memory {:.0} MB, goal {MEMORY_MB}: {}", both.memory_mb, word(both.memory_mb <= MEMORY_MB));
     if !full {

@@ -62,7 +62,7 @@ impl<'p> Courier<'p> {
                 mail::send(email, smtp, notice, &message, before)
             }
             Receiver { slack: Some(slack), .. } => slack::send(slack, notice, &message, before, &path),
-            Receiver { pagerduty: Some(pagerduty), .. } => pagerduty::send(pagerduty, notice, &message, &path),
+            Receiver { pagerduty: Some(pagerduty), .. } => pagerduty::send(pagerduty, notice, &message, before, &path),
             Receiver { alertmanager: Some(manager), .. } => alertmanager::send(manager, notice, &message, before, &path),
             Receiver { webhook: Some(webhook), .. } => webhook::send(webhook, notice, &message, &path),
             _ => Err(SendFault::setup(format!("`{path}` is of no kind"), "Say where its messages go.")),

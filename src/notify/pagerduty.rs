@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::courier::Receipt;
+use super::courier::{Before, Receipt};
 use super::fault::{FaultKind, SendFault, tame};
 use super::http::{self, Answer, Post};
 use super::{line, secrets, severity};
@@ -17,24 +17,43 @@ const API: &str = "https://events.pagerduty.com";
 /// PagerDuty's limits.
 const MAX_SUMMARY: usize = 1_024;
 const MAX_KEY: usize = 255;
-/// A digest of more things than this is cut: each is a call of its own.
-const MAX_EVENTS: usize = 50;
+/// Each thing is an incident of its own, up to here; one more stands for the rest. Nobody can close what was never opened, so all are closed.
+const MAX_INCIDENTS: usize = 50;
 
-/// Events are repeatable: who was told already recognises the key. So a digest that broke off is sent again from its beginning.
-pub(super) fn send(pagerduty: &PagerDuty, notice: &Notice, message: &Message, path: &str) -> Result<Receipt, SendFault> {
+/// Who was told already recognises the key, and what was said of the first ones is not said again: PagerDuty takes so many a minute.
+pub(super) fn send(pagerduty: &PagerDuty, notice: &Notice, message: &Message, before: &Before, path: &str) -> Result<Receipt, SendFault> {
     let key = secrets::read(&pagerduty.routing_key, &format!("{path}.pagerduty.routing_key"))?;
     let base = pagerduty.url.as_deref().unwrap_or(API).trim_end_matches('/');
+    let gone = before.reached.first().and_then(|count| count.parse().ok()).unwrap_or(0);
     let mut said = String::new();
-    for item in notice.items.iter().take(MAX_EVENTS) {
-        for (place, event) in events(notice, item, message, &key) {
-            let url = http::protected_address(&format!("{base}{place}"), &format!("{path}.pagerduty.url"))?;
-            let body = serde_json::to_vec(&event)
-                .map_err(|error| SendFault::refused(format!("the event cannot be written as JSON: {error}"), ""))?;
-            let answer = http::post(Post { url, headers: vec![("content-type", "application/json".into())], body })?;
-            said = understood(&answer, key.expose_secret())?;
-        }
+    for (at, (place, event)) in all(notice, message, &key).into_iter().enumerate().skip(gone) {
+        said = one(&event, &format!("{base}{place}"), path, &key).map_err(|fault| SendFault { reached: vec![at.to_string()], ..fault })?;
     }
     Ok(Receipt::new(said))
+}
+
+fn one(event: &Value, url: &str, path: &str, key: &SecretString) -> Result<String, SendFault> {
+    let url = http::protected_address(url, &format!("{path}.pagerduty.url"))?;
+    let body =
+        serde_json::to_vec(event).map_err(|error| SendFault::refused(format!("the event cannot be written as JSON: {error}"), ""))?;
+    let answer = http::post(Post { url, headers: vec![("content-type", "application/json".into())], body })?;
+    understood(&answer, key.expose_secret())
+}
+
+fn all(notice: &Notice, message: &Message, key: &SecretString) -> Vec<(&'static str, Value)> {
+    let most = if notice.kind == NoticeKind::Resolved { usize::MAX } else { MAX_INCIDENTS };
+    let mut all: Vec<_> = notice.items.iter().take(most).flat_map(|item| events(notice, item, message, key)).collect();
+    let rest = notice.items.get(most..).unwrap_or_default();
+    if let Some(worst) = rest.iter().min_by_key(|item| item.severity) {
+        let others = Item {
+            // The same one when they are told again.
+            key: "more".into(),
+            title: format!("{} more, among them: {}", rest.len(), worst.title),
+            ..worst.clone()
+        };
+        all.extend(events(notice, &others, message, key));
+    }
+    all
 }
 
 /// What is said about one thing, and where.

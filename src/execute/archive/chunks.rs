@@ -6,12 +6,47 @@ use super::table::Table;
 use crate::policy::sql_name::literal;
 use crate::postgres::{Connection, Fault};
 
-/// The chunks of a stretch of time, locked so that they can be read and not changed, where nothing of them has to stay. None of a plain table, and where a chunk reaches beyond that stretch
-/// (chunks can be merged, in one partition of space and not in another): then its rows are deleted one by one.
-pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+/// How the rows of a stretch of time leave their table.
+pub(super) enum Going {
+    /// Of a plain table, row by row.
+    Rows,
+    /// With these chunks, of which nothing has to stay.
+    Chunks(BTreeSet<String>),
+    /// Out of these chunks, of which something stays: held rows, or rows of another time (chunks can be merged, in one partition of space and not
+    /// in another).
+    Parts(BTreeSet<String>),
+}
+
+/// The chunks there are locked, so that they can be read and not changed.
+pub(super) fn going(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<Going, Fault> {
     if table.hypertable.is_none() {
-        return Ok(None);
+        return Ok(Going::Rows);
     }
+    let (chunks, are_inside) = overlapping(connection, table, from, to)?;
+    for chunk in &chunks {
+        connection.run(&format!("lock table {chunk} in exclusive mode"))?;
+    }
+    if chunks.is_empty() || !are_inside {
+        return Ok(Going::Parts(chunks));
+    }
+    if table.holds.is_empty() {
+        return Ok(Going::Chunks(chunks));
+    }
+    let (column, time) = (&table.column.1, table.time.sql());
+    let held: Vec<String> = table.holds.iter().map(|hold| format!("({hold}) is not true")).collect();
+    let sql = format!(
+        "select exists (select from {} where {column} >= {}::{time} and {column} < {}::{time} and ({})) as held",
+        table.name,
+        literal(from),
+        literal(to),
+        held.join(" or ")
+    );
+    let is_held = connection.query(&sql, &[])?.one()?.flag("held")?;
+    Ok(if is_held { Going::Parts(chunks) } else { Going::Chunks(chunks) })
+}
+
+/// The chunks that have to do with a stretch of time, and whether all lie inside it.
+fn overlapping(connection: &mut Connection, table: &Table, from: &str, to: &str) -> Result<(BTreeSet<String>, bool), Fault> {
     let time = table.time.sql();
     let (first, last) = (format!("{}::{time}", literal(from)), format!("{}::{time}", literal(to)));
     let sql = format!(
@@ -21,33 +56,28 @@ pub(super) fn whole(connection: &mut Connection, table: &Table, from: &str, to: 
         literal(&table.schema),
         literal(&table.table)
     );
-    let rows = connection.query(&sql, &[])?;
-    for row in rows.iter() {
-        if !row.flag("inside")? {
-            return Ok(None);
-        }
+    let (mut chunks, mut are_inside) = (BTreeSet::new(), true);
+    for row in connection.query(&sql, &[])?.iter() {
+        are_inside &= row.flag("inside")?;
+        chunks.insert(row.text("chunk")?.to_owned());
     }
-    let chunks = rows.iter().map(|row| row.text("chunk").map(str::to_owned)).collect::<Result<BTreeSet<_>, _>>()?;
-    if chunks.is_empty() {
-        return Ok(None);
-    }
-    for chunk in &chunks {
-        connection.run(&format!("lock table {chunk} in exclusive mode"))?;
-    }
-    if table.holds.is_empty() {
-        return Ok(Some(chunks));
-    }
-    let column = &table.column.1;
-    let held: Vec<String> = table.holds.iter().map(|hold| format!("({hold}) is not true")).collect();
-    let sql = format!(
-        "select exists (select from {} where {column} >= {}::{time} and {column} < {}::{time} and ({})) as held",
-        table.name,
-        literal(from),
-        literal(to),
-        held.join(" or ")
-    );
-    let held = connection.query(&sql, &[])?.one()?.flag("held")?;
-    Ok((!held).then_some(chunks))
+    Ok((chunks, are_inside))
+}
+
+/// Deletes rows out of locked chunks that were read before, and says whether it was those: false where others came with a new chunk, or some stayed.
+/// Not with `returning`, by which TimescaleDB 2.23 meets rows it has decompressed just now and fails; and not by the number it tells, which leaves
+/// out what lay in whole compressed batches.
+pub(super) fn delete_parts(
+    connection: &mut Connection,
+    table: &Table,
+    (from, to): (&str, &str),
+    condition: &str,
+    chunks: &BTreeSet<String>,
+) -> Result<bool, Fault> {
+    connection.run(&format!("delete from {} where {condition}", table.name))?;
+    let left = format!("select exists (select from {} where {condition}) as there", table.name);
+    let is_left = connection.query(&left, &[])?.one()?.flag("there")?;
+    Ok(!is_left && overlapping(connection, table, from, to)?.0 == *chunks)
 }
 
 /// Drops all chunks of a stretch of time, once nobody reads them, and says which they were. Those of a continuous aggregate go by its own name only.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::chunks::Going;
 use super::table::Time;
 use super::{Archived, Done, Fate, Run, chunks};
 use crate::format::rows::Tally;
@@ -107,8 +108,8 @@ pub(super) fn tally_of(connection: &mut Connection, sql: &str, stop: &AtomicBool
 
 /// What the comparison came to.
 enum Compared {
-    /// The table has the rows that were read back, and nobody writes there before the end. With the chunks that have nothing else.
-    Same(Option<BTreeSet<String>>),
+    /// The table has the rows that were read back, and nobody writes there before the end.
+    Same(Going),
     Not(Fate),
 }
 
@@ -117,7 +118,7 @@ impl Run<'_> {
         begin(connection)?;
         let fate = match self.compare(connection, kept) {
             // The store may take its time: as long as no chunk is dropped, everybody can read it.
-            Ok(Compared::Same(chunks)) => {
+            Ok(Compared::Same(going)) => {
                 // What breaks off here ends the session, which takes it back.
                 if let Err(fault) = self.is_there(kept)? {
                     connection.run("rollback")?;
@@ -129,7 +130,7 @@ impl Run<'_> {
                     connection.run("rollback")?;
                     return Err(unrecorded());
                 }
-                self.drop_same(connection, kept, chunks)
+                self.drop_same(connection, kept, &going)
             }
             Ok(Compared::Not(fate)) => Ok(fate),
             Err(fault) => Err(fault),
@@ -157,24 +158,26 @@ impl Run<'_> {
         if !self.table.is_unchanged(connection)? {
             return Ok(Compared::Not(Fate::Changed));
         }
-        let chunks = chunks::whole(connection, &self.table, &contents.from, &contents.to)?;
-        let table = &self.table;
-        let sql = match &chunks {
-            Some(_) => format!("copy (select {} from {} where {}) to stdout (format csv)", table.listed, table.name, contents.condition),
-            None => {
-                let (name, condition, listed) = (&table.name, &contents.condition, &table.listed);
-                format!("copy (delete from {name} where {condition} returning {listed}) to stdout (format csv)")
-            }
+        let going = chunks::going(connection, &self.table, &contents.from, &contents.to)?;
+        let (name, condition, listed) = (&self.table.name, &contents.condition, &self.table.listed);
+        let rows = match &going {
+            Going::Rows => format!("delete from {name} where {condition} returning {listed}"),
+            Going::Chunks(_) | Going::Parts(_) => format!("select {listed} from {name} where {condition}"),
         };
+        let sql = format!("copy ({rows}) to stdout (format csv)");
         let Some(tally) = tally_of(connection, &sql, self.onlooker.stop)? else { return Ok(Compared::Not(Fate::Stopped)) };
         let is_same = tally.finish().is_some_and(|tallied| tallied.rows == extent.rows && tallied.sum == contents.sum);
-        Ok(if is_same { Compared::Same(chunks) } else { Compared::Not(Fate::Changed) })
+        Ok(if is_same { Compared::Same(going) } else { Compared::Not(Fate::Changed) })
     }
 
-    /// Rows that were deleted one by one are gone already.
-    fn drop_same(&self, connection: &mut Connection, kept: &Kept, chunks: Option<BTreeSet<String>>) -> Result<Fate, Fault> {
-        let Some(known) = chunks else { return Ok(Fate::Removed) };
-        let dropped = chunks::drop_all(connection, &self.table, &kept.contents.from, &kept.contents.to)?;
-        Ok(if dropped == known { Fate::Removed } else { Fate::Changed })
+    /// Rows of a plain table are gone already.
+    fn drop_same(&self, connection: &mut Connection, kept: &Kept, going: &Going) -> Result<Fate, Fault> {
+        let (from, to) = (kept.contents.from.as_str(), kept.contents.to.as_str());
+        let is_done = match going {
+            Going::Rows => true,
+            Going::Chunks(known) => chunks::drop_all(connection, &self.table, from, to)? == *known,
+            Going::Parts(known) => chunks::delete_parts(connection, &self.table, (from, to), &kept.contents.condition, known)?,
+        };
+        Ok(if is_done { Fate::Removed } else { Fate::Changed })
     }
 }

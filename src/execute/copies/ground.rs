@@ -147,7 +147,12 @@ impl Pair<'_> {
     /// What arrives in a directory is read once more; a cloud has checked it by itself.
     pub fn reads_back(&self, job: &Name) -> bool {
         let contents = |backup: &crate::policy::model::Backup| backup.read_back == crate::policy::file::ReadBack::Contents;
-        self.to.store.url().starts_with("file:") || self.site.policy.backups.get(job).is_some_and(contents)
+        self.reads_back_log() || self.site.policy.backups.get(job).is_some_and(contents)
+    }
+
+    /// A directory checks nothing by itself.
+    pub fn reads_back_log(&self) -> bool {
+        self.to.store.url().starts_with("file:")
     }
 }
 

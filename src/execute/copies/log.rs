@@ -144,7 +144,7 @@ fn bring_all(
 ) -> Result<Brought, SiteFault> {
     let brought = parallel::map_with(WORKERS, todo, &|(meta, file)| -> Result<(), Miss> {
         let to = name_in(pair, pair.log, &meta.key).map_err(Miss::Fault)?;
-        let reads_back = false;
+        let reads_back = pair.reads_back_log();
         let wanted = Wanted { key: meta.key.clone(), to, size: meta.size, proof: Proof::Log(cluster, *file, size), reads_back };
         claim(pair, cluster, *file, meta.size)?;
         pair.bring(pair.log, &wanted).map(drop)

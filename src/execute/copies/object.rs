@@ -92,7 +92,7 @@ impl Pair<'_> {
         // Before it gets its name, which it has for ever.
         check.end().map_err(Miss::Damaged)?;
         match upload.finish() {
-            Ok(()) if wanted.reads_back => self.must_be_same(from, wanted).map(|()| Done::Copied),
+            Ok(()) if wanted.reads_back => self.read_back(wanted).map(|()| Done::Copied),
             Ok(()) => Ok(Done::Copied),
             Err(fault) => match self.to.store.head(&wanted.to)? {
                 // Another run, or the archive command, was faster; or the answer was lost.

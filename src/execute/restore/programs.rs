@@ -1,7 +1,11 @@
 //! PostgreSQL's own programs, of the right major version.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::RestoreFault;
 use crate::pipeline::restore::Owner;
@@ -59,8 +63,24 @@ pub fn find_from(given: Option<&Path>, least: u32) -> Result<(PathBuf, u32), Res
     })
 }
 
+/// Asked once of each program: starting it takes longer than reading a small catalog.
 fn version(folder: &Path) -> Option<u32> {
-    let output = Command::new(folder.join("postgres")).arg("--version").output().ok().filter(|output| output.status.success())?;
+    /// By what tells one that was upgraded meanwhile from what it was.
+    type Known = BTreeMap<(PathBuf, u64, Option<SystemTime>), u32>;
+    static KNOWN: Mutex<Known> = Mutex::new(BTreeMap::new());
+    let program = folder.join("postgres");
+    let about = fs::metadata(&program).ok()?;
+    let key = (program, about.len(), about.modified().ok());
+    if let Some(known) = KNOWN.lock().ok()?.get(&key) {
+        return Some(*known);
+    }
+    let version = asked(&key.0)?;
+    KNOWN.lock().ok()?.insert(key, version);
+    Some(version)
+}
+
+fn asked(program: &Path) -> Option<u32> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
@@ -77,6 +97,6 @@ pub fn as_owner(program: &Path, owner: Option<Owner>) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
         command.env_remove(name);
     }
-    command.current_dir("/").stdin(std::process::Stdio::null());
+    command.current_dir("/").stdin(Stdio::null());
     command
 }

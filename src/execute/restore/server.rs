@@ -85,7 +85,9 @@ const ABSENT: Duration = Duration::from_secs(10);
 const AT_ONCE: u64 = 16 << 20;
 /// A log that is longer is given back to the disk as it is read.
 const GIVE_BACK: u64 = 64 << 20;
+/// A small copy is there in less than this; what takes longer is looked at less often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_AT_FIRST: Duration = Duration::from_millis(10);
 /// Its record is the one that `redo done at` names all the same.
 const STOPS_BEFORE: &str = "recovery stopping before ";
 
@@ -165,7 +167,7 @@ impl<'p> Server<'p> {
         }
     }
 
-    /// Waits until recovery is where it should be. `watch` is told ten times a second, and gives false to stop watching.
+    /// Waits until recovery is where it should be. `watch` is told ten times a second and at first more often, and gives false to stop watching.
     pub fn follow(&mut self, watch: &mut dyn FnMut(&Following) -> bool) -> Result<Recovered, RestoreFault> {
         loop {
             self.read_log();
@@ -177,7 +179,7 @@ impl<'p> Server<'p> {
             if !watch(&following) {
                 return Err(RestoreFault::new("the server goes on recovering by itself", "Its log is in the data directory."));
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep((self.began.elapsed() / 20).clamp(LOOK_AT_FIRST, LOOK_EVERY));
         }
     }
 

@@ -289,6 +289,21 @@ fn an_incident_begins_and_ends() {
     let keys: std::collections::BTreeSet<String> =
         receiver.bodies("/v2/enqueue")[6..].iter().map(|event| event["dedup_key"].as_str().expect("text").to_owned()).collect();
     assert!(keys.len() == 3 && keys.iter().all(|key| key.len() <= 255), "{keys:?}");
+    // Of very many things some are incidents and one stands for the others; all of them are closed, and none twice.
+    let after = |kind, reached: &[&str]| {
+        let told = receiver.bodies("/v2/enqueue").len();
+        let mut digest = notice(kind, "n-4");
+        digest.items = (0..60).map(|number| item(&format!("thing:{number}"))).collect();
+        let before = Before { reached: reached.iter().map(ToString::to_string).collect(), ..Before::default() };
+        Courier::new(&policy).send(&digest, &before).expect("it is taken");
+        receiver.bodies("/v2/enqueue").split_off(told)
+    };
+    let begun = after(NoticeKind::Firing, &[]);
+    assert_eq!((begun.len(), &begun[50]["dedup_key"]), (51, &json!("seawall:shop:more")));
+    assert!(begun[50]["payload"]["summary"].as_str().is_some_and(|summary| summary.contains("10 more")), "{:#?}", begun[50]);
+    assert_eq!(after(NoticeKind::Resolved, &[]).len(), 60);
+    let rest = after(NoticeKind::Resolved, &["58"]);
+    assert_eq!((rest.len(), &rest[0]["dedup_key"]), (2, &json!("seawall:shop:thing:58")));
     // A wrong key can be mended, and is not shown.
     let fault = send(&pager(&receiver, "wrong-sesame"), &notice(NoticeKind::Firing, "n-1")).expect_err("a wrong key");
     assert_eq!(fault.kind, FaultKind::Setup);

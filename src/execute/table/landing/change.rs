@@ -418,7 +418,9 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         must_stay(connection, &format!("{name} t"))?;
         keep(connection, wanted, staged, None)?;
         care.map(|care| care.spans(connection, &format!("{name} t"), &mut spans)).transpose()?;
-        landed.removed = count(connection, &format!("delete from {name}"))?;
+        // What deletes whole compressed batches does not count their rows.
+        landed.removed = connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?;
+        connection.run(&format!("delete from {name}"))?;
     } else {
         let gone = staged.gone();
         let now = match (&staged.compared, &wanted.condition) {
