@@ -171,10 +171,11 @@ fn send(known: &[Known], done: &[Done], stop: &AtomicBool) -> (Flushed, Vec<Trou
 
 /// Receivers that forget are told again of what burns.
 fn tell_again(catalog: &Catalog, group: &[&Known], done: &[Done], sent: &Flushed, stop: &AtomicBool) -> Result<(), WatchFault> {
+    let mut silent = BTreeSet::new();
     for known in group {
         let of = done.iter().find(|done| done.file == known.file).and_then(|done| done.watched.as_ref().ok());
         if let Some(watched) = of {
-            watch::tell_again(&known.here.site(&known.policy), catalog, &watched.judged, sent, stop)?;
+            watch::tell_again(&known.here.site(&known.policy), catalog, &watched.judged, (sent, &mut silent), stop)?;
         }
     }
     Ok(())

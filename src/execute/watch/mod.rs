@@ -18,7 +18,7 @@ mod stores;
 mod tidy;
 mod uncatalogued;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
@@ -111,7 +111,7 @@ pub fn watch(
         return Ok(Watched { judged, sent: Flushed::default(), queued });
     }
     let sent = send(&[site], catalog, stop)?;
-    tell_again(site, catalog, &judged, &sent, stop)?;
+    tell_again(site, catalog, &judged, (&sent, &mut BTreeSet::new()), stop)?;
     Ok(Watched { judged, sent, queued })
 }
 
@@ -140,9 +140,15 @@ pub fn send(sites: &[&Site<'_>], catalog: &Catalog, stop: &AtomicBool) -> Result
     Ok(sent)
 }
 
-/// Receivers that forget are told again of what burns; `sent` is what was sent before.
-pub fn tell_again(site: &Site<'_>, catalog: &Catalog, judged: &Judged, sent: &Flushed, stop: &AtomicBool) -> Result<(), WatchFault> {
-    Ok(again::tell(site, catalog, &judged.memory, sent, stop)?)
+/// Receivers that forget are told again of what burns; `sent` is what was sent before, and servers that do not answer join those in `silent`.
+pub fn tell_again(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    judged: &Judged,
+    (sent, silent): (&Flushed, &mut BTreeSet<String>),
+    stop: &AtomicBool,
+) -> Result<(), WatchFault> {
+    Ok(again::tell(site, catalog, &judged.memory, (sent, silent), stop)?)
 }
 
 /// The policy has another name now. Under the old one nothing is watched any more: whoever heard that something is wrong hears that it is not
