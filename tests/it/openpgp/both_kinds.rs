@@ -39,16 +39,16 @@ fn a_store_with_both_kinds_restores_both() {
     rig.archive();
     let later = (rig.after_row(70), rig.hash(70));
     // The new key alone does not open what the old one locked, and says so before anything is written.
-    let said = rig.restore("refused", &["--backup", &first, "--time", &moment]);
+    let said = rig.restore("refused", &["--backup", &first, "--to", &moment]);
     assert!(said.code != 0 && said.err.contains("none of the identities opens it") && !rig.path("refused").exists(), "{}", said.err);
     // Both in one file.
     let both = ["identity.txt", "one.asc"].map(|name| fs::read_to_string(rig.path(name)).expect("a key")).join("\n");
     rig.write("both.txt", &both);
     rig.change_policy("/one.asc", "/both.txt");
-    let restored = rig.bring_back("over", &["--backup", &first, "--time", &moment]);
+    let restored = rig.bring_back("over", &["--backup", &first, "--to", &moment]);
     assert_eq!(restored.hash(), rows);
     restored.remove();
-    let restored = rig.bring_back("new", &["--backup", &second, "--time", &later.0]);
+    let restored = rig.bring_back("new", &["--backup", &second, "--to", &later.0]);
     assert_eq!(restored.hash(), later.1);
     restored.remove();
     let said = rig.seawall(&["verify", "--deep"]);

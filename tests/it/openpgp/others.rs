@@ -41,11 +41,12 @@ fn rows_and_files_come_back_and_gpg_opens_them() {
     rig.shell("echo two > tree/second && rm tree/first");
     ground.run.say(&["backup", "system"]).ends_with_code(0);
     let into = rig.path("rescue");
-    ground.run.say(&["restore", "--job", "system", "--files", "--target", into.to_str().expect("text"), "--yes"]).ends_with_code(0);
+    ground.run.say(&["restore", "--job", "system", "--files", "--to-root", into.to_str().expect("text"), "--yes"]).ends_with_code(0);
     let back = into.join(rig.path("tree").strip_prefix("/").expect("absolute"));
     rig.shell(&format!("diff -r tree {}", back.display()));
-    let parts = rig.shell("ls store/*/data/*/part-00001.tar.zst.gpg | head -n 1");
-    let listed = rig.shell(&format!("gpg --homedir ring --batch --quiet -d {parts} | zstd -dc | tar -t"));
+    let each =
+        "for part in store/*/data/*/part-00001.tar.zst.gpg; do gpg --homedir ring --batch --quiet -d $part | zstd -dc | tar -t; done";
+    let listed = rig.shell(each);
     assert!(listed.contains("tree/sub/numbers"), "{listed}");
     // Rows that leave their table.
     ground.archive();
@@ -62,4 +63,8 @@ fn rows_and_files_come_back_and_gpg_opens_them() {
     ground.run.say(&["archive", "restore", "--table", "public.orders", "--into", "orders"]).ends_with_code(0);
     assert_eq!(ground.sql(&format!("{SUM} orders t")), all);
     ground.verify();
+    // On record by the fingerprint that the policy has.
+    let measured = ground.run.catalog().latest("try").expect("read");
+    let opened: Vec<&str> = measured.iter().filter(|one| one.name == "identity_opened").map(|one| one.subject.as_str()).collect();
+    assert_eq!(opened, [key]);
 }

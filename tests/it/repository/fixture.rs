@@ -58,7 +58,6 @@ pub struct Fixture {
     pub keys: HostKeys,
     lock: Lock,
     host_lock: Lock,
-    how: How,
 }
 
 impl Fixture {
@@ -88,7 +87,7 @@ impl Fixture {
         };
         let public = identity.to_public().to_string();
         let (lock, host_lock) = (recipients(&[&public]), recipients(&[&public, &keys.recipient]));
-        Fixture { room, policy, store, repository, keys, lock, host_lock, how }
+        Fixture { room, policy, store, repository, keys, lock, host_lock }
     }
 
     pub fn path(&self) -> &Path {

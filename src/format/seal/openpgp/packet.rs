@@ -8,8 +8,9 @@ use pgp::types::Tag;
 
 use super::super::{BadHeader, LockedFor, line};
 
-/// A private tag of those that whoever does not know them must pass over (RFC 9580, section 4.3).
-const NOTE: u8 = 0xc0 | 60;
+/// GnuPG's packet for comments, and one of the private tags that whoever does not know them must pass over (RFC 9580, section 4.3). Of
+/// these it is the only one that `gpg` accepts at the beginning of a message.
+const NOTE: u8 = 0xc0 | 61;
 const SESSION_KEY: u8 = 0xc0 | 1;
 pub(super) const SEALED: u8 = 0xc0 | 18;
 pub(super) const LITERAL: u8 = 0xc0 | 11;
