@@ -75,14 +75,14 @@ impl Sealer {
 #[derive(Debug)]
 pub enum Opened {
     Age(AgeOpened),
-    OpenPgp(PgpOpened),
+    OpenPgp(Box<PgpOpened>),
 }
 
 impl Opened {
     /// Opens the header at the beginning of `bytes`, which must hold it and the sixteen bytes after it.
     pub fn open(bytes: &[u8], identities: &Identities) -> Result<Opened, SealError> {
         if begins_like_ours(bytes) {
-            PgpOpened::open(bytes, identities).map(Opened::OpenPgp)
+            PgpOpened::open(bytes, identities).map(|opened| Opened::OpenPgp(Box::new(opened)))
         } else {
             AgeOpened::open(bytes, identities).map(Opened::Age)
         }
