@@ -65,6 +65,12 @@ impl HostKeys {
         Ok(keys)
     }
 
+    /// To whom what the host must read back is also encrypted: its key of age, and of OpenPGP the fingerprint where it has one.
+    pub fn recipients(&self) -> Vec<&str> {
+        let openpgp = self.openpgp.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
+        std::iter::once(self.recipient.as_str()).chain(openpgp).collect()
+    }
+
     /// Has a key of OpenPGP made where there is none.
     fn make_openpgp(state: &Path, host: &str) -> Result<(), SiteFault> {
         let path = HostKeys::directory(state).join(OPENPGP);

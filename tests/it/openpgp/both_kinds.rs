@@ -53,6 +53,20 @@ fn a_store_with_both_kinds_restores_both() {
     restored.remove();
     let said = rig.seawall(&["verify", "--deep"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    // Copied as they lie, and restored from there.
+    rig.change_policy("stores: {", &format!("stores: {{ off: {{ local: {{ path: {folder}/off, other_device: false }} }},"));
+    rig.change_policy("wal: { store: local,", "wal: { store: local, copies: [off],");
+    rig.change_policy("takes: 1m }", "takes: 1m, store: local, copies: [off] }\ndrills: { d: { restore: { latest: nightly }, expect: { rows: { sql: \"select count(*) from series\", at_least: 60 } } } }");
+    fs::create_dir(rig.path("off")).expect("a store");
+    rig.cluster.account().own(&rig.path("off"));
+    let said = rig.seawall(&["copy"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let restored = rig.bring_back("from-off", &["--store", "off", "--backup", &second, "--to", &later.0]);
+    assert_eq!(restored.hash(), later.1);
+    restored.remove();
+    let said = rig.seawall(&["drill", "d", "--format", "json"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert_eq!(said.json()["opened_with"], *key, "{}", said.out);
     // And the second one without us.
     fs::write(ring.home.join("gpg.conf"), format!("pinentry-mode loopback\npassphrase-file {folder}/passphrase\n")).expect("a file");
     rig.cluster.account().own(&ring.home);
