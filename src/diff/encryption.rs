@@ -23,6 +23,7 @@ impl Comparison<'_> {
             // What the one kind had, the other has not: its settings are no news.
             for gone in before.iter().filter(|kind| **kind != "none") {
                 self.cover(path.key(gone).key("identity"));
+                self.cover(path.key(gone).key("keys"));
                 self.cover(path.key(gone).key("passphrase"));
             }
         }
@@ -74,10 +75,5 @@ impl Comparison<'_> {
 }
 
 fn kind(policy: &Policy) -> Option<&'static str> {
-    match policy.encryption {
-        Some(Encryption::Age(_)) => Some("age"),
-        Some(Encryption::OpenPgp(_)) => Some("openpgp"),
-        Some(Encryption::None { .. }) => Some("none"),
-        None => None,
-    }
+    policy.encryption.as_ref().map(Encryption::word)
 }

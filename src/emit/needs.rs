@@ -60,6 +60,9 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
     if let Some(state) = &setting.state {
         needs.write(state, "the state directory")?;
     }
+    if let Some(Encryption::OpenPgp(pgp)) = &policy.encryption {
+        pgp.keys.iter().try_for_each(|keys| needs.read(keys, "encryption.openpgp.keys"))?;
+    }
     needs.read(&setting.policy_file, "the policy's file")?;
     needs.read(&setting.program, "the program")?;
     for (name, drill) in policy.drills.iter().filter(|(name, _)| has_copies_of(called, name.as_str())) {
@@ -142,13 +145,10 @@ fn secrets<'p>(policy: &'p Policy, setting: &Setting, called: Called<'_>) -> Vec
         }
     }
     if opens_backups(policy, called) {
-        let (kind, identity, passphrase) = match &policy.encryption {
-            Some(Encryption::Age(age)) => ("age", age.identity.as_ref(), age.passphrase.as_ref()),
-            Some(Encryption::OpenPgp(pgp)) => ("openpgp", pgp.identity.as_ref(), pgp.passphrase.as_ref()),
-            Some(Encryption::None { .. }) | None => ("none", None, None),
-        };
-        add(identity, format!("encryption.{kind}.identity"));
-        add(passphrase, format!("encryption.{kind}.passphrase"));
+        let encryption = policy.encryption.as_ref();
+        let kind = encryption.map_or("none", Encryption::word);
+        add(encryption.and_then(Encryption::identity), format!("encryption.{kind}.identity"));
+        add(encryption.and_then(Encryption::passphrase), format!("encryption.{kind}.passphrase"));
     }
     found
 }

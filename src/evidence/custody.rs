@@ -50,12 +50,8 @@ pub fn custody(policy: &Policy, proven: Option<&Proven>) -> Vec<Custody> {
 
 /// The public keys that backups are encrypted to, as they are known on record.
 pub fn recipients(policy: &Policy) -> Vec<String> {
-    let written: &[String] = match &policy.encryption {
-        Some(Encryption::Age(age)) => &age.recipients,
-        Some(Encryption::OpenPgp(pgp)) => &pgp.recipients,
-        Some(Encryption::None { .. }) | None => &[],
-    };
-    written.iter().map(|recipient| recipient_key(recipient)).collect()
+    let written = policy.encryption.iter().flat_map(Encryption::recipients);
+    written.map(|recipient| recipient_key(recipient)).collect()
 }
 
 /// A public key without what people write beside it: the comment of an SSH key, the spaces in a fingerprint.
@@ -63,7 +59,11 @@ pub fn recipient_key(written: &str) -> String {
     let words: Vec<&str> = written.split_whitespace().collect();
     match words.as_slice() {
         [kind, key, ..] if kind.starts_with("ssh-") => format!("{kind} {key}"),
-        words => words.concat(),
+        words => {
+            let key = words.concat();
+            // Of OpenPGP: people write it in small letters too.
+            if key.bytes().all(|byte| byte.is_ascii_hexdigit()) { key.to_uppercase() } else { key }
+        }
     }
 }
 

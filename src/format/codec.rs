@@ -1,4 +1,4 @@
-//! How bytes are compressed, and by which ending of the name `zstd`, `lz4` and `age` know what to do.
+//! How bytes are compressed, and by which ending of the name `zstd`, `lz4`, `age` and `gpg` know what to do.
 
 use std::io::{self, Read};
 
@@ -10,30 +10,58 @@ pub enum Codec {
     None,
 }
 
+/// How an object is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Envelope {
+    None,
+    Age,
+    OpenPgp,
+}
+
+impl Envelope {
+    pub fn is_sealed(self) -> bool {
+        self != Envelope::None
+    }
+
+    /// The last ending of an object's name.
+    fn ending(self) -> &'static str {
+        match self {
+            Envelope::None => "",
+            Envelope::Age => ".age",
+            Envelope::OpenPgp => ".gpg",
+        }
+    }
+
+    /// What a name says, and the name without it.
+    fn of_name(name: &str) -> (&str, Envelope) {
+        let sealed = [Envelope::Age, Envelope::OpenPgp].into_iter();
+        let mut found = sealed.filter_map(|envelope| name.strip_suffix(envelope.ending()).map(|name| (name, envelope)));
+        found.next().unwrap_or((name, Envelope::None))
+    }
+}
+
 impl Codec {
     pub const DEFAULT: Codec = Codec::Zstd { level: 1 };
 
     /// The end of an object's name: `.zst.age`.
-    pub fn extension(self, encrypted: bool) -> &'static str {
-        match (self, encrypted) {
-            (Codec::Zstd { .. }, true) => ".zst.age",
-            (Codec::Zstd { .. }, false) => ".zst",
-            (Codec::Lz4, true) => ".lz4.age",
-            (Codec::Lz4, false) => ".lz4",
-            (Codec::None, true) => ".age",
-            (Codec::None, false) => "",
-        }
+    pub fn extension(self, envelope: Envelope) -> String {
+        let of_codec = match self {
+            Codec::Zstd { .. } => ".zst",
+            Codec::Lz4 => ".lz4",
+            Codec::None => "",
+        };
+        format!("{of_codec}{}", envelope.ending())
     }
 
-    /// What the end of a name says: how it is compressed, whether it is encrypted, and the name without it.
-    pub fn of_name(name: &str) -> (&str, Codec, bool) {
-        let (name, encrypted) = name.strip_suffix(".age").map_or((name, false), |name| (name, true));
+    /// What the end of a name says: how it is compressed, how it is encrypted, and the name without it.
+    pub fn of_name(name: &str) -> (&str, Codec, Envelope) {
+        let (name, envelope) = Envelope::of_name(name);
         if let Some(name) = name.strip_suffix(".zst") {
-            (name, Codec::DEFAULT, encrypted)
+            (name, Codec::DEFAULT, envelope)
         } else if let Some(name) = name.strip_suffix(".lz4") {
-            (name, Codec::Lz4, encrypted)
+            (name, Codec::Lz4, envelope)
         } else {
-            (name, Codec::None, encrypted)
+            (name, Codec::None, envelope)
         }
     }
 

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::codec::Envelope;
 use super::recorded::{Answer, Recorded};
-use super::seal::{Identities, Recipients, SealError, Sealer, Unsealer};
+use super::seal::{Identities, Recipients, SealError, Sealer, Unsealer, openpgp};
 use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
@@ -189,7 +190,7 @@ pub struct Tablespace {
 }
 
 impl Private {
-    /// The text for [`Descriptor::private`]: armoured age, or plain JSON where nothing is encrypted.
+    /// The text for [`Descriptor::private`]: armoured age or OpenPGP, or plain JSON where nothing is encrypted.
     pub fn seal(&self, recipients: Option<&Recipients>) -> Result<String, SealError> {
         SealedText::seal(self, recipients)
     }
@@ -200,7 +201,7 @@ impl Private {
     }
 }
 
-/// JSON inside JSON: armoured age, or plain where nothing is encrypted.
+/// JSON inside JSON: armoured age or OpenPGP, or plain where nothing is encrypted.
 pub(super) struct SealedText;
 
 impl SealedText {
@@ -211,7 +212,10 @@ impl SealedText {
         let mut sealed = sealer.header(&[]);
         sealer.push(&json, &mut sealed);
         sealer.finish(&mut sealed);
-        Ok(armor(&sealed))
+        Ok(match recipients.envelope() {
+            Envelope::OpenPgp => openpgp::armor(&sealed),
+            _ => armor(&sealed),
+        })
     }
 
     pub(super) fn open<T: serde::de::DeserializeOwned>(text: &str, identities: &Identities) -> std::io::Result<T> {
@@ -219,6 +223,9 @@ impl SealedText {
         let mut json = Vec::new();
         if text.starts_with('{') {
             json.extend_from_slice(text.as_bytes());
+        } else if text.starts_with(openpgp::ARMOR) {
+            let sealed = openpgp::dearmor(text)?;
+            Unsealer::new(&sealed[..], identities)?.take(MAX_BYTES as u64).read_to_end(&mut json)?;
         } else {
             let armored = age::armor::ArmoredReader::new(text.as_bytes());
             Unsealer::new(armored, identities)?.take(MAX_BYTES as u64).read_to_end(&mut json)?;

@@ -33,7 +33,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::codec::Codec;
+use super::codec::{Codec, Envelope};
 use crate::inventory::SystemIdentifier;
 use crate::units::{BackupId, Instant, Key, Name, Segment, Timeline, WalFile};
 
@@ -195,8 +195,8 @@ impl Repository {
         self.key(format_args!("hints/latest-{job}.json"))
     }
 
-    pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, encrypted: bool) -> Key {
-        let end = codec.extension(encrypted);
+    pub fn wal(&self, cluster: SystemIdentifier, file: WalFile, codec: Codec, envelope: Envelope) -> Key {
+        let end = codec.extension(envelope);
         match file {
             WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
                 self.key(format_args!("wal/{cluster}/{}/{:08X}/{file}{end}", timeline(segment.timeline), segment.log))
@@ -229,8 +229,8 @@ impl Repository {
     /// Which file of which cluster's log an object is. `None` unless it lies exactly where [`Self::wal`] puts it.
     pub fn wal_object(&self, key: &Key) -> Option<(SystemIdentifier, WalFile)> {
         let cluster: SystemIdentifier = self.rest_of(key)?.strip_prefix("wal/")?.split('/').next()?.parse().ok()?;
-        let (file, codec, encrypted) = wal_file(key)?;
-        (self.wal(cluster, file, codec, encrypted) == *key).then_some((cluster, file))
+        let (file, codec, envelope) = wal_file(key)?;
+        (self.wal(cluster, file, codec, envelope) == *key).then_some((cluster, file))
     }
 
     /// All of one cluster's log.
@@ -271,9 +271,9 @@ pub fn is_part(key: &Key) -> bool {
 }
 
 /// What file of the log an object is, with how it is stored.
-pub fn wal_file(key: &Key) -> Option<(WalFile, Codec, bool)> {
-    let (name, codec, encrypted) = Codec::of_name(key.file_name());
-    Some((name.parse().ok()?, codec, encrypted))
+pub fn wal_file(key: &Key) -> Option<(WalFile, Codec, Envelope)> {
+    let (name, codec, envelope) = Codec::of_name(key.file_name());
+    Some((name.parse().ok()?, codec, envelope))
 }
 
 fn timeline(timeline: Timeline) -> String {
@@ -301,9 +301,12 @@ mod tests {
         assert_eq!(key.file_name(), "20261121T024107Z-20261121T020000Z-7f3c0011.json");
         assert_eq!((descriptor_id(&key), descriptor_id(&signature_of(&key))), (Some(id.clone()), None));
         let file: WalFile = "000000010000000A000000FE".parse().expect("a segment");
-        let key = repository.wal(cluster, file, Codec::DEFAULT, true);
+        let key = repository.wal(cluster, file, Codec::DEFAULT, Envelope::Age);
         assert!(key.as_str().ends_with("/wal/7301234567890123456/00000001/0000000A/000000010000000A000000FE.zst.age"), "{key}");
-        assert_eq!(wal_file(&key), Some((file, Codec::DEFAULT, true)));
+        assert_eq!(wal_file(&key), Some((file, Codec::DEFAULT, Envelope::Age)));
+        let key = repository.wal(cluster, file, Codec::Lz4, Envelope::OpenPgp);
+        assert!(key.as_str().ends_with("/000000010000000A000000FE.lz4.gpg"), "{key}");
+        assert_eq!(repository.wal_object(&key), Some((cluster, file)));
         assert!("a/b".parse::<Repository>().is_err());
         let is_part = |name: &str| is_part(&repository.data(&id, name));
         assert!(is_part("part-00001.tar.zst.age") && is_part("part-00001.tar") && !is_part("part-00001.index.zst.age"));

@@ -2,12 +2,14 @@
 //! plain bytes are, who wrote it.
 //!
 //! age encrypts the same bytes differently each time, so "the same segment again" can only be told by the plain bytes' hash.
-//! The stamp is a stanza that other readers of age pass over; where nothing is encrypted it is a skippable frame of zstd or lz4.
+//! The stamp is a stanza that other readers of age pass over; in OpenPGP a packet that other readers pass over, and where nothing is
+//! encrypted a skippable frame of zstd or lz4.
 
 use age_core::format::Stanza;
 use base64::prelude::{BASE64_STANDARD_NO_PAD as BASE64, Engine};
 use thiserror::Error;
 
+use super::seal::line;
 use super::signature::{SignatureError, SigningKey, WAL, Writers};
 use crate::inventory::SystemIdentifier;
 use crate::units::{Instant, WalFile};
@@ -28,7 +30,7 @@ pub struct Stamp {
     pub content: [u8; 32],
     /// When PostgreSQL last wrote to the file: what was committed until about then is in it or before it.
     pub written: Instant,
-    /// BLAKE3 of everything in the object that follows the header's last line (so from age's nonce on), or the skippable frame.
+    /// BLAKE3 of everything in the object that follows the header's last line (so from age's nonce on), or the stamp's packet, or the skippable frame.
     pub body: [u8; 32],
 }
 
@@ -75,8 +77,7 @@ impl Stamp {
 
     /// The stamp as a frame that zstd and lz4 pass over.
     pub fn skippable(&self, key: Option<&SigningKey>) -> Result<Vec<u8>, SignatureError> {
-        let stanza = self.stanza(key)?;
-        let text = format!("{TAG} {} {}\n", stanza.args.join(" "), BASE64.encode(&stanza.body));
+        let text = line(&self.stanza(key)?);
         let length = u32::try_from(text.len()).expect("a line of some hundred bytes");
         Ok([&SKIPPABLE[..], &length.to_le_bytes(), text.as_bytes()].concat())
     }
@@ -94,12 +95,18 @@ impl Signed {
     pub fn skippable(bytes: &[u8]) -> Result<(Signed, usize), StampError> {
         let rest = bytes.strip_prefix(&SKIPPABLE).ok_or(StampError::Missing)?;
         let length = rest.first_chunk().map(|length| u32::from_le_bytes(*length) as usize).ok_or(StampError::Unreadable)?;
-        let text = rest.get(4..4 + length).and_then(|text| std::str::from_utf8(text).ok()).ok_or(StampError::Unreadable)?;
-        let words: Vec<&str> = text.trim_end_matches('\n').split(' ').collect();
+        let text = rest.get(4..4 + length).ok_or(StampError::Unreadable)?;
+        Ok((Signed::of_line(text)?, 8 + length))
+    }
+
+    /// Reads a stamp that is a line of its own, as in OpenPGP.
+    pub fn of_line(line: &[u8]) -> Result<Signed, StampError> {
+        let line = std::str::from_utf8(line).map_err(|_| StampError::Unreadable)?;
+        let words: Vec<&str> = line.trim_end_matches('\n').split(' ').collect();
         let [tag, words @ .., signature] = words.as_slice() else { return Err(StampError::Unreadable) };
         let signature = BASE64.decode(signature).map_err(|_| StampError::Unreadable)?;
         match (*tag == TAG, read(words)) {
-            (true, Some(stamp)) => Ok((Signed { stamp, signature }, 8 + length)),
+            (true, Some(stamp)) => Ok(Signed { stamp, signature }),
             _ => Err(StampError::Unreadable),
         }
     }

@@ -52,12 +52,12 @@ impl<R: Read> Read for Watching<R> {
 
 impl Checked {
     pub fn open(store: &Store, key: &Key, size: u64, sha256: &str, identities: &Identities) -> Result<Checked, PipelineFault> {
-        let (_, codec, encrypted) = Codec::of_name(key.file_name());
+        let (_, codec, envelope) = Codec::of_name(key.file_name());
         let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
         let seen = Arc::new(Mutex::new(Seen { digest: Some(Context::new(&SHA256)), size: 0 }));
         let from = Watching { from: store.reader(key, 0..size)?, seen: seen.clone() };
         let reader = io::BufReader::with_capacity(128 << 10, from);
-        let body: ReadObject = if encrypted {
+        let body: ReadObject = if envelope.is_sealed() {
             codec.reader(Unsealer::new(reader, identities).map_err(stream)?).map_err(stream)?
         } else {
             codec.reader(reader).map_err(stream)?

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 
 use super::PipelineFault;
+use crate::format::codec::Envelope;
 use crate::format::seal::{Recipients, Sealer};
 use crate::store::{Store, Upload};
 use crate::units::Key;
@@ -16,13 +17,25 @@ const SLACK: usize = 3 << 20;
 /// How objects are locked: to whom, or not at all because the policy says so.
 #[derive(Debug, Clone)]
 pub enum Lock {
-    Age(Arc<Recipients>),
+    For(Arc<Recipients>),
     Open,
 }
 
 impl Lock {
     pub fn is_encrypted(&self) -> bool {
-        matches!(self, Lock::Age(_))
+        self.recipients().is_some()
+    }
+
+    /// How what it locks ends in its name.
+    pub fn envelope(&self) -> Envelope {
+        self.recipients().map_or(Envelope::None, Recipients::envelope)
+    }
+
+    pub fn recipients(&self) -> Option<&Recipients> {
+        match self {
+            Lock::For(recipients) => Some(recipients.as_ref()),
+            Lock::Open => None,
+        }
     }
 }
 
@@ -60,10 +73,7 @@ impl std::fmt::Debug for Digest {
 impl ObjectWriter {
     pub fn new(store: &Store, key: &Key, lock: &Lock) -> Result<ObjectWriter, PipelineFault> {
         let sealed = |error| PipelineFault::Sealed { key: key.to_string(), error };
-        let sealer = match lock {
-            Lock::Age(recipients) => Some(Sealer::new(recipients).map_err(sealed)?),
-            Lock::Open => None,
-        };
+        let sealer = lock.recipients().map(Sealer::new).transpose().map_err(sealed)?;
         let upload = store.upload(key)?;
         let piece_size = upload.piece_size(0);
         let piece = sealer.as_ref().map(|sealer| sealer.header(&[])).unwrap_or_default();
@@ -75,7 +85,7 @@ impl ObjectWriter {
         &self.key
     }
 
-    /// Where in the body (what `age -d` gives) the next byte will lie.
+    /// Where in the body (what `age -d` or `gpg -d` gives) the next byte will lie.
     pub fn position(&self) -> u64 {
         self.plain
     }

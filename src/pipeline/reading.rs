@@ -18,10 +18,10 @@ pub type ReadObject = Box<dyn Read + Send>;
 
 /// Opens an object from end to end. What is wrong with it comes out while it is read ([`PipelineFault::of_stream`]).
 pub fn open_object(store: &Store, key: &Key, size: u64, identities: &Identities) -> Result<ReadObject, PipelineFault> {
-    let (_, codec, encrypted) = Codec::of_name(key.file_name());
+    let (_, codec, envelope) = Codec::of_name(key.file_name());
     let stream = |error: io::Error| PipelineFault::of_stream(key.as_str(), &error);
     let reader = io::BufReader::with_capacity(256 << 10, store.reader(key, 0..size)?);
-    if encrypted {
+    if envelope.is_sealed() {
         let plain = Unsealer::new(reader, identities).map_err(stream)?;
         expand(codec, plain).map_err(stream)
     } else {
@@ -65,12 +65,12 @@ pub struct RangedObject {
 
 impl RangedObject {
     pub fn open(store: &Store, key: &Key, size: u64, identities: &Identities) -> Result<RangedObject, PipelineFault> {
-        let (_, _, encrypted) = Codec::of_name(key.file_name());
-        let opened = if encrypted { Some(open_header(store, key, size, identities)?) } else { None };
+        let (_, _, envelope) = Codec::of_name(key.file_name());
+        let opened = if envelope.is_sealed() { Some(open_header(store, key, size, identities)?) } else { None };
         Ok(RangedObject { store: store.clone(), key: key.clone(), size, opened })
     }
 
-    /// Bytes of the body (what `age -d` gives). `buffer` is only there to be used again.
+    /// Bytes of the body (what `age -d` or `gpg -d` gives). `buffer` is only there to be used again.
     pub fn read<'b>(&self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], PipelineFault> {
         self.read_timed(range, buffer).map(|(plain, _)| plain)
     }

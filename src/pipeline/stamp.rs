@@ -1,8 +1,8 @@
 //! A WAL object's stamp, with one ranged get or two.
 
 use super::PipelineFault;
-use crate::format::codec::Codec;
-use crate::format::seal::{BadHeader, Header, MAX_HEADER};
+use crate::format::codec::{Codec, Envelope};
+use crate::format::seal::{BadHeader, Header, MAX_HEADER, openpgp};
 use crate::format::stamp::{Signed, StampError};
 use crate::store::Store;
 use crate::units::Key;
@@ -46,18 +46,27 @@ pub enum BadStamp {
 
 /// The stamp at the beginning of an object, as its name says that it must lie there.
 pub fn stamp_of(key: &Key, bytes: &[u8]) -> Result<Stamped, BadStamp> {
-    let (_, _, encrypted) = Codec::of_name(key.file_name());
-    if !encrypted {
-        let (signed, body_at) = Signed::skippable(bytes)?;
-        return Ok(Stamped { signed, body_at });
-    }
-    let header = Header::parse(bytes).map_err(|error| match error {
+    let bad = |error: BadHeader| match error {
         BadHeader::Short => BadStamp::Short,
         other => BadStamp::Header(other),
-    })?;
-    // Every header that is written here can be checked; one that cannot was changed just there.
-    if header.is_whole() != Some(true) {
-        return Err(BadStamp::Mac);
+    };
+    match Codec::of_name(key.file_name()).2 {
+        Envelope::None => {
+            let (signed, body_at) = Signed::skippable(bytes)?;
+            Ok(Stamped { signed, body_at })
+        }
+        Envelope::Age => {
+            let header = Header::parse(bytes).map_err(bad)?;
+            // Every header that is written here can be checked; one that cannot was changed just there.
+            if header.is_whole() != Some(true) {
+                return Err(BadStamp::Mac);
+            }
+            Ok(Stamped { signed: Signed::among(&header.stanzas)?, body_at: header.length })
+        }
+        Envelope::OpenPgp => {
+            // Before everything else, so that its hash covers the recipients' packets too.
+            let (line, body_at) = openpgp::note(bytes).map_err(bad)?.ok_or(StampError::Missing)?;
+            Ok(Stamped { signed: Signed::of_line(line)?, body_at })
+        }
     }
-    Ok(Stamped { signed: Signed::among(&header.stanzas)?, body_at: header.length })
 }

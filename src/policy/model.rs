@@ -96,6 +96,46 @@ pub enum Encryption {
     None { because: String },
 }
 
+impl Encryption {
+    pub fn is_sealed(&self) -> bool {
+        !matches!(self, Encryption::None { .. })
+    }
+
+    /// Its word in the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Encryption::Age(_) => "age",
+            Encryption::OpenPgp(_) => "openpgp",
+            Encryption::None { .. } => "none",
+        }
+    }
+
+    /// As they are written.
+    pub fn recipients(&self) -> &[String] {
+        match self {
+            Encryption::Age(age) => &age.recipients,
+            Encryption::OpenPgp(pgp) => &pgp.recipients,
+            Encryption::None { .. } => &[],
+        }
+    }
+
+    pub fn identity(&self) -> Option<&file::Secret> {
+        match self {
+            Encryption::Age(age) => age.identity.as_ref(),
+            Encryption::OpenPgp(pgp) => pgp.identity.as_ref(),
+            Encryption::None { .. } => None,
+        }
+    }
+
+    pub fn passphrase(&self) -> Option<&file::Secret> {
+        match self {
+            Encryption::Age(age) => age.passphrase.as_ref(),
+            Encryption::OpenPgp(pgp) => pgp.passphrase.as_ref(),
+            Encryption::None { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Wal {
     pub store: Name,

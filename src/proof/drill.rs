@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::{Drill, DrillRestore, Encryption, Method, Policy};
+use crate::policy::model::{Drill, DrillRestore, Method, Policy};
 use crate::policy::path::PolicyPath;
 use crate::units::Name;
 
@@ -55,19 +55,14 @@ pub(super) fn needs_identity(policy: &Policy) -> Vec<(PolicyPath, Option<&Name>)
 }
 
 fn no_identity(policy: &Policy, findings: &mut Vec<Finding>) {
-    let (kind, identity) = match &policy.encryption {
-        Some(Encryption::Age(age)) => ("age", &age.identity),
-        Some(Encryption::OpenPgp(pgp)) => ("openpgp", &pgp.identity),
-        Some(Encryption::None { .. }) | None => return,
-    };
-    if identity.is_some() {
+    let Some(encryption) = policy.encryption.as_ref().filter(|encryption| encryption.is_sealed() && encryption.identity().is_none()) else {
         return;
-    }
+    };
     let needed = needs_identity(policy);
     let Some((first, _)) = needed.first() else { return };
     let finding = Finding::warning(
         NO_IDENTITY,
-        PolicyPath::from(["encryption", kind]),
+        PolicyPath::from(["encryption", encryption.word()]),
         format!("`{first}` has to open backups, and it is not said which identity does"),
     )
     .on_key()

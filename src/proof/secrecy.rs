@@ -15,8 +15,7 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let policy = facts.policy;
     match &policy.encryption {
         Some(Encryption::None { .. }) => in_clear(policy, findings),
-        Some(Encryption::Age(age)) => reads_its_own(policy, "age", age.identity.as_ref(), findings),
-        Some(Encryption::OpenPgp(pgp)) => reads_its_own(policy, "openpgp", pgp.identity.as_ref(), findings),
+        Some(sealed) => reads_its_own(policy, sealed.word(), sealed.identity(), findings),
         None => {}
     }
 }

@@ -10,14 +10,14 @@ use age::secrecy::ExposeSecret;
 
 use super::{Site, SiteFault};
 use crate::format::codec::Codec;
-use crate::format::seal::{Identities, KeyError, Recipients};
+use crate::format::seal::{Certificates, Identities, KeyError, PgpIdentity, Recipients};
 use crate::format::signature::{SigningKey, Writers};
 use crate::pipeline::Lock;
 use crate::policy::file::{Compression, Secret};
 use crate::policy::model::Encryption;
 use crate::units::Name;
-use crate::world::files;
 use crate::world::secret::{SecretFault, SecretPlace, secret, secret_bytes};
+use crate::world::{clock, files};
 
 /// The host's own keys: one to sign with, one to read back what it must (indexes, manifests, private parts of descriptors).
 #[derive(Debug)]
@@ -26,9 +26,13 @@ pub struct HostKeys {
     pub metadata: Identities,
     /// The public half of `metadata`.
     pub recipient: String,
+    /// The same of OpenPGP, with its fingerprint: once a policy has asked for it.
+    pub(super) openpgp: Option<(Certificates, String)>,
 }
 
 const KEY_LIMIT: usize = 64 << 10;
+/// What `metadata` is for age.
+const OPENPGP: &str = "metadata.asc";
 
 impl HostKeys {
     /// Where a host's own keys lie.
@@ -61,6 +65,22 @@ impl HostKeys {
         Ok(keys)
     }
 
+    /// To whom what the host must read back is also encrypted: its key of age, and of OpenPGP the fingerprint where it has one.
+    pub fn recipients(&self) -> Vec<&str> {
+        let openpgp = self.openpgp.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
+        std::iter::once(self.recipient.as_str()).chain(openpgp).collect()
+    }
+
+    /// Has a key of OpenPGP made where there is none.
+    fn make_openpgp(state: &Path, host: &str) -> Result<(), SiteFault> {
+        let path = HostKeys::directory(state).join(OPENPGP);
+        if path.exists() {
+            return Ok(());
+        }
+        let text = PgpIdentity::generate(&format!("seawall on {host}"), clock::now()).map_err(|error| SiteFault::new(error, ""))?;
+        write_new(&path, text.as_bytes())
+    }
+
     /// The host's keys, if it has any: a machine that only restores needs none.
     pub fn existing(state: &Path) -> Result<Option<HostKeys>, SiteFault> {
         let directory = HostKeys::directory(state);
@@ -79,15 +99,25 @@ impl HostKeys {
         let key = std::str::from_utf8(&text)
             .map_err(|error| bad(&signing, error.to_string()))
             .and_then(|text| SigningKey::parse(text).map_err(|error| bad(&signing, error.to_string())))?;
-        let identities = Identities::parse(&read(&metadata)?, None).map_err(|error| bad(&metadata, error.to_string()))?;
+        let mut identities = Identities::parse(&read(&metadata)?, None).map_err(|error| bad(&metadata, error.to_string()))?;
         let recipient = identities.public().pop().ok_or_else(|| bad(&metadata, "no identity is in it".into()))?;
-        Ok(Some(HostKeys { signing: key, metadata: identities, recipient }))
+        let path = directory.join(OPENPGP);
+        let mut openpgp = None;
+        if path.exists() {
+            let text = read(&path)?;
+            identities.merge(Identities::parse(&text, None).map_err(|error| bad(&path, error.to_string()))?);
+            openpgp = PgpIdentity::certificate(&text);
+        }
+        Ok(Some(HostKeys { signing: key, metadata: identities, recipient, openpgp }))
     }
 }
 
 impl Site<'_> {
     /// The host's keys; made when they are missing.
     pub fn host_keys(&self) -> Result<HostKeys, SiteFault> {
+        if matches!(self.policy.encryption, Some(Encryption::OpenPgp(_))) {
+            HostKeys::make_openpgp(self.state(), self.host())?;
+        }
         HostKeys::of_host(self.state(), self.host())
     }
 
@@ -98,47 +128,52 @@ impl Site<'_> {
 
     /// Who may open the data.
     pub fn lock(&self) -> Result<Lock, SiteFault> {
-        self.lock_for(&[])
+        self.lock_for(None)
     }
 
     /// Who may open what this host must be able to read again.
     pub fn lock_for_host(&self, keys: &HostKeys) -> Result<Lock, SiteFault> {
-        self.lock_for(&[&keys.recipient])
+        self.lock_for(Some(keys))
     }
 
-    fn lock_for(&self, more: &[&str]) -> Result<Lock, SiteFault> {
+    fn lock_for(&self, own: Option<&HostKeys>) -> Result<Lock, SiteFault> {
         match &self.policy.encryption {
             Some(Encryption::Age(age)) => {
-                let lines = age.recipients.iter().map(String::as_str).chain(more.iter().copied());
+                let lines = age.recipients.iter().map(String::as_str).chain(own.map(|keys| keys.recipient.as_str()));
                 let recipients = Recipients::parse(lines).map_err(|error| {
                     SiteFault::new(format!("encryption.age.recipients: {error}"), "Copy it again from `age-keygen -y`.")
                 })?;
-                Ok(Lock::Age(Arc::new(recipients)))
+                Ok(Lock::For(Arc::new(recipients)))
             }
             Some(Encryption::None { .. }) => Ok(Lock::Open),
-            Some(Encryption::OpenPgp(_)) => Err(SiteFault::new(
-                "encryption.openpgp: physical backups and the write-ahead log are encrypted with age only",
-                "Use `encryption: { age: … }`.",
-            )),
+            Some(Encryption::OpenPgp(pgp)) => Ok(Lock::For(Arc::new(self.openpgp_recipients(pgp, own)?))),
             None => Err(SiteFault::new("the policy does not say how backups are encrypted", "Add `encryption`.")),
         }
     }
 
     /// The recovery identity that the policy names, or the file given in its place.
     pub fn recovery_identities(&self, given: Option<&Path>) -> Result<Identities, SiteFault> {
-        let Some(Encryption::Age(age)) = &self.policy.encryption else { return Ok(Identities::default()) };
-        let place = match (given, &age.identity) {
+        let encryption = self.policy.encryption.as_ref().filter(|encryption| encryption.is_sealed());
+        let Some(encryption) = encryption else { return Ok(Identities::default()) };
+        let place = match (given, encryption.identity()) {
             (Some(file), _) => SecretPlace::File(file.to_owned()),
             (None, Some(reference)) => place(reference),
             (None, None) => return Ok(Identities::default()),
         };
         let fault = |error: SecretFault| SiteFault::new(format!("the recovery identity: {error}"), "Give it with `--identity FILE`.");
         let text = zeroize::Zeroizing::new(secret_bytes(&place).map_err(fault)?);
-        let passphrase = age.passphrase.as_ref().map(|reference| secret(&self::place(reference))).transpose().map_err(fault)?;
+        let passphrase = encryption.passphrase().map(|reference| secret(&self::place(reference))).transpose().map_err(fault)?;
         Identities::parse(&text, passphrase.as_ref()).map_err(|error| {
+            let word = encryption.word();
             let hint = match error {
-                KeyError::PassphraseMissing => "Name the passphrase in `encryption.age.passphrase`: `{ file: … }` or `{ credential: … }`.",
-                _ => "It is what `age-keygen` writes, or an OpenSSH private key.",
+                KeyError::PassphraseMissing => {
+                    format!("Name the passphrase in `encryption.{word}.passphrase`: `{{ file: … }}` or `{{ credential: … }}`.")
+                }
+                KeyError::PassphraseWrong => format!("`encryption.{word}.passphrase` says where it is read."),
+                KeyError::Elsewhere(_) => {
+                    "What lies on a card stays there: decrypt by hand (`gpg -d`), or restore with the key of another recipient.".into()
+                }
+                _ => "It is what `age-keygen` or `gpg --export-secret-keys` writes, or an OpenSSH private key.".to_owned(),
             };
             SiteFault::new(format!("the recovery identity: {error}"), hint)
         })

@@ -5,6 +5,7 @@ mod connection;
 mod keys;
 pub mod known;
 mod memory;
+mod openpgp;
 mod places;
 mod record;
 mod repository;

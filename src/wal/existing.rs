@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::fault::WalFaultKind;
 use super::{Place, WalFault};
-use crate::format::codec::Codec;
+use crate::format::codec::{Codec, Envelope};
 use crate::format::layout::Repository;
 use crate::format::signature::Writers;
 use crate::format::stamp::{Signed, Stamp};
@@ -14,17 +14,26 @@ use crate::store::Store;
 use crate::units::{Key, WalFile};
 
 /// All the ways in which a file of the log may be stored; the usual one first.
-const FORMS: [(Codec, bool); 6] =
-    [(Codec::DEFAULT, true), (Codec::DEFAULT, false), (Codec::Lz4, true), (Codec::Lz4, false), (Codec::None, true), (Codec::None, false)];
+const FORMS: [(Codec, Envelope); 9] = [
+    (Codec::DEFAULT, Envelope::Age),
+    (Codec::DEFAULT, Envelope::OpenPgp),
+    (Codec::DEFAULT, Envelope::None),
+    (Codec::Lz4, Envelope::Age),
+    (Codec::Lz4, Envelope::OpenPgp),
+    (Codec::Lz4, Envelope::None),
+    (Codec::None, Envelope::Age),
+    (Codec::None, Envelope::OpenPgp),
+    (Codec::None, Envelope::None),
+];
 
 /// Where a file of the log lies and how large the object is; `None` when it is known to be absent, in whatever form.
 pub fn find(place: &Place, cluster: SystemIdentifier, file: WalFile) -> Result<Option<(Key, u64)>, WalFault> {
-    let (usual, others) = FORMS.split_first().expect("there are six");
-    let key = |(codec, encrypted): &(Codec, bool)| place.repository.wal(cluster, file, *codec, *encrypted);
+    let (usual, others) = FORMS.split_first().expect("there are nine");
+    let key = |(codec, envelope): &(Codec, Envelope)| place.repository.wal(cluster, file, *codec, *envelope);
     if let Some(meta) = place.store.head(&key(usual))? {
         return Ok(Some((meta.key, meta.size)));
     }
-    // A directory answers at once; elsewhere one short list is cheaper than five questions.
+    // A directory answers at once; elsewhere one short list is cheaper than eight questions.
     if place.store.url().starts_with("file:") {
         for form in others {
             if let Some(meta) = place.store.head(&key(form))? {

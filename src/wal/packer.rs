@@ -27,7 +27,7 @@ pub(super) struct Packer<'k> {
     frame: &'k mut Vec<u8>,
     plain: blake3::Hasher,
     body: blake3::Hasher,
-    /// Of the header, without the nonce, which is the body's beginning.
+    /// Of the header, without what belongs to the body.
     header: usize,
 }
 
@@ -36,8 +36,6 @@ impl std::fmt::Debug for Packer<'_> {
         f.debug_struct("Packer").field("header", &self.header).finish_non_exhaustive()
     }
 }
-
-const NONCE: usize = 16;
 
 impl<'k> Packer<'k> {
     /// `like` has what is known of the stamp already; all stamps of one file are of one length.
@@ -50,14 +48,11 @@ impl<'k> Packer<'k> {
         out: &mut Vec<u8>,
     ) -> Result<Packer<'k>, WalFault> {
         let compressor = Compressor::new(codec).map_err(cannot)?;
-        let sealer = match lock {
-            Lock::Age(recipients) => Some(Sealer::new(recipients).map_err(cannot)?),
-            Lock::Open => None,
-        };
+        let sealer = lock.recipients().map(Sealer::new).transpose().map_err(cannot)?;
         let mut packer =
             Packer { compressor, sealer, signing, frame, plain: blake3::Hasher::new(), body: blake3::Hasher::new(), header: 0 };
         let beginning = packer.beginning(like)?;
-        packer.header = beginning.len() - if lock.is_encrypted() { NONCE } else { 0 };
+        packer.header = beginning.len() - packer.sealer.as_ref().map_or(0, Sealer::own_header);
         packer.body.update(&beginning[packer.header..]);
         out.extend_from_slice(&beginning);
         Ok(packer)

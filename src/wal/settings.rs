@@ -56,7 +56,7 @@ impl Settings {
     }
 
     pub(super) fn key(&self, repository: &Repository, cluster: SystemIdentifier, file: WalFile) -> Key {
-        repository.wal(cluster, file, self.codec(), self.lock.is_encrypted())
+        repository.wal(cluster, file, self.codec(), self.lock.envelope())
     }
 }
 

@@ -42,12 +42,12 @@ pub(super) fn take(
 
 fn unpack(place: &Place, (key, size): (&Key, u64), header: u64, stamp: &Stamp, trust: &Trust, to: &Beside) -> Result<(), WalFault> {
     let stream = |error: io::Error| WalFault::from(PipelineFault::of_stream(key.as_str(), &error));
-    let (_, codec, encrypted) = Codec::of_name(key.file_name());
+    let (_, codec, envelope) = Codec::of_name(key.file_name());
     let beginning = place.store.get_range(key, 0..header)?;
     let mut body = Hashed { from: place.store.reader(key, header..size)?, hash: blake3::Hasher::new() };
     let content = {
         let object = io::BufReader::with_capacity(256 << 10, &mut body);
-        if encrypted {
+        if envelope.is_sealed() {
             let plain = Unsealer::new(Cursor::new(beginning).chain(object), &trust.identities).map_err(stream)?;
             copy(codec.reader(plain).map_err(stream)?, stamp.size, to, key)?
         } else {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod direct;
 pub mod files;
 pub mod git;
+pub mod gpg;
 pub mod host;
 pub mod parallel;
 pub mod secret;

@@ -27,6 +27,7 @@ mod landing;
 mod layering;
 mod logical;
 mod notify;
+mod openpgp;
 mod plan;
 mod postgres;
 mod record;

@@ -11,4 +11,4 @@ pub mod rig;
 mod running;
 mod targets;
 pub mod timelines;
-mod without_us;
+pub mod without_us;

@@ -53,7 +53,7 @@ impl Host {
         let folder = HostKeys::directory(&state).display().to_string();
         if self.format == Format::Human {
             // Before the policy is read: with one that is wrong, this is wanted all the same.
-            print(&human(&host, &writer, &folder, &keys.recipient))?;
+            print(&human(&host, &writer, &folder, &keys.recipients().join(" or ")))?;
         }
         let accepted = self.accepted(&keys, colour)?;
         print(&match (self.format, accepted) {

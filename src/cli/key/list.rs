@@ -12,9 +12,11 @@ use crate::cli::here::Here;
 use crate::cli::repository::{Format, stores};
 use crate::cli::terminal::{Colour, Terminal, print, tame};
 use crate::cli::validate::json;
+use crate::evidence::recipient_key;
+use crate::format::codec::Codec;
 use crate::format::descriptor::ObjectKind;
 use crate::format::layout::Repository;
-use crate::format::seal::{BadHeader, Header, Identities, LockedFor, MAX_HEADER, Opened, SealError, ssh_tag};
+use crate::format::seal::{BadHeader, Identities, LockedFor, MAX_HEADER, Opened, SealError, ssh_tag};
 use crate::inventory::{BackupState, Chains};
 use crate::observe::{self, Listed, Read};
 use crate::plan::text::{columns, wrapped};
@@ -27,7 +29,7 @@ use crate::world::{clock, parallel};
 
 /// Show which public keys the policy names, and which of the keys on this host open which backups.
 ///
-/// An object does not say for which keys of age it was made, so each identity is tried; keys of SSH are named.
+/// An object does not say for which keys of age it was made, so each identity is tried; keys of SSH and of OpenPGP are named.
 #[derive(Debug, Args)]
 #[command(
     name = "list",
@@ -98,6 +100,9 @@ struct Locked {
     age: usize,
     /// Keys of SSH: as the policy has them, or by their tags.
     ssh: Vec<String>,
+    /// Keys of OpenPGP, by the last sixteen digits of the fingerprint of what was encrypted to: mostly a subkey.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    openpgp: Vec<String>,
     /// Identities on this host.
     opened_by: Vec<String>,
     /// Of increments: further identities on this host that are needed with these, for what they build on.
@@ -158,10 +163,12 @@ pub fn known(site: &Site<'_>, files: &[PathBuf]) -> Result<Vec<Known>, Trouble> 
 }
 
 fn recipients(site: &Site<'_>, known: &[Known]) -> Vec<RecipientRecord> {
-    let Some(Encryption::Age(age)) = &site.policy.encryption else { return Vec::new() };
-    let owner =
-        |recipient: &String| known.iter().find(|known| known.identities.public().contains(recipient)).map(|known| known.name.clone());
-    age.recipients.iter().map(|recipient| RecipientRecord { recipient: recipient.clone(), identity: owner(recipient) }).collect()
+    let is_of = |identities: &Identities, recipient: &String| {
+        identities.public().contains(recipient) || identities.fingerprints().any(|one| one == recipient_key(recipient))
+    };
+    let owner = |recipient: &String| known.iter().find(|known| is_of(&known.identities, recipient)).map(|known| known.name.clone());
+    let recipients = site.policy.encryption.as_ref().map(Encryption::recipients).unwrap_or_default();
+    recipients.iter().map(|recipient| RecipientRecord { recipient: recipient.clone(), identity: owner(recipient) }).collect()
 }
 
 fn writers(site: &Site<'_>) -> Result<Vec<WriterRecord>, Trouble> {
@@ -236,7 +243,7 @@ fn of_chain<'l>(links: impl Iterator<Item = &'l Locked>) -> Option<Locked> {
 impl Locked {
     fn is_like(&self, other: &Locked) -> bool {
         let what = |one: &Locked| (one.age, one.encrypted, one.bases_unopened);
-        let whom = |one: &Locked| [&one.ssh, &one.opened_by, &one.bases_opened_by].map(Clone::clone);
+        let whom = |one: &Locked| [&one.ssh, &one.openpgp, &one.opened_by, &one.bases_opened_by].map(Clone::clone);
         what(self) == what(other) && whom(self) == whom(other)
     }
 }
@@ -261,17 +268,18 @@ fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(Strin
         to: Instant::MIN,
         age: 0,
         ssh: Vec::new(),
+        openpgp: Vec::new(),
         opened_by: Vec::new(),
         bases_opened_by: Vec::new(),
         bases_unopened: false,
-        encrypted: key.as_str().ends_with(".age"),
+        encrypted: Codec::of_name(key.file_name()).2.is_sealed(),
     };
     if !locked.encrypted {
         return Ok(locked);
     }
-    let (bytes, header) = header(store, key, size)?;
-    let header = header.map_err(|error| SiteFault::new(format!("{key}: {error}"), "`seawall verify` says what else is damaged."))?;
-    for one in header.locked_for() {
+    let (bytes, locks) = locks(store, key, size)?;
+    let locks = locks.map_err(|error| SiteFault::new(format!("{key}: {error}"), "`seawall verify` says what else is damaged."))?;
+    for one in locks {
         match one {
             LockedFor::Age => locked.age += 1,
             LockedFor::Ssh { tag } => {
@@ -281,6 +289,7 @@ fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(Strin
                     .map_or_else(|| format!("a key of SSH with the tag {tag}"), |(_, line)| line.clone());
                 locked.ssh.push(name);
             }
+            LockedFor::OpenPgp { id } => locked.openpgp.push(id),
         }
     }
     let opens = |known: &&Known| !matches!(Opened::open(&bytes, &known.identities), Err(SealError::NoKey | SealError::Identity(_)));
@@ -288,13 +297,13 @@ fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(Strin
     Ok(locked)
 }
 
-type Looked = (Vec<u8>, Result<Header, BadHeader>);
+type Looked = (Vec<u8>, Result<Vec<LockedFor>, BadHeader>);
 
-fn header(store: &Store, key: &Key, size: u64) -> Result<Looked, Fault> {
+fn locks(store: &Store, key: &Key, size: u64) -> Result<Looked, Fault> {
     let mut length = 4096;
     loop {
         let bytes = store.get_range(key, 0..size.min(length))?;
-        match Header::parse(&bytes) {
+        match LockedFor::of(&bytes) {
             Err(BadHeader::Short) if length < size && length < MAX_HEADER as u64 => length *= 4,
             parsed => return Ok((bytes.to_vec(), parsed)),
         }
@@ -311,7 +320,7 @@ fn human(recipients: &[RecipientRecord], writers: &[WriterRecord], stores: &[Sto
     });
     text.push_str(&columns(&[], rows.collect(), width));
     if recipients.is_empty() {
-        text.push_str("  none: nothing is encrypted with age\n");
+        text.push_str("  none: nothing is encrypted\n");
     }
     text.push_str("\nWriters: whose backups are accepted\n");
     let rows = writers.iter().map(|one| vec![one.host.clone(), one.key.clone(), if one.ours { "this host".into() } else { String::new() }]);
@@ -337,6 +346,7 @@ fn locked_row(locked: &Locked) -> Vec<String> {
         whom.push(counted(locked.age, "key") + " of age");
     }
     whom.extend(locked.ssh.iter().cloned());
+    whom.extend(locked.openpgp.iter().map(|id| format!("OpenPGP {id}")));
     let (whom, by) = match (locked.encrypted, locked.opened_by.is_empty()) {
         (false, _) => ("nobody: not encrypted".into(), "anybody".into()),
         (true, true) => (whom.join(", "), "NOTHING".into()),

@@ -42,12 +42,18 @@ pub struct Rotate {
     keep: Vec<String>,
 }
 
+const OPENPGP: &str = "Make one with `gpg --quick-generate-key`, add its public half to the file of `encryption.openpgp.keys` (or to the keyrings \
+    of all hosts), put its fingerprint into `encryption.openpgp.recipients`, and keep the old private keys as long as what they open.";
+
 /// How far ahead the schedules are followed.
 const YEARS: i64 = 12;
 
 impl Rotate {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         let policy = self.here.read(colour)?;
+        if let Some(Encryption::OpenPgp(_)) = &policy.encryption {
+            return Err(Trouble::failed("the policy encrypts with OpenPGP, and keys of OpenPGP are made by `gpg`", OPENPGP));
+        }
         let Some(Encryption::Age(age)) = &policy.encryption else {
             return Err(Trouble::failed("the policy does not encrypt with age, so there is nothing to rotate", "Add `encryption.age`."));
         };

@@ -136,7 +136,7 @@ impl Verify {
 
     fn identities(&self, site: &Site<'_>) -> Result<Identities, Trouble> {
         let identities = site.identities(self.identity.as_deref())?;
-        let encrypted = matches!(site.policy.encryption, Some(Encryption::Age(_)));
+        let encrypted = site.policy.encryption.as_ref().is_some_and(Encryption::is_sealed);
         if self.deep && encrypted {
             // The host's own key opens indexes and manifests only.
             let recovery = site.recovery_identities(self.identity.as_deref())?;

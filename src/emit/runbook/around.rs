@@ -145,11 +145,8 @@ pub(super) fn before_anything(policy: &Policy, setting: &Setting) -> Vec<Block> 
 
 /// Where the recovery identity is, never what it is.
 fn identity(policy: &Policy) -> Option<String> {
-    let (identity, passphrase) = match &policy.encryption {
-        Some(Encryption::Age(age)) => (age.identity.as_ref()?, age.passphrase.as_ref()),
-        Some(Encryption::OpenPgp(pgp)) => (pgp.identity.as_ref()?, pgp.passphrase.as_ref()),
-        _ => return None,
-    };
+    let encryption = policy.encryption.as_ref()?;
+    let (identity, passphrase) = (encryption.identity()?, encryption.passphrase());
     let passphrase = passphrase.map(|secret| format!(", its passphrase in {}", place(secret))).unwrap_or_default();
     Some(format!("in {}{passphrase}", place(identity)))
 }
@@ -222,11 +219,11 @@ pub(super) fn afterwards(policy: &Policy, setting: &Setting) -> Vec<Block> {
 pub(super) fn without_seawall(policy: &Policy, today: &Today<'_>) -> Vec<Block> {
     let mut blocks = vec![
         Block::Heading(2, "Without Seawall".into()),
-        Block::Words(
-            "Everything in a store can be read with `age`, `zstd`, `tar` and PostgreSQL's own programs. The commands are in \
-             `docs/restore-without-seawall.md` of Seawall: print that page and keep it with this one. These are the values for its first step:"
-                .into(),
-        ),
+        Block::Words(format!(
+            "Everything in a store can be read with `{}`, `zstd`, `tar` and PostgreSQL's own programs. The commands are in \
+             `docs/restore-without-seawall.md` of Seawall: print that page and keep it with this one. These are the values for its first step:",
+            opener(policy)
+        )),
     ];
     let folder = today.repository().map_or_else(|| format!("{}-…", policy.name), plain);
     for (name, store) in &policy.stores {
@@ -238,10 +235,12 @@ pub(super) fn without_seawall(policy: &Policy, today: &Today<'_>) -> Vec<Block> 
         };
         let fetch = fetch(&store.kind, &folder).map(|fetch| format!("{fetch}\n")).unwrap_or_default();
         let mut lines = format!("# store {name}\n{fetch}repository={}\n", crate::emit::quote::for_shell(&copy));
-        if let Some(Encryption::Age(age)) = &policy.encryption
-            && let Some(file) = age.identity.as_ref().and_then(|identity| identity.file.as_ref())
-        {
+        let identity = policy.encryption.as_ref().and_then(Encryption::identity).and_then(|identity| identity.file.as_ref());
+        if let Some(file) = identity {
             lines.push_str(&format!("identity={}\n", crate::emit::quote::for_shell(file)));
+        }
+        if matches!(policy.encryption, Some(Encryption::OpenPgp(_))) {
+            lines.push_str("ending=zst.gpg\n");
         }
         blocks.push(Block::Code(lines));
     }
@@ -253,6 +252,11 @@ pub(super) fn without_seawall(policy: &Policy, today: &Today<'_>) -> Vec<Block> 
         blocks.push(Block::Code(lines.join("\n")));
     }
     blocks
+}
+
+/// The program that opens what lies there.
+fn opener(policy: &Policy) -> &'static str {
+    if matches!(policy.encryption, Some(Encryption::OpenPgp(_))) { "gpg" } else { "age" }
 }
 
 /// How the owner's own tools bring the objects to `/mnt/copy`.

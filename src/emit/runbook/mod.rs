@@ -14,7 +14,7 @@ use crate::inventory::ClusterInventory;
 use crate::objectives::assess;
 use crate::plan::minute;
 use crate::plan::words::{plain, quoted};
-use crate::policy::model::{Encryption, Policy};
+use crate::policy::model::Policy;
 use crate::units::{Duration, Instant};
 use page::Block;
 use today::Today;
@@ -92,12 +92,5 @@ fn front(policy: &Policy, setting: &Setting, observed: Option<Instant>, now: Ins
         format!("Left to others: {subject}, to {}{note}", plain(&delegated.to))
     }));
     blocks.push(Block::List(about));
-    if matches!(policy.encryption, Some(Encryption::OpenPgp(_))) {
-        blocks.push(Block::Warning(
-            "this policy encrypts with OpenPGP, for which this version of Seawall takes no physical backups and archives no log. The commands below \
-             work once the policy encrypts with age; until then only what other means have made can be recovered."
-                .into(),
-        ));
-    }
     blocks
 }

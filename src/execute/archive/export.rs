@@ -11,7 +11,7 @@ use crate::format::archived::{Contents, Extent, Form, Stored};
 use crate::format::codec::Codec;
 use crate::format::descriptor::{By, FORMAT};
 use crate::observe::{Kept, sha256};
-use crate::pipeline::{self, Lock, RowsWriter, Written};
+use crate::pipeline::{self, RowsWriter, Written};
 use crate::policy::file::ArchiveFormat;
 use crate::postgres::Connection;
 use crate::site::SiteFault;
@@ -25,9 +25,9 @@ impl Run<'_> {
         let (table, policy) = (&self.table, self.site.policy);
         let (lock, codec) = (self.site.lock()?, self.site.codec(None));
         let condition = table.condition(&slice.from, &slice.to);
-        let name = format!("rows.csv{}", codec.extension(lock.is_encrypted()));
+        let name = format!("rows.csv{}", codec.extension(lock.envelope()));
         let key = self.repository.extent_data(&id, &name);
-        let columnar = format!("rows.parquet{}", Codec::None.extension(lock.is_encrypted()));
+        let columnar = format!("rows.parquet{}", Codec::None.extension(lock.envelope()));
         let columnar_key = self.repository.extent_data(&id, &columnar);
         let in_columns = self.archive.formats.contains(&ArchiveFormat::Parquet).then_some((&columnar_key, table.columns.as_slice()));
         let shelf = pipeline::Shelf { store: &self.store, lock: &lock, codec };
@@ -78,8 +78,7 @@ impl Run<'_> {
             objects.push(stored(columnar, Form::Parquet, &parquet.object, Some(parquet.sha256)));
         }
         let readers = self.site.lock_for_host(&self.keys)?;
-        let recipients = if let Lock::Age(recipients) = &readers { Some(recipients.as_ref()) } else { None };
-        let private = contents.seal(recipients).map_err(|error| SiteFault::new(error.to_string(), ""))?;
+        let private = contents.seal(readers.recipients()).map_err(|error| SiteFault::new(error.to_string(), ""))?;
         let extent = Extent {
             format: FORMAT,
             id: id.clone(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::BackupFault;
 use super::awaited::Awaited;
-use crate::format::codec::Codec;
+use crate::format::codec::{Codec, Envelope};
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::postgres::Connection;
@@ -58,7 +58,7 @@ pub(in crate::execute) struct Archive<'a> {
     pub repository: &'a Repository,
     /// How it is usually stored; every other way counts too.
     pub codec: Codec,
-    pub encrypted: bool,
+    pub envelope: Envelope,
 }
 
 /// Comes back when all of it is there. Tells meanwhile what it waits for.
@@ -127,12 +127,12 @@ impl Archive<'_> {
     }
 
     fn has(&self, cluster: SystemIdentifier, segment: Segment) -> Result<bool, BackupFault> {
-        let ways = [(self.codec, self.encrypted)]
-            .into_iter()
-            .chain([true, false].into_iter().flat_map(|sealed| [Codec::DEFAULT, Codec::Lz4, Codec::None].map(|codec| (codec, sealed))));
+        let every = [Envelope::Age, Envelope::OpenPgp, Envelope::None].into_iter();
+        let every = every.flat_map(|envelope| [Codec::DEFAULT, Codec::Lz4, Codec::None].map(|codec| (codec, envelope)));
+        let ways = [(self.codec, self.envelope)].into_iter().chain(every);
         let mut asked = Vec::new();
-        for (codec, encrypted) in ways {
-            let key = self.repository.wal(cluster, WalFile::Segment(segment), codec, encrypted);
+        for (codec, envelope) in ways {
+            let key = self.repository.wal(cluster, WalFile::Segment(segment), codec, envelope);
             if asked.contains(&key) {
                 continue;
             }

@@ -53,7 +53,7 @@ pub(super) fn put(job: &Job<'_>, paths: &[PathBuf], remarks: &mut Vec<String>) -
         return Ok(None);
     }
     tar.extend_from_slice(&tarball::END);
-    let name = format!("config.tar{}", job.codec.extension(job.data_lock.is_encrypted()));
+    let name = format!("config.tar{}", job.codec.extension(job.data_lock.envelope()));
     let mut writer = ObjectWriter::new(job.store, &(job.key)(&name), job.data_lock)?;
     let compressing = |error| PipelineFault::file("compressing", error);
     let mut compressor = Compressor::new(job.codec).map_err(compressing)?;

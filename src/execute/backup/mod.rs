@@ -39,6 +39,7 @@ use resume::Basis;
 use server::Source;
 use watch::Watch;
 
+use crate::format::codec::Envelope;
 use crate::format::control;
 use crate::format::descriptor::{Descriptor, FORMAT, Position};
 use crate::format::label::{self, BackupLabel};
@@ -208,7 +209,7 @@ impl Run<'_> {
             return Err(damaged(&copy.copied));
         }
         (self.onlooker.stage)(Stage::WaitingForLog(None));
-        self.wait_for_log(&copy, &mut connection, files.as_deref(), data_lock.is_encrypted())?;
+        self.wait_for_log(&copy, &mut connection, files.as_deref(), data_lock.envelope())?;
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
             if let Err(fault) = self.read_back(&copy.copied.objects) {
@@ -296,7 +297,13 @@ impl Run<'_> {
     }
 
     /// A backup is complete only when its last segment is seen in the store.
-    fn wait_for_log(&mut self, copy: &Whole, connection: &mut Connection, root: Option<&Path>, encrypted: bool) -> Result<(), BackupFault> {
+    fn wait_for_log(
+        &mut self,
+        copy: &Whole,
+        connection: &mut Connection,
+        root: Option<&Path>,
+        envelope: Envelope,
+    ) -> Result<(), BackupFault> {
         let needed = Needed {
             cluster: SystemIdentifier(self.server.system),
             timeline: copy.position.timeline,
@@ -309,7 +316,7 @@ impl Run<'_> {
         }
         let store = self.site.store(&self.order.wal_store)?;
         let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
-        let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), encrypted };
+        let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), envelope };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         let tell = |awaited| (self.onlooker.stage)(Stage::WaitingForLog(Some(awaited)));
         archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection, &tell)?;
@@ -345,11 +352,7 @@ impl Run<'_> {
 
     fn describe(&mut self, copy: Whole, index_lock: &Lock) -> Result<Descriptor, BackupFault> {
         let private = describe::private(self.server, &self.site.connection()?, copy.config_files, self.site.policy, &mut self.remarks);
-        let recipients = match index_lock {
-            Lock::Age(recipients) => Some(recipients.as_ref()),
-            Lock::Open => None,
-        };
-        let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
+        let private = private.seal(index_lock.recipients()).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
         Ok(Descriptor {
             format: FORMAT,
             id: self.basis.id.clone(),

@@ -28,7 +28,7 @@ impl Run<'_> {
     }
 
     fn try_archive(&self, snapshot: &Snapshot, database: &str, piece: &Piece) -> Result<Made, BackupFault> {
-        let name = format!("{}.pgdump{}", piece.name, self.order.codec.extension(self.data_lock.is_encrypted()));
+        let name = format!("{}.pgdump{}", piece.name, self.order.codec.extension(self.data_lock.envelope()));
         let shelf = Shelf { store: self.store, lock: self.data_lock, codec: self.order.codec };
         let mut writer = StreamWriter::new(&shelf, &self.repository.data(self.id, &name))?;
         let mut reader = Reader::default();

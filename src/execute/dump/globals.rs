@@ -51,7 +51,7 @@ pub(in crate::execute) fn dump(
     remarks: &mut Vec<String>,
 ) -> Result<(Globals, Object), BackupFault> {
     let passwords = may_have_passwords(way.shelf.lock.is_encrypted(), connection, remarks)?;
-    let name = format!("globals.sql{}", way.shelf.codec.extension(way.shelf.lock.is_encrypted()));
+    let name = format!("globals.sql{}", way.shelf.codec.extension(way.shelf.lock.envelope()));
     let mut writer = StreamWriter::new(&way.shelf, &(way.key)(&name))?;
     let mut arguments = vec![
         "--globals-only".to_owned(),

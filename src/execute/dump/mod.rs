@@ -236,7 +236,7 @@ impl<'r> Run<'r> {
     }
 
     fn contents(&mut self, contents: &Contents) -> Result<(), BackupFault> {
-        let name = format!("contents.json{}", self.order.codec.extension(self.index_lock.is_encrypted()));
+        let name = format!("contents.json{}", self.order.codec.extension(self.index_lock.envelope()));
         let shelf = Shelf { store: self.store, lock: self.index_lock, codec: self.order.codec };
         let mut writer = StreamWriter::new(&shelf, &self.repository.data(self.id, &name))?;
         writer.push(&contents.to_json())?;
@@ -251,11 +251,7 @@ impl<'r> Run<'r> {
         let preloaded = self.server.setting("shared_preload_libraries").filter(|value| !value.is_empty());
         let settings = preloaded.map(|value| ("shared_preload_libraries".to_owned(), value.to_owned())).into_iter().collect();
         let private = Private { databases: self.order.databases.clone(), extensions, settings, ..std::mem::take(&mut self.private) };
-        let recipients = match self.index_lock {
-            Lock::Age(recipients) => Some(recipients.as_ref()),
-            Lock::Open => None,
-        };
-        let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
+        let private = private.seal(self.index_lock.recipients()).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
         let positions = || contents.databases.iter().map(|database| database.position);
         let objects = std::mem::take(&mut self.objects);
         Ok(Descriptor {

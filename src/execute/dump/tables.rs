@@ -144,7 +144,7 @@ impl Run<'_> {
         }
         let (form, codec) = if format == TableFormat::Csv { (Form::Csv, self.order.codec) } else { (Form::Parquet, Codec::None) };
         let word = if form == Form::Csv { "csv" } else { "parquet" };
-        let object = format!("table-{number:05}.{word}{}", codec.extension(self.data_lock.is_encrypted()));
+        let object = format!("table-{number:05}.{word}{}", codec.extension(self.data_lock.envelope()));
         let key = self.repository.data(self.id, &object);
         let shelf = Shelf { store: self.store, lock: self.data_lock, codec: self.order.codec };
         let mut writer = match form {

@@ -269,7 +269,7 @@ impl Run<'_> {
             left_out: found.left_out.clone(),
             globals,
         };
-        let name = format!("notes.json{}", self.order.codec.extension(self.index_lock.is_encrypted()));
+        let name = format!("notes.json{}", self.order.codec.extension(self.index_lock.envelope()));
         let shelf = Shelf { store: self.store, lock: self.index_lock, codec: self.order.codec };
         let mut writer = StreamWriter::new(&shelf, &self.repository.data(self.id, &name))?;
         writer.push(&notes.to_json())?;
@@ -279,11 +279,7 @@ impl Run<'_> {
     fn describe(&mut self, copied: Copied) -> Result<Descriptor, BackupFault> {
         let paths = self.tree.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let private = Private { paths, ..Private::default() };
-        let recipients = match self.index_lock {
-            Lock::Age(recipients) => Some(recipients.as_ref()),
-            Lock::Open => None,
-        };
-        let private = private.seal(recipients).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
+        let private = private.seal(self.index_lock.recipients()).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
         let Opening { site, wishes, started, began, .. } = self.opening;
         Ok(Descriptor {
             format: FORMAT,

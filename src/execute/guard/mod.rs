@@ -31,7 +31,7 @@ use crate::format::layout::compact;
 use crate::inventory::{BackupKind, OwnKeep};
 use crate::plan::guard::{Asked, Base, Chosen, Seen, With, choose, databases, until};
 use crate::plan::minute;
-use crate::policy::model::{Encryption, Method, Policy};
+use crate::policy::model::{Method, Policy};
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
 
@@ -281,7 +281,7 @@ pub fn foreseen(plan: &Plan<'_>, policy: &Policy) -> Option<Way> {
 
 /// The restore has to be told where the identity is.
 pub fn needs_identity(policy: &Policy) -> bool {
-    matches!(&policy.encryption, Some(Encryption::Age(age)) if age.identity.is_none())
+    policy.encryption.as_ref().is_some_and(|encryption| encryption.is_sealed() && encryption.identity().is_none())
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn prove(
     session: &mut Connection,
 ) -> Result<Option<String>, GuardFault> {
     let archive =
-        Archive { store: &place.store, repository: &place.repository, codec: site.codec(None), encrypted: site.lock()?.is_encrypted() };
+        Archive { store: &place.store, repository: &place.repository, codec: site.codec(None), envelope: site.lock()?.envelope() };
     let needed = Needed {
         cluster: primary.cluster,
         timeline: primary.timeline,

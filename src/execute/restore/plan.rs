@@ -105,10 +105,10 @@ pub fn plan(site: &Site<'_>, request: Request, now: Instant) -> Result<RestorePl
 /// What opens the data: the recovery identity, not the host's own key.
 fn identities(site: &Site<'_>, request: &Request) -> Result<Identities, RestoreFault> {
     let recovery = site.recovery_identities(request.identity.as_deref())?;
-    if let (Some(Encryption::Age(age)), true) = (&site.policy.encryption, recovery.is_empty()) {
+    if let (Some(encryption), true) = (site.policy.encryption.as_ref().filter(|encryption| encryption.is_sealed()), recovery.is_empty()) {
         return Err(RestoreFault::new(
             "the backups are encrypted and no identity is given that opens them",
-            format!("Give it with `--identity FILE`. It belongs to one of: {}.", age.recipients.join(", ")),
+            format!("Give it with `--identity FILE`. It belongs to one of: {}.", encryption.recipients().join(", ")),
         ));
     }
     Ok(site.identities(request.identity.as_deref())?)
@@ -151,10 +151,7 @@ fn can_open(site: &Site<'_>, chosen: &Chosen, identities: &Identities) -> Result
     let key = crate::pipeline::restore::object_key(&chosen.repository, &chosen.descriptor, part)?;
     match RangedObject::open(&chosen.store, &key, part.size, identities) {
         Err(fault @ PipelineFault::Sealed { .. }) if !fault.is_of_object() => {
-            let recipients = match &site.policy.encryption {
-                Some(Encryption::Age(age)) => age.recipients.join(", "),
-                _ => String::new(),
-            };
+            let recipients = site.policy.encryption.as_ref().map(Encryption::recipients).unwrap_or_default().join(", ");
             let hint = format!(
                 "Give the identity that belongs to a recipient of that time with `--identity FILE`; the policy names now: {recipients}."
             );
@@ -271,9 +268,9 @@ fn cannot_archive(site: &Site<'_>, plan: &RestorePlan) -> Option<String> {
 fn unreadable(site: &Site<'_>, plan: &RestorePlan) -> Vec<String> {
     let fetch = &plan.request.fetch;
     let mut files = vec![fetch.program.clone(), fetch.policy.clone()];
-    files.extend(plan.request.identity.clone().or_else(|| match &site.policy.encryption {
-        Some(Encryption::Age(age)) => age.identity.as_ref().and_then(|secret| secret.file.as_ref()).map(PathBuf::from),
-        _ => None,
+    files.extend(plan.request.identity.clone().or_else(|| {
+        let identity = site.policy.encryption.as_ref().and_then(Encryption::identity);
+        identity.and_then(|secret| secret.file.as_ref()).map(PathBuf::from)
     }));
     let unreadable = files.into_iter().filter(|file| !directory::can_read(file, plan.directory.owner));
     unreadable

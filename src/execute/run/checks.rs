@@ -56,8 +56,8 @@ pub(super) fn verify_stores(ground: &Ground<'_>, job: &Verify, record: &Record<'
 fn verify_one(ground: &Ground<'_>, job: &Verify, store: &Name) -> Result<Report, SiteFault> {
     let site = ground.site;
     let identities = site.identities(None)?;
-    if job.deep && matches!(site.policy.encryption, Some(Encryption::Age(_))) && site.recovery_identities(None)?.is_empty() {
-        let hint = "Give this host an identity (`encryption.age.identity`), or let another host run this job (`verify.NAME.host`).";
+    if job.deep && site.policy.encryption.as_ref().is_some_and(Encryption::is_sealed) && site.recovery_identities(None)?.is_empty() {
+        let hint = "Give this host an identity (`encryption.age.identity` or `encryption.openpgp.identity`), or let another host run this job (`verify.NAME.host`).";
         return Err(SiteFault::new("a deep look needs an identity that opens the backups, and this host has none", hint));
     }
     let wanted = Wanted { jobs: job.backups.clone(), deep: job.deep, ..Wanted::default() };

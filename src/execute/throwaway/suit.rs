@@ -72,9 +72,9 @@ fn must_be_readable(site: &Site<'_>, plan: &RestorePlan, base: &Path, purpose: &
         return Err(RestoreFault::new(message, hint));
     }
     let fetch = &plan.request.fetch;
-    let identity = plan.request.identity.clone().or_else(|| match &site.policy.encryption {
-        Some(Encryption::Age(age)) => age.identity.as_ref().and_then(|secret| secret.file.as_ref()).map(PathBuf::from),
-        _ => None,
+    let identity = plan.request.identity.clone().or_else(|| {
+        let identity = site.policy.encryption.as_ref().and_then(Encryption::identity);
+        identity.and_then(|secret| secret.file.as_ref()).map(PathBuf::from)
     });
     let needed = [Some(fetch.program.clone()), Some(fetch.policy.clone()), identity];
     match needed.into_iter().flatten().find(|file| !can_read(file, owner)) {

@@ -30,7 +30,24 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockedFor {
     Age,
-    Ssh { tag: String },
+    Ssh {
+        tag: String,
+    },
+    /// The last eight bytes of the key's fingerprint, in hexadecimal; all zeros where it says nothing.
+    OpenPgp {
+        id: String,
+    },
+}
+
+impl LockedFor {
+    /// For whom an object is locked, from its beginning.
+    pub fn of(bytes: &[u8]) -> Result<Vec<LockedFor>, BadHeader> {
+        if super::openpgp::begins_like_ours(bytes) {
+            super::openpgp::locked_for(bytes)
+        } else {
+            Header::parse(bytes).map(|header| header.locked_for())
+        }
+    }
 }
 
 /// By which four bytes a header names a public key of SSH (`ssh-ed25519 AAAA…`).
@@ -42,7 +59,7 @@ pub fn ssh_tag(line: &str) -> Option<String> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadHeader {
-    #[error("it does not begin like a file of age")]
+    #[error("it begins neither like a file of age nor like one of OpenPGP")]
     NotAge,
     #[error("its header is cut short")]
     Short,

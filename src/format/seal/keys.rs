@@ -4,9 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::SecretString;
 use age_core::format::{FileKey, Stanza};
+use pgp::packet::PublicKeyEncryptedSessionKey;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-use super::SealError;
+use super::openpgp::{PgpIdentity, PgpRecipient, PgpSealer};
+use super::writer::AgeSealer;
+use super::{SealError, Sealer};
+use crate::format::codec::Envelope;
 
 /// Why a key cannot be used. Never holds any of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -23,6 +28,14 @@ pub enum KeyError {
     NotAnIdentity(usize),
     #[error("this kind of SSH key cannot open anything; ssh-ed25519 and ssh-rsa can")]
     UnsupportedSshKey,
+    #[error("no key with the fingerprint {0} is among the public keys")]
+    NotAmong(String),
+    #[error("the key {key} cannot be used: {why}")]
+    Unusable { key: String, why: String },
+    #[error("a public key of OpenPGP is in it, and a private one is needed")]
+    OnlyPublic,
+    #[error("the private key {0} is not in the file: it lies on a card, or was left out")]
+    Elsewhere(String),
 }
 
 enum Recipient {
@@ -30,13 +43,20 @@ enum Recipient {
     Ssh(age::ssh::Recipient),
 }
 
-/// The public keys that an object is encrypted to. Each of them alone opens it.
-#[derive(Default)]
-pub struct Recipients(Vec<Recipient>);
+/// The public keys that an object is encrypted to, all of one kind. Each of them alone opens it.
+pub struct Recipients(Kind);
+
+enum Kind {
+    Age(Vec<Recipient>),
+    OpenPgp(Vec<PgpRecipient>),
+}
 
 impl std::fmt::Debug for Recipients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Recipients({})", self.0.len())
+        match &self.0 {
+            Kind::Age(keys) => write!(f, "Recipients({} of age)", keys.len()),
+            Kind::OpenPgp(keys) => write!(f, "Recipients({} of OpenPGP)", keys.len()),
+        }
     }
 }
 
@@ -52,25 +72,41 @@ impl Recipients {
                 line.parse().map(Recipient::X25519).map_err(|_| wrong())
             }
         };
-        lines.into_iter().map(parse).collect::<Result<_, _>>().map(Recipients)
+        lines.into_iter().map(parse).collect::<Result<_, _>>().map(|keys| Recipients(Kind::Age(keys)))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Keys of OpenPGP.
+    pub fn openpgp(keys: Vec<PgpRecipient>) -> Recipients {
+        Recipients(Kind::OpenPgp(keys))
     }
 
-    pub(super) fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, SealError> {
-        use age::Recipient as _;
-        let mut stanzas = Vec::new();
-        for recipient in &self.0 {
-            let wrapped: Result<(Vec<Stanza>, HashSet<String>), _> = match recipient {
-                Recipient::X25519(key) => key.wrap_file_key(file_key),
-                Recipient::Ssh(key) => key.wrap_file_key(file_key),
-            };
-            stanzas.extend(wrapped.map_err(|error| SealError::Recipient(error.to_string()))?.0);
+    /// How what is encrypted to them ends in its name.
+    pub fn envelope(&self) -> Envelope {
+        match &self.0 {
+            Kind::Age(_) => Envelope::Age,
+            Kind::OpenPgp(_) => Envelope::OpenPgp,
         }
-        if stanzas.is_empty() { Err(SealError::Recipient("there is none".into())) } else { Ok(stanzas) }
     }
+
+    pub(super) fn sealer(&self) -> Result<Sealer, SealError> {
+        match &self.0 {
+            Kind::Age(keys) => AgeSealer::new(&|file_key| wrap(keys, file_key)).map(|sealer| Sealer::Age(Box::new(sealer))),
+            Kind::OpenPgp(keys) => PgpSealer::new(keys).map(|sealer| Sealer::OpenPgp(Box::new(sealer))),
+        }
+    }
+}
+
+fn wrap(recipients: &[Recipient], file_key: &FileKey) -> Result<Vec<Stanza>, SealError> {
+    use age::Recipient as _;
+    let mut stanzas = Vec::new();
+    for recipient in recipients {
+        let wrapped: Result<(Vec<Stanza>, HashSet<String>), _> = match recipient {
+            Recipient::X25519(key) => key.wrap_file_key(file_key),
+            Recipient::Ssh(key) => key.wrap_file_key(file_key),
+        };
+        stanzas.extend(wrapped.map_err(|error| SealError::Recipient(error.to_string()))?.0);
+    }
+    if stanzas.is_empty() { Err(SealError::Recipient("there is none".into())) } else { Ok(stanzas) }
 }
 
 enum Identity {
@@ -78,9 +114,12 @@ enum Identity {
     Ssh(age::ssh::Identity),
 }
 
-/// The private keys that objects can be opened with.
+/// The private keys that objects can be opened with, of either kind: a store may have objects of both.
 #[derive(Default)]
-pub struct Identities(Vec<Held>);
+pub struct Identities {
+    age: Vec<Held>,
+    openpgp: Vec<PgpIdentity>,
+}
 
 /// One of them, and whether it has opened something since it was read.
 struct Held {
@@ -96,7 +135,7 @@ impl From<Identity> for Held {
 
 impl std::fmt::Debug for Identities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Identities({})", self.0.len())
+        write!(f, "Identities({} of age, {} of OpenPGP)", self.age.len(), self.openpgp.len())
     }
 }
 
@@ -107,19 +146,28 @@ const MAX_FILE: u64 = 1 << 20;
 
 impl Identities {
     /// From a file's text: age identities line by line (as `age-keygen` writes them), an OpenSSH private key, or either of them
-    /// under a passphrase (`age -p`).
+    /// under a passphrase (`age -p`); or private keys of OpenPGP, before or behind which identities of age may stand.
     pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<Identities, KeyError> {
         let armored = text.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----");
         if armored || text.starts_with(b"age-encryption.org/v1") {
             let plain = open_with_passphrase(text, passphrase)?;
             return Identities::parse_plain(&plain, passphrase);
         }
-        Identities::parse_plain(text, passphrase)
+        if !PgpIdentity::are_in(text) {
+            return Identities::parse_plain(text, passphrase);
+        }
+        let openpgp = PgpIdentity::parse(text, passphrase)?;
+        let age = match outside_of_armor(text) {
+            lines if lines.is_empty() => Vec::new(),
+            lines => Identities::parse_plain(lines.as_bytes(), passphrase)?.age,
+        };
+        Ok(Identities { age, openpgp })
     }
 
     fn parse_plain(text: &[u8], passphrase: Option<&SecretString>) -> Result<Identities, KeyError> {
         if text.windows(11).any(|window| window == b"PRIVATE KEY") {
-            return ssh_identity(text, passphrase).map(|key| Identities(vec![Identity::Ssh(key).into()]));
+            let key = ssh_identity(text, passphrase)?;
+            return Ok(Identities { age: vec![Identity::Ssh(key).into()], openpgp: Vec::new() });
         }
         let text = std::str::from_utf8(text).map_err(|_| KeyError::NoIdentity)?;
         let mut identities = Vec::new();
@@ -128,16 +176,17 @@ impl Identities {
                 identities.push(Identity::X25519(line.parse().map_err(|_| KeyError::NotAnIdentity(number + 1))?).into());
             }
         }
-        if identities.is_empty() { Err(KeyError::NoIdentity) } else { Ok(Identities(identities)) }
+        if identities.is_empty() { Err(KeyError::NoIdentity) } else { Ok(Identities { age: identities, openpgp: Vec::new() }) }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.age.is_empty() && self.openpgp.is_empty()
     }
 
     /// All the identities of several files.
     pub fn merge(&mut self, other: Identities) {
-        self.0.extend(other.0);
+        self.age.extend(other.age);
+        self.openpgp.extend(other.openpgp);
     }
 
     /// The public keys of those that age itself made; those of SSH have theirs beside them.
@@ -146,7 +195,12 @@ impl Identities {
             Identity::X25519(key) => Some(key.to_public().to_string()),
             Identity::Ssh(_) => None,
         };
-        self.0.iter().filter_map(public).collect()
+        self.age.iter().filter_map(public).collect()
+    }
+
+    /// The fingerprints of those of OpenPGP.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        self.openpgp.iter().map(PgpIdentity::fingerprint)
     }
 
     /// The public keys of those that have opened something since they were read: who they belong to can still use them.
@@ -155,12 +209,18 @@ impl Identities {
             Identity::X25519(key) => Some(key.to_public().to_string()),
             Identity::Ssh(key) => age::ssh::Recipient::try_from(key.clone()).ok().map(|recipient| recipient.to_string()),
         };
-        self.0.iter().filter(|held| held.used.load(Ordering::Relaxed)).filter_map(public).collect()
+        let age = self.age.iter().filter(|held| held.used.load(Ordering::Relaxed)).filter_map(public);
+        let openpgp = self.openpgp.iter().filter(|key| key.is_used()).map(|key| key.fingerprint().to_owned());
+        age.chain(openpgp).collect()
+    }
+
+    pub(super) fn unwrap_openpgp(&self, packets: &[PublicKeyEncryptedSessionKey]) -> Result<Zeroizing<[u8; 32]>, SealError> {
+        self.openpgp.iter().find_map(|key| key.unwrap(packets)).unwrap_or(Err(SealError::NoKey))
     }
 
     pub(super) fn unwrap(&self, stanzas: &[Stanza]) -> Result<FileKey, SealError> {
         use age::Identity as _;
-        for held in &self.0 {
+        for held in &self.age {
             let unwrapped = match &held.key {
                 Identity::X25519(key) => key.unwrap_stanzas(stanzas),
                 Identity::Ssh(key) => key.unwrap_stanzas(stanzas),
@@ -175,12 +235,26 @@ impl Identities {
     }
 }
 
-fn open_with_passphrase(text: &[u8], passphrase: Option<&SecretString>) -> Result<zeroize::Zeroizing<Vec<u8>>, KeyError> {
+/// The lines of a text that are in no armoured block and no comment.
+fn outside_of_armor(text: &[u8]) -> Zeroizing<String> {
+    let (mut lines, mut inside) = (Zeroizing::new(String::new()), false);
+    for line in std::str::from_utf8(text).unwrap_or_default().lines() {
+        inside |= line.starts_with("-----BEGIN PGP ");
+        if !inside && !line.trim().is_empty() && !line.starts_with('#') {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        inside &= !line.starts_with("-----END PGP ");
+    }
+    lines
+}
+
+fn open_with_passphrase(text: &[u8], passphrase: Option<&SecretString>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let mut identity = age::scrypt::Identity::new(passphrase.ok_or(KeyError::PassphraseMissing)?.clone());
     identity.set_max_work_factor(MAX_WORK_FACTOR);
     let decryptor = age::Decryptor::new(age::armor::ArmoredReader::new(text)).map_err(|_| KeyError::NoIdentity)?;
     let reader = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|_| KeyError::PassphraseWrong)?;
-    let mut plain = zeroize::Zeroizing::new(Vec::new());
+    let mut plain = Zeroizing::new(Vec::new());
     reader.take(MAX_FILE).read_to_end(&mut plain).map_err(|_| KeyError::PassphraseWrong)?;
     Ok(plain)
 }

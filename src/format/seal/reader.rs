@@ -8,15 +8,15 @@ use super::{Header, Identities};
 
 /// An object whose header was opened: any part of its body can be decrypted alone.
 #[derive(Debug)]
-pub struct Opened {
+pub struct AgeOpened {
     key: BodyKey,
     /// Where the first chunk begins in the object.
     body_at: u64,
 }
 
-impl Opened {
+impl AgeOpened {
     /// Opens the header at the beginning of `bytes`, which must hold it and the sixteen bytes after it.
-    pub fn open(bytes: &[u8], identities: &Identities) -> Result<Opened, SealError> {
+    pub fn open(bytes: &[u8], identities: &Identities) -> Result<AgeOpened, SealError> {
         let header = Header::parse(bytes)?;
         let file_key = identities.unwrap(&header.stanzas)?;
         if !header.is_sealed_with(file_key.expose_secret()) {
@@ -24,10 +24,11 @@ impl Opened {
         }
         let nonce: &[u8; NONCE] =
             bytes.get(header.length..).and_then(|rest| rest.first_chunk()).ok_or(SealError::Header(super::BadHeader::Short))?;
-        Ok(Opened { key: BodyKey::new(file_key.expose_secret(), nonce), body_at: (header.length + NONCE) as u64 })
+        Ok(AgeOpened { key: BodyKey::new(file_key.expose_secret(), nonce), body_at: (header.length + NONCE) as u64 })
     }
 
     /// How many plain bytes an object of `size` bytes holds.
+    #[cfg(test)]
     pub fn plain_size(&self, size: u64) -> Result<u64, SealError> {
         let body = size.checked_sub(self.body_at).ok_or(SealError::Short)?;
         let chunks = body.div_ceil(SEALED_CHUNK as u64).max(1);
@@ -66,7 +67,7 @@ impl Opened {
 }
 
 /// Decrypts an object from end to end while it is read. The end is believed only when the last chunk says that it is the last.
-pub struct Unsealer<R> {
+pub struct AgeUnsealer<R> {
     from: R,
     key: BodyKey,
     number: u64,
@@ -77,30 +78,30 @@ pub struct Unsealer<R> {
     ended: bool,
 }
 
-impl<R> std::fmt::Debug for Unsealer<R> {
+impl<R> std::fmt::Debug for AgeUnsealer<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unsealer").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("AgeUnsealer").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-impl<R: Read> Unsealer<R> {
-    /// Reads and opens the header. What the reader says of its own faults comes out as it is.
-    pub fn new(mut from: R, identities: &Identities) -> io::Result<Unsealer<R>> {
-        let mut bytes = Vec::with_capacity(4096);
+impl<R: Read> AgeUnsealer<R> {
+    /// Reads and opens the header, of which `bytes` were read already, at most [`super::LOOK`].
+    pub fn new(mut bytes: Vec<u8>, mut from: R, identities: &Identities) -> io::Result<AgeUnsealer<R>> {
+        let mut grown = bytes.len();
         let opened = loop {
-            let grown = (&mut from).take(4096).read_to_end(&mut bytes)?;
-            match Opened::open(&bytes, identities) {
+            match AgeOpened::open(&bytes, identities) {
                 Ok(opened) => break opened,
                 Err(SealError::Header(super::BadHeader::Short)) if grown > 0 && bytes.len() < super::MAX_HEADER => {}
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             }
+            grown = (&mut from).take(super::LOOK).read_to_end(&mut bytes)?;
         };
         let body_at = usize::try_from(opened.body_at).unwrap_or(bytes.len());
         let mut buffer = vec![0; SEALED_CHUNK + 1];
         // The header ended within the last 4 KiB that were read, so this fits.
         let rest = &bytes[body_at..];
         buffer[..rest.len()].copy_from_slice(rest);
-        Ok(Unsealer { from, key: opened.key, number: 0, filled: rest.len(), buffer, plain: 0..0, ended: false })
+        Ok(AgeUnsealer { from, key: opened.key, number: 0, filled: rest.len(), buffer, plain: 0..0, ended: false })
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
@@ -129,7 +130,7 @@ impl<R: Read> Unsealer<R> {
     }
 }
 
-impl<R: Read> Read for Unsealer<R> {
+impl<R: Read> Read for AgeUnsealer<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.plain.is_empty() {
             if self.ended {

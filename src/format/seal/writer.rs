@@ -1,12 +1,12 @@
-use age_core::format::Stanza;
+use age_core::format::{FileKey, Stanza};
 use age_core::secrecy::ExposeSecret;
 
+use super::header;
 use super::stream::{BodyKey, CHUNK, NONCE, SealError};
-use super::{Recipients, header};
 
-/// Encrypts one object. The body can be made before the header, so that the header can say what the body is.
-pub struct Sealer {
-    file_key: age_core::format::FileKey,
+/// Encrypts one object to keys of age.
+pub struct AgeSealer {
+    file_key: FileKey,
     stanzas: Vec<Stanza>,
     nonce: [u8; NONCE],
     key: BodyKey,
@@ -15,21 +15,21 @@ pub struct Sealer {
     pending: Vec<u8>,
 }
 
-impl std::fmt::Debug for Sealer {
+impl std::fmt::Debug for AgeSealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sealer").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("AgeSealer").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-impl Sealer {
-    pub fn new(recipients: &Recipients) -> Result<Sealer, SealError> {
+impl AgeSealer {
+    pub fn new(wrap: &dyn Fn(&FileKey) -> Result<Vec<Stanza>, SealError>) -> Result<AgeSealer, SealError> {
         let random = |into: &mut [u8]| getrandom::fill(into).map_err(|error| SealError::Recipient(error.to_string()));
-        let file_key = age_core::format::FileKey::try_init_with_mut(|key| random(&mut key[..]))?;
+        let file_key = FileKey::try_init_with_mut(|key| random(&mut key[..]))?;
         let mut nonce = [0; NONCE];
         random(&mut nonce)?;
-        let stanzas = recipients.wrap(&file_key)?;
+        let stanzas = wrap(&file_key)?;
         let key = BodyKey::new(file_key.expose_secret(), &nonce);
-        Ok(Sealer { file_key, stanzas, nonce, key, number: 0, pending: Vec::with_capacity(CHUNK) })
+        Ok(AgeSealer { file_key, stanzas, nonce, key, number: 0, pending: Vec::with_capacity(CHUNK) })
     }
 
     /// What stands before the body, `more` after the recipients' stanzas: programs that do not know them pass over them.
@@ -40,6 +40,11 @@ impl Sealer {
         let mut out = header::write(&stanzas, self.file_key.expose_secret());
         out.extend_from_slice(&self.nonce);
         out
+    }
+
+    /// How much of the header is not covered by its own MAC: the nonce, which belongs to the body.
+    pub fn own_header(&self) -> usize {
+        NONCE
     }
 
     /// Appends the encrypted form of `plain` to `out`; up to one chunk waits for what follows.
@@ -61,12 +66,7 @@ impl Sealer {
         self.pending.extend_from_slice(plain);
     }
 
-    /// Appends the last chunk.
-    pub fn finish(mut self, out: &mut Vec<u8>) {
-        self.end(out);
-    }
-
-    /// Appends the last chunk where the header is made afterwards, because it says what the body is. Nothing may be pushed after it.
+    /// Appends the last chunk. Nothing may be pushed after it.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         self.seal(true, &[], out);
     }

@@ -73,7 +73,7 @@ pub struct SmallFile {
 
 impl<'j> Copy<'j> {
     pub fn begin(job: Job<'j>) -> Result<Copy<'j>, PipelineFault> {
-        let end = job.codec.extension(job.index_lock.is_encrypted());
+        let end = job.codec.extension(job.index_lock.envelope());
         let mut text = TextWriter::new(job.store, &(job.key)(&format!("backup_manifest{end}")), job.index_lock, job.codec)?;
         let manifest = Manifest::begin(job.major, job.cluster, &mut text.text);
         Ok(Copy { manifest: Some(Mutex::new((manifest, text))), ..Copy::without_manifest(job) })
@@ -86,7 +86,7 @@ impl<'j> Copy<'j> {
 
     /// A copy of what is no cluster, which refers to earlier ones.
     pub fn upon(job: Job<'j>) -> Result<Copy<'j>, PipelineFault> {
-        let end = job.codec.extension(job.index_lock.is_encrypted());
+        let end = job.codec.extension(job.index_lock.envelope());
         let text = |name: &str| TextWriter::new(job.store, &(job.key)(&format!("{name}{end}")), job.index_lock, job.codec);
         let tale = Tale { names: text("names")?, attributes: text("attributes.tar")? };
         Ok(Copy { tale: Some(Mutex::new(tale)), ..Copy::without_manifest(job) })

@@ -24,10 +24,10 @@ pub(in crate::pipeline) fn number(name: &str) -> Option<u32> {
 impl PartWriter {
     pub(super) fn begin(job: &Job<'_>, number: u32) -> Result<PartWriter, PipelineFault> {
         let name = |what: &str, end: &str| format!("part-{number:05}.{what}{end}");
-        let end = job.codec.extension(job.data_lock.is_encrypted());
-        let part = ObjectWriter::new(job.store, &(job.key)(&name("tar", end)), job.data_lock)?;
-        let end = job.codec.extension(job.index_lock.is_encrypted());
-        let index = TextWriter::new(job.store, &(job.key)(&name("index", end)), job.index_lock, job.codec)?;
+        let end = job.codec.extension(job.data_lock.envelope());
+        let part = ObjectWriter::new(job.store, &(job.key)(&name("tar", &end)), job.data_lock)?;
+        let end = job.codec.extension(job.index_lock.envelope());
+        let index = TextWriter::new(job.store, &(job.key)(&name("index", &end)), job.index_lock, job.codec)?;
         Ok(PartWriter { part, index, raw: 0 })
     }
 

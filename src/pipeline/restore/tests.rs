@@ -84,8 +84,8 @@ fn make_of(frames: Vec<(Vec<u8>, Vec<Piece>)>, codec: Codec, encrypted: bool) ->
     let key = age::x25519::Identity::generate();
     let identities = Identities::parse(key.to_string().expose_secret().as_bytes(), None).expect("an identity");
     let recipients = Recipients::parse([key.to_public().to_string().as_str()]).expect("a recipient");
-    let lock = if encrypted { Lock::Age(Arc::new(recipients)) } else { Lock::Open };
-    let end = codec.extension(encrypted);
+    let lock = if encrypted { Lock::For(Arc::new(recipients)) } else { Lock::Open };
+    let end = codec.extension(lock.envelope());
     let (part, index) = (Key::new(format!("r/data/b/part-00001.tar{end}")), Key::new(format!("r/data/b/part-00001.index{end}")));
     let (part, index) = (part.expect("a key"), index.expect("a key"));
     let mut writer = ObjectWriter::new(&store, &part, &lock).expect("a part");

@@ -54,6 +54,10 @@ pub struct OpenPgp {
     /// The full fingerprints (40 or 64 hexadecimal digits) of the keys that can open the backups.
     #[schemars(example = serde_json::json!(["0123456789ABCDEF0123456789ABCDEF01234567"]), length(min = 1))]
     pub recipients: Vec<String>,
+    /// A file with the public keys of the recipients (`gpg --export`). Without it they are taken from the keyring of the account that
+    /// Seawall runs as. What counts are the fingerprints: other keys in it are nobody's.
+    #[schemars(example = &"/etc/seawall/recipients.asc")]
+    pub keys: Option<String>,
     /// The private key that opens them, by reference; only on hosts that restore or verify.
     #[schemars(example = serde_json::json!({ "file": "/etc/seawall/restore.asc" }))]
     pub identity: Option<Secret>,

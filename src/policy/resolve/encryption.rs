@@ -41,8 +41,16 @@ impl Resolver<'_> {
             return Some(Encryption::None { because: none.because.clone() });
         }
         if let Some(pgp) = &written.openpgp {
+            let digits = |fingerprint: &String| fingerprint.split_whitespace().collect::<String>().to_uppercase();
             for (index, fingerprint) in pgp.recipients.iter().enumerate() {
-                self.fingerprint(fingerprint, &path.key("openpgp").key("recipients").item(index));
+                let at = path.key("openpgp").key("recipients").item(index);
+                if pgp.recipients[..index].iter().any(|before| digits(before) == digits(fingerprint)) {
+                    self.push(Finding::warning(TWICE, at.clone(), "this recipient is listed twice").hint("Take one of them out."));
+                }
+                self.fingerprint(fingerprint, &at);
+            }
+            if let Some(keys) = &pgp.keys {
+                self.absolute(keys, &path.key("openpgp").key("keys"));
             }
             return Some(Encryption::OpenPgp(pgp.clone()));
         }

@@ -124,11 +124,11 @@ fn tar_alone(ground: &Ground<'_>, key: &Key, object: &Object) -> Result<(), Pipe
     Ok(())
 }
 
-/// What `age -d` gives of an object; still compressed.
+/// What `age -d` or `gpg -d` gives of an object; still compressed.
 fn unsealed(ground: &Ground<'_>, key: &Key, size: u64) -> Result<Box<dyn Read>, PipelineFault> {
-    let (_, _, encrypted) = Codec::of_name(key.file_name());
+    let (_, _, envelope) = Codec::of_name(key.file_name());
     let reader = io::BufReader::with_capacity(256 << 10, ground.store.reader(key, 0..size)?);
-    if !encrypted {
+    if !envelope.is_sealed() {
         return Ok(Box::new(reader));
     }
     let opened = Unsealer::new(reader, ground.identities).map_err(|error| PipelineFault::of_stream(key.as_str(), &error))?;

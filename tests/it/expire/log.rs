@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use seawall::format::codec::Codec;
+use seawall::format::codec::{Codec, Envelope};
 use seawall::units::{Key, WalFile};
 
 use super::rig::{Ground, day, ids, later};
@@ -181,7 +181,7 @@ fn a_hundred_thousand_names_are_deleted_in_bounded_time() {
     let real = put(&ground, 1, 0);
     let body = std::fs::read(ground.fixture.file(&real)).expect("read");
     for number in 1..4000 {
-        let key = ground.fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, number)), Codec::DEFAULT, false);
+        let key = ground.fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, number)), Codec::DEFAULT, Envelope::None);
         let path = ground.fixture.file(&key);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         std::fs::write(path, &body).expect("written");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
-use seawall::format::codec::Codec;
+use seawall::format::codec::{Codec, Envelope};
 use seawall::inventory::{Backup, BackupKind, BackupState};
 use seawall::retention::{Keep, Tier};
 use seawall::units::{Lsn, Timeline, WalFile};
@@ -84,7 +84,7 @@ fn two_years_of_nights() {
     let base = backups.iter().copied().rfind(|number| (*number as i64) <= nights + 1).expect("one");
     let expected: BTreeSet<u64> = backups.iter().copied().chain(base..=nights as u64).collect();
     assert_eq!(ground.segments(1), expected);
-    let name = ground.fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, nights as u64)), Codec::DEFAULT, false);
+    let name = ground.fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, nights as u64)), Codec::DEFAULT, Envelope::None);
     assert!(ground.fixture.file(&name).exists());
     println!("{nights} nights: {} backups are left", backups.len());
 }

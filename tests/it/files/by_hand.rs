@@ -33,6 +33,7 @@ fn brought_back(ground: &Ground, copied: &Copied, into: &str) {
     let values = [
         ("repository", text(repository)),
         ("identity", text(ground.file("identity.txt"))),
+        ("ending", "zst.age".to_owned()),
         ("writer", fs::read_to_string(ground.file("root-state/keys/signing.pub")).expect("a key").trim().to_owned()),
         ("backup", copied.descriptor.id.to_string()),
         ("into", text(ground.file(into))),

@@ -40,6 +40,7 @@ fn the_page_works_as_it_is_written() {
         let values = [
             ("repository", text(repository)),
             ("identity", text(ground.file("identity.txt"))),
+            ("ending", "zst.age".to_owned()),
             ("writer", fs::read_to_string(ground.file("state/keys/signing.pub")).expect("a key").trim().to_owned()),
             ("backup", dump.descriptor.id.to_string()),
             ("database", database.to_owned()),
@@ -69,6 +70,7 @@ fn tables_are_files_without_us_too() {
         let values = [
             ("repository", ground.rig.shell("realpath store/*")),
             ("identity", ground.file("identity.txt").display().to_string()),
+            ("ending", "zst.age".to_owned()),
             ("writer", fs::read_to_string(ground.file("state/keys/signing.pub")).expect("a key").trim().to_owned()),
             ("backup", backup),
             ("database", "shop".to_owned()),

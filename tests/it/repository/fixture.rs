@@ -58,7 +58,6 @@ pub struct Fixture {
     pub keys: HostKeys,
     lock: Lock,
     host_lock: Lock,
-    how: How,
 }
 
 impl Fixture {
@@ -83,12 +82,12 @@ impl Fixture {
         let store = site.store(&"main".parse().expect("a name")).expect("a store");
         let repository = site.repository(&store, CLUSTER, moment("2026-11-20T00:00:00Z")).expect("a repository");
         let recipients = |lines: &[&str]| match how.encrypted {
-            true => Lock::Age(Arc::new(Recipients::parse(lines.iter().copied()).expect("recipients"))),
+            true => Lock::For(Arc::new(Recipients::parse(lines.iter().copied()).expect("recipients"))),
             false => Lock::Open,
         };
         let public = identity.to_public().to_string();
         let (lock, host_lock) = (recipients(&[&public]), recipients(&[&public, &keys.recipient]));
-        Fixture { room, policy, store, repository, keys, lock, host_lock, how }
+        Fixture { room, policy, store, repository, keys, lock, host_lock }
     }
 
     pub fn path(&self) -> &Path {
@@ -133,7 +132,7 @@ impl Fixture {
     }
 
     fn object(&self, id: &BackupId, name: &str, is: ObjectKind, body: &[u8], plain_size: u64, lock: &Lock) -> Object {
-        let end = Codec::DEFAULT.extension(self.how.encrypted);
+        let end = Codec::DEFAULT.extension(self.lock.envelope());
         let name = format!("{name}{end}");
         let mut writer = ObjectWriter::new(&self.store, &self.repository.data(id, &name), lock).expect("a writer");
         writer.write(body).expect("written");
@@ -229,7 +228,7 @@ impl Fixture {
     fn sealed_private(&self, private: &Private) -> String {
         use std::io::Write as _;
         let json = serde_json::to_vec(private).expect("JSON");
-        let Lock::Age(recipients) = &self.host_lock else { return String::from_utf8(json).expect("text") };
+        let Lock::For(recipients) = &self.host_lock else { return String::from_utf8(json).expect("text") };
         let mut sealer = Sealer::new(recipients).expect("a sealer");
         let mut sealed = sealer.header(&[]);
         sealer.push(&json, &mut sealed);
@@ -262,7 +261,7 @@ impl Fixture {
                 stamp.body = blake3::hash(&compressed).into();
                 [stamp.skippable(key).expect("signed"), compressed].concat()
             }
-            Lock::Age(recipients) => {
+            Lock::For(recipients) => {
                 let mut sealer = Sealer::new(recipients).expect("a sealer");
                 let mut body = Vec::new();
                 sealer.push(&compressed, &mut body);
@@ -273,7 +272,7 @@ impl Fixture {
                 [sealer.header(&[stamp.stanza(key).expect("signed")]), body].concat()
             }
         };
-        let name = self.repository.wal(CLUSTER, file, Codec::DEFAULT, self.how.encrypted);
+        let name = self.repository.wal(CLUSTER, file, Codec::DEFAULT, self.lock.envelope());
         assert_eq!(self.store.put_new(&name, Bytes::from(object)).expect("put"), Put::Created);
         name
     }

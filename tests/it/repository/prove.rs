@@ -162,7 +162,14 @@ fn what_is_cut_off_missing_or_too_much_is_found_and_named() {
 #[test]
 fn a_gap_in_the_log_is_a_fault() {
     let fixture = small(WAYS[0]);
-    let file = |number| fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, number)), seawall::format::codec::Codec::DEFAULT, true);
+    let file = |number| {
+        fixture.repository.wal(
+            CLUSTER,
+            WalFile::Segment(segment(1, number)),
+            seawall::format::codec::Codec::DEFAULT,
+            seawall::format::codec::Envelope::Age,
+        )
+    };
     fixture.store.delete(&[file(2)]).expect("deleted");
     let report = proved(&fixture, false).expect("it can be checked");
     let missing: Vec<&str> =
@@ -171,7 +178,12 @@ fn a_gap_in_the_log_is_a_fault() {
     assert_eq!(report.backups[0].faults, 1, "{:?}", report.faults);
     // So is one before a timeline's first segment.
     let fixture = small(WAYS[0]);
-    let first = fixture.repository.wal(CLUSTER, WalFile::Segment(segment(2, 4)), seawall::format::codec::Codec::DEFAULT, true);
+    let first = fixture.repository.wal(
+        CLUSTER,
+        WalFile::Segment(segment(2, 4)),
+        seawall::format::codec::Codec::DEFAULT,
+        seawall::format::codec::Envelope::Age,
+    );
     fixture.store.delete(&[first]).expect("deleted");
     // Where a timeline began can be read by those who have an identity.
     let opened = |fixture: &Fixture| {
@@ -183,7 +195,14 @@ fn a_gap_in_the_log_is_a_fault() {
     assert!(report.faults.iter().any(|fault| fault.what.contains("timeline 2 has a gap: 0/402000")), "{:?}", report.faults);
     // And one before the position where the new timeline began: the server had died before it had archived everything.
     let fixture = small(WAYS[0]);
-    let file = |number| fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, number)), seawall::format::codec::Codec::DEFAULT, true);
+    let file = |number| {
+        fixture.repository.wal(
+            CLUSTER,
+            WalFile::Segment(segment(1, number)),
+            seawall::format::codec::Codec::DEFAULT,
+            seawall::format::codec::Envelope::Age,
+        )
+    };
     fixture.store.delete(&[file(3), file(4)]).expect("deleted");
     let report = opened(&fixture);
     assert!(report.faults.iter().any(|fault| fault.what.contains("timeline 1 has a gap: 0/300000 to 0/400000")), "{report:?}");
@@ -201,8 +220,12 @@ fn forged_objects_are_refused() {
     }
     // A true segment under the name of another.
     fixture.store.delete(&[forged.clone(), unsigned.clone()]).expect("deleted");
-    let from =
-        fixture.file(&fixture.repository.wal(CLUSTER, WalFile::Segment(segment(1, 4)), seawall::format::codec::Codec::DEFAULT, true));
+    let from = fixture.file(&fixture.repository.wal(
+        CLUSTER,
+        WalFile::Segment(segment(1, 4)),
+        seawall::format::codec::Codec::DEFAULT,
+        seawall::format::codec::Envelope::Age,
+    ));
     std::fs::copy(from, fixture.file(&forged)).expect("copied");
     let report = proved(&fixture, false).expect("it can be checked");
     assert!(report.faults.iter().any(|fault| fault.what.contains("under another name")), "{:?}", report.faults);

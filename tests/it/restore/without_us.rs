@@ -68,12 +68,12 @@ fn the_page_works_as_it_is_written() {
     let (moment, rows) = (rig.after_row(30), rig.hash(30));
     rig.cluster.sql("drop table there");
     rig.archive();
-    let restored = by_hand(&rig, &moment);
+    let restored = by_hand(&rig, &moment, "zst.age", &[]);
     assert_eq!((restored.hash(), restored.sql("select count(*) from there")), (rows, "1000".into()));
 }
 
 /// Step by step, with nothing of ours.
-fn by_hand(rig: &Rig, moment: &str) -> Restored {
+pub fn by_hand(rig: &Rig, moment: &str, ending: &str, environment: &[(&str, &str)]) -> Restored {
     let before = rig.cluster.sql(&format!("select to_char(timestamptz '{moment}' at time zone 'UTC', 'YYYYMMDD\"T\"HH24MISS\"Z\"')"));
     let repository = fs::read_dir(rig.path("store"))
         .expect("a store")
@@ -85,6 +85,7 @@ fn by_hand(rig: &Rig, moment: &str) -> Restored {
     let values = [
         ("repository", text(repository.expect("a repository"))),
         ("identity", text(rig.path("identity.txt"))),
+        ("ending", ending.to_owned()),
         ("writer", fs::read_to_string(rig.path("state/keys/signing.pub")).expect("a key").trim().to_owned()),
         ("data", text(rig.path("by-hand"))),
         ("moment", moment.to_owned()),
@@ -98,7 +99,7 @@ fn by_hand(rig: &Rig, moment: &str) -> Restored {
     blocks[0] = with_values(&blocks[0], &rig.cluster.programs(), &values);
     rig.write("by-hand.sh", &blocks.concat());
     let mut command = rig.cluster.account().command("bash");
-    let answer = said(command.arg(rig.path("by-hand.sh")).output().expect("it runs"));
+    let answer = said(command.arg(rig.path("by-hand.sh")).envs(environment.iter().copied()).output().expect("it runs"));
     assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
     for word in ["Good \"seawall-backup\" signature", "backup successfully verified"] {
         assert!(answer.out.contains(word), "{word}: {}", answer.out);
@@ -134,7 +135,7 @@ fn a_copy_by_hand_keeps_the_chunks_of_its_hypertables() {
         rig.cluster.sql("select _timescaledb_functions.start_background_workers()");
         rig.cluster.wait_until(&format!("({count}) < 20"));
         rig.archive();
-        let restored = by_hand(&rig, &moment);
+        let restored = by_hand(&rig, &moment, "zst.age", &[]);
         // Any query wakes the extension, and would have been enough.
         for _ in 0..5 {
             assert_eq!(restored.sql(count), before, "the copy dropped what it was brought back for");

@@ -1,0 +1,7 @@
+//! Backups that are encrypted with OpenPGP: what opens them is Debian's `gpg`, and what cannot is said before anything is written.
+
+mod both_kinds;
+mod dumps;
+mod keyring;
+mod others;
+mod refusals;
