@@ -11,6 +11,7 @@ mod kept;
 mod kept_whole;
 mod mapped;
 pub mod meanwhile;
+mod narrowed;
 mod replaced;
 pub mod rig;
 mod tables;

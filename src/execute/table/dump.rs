@@ -32,7 +32,7 @@ use crate::plan::words::{counted, plain};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
-use crate::units::{BackupId, Instant, Name};
+use crate::units::{BackupId, DumpSection, Instant, Name};
 use crate::world::clock;
 
 /// So much of what went wrong is told.
@@ -98,6 +98,11 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, Tabl
     if database.archives.is_empty() {
         let message = format!("backup {} has its tables as files, with nothing that makes tables of them", chosen.descriptor.id);
         return Err(TableFault::new(message, "`seawall restore --export-to DIR` gives the files."));
+    }
+    if !(database.has(DumpSection::PreData) && database.has(DumpSection::Data)) {
+        let lacks = database.lacks().unwrap_or_default();
+        let message = format!("backup {} is without {lacks}: its job leaves that out (`sections`)", chosen.descriptor.id);
+        return Err(TableFault::new(message, "Take the table out of another backup: `--job` and `--backup` name one."));
     }
     let rows_of = |table: &TableName| {
         database.tables.iter().find(|known| known.schema == table.schema && known.name == table.name).map(|known| known.rows)
@@ -301,6 +306,10 @@ impl Filling<'_> {
         if let (Some(version), Some(home)) = (timescale, home) {
             timescale::begin(&open, version, home)?;
         }
+        // A dump of chosen tables has none of what they lie in.
+        for schema in &self.planned.database().schemas {
+            open()?.run(&format!("create schema if not exists {}", quoted(schema)))?;
+        }
         let has_definitions = |(archive, _): &&(Archive, Object)| archive.holds != Holds::Rows;
         for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|(of, _)| has_definitions(of)) {
             let mut words = vec!["--section=pre-data".to_owned()];
@@ -335,6 +344,9 @@ impl Filling<'_> {
         // Behind its name stands the owner's, and either may have spaces.
         self.rows(&|line| line.match_indices(' ').any(|(at, _)| entries.contains(&line[..at])))?;
         self.must_have_all(&mut connection, &expected)?;
+        if !self.planned.database().has(DumpSection::PostData) {
+            flaws.push("the dump is without `post-data` (`sections`): indexes, constraints and triggers do not come".to_owned());
+        }
         begins("building indexes and constraints");
         let left = ["FK CONSTRAINT", "EVENT TRIGGER", "MATERIALIZED VIEW DATA", "PUBLICATION", "SUBSCRIPTION"];
         for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|((archive, _), _)| archive.holds != Holds::Rows) {
