@@ -19,7 +19,7 @@ use super::source::TableName;
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
-use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing};
+use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing, own};
 use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
@@ -207,7 +207,7 @@ impl Planned<'_> {
         server.start(&id, timescale::settings(self.timescale.as_ref()))?;
         halt.check()?;
         let mut flaws = Vec::new();
-        server.create_database(self.database(), &mut flaws)?;
+        server.create_database(self.database(), self.major, &mut flaws)?;
         let objects = objects(&self.chosen, self.database())?;
         Filling { planned: &self, server: &server, halt: &halt, objects, lists: Vec::new() }.all(begins, &mut flaws)?;
         let moment = format!("as of the dump {} of `{}`, begun {}", self.backup(), self.job(), self.started());
@@ -269,15 +269,15 @@ impl Server {
     }
 
     /// Sorted as it was, where this machine can; how rows are sorted does not change them.
-    fn create_database(&self, dumped: &Database, flaws: &mut Vec<String>) -> Result<(), TableFault> {
+    fn create_database(&self, dumped: &Database, major: u32, flaws: &mut Vec<String>) -> Result<(), TableFault> {
         let mut connection = Connection::connect(&self.settings(empty::DATABASE)?)?;
-        let database = format!("create database {} template template0 encoding {}", quoted(&dumped.name), literal(&dumped.encoding));
-        let sorted = format!("{database} lc_collate {} lc_ctype {}", literal(&dumped.collate), literal(&dumped.ctype));
+        let database = format!("create database {} template template0", quoted(&dumped.name));
+        let sorted = format!("{database} {}", own::sorted_as(dumped, major));
         if dumped.name == empty::USER || dumped.name == empty::DATABASE {
             return Ok(());
         }
         if let Err(fault) = connection.run(&sorted) {
-            connection.run(&database)?;
+            connection.run(&format!("{database} encoding {}", literal(&dumped.encoding)))?;
             flaws.push(format!("conditions compare text byte by byte: {}", plain(&fault.message)));
         }
         Ok(())
