@@ -185,7 +185,7 @@ impl<'r> Run<'r> {
         let skipped = self.skipped(&mut snapshot, name)?;
         let is_timescale = snapshot.extensions.contains_key("timescaledb");
         if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
-            let message = format!("`{name}` has TimescaleDB, and this job leaves some of its tables out");
+            let message = format!("`{name}` has TimescaleDB, and this job leaves some of it out");
             let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database.";
             return Err(BackupFault::refused(message, hint));
         }

@@ -235,6 +235,7 @@ impl Held {
             flaws: self.flaws.clone(),
             // A dump has rows of every kind.
             unlogged: Vec::new(),
+            has_rights: false,
         })
     }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
+use super::drill::{drill, drills};
 use super::rig::{Dump, Ground, connect, sql_in};
 use crate::clusters::{Cluster, Options, Version};
 use crate::drill::killed::ours;
+use crate::drill::rig::phase;
 
 const NAMES: &str = r#"
     create schema sales; create schema "Tmp.1"; create schema archive;
@@ -165,6 +167,8 @@ fn chosen_tables_come_back_with_what_they_lie_in() {
         let alone = |table: &str| ground.say(&["restore", "--table", table, "--job", "dump", "--csv", "-", "--yes"]);
         assert_eq!(alone(r#""Tmp.1"."; drop table x --""#).ends_with_code(0).out, "n\n7\n");
         alone("orders_1").ends_with_code(1).says("there is no table");
+        let aside = ["restore", "--table", "sales.audit_1", "--job", "dump", "--into-schema", "aside", "--yes"];
+        ground.say(&aside).ends_with_code(0).says("its owner and grants");
     }
 }
 
@@ -191,6 +195,25 @@ fn a_dump_without_rows_is_none_of_rows() {
     into("shop", &["--replace"]).ends_with_code(1).says("does not have all of the database `shop`");
     ground.say(&["restore", "--table", "orders_1", "--job", "dump", "--csv", "-", "--yes"]).ends_with_code(1).says("is without `data`");
     assert_eq!(ground.rig.cluster.sql("select count(*) from pg_database where datname like 'seawall%' or datname = 'rows'"), "0");
+}
+
+/// That its definitions can be made is what a drill of it shows, and it is no drill of a database.
+#[test]
+fn definitions_alone_are_drilled() {
+    let ground = Ground::new(Version::V15, "sections: [pre-data, post-data]");
+    ground.sql(NAMES);
+    let text = "drills:\n  definitions: { restore: { latest: dump }, schedule: { first: monday, at: \"04:00\" }, expect: { made: \
+                { sql: \"select count(*) from pg_indexes where schemaname = 'public'\", is: 4, database: shop } } }\n";
+    drills(&ground, text);
+    ground.dump();
+    let record = drill(&ground, 0, &["definitions"]);
+    assert_eq!((&record["outcome"], &record["restored"]["kind"]), (&"passed".into(), &"logical".into()), "{record:#}");
+    assert!(phase(&record, "load")["bytes"].is_null(), "it would count as how fast rows come back: {record:#}");
+    let said = ground.say(&["validate"]);
+    assert!(said.err.contains("no drill of a database") || said.out.contains("no drill of a database"), "{}\n{}", said.out, said.err);
+    // What is asked of rows is refused before anything is made.
+    ground.change("expect: { made:", "expect: { rows: { check: row-counts }, made:");
+    ground.say(&["drill", "definitions"]).ends_with_code(1).says("has no rows (`sections`), and this check looks at rows");
 }
 
 /// Rows alone go into tables that are there, also where they were dumped in pieces.
