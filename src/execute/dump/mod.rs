@@ -7,6 +7,7 @@
 mod archive;
 pub(in crate::execute) mod child;
 mod choice;
+pub(in crate::execute) mod encoding;
 pub(in crate::execute) mod globals;
 mod hidden;
 mod locks;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use super::locks::{self, Lockable, Locks, Which};
-use super::own;
+use super::{encoding, own};
 use crate::execute::backup::BackupFault;
 use crate::format::contents::Own;
 use crate::policy::file::Logical;
@@ -62,8 +62,6 @@ const ABOUT: &str = "\
 
 const EXTENSIONS: &str = "\
     select e.extname as name, e.extversion as version, n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace";
-
-const ENCODED: &str = "select pg_catalog.encode(pg_catalog.convert_to($1, pg_catalog.getdatabaseencoding()), 'hex') as bytes";
 
 const TABLES: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, \
@@ -155,15 +153,8 @@ impl Snapshot {
 
     /// Names on `pg_dump`'s command line are read in the database's own encoding: these words are going to be said.
     pub(super) fn encode<'w>(&mut self, words: impl Iterator<Item = &'w String>) -> Result<(), BackupFault> {
-        if self.encoding == "UTF8" {
-            return Ok(());
-        }
-        for word in words.filter(|word| !word.is_ascii()) {
-            let rows = self.connection.query(ENCODED, &[word])?;
-            let hex = rows.one()?.text("bytes")?.to_owned();
-            let bytes = (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16));
-            let bytes = bytes.collect::<Result<Vec<u8>, _>>().expect("the server writes hexadecimal digits");
-            self.encoded.insert(word.clone(), bytes);
+        for word in words.filter(|word| self.encoding != encoding::UTF8 && !word.is_ascii()) {
+            self.encoded.insert(word.clone(), encoding::bytes(&mut self.connection, word)?);
         }
         Ok(())
     }

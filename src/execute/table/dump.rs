@@ -17,6 +17,7 @@ use super::TableFault;
 use super::landing::{Origin, about};
 use super::source::TableName;
 use crate::execute::dump::child::Halt;
+use crate::execute::dump::encoding;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing, own};
@@ -299,7 +300,8 @@ impl Filling<'_> {
         begins("restoring definitions");
         for (_, object) in &self.objects {
             let mut reader = self.open(object)?;
-            self.lists.push(listing::list(&self.planned.clients, &mut reader, &object.name, self.halt)?);
+            let of = (object.name.as_str(), self.planned.database().encoding.as_str());
+            self.lists.push(listing::list(&self.planned.clients, &mut reader, of, self.halt)?);
         }
         let open = || Ok(Connection::connect(&self.server.settings(self.planned.database_name())?)?);
         let timescale = self.planned.timescale.as_ref();
@@ -338,10 +340,14 @@ impl Filling<'_> {
             }
         }
         begins("restoring rows");
-        // As the list has names: on one line.
-        let on_one_line = |name: &str| name.replace(['\n', '\r'], " ");
-        let entry = |table: &TableName| format!("TABLE DATA {} {}", on_one_line(&table.schema), on_one_line(&table.name));
-        let entries: HashSet<String> = expected.iter().map(entry).collect();
+        let mut entries = HashSet::new();
+        for table in &expected {
+            entries.insert(format!(
+                "TABLE DATA {} {}",
+                self.listed(&mut connection, &table.schema)?,
+                self.listed(&mut connection, &table.name)?
+            ));
+        }
         // Behind its name stands the owner's, and either may have spaces.
         self.rows(&|line| line.match_indices(' ').any(|(at, _)| entries.contains(&line[..at])))?;
         self.must_have_all(&mut connection, &expected)?;
@@ -363,6 +369,15 @@ impl Filling<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A name as the lists have it: in the dump's encoding, on one line.
+    fn listed(&self, connection: &mut Connection, name: &str) -> Result<String, TableFault> {
+        let name = name.replace(['\n', '\r'], " ");
+        if self.planned.database().encoding == encoding::UTF8 {
+            return Ok(name);
+        }
+        Ok(listing::as_listed(&encoding::bytes(connection, &name)?))
     }
 
     fn unknown(&self, table: &TableName, flaws: &[String]) -> TableFault {

@@ -128,7 +128,7 @@ impl Fill<'_> {
 
     /// Those lines of an archive's list that are wanted; none where no line is.
     fn only(&self, object: &Object, wanted: &dyn Fn(&str) -> bool) -> Result<Option<List>, RestoreFault> {
-        let all = listing::list(&self.plan.programs, &mut self.open(object)?, &object.name, self.halt)?;
+        let all = listing::list(&self.plan.programs, &mut self.open(object)?, (&object.name, &self.plan.database().encoding), self.halt)?;
         let lines: Vec<&str> = all.lines().filter(|line| listing::entry(line).is_some_and(wanted)).collect();
         if lines.is_empty() { Ok(None) } else { List::of(&lines).map(Some) }
     }
