@@ -299,6 +299,8 @@ fn absent_means_all(path: &PolicyPath) -> bool {
 const NARROWING: &[(&str, u16)] = &[
     ("backups.*.logical.databases", 901),
     ("backups.*.logical.schemas", 901),
+    ("backups.*.logical.tables", 901),
+    ("backups.*.logical.sections", 901),
     ("backups.*.copies.*.only", 907),
     ("verify.*.stores", 909),
     ("verify.*.backups", 909),
@@ -317,12 +319,19 @@ fn narrowed(path: &PolicyPath, change: &Change) -> Option<(u16, String)> {
 }
 
 /// Lists of what is not in a backup.
-const EXCLUSIONS: &[&str] = &["backups.*.logical.exclude_tables", "backups.*.logical.exclude_table_data", "backups.*.files.exclude"];
+const EXCLUSIONS: &[&str] = &[
+    "backups.*.logical.exclude_schemas",
+    "backups.*.logical.exclude_tables",
+    "backups.*.logical.exclude_table_data",
+    "backups.*.files.exclude",
+];
 
 /// Lists from which nothing should go unnoticed, and the finding when something does.
 const LISTS: &[(&str, u16)] = &[
     ("backups.*.logical.databases", 901),
     ("backups.*.logical.schemas", 901),
+    ("backups.*.logical.tables", 901),
+    ("backups.*.logical.sections", 901),
     ("backups.*.tables.tables", 901),
     ("backups.*.files.paths", 901),
     ("backups.*.copies.*.only", 907),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::words::{keep_rules, secret_words};
 use crate::policy::model::{Method, Policy};
 use crate::policy::path::PolicyPath;
-use crate::units::Name;
+use crate::units::{DumpSection, Name};
 
 /// The value at the end of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -312,6 +312,10 @@ fn backups(tree: &mut Map<String, Value>, policy: &Policy) {
         if let Some(logical) = within(job, "logical") {
             let format = if logical.get("jobs").is_some_and(|jobs| !jobs.is_null()) { "directory" } else { "custom" };
             let yes = json!(true);
+            let all = DumpSection::ALL.map(|section| json!(section));
+            if logical.get("sections").and_then(Value::as_array).is_some_and(|named| all.iter().all(|one| named.contains(one))) {
+                logical.remove("sections");
+            }
             fill(
                 logical,
                 &[
@@ -320,6 +324,7 @@ fn backups(tree: &mut Map<String, Value>, policy: &Policy) {
                     ("owners", yes.clone()),
                     ("grants", yes.clone()),
                     ("unreadable", json!("fail")),
+                    ("unmatched", json!("fail")),
                     ("globals", yes),
                 ],
             );

@@ -68,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("backups.*.read_back", "", Measure::Grades(&["sizes", "contents"]), Less, 915),
     setting("backups.*.physical.damaged_pages", "", Measure::Grades(&["mark", "fail"]), Less, 915),
     setting("backups.*.logical.unreadable", "", Measure::Grades(&["skip", "fail"]), Less, 915),
+    setting("backups.*.logical.unmatched", "", Measure::Grades(&["allow", "fail"]), Less, 915),
     setting("backups.*.logical.globals", "", YES, Less, 901),
     setting("backups.*.files.globals", "", YES, Less, 901),
     setting("alerts.thresholds.*.above", "the limit of `alerts.thresholds.{}`", Measure::Duration, More, 915),

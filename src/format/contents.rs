@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::archived::{Column, Form};
-use crate::units::Lsn;
+use crate::units::{DumpSection, Lsn};
 
 pub const FORMAT: u32 = 1;
 /// Where extensions lie when nobody said otherwise.
@@ -42,7 +42,13 @@ pub struct Database {
     /// Tables that the role might not read, as SQL names them; such a dump is partial.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
-    /// Tables that the job leaves out (`schemas`, `exclude_tables`), as SQL names them.
+    /// The only sections that it has; all of them where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<DumpSection>,
+    /// Where chosen tables (`tables`) lie: such a dump has nothing but them, and not the schemas either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<String>,
+    /// Tables that the job leaves out (`schemas`, `tables`, and what is excluded), as SQL names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<String>,
     /// Tables that are in it without their rows (`exclude_table_data`), as SQL names them.
@@ -67,6 +73,17 @@ pub struct Database {
 }
 
 impl Database {
+    pub fn has(&self, section: DumpSection) -> bool {
+        self.sections.is_empty() || self.sections.contains(&section)
+    }
+
+    /// The sections that it does not have, in words; none where it has all.
+    pub fn lacks(&self) -> Option<String> {
+        let words: Vec<String> =
+            DumpSection::ALL.into_iter().filter(|section| !self.has(*section)).map(|section| format!("`{section}`")).collect();
+        (!words.is_empty()).then(|| words.join(" and "))
+    }
+
     /// Where an extension lies. Every database has `public` from its beginning; in dumps that were made before others were written down it is that.
     pub fn schema_of(&self, extension: &str) -> &str {
         self.extension_schemas.get(extension).map_or(USUAL_SCHEMA, String::as_str)

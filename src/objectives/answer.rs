@@ -9,6 +9,7 @@ use super::question::Question;
 use super::time::{self, Run};
 use crate::policy::file::{self, HostRole, Procedure, Recover};
 use crate::policy::model::{Backup, Method, Wal};
+use crate::policy::pattern;
 use crate::retention::{Keep, TierKind};
 use crate::units::{Duration, Name};
 
@@ -365,6 +366,12 @@ impl<'p> Search<'_, 'p> {
                 Some(_) => Err(format!("`{name}` does not hold all of these tables")),
             },
             (Method::Tables(_), _) => Err(format!("`{name}` holds only some tables")),
+            (Method::Logical(logical), _) if logical.lacks().is_some() => {
+                Err(format!("`{name}` is without {} (`sections`)", logical.lacks().unwrap_or_default()))
+            }
+            (Method::Logical(logical), Recover::Table | Recover::Rows) if left_out(logical, question.tier).is_some() => {
+                Err(format!("`{name}` does not have {}", left_out(logical, question.tier).unwrap_or_default()))
+            }
             (Method::Logical(_), Recover::Cluster) => self.dump_suits(name, backup),
             // Whoever names a dump knows what is in it.
             (Method::Logical(_), _) if named => Ok(()),
@@ -496,6 +503,12 @@ impl<'p> Search<'_, 'p> {
 pub(super) fn is_whole(increments: &Stock<'_>, base: &Stock<'_>) -> bool {
     let chained = matches!(&increments.backup.method, Method::Incremental { chain: Some(chain), .. } if *chain > 1);
     base.only.is_none() && (increments.only.is_none() || !chained)
+}
+
+/// The first of the tier's tables that a dump surely does not have with its rows, and why.
+fn left_out(dump: &file::Logical, tier: Option<&file::DataTier>) -> Option<String> {
+    let tables = tier.and_then(|tier| tier.tables.as_deref()).unwrap_or_default();
+    tables.iter().find_map(|table| Some(format!("the rows of `{table}`: {}", pattern::left_out(dump, table)?)))
 }
 
 /// The job is a dump that leaves nothing out.

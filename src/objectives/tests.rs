@@ -318,6 +318,34 @@ fn a_database_that_nothing_dumps_is_not_brought_back() {
     assert!(findings(&cluster)[0].contains("`of-one` does not dump the database `two`"), "{:?}", findings(&cluster));
 }
 
+/// Named or not: what is not in it does not come back out of it.
+#[test]
+fn a_dump_answers_only_for_what_is_in_it() {
+    let why = |logical: &str, objectives: &str| {
+        let dump =
+            format!("dump: {{ logical: {{ {logical} }}, store: main, schedule: {{ at: '02:00' }}, keep: {{ daily: 7 }}, takes: 10m }}");
+        let all = findings(&judged(&format!("backups: {{ {dump} }}\nobjectives: {{ {objectives}, {SIZES} }}\n")));
+        all.into_iter().find(|line| line.starts_with("SW0404")).unwrap_or_default()
+    };
+    for recover in ["cluster", "database", "table", "rows"] {
+        let scenario = format!("scenarios: {{ lost: {{ recover: {recover}, using: dump, rpo: 25h }} }}");
+        let said = why("sections: [pre-data, post-data]", &scenario);
+        assert!(said.contains("objectives.scenarios.lost") && said.contains("`dump` is without `data` (`sections`)"), "{recover}: {said}");
+        assert_eq!(why("sections: [pre-data, data, post-data]", &scenario), "");
+    }
+    let tier = "rpo: 25h, data: { critical: { tables: [audit_log], rto: 12h } }";
+    let said = why("exclude_tables: ['audit_*']", tier);
+    assert!(said.contains("leaves tables or schemas out"), "{said}");
+    let all = |logical: &str| {
+        let dump =
+            format!("dump: {{ logical: {{ {logical} }}, store: main, schedule: {{ at: '02:00' }}, keep: {{ daily: 7 }}, takes: 10m }}");
+        findings(&judged(&format!("backups: {{ {dump} }}\nobjectives: {{ {tier}, {SIZES} }}\n"))).join("\n")
+    };
+    let said = all("exclude_tables: ['audit_*']");
+    assert!(said.contains("`dump` does not have the rows of `audit_log`: `exclude_tables: audit_*`"), "{said}");
+    assert!(!all("").contains("does not have the rows"));
+}
+
 #[test]
 fn of_dumps_that_are_all_databases_together_the_worst_counts() {
     let backups = "

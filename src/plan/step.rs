@@ -25,42 +25,129 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    RunHook { program: Vec<String>, timeout: Duration },
-    CheckRoom { store: Name, at_least: Option<Bytes> },
-    RefreshAggregate { database: String, view: String, timeout: Duration },
-    BeginBackup { from: String },
-    ReadDataDirectory { workers: Option<u16> },
-    ReadChangedPages { parent_job: Name, chain: Option<u16> },
+    RunHook {
+        program: Vec<String>,
+        timeout: Duration,
+    },
+    CheckRoom {
+        store: Name,
+        at_least: Option<Bytes>,
+    },
+    RefreshAggregate {
+        database: String,
+        view: String,
+        timeout: Duration,
+    },
+    BeginBackup {
+        from: String,
+    },
+    ReadDataDirectory {
+        workers: Option<u16>,
+    },
+    ReadChangedPages {
+        parent_job: Name,
+        chain: Option<u16>,
+    },
     EndBackup,
-    WaitForLog { store: Name },
-    DumpDatabase { database: String, format: String, jobs: u16 },
-    DumpTables { database: String, tables: Vec<String>, format: String },
+    WaitForLog {
+        store: Name,
+    },
+    DumpDatabase {
+        database: String,
+        format: String,
+        jobs: u16,
+        /// What of it, where that is not everything, and how fast at most.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
+    },
+    DumpTables {
+        database: String,
+        tables: Vec<String>,
+        format: String,
+    },
     DumpGlobals,
-    ReadFiles { paths: Vec<String> },
-    RunEngine { tool: String },
-    AskProvider { provider: String },
-    ReadBack { store: Name, contents: bool },
-    Commit { store: Name },
-    Copy { from: Name, to: Name },
-    MarkExpired { store: Name, backups: Vec<BackupId> },
-    DeleteMarked { store: Name, after: Duration },
-    MoveColder { store: Name, classes: Vec<StorageClass> },
-    VerifyStore { store: Name, deep: bool },
-    FetchBackup { store: Option<Name>, job: Name },
-    FetchTables { store: Option<Name>, job: Name, database: String, tables: Vec<String> },
+    ReadFiles {
+        paths: Vec<String>,
+    },
+    RunEngine {
+        tool: String,
+    },
+    AskProvider {
+        provider: String,
+    },
+    ReadBack {
+        store: Name,
+        contents: bool,
+    },
+    Commit {
+        store: Name,
+    },
+    Copy {
+        from: Name,
+        to: Name,
+    },
+    MarkExpired {
+        store: Name,
+        backups: Vec<BackupId>,
+    },
+    DeleteMarked {
+        store: Name,
+        after: Duration,
+    },
+    MoveColder {
+        store: Name,
+        classes: Vec<StorageClass>,
+    },
+    VerifyStore {
+        store: Name,
+        deep: bool,
+    },
+    FetchBackup {
+        store: Option<Name>,
+        job: Name,
+    },
+    FetchTables {
+        store: Option<Name>,
+        job: Name,
+        database: String,
+        tables: Vec<String>,
+    },
     StartThrowAwayServer,
-    ReplayLog { to: String },
-    RehearsePromotion { fence: Option<Vec<String>>, after: Option<Vec<String>> },
-    CheckExpectations { count: usize },
+    ReplayLog {
+        to: String,
+    },
+    RehearsePromotion {
+        fence: Option<Vec<String>>,
+        after: Option<Vec<String>>,
+    },
+    CheckExpectations {
+        count: usize,
+    },
     RemoveThrowAwayServer,
     CompareFiles,
     RemoveFiles,
-    ExportRows { database: String, table: String, older_than: String },
-    CompareExport { store: Name },
-    DropArchivedRows { table: String },
-    DropOldRows { database: String, table: String, older_than: String },
-    SendReport { to: Vec<Name> },
-    Remind { who: Name },
+    ExportRows {
+        database: String,
+        table: String,
+        older_than: String,
+    },
+    CompareExport {
+        store: Name,
+    },
+    DropArchivedRows {
+        table: String,
+    },
+    DropOldRows {
+        database: String,
+        table: String,
+        older_than: String,
+    },
+    SendReport {
+        to: Vec<Name>,
+    },
+    Remind {
+        who: Name,
+    },
 }
 
 /// What must hold before a step is taken.
@@ -114,9 +201,10 @@ impl fmt::Display for Action {
             }
             Action::EndBackup => f.write_str("end the backup (`pg_backup_stop`)"),
             Action::WaitForLog { store } => write!(f, "wait until the last segment of the log it needs is seen in `{store}`"),
-            Action::DumpDatabase { database, format, jobs: 1 } => write!(f, "dump {} in the {format} format", quoted(database)),
-            Action::DumpDatabase { database, format, jobs } => {
-                write!(f, "dump {} in the {format} format with {jobs} jobs", quoted(database))
+            Action::DumpDatabase { database, format, jobs, only } => {
+                let jobs = if *jobs == 1 { String::new() } else { format!(" with {jobs} jobs") };
+                let only = if only.is_empty() { String::new() } else { format!(": {}", only.join(", ")) };
+                write!(f, "dump {} in the {format} format{jobs}{only}", quoted(database))
             }
             Action::DumpTables { database, tables, format } => {
                 write!(f, "dump {} of {} as {format}", names(tables), quoted(database))

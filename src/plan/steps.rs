@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::copies::{CopySource, copy_sources};
 use super::existing::{classes_in, keeps_in};
 use super::step::{Action, Precondition, Step};
-use super::words::quoted;
+use super::words::{joined, quoted};
 use crate::policy::file;
 use crate::policy::model::{Archive, Backup, Drill, DrillRestore, DrilledTables, Dropping, Method, Policy, Report, Verify};
 use crate::policy::path::PolicyPath;
@@ -105,6 +105,22 @@ fn refreshes(policy: &Policy, name: &Name, steps: &mut Vec<Step>) {
     }
 }
 
+/// What of a database is dumped, where that is not everything, and how fast at most. How many tables that are, the server says when it is dumped.
+fn only(dump: &file::Logical) -> Vec<String> {
+    let patterns = [
+        ("only the schemas", &dump.schemas),
+        ("only the tables", &dump.tables),
+        ("without the schemas", &dump.exclude_schemas),
+        ("without the tables", &dump.exclude_tables),
+        ("without the rows of", &dump.exclude_table_data),
+    ];
+    let patterns = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
+    let mut only: Vec<String> = patterns.map(|(what, patterns)| format!("{what} {}", joined(patterns.iter().map(quoted)))).collect();
+    only.extend(dump.lacks().map(|lacks| format!("without {lacks}")));
+    only.extend(dump.read_limit.map(|limit| format!("at most {limit}")));
+    only
+}
+
 fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>, steps: &mut Vec<Step>) {
     let mut needs = first;
     needs.push(Precondition::ServerIsUp);
@@ -142,9 +158,10 @@ fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>,
                 _ => "custom",
             };
             let databases = logical.databases.clone().unwrap_or_else(|| policy.databases.clone());
+            let only = only(logical);
             for database in databases {
                 steps.push(Step::new(
-                    Action::DumpDatabase { database, format: format.into(), jobs },
+                    Action::DumpDatabase { database, format: format.into(), jobs, only: only.clone() },
                     "a dump as of the moment it begins",
                     needs.clone(),
                 ));

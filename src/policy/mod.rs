@@ -8,6 +8,7 @@ pub mod file;
 pub mod finding;
 pub mod model;
 pub mod path;
+pub mod pattern;
 pub mod resolve;
 pub mod schema;
 pub mod shape;

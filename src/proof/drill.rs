@@ -4,7 +4,7 @@ use super::facts::Facts;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, Method, Policy};
 use crate::policy::path::PolicyPath;
-use crate::units::Name;
+use crate::units::{DumpSection, Name};
 
 const PROVES_LITTLE: Code = Code(801);
 const NO_IDENTITY: Code = Code(802);
@@ -13,8 +13,9 @@ const TOO_RARE: Code = Code(803);
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let policy = facts.policy;
     for (name, drill) in &policy.drills {
-        // Files are compared with the backup whatever is said.
-        if drill.expectations.is_empty() && drill.run.is_none() && drill.files(policy).is_none() {
+        // Files are compared with the backup whatever is said, and that definitions can be made is all that they promise.
+        let of_definitions = matches!(of(policy, drill), Some(Method::Logical(logical)) if !logical.has(DumpSection::Data));
+        if drill.expectations.is_empty() && drill.run.is_none() && drill.files(policy).is_none() && !of_definitions {
             findings.push(
                 Finding::warning(
                     PROVES_LITTLE,
@@ -32,6 +33,12 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
     no_identity(policy, findings);
     too_rare(facts, findings);
+}
+
+/// How the job takes its backups that a drill restores.
+fn of<'p>(policy: &'p Policy, drill: &Drill) -> Option<&'p Method> {
+    let (DrillRestore::Latest(job) | DrillRestore::Random(job)) = &drill.restore else { return None };
+    policy.backups.get(job).map(|backup| &backup.method)
 }
 
 fn drill_path(name: &Name) -> PolicyPath {
@@ -75,9 +82,10 @@ fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     if !facts.scheduled().any(|(_, backup, _)| backup.method.is_stored()) {
         return;
     }
-    // That files come back proves nothing of a database, and a few of its tables little.
+    // That files or definitions come back proves nothing of a database, and a few of its tables little.
     let has_databases = policy.backups.values().any(|backup| backup.method.is_stored() && !matches!(backup.method, Method::Files(_)));
-    let is_of_all = |drill: &Drill| drill.files(policy).is_none() && drill.tables.is_none();
+    let has_rows = |drill: &Drill| !matches!(of(policy, drill), Some(Method::Logical(logical)) if !logical.has(DumpSection::Data));
+    let is_of_all = |drill: &Drill| drill.files(policy).is_none() && drill.tables.is_none() && has_rows(drill);
     let drills = policy.drills.iter().filter(|(_, drill)| !has_databases || is_of_all(drill));
     let scheduled = drills.clone().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));
     let finding = match scheduled.map(|(name, schedule)| (facts.longest_gap(schedule).length, name)).min() {

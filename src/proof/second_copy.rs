@@ -4,7 +4,7 @@ use super::facts::{Facts, job, store};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, Method, Policy, StoreKind};
 use crate::policy::path::PolicyPath;
-use crate::units::Name;
+use crate::units::{DumpSection, Name};
 
 const ONE_COPY: Code = Code(604);
 const ONLY_LOCAL: Code = Code(605);
@@ -80,6 +80,8 @@ const PHYSICAL: u8 = 3;
 fn rank(method: &Method) -> Option<u8> {
     match method {
         Method::Physical(_) => Some(PHYSICAL),
+        // Definitions hold no data.
+        Method::Logical(logical) if !logical.has(DumpSection::Data) => Some(0),
         Method::Logical(_) => Some(2),
         Method::Tables(_) => Some(1),
         Method::Files(_) => Some(0),

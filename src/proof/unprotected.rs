@@ -4,6 +4,7 @@ use super::facts::Facts;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, Method, Policy};
 use crate::policy::path::PolicyPath;
+use crate::units::DumpSection;
 
 const UNPROTECTED: Code = Code(606);
 
@@ -30,6 +31,8 @@ fn holds(policy: &Policy, backup: &Backup, database: &String) -> bool {
     match &backup.method {
         Method::Physical(_) | Method::Provider(_) => true,
         Method::Engine(_) => backup.is_taken_by_others(),
+        // Rows without tables, or tables without rows, are no database.
+        Method::Logical(logical) if !(logical.has(DumpSection::PreData) && logical.has(DumpSection::Data)) => false,
         Method::Logical(_) => policy.dumped(&backup.method).is_some_and(|all| all.contains(database)),
         Method::Tables(tables) => tables.database.as_ref().or(policy.databases.first()) == Some(database),
         // An increment is none without its base, and a base by the clock is a job of its own.

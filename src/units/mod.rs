@@ -5,6 +5,7 @@
 
 mod bytes;
 mod decimal;
+mod dump_section;
 mod duration;
 mod figure;
 mod hex;
@@ -22,6 +23,7 @@ mod text_form;
 
 pub use bytes::{Bytes, Rate};
 pub use decimal::{Decimal, NotANumber};
+pub use dump_section::DumpSection;
 pub use duration::Duration;
 pub use figure::{figure_of, moment_of};
 pub use hex::hex;

@@ -29,7 +29,7 @@ use crate::policy::model::Policy;
 use crate::recovery::{Until, forward};
 use crate::site::Site;
 use crate::store::Store;
-use crate::units::{BackupId, Bytes, Instant, Name, Segment, SegmentSize, StorageClass, WalFile};
+use crate::units::{BackupId, Bytes, DumpSection, Instant, Name, Segment, SegmentSize, StorageClass, WalFile};
 use crate::world::clock;
 
 /// Show everything about one backup: what it holds, what it builds on, which write-ahead log it needs, how to restore it.
@@ -113,12 +113,15 @@ struct LeftOut<'a> {
     /// The role that made the dump might not read them (`unreadable: skip`).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     unreadable: &'a [String],
-    /// The job leaves them out (`schemas`, `exclude_tables`).
+    /// The job leaves them out (`schemas`, `tables`, and what is excluded).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     excluded: &'a [String],
     /// The job leaves their rows out (`exclude_table_data`).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     without_rows: &'a [String],
+    /// The only sections that the dump has (`sections`); all of them where none is named.
+    #[serde(skip_serializing_if = "<[DumpSection]>::is_empty")]
+    sections: &'a [DumpSection],
 }
 
 impl<'a> LeftOut<'a> {
@@ -128,8 +131,12 @@ impl<'a> LeftOut<'a> {
             unreadable: &database.skipped,
             excluded: &database.excluded,
             without_rows: &database.without_rows,
+            sections: &database.sections,
         };
-        let has_some = |left: &LeftOut<'_>| !(left.unreadable.is_empty() && left.excluded.is_empty() && left.without_rows.is_empty());
+        let has_some = |left: &LeftOut<'_>| {
+            let tables = [left.unreadable, left.excluded, left.without_rows];
+            !left.sections.is_empty() || tables.into_iter().any(|tables| !tables.is_empty())
+        };
         contents.databases.iter().map(of).filter(has_some).collect()
     }
 }
@@ -481,9 +488,13 @@ fn secret(row: &mut impl FnMut(&str, String), private: Result<&Private, &String>
 /// What a dump lacks, and who wanted it so.
 fn left_out(row: &mut impl FnMut(&str, String), left: &LeftOut<'_>) {
     const NAMED: usize = 20;
+    if !left.sections.is_empty() {
+        let only = joined(left.sections.iter().map(quoted));
+        row("sections", format!("{}: only {only}, by the job's `sections`", quoted(left.database)));
+    }
     let parts = [
         ("left out", left.unreadable, "the role that made the dump might not read them"),
-        ("left out", left.excluded, "by the job's `schemas` or `exclude_tables`"),
+        ("left out", left.excluded, "by the job's patterns (`schemas`, `tables`, `exclude_schemas`, `exclude_tables`)"),
         ("without rows", left.without_rows, "by the job's `exclude_table_data`"),
     ];
     for (what, tables, why) in parts.into_iter().filter(|(_, tables, _)| !tables.is_empty()) {

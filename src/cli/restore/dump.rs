@@ -17,7 +17,7 @@ use crate::cli::validate;
 use crate::execute::dump::restore::{self, Plan, Restored, RoleMap, Session, Wanted, let_run};
 use crate::plan::words::{counted, joined, quoted};
 use crate::site::Site;
-use crate::units::Name;
+use crate::units::{DumpSection, Name};
 use crate::world::{clock, signals};
 
 #[derive(Debug, Args)]
@@ -108,12 +108,12 @@ enum Section {
     PostData,
 }
 
-impl From<Section> for restore::Section {
+impl From<Section> for DumpSection {
     fn from(section: Section) -> Self {
         match section {
-            Section::PreData => restore::Section::PreData,
-            Section::Data => restore::Section::Data,
-            Section::PostData => restore::Section::PostData,
+            Section::PreData => DumpSection::PreData,
+            Section::Data => DumpSection::Data,
+            Section::PostData => DumpSection::PostData,
         }
     }
 }
@@ -198,10 +198,10 @@ pub(super) fn export(said: &Restore, site: &Site<'_>, folder: &Path) -> Result<E
 
 pub(super) fn wanted(said: &Restore, into: &str) -> Result<Wanted, Trouble> {
     let words = &said.dump;
-    let mut sections: Vec<restore::Section> = Vec::new();
+    let mut sections: Vec<DumpSection> = Vec::new();
     // In the order in which they are restored, however they were said.
-    for section in restore::Section::ALL {
-        sections.extend(words.section.iter().map(|said| (*said).into()).find(|said: &restore::Section| *said == section));
+    for section in DumpSection::ALL {
+        sections.extend(words.section.iter().map(|said| (*said).into()).find(|said: &DumpSection| *said == section));
     }
     Ok(Wanted {
         backup: said.goal.backup.clone().filter(|id| id.as_str() != "latest"),

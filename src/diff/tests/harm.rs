@@ -181,6 +181,21 @@ fn a_job_is_not_emptied_in_silence() {
         warned(&dump("exclude_table_data: [a]"), &dump("exclude_table_data: [a, \"*\"]")),
         ["SW0901 `backups.dump.logical.exclude_table_data` gains `*`: the job may hold less than it did"]
     );
+    assert_eq!(warned(&dump(""), &dump("tables: [t*]")), ["SW0901 `backups.dump.logical` holds only t*, no longer everything"]);
+    assert_eq!(warned(&dump("tables: [a, b]"), &dump("tables: [a]")), ["SW0901 `backups.dump.logical.tables` no longer has `b`"]);
+    assert_eq!(
+        warned(&dump(""), &dump("exclude_schemas: [scratch]")),
+        ["SW0901 `backups.dump.logical.exclude_schemas` gains `scratch`: the job may hold less than it did"]
+    );
+    assert_eq!(
+        warned(&dump(""), &dump("sections: [pre-data, post-data]")),
+        ["SW0901 `backups.dump.logical` holds only post-data and pre-data, no longer everything"]
+    );
+    assert!(warned(&dump(""), &dump("sections: [post-data, data, pre-data]")).is_empty());
+    assert_eq!(
+        warned(&dump("tables: [a]"), &dump("tables: [a], unmatched: allow")),
+        ["SW0915 `backups.dump.logical.unmatched` is loosened from fail to allow"]
+    );
     assert!(warned(&dump("schemas: [tiny]"), &dump("")).is_empty());
     assert!(warned(&dump("exclude_tables: [a, b]"), &dump("exclude_tables: [a]")).is_empty());
     let files = |exclude: &str| {

@@ -294,8 +294,9 @@ backups:
     before: { run: [/bin/a, b], timeout: 2m }
     after: { run: [/bin/c] }
   often: { incremental: { of: nightly, chain: 96 }, schedule: { every: 15m }, store: main, keep: { for: 24h } }
-  dump: { logical: { format: directory, jobs: 4, owners: false, grants: false, schemas: [public], exclude_tables: ["audit_*"], exclude_table_data: [sessions], unreadable: skip, lock_timeout: 5s, programs: /opt/pg/bin, globals: false, from: standby }, schedule: { on: [monday, thursday], at: ["04:00", "16:00"] }, store: goog, keep: { daily: 7 } }
-  some: { tables: { tables: [users, "trading.positions"], format: csv }, schedule: { first: tuesday, of: quarter, at: "04:00" }, store: disk, keep: { last: 4 } }
+  dump: { logical: { format: directory, jobs: 4, owners: false, grants: false, schemas: [public], exclude_schemas: [scratch], exclude_tables: ["audit_*"], exclude_table_data: [sessions], unreadable: skip, unmatched: allow, sections: [pre-data, data], read_limit: 50MB/s, lock_timeout: 5s, programs: /opt/pg/bin, globals: false, from: standby }, schedule: { on: [monday, thursday], at: ["04:00", "16:00"] }, store: goog, keep: { daily: 7 } }
+  only: { logical: { tables: [users, "orders_*"] }, store: goog, keep: { daily: 7 } }
+  some: { tables: { tables: [users, "trading.positions"], format: csv, read_limit: 9MB/s }, schedule: { first: tuesday, of: quarter, at: "04:00" }, store: disk, keep: { last: 4 } }
   etc: { files: { paths: [/etc/x, /etc/y], exclude: ["*.log"], globals: true, full_every: 7d }, schedule: { date: 01-15, at: "05:00" }, store: blue, keep: { last: 2 } }
   prov: { provider: { aiven: { project: g, service: pg, token: { env: TOKEN } }, newest_within: 26h, any_moment: 2d } }
   eng: { engine: { pgbackrest: { stanza: main, config: /etc/pgb }, mode: watch, newest_within: 25h, any_moment: 7d } }

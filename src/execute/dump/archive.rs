@@ -1,5 +1,6 @@
 //! One archive: out of `pg_dump`, looked at, and into the store.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -32,14 +33,15 @@ impl Run<'_> {
         let shelf = Shelf { store: self.store, lock: self.data_lock, codec: self.order.codec };
         let mut writer = StreamWriter::new(&shelf, &self.repository.data(self.id, &name))?;
         let mut reader = Reader::default();
-        let mut arguments = self.order.arguments(self.settings.dbname_argument(database), &snapshot.id);
-        arguments.extend(piece.arguments.iter().cloned());
+        let own = self.order.arguments(self.settings.dbname_argument(database), &snapshot.id);
+        let arguments = own.into_iter().map(OsString::from).chain(piece.arguments.iter().map(|word| snapshot.word(word)));
         let mut command = self.programs()?.command("pg_dump", arguments);
         self.environment.apply(&mut command);
         child::stream(command, self.halt, &mut |bytes| {
             reader.push(bytes).map_err(|bad| not_whole(database, &bad))?;
             self.onlooker.progress.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            Ok(writer.push(bytes)?)
+            writer.push(bytes)?;
+            self.pace.take_if(bytes.len() as u64, &|| self.halt.check())
         })
         .map_err(|fault| of_database(database, fault))?;
         // PostgreSQL's own program reads what it has to read at a restore, before the object is there.

@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::choice;
 use crate::execute::backup::BackupFault;
+use crate::policy::file::Logical;
 use crate::postgres::{Connection, Fault};
 use crate::site::SiteFault;
 
@@ -46,8 +48,10 @@ const CHANGED: &str = "\
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which<'w> {
     All,
-    /// All that nobody is changing: one that is may be none of the dump's.
+    /// All that nobody is changing.
     Idle,
+    /// Those that the patterns of a policy choose.
+    Chosen(&'w Logical),
     /// These, as the policy names them, with what has their rows.
     Named(&'w [String]),
 }
@@ -61,10 +65,14 @@ pub(super) struct Lockable {
 }
 
 impl Which<'_> {
-    pub(super) fn list(self, connection: &mut Connection) -> Result<Vec<Lockable>, Fault> {
+    pub(super) fn list(self, connection: &mut Connection) -> Result<Vec<Lockable>, BackupFault> {
         match self {
-            Which::All | Which::Idle => lockable(connection, ALL, &[]),
-            Which::Named(names) => named(connection, names),
+            Which::All | Which::Idle => Ok(lockable(connection, ALL, &[])?),
+            Which::Chosen(options) => {
+                let all = lockable(connection, ALL, &[])?;
+                choice::chosen(connection, options, all)
+            }
+            Which::Named(names) => Ok(named(connection, names)?),
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod archive;
 pub(in crate::execute) mod child;
+mod choice;
+pub(in crate::execute) mod encoding;
 pub(in crate::execute) mod globals;
 mod hidden;
 mod locks;
@@ -21,6 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant as Stopwatch;
 
 use child::Halt;
+use choice::Choice;
 use locks::Which;
 use order::Order;
 use programs::Programs;
@@ -34,13 +37,14 @@ use crate::format::descriptor::{Descriptor, FORMAT, Object, ObjectKind, Position
 use crate::format::dump::{EntryKind, Whole};
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
-use crate::pipeline::{Lock, Shelf, StreamWriter, Streamed};
-use crate::policy::file::{ReadBack, Unreadable};
+use crate::pipeline::{Lock, Pace, Shelf, StreamWriter, Streamed};
+use crate::plan::words::counted;
+use crate::policy::file::{Logical, ReadBack, Unreadable};
 use crate::postgres::conninfo::Environment;
 use crate::postgres::{Connection, Server, Settings};
 use crate::site::{HostKeys, Site};
 use crate::store::Store;
-use crate::units::{BackupId, Instant, Key, Lsn, Name, hex};
+use crate::units::{BackupId, DumpSection, Instant, Key, Lsn, Name, Rate, hex};
 use crate::world::parallel;
 
 /// More names say no more.
@@ -94,6 +98,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         began,
         lease: &lease,
         halt: &halt,
+        pace: Pace::new(order.options.read_limit.map(Rate::get)),
         onlooker,
         remarks,
         objects: Vec::new(),
@@ -123,6 +128,8 @@ struct Run<'r> {
     began: Stopwatch,
     lease: &'r lease::Lease,
     halt: &'r Halt<'r>,
+    /// All pieces together.
+    pace: Pace,
     onlooker: Onlooker<'r>,
     remarks: Vec<String>,
     objects: Vec<Object>,
@@ -170,13 +177,16 @@ impl<'r> Run<'r> {
         if let Some(chosen) = &self.order.tables {
             return self.chosen(number, name, chosen);
         }
-        let which = if self.order.leaves_tables_out() { Which::Idle } else { Which::All };
+        let options = &self.order.options;
+        let which = if options.leaves_tables_out() { Which::Chosen(options) } else { Which::All };
         let mut snapshot =
             Snapshot::take(self.settings, name, which, self.order.lock_timeout).map_err(|fault| archive::of_database(name, fault))?;
+        let choice = Choice::of(snapshot.session(), options).map_err(|fault| archive::of_database(name, fault))?;
+        self.remarks.extend(choice.must_fit(options, self.order.job.as_str(), name)?);
         let skipped = self.skipped(&mut snapshot, name)?;
         let is_timescale = snapshot.extensions.contains_key("timescaledb");
         if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
-            let message = format!("`{name}` has TimescaleDB, and this job leaves some of its tables out");
+            let message = format!("`{name}` has TimescaleDB, and this job leaves some of it out");
             let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database.";
             return Err(BackupFault::refused(message, hint));
         }
@@ -184,27 +194,23 @@ impl<'r> Run<'r> {
             self.remarks.extend(hidden::remarks(snapshot.session(), name)?);
         }
         // TimescaleDB's catalog is rows of tables that must come back as one.
-        let jobs = if is_timescale { 1 } else { self.order.jobs };
+        let jobs = if is_timescale || !options.has(DumpSection::Data) { 1 } else { self.order.jobs };
         let left_out = skipped.iter().map(|table| format!("--exclude-table={}", pieces::pattern(table)));
-        let selection: Vec<String> = self.order.selection().into_iter().chain(left_out).collect();
-        let mut made = Vec::new();
-        if jobs == 1 {
-            made.push(self.archive(&snapshot, name, &pieces::whole(number, selection))?);
-        } else {
-            let definitions = self.archive(&snapshot, name, &pieces::definitions(number, selection.clone()))?;
-            snapshot.hold(definitions.tables(EntryKind::Table))?;
-            let is_utf8 = snapshot.encoding == "UTF8";
-            let rows = pieces::rows(number, jobs, &definitions.whole.about, &snapshot.tables, is_utf8, &selection);
-            made.push(definitions);
-            let archives = parallel::map_with(jobs, &rows, &|piece| self.archive(&snapshot, name, piece));
-            made.extend(first_fault(archives)?);
-        }
+        let parts = choice.parts.iter().map(|part| format!("--table={}", pieces::pattern(part)));
+        let selection: Vec<String> = self.order.selection().into_iter().chain(parts).chain(left_out).collect();
+        let made = self.pieces(number, name, &mut snapshot, jobs, &selection)?;
         let skipped: Vec<String> = skipped.iter().map(Named::quoted).collect();
         let oids = |kind| made.iter().flat_map(|made| made.tables(kind)).collect();
         let is_partial = self.order.is_partial();
-        let left = if is_partial { snapshot.left_out(&oids(EntryKind::Table), &oids(EntryKind::Rows))? } else { LeftOut::default() };
+        let left = match is_partial {
+            true => snapshot.left_out(options, &oids(EntryKind::Table), &oids(EntryKind::Rows))?,
+            false => LeftOut::default(),
+        };
+        self.remarks.extend(is_partial.then(|| has(options, name, &left)));
         let database = Database {
             partial: is_partial || !skipped.is_empty(),
+            sections: options.sections.clone().filter(|_| options.lacks().is_some()).unwrap_or_default(),
+            schemas: choice.homes.into_iter().collect(),
             excluded: left.tables.into_iter().filter(|table| !skipped.contains(table)).collect(),
             without_rows: left.rows,
             skipped,
@@ -216,6 +222,41 @@ impl<'r> Run<'r> {
         snapshot.end(made.iter().flat_map(|made| made.tables(EntryKind::Rows))).map_err(|fault| archive::of_database(name, fault))?;
         self.objects.extend(made.into_iter().map(|made| made.object));
         Ok(database)
+    }
+
+    /// In one archive, or the definitions in one and the rows in several.
+    fn pieces(
+        &self,
+        number: usize,
+        name: &str,
+        snapshot: &mut Snapshot,
+        jobs: usize,
+        selection: &[String],
+    ) -> Result<Vec<Made>, BackupFault> {
+        use DumpSection::{PostData, PreData};
+        snapshot.encode(selection.iter())?;
+        let with = |sections: &[DumpSection]| -> Vec<String> {
+            self.order.sections(sections).into_iter().chain(selection.iter().cloned()).collect()
+        };
+        if jobs == 1 {
+            return Ok(vec![self.archive(snapshot, name, &pieces::whole(number, with(&DumpSection::ALL)))?]);
+        }
+        let mut made = Vec::new();
+        let options = &self.order.options;
+        if options.has(PreData) || options.has(PostData) {
+            made.push(self.archive(snapshot, name, &pieces::definitions(number, with(&[PreData, PostData])))?);
+        }
+        let defined: Vec<u32> = made.iter().flat_map(|made| made.tables(EntryKind::Table)).collect();
+        snapshot.hold(defined.iter().copied())?;
+        let dumped: Vec<&Named> = match options.has(PreData) {
+            true => defined.iter().filter_map(|oid| snapshot.tables.get(oid)).collect(),
+            false => snapshot.locked(),
+        };
+        let rows = pieces::rows(number, jobs, &dumped, selection);
+        snapshot.encode(rows.iter().flat_map(|piece| &piece.arguments))?;
+        let archives = parallel::map_with(jobs, &rows, &|piece| self.archive(snapshot, name, piece));
+        made.extend(first_fault(archives)?);
+        Ok(made)
     }
 
     /// Tables that the role may not read, where the policy says that they are left out.
@@ -318,6 +359,14 @@ pub(in crate::execute) fn object(name: String, is: ObjectKind, written: &Streame
     Object { name, is, size: written.object.size, sha256: hex(&written.object.sha256), plain_size: written.size }
 }
 
+/// How much of a database is in its dump, where the job leaves some of it out.
+fn has(options: &Logical, name: &str, left: &LeftOut) -> String {
+    let of = counted(left.all, "table");
+    let rows = if left.rows.is_empty() { String::new() } else { format!(", {} of them without rows", left.rows.len()) };
+    let lacks = options.lacks().map_or_else(String::new, |lacks| format!("; it is without {lacks} (`sections`)"));
+    format!("the dump of `{name}` has {} of its {of}{rows}{lacks}", left.all - left.tables.len())
+}
+
 /// What is known of a database afterwards. Names come from the server: a dump has them in the database's encoding.
 fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Database {
     let mut tables = Vec::new();
@@ -353,6 +402,8 @@ fn empty(name: &str, snapshot: &Snapshot) -> Database {
         extensions: snapshot.extensions.clone(),
         extension_schemas: snapshot.extension_schemas.clone(),
         partial: false,
+        sections: Vec::new(),
+        schemas: Vec::new(),
         skipped: Vec::new(),
         excluded: Vec::new(),
         without_rows: Vec::new(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::execute::backup::{BackupFault, order};
 use crate::format::codec::Codec;
 use crate::inventory::BackupKind;
-use crate::policy::file::{DumpFormat, Logical, ReadBack, TableFormat};
+use crate::policy::file::{DumpFormat, Logical, ReadBack, TableFormat, Unmatched};
 use crate::policy::model::Method;
 use crate::site::Site;
-use crate::units::{Bytes, Name};
+use crate::units::{Bytes, DumpSection, Name};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,7 +47,8 @@ impl Order {
             Some((backup, Method::Logical(options))) => (backup, options.clone(), None),
             Some((backup, Method::Tables(tables))) => {
                 let database = tables.database.clone().or_else(|| policy.databases.first().cloned());
-                let options = Logical { databases: database.map(|one| vec![one]), globals: Some(false), ..Logical::default() };
+                let databases = database.map(|one| vec![one]);
+                let options = Logical { databases, globals: Some(false), read_limit: tables.read_limit, ..Logical::default() };
                 let format = tables.format.unwrap_or(TableFormat::Custom);
                 (backup, options, Some(Chosen { names: tables.tables.clone(), format }))
             }
@@ -89,11 +90,6 @@ impl Order {
         self.tables.is_some() || self.options.leaves_out()
     }
 
-    /// Tables that somebody changes may be none of the dump's.
-    pub(super) fn leaves_tables_out(&self) -> bool {
-        !(self.options.schemas.is_empty() && self.options.exclude_tables.is_empty())
-    }
-
     /// What every piece of a dump is made with.
     pub(super) fn arguments(&self, dbname: String, snapshot: &str) -> Vec<String> {
         let mut words = vec![
@@ -112,14 +108,25 @@ impl Order {
         words
     }
 
-    /// What of a database is dumped.
+    /// What of a database is dumped: its patterns, each as one word that no shell sees.
     pub(super) fn selection(&self) -> Vec<String> {
-        let Logical { schemas, exclude_tables, exclude_table_data, .. } = &self.options;
-        // A schema that is not there is a mistake in the policy, and no reason to dump nothing of it in silence.
-        let strict = (!schemas.is_empty()).then(|| "--strict-names".to_owned());
-        let words = schemas.iter().map(|pattern| format!("--schema={pattern}"));
-        let tables = exclude_tables.iter().map(|pattern| format!("--exclude-table={pattern}"));
-        let rows = exclude_table_data.iter().map(|pattern| format!("--exclude-table-data={pattern}"));
-        strict.into_iter().chain(words).chain(tables).chain(rows).collect()
+        let Logical { schemas, exclude_schemas, tables, exclude_tables, exclude_table_data, .. } = &self.options;
+        let all = [
+            ("schema", schemas),
+            ("exclude-schema", exclude_schemas),
+            ("table", tables),
+            ("exclude-table", exclude_tables),
+            ("exclude-table-data", exclude_table_data),
+        ];
+        let words = all.into_iter().flat_map(|(word, patterns)| patterns.iter().map(move |pattern| format!("--{word}={pattern}")));
+        let is_strict = self.options.unmatched != Some(Unmatched::Allow) && !(schemas.is_empty() && tables.is_empty());
+        is_strict.then(|| "--strict-names".to_owned()).into_iter().chain(words).collect()
+    }
+
+    /// Of these sections those that the job has, as `pg_dump` is told; no word where it has everything.
+    pub(super) fn sections(&self, of: &[DumpSection]) -> Vec<String> {
+        let has_all = of.len() == DumpSection::ALL.len() && self.options.lacks().is_none();
+        let wanted = of.iter().filter(|section| !has_all && self.options.has(**section));
+        wanted.map(|section| format!("--section={section}")).collect()
     }
 }

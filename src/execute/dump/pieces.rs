@@ -4,11 +4,8 @@
 //! small archive, and the rows are as many as there are jobs: the largest tables are dealt out, and the first piece has all the rest, with
 //! large objects, sequences and whatever else has no table of its own. All see one snapshot.
 
-use std::collections::HashMap;
-
 use super::snapshot::Named;
 use crate::format::contents::Holds;
-use crate::format::dump::{About, EntryKind};
 
 /// A smaller table is not worth a place on a command line.
 const LEAST_BYTES: u64 = 1 << 20;
@@ -27,9 +24,7 @@ pub(super) fn whole(number: usize, selection: Vec<String>) -> Piece {
     Piece { name: format!("dump-{number:05}"), holds: Holds::Everything, arguments: selection }
 }
 
-pub(super) fn definitions(number: usize, selection: Vec<String>) -> Piece {
-    let sections = ["--section=pre-data".to_owned(), "--section=post-data".to_owned()];
-    let arguments = sections.into_iter().chain(selection).collect();
+pub(super) fn definitions(number: usize, arguments: Vec<String>) -> Piece {
     Piece { name: format!("dump-{number:05}-definitions"), holds: Holds::Definitions, arguments }
 }
 
@@ -40,20 +35,9 @@ pub(super) fn tables(number: usize, tables: &[Named]) -> Piece {
     Piece { name: format!("dump-{number:05}"), holds: Holds::Everything, arguments }
 }
 
-/// The rows, in at most `jobs` pieces. Which tables there are is what the definitions have: patterns were applied by `pg_dump` alone.
-pub(super) fn rows(
-    number: usize,
-    jobs: usize,
-    definitions: &About,
-    known: &HashMap<u32, Named>,
-    is_utf8: bool,
-    selection: &[String],
-) -> Vec<Piece> {
-    let dumped: Vec<&Named> =
-        definitions.kept.iter().filter(|entry| entry.kind == EntryKind::Table).filter_map(|entry| known.get(&entry.oid)).collect();
-    // A name on a command line is read in the database's own encoding.
-    let can_be_named = |table: &Named| is_utf8 || (table.schema.is_ascii() && table.name.is_ascii());
-    let mut tables: Vec<&Named> = dumped.iter().copied().filter(|table| table.bytes >= LEAST_BYTES && can_be_named(table)).collect();
+/// The rows of these tables, in at most `jobs` pieces.
+pub(super) fn rows(number: usize, jobs: usize, dumped: &[&Named], selection: &[String]) -> Vec<Piece> {
+    let mut tables: Vec<&Named> = dumped.iter().copied().filter(|table| table.bytes >= LEAST_BYTES).collect();
     tables.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| (&one.schema, &one.name).cmp(&(&other.schema, &other.name))));
     tables.truncate(MOST_TABLES);
     let all: u64 = dumped.iter().map(|table| table.bytes).sum();
@@ -92,26 +76,13 @@ pub(super) fn pattern(table: &Named) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::dump::Entry;
 
     #[test]
     fn every_table_is_in_one_piece_and_the_rest_in_the_first() {
-        let mut known = HashMap::new();
-        let mut about = About::default();
-        let sizes = [("big", 900u64), ("half \"; drop table x --", 500), ("third", 300), ("small", 0), ("left out", 700)];
-        for (number, (name, megabytes)) in (1u32..).zip(sizes) {
-            known.insert(number, Named { schema: "public".into(), name: name.into(), bytes: megabytes << 20 });
-            if name != "left out" {
-                about.kept.push(Entry {
-                    id: number.into(),
-                    oid: number,
-                    kind: EntryKind::Table,
-                    schema: "public".into(),
-                    name: name.into(),
-                });
-            }
-        }
-        let pieces = rows(1, 2, &about, &known, true, &["--exclude-table=left*".to_owned()]);
+        let sizes = [("big", 900u64), ("half \"; drop table x --", 500), ("third", 300), ("small", 0)];
+        let known = sizes.map(|(name, megabytes)| Named { schema: "public".into(), name: name.into(), bytes: megabytes << 20 });
+        let known: Vec<&Named> = known.iter().collect();
+        let pieces = rows(1, 2, &known, &["--exclude-table=left*".to_owned()]);
         let words: Vec<String> = pieces.iter().map(|piece| format!("{}: {}", piece.name, piece.arguments.join(" "))).collect();
         assert_eq!(
             words,
@@ -121,14 +92,11 @@ mod tests {
                 "dump-00001-rows-00002: --section=data --table=\"public\".\"half \"\"; drop table x --\" --table=\"public\".\"third\"",
             ]
         );
-        assert_eq!(rows(1, 1, &about, &known, true, &[]).len(), 1);
-        let without = rows(1, 2, &about, &known, true, &["--exclude-table-data=half*".to_owned()]);
+        assert_eq!(rows(1, 1, &known, &[]).len(), 1);
+        let without = rows(1, 2, &known, &["--exclude-table-data=half*".to_owned()]);
         assert!(without.iter().all(|piece| piece.arguments.contains(&"--exclude-table-data=half*".to_owned())), "{without:?}");
         assert!(
-            rows(1, 3, &about, &known, true, &[])[1..]
-                .iter()
-                .flat_map(|piece| &piece.arguments)
-                .any(|word| word.contains("half \"\"; drop table x --"))
+            rows(1, 3, &known, &[])[1..].iter().flat_map(|piece| &piece.arguments).any(|word| word.contains("half \"\"; drop table x --"))
         );
     }
 }

@@ -1,15 +1,18 @@
 //! A database at one moment: all pieces of its dump see the same, and so does what is recorded of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use super::locks::{self, Lockable, Locks, Which};
-use super::own;
+use super::{encoding, own};
 use crate::execute::backup::BackupFault;
 use crate::format::contents::Own;
+use crate::policy::file::Logical;
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Row, Settings};
-use crate::units::Lsn;
+use crate::units::{DumpSection, Lsn};
 
 /// Questions about the catalog may have to wait for a busy server.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -31,6 +34,8 @@ pub(super) struct Snapshot {
     pub tables: HashMap<u32, Named>,
     locks: Locks,
     lock_timeout: Duration,
+    /// Words for `pg_dump`, as bytes of a database that is not in UTF-8.
+    encoded: HashMap<String, Vec<u8>>,
 }
 
 /// A table with rows of its own.
@@ -88,6 +93,8 @@ pub(super) struct LeftOut {
     pub tables: Vec<String>,
     /// Their definitions are there.
     pub rows: Vec<String>,
+    /// Of how many.
+    pub all: usize,
 }
 
 impl Snapshot {
@@ -126,7 +133,40 @@ impl Snapshot {
         let late = which.list(&mut connection)?;
         let late = locks.add(&mut connection, late, patience)?;
         locks::must_be_unchanged(&mut connection, &late.into_iter().collect())?;
-        Ok(Snapshot { connection, id, position, encoding, collate, ctype, extensions, extension_schemas, own, tables, locks, lock_timeout })
+        let encoded = HashMap::new();
+        Ok(Snapshot {
+            connection,
+            id,
+            position,
+            encoding,
+            collate,
+            ctype,
+            extensions,
+            extension_schemas,
+            own,
+            tables,
+            locks,
+            lock_timeout,
+            encoded,
+        })
+    }
+
+    /// Names on `pg_dump`'s command line are read in the database's own encoding: these words are going to be said.
+    pub(super) fn encode<'w>(&mut self, words: impl Iterator<Item = &'w String>) -> Result<(), BackupFault> {
+        for word in words.filter(|word| self.encoding != encoding::UTF8 && !word.is_ascii()) {
+            self.encoded.insert(word.clone(), encoding::bytes(&mut self.connection, word)?);
+        }
+        Ok(())
+    }
+
+    /// A word as the database reads it.
+    pub(super) fn word(&self, word: &str) -> OsString {
+        self.encoded.get(word).map_or_else(|| word.into(), |bytes| OsString::from_vec(bytes.clone()))
+    }
+
+    /// What is locked of what has rows of its own.
+    pub(super) fn locked(&self) -> Vec<&Named> {
+        self.locks.iter().filter_map(|oid| self.tables.get(&oid)).collect()
     }
 
     /// Locks those of these tables that could not be locked before, and are in the dump.
@@ -136,24 +176,25 @@ impl Snapshot {
         locks::must_be_unchanged(&mut self.connection, &late.into_iter().collect())
     }
 
-    /// Tables and sequences that this role may not read. One that cannot be named to `pg_dump` is not among them.
+    /// Tables and sequences that this role may not read.
     pub(super) fn unreadable(&mut self) -> Result<Vec<Named>, BackupFault> {
         let rows = self.connection.query(UNREADABLE, &[])?;
         let named = |row: &Row| Ok(Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 });
-        let all: Vec<Named> = rows.iter().map(named).collect::<Result<_, BackupFault>>()?;
-        let can_be_named = |table: &Named| self.encoding == "UTF8" || (table.schema.is_ascii() && table.name.is_ascii());
-        Ok(all.into_iter().filter(can_be_named).collect())
+        rows.iter().map(named).collect()
     }
 
-    /// Held against what is in the dump: patterns were applied by `pg_dump` alone.
-    pub(super) fn left_out(&mut self, defined: &HashSet<u32>, filled: &HashSet<u32>) -> Result<LeftOut, BackupFault> {
+    /// Held against what is in the dump, as `pg_dump` chose it. Of sections that it does not have nothing is missed; where it has no definitions,
+    /// what was locked for it is what was chosen.
+    pub(super) fn left_out(&mut self, options: &Logical, defined: &HashSet<u32>, filled: &HashSet<u32>) -> Result<LeftOut, BackupFault> {
         let mut left = LeftOut::default();
         for row in &self.connection.query(OF_PEOPLE, &[])? {
             let (oid, has_rows): (u32, bool) = (row.parse("oid")?, row.flag("has_rows")?);
             let named = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
-            if !defined.contains(&oid) {
+            let is_there = if options.has(DumpSection::PreData) { defined.contains(&oid) } else { self.locks.has(oid) };
+            left.all += 1;
+            if !is_there {
                 left.tables.push(named.quoted());
-            } else if has_rows && !filled.contains(&oid) {
+            } else if has_rows && options.has(DumpSection::Data) && !filled.contains(&oid) {
                 left.rows.push(named.quoted());
             }
         }

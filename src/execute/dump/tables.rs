@@ -57,8 +57,9 @@ impl Run<'_> {
         let (mut made, mut exports) = (Vec::new(), Vec::new());
         match chosen.format {
             TableFormat::Custom => {
-                let parts = self.parts(&mut snapshot, database, &tables)?;
-                made.push(self.archive(&snapshot, database, &pieces::tables(number, &parts))?);
+                let piece = pieces::tables(number, &self.parts(&mut snapshot, &tables)?);
+                snapshot.encode(piece.arguments.iter())?;
+                made.push(self.archive(&snapshot, database, &piece)?);
             }
             TableFormat::Csv | TableFormat::Parquet => {
                 prepare(snapshot.session())?;
@@ -111,16 +112,11 @@ impl Run<'_> {
     }
 
     /// The tables and what has their rows, as `pg_dump` can be told of them.
-    fn parts(&self, snapshot: &mut Snapshot, database: &str, tables: &[Found]) -> Result<Vec<Named>, BackupFault> {
+    fn parts(&self, snapshot: &mut Snapshot, tables: &[Found]) -> Result<Vec<Named>, BackupFault> {
         let (mut all, mut known) = (Vec::new(), HashSet::new());
         for table in tables {
             for row in &snapshot.session().query(PARTS, &[&table.oid.to_string()])? {
                 let part = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
-                // A name on a command line is read in the database's own encoding.
-                if snapshot.encoding != "UTF8" && !(part.schema.is_ascii() && part.name.is_ascii()) {
-                    let message = format!("`{}` of `{database}` cannot be named to pg_dump, for the database is not in UTF-8", part.name);
-                    return Err(BackupFault::refused(message, "Say `format: csv`, or dump the whole database with `logical`."));
-                }
                 if known.insert(row.text("oid")?.to_owned()) {
                     all.push(part);
                 }
@@ -156,7 +152,7 @@ impl Run<'_> {
         while let Some(piece) = rows.piece()? {
             writer.push(&piece)?;
             self.onlooker.progress.read.fetch_add(piece.len() as u64, std::sync::atomic::Ordering::Relaxed);
-            self.halt.check()?;
+            self.pace.take_if(piece.len() as u64, &|| self.halt.check())?;
         }
         let counted = rows.rows();
         drop(rows);

@@ -17,9 +17,10 @@ use super::TableFault;
 use super::landing::{Origin, about};
 use super::source::TableName;
 use crate::execute::dump::child::Halt;
+use crate::execute::dump::encoding;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
-use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing};
+use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing, own};
 use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
@@ -32,7 +33,7 @@ use crate::plan::words::{counted, plain};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
-use crate::units::{BackupId, Instant, Name};
+use crate::units::{BackupId, DumpSection, Instant, Name};
 use crate::world::clock;
 
 /// So much of what went wrong is told.
@@ -98,6 +99,11 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, Tabl
     if database.archives.is_empty() {
         let message = format!("backup {} has its tables as files, with nothing that makes tables of them", chosen.descriptor.id);
         return Err(TableFault::new(message, "`seawall restore --export-to DIR` gives the files."));
+    }
+    if !(database.has(DumpSection::PreData) && database.has(DumpSection::Data)) {
+        let lacks = database.lacks().unwrap_or_default();
+        let message = format!("backup {} is without {lacks}: its job leaves that out (`sections`)", chosen.descriptor.id);
+        return Err(TableFault::new(message, "Take the table out of another backup: `--job` and `--backup` name one."));
     }
     let rows_of = |table: &TableName| {
         database.tables.iter().find(|known| known.schema == table.schema && known.name == table.name).map(|known| known.rows)
@@ -202,7 +208,7 @@ impl Planned<'_> {
         server.start(&id, timescale::settings(self.timescale.as_ref()))?;
         halt.check()?;
         let mut flaws = Vec::new();
-        server.create_database(self.database(), &mut flaws)?;
+        server.create_database(self.database(), self.major, &mut flaws)?;
         let objects = objects(&self.chosen, self.database())?;
         Filling { planned: &self, server: &server, halt: &halt, objects, lists: Vec::new() }.all(begins, &mut flaws)?;
         let moment = format!("as of the dump {} of `{}`, begun {}", self.backup(), self.job(), self.started());
@@ -230,6 +236,7 @@ impl Held {
             flaws: self.flaws.clone(),
             // A dump has rows of every kind.
             unlogged: Vec::new(),
+            has_rights: false,
         })
     }
 }
@@ -264,15 +271,15 @@ impl Server {
     }
 
     /// Sorted as it was, where this machine can; how rows are sorted does not change them.
-    fn create_database(&self, dumped: &Database, flaws: &mut Vec<String>) -> Result<(), TableFault> {
+    fn create_database(&self, dumped: &Database, major: u32, flaws: &mut Vec<String>) -> Result<(), TableFault> {
         let mut connection = Connection::connect(&self.settings(empty::DATABASE)?)?;
-        let database = format!("create database {} template template0 encoding {}", quoted(&dumped.name), literal(&dumped.encoding));
-        let sorted = format!("{database} lc_collate {} lc_ctype {}", literal(&dumped.collate), literal(&dumped.ctype));
+        let database = format!("create database {} template template0", quoted(&dumped.name));
+        let sorted = format!("{database} {}", own::sorted_as(dumped, major));
         if dumped.name == empty::USER || dumped.name == empty::DATABASE {
             return Ok(());
         }
         if let Err(fault) = connection.run(&sorted) {
-            connection.run(&database)?;
+            connection.run(&format!("{database} encoding {}", literal(&dumped.encoding)))?;
             flaws.push(format!("conditions compare text byte by byte: {}", plain(&fault.message)));
         }
         Ok(())
@@ -293,13 +300,18 @@ impl Filling<'_> {
         begins("restoring definitions");
         for (_, object) in &self.objects {
             let mut reader = self.open(object)?;
-            self.lists.push(listing::list(&self.planned.clients, &mut reader, &object.name, self.halt)?);
+            let of = (object.name.as_str(), self.planned.database().encoding.as_str());
+            self.lists.push(listing::list(&self.planned.clients, &mut reader, of, self.halt)?);
         }
         let open = || Ok(Connection::connect(&self.server.settings(self.planned.database_name())?)?);
         let timescale = self.planned.timescale.as_ref();
         let home = timescale.map(|_| self.planned.database().schema_of(timescale::NAME));
         if let (Some(version), Some(home)) = (timescale, home) {
             timescale::begin(&open, version, home)?;
+        }
+        // A dump of chosen tables has none of what they lie in.
+        for schema in &self.planned.database().schemas {
+            open()?.run(&format!("create schema if not exists {}", quoted(schema)))?;
         }
         let has_definitions = |(archive, _): &&(Archive, Object)| archive.holds != Holds::Rows;
         for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|(of, _)| has_definitions(of)) {
@@ -328,13 +340,20 @@ impl Filling<'_> {
             }
         }
         begins("restoring rows");
-        // As the list has names: on one line.
-        let on_one_line = |name: &str| name.replace(['\n', '\r'], " ");
-        let entry = |table: &TableName| format!("TABLE DATA {} {}", on_one_line(&table.schema), on_one_line(&table.name));
-        let entries: HashSet<String> = expected.iter().map(entry).collect();
+        let mut entries = HashSet::new();
+        for table in &expected {
+            entries.insert(format!(
+                "TABLE DATA {} {}",
+                self.listed(&mut connection, &table.schema)?,
+                self.listed(&mut connection, &table.name)?
+            ));
+        }
         // Behind its name stands the owner's, and either may have spaces.
         self.rows(&|line| line.match_indices(' ').any(|(at, _)| entries.contains(&line[..at])))?;
         self.must_have_all(&mut connection, &expected)?;
+        if !self.planned.database().has(DumpSection::PostData) {
+            flaws.push("the dump is without `post-data` (`sections`): indexes, constraints and triggers do not come".to_owned());
+        }
         begins("building indexes and constraints");
         let left = ["FK CONSTRAINT", "EVENT TRIGGER", "MATERIALIZED VIEW DATA", "PUBLICATION", "SUBSCRIPTION"];
         for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|((archive, _), _)| archive.holds != Holds::Rows) {
@@ -350,6 +369,15 @@ impl Filling<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A name as the lists have it: in the dump's encoding, on one line.
+    fn listed(&self, connection: &mut Connection, name: &str) -> Result<String, TableFault> {
+        let name = name.replace(['\n', '\r'], " ");
+        if self.planned.database().encoding == encoding::UTF8 {
+            return Ok(name);
+        }
+        Ok(listing::as_listed(&encoding::bytes(connection, &name)?))
     }
 
     fn unknown(&self, table: &TableName, flaws: &[String]) -> TableFault {

@@ -16,13 +16,13 @@ use super::copy::Copy;
 use super::cut;
 use super::fill::read;
 use super::listing::{Listed, Listing};
-use super::pace::Pace;
 use super::pages::{self, Found};
 use super::{PipelineFault, part};
 use crate::format::descriptor::Object;
 use crate::format::index::{Frames, Kind, Piece};
 use crate::format::seal::Identities;
 use crate::pipeline::Checked;
+use crate::pipeline::Pace;
 use crate::world::parallel;
 
 /// A part that was complete, as it was noted when it was put.

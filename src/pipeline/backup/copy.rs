@@ -12,7 +12,6 @@ use super::fill::{Filled, Filler, Ground};
 use super::intake::Intake;
 use super::lane::{Done, Lane};
 use super::listing::{Listed, Listing};
-use super::pace::Pace;
 use super::pages::Found;
 use super::part::PartWriter;
 use super::text::TextWriter;
@@ -22,6 +21,7 @@ use crate::format::descriptor::{Damage, Object, ObjectKind};
 use crate::format::index::Piece;
 use crate::format::manifest::{Manifest, WalNeeded};
 use crate::format::tarball;
+use crate::pipeline::Pace;
 use crate::units::Lsn;
 
 /// More workers on one part would wait for each other: one encrypts and writes about a gigabyte in a second.

@@ -10,12 +10,12 @@ use crc_fast::CrcAlgorithm::Crc32Iscsi;
 
 use super::cut::{self, CHUNK, Work};
 use super::listing::{Listed, Listing};
-use super::pace::Pace;
 use super::pages::{self, Found, Pages};
 use super::{Again, PipelineFault, Progress, tree};
 use crate::format::codec::{Codec, Compressor};
 use crate::format::index::{Hash, Kind, Piece};
 use crate::format::tarball::{Owner, header, padding};
+use crate::pipeline::Pace;
 
 /// A frame, ready to be put into its part.
 #[derive(Debug, Default)]

@@ -9,7 +9,6 @@ mod intake;
 mod lane;
 mod leave_out;
 mod listing;
-mod pace;
 mod pages;
 mod part;
 mod scan;

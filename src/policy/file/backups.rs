@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Compression, Keep, OneOrMany, Schedule, Secret, exactly_one};
-use crate::units::{Bytes, Duration, Name, Percent, Rate};
+use crate::units::{Bytes, DumpSection, Duration, Name, Percent, Rate};
 
 /// A backup job.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -155,10 +155,18 @@ pub struct Logical {
     /// Grants are part of the dump. Without it: yes.
     #[schemars(example = false)]
     pub grants: Option<bool>,
-    /// Only these schemas.
+    /// Only these schemas; pg_dump's patterns.
     #[serde(default)]
     #[schemars(example = serde_json::json!(["public"]))]
     pub schemas: Vec<String>,
+    /// Not these schemas; pg_dump's patterns.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["scratch_*"]))]
+    pub exclude_schemas: Vec<String>,
+    /// Only these tables, with their partitions, and nothing else of the database; pg_dump's patterns.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["orders*", "sales.*"]))]
+    pub tables: Vec<String>,
     /// Not these tables; pg_dump's patterns.
     #[serde(default)]
     #[schemars(example = serde_json::json!(["audit_*"]))]
@@ -167,6 +175,15 @@ pub struct Logical {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["sessions"]))]
     pub exclude_table_data: Vec<String>,
+    /// What happens when one of `schemas` or `tables` fits nothing in a database. Without it: the dump fails.
+    #[schemars(example = &"allow")]
+    pub unmatched: Option<Unmatched>,
+    /// Only these parts: definitions that rows need, rows, and what is made of rows (indexes, constraints). Without it: all of them.
+    #[schemars(example = serde_json::json!(["pre-data", "post-data"]))]
+    pub sections: Option<Vec<DumpSection>>,
+    /// The fastest that rows are read, all jobs together.
+    #[schemars(example = &"50MB/s")]
+    pub read_limit: Option<Rate>,
     /// What happens when the role may not read a table. Without it: the dump fails.
     #[schemars(example = &"skip")]
     pub unreadable: Option<Unreadable>,
@@ -193,8 +210,34 @@ impl Logical {
 
     /// Not all of a database, whoever dumps it.
     pub fn leaves_out(&self) -> bool {
-        !(self.schemas.is_empty() && self.exclude_tables.is_empty() && self.exclude_table_data.is_empty())
+        self.leaves_tables_out() || !self.exclude_table_data.is_empty() || self.lacks().is_some()
     }
+
+    /// Of some tables not even the definition.
+    pub fn leaves_tables_out(&self) -> bool {
+        [&self.schemas, &self.exclude_schemas, &self.tables, &self.exclude_tables].into_iter().any(|patterns| !patterns.is_empty())
+    }
+
+    pub fn has(&self, section: DumpSection) -> bool {
+        self.sections.as_ref().is_none_or(|sections| sections.contains(&section))
+    }
+
+    /// The sections that it does not have, in words; none where it has all.
+    pub fn lacks(&self) -> Option<String> {
+        let words: Vec<String> =
+            DumpSection::ALL.into_iter().filter(|section| !self.has(*section)).map(|section| format!("`{section}`")).collect();
+        (!words.is_empty()).then(|| words.join(" and "))
+    }
+}
+
+/// What happens when a pattern fits nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unmatched {
+    /// The dump fails.
+    Fail,
+    /// It is passed over, and named.
+    Allow,
 }
 
 /// What happens when the role may not read a table.
@@ -228,6 +271,9 @@ pub struct Tables {
     /// The form. Without it: `custom`.
     #[schemars(example = &"csv")]
     pub format: Option<TableFormat>,
+    /// The fastest that rows are read.
+    #[schemars(example = &"50MB/s")]
+    pub read_limit: Option<Rate>,
 }
 
 /// The form of a table's dump.

@@ -7,14 +7,15 @@ use crate::policy::file::{self, AzureTier, Copies, HostRole, ReadBack, ReadFrom,
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Backup, CopyTo, Method, Verify};
 use crate::policy::path::PolicyPath;
-use crate::policy::{exclude, sql_name};
+use crate::policy::{exclude, pattern, sql_name};
 use crate::retention::{Keep, Tier, TierClasses, TierKind};
-use crate::units::{ClassFamily, Duration, Name};
+use crate::units::{ClassFamily, DumpSection, Duration, Name};
 
 const WRONG_BASE: Code = Code(207);
 const NOTHING_TO_BACK_UP: Code = Code(218);
 const BAD_PATTERN: Code = Code(248);
 const NOTHING_TO_COMPARE: Code = Code(258);
+const WITHOUT_EFFECT: Code = Code(259);
 const NEEDS_DIRECTORY: Code = Code(222);
 const BAD_SQL_NAME: Code = Code(210);
 const NO_STANDBY: Code = Code(226);
@@ -175,7 +176,71 @@ impl Resolver<'_> {
                     .hint("Write `format: directory`, or take `jobs` out."),
             );
         }
+        self.patterns(logical, path);
+        self.sections(logical, path);
         Some(Method::Logical(logical.clone()))
+    }
+
+    fn patterns(&mut self, logical: &file::Logical, path: &PolicyPath) {
+        let file::Logical { schemas, exclude_schemas, tables, exclude_tables, exclude_table_data, .. } = logical;
+        let all = [
+            ("schemas", schemas, 1),
+            ("exclude_schemas", exclude_schemas, 1),
+            ("tables", tables, 2),
+            ("exclude_tables", exclude_tables, 2),
+            ("exclude_table_data", exclude_table_data, 2),
+        ];
+        for (key, patterns, parts) in all {
+            for (index, text) in patterns.iter().enumerate() {
+                if let Some((message, hint)) = pattern::fault(text, parts) {
+                    self.push(Finding::error(BAD_PATTERN, path.key(key).item(index), message).hint(hint));
+                }
+            }
+        }
+        let of_schemas = [("schemas", schemas), ("exclude_schemas", exclude_schemas)];
+        if let Some((key, _)) = of_schemas.into_iter().find(|(_, patterns)| !tables.is_empty() && !patterns.is_empty()) {
+            self.push(
+                Finding::error(WITHOUT_EFFECT, path.key(key), format!("`{key}` means nothing beside `tables`"))
+                    .on_key()
+                    .label("pg_dump passes over it")
+                    .hint("Write the schema before the table, `sales.*`, or take one of them out."),
+            );
+        }
+        if logical.unmatched.is_some() && schemas.is_empty() && tables.is_empty() {
+            self.push(
+                Finding::error(
+                    WITHOUT_EFFECT,
+                    path.key("unmatched"),
+                    "there is no pattern of `schemas` or `tables` that could fit nothing",
+                )
+                .on_key()
+                .hint("Take it out: a pattern that leaves things out may always fit nothing, and the run says so."),
+            );
+        }
+    }
+
+    fn sections(&mut self, logical: &file::Logical, path: &PolicyPath) {
+        let Some(sections) = &logical.sections else { return };
+        if sections.is_empty() && !self.was_cut_within(&path.key("sections")) {
+            self.push(
+                Finding::error(NOTHING_TO_BACK_UP, path.key("sections"), "this dump would hold nothing")
+                    .on_key()
+                    .hint("Name `pre-data`, `data` or `post-data`, or take `sections` out to dump all of them."),
+            );
+        }
+        let of_rows = [
+            ("jobs", logical.jobs.is_some_and(|jobs| jobs > 1)),
+            ("exclude_table_data", !logical.exclude_table_data.is_empty()),
+            ("read_limit", logical.read_limit.is_some()),
+        ];
+        for (key, _) in of_rows.into_iter().filter(|(_, is_there)| *is_there && !sections.is_empty() && !logical.has(DumpSection::Data)) {
+            self.push(
+                Finding::error(WITHOUT_EFFECT, path.key(key), format!("`{key}` is about rows, and this dump has none"))
+                    .on_key()
+                    .hint("Take it out, or add `data` to `sections`.")
+                    .related(path.key("sections"), "without `data`"),
+            );
+        }
     }
 
     fn standby_for(&mut self, from: Option<ReadFrom>, path: &PolicyPath) {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Resolver;
 use crate::inventory::TableName;
-use crate::policy::file::{self, HostRole, Recover};
+use crate::policy::file::{self, Check, HostRole, Recover};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, DrilledTables, Objectives, Scenario};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
-use crate::units::Name;
+use crate::units::{DumpSection, Name};
 
 const NO_OBJECTIVES: Code = Code(410);
 const LOOSER: Code = Code(228);
@@ -136,6 +136,11 @@ impl Resolver<'_> {
             && file.backups.get(job).is_some_and(|job| job.files.is_some())
         {
             self.drill_of_files(written, job, path);
+        }
+        if let Some(DrillRestore::Latest(job) | DrillRestore::Random(job)) = &restore
+            && let Some(dump) = file.backups.get(job).and_then(|job| job.logical.as_ref())
+        {
+            self.drill_of_sections(written, (job, dump), path);
         }
         if let Some(window) = &written.window {
             self.refer(window, &file.windows, "windows", &path.key("window"));
@@ -287,6 +292,29 @@ impl Resolver<'_> {
                 )
                 .hint("Rehearse it with a drill of a physical backup or a dump; `within` limits this one."),
             );
+        }
+    }
+
+    /// What a dump does not have cannot be drilled.
+    fn drill_of_sections(&mut self, written: &file::Drill, (job, dump): (&Name, &file::Logical), path: &PolicyPath) {
+        let sections = PolicyPath::from(["backups", job.as_str(), "logical", "sections"]);
+        let lacks = |at: PolicyPath, message: String, hint: &'static str| {
+            Finding::error(WRONG_RESTORE, at, message).hint(hint).related(sections.clone(), "what the dump has")
+        };
+        if !dump.has(DumpSection::PreData) {
+            let key = if written.restore.latest.is_some() { "latest" } else { "random" };
+            let message = format!("`backups.{job}` has no definitions (`sections`), and nothing makes the tables that its rows go into");
+            let hint = "Drill a job whose dump has them; `seawall verify --deep` reads this one to its last row.";
+            return self.push(lacks(path.key("restore").key(key), message, hint));
+        }
+        if dump.has(DumpSection::Data) {
+            return;
+        }
+        let of_rows = |written: &&file::Expectation| matches!(written.check, Some(Check::RowCounts | Check::ConstraintsValid));
+        for (name, _) in written.expect.iter().filter(|(_, written)| of_rows(written)) {
+            let message = format!("`backups.{job}` has no rows (`sections`), and this check looks at rows");
+            let hint = "Take it out; that the definitions can be made is what this drill shows.";
+            self.push(lacks(path.key("expect").key(name).key("check"), message, hint));
         }
     }
 

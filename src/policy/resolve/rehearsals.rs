@@ -67,6 +67,7 @@ impl Resolver<'_> {
         let whole = matches!(of.recover, Recover::Cluster | Recover::Database);
         let lacks = match &backup.method {
             Method::Tables(_) if whole => "has chosen tables and nothing else".to_owned(),
+            Method::Logical(logical) if logical.lacks().is_some() => format!("is without {}", logical.lacks().unwrap_or_default()),
             // Whoever names a dump knows what is in it; of a cluster nothing may be missing.
             Method::Logical(logical) if logical.is_partial() && (of.recover == Recover::Cluster || of.using.is_empty()) && whole => {
                 "leaves tables or schemas out".to_owned()

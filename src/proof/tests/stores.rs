@@ -203,6 +203,11 @@ fn a_database_that_no_job_backs_up() {
     let job = |name: &str, what: &str| format!("{name}: {{ {what}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 3 }} }}");
     let (shop, full) = (job("shop", "logical: { databases: [shop] }"), "full: { physical: {}, keep: { last: 3 } }");
     let lost = ["warning cluster.databases[1]: no scheduled job backs up the database `blog`"];
+    // Tables without rows are no database, nor are rows without tables.
+    for sections in ["pre-data, post-data", "data"] {
+        let blog = job("blog", &format!("logical: {{ databases: [blog], sections: [{sections}] }}"));
+        assert_eq!(with(&format!("{shop}, {blog}")), lost);
+    }
     assert_eq!(with(&shop), lost);
     assert_eq!(with(&format!("{shop}, {full}")), lost, "nobody knows when that one runs");
     assert_eq!(with(&format!("{shop}, {}", job("files", "files: { paths: [/etc/shop] }"))), lost);

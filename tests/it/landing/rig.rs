@@ -105,6 +105,7 @@ impl Two {
             moment: "before the accident".into(),
             flaws: Vec::new(),
             unlogged: Vec::new(),
+            has_rights: true,
         }
     }
 

@@ -45,8 +45,12 @@ fn a_table_comes_with_what_is_its_own() {
 fn it_comes_back_under_its_own_name_where_it_was_dropped() {
     let two = Two::new(SHOP);
     two.now("drop table lines; drop table orders cascade");
+    two.then("create role clerk; create role reader; alter table orders owner to clerk; grant select on orders to reader, public");
     let (landed, _) = two.brings(&wanted(&[("public", "orders")], into("public")));
     assert_eq!(landed[0].into, "\"public\".\"orders\"");
+    // Whose it was is not lost without a word.
+    let whose = "that it belongs to \"clerk\" and what is granted to public and reader";
+    assert!(landed[0].left_out.iter().any(|what| what == whose), "{:?}", landed[0].left_out);
     assert_eq!(two.now(&rows("orders")), two.then(&rows("orders")));
     assert_eq!(two.now("select count(*) from pg_indexes where tablename = 'orders'"), "2");
     let again = two.refuses(&wanted(&[("public", "orders")], into("public")));

@@ -115,7 +115,7 @@ fn chosen_tables_and_no_owners() {
         "without_rows": [r#""public"."types""#],
     }]);
     assert_eq!(shown["left_out"], left, "{shown:#}");
-    let said = ground.say(&["show", "latest"]).ends_with_code(0).says("by the job's `schemas` or `exclude_tables`");
+    let said = ground.say(&["show", "latest"]).ends_with_code(0).says("by the job's patterns");
     assert!(said.out.contains("without rows") && said.out.contains(r#"`"public"."types"`"#), "{}", said.out);
     // A schema that is not there is a mistake.
     ground.change("schemas: [public]", "schemas: [public, nowhere]");

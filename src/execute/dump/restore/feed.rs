@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -32,12 +33,13 @@ pub(super) fn feed(command: Command, halt: &Halt<'_>, key: &str, source: Option<
 
 /// The same, with what the program itself found wrong apart from what kept it from its work.
 pub(in crate::execute) fn feed_and_hear(
-    mut command: Command,
+    command: Command,
     halt: &Halt<'_>,
     key: &str,
     source: Option<Source<'_>>,
 ) -> Result<Result<(), RestoreFault>, RestoreFault> {
     use std::os::unix::process::CommandExt as _;
+    let mut command = tethered(command);
     let stdin = if source.is_some() { Stdio::piped() } else { Stdio::null() };
     command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     let cannot = |error: std::io::Error| RestoreFault::new(format!("pg_restore cannot be run: {error}"), "");
@@ -97,6 +99,33 @@ pub(in crate::execute) fn feed_and_hear(
             Ok(Err(fault))
         }
     }
+}
+
+/// Behind the rows it reads nothing more for hours: it would not see that whoever feeds it was killed, and would go on making indexes. Where this
+/// system has what can tie it to this process, it ends with it.
+fn tethered(command: Command) -> Command {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    let tie = || {
+        let mut tie = Command::new("setpriv");
+        tie.args(["--pdeathsig", "KILL"]).stdin(Stdio::null());
+        tie
+    };
+    let can = || tie().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !*CAN.get_or_init(can) {
+        return command;
+    }
+    let mut tied = tie();
+    tied.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => tied.env(name, value),
+            None => tied.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        tied.current_dir(folder);
+    }
+    tied
 }
 
 /// Waits until it has read what lies in the pipe, which of a small dump is all of it. False where it ends before.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::act::{Part, Work, of};
 use super::feed::{Source, feed};
 use super::jobs::{HeldJob, Jobs};
-use super::{Plan, Section, listing, target};
+use super::{Plan, listing, target};
 use crate::execute::dump::child::Halt;
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::{Archive, Holds, USUAL_SCHEMA};
@@ -18,7 +18,7 @@ use crate::observe;
 use crate::pipeline::{Checked, PipelineFault};
 use crate::policy::sql_name::{literal, quoted};
 use crate::timescale;
-use crate::units::Key;
+use crate::units::{DumpSection, Key};
 use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
 
@@ -50,9 +50,7 @@ impl Fill<'_> {
 
     /// All of it that is wanted. Says which jobs of TimescaleDB came with it and do not run.
     pub(super) fn whole(&self, into: &str) -> Result<Vec<HeldJob>, RestoreFault> {
-        if self.plan.found.descriptor.kind == BackupKind::Tables {
-            self.make_schemas(into)?;
-        }
+        self.make_schemas(into)?;
         let Some(version) = self.plan.database().extensions.get("timescaledb") else {
             return self.archives(into, None).map(|()| Vec::new());
         };
@@ -130,14 +128,21 @@ impl Fill<'_> {
 
     /// Those lines of an archive's list that are wanted; none where no line is.
     fn only(&self, object: &Object, wanted: &dyn Fn(&str) -> bool) -> Result<Option<List>, RestoreFault> {
-        let all = listing::list(&self.plan.programs, &mut self.open(object)?, &object.name, self.halt)?;
+        let all = listing::list(&self.plan.programs, &mut self.open(object)?, (&object.name, &self.plan.database().encoding), self.halt)?;
         let lines: Vec<&str> = all.lines().filter(|line| listing::entry(line).is_some_and(wanted)).collect();
         if lines.is_empty() { Ok(None) } else { List::of(&lines).map(Some) }
     }
 
     /// A dump of chosen tables has none of what they lie in.
     fn make_schemas(&self, into: &str) -> Result<(), RestoreFault> {
-        let schemas: BTreeSet<&str> = self.plan.database().tables.iter().map(|table| table.schema.as_str()).collect();
+        let database = self.plan.database();
+        let mut schemas: BTreeSet<&str> = database.schemas.iter().map(String::as_str).collect();
+        if self.plan.found.descriptor.kind == BackupKind::Tables {
+            schemas.extend(database.tables.iter().map(|table| table.schema.as_str()));
+        }
+        if schemas.is_empty() {
+            return Ok(());
+        }
         let mut connection = self.plan.connect(into)?;
         for schema in schemas {
             connection.run(&format!("create schema if not exists {}", quoted(schema))).map_err(of)?;
@@ -158,14 +163,14 @@ impl Fill<'_> {
             self.stream(into, object, words, &|| (self.work.part)(Part::Index))?;
         }
         let (definitions, rows) = (holding(Holds::Definitions), holding(Holds::Rows));
-        for section in self.plan.sections().into_iter().filter(|_| !definitions.is_empty()) {
+        for section in self.plan.sections() {
             let word = vec![format!("--section={}", section.as_str())];
             match section {
-                Section::PreData => definitions.iter().try_for_each(|(_, object)| {
+                DumpSection::PreData => definitions.iter().try_for_each(|(_, object)| {
                     let others = self.but(made, object)?;
                     self.stream(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect(), &|| {})
                 })?,
-                Section::Data => {
+                DumpSection::Data => {
                     let done = parallel::map_with(self.plan.wanted.jobs, &rows, &|(_, object)| {
                         let done = self.stream(into, object, word.clone(), &|| {});
                         if done.is_err() {
@@ -175,7 +180,7 @@ impl Fill<'_> {
                     });
                     first_fault(done)?;
                 }
-                Section::PostData => {
+                DumpSection::PostData => {
                     (self.work.part)(Part::Index);
                     definitions.iter().try_for_each(|(_, object)| self.seekable(into, object, word.clone()))?;
                 }

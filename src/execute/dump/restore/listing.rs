@@ -4,6 +4,7 @@ use std::io::{Read, Write as _};
 use std::process::Stdio;
 
 use crate::execute::dump::child::Halt;
+use crate::execute::dump::encoding::UTF8;
 use crate::execute::dump::programs::Programs;
 use crate::execute::restore::RestoreFault;
 use crate::pipeline::PipelineFault;
@@ -11,8 +12,14 @@ use crate::pipeline::PipelineFault;
 /// Of what lies in an archive before its rows, and of the list that is made of it.
 const LARGEST: usize = 256 << 20;
 
-/// What `pg_restore` finds in the head of an archive. It reads no further.
-pub(in crate::execute) fn list(clients: &Programs, source: &mut dyn Read, key: &str, halt: &Halt<'_>) -> Result<String, RestoreFault> {
+/// What `pg_restore` finds in the head of an archive of a database with this encoding. It reads no further. Of a list that is given back to it
+/// it reads the numbers alone.
+pub(in crate::execute) fn list(
+    clients: &Programs,
+    source: &mut dyn Read,
+    (key, encoding): (&str, &str),
+    halt: &Halt<'_>,
+) -> Result<String, RestoreFault> {
     let mut command = clients.command("pg_restore", ["--list"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let cannot = |error: std::io::Error| RestoreFault::new(format!("pg_restore cannot be run: {error}"), "");
@@ -41,8 +48,16 @@ pub(in crate::execute) fn list(clients: &Programs, source: &mut dyn Read, key: &
     if !ended.success() {
         return Err(RestoreFault::new("pg_restore cannot read the dump", "`seawall verify` says whether it is whole."));
     }
+    if encoding != UTF8 {
+        return Ok(as_listed(&text));
+    }
     String::from_utf8(text)
         .map_err(|_| RestoreFault::new("the dump has names that are no UTF-8", "Restore all of it with `--into-database`."))
+}
+
+/// Names that are not in UTF-8, byte by byte.
+pub(in crate::execute) fn as_listed(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 /// What a line is about, behind its numbers: `3021; 2606 16402 FK CONSTRAINT public orders orders_customer_fkey postgres`.

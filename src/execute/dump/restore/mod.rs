@@ -56,7 +56,7 @@ use crate::policy::model::{Method, Policy};
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
 use crate::store::Store;
-use crate::units::{BackupId, Instant, Name};
+use crate::units::{BackupId, DumpSection, Instant, Name};
 use needs::Needs;
 
 /// Which dump.
@@ -105,7 +105,7 @@ pub struct Wanted {
     pub jobs: usize,
     pub schemas: Vec<String>,
     pub tables: Vec<String>,
-    pub sections: Vec<Section>,
+    pub sections: Vec<DumpSection>,
     pub no_owner: bool,
     pub no_privileges: bool,
     /// What is somebody's in the dump is somebody else's here.
@@ -132,26 +132,6 @@ impl Wanted {
     /// It is restored into a database of its own.
     fn makes(&self) -> bool {
         self.create || self.replace
-    }
-}
-
-/// A part of a dump, in the words of `pg_restore`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
-    PreData,
-    Data,
-    PostData,
-}
-
-impl Section {
-    pub const ALL: [Section; 3] = [Section::PreData, Section::Data, Section::PostData];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Section::PreData => "pre-data",
-            Section::Data => "data",
-            Section::PostData => "post-data",
-        }
     }
 }
 
@@ -234,7 +214,7 @@ impl Plan {
 
     /// Nothing was in the database before, and tables come with their rows: then those can be counted.
     pub fn is_counted(&self) -> bool {
-        self.wanted.sections.is_empty() && (self.wanted.makes() || self.target.objects == 0)
+        self.wanted.sections.is_empty() && self.database().has(DumpSection::Data) && (self.wanted.makes() || self.target.objects == 0)
     }
 
     /// All of the dump, and counted.
@@ -264,8 +244,8 @@ impl Plan {
         &self.programs.version
     }
 
-    fn sections(&self) -> Vec<Section> {
-        if self.wanted.sections.is_empty() { Section::ALL.to_vec() } else { self.wanted.sections.clone() }
+    fn sections(&self) -> Vec<DumpSection> {
+        if self.wanted.sections.is_empty() { DumpSection::ALL.to_vec() } else { self.wanted.sections.clone() }
     }
 }
 
@@ -367,6 +347,35 @@ fn lacks(database: &Database) -> Option<String> {
     Some(format!("this dump is {what}"))
 }
 
+/// What comes of a dump that does not have all sections.
+fn without(database: &Database) -> Option<String> {
+    let of = |section: DumpSection, what: &'static str| (!database.has(section)).then_some(what);
+    let what = [
+        of(DumpSection::PreData, "tables must be there already"),
+        of(DumpSection::Data, "no table gets a row"),
+        of(DumpSection::PostData, "no index, constraint, trigger or policy comes back"),
+    ];
+    let what: Vec<&str> = what.into_iter().flatten().collect();
+    Some(format!("this dump is without {} (`sections`): {}", database.lacks()?, joined(what)))
+}
+
+/// Sections that its job leaves out (`sections`) are not in it.
+fn must_have_what_is_wanted(found: &Found, database: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
+    let hint = "Name another dump with `--job` or `--backup`; `seawall show` says what one has.";
+    if let Some(section) = wanted.sections.iter().find(|section| !database.has(**section)) {
+        let message = format!("backup {} has no `{section}`: its job leaves that out (`sections`)", found.descriptor.id);
+        return Err(RestoreFault::new(message, hint));
+    }
+    if wanted.makes() && !database.has(DumpSection::PreData) {
+        let message = format!(
+            "backup {} is without `pre-data`: nothing in it makes the tables of a new database, and its job leaves that out (`sections`)",
+            found.descriptor.id
+        );
+        return Err(RestoreFault::new(message, format!("Restore it with `--occupied` into a database that has the tables. {hint}")));
+    }
+    Ok(())
+}
+
 /// A server that a database can come back to, and what brings it there.
 #[derive(Debug)]
 pub(in crate::execute) struct Ready {
@@ -424,6 +433,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         let hint = "Restore it beside with `--create` and another name; or tables of it, with `--table TABLE --replace`.";
         return Err(RestoreFault::new(message, hint));
     }
+    must_have_what_is_wanted(&found, database, &wanted)?;
     let objects = database.archives.iter().map(|archive| found.object(&archive.object).cloned());
     let objects = objects.collect::<Result<Vec<Object>, RestoreFault>>()?;
     if wanted.single_transaction && objects.len() > 1 {
@@ -450,6 +460,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     let mut remarks = found.remarks.clone();
     remarks.extend(target.remarks.iter().cloned());
     remarks.extend(lacks(database));
+    remarks.extend(without(database));
     if !database.skipped.is_empty() {
         let names = joined(database.skipped.iter().take(SHOWN).cloned());
         let more = if database.skipped.len() > SHOWN { format!(" and {} more", database.skipped.len() - SHOWN) } else { String::new() };

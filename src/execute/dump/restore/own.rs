@@ -28,13 +28,13 @@ pub(in crate::execute) fn make(connection: &mut Connection, name: &str, dumped: 
 }
 
 fn create(name: &str, dumped: &Database, major: u32) -> String {
-    let mut sql = format!(
-        "create database {} template template0 allow_connections false encoding {} lc_collate {} lc_ctype {}",
-        quoted(name),
-        literal(&dumped.encoding),
-        literal(&dumped.collate),
-        literal(&dumped.ctype)
-    );
+    format!("create database {} template template0 allow_connections false {}", quoted(name), sorted_as(dumped, major))
+}
+
+/// For `create database`: how it writes text, and how it sorts it.
+pub(in crate::execute) fn sorted_as(dumped: &Database, major: u32) -> String {
+    let mut sql =
+        format!("encoding {} lc_collate {} lc_ctype {}", literal(&dumped.encoding), literal(&dumped.collate), literal(&dumped.ctype));
     let Some(own) = dumped.own.as_ref().filter(|_| major >= PROVIDERS_SINCE) else { return sql };
     // Also where it is the usual one: the server's own may be another.
     sql.push_str(&format!(" locale_provider {}", own.provider));

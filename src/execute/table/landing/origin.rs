@@ -26,6 +26,8 @@ pub struct Origin {
     pub flaws: Vec<String>,
     /// Wanted tables, or parts of them, that are empty here because no backup has their rows.
     pub unlogged: Vec<String>,
+    /// Owners and grants are those of then: out of a dump they do not come.
+    pub has_rights: bool,
 }
 
 impl Origin {
@@ -37,6 +39,7 @@ impl Origin {
             moment: held.moment.clone(),
             flaws: held.flaws.clone(),
             unlogged: held.unlogged.clone(),
+            has_rights: true,
         })
     }
 

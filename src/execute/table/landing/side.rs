@@ -18,6 +18,8 @@ mod ties;
 /// Definitions are small.
 const LARGEST: usize = 256 << 20;
 
+const OF_A_DUMP: &str = "its owner and grants, which a dump has and this does not read: it belongs to whoever restores it";
+
 /// A table on its way.
 struct Mover {
     /// What is read.
@@ -136,6 +138,7 @@ fn untie(
         }
         left_out.extend(ties::lacking(from, to, &oid, is_new.then_some(schema))?);
         left_out.extend(original.large_objects());
+        left_out.extend(if origin.has_rights { ties::rights(from, to, &original.oid)? } else { Some(OF_A_DUMP.to_owned()) });
         let moved = origin.about(from, &becomes)?;
         // A hypertable's rows are where they were; all others' moved with their table.
         let reads = if about.kind == Kind::Hypertable { about.clone() } else { moved.clone() };

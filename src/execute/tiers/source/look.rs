@@ -109,8 +109,16 @@ fn of_dump<'s>(found: Arc<Found>, wanted: &Wanted, settings: &Settings) -> Resul
         return Err(TableFault::new(message, "Take a backup with `logical`; `--job NAME` names its job."));
     }
     let planned = plan_into(Arc::clone(&found), settings, wanted.of.clone())?;
-    planned.must_have_its_roles()?;
     let database = planned.database().clone();
+    if let Some(lacks) = database.lacks() {
+        let message = format!("backup {} is without {lacks} (`sections`), and a tier is a part of everything", found.descriptor.id);
+        return Err(TableFault::new(message, "Take a dump that has all sections; `--job NAME` names its job."));
+    }
+    if !database.schemas.is_empty() {
+        let message = format!("backup {} has chosen tables only (`tables`), and a tier is a part of everything", found.descriptor.id);
+        return Err(TableFault::new(message, "Take a dump of the whole database; `--job NAME` names its job."));
+    }
+    planned.must_have_its_roles()?;
     let (dump, head) = Dump::look(found, &database)?;
     Ok(Looked {
         source: Source::Dump(dump),

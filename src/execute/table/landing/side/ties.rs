@@ -3,7 +3,7 @@
 use super::super::about::{About, Kind, sql};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
-use crate::plan::words::plain;
+use crate::plan::words::{joined, plain};
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault};
 
@@ -160,6 +160,23 @@ const USED: &str = "\
     left join pg_class s on d.refclassid = 'pg_class'::regclass and s.oid = d.refobjid and s.relkind = 'S' \
       and not exists (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = s.oid and o.deptype in ('a', 'i') and o.refobjid = any($1::oid[])) \
     where p.oid is not null or s.oid is not null";
+
+const OWNER: &str = "select pg_catalog.pg_get_userbyid(relowner)::text as owner from pg_catalog.pg_class where oid = $1::oid";
+const GRANTED: &str = "\
+    select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end as name \
+    from pg_catalog.pg_class c cross join lateral pg_catalog.aclexplode(c.relacl) a where c.oid = $1::oid and a.grantee <> c.relowner order by 1";
+
+/// Whose it was, and who might use it, where that is not so for whoever restores it.
+pub(super) fn rights(from: &mut Connection, to: &mut Connection, oid: &str) -> Result<Option<String>, Fault> {
+    let owner = from.query(OWNER, &[oid])?.one()?.text("owner")?.to_owned();
+    let granted = from.query(GRANTED, &[oid])?;
+    let granted: Vec<String> = granted.iter().map(|row| row.text("name").map(plain)).collect::<Result<_, Fault>>()?;
+    let is_mine = to.query("select current_user::text = $1 as it", &[&owner])?.one()?.flag("it")?;
+    let owned = (!is_mine).then(|| format!("that it belongs to {}", plain(quoted(&owner))));
+    let granted = (!granted.is_empty()).then(|| format!("what is granted to {}", joined(granted)));
+    let both: Vec<String> = owned.into_iter().chain(granted).collect();
+    Ok((!both.is_empty()).then(|| both.join(" and ")))
+}
 
 /// What the destination does not have: types come along where there is a schema to put them into; what calls a function that is not there goes.
 pub(super) fn lacking(from: &mut Connection, to: &mut Connection, oid: &str, schema: Option<&str>) -> Result<Vec<String>, TableFault> {
