@@ -117,10 +117,12 @@ impl<'r> Run<'r> {
         self.watch.end(None);
         self.record.phases = self.watch.phases();
         self.record.ended = clock::now().max(self.record.started);
-        if let Some(beside) = &self.beside
-            && let Err(fault) = beside.put(self.site, &self.record)
-        {
-            self.record.remarks.push(format!("it is not on record beside its backup: {}", fault.message));
+        if let Some(beside) = &self.beside {
+            match beside.put(self.site, &self.record) {
+                Ok(None) => {}
+                Ok(Some(why)) => self.record.remarks.push(format!("no other host believes its record beside the backup: {why}")),
+                Err(fault) => self.record.remarks.push(format!("it is not on record beside its backup: {}", fault.message)),
+            }
         }
         Drilled { record: self.record, kept }
     }
