@@ -5,8 +5,8 @@ use bytes::Bytes;
 use crate::catalog::{Catalog, CatalogFault, DrillEnd, Latest, Measured, NewDrill};
 use crate::format::layout::{Repository, descriptor_id, signature_of};
 use crate::format::signature::DRILL;
-use crate::inventory::{DrillOutcome, DrillRecord};
-use crate::report::{DRILL_PHASE, phase_subject};
+use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier};
+use crate::report::{DRILL_PHASE, DRILL_TIER, phase_subject};
 use crate::site::{Site, SiteFault};
 use crate::store::{Put, Store};
 use crate::units::{BackupId, figure_of};
@@ -37,6 +37,8 @@ pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[L
     let phases = phases(record);
     let mut all = measured(record);
     all.extend(phases.iter().map(|(subject, seconds)| Measured { name: DRILL_PHASE, subject, value: *seconds }));
+    let tiers = tiers(record);
+    all.extend(tiers.iter().map(|(subject, seconds)| Measured { name: DRILL_TIER, subject, value: *seconds }));
     all.retain(|one| !latest.iter().any(|known| known.name == one.name && known.subject == one.subject && known.at >= record.ended));
     // Last: what is known by its record is not brought in again.
     catalog.measure(record.policy.as_str(), &all, record.ended)?;
@@ -54,6 +56,13 @@ fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
         all.push(Measured { name: "identity_opened", subject: recipient, value: figure_of(record.ended) });
     }
     all
+}
+
+/// When each tier of data was usable.
+fn tiers(record: &DrillRecord) -> Vec<(String, f64)> {
+    let Some(drill) = &record.drill else { return Vec::new() };
+    let of = |tier: &DrilledTier| Some((phase_subject(drill.as_str(), tier.tier.as_str()), tier.millis? as f64 / 1000.0));
+    record.tiers.iter().filter_map(of).collect()
 }
 
 /// Of a drill that the policy names, by its name and the phase's.
