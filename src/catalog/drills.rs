@@ -1,5 +1,7 @@
 //! Restore drills, each as the document that was written when it ended.
 
+use std::collections::BTreeSet;
+
 use super::Catalog;
 use super::bounds::{document, name};
 use super::fault::CatalogFault;
@@ -59,6 +61,13 @@ impl Catalog {
             document(new.record)?,
         ];
         self.write(|link| link.ask(SQL, values).map(drop))
+    }
+
+    /// The ids of all drills of a policy that are on record.
+    pub fn drill_ids(&self, policy: &str) -> Result<BTreeSet<String>, CatalogFault> {
+        const SQL: &str = "SELECT id FROM drills WHERE policy = $1";
+        let values = vec![name(policy)?];
+        self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| row.text()).collect())
     }
 
     /// All drills of a policy that ended since a moment, oldest first.

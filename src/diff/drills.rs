@@ -31,7 +31,9 @@ impl Comparison<'_> {
 
 /// What was restored before need not be proven by what is restored now.
 fn restores_less(policy: &Policy, before: &Drill, after: &Drill) -> bool {
-    is_of_less(policy, &before.restore, &after.restore) || has_less(before.tables.as_ref(), after.tables.as_ref())
+    is_of_less(policy, &before.restore, &after.restore)
+        || has_less(before.tables.as_ref(), after.tables.as_ref())
+        || measures_less(policy, before, after)
 }
 
 fn is_of_less(policy: &Policy, before: &DrillRestore, after: &DrillRestore) -> bool {
@@ -56,6 +58,13 @@ fn has_less(before: Option<&DrilledTables>, after: Option<&DrilledTables>) -> bo
     }
 }
 
+/// Of fewer tiers it says when they are usable; or one database comes back where it was every one.
+fn measures_less(policy: &Policy, before: &Drill, after: &Drill) -> bool {
+    let measured = after.measures(policy);
+    let is_all = before.tables.is_none() && before.tiers.is_none() && policy.databases.len() > 1;
+    before.measures(policy).iter().any(|tier| !measured.contains(tier)) || (is_all && after.tiers.is_some())
+}
+
 fn words(drill: &Drill) -> String {
     let of = match &drill.restore {
         DrillRestore::PointInTime(DrillMoment::Random) => "any moment of the window".into(),
@@ -63,9 +72,10 @@ fn words(drill: &Drill) -> String {
         DrillRestore::Random(job) => format!("any backup of `{job}`"),
         DrillRestore::Latest(job) => format!("the newest backup of `{job}`"),
     };
-    match &drill.tables {
-        Some(some) => format!("{} in {} from {of}", joined(some.tables.iter().map(quoted)), quoted(&some.database)),
-        None => of,
+    match (&drill.tables, &drill.tiers) {
+        (Some(some), _) => format!("{} in {} from {of}", joined(some.tables.iter().map(quoted)), quoted(&some.database)),
+        (None, Some(tiers)) => format!("{} tier by tier from {of}", quoted(&tiers.database)),
+        (None, None) => of,
     }
 }
 

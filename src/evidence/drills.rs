@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::inventory::{DrillOutcome, DrillRecord, DrillStanding, LastDrill};
+use crate::inventory::{DrillOutcome, DrillRecord, DrillStanding, LastDrill, TierStanding};
 use crate::units::{Instant, Name};
 
 /// Under this name it is on record when an identity opened something; the subject is its public key, as [`super::recipient_key`] has it.
@@ -29,9 +29,24 @@ pub fn standing<'n>(
             last: own.iter().find(|record| record.outcome != DrillOutcome::Stopped).or(own.first()).map(|record| last(record)),
             passed: passed.first().map(|record| record.ended),
             recovery_millis: passed.iter().filter_map(|record| record.recovery_millis).take(RECOVERIES).collect(),
+            tiers: tiers(&own),
         }
     };
     names.map(|name| (name.clone(), of(name))).collect()
+}
+
+/// Of runs that came so far, whatever came of them later. The newest run is the first.
+fn tiers(own: &[&DrillRecord]) -> BTreeMap<Name, TierStanding> {
+    let mut all: BTreeMap<Name, TierStanding> = BTreeMap::new();
+    for record in own.iter().filter(|record| record.outcome != DrillOutcome::Stopped) {
+        for (tier, millis) in record.tiers.iter().filter_map(|one| Some((&one.tier, one.millis?))) {
+            let known = all.entry(tier.clone()).or_insert_with(|| TierStanding { at: record.ended, millis: Vec::new() });
+            if known.millis.len() < RECOVERIES {
+                known.millis.push(millis);
+            }
+        }
+    }
+    all
 }
 
 fn last(record: &DrillRecord) -> LastDrill {
@@ -91,6 +106,7 @@ pub(super) mod tests {
             promotion: None,
             canary: None,
             opened_with: None,
+            tiers: Vec::new(),
             remarks: Vec::new(),
         }
     }

@@ -67,15 +67,10 @@ fn fetch(record: &Record) -> BTreeMap<Name, Measurement<Rate>> {
     stores.into_iter().filter_map(|(store, samples)| Some((store, rate(samples)?))).collect()
 }
 
-/// A few tables of a cluster: a rate of them is none of a recovery, which fetches all of it and replays the log over all of it.
-fn is_of_tables(drill: &DrillRecord) -> bool {
-    drill.restored.as_ref().is_some_and(|restored| !restored.tables.is_empty())
-}
-
 /// Plain bytes in a second, from the first object to the last file that is on the disk.
 fn restore(drill: &DrillRecord) -> Option<(Name, Sample<u64>)> {
     // How fast many small files are made says nothing of how fast a cluster's are.
-    let restored = drill.restored.as_ref().filter(|restored| restored.kind != BackupKind::Files && !is_of_tables(drill))?;
+    let restored = drill.restored.as_ref().filter(|restored| restored.kind != BackupKind::Files && !drill.is_in_parts())?;
     let whole = drill.recovery_millis.is_some() || drill.failure.as_ref().is_some_and(|failure| failure.phase > Phase::Sync);
     let files = drill.phase(Phase::Files).filter(|_| whole)?;
     let millis = files.millis + drill.phase(Phase::Sync).map_or(0, |sync| sync.millis);
@@ -89,7 +84,7 @@ fn restore(drill: &DrillRecord) -> Option<(Name, Sample<u64>)> {
 fn load(drill: &DrillRecord) -> Option<Sample<u64>> {
     drill.recovery_millis?;
     // A few tables say nothing of a whole dump.
-    drill.restored.as_ref().filter(|restored| restored.kind == BackupKind::Logical)?;
+    drill.restored.as_ref().filter(|restored| restored.kind == BackupKind::Logical && !drill.is_in_parts())?;
     let bytes = drill.phase(Phase::Load)?.bytes?;
     let parts = [Phase::Check, Phase::Load, Phase::Index, Phase::Count];
     let millis = parts.iter().filter_map(|phase| drill.phase(*phase)).map(|phase| phase.millis).sum();
@@ -98,7 +93,7 @@ fn load(drill: &DrillRecord) -> Option<Sample<u64>> {
 
 /// Bytes of the log in a second, from a consistent state to the target.
 fn replay(drill: &DrillRecord) -> Option<Sample<u64>> {
-    drill.recovery_millis.filter(|_| !is_of_tables(drill))?;
+    drill.recovery_millis.filter(|_| !drill.is_in_parts())?;
     let replay = drill.phase(Phase::Replay)?;
     let bytes = replay.bytes.filter(|bytes| *bytes >= LEAST_LOG)?;
     Some(Sample::of_drill(per_second(bytes, replay.millis)?, drill.ended))

@@ -57,8 +57,13 @@ pub(super) fn start(place: &Place, bin: &Path, owner: Option<Owner>, lines: &[(S
 
 /// As its superuser, through its own socket.
 pub(super) fn settings_of(sockets: &Path, port: u16) -> Result<Settings, Fault> {
+    Settings::read(&connection(sockets, port))
+}
+
+/// The same as a connection string.
+pub(super) fn connection(sockets: &Path, port: u16) -> String {
     let sockets = sockets.to_string_lossy().replace('\\', "\\\\").replace('\'', "\\'");
-    Settings::read(&format!("host='{sockets}' port={port} user={USER} dbname={DATABASE} connect_timeout=10"))
+    format!("host='{sockets}' port={port} user={USER} dbname={DATABASE} connect_timeout=10")
 }
 
 /// What it says when it fails; nothing when it does not.

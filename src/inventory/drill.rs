@@ -40,6 +40,9 @@ pub struct DrillRecord {
     /// What it was to take at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_millis: Option<u64>,
+    /// The tiers of data of the database that came back tier by tier, in the order in which they came; empty where all of it came at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<DrilledTier>,
     /// What was to be true of the restored databases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expectations: Vec<Expected>,
@@ -109,6 +112,21 @@ pub struct RestoredTable {
     /// How many came back; absent where it failed before they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+}
+
+/// A tier of data, and when it was usable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DrilledTier {
+    pub tier: Name,
+    /// How many rows its tables have; absent where it failed before they had come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// From the first look at the store until it was usable; absent where it failed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<u64>,
+    /// What it was to take at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_millis: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -297,6 +315,11 @@ impl DrillRecord {
 
     pub fn passed(&self) -> bool {
         self.outcome == DrillOutcome::Passed
+    }
+
+    /// A part of a cluster, or a database tier by tier: a rate of that is none of a recovery of everything.
+    pub fn is_in_parts(&self) -> bool {
+        !self.tiers.is_empty() || self.restored.as_ref().is_some_and(|restored| !restored.tables.is_empty())
     }
 
     /// How long a phase took, and what went through it; none where it was not reached.

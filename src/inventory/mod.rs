@@ -32,8 +32,8 @@ pub use chain::{Broken, Chains};
 pub use check::{Problem, ProblemKind};
 pub use cluster::{ClusterInventory, Inventory, StoreInventory};
 pub use drill::{
-    CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, Expected, Phase, RehearsedPromotion,
-    RehearsedStep, Restored, RestoredTable,
+    CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, DrilledTier, Expected, Phase,
+    RehearsedPromotion, RehearsedStep, Restored, RestoredTable,
 };
 pub use held::{EmptyHold, Held, HoldEntry, HoldTable, NoRows};
 pub use history::{History, Stretch, goes_on_beside};
@@ -42,7 +42,7 @@ pub use kin::{Kin, Touch};
 pub use lineage::SystemIdentifier;
 pub use measured::{HowMeasured, Measured, Measurement};
 pub use observed::Observed;
-pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven};
+pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven, TierStanding};
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};
 pub use running::{RoleState, ServerState, Setting};
 pub use size::Size;

@@ -38,6 +38,18 @@ pub struct IdentityStanding {
     pub opened: Option<Instant>,
 }
 
+/// When a tier of data was usable in the last runs of a drill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TierStanding {
+    /// When the newest of them ended.
+    #[schemars(example = &"2026-11-16T05:31:00Z")]
+    pub at: Instant,
+    /// The newest first, in milliseconds.
+    #[schemars(example = serde_json::json!([512_000, 498_000]))]
+    pub millis: Vec<u64>,
+}
+
 /// How one drill stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +70,10 @@ pub struct DrillStanding {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = serde_json::json!([1_512_000, 1_486_000]))]
     pub recovery_millis: Vec<u64>,
+    /// Of a drill of the tiers of data, how long each took until it was usable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
+    #[schemars(example = serde_json::json!({ "critical": { "at": "2026-11-16T05:31:00Z", "millis": [512_000] } }))]
+    pub tiers: BTreeMap<Name, TierStanding>,
 }
 
 /// How a drill went.

@@ -251,6 +251,26 @@ impl Verdict<'_, '_> {
                 self.say(format!("{job}{store}"), finding);
             }
         }
+        self.tiers_that_nobody_drills();
+    }
+
+    /// A tier is promised by itself, and only where a database comes back in tiers anybody sees when it is usable.
+    fn tiers_that_nobody_drills(&mut self) {
+        let policy = self.figures.policy;
+        for name in policy.objectives.data.keys() {
+            // Such a database comes back as one, and its tiers with it.
+            let is_one = |database: &String| policy.file.timescaledb.contains_key(database);
+            let comes_as_one = policy.database_of_tier(name).map_or_else(|| policy.databases.iter().all(is_one), is_one);
+            if comes_as_one || policy.drills.values().any(|drill| drill.measures(policy).contains(name)) {
+                continue;
+            }
+            let path = PolicyPath::from(["objectives", "data", name.as_str()]);
+            let finding = Finding::note(NOT_REHEARSED, path, format!("no drill says when the tier `{name}` is usable"))
+                .on_key()
+                .label("promised, and never measured")
+                .hint(format!("Add a drill with `restore: {{ latest: JOB, tiers: [{name}] }}`: the database comes back tier by tier."));
+            self.say(name.to_string(), finding);
+        }
     }
 
     fn is_rehearsed(&self, case: &Case<'_>, found: &Found<'_>) -> bool {

@@ -18,7 +18,7 @@ pub const RECOVERED: &str = "recovered_bytes_per_second";
 pub const LOADED: &str = "loaded_bytes_per_second";
 
 /// So far back drills and recoveries are looked for. The last one of each drill counts however old it is.
-const DRILLS_WITHIN: Duration = Duration::from_days(400);
+pub const DRILLS_WITHIN: Duration = Duration::from_days(400);
 /// So far back for the worst, and for how much log is written.
 const MONTH: Duration = Duration::from_days(30);
 const DAY: Duration = Duration::from_days(1);
@@ -33,6 +33,16 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// What drills alone have shown, where there is no catalog.
+    pub fn of_drills(policy: &Policy, drills: Vec<DrillRecord>) -> Recorded {
+        let proven = Proven {
+            drills: evidence::standing(policy.drills.keys(), &drills, &BTreeMap::new()),
+            recovery_point: None,
+            identities: identities(&[], &drills),
+        };
+        Recorded { measured: evidence::measured(&Record { drills, ..Record::default() }), proven }
+    }
+
     /// As an inventory in which nothing else is known.
     pub fn alone(self) -> ClusterInventory {
         let unknown = "only the catalog was asked";
@@ -53,8 +63,14 @@ impl Recorded {
 
 /// Reads it all. Nothing is asked but the catalog.
 pub fn recorded(policy: &Policy, catalog: &Catalog, now: Instant) -> Result<Recorded, CatalogFault> {
+    recorded_with(policy, catalog, Vec::new(), now)
+}
+
+/// The same with drills that the catalog does not know, each of which is there once.
+pub fn recorded_with(policy: &Policy, catalog: &Catalog, others: Vec<DrillRecord>, now: Instant) -> Result<Recorded, CatalogFault> {
     let name = policy.name.as_str();
-    let drills = drills(catalog, name, now)?;
+    let mut drills = drills(catalog, name, now)?;
+    drills.extend(others);
     let latest = catalog.latest(name)?;
     let jobs = catalog.last_runs(name)?;
     let first_seen = jobs.iter().filter_map(|job| Some((job.job.strip_prefix("drills.")?.parse().ok()?, job.first_seen))).collect();

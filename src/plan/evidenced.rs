@@ -5,11 +5,12 @@ use super::markdown;
 use super::text::{columns, section, wrapped};
 use super::words::{about, counted, joined, plain, quoted};
 use crate::evidence::{EVERYTHING, Evidence, Prediction};
-use crate::inventory::{DrillOutcome, DrillStanding, PointsSeen};
+use crate::inventory::{DrillOutcome, DrillStanding, PointsSeen, TierStanding};
 use crate::units::{Duration, Instant, Name};
 
 const PREDICTED: [&str; 4] = ["recovery of", "promised", "predicted", "rests on"];
 const DRILLS: [&str; 4] = ["drill", "last", "recovery took", "last passed"];
+const TIERS: [&str; 4] = ["tier", "usable after", "in drill", "when"];
 
 impl Evidence {
     /// For a person at a terminal.
@@ -21,6 +22,10 @@ impl Evidence {
         let drills = proven.drills.iter().map(|(name, standing)| drill(name, standing, now, false)).collect::<Vec<_>>();
         if !drills.is_empty() {
             section(&mut text, "Drills", &columns(&DRILLS, drills, width));
+        }
+        let tiers: Vec<Vec<String>> = proven.drills.iter().flat_map(|(name, standing)| tiers(name, standing, now, false)).collect();
+        if !tiers.is_empty() {
+            section(&mut text, "Tiers of data, drilled", &columns(&TIERS, tiers, width));
         }
         if let Some(points) = &proven.recovery_point {
             section(&mut text, "Lost, had the server been lost", &wrapped(&lost(points, now), "  ", "    ", width));
@@ -37,6 +42,11 @@ impl Evidence {
         let drills: Vec<Vec<String>> = proven.drills.iter().map(|(name, standing)| drill(name, standing, now, true)).collect();
         if !drills.is_empty() {
             text.push_str(&markdown::table(&DRILLS, &drills));
+            text.push('\n');
+        }
+        let tiers: Vec<Vec<String>> = proven.drills.iter().flat_map(|(name, standing)| tiers(name, standing, now, true)).collect();
+        if !tiers.is_empty() {
+            text.push_str(&markdown::table(&TIERS, &tiers));
             text.push('\n');
         }
         if let Some(points) = &proven.recovery_point {
@@ -89,6 +99,15 @@ fn drill(name: &Name, standing: &DrillStanding, now: Instant, quotes: bool) -> V
     let took = last.recovery_millis.map(|millis| format!("{}{within}", length(millis))).unwrap_or_default();
     let passed = standing.passed.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(at, now)));
     vec![name, plain(format!("{outcome} {} ago", ago(last.ended, now))), took, passed]
+}
+
+fn tiers(drill: &Name, standing: &DrillStanding, now: Instant, quotes: bool) -> Vec<Vec<String>> {
+    let say = |name: &Name| if quotes { quoted(name) } else { name.to_string() };
+    let one = |(tier, seen): (&Name, &TierStanding)| {
+        let took = seen.millis.first().map(|millis| length(*millis).to_string()).unwrap_or_default();
+        vec![say(tier), took, say(drill), format!("{} ago", ago(seen.at, now))]
+    };
+    standing.tiers.iter().map(one).collect()
 }
 
 fn length(millis: u64) -> Duration {

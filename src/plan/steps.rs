@@ -341,11 +341,11 @@ pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
         fetched,
         Step::new(Action::StartThrowAwayServer, "nothing it does can reach the original", vec![Precondition::NotTheOriginal]),
     ];
-    if drill.dump(policy).is_some() {
+    if drill.dump(policy).is_some() || drill.tiers.is_some() {
         // It is loaded into a server that runs.
         steps.reverse();
     }
-    if physical && policy.wal.is_some() {
+    if physical && policy.wal.is_some() && drill.tiers.is_none() {
         steps.push(Step::new(Action::ReplayLog { to: to.into() }, "rows written after the base backup must come back too", Vec::new()));
     }
     if let Some(promote) = &drill.promote {

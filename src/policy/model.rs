@@ -216,6 +216,8 @@ pub struct Drill {
     pub restore: DrillRestore,
     /// Only these tables of it.
     pub tables: Option<DrilledTables>,
+    /// One database of it, tier by tier.
+    pub tiers: Option<DrilledTiers>,
     pub schedule: Option<Schedule>,
     pub host: Option<Name>,
     pub window: Option<Name>,
@@ -237,6 +239,20 @@ impl Objectives {
     pub fn before_a_recovery(&self, by: Option<file::Procedure>) -> Duration {
         let provision = self.assume.provision.filter(|_| by != Some(file::Procedure::PromoteStandby));
         self.assume.assess.unwrap_or_default() + provision.unwrap_or_default()
+    }
+}
+
+impl Policy {
+    /// The database in which a tier of data lies; none where every database has a part of it.
+    pub fn database_of_tier(&self, name: &Name) -> Option<&String> {
+        let tier = self.objectives.data.get(name)?;
+        let only = (self.databases.len() == 1).then(|| self.databases.first()).flatten();
+        tier.database.as_ref().or(only.filter(|_| tier.tables.is_some()))
+    }
+
+    /// How long it may take until a tier of data is usable, without what nobody can rehearse.
+    pub fn left_of_tier(&self, name: &Name) -> Option<Duration> {
+        Some(self.objectives.data.get(name)?.rto.saturating_sub(self.objectives.before_a_recovery(None)))
     }
 }
 
@@ -264,12 +280,19 @@ impl Drill {
     /// It brings back every database with all that is in it, and so says how long a recovery of everything takes.
     pub fn restores_everything(&self, policy: &Policy) -> bool {
         match &self.restore {
-            _ if self.tables.is_some() => false,
+            // Tier by tier all of it takes longer than at once.
+            _ if self.tables.is_some() || self.tiers.is_some() => false,
             DrillRestore::Latest(job) | DrillRestore::Random(job) => {
                 policy.backups.get(job).is_some_and(|backup| policy.has_every_database(&backup.method))
             }
             DrillRestore::PointInTime(_) => true,
         }
+    }
+
+    /// The tiers of data of which it says when they are usable: whatever comes first, all of that database come in the end.
+    pub fn measures(&self, policy: &Policy) -> Vec<Name> {
+        let Some(DrilledTiers { database, .. }) = &self.tiers else { return Vec::new() };
+        policy.objectives.data.keys().filter(|name| policy.database_of_tier(name).is_none_or(|of| of == database)).cloned().collect()
     }
 
     /// What it restores is restored by this version.
@@ -334,6 +357,13 @@ pub struct DrilledTables {
     pub database: String,
     /// As they are, neither quoted nor folded.
     pub tables: Vec<TableName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrilledTiers {
+    pub database: String,
+    /// Those that come first, in their order.
+    pub tiers: Vec<Name>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! A report as Markdown, for pull requests, wikis and the text of a mail.
 
-use super::account::{Listed, PolicyAccount, Report, RunAccount, State};
+use super::account::{DrillAccount, Listed, PolicyAccount, Report, RunAccount, State};
 use super::words::{capital, change, lasting, sized};
 use crate::plan::markdown::{prose, table};
 use crate::plan::minute;
@@ -135,6 +135,12 @@ fn stores(text: &mut String, one: &PolicyAccount) {
     }
 }
 
+/// Of a database that came back tier by tier, each of them too.
+fn recovered(drill: &DrillAccount) -> String {
+    let tiers = drill.tiers.iter().map(|tier| format!("; {} {}", say(&tier.tier), maybe_lasting(tier.seconds)));
+    format!("{}{}", maybe_lasting(drill.recovery_seconds), tiers.collect::<String>())
+}
+
 fn drills(text: &mut String, one: &PolicyAccount) {
     heading(text, "Restore drills");
     let all = &one.drills;
@@ -146,7 +152,7 @@ fn drills(text: &mut String, one: &PolicyAccount) {
             say(drill.drill.as_deref().unwrap_or("on demand")),
             minute(drill.ended),
             say(&drill.outcome),
-            maybe_lasting(drill.recovery_seconds),
+            recovered(drill),
             maybe_lasting(drill.lost_seconds),
             why,
         ]

@@ -62,6 +62,17 @@ pub struct DrillSeen {
     pub recovery_seconds: Option<f64>,
     /// The parts of the last run that was recorded here, as far as it came.
     pub phases: Vec<PhaseSeen>,
+    /// When each tier of data was usable, where it comes back in tiers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierSeen>,
+}
+
+/// A tier of data in a drill's last run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TierSeen {
+    pub tier: String,
+    /// Until it was usable.
+    pub seconds: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -72,6 +83,8 @@ pub struct PhaseSeen {
 
 /// How long a part of a drill took: a measurement of the moment at which the drill ended.
 pub const DRILL_PHASE: &str = "drill_phase_seconds";
+/// And a tier of data until it was usable.
+pub const DRILL_TIER: &str = "drill_tier_seconds";
 
 /// No name has a slash.
 pub fn phase_subject(drill: &str, phase: &str) -> String {
@@ -111,6 +124,7 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
             last_passed: measured.seen("drill_passed", subject).and_then(moment_of),
             recovery_seconds: measured.seen("drill_recovery_seconds", subject),
             phases: phases(subject, measured),
+            tiers: tiers(subject, measured),
         })
     };
     let identity = |recipient: String| IdentitySeen { opened: measured.last(IDENTITY_OPENED, &recipient).and_then(moment_of), recipient };
@@ -134,6 +148,16 @@ fn phases(drill: &str, measured: &Measurements) -> Vec<PhaseSeen> {
         of_last.filter_map(|one| Some(PhaseSeen { phase: one.subject.split_once('/')?.1.to_owned(), seconds: one.value })).collect();
     phases.sort_by(|one, other| one.phase.cmp(&other.phase));
     phases
+}
+
+/// When each was usable in the last run that came so far.
+fn tiers(drill: &str, measured: &Measurements) -> Vec<TierSeen> {
+    let of_drill = measured.0.iter().filter(|one| one.name == DRILL_TIER);
+    let seen = of_drill.filter_map(|one| {
+        let (name, tier) = one.subject.split_once('/')?;
+        (name == drill).then(|| TierSeen { tier: tier.to_owned(), seconds: one.value })
+    });
+    seen.collect()
 }
 
 /// As predictions name them.

@@ -1,6 +1,7 @@
 //! Restore drills: real servers, restored into throw-away ones, with what they must find planted.
 
 mod damage;
+mod elsewhere;
 pub mod killed;
 pub mod passing;
 mod promotion;

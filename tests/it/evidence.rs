@@ -97,6 +97,7 @@ impl Rig {
             promotion: None,
             canary: None,
             opened_with: None,
+            tiers: vec![],
             remarks: vec![],
         };
         change(&mut record);

@@ -6,7 +6,7 @@ mod broken;
 pub mod by_hand;
 mod choice;
 mod chosen;
-mod drill;
+pub mod drill;
 mod halted;
 mod kept;
 mod kept_whole;

@@ -12,6 +12,7 @@ pub(super) fn look(look: &mut Look<'_>) {
     recovery_point(look);
     recovery_time(look);
     drills(look);
+    tiers(look);
     identities(look);
 }
 
@@ -180,6 +181,27 @@ fn recoveries(look: &Look<'_>, name: &Name) -> Vec<Duration> {
     let standing = look.facts.drills.get(name);
     let millis = standing.map(|standing| standing.recovery_millis.as_slice()).unwrap_or_default();
     millis.iter().map(|millis| Duration::from_secs(millis.div_ceil(1_000))).collect()
+}
+
+/// When each tier of data was last usable in a drill, whichever it was.
+fn tiers(look: &mut Look<'_>) {
+    for name in look.policy.objectives.data.keys() {
+        let Some(limit) = look.policy.left_of_tier(name) else { continue };
+        let seen = look.facts.drills.iter().filter_map(|(drill, standing)| Some((drill, standing.tiers.get(name)?)));
+        let Some((drill, last)) = seen.max_by_key(|(_, tier)| tier.at) else { continue };
+        let took = Duration::from_secs(last.millis.first().copied().unwrap_or(0).div_ceil(1_000));
+        let condition =
+            Condition::new(format!("tier_time:{name}"), Severity::Warning, format!("the tier {} is usable too late", quoted(name)));
+        let condition = condition.job(format!("drills.{drill}")).fact("limit", limit);
+        look.push(
+            Condition {
+                title: format!("the tier {} was usable after {took} in drills.{drill}; {limit} are left of what is promised", quoted(name)),
+                ..condition
+            }
+            .firing_if(took > limit)
+            .hint("Name what is needed first in fewer and smaller tiers, or promise less: `docs/tiers.md` says what takes the time."),
+        );
+    }
 }
 
 /// Only where the policy says how often.

@@ -6,7 +6,7 @@ use crate::cli::copying::size;
 use crate::cli::restore::seconds;
 use crate::cli::terminal::tame;
 use crate::execute::drill::{Drilled, Glance};
-use crate::inventory::{BackupKind, DrillOutcome, DrillPhase, DrillRecord, Phase, RehearsedPromotion};
+use crate::inventory::{BackupKind, DrillOutcome, DrillPhase, DrillRecord, DrilledTier, Phase, RehearsedPromotion};
 use crate::plan::words::{counted, quoted};
 use crate::units::to_the_millisecond;
 
@@ -44,6 +44,15 @@ fn promoted(promotion: &RehearsedPromotion, line: &mut dyn FnMut(&str, String)) 
     line("lost", if lost.is_empty() { "not known: no transaction was replayed, and the primary does not answer".to_owned() } else { lost });
 }
 
+fn usable(tier: &DrilledTier) -> String {
+    let within = tier.within_millis.map_or_else(String::new, |within| format!(", of {} allowed", seconds(within as f64 / 1000.0)));
+    let rows = tier.rows.map_or_else(String::new, |rows| format!(", {}", counted(rows, "row")));
+    match tier.millis {
+        Some(millis) => format!("{} usable after {}{within}{rows}", quoted(&tier.tier), seconds(millis as f64 / 1000.0)),
+        None => format!("{} did not come", quoted(&tier.tier)),
+    }
+}
+
 /// The verdict first.
 pub(super) fn report(drilled: &Drilled) -> String {
     let record = &drilled.record;
@@ -72,6 +81,9 @@ pub(super) fn report(drilled: &Drilled) -> String {
     }
     if let Some(promotion) = &record.promotion {
         promoted(promotion, &mut line);
+    }
+    for (at, tier) in record.tiers.iter().enumerate() {
+        line(if at == 0 { "tiers" } else { "" }, usable(tier));
     }
     if let Some(canary) = &record.canary {
         let word = if canary.after_backup { "written after the backup" } else { "written before the backup" };

@@ -88,6 +88,7 @@ const ABOUT: &[(&str, &str)] = &[
         "seawall_drill_last_phase_duration_seconds",
         "How long each part of the drill's last run took; fetch, open and write go on beside one another within files.",
     ),
+    ("seawall_drill_tier_usable_seconds", "How long it took in the drill's last run until the tier of data was usable."),
     ("seawall_identity_opened_timestamp_seconds", "When the recovery identity of this public key last opened something."),
     ("seawall_wal_waiting_since_timestamp_seconds", "Since when the oldest log waits that is not archived; 0 where none does."),
     ("seawall_clock_skew_seconds", "By how much this host's clock and the server's differ."),
@@ -275,6 +276,9 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
         }
         for one in &drill.phases {
             add("seawall_drill_last_phase_duration_seconds", &[policy, labels[1], ("phase", one.phase.as_str())], one.seconds);
+        }
+        for one in &drill.tiers {
+            add("seawall_drill_tier_usable_seconds", &[policy, labels[1], ("tier", one.tier.as_str())], one.seconds);
         }
     }
     for identity in &recovery.identities {

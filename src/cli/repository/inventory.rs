@@ -1,6 +1,6 @@
 //! `seawall inventory export`: the world as observed, for `plan` and `diff`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -14,8 +14,8 @@ use crate::cli::location::Location;
 use crate::cli::terminal::{Colour, print, tame};
 use crate::cli::validate::json;
 use crate::converge;
-use crate::inventory::{ClusterInventory, FORMAT_VERSION, Inventory, Measured, Observed, Proven};
-use crate::observe::{self, Recorded, recorded};
+use crate::inventory::{ClusterInventory, DrillRecord, FORMAT_VERSION, Inventory, Measured, Observed, Proven};
+use crate::observe::{self, DRILLS_WITHIN, KnownDrills, Recorded, recorded_with};
 use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::{Instant, Name};
@@ -37,7 +37,8 @@ impl InventoryCommand {
 
 /// Write down what lies in the stores, as JSON that `seawall plan --inventory` and `seawall diff --inventory` read.
 ///
-/// Where this host has a catalog, what drills and runs have measured is in it. Where the policy has a section `timescaledb`, its databases are
+/// Where this host has a catalog, what drills and runs have measured is in it; so is what other hosts have written down of their drills beside
+/// the backups. Where the policy has a section `timescaledb`, its databases are
 /// asked as well.
 /// What could not be looked at is in it as unknown, with the reason; then the exit code is 1.
 #[derive(Debug, Args)]
@@ -68,20 +69,24 @@ impl Export {
         let clusters = parallel::map(&policies, &|policy: &Policy| {
             let site = Site::new(policy, self.here.state.as_deref(), self.here.host.as_ref());
             let mut seen = observe::cluster(&site, now);
-            (seen.inventory.measured, seen.inventory.proven) = on_record(&site, now);
+            let on_record = on_record(&site, now);
+            (seen.inventory.measured, seen.inventory.proven) = (on_record.measured, on_record.proven);
             if !converge::databases(policy).is_empty() {
                 let running = observe::running(&site);
                 (seen.inventory.server, seen.inventory.timescaledb) = (running.server, running.databases);
             }
-            (policy.name.clone(), seen)
+            (policy.name.clone(), seen, on_record.left_out)
         });
-        for (policy, seen) in &clusters {
+        for (policy, seen, left_out) in &clusters {
+            for one in left_out {
+                eprintln!("warning: {policy}: {}", tame(one));
+            }
             let rejected = seen.stores.iter().filter_map(|(name, store)| Some((name, store.as_ref().ok()?)));
             for (name, one) in rejected.flat_map(|(name, seen)| seen.rejected.iter().map(move |one| (name, one))) {
                 eprintln!("warning: {policy}, store {name}: not counted: {}: {}", one.key, tame(&one.why));
             }
         }
-        let clusters: BTreeMap<Name, ClusterInventory> = clusters.into_iter().map(|(name, seen)| (name, seen.inventory)).collect();
+        let clusters: BTreeMap<Name, ClusterInventory> = clusters.into_iter().map(|(name, seen, _)| (name, seen.inventory)).collect();
         let all_known = clusters.values().all(|cluster| {
             let stores = cluster.stores.values().all(|store| store.known().is_some());
             stores && cluster.timescaledb.values().all(|database| database.known().is_some())
@@ -114,16 +119,49 @@ impl Export {
     }
 }
 
-/// What the catalog of this host knows of recoveries, where there is one.
-fn on_record(site: &Site<'_>, now: Instant) -> (Observed<Measured>, Option<Observed<Proven>>) {
-    let read = || -> Result<Option<Recorded>, String> {
+/// What is known of recoveries.
+struct OnRecord {
+    measured: Observed<Measured>,
+    proven: Option<Observed<Proven>>,
+    /// Of drills beside the backups: what is not counted, and why.
+    left_out: Vec<String>,
+}
+
+/// By the catalog of this host, where there is one, and by the drills that other hosts have written down beside the backups.
+fn on_record(site: &Site<'_>, now: Instant) -> OnRecord {
+    let mut left_out = Vec::new();
+    let mut read = || -> Result<Option<Recorded>, String> {
         let place = site.catalog().map_err(|fault| fault.message)?;
-        let Some(catalog) = Catalog::open_existing(&place).map_err(|fault| fault.message)? else { return Ok(None) };
-        recorded(site.policy, &catalog, now).map(Some).map_err(|fault| fault.message)
+        let catalog = Catalog::open_existing(&place).map_err(|fault| fault.message)?;
+        let known = catalog.as_ref().map(|catalog| catalog.drill_ids(site.policy.name.as_str())).transpose();
+        let known = known.map_err(|fault| fault.message)?.unwrap_or_default();
+        let others = others(site, &known, now, &mut left_out);
+        match catalog {
+            Some(catalog) => recorded_with(site.policy, &catalog, others, now).map(Some).map_err(|fault| fault.message),
+            None if others.is_empty() => Ok(None),
+            None => Ok(Some(Recorded::of_drills(site.policy, others))),
+        }
     };
-    match read() {
+    let (measured, proven) = match read() {
         Ok(Some(Recorded { measured, proven })) => (Observed::Known(measured), Some(Observed::Known(proven))),
         Ok(None) => (Observed::unknown("this host has no catalog"), None),
         Err(reason) => (Observed::unknown(reason.clone()), Some(Observed::unknown(reason))),
+    };
+    OnRecord { measured, proven, left_out }
+}
+
+/// Drills that lie in the stores and are not known here. A store that cannot be asked is said to be unknown anyway.
+fn others(site: &Site<'_>, known: &BTreeSet<String>, now: Instant, left_out: &mut Vec<String>) -> Vec<DrillRecord> {
+    let since = now.checked_sub(DRILLS_WITHIN.to_signed()).unwrap_or(now);
+    match observe::drills(site, KnownDrills { drills: known, rejected: &BTreeSet::new(), since }, now) {
+        Ok(found) => {
+            let all = found.rejected.iter().chain(&found.ahead);
+            left_out.extend(all.map(|one| format!("not counted: {}: {}", one.key, one.why)));
+            found.records
+        }
+        Err(fault) => {
+            left_out.push(format!("drills of other hosts are left out: {}", fault.message));
+            Vec::new()
+        }
     }
 }

@@ -93,7 +93,7 @@ fn wanted(said: &Restore, site: &Site<'_>, into: &str) -> Result<Wanted, Trouble
         workers: said.way.workers.map(usize::from),
     };
     let at_once = said.way.yes && !said.table.plan;
-    Ok(Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into)?, moment, at_once })
+    Ok(Wanted { tiers: said.dump.tier.clone(), of: dump::wanted(said, into)?, moment, at_once, is_rehearsal: false })
 }
 
 /// Applications work with it before everything is there, so nothing else may be in it.

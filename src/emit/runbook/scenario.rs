@@ -208,7 +208,7 @@ fn check(policy: &Policy, name: &Name, expected: &file::Expectation, restored: R
     let unvalidated = "select conrelid::regclass, conname from pg_constraint where not convalidated";
     match expected.check {
         Some(Check::ConstraintsValid) => Step::with(format!("{name}: no row."), psql(unvalidated)),
-        Some(Check::IndexesValid) => Step::with(
+        Some(Check::IndexesValid | Check::Amcheck) => Step::with(
             format!("{name}: no row; then `pg_amcheck --all` finds nothing."),
             psql("select indexrelid::regclass from pg_index where not indisvalid"),
         ),

@@ -1,7 +1,7 @@
 //! Whether what came back, and how soon, is what was promised.
 
 use crate::execute::restore::Chosen;
-use crate::inventory::{CanaryProof, CommandEnd, Expected};
+use crate::inventory::{CanaryProof, CommandEnd, DrilledTier, Expected};
 use crate::plan::words::{counted, joined, quoted};
 use crate::policy::model::{Drill, Policy};
 use crate::units::{Duration, Instant, Lsn, Segment, SegmentSize};
@@ -13,6 +13,21 @@ pub(super) fn limit(policy: &Policy, drill: &Drill, path: &str) -> Option<(Durat
     }
     let (name, left) = drill.left_of_scenario(policy)?;
     Some((left, format!("objectives.scenarios.{name}")))
+}
+
+/// The tiers of data that were usable later than they may be, in words.
+pub(super) fn late(tiers: &[DrilledTier]) -> Vec<String> {
+    let says = |one: &DrilledTier| {
+        let (took, within) = one.millis.zip(one.within_millis).filter(|(took, within)| took > within)?;
+        let within = Duration::from_secs(within / 1_000);
+        Some(format!(
+            "the tier `{}` was usable after {:.1} s, and `objectives.data.{}` allows {within}",
+            one.tier,
+            took as f64 / 1_000.0,
+            one.tier
+        ))
+    };
+    tiers.iter().filter_map(says).collect()
 }
 
 /// How long a promotion may take that is rehearsed. The standby is there by then, so of a scenario that is answered by promoting one only
@@ -95,6 +110,19 @@ mod tests {
 
     fn at(minute: i64) -> Instant {
         Instant::from_second(1_795_000_000 + minute * 60).expect("a moment")
+    }
+
+    #[test]
+    fn a_tier_is_late_by_its_own_promise() {
+        let tier =
+            |tier: &str, millis, within_millis| DrilledTier { tier: tier.parse().expect("a name"), rows: None, millis, within_millis };
+        let all = [
+            tier("first", Some(60_001), Some(60_000)),
+            tier("rest", Some(60_000), Some(60_000)),
+            tier("never", None, Some(1)),
+            tier("free", Some(9), None),
+        ];
+        assert_eq!(late(&all), ["the tier `first` was usable after 60.0 s, and `objectives.data.first` allows 1m"]);
     }
 
     #[test]

@@ -2,17 +2,24 @@
 
 use bytes::Bytes;
 
-use crate::catalog::{Catalog, DrillEnd, Measured, NewDrill};
+use crate::catalog::{Catalog, CatalogFault, DrillEnd, Latest, Measured, NewDrill};
 use crate::format::layout::{Repository, descriptor_id, signature_of};
 use crate::format::signature::DRILL;
-use crate::inventory::{DrillOutcome, DrillRecord};
-use crate::report::{DRILL_PHASE, phase_subject};
+use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier};
+use crate::report::{DRILL_PHASE, DRILL_TIER, phase_subject};
 use crate::site::{Site, SiteFault};
 use crate::store::{Put, Store};
 use crate::units::{BackupId, figure_of};
 
 /// Written where a drill is put on record and where what was lost is.
 pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
+    if let Err(fault) = put_on_record(catalog, record, &[]) {
+        tracing::warn!(hint = fault.hint, "the drill is not on record: {}", fault.message);
+    }
+}
+
+/// `latest` is what was measured already: a drill that is brought in late does not become the last one.
+pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[Latest]) -> Result<(), CatalogFault> {
     let text = serde_json::to_string(record).expect("numbers, names and texts");
     let new = NewDrill {
         id: record.id.as_str(),
@@ -30,10 +37,12 @@ pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
     let phases = phases(record);
     let mut all = measured(record);
     all.extend(phases.iter().map(|(subject, seconds)| Measured { name: DRILL_PHASE, subject, value: *seconds }));
-    let kept = catalog.record_drill(&new).and_then(|()| catalog.measure(record.policy.as_str(), &all, record.ended));
-    if let Err(fault) = kept {
-        tracing::warn!(hint = fault.hint, "the drill is not on record: {}", fault.message);
-    }
+    let tiers = tiers(record);
+    all.extend(tiers.iter().map(|(subject, seconds)| Measured { name: DRILL_TIER, subject, value: *seconds }));
+    all.retain(|one| !latest.iter().any(|known| known.name == one.name && known.subject == one.subject && known.at >= record.ended));
+    // Last: what is known by its record is not brought in again.
+    catalog.measure(record.policy.as_str(), &all, record.ended)?;
+    catalog.record_drill(&new)
 }
 
 fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
@@ -47,6 +56,13 @@ fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
         all.push(Measured { name: "identity_opened", subject: recipient, value: figure_of(record.ended) });
     }
     all
+}
+
+/// When each tier of data was usable.
+fn tiers(record: &DrillRecord) -> Vec<(String, f64)> {
+    let Some(drill) = &record.drill else { return Vec::new() };
+    let of = |tier: &DrilledTier| Some((phase_subject(drill.as_str(), tier.tier.as_str()), tier.millis? as f64 / 1000.0));
+    record.tiers.iter().filter_map(of).collect()
 }
 
 /// Of a drill that the policy names, by its name and the phase's.
@@ -64,8 +80,9 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// Signed, beside its backup. What cannot be written there is a remark: a host that drills need not be able to write.
-    pub(super) fn put(&self, site: &Site<'_>, record: &DrillRecord) -> Result<(), SiteFault> {
+    /// Signed, beside its backup. What cannot be written there is a remark: a host that drills need not be able to write. So is what comes
+    /// back: that others who read it will not believe it.
+    pub(super) fn put(&self, site: &Site<'_>, record: &DrillRecord) -> Result<Option<String>, SiteFault> {
         let Beside { store, repository, backup } = self;
         // Without its backup it would lie there for ever.
         if !store.list(&repository.prefix("backups"))?.iter().any(|meta| descriptor_id(&meta.key).as_ref() == Some(backup)) {
@@ -74,7 +91,8 @@ impl Beside {
         let key = repository.drill(backup, &record.id);
         let mut json = serde_json::to_vec_pretty(record).expect("numbers, names and texts");
         json.push(b'\n');
-        let signing = site.host_keys()?.signing;
+        let keys = site.host_keys()?;
+        let signing = &keys.signing;
         let signature =
             signing.sign_armored(DRILL, &json).map_err(|error| SiteFault::new(format!("{key} cannot be signed: {error}"), ""))?;
         // The signature first: what is there is signed.
@@ -83,6 +101,6 @@ impl Beside {
                 return Err(SiteFault::new(format!("{key} is there already"), ""));
             }
         }
-        Ok(())
+        Ok(site.must_be_writer(&keys).err().map(|fault| fault.message))
     }
 }

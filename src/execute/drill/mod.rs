@@ -6,6 +6,7 @@
 
 mod choose;
 mod command;
+mod elsewhere;
 mod fault;
 mod judge;
 mod keep;
@@ -30,6 +31,7 @@ use crate::units::Name;
 use crate::world::clock;
 
 pub use crate::execute::throwaway::{Glance, Progress};
+pub use elsewhere::bring_in;
 pub use fault::DrillFault;
 pub use leftovers::{kept, remove_kept, sweep};
 pub use wishes::Wishes;

@@ -1,5 +1,6 @@
 //! One drill, from the choice of what is restored to the removal of the copy.
 
+mod by_tiers;
 mod dump;
 mod files;
 mod rehearsal;
@@ -86,6 +87,7 @@ impl<'r> Run<'r> {
             promotion: None,
             canary: None,
             opened_with: None,
+            tiers: Vec::new(),
             remarks: Vec::new(),
         };
         Run {
@@ -117,10 +119,12 @@ impl<'r> Run<'r> {
         self.watch.end(None);
         self.record.phases = self.watch.phases();
         self.record.ended = clock::now().max(self.record.started);
-        if let Some(beside) = &self.beside
-            && let Err(fault) = beside.put(self.site, &self.record)
-        {
-            self.record.remarks.push(format!("it is not on record beside its backup: {}", fault.message));
+        if let Some(beside) = &self.beside {
+            match beside.put(self.site, &self.record) {
+                Ok(None) => {}
+                Ok(Some(why)) => self.record.remarks.push(format!("no other host believes its record beside the backup: {why}")),
+                Err(fault) => self.record.remarks.push(format!("it is not on record beside its backup: {}", fault.message)),
+            }
         }
         Drilled { record: self.record, kept }
     }
@@ -128,6 +132,9 @@ impl<'r> Run<'r> {
     /// What a recovery does, and then what proves that it did.
     fn go(&mut self) -> Result<(), DrillFault> {
         let now = clock::now();
+        if let Some(tiers) = &self.drill.tiers {
+            return self.bring_back_tiers(tiers, now);
+        }
         if let Some(job) = self.dump() {
             return self.bring_back_a_dump(job, now);
         }
@@ -180,6 +187,11 @@ impl<'r> Run<'r> {
 
     fn place(&self) -> &Place {
         self.place.as_ref().expect("made before anything is restored")
+    }
+
+    /// Since the beginning.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -349,7 +361,7 @@ impl<'r> Run<'r> {
     }
 
     fn note_reached(&mut self, reached: &restore::Reached, plan: &RestorePlan) {
-        self.record.recovery_millis = Some(u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.record.recovery_millis = Some(self.millis());
         self.record.reached = Some(DrillReached {
             lsn: reached.lsn,
             timeline: Some(reached.timeline.and_then(NonZero::new).map(Timeline).unwrap_or(plan.chosen.timeline)),

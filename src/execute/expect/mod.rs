@@ -1,8 +1,8 @@
 //! What must be true of a restored copy, looked at one after the other. `judge` decides and knows no server; everything else only asks.
 
+mod amcheck;
 mod canary;
 mod constraints;
-mod indexes;
 mod judge;
 mod question;
 mod recorded;
@@ -11,6 +11,7 @@ mod session;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant as Stopwatch;
 
+use amcheck::Reads;
 use judge::Verdict;
 use session::Limit;
 
@@ -94,7 +95,8 @@ fn one(name: &Name, expectation: &Expectation, copy: &Copy<'_>) -> Expected {
 fn look(copy: &Copy<'_>, check: Check, databases: &[String], limit: &Limit<'_>) -> Result<Verdict, String> {
     match check {
         Check::ConstraintsValid => constraints::look(copy, databases, limit),
-        Check::IndexesValid => indexes::look(copy, databases, limit),
+        Check::IndexesValid => amcheck::look(copy, databases, Reads::Indexes, limit),
+        Check::Amcheck => amcheck::look(copy, databases, Reads::TablesAndIndexes, limit),
         Check::Hypertables => recorded::hypertables(copy, databases, limit),
         Check::Jobs => recorded::jobs(copy, databases, limit),
         Check::Extensions => recorded::extensions(copy, databases, limit),

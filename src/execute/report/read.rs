@@ -1,13 +1,13 @@
 //! What a catalog says of many policies, with a few questions for all of them.
 
 use crate::alert::{Acknowledgement, Memory};
-use crate::catalog::{ByPolicy, Catalog, CatalogFault, OfPolicy, PastRuns, RECOVERY_POINT, Stretch, Where};
+use crate::catalog::{ByPolicy, Catalog, CatalogFault, JobRecord, Latest, OfPolicy, Outcome, PastRuns, RECOVERY_POINT, Stretch, Where};
 use crate::execute::run;
 use crate::execute::watch::{WatchFault, failing};
 use crate::policy::model::Policy;
 use crate::report::account::{Past, Room};
 use crate::report::{Covered, JobDue, Measurements, OnRecord, Standing, stand};
-use crate::units::Instant;
+use crate::units::{Instant, moment_of};
 use crate::world::parallel;
 
 use super::Walked;
@@ -30,7 +30,27 @@ pub fn records(catalog: &Catalog, policies: &[&Policy], now: Instant) -> Result<
     Ok(read.into_iter().flatten().collect())
 }
 
-fn record(policy: &Policy, found: OfPolicy, now: Instant) -> Result<OnRecord, WatchFault> {
+/// A drill that another host ran, or somebody by hand, has its own record, which `seawall watch` has seen: nobody owes it again, and how it went is how
+/// that job last went.
+fn as_drilled(records: &mut [JobRecord], latest: &[Latest]) {
+    let measured = |name: &str, drill: &str| latest.iter().find(|one| one.name == name && one.subject == drill).map(|one| one.value);
+    for record in records {
+        let Some(drill) = record.job.strip_prefix("drills.") else { continue };
+        let Some(ended) = measured("drill_ended", drill).and_then(moment_of) else { continue };
+        // By a second, which is all that the measurement tells.
+        if record.running.is_some() || record.last_ended.is_some_and(|last| last.as_second() >= ended.as_second()) {
+            continue;
+        }
+        let Some(passed) = measured("drill_outcome", drill).map(|outcome| outcome > 0.0) else { continue };
+        (record.last_started, record.last_ended, record.last_owed_since) = (Some(ended), Some(ended), None);
+        (record.last_outcome, record.last_transient) = (Some(if passed { Outcome::Succeeded } else { Outcome::Failed }), false);
+        record.last_succeeded = record.last_succeeded.max(measured("drill_passed", drill).and_then(moment_of));
+        record.failures_in_a_row = if passed { 0 } else { record.failures_in_a_row + 1 };
+    }
+}
+
+fn record(policy: &Policy, mut found: OfPolicy, now: Instant) -> Result<OnRecord, WatchFault> {
+    as_drilled(&mut found.records, &found.latest);
     let of_duty = |ack: &crate::catalog::Acknowledgement| Some((ack.key.strip_prefix("duty_due:")?.to_owned(), (ack.by.clone(), ack.at)));
     let done = found.acknowledgements.iter().filter_map(of_duty).collect();
     let (firing, unheard) = if found.memory.is_empty() {

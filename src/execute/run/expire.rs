@@ -8,6 +8,7 @@ use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made, Why};
 use crate::catalog::{Acknowledgement, Catalog, Measured, StepOutcome};
+use crate::execute::drill;
 use crate::execute::expire::{self, Deed, Done, ExpireFault, Expired, Onlooker, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_expire};
@@ -21,6 +22,7 @@ pub const BRAKE: &str = "expire_braked";
 pub const BRAKED_SINCE: &str = "braked_since";
 
 pub(super) fn run(ground: &Ground<'_>, why: &Why, record: &Record<'_>) -> (Ended, Made, Vec<String>) {
+    keep_drills(ground);
     let only = if let Why::Plan { deletes } = why { Some(deletes.clone()) } else { None };
     let named: Vec<(Name, Vec<BackupId>)> =
         only.iter().flatten().map(|(store, named)| (store.clone(), named.iter().cloned().collect())).collect();
@@ -58,6 +60,14 @@ pub(super) fn run(ground: &Ground<'_>, why: &Why, record: &Record<'_>) -> (Ended
     let end = end(&expired);
     steps.end(if end == Ended::Succeeded { StepOutcome::Succeeded } else { StepOutcome::Failed }, None);
     (end, Made::default(), remarks)
+}
+
+/// A backup that goes takes the records of its drills along: what other hosts have proven with it is on record here first.
+fn keep_drills(ground: &Ground<'_>) {
+    let Some(catalog) = ground.catalog.filter(|_| !ground.site.policy.drills.is_empty()) else { return };
+    if let Err(fault) = drill::bring_in(ground.site, catalog, &BTreeSet::new(), clock::now()) {
+        tracing::warn!(hint = fault.hint, "drills of other hosts are not brought in: {}", fault.message);
+    }
 }
 
 /// The stores of which somebody has said, since their brake went on, that so much may go there.

@@ -58,6 +58,7 @@ pub(super) struct Acting<'a> {
     pub bytes: &'a AtomicU64,
     pub rows: AtomicU64,
     pub begun: Begun,
+    pub is_rehearsal: bool,
     pub onlooker: Onlooker<'a>,
 }
 
@@ -90,6 +91,7 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
         bytes: onlooker.bytes,
         rows: AtomicU64::new(0),
         begun,
+        is_rehearsal: plan.is_rehearsal,
         onlooker,
     };
     record::hook(&acting, When::Before, onlooker.stop)?;

@@ -11,7 +11,7 @@ use super::source::dump::Dump;
 use super::source::look::{Looked, look, name_of};
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::{self as dump, Roles, Target};
-use crate::execute::restore::TimelineChoice;
+use crate::execute::restore::{Reached, TimelineChoice};
 use crate::execute::table::landing::session;
 use crate::execute::table::source::Onlooker;
 use crate::execute::table::{TableFault, has};
@@ -38,6 +38,8 @@ pub struct Wanted {
     pub moment: Moment,
     /// Nobody is asked before it begins: what the first tier needs may be fetched at once.
     pub at_once: bool,
+    /// Into a private server that will be gone: no program of the policy hears of it, and no record of recoveries has it.
+    pub is_rehearsal: bool,
 }
 
 /// As of when, out of a physical backup; and where its private servers lie.
@@ -77,6 +79,7 @@ pub struct Plan<'s> {
     pub(super) words: Vec<String>,
     /// When it began, where nobody is asked.
     pub(super) started: Option<Instant>,
+    pub(super) is_rehearsal: bool,
     /// Another run has begun it.
     pub begun: Option<Begun>,
     pub courses: Vec<Shown>,
@@ -124,6 +127,11 @@ impl Plan<'_> {
     /// Bytes that all of the backup has in its store.
     pub fn stored(&self) -> u64 {
         self.source.stored()
+    }
+
+    /// Where the log ended, out of a physical backup.
+    pub(in crate::execute) fn ended(&self) -> Option<&Reached> {
+        self.source.ended()
     }
 
     /// As `--plan` prints it for programs.
@@ -191,7 +199,21 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
     let courses = shown(site, &order, &items, &database, &source, &opened);
     let (words, started) = (words(wanted), wanted.at_once.then_some(now));
     let ground = Ground { settings, wanted: of.of, database, target, roles, programs };
-    Ok(Plan { site, ground, said: wanted.tiers.clone(), order, items, head, source, words, started, begun, courses, remarks })
+    Ok(Plan {
+        site,
+        ground,
+        said: wanted.tiers.clone(),
+        order,
+        items,
+        head,
+        source,
+        words,
+        started,
+        is_rehearsal: wanted.is_rehearsal,
+        begun,
+        courses,
+        remarks,
+    })
 }
 
 /// The policy's, in their order: those that were said, then all others by what is promised.

@@ -20,8 +20,9 @@ pub(super) enum When {
     After,
 }
 
+/// They are about the real server.
 pub(super) fn hook(acting: &Acting<'_>, when: When, stop: &AtomicBool) -> Result<(), TableFault> {
-    let Some(all) = &acting.site.policy.file.hooks else { return Ok(()) };
+    let Some(all) = acting.site.policy.file.hooks.as_ref().filter(|_| !acting.is_rehearsal) else { return Ok(()) };
     let (name, hook) = match when {
         When::Before => ("before_restore", &all.before_restore),
         When::After => ("after_restore", &all.after_restore),
@@ -39,6 +40,9 @@ pub(super) fn hook(acting: &Acting<'_>, when: When, stop: &AtomicBool) -> Result
 
 /// That it cannot be written down is no reason to fail a recovery.
 pub(super) fn done(acting: &Acting<'_>, tiered: &Tiered) {
+    if acting.is_rehearsal {
+        return;
+    }
     acting.source.note_identities(acting.site, tiered.ended);
     let tiers: Vec<Value> = (tiered.tiers.iter())
         .map(|tier| json!({ "tier": tier.tier, "tables": tier.tables.len(), "seconds": tier.seconds, "rto_seconds": tier.rto_seconds, "met": tier.met }))
@@ -51,6 +55,9 @@ pub(super) fn done(acting: &Acting<'_>, tiered: &Tiered) {
 
 /// What is usable by then stays so.
 pub(super) fn failed(acting: &Acting<'_>, fault: &TableFault) {
+    if acting.is_rehearsal {
+        return;
+    }
     let more = json!({ "database": acting.ground.wanted.into, "server": acting.ground.target.server, "tiers": acting.begun.tiers });
     Returned { more, ..returned(acting, clock::now()) }.note(acting.site, Err(&fault.message));
 }

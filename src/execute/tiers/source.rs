@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::act::Acting;
 use super::pending::Thing;
 use crate::execute::custody;
-use crate::execute::restore::Pin;
+use crate::execute::restore::{Pin, Reached};
 use crate::execute::table::TableFault;
 use crate::format::contents::Database;
 use crate::format::dump::Item;
@@ -75,6 +75,14 @@ impl Source<'_> {
         match self {
             Source::Dump(_) => None,
             Source::Physical(physical) => Some(physical.fixed.to_string()),
+        }
+    }
+
+    /// Where the log ended.
+    pub(super) fn ended(&self) -> Option<&Reached> {
+        match self {
+            Source::Dump(_) => None,
+            Source::Physical(physical) => Some(&physical.ended),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::remembered::{recall, remember};
 use super::stores::Stores;
-use crate::alert::Facts;
+use crate::alert::{Facts, Failure};
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, RECOVERY_POINT, RECOVERY_POINT_WORST};
 use crate::evidence::{
     self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Onward, Prediction, RecoveryPoint, ScenarioPromise,
@@ -42,17 +42,17 @@ struct Seen {
     replay_rate: Option<u64>,
 }
 
-/// Adds to what is seen what the record has to say of recoveries.
+/// Adds to what is seen what the record has to say of recoveries. `drilled`: the record has a drill that it had not when that was last asked.
 pub(super) fn look(
     site: &Site<'_>,
     catalog: &Catalog,
-    records: &[JobRecord],
+    (records, drilled): (&[JobRecord], bool),
     latest: &[Latest],
     facts: &mut Facts,
     now: Instant,
 ) -> Result<(), CatalogFault> {
     let ended = records.iter().filter(|record| is_evidence(&record.job)).filter_map(|record| record.last_ended).max();
-    let is_fresh = |at: Instant| now.duration_since(at).abs() < EVERY && ended.is_none_or(|ended| ended < at);
+    let is_fresh = |at: Instant| !drilled && now.duration_since(at).abs() < EVERY && ended.is_none_or(|ended| ended < at);
     let remembered = recall(site, REMEMBERED).filter(|seen: &Seen| seen.digest == site.policy.digest && seen.at.is_some_and(is_fresh));
     let seen = match remembered {
         Some(seen) => seen,
@@ -70,6 +70,7 @@ pub(super) fn look(
             job.restore_time = last.map(|millis| Duration::from_secs(millis.div_ceil(1_000)));
             // One that somebody ran on another host, or by hand, is a drill as well.
             job.succeeded = job.succeeded.max(standing.passed);
+            job.failed = job.failed.take().or_else(|| failed(standing, job.succeeded));
         }
     }
     facts.predictions = seen.predictions;
@@ -81,6 +82,18 @@ pub(super) fn look(
         identity.opened = identity.opened.max(known.opened);
     }
     see_identities(site.policy, catalog, latest, facts, now)
+}
+
+/// By its own record, where no run of this catalog says it, and nothing went well since.
+fn failed(standing: &DrillStanding, succeeded: Option<Instant>) -> Option<Failure> {
+    let last = standing.last.as_ref().filter(|last| last.outcome == DrillOutcome::Failed)?;
+    let message = last.message.clone().unwrap_or_default();
+    succeeded.is_none_or(|succeeded| succeeded < last.ended).then(|| Failure {
+        at: last.ended,
+        message: last.failed_in.map_or_else(|| message.clone(), |phase| format!("{}: {message}", phase.says())),
+        hint: None,
+        in_a_row: 1,
+    })
 }
 
 fn is_evidence(job: &str) -> bool {

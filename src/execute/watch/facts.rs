@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, evidence, log, measured, owed, server, stores};
+use super::{canary, databases, drilled, evidence, log, measured, owed, server, stores};
 use crate::alert::{
     ArchiveFacts, Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable,
 };
@@ -87,7 +87,8 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         }),
         ..Facts::default()
     };
-    evidence::look(site, catalog, &records, &measured, &mut facts, now)?;
+    let drilled = drilled::look(site, catalog, &records, now)?;
+    evidence::look(site, catalog, (&records, drilled), &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
     facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
     measured::record(catalog, policy, &facts, &measured, now)?;

@@ -6,6 +6,7 @@
 mod again;
 mod canary;
 mod databases;
+mod drilled;
 mod events;
 mod evidence;
 mod facts;

@@ -89,7 +89,11 @@ pub struct DrillRestore {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["public.orders"]))]
     pub tables: Vec<String>,
-    /// The database in which `tables` are; may be left out when the policy has exactly one.
+    /// A database comes back tier by tier, these tiers of `objectives.data` first, and each must be usable within its own RTO.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["critical"]))]
+    pub tiers: Vec<Name>,
+    /// The database in which `tables` are, or which comes back by `tiers`; may be left out when the policy has exactly one.
     #[schemars(example = &"app")]
     pub database: Option<String>,
 }
@@ -159,8 +163,10 @@ pub enum Value {
 pub enum Check {
     /// Every constraint is validated and every foreign key has its row.
     ConstraintsValid,
-    /// Every index is valid (pg_amcheck).
+    /// Every index is valid, and says what its table says.
     IndexesValid,
+    /// The same of indexes, and every row of every table can be read and is whole: what `pg_amcheck` looks at. PostgreSQL 13 reads no tables.
+    Amcheck,
     /// The same hypertables and numbers of chunks as recorded in the backup.
     Hypertables,
     /// The same TimescaleDB jobs as recorded in the backup.

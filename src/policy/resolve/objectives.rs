@@ -6,7 +6,7 @@ use super::Resolver;
 use crate::inventory::TableName;
 use crate::policy::file::{self, Check, HostRole, Recover};
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::{Drill, DrillRestore, DrilledTables, Objectives, Scenario};
+use crate::policy::model::{Drill, DrillRestore, DrilledTables, DrilledTiers, Objectives, Scenario};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 use crate::units::{DumpSection, Name};
@@ -170,6 +170,7 @@ impl Resolver<'_> {
         }
         self.parquet(written, path);
         let tables = self.drill_of_tables(written, path);
+        let tiers = self.drill_of_tiers(written, path);
         if let Some(promote) = &written.promote {
             self.rehearsal(promote, &written.restore, path);
         }
@@ -177,6 +178,7 @@ impl Resolver<'_> {
         Some(Drill {
             restore: restore?,
             tables,
+            tiers,
             schedule: schedule.flatten(),
             host: written.host.clone(),
             window: written.window.clone(),
@@ -322,11 +324,11 @@ impl Resolver<'_> {
     fn drill_of_tables(&mut self, written: &file::Drill, path: &PolicyPath) -> Option<DrilledTables> {
         let (file, restore, at) = (self.file, &written.restore, path.key("restore"));
         if restore.tables.is_empty() {
-            if restore.database.is_some() {
+            if restore.database.is_some() && restore.tiers.is_empty() {
                 self.push(
-                    Finding::error(WRONG_RESTORE, at.key("database"), "`database` says where `tables` are, and none are named")
+                    Finding::error(WRONG_RESTORE, at.key("database"), "`database` says where `tables` or `tiers` are, and none are named")
                         .on_key()
-                        .hint("Name them, as `schema.table`; without `tables` every database comes back."),
+                        .hint("Name them; without `tables` and `tiers` every database comes back."),
                 );
             }
             return None;
@@ -376,6 +378,96 @@ impl Resolver<'_> {
             self.expected_of_tables(expectation, &database, &path.key("expect").key(name));
         }
         Some(DrilledTables { database, tables })
+    }
+
+    /// One database comes back in them, from a dump of it or out of a physical backup.
+    fn drill_of_tiers(&mut self, written: &file::Drill, path: &PolicyPath) -> Option<DrilledTiers> {
+        let (file, restore, at) = (self.file, &written.restore, path.key("restore"));
+        if restore.tiers.is_empty() {
+            return None;
+        }
+        let data = file.objectives.as_ref().map(|objectives| objectives.data.clone()).unwrap_or_default();
+        let mut all_known = true;
+        for (index, name) in restore.tiers.iter().enumerate() {
+            all_known &= self.refer(name, &data, "objectives.data", &at.key("tiers").item(index));
+        }
+        if !restore.tables.is_empty() {
+            self.push(
+                Finding::error(WRONG_RESTORE, at.key("tiers"), "`tables` brings back these tables alone, and `tiers` a whole database")
+                    .on_key()
+                    .hint("Make two drills of it."),
+            );
+        }
+        if written.promote.is_some() {
+            self.push(
+                Finding::error(WRONG_RESTORE, path.key("promote"), "a database that comes back tier by tier is no standby")
+                    .on_key()
+                    .hint("Rehearse the promotion with a drill of its own."),
+            );
+        }
+        let (key, job) = (if restore.latest.is_some() { "latest" } else { "random" }, restore.latest.as_ref().or(restore.random.as_ref()));
+        let has_all = |job: &file::Backup| job.physical.is_some() || job.incremental.is_some() || job.logical.is_some();
+        if let Some(job) = job.filter(|job| file.backups.get(*job).is_some_and(|job| !has_all(job))) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    at.key(key),
+                    format!("`backups.{job}` has no whole database that could come back tier by tier"),
+                )
+                .hint("Name a job with `logical` or a physical one, or take `tiers` out."),
+            );
+        }
+        let scenarios = file.objectives.as_ref().map(|objectives| &objectives.scenarios);
+        let rehearsed = written.rehearses.as_ref().and_then(|name| scenarios?.get_key_value(name));
+        if let Some((name, _)) = rehearsed.filter(|(_, scenario)| matches!(scenario.recover, Recover::Cluster | Recover::Files)) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    path.key("rehearses"),
+                    format!("tier by tier all of it takes longer than at once, and says nothing of `{name}`"),
+                )
+                .hint("Rehearse it with a drill without `tiers`; each tier is judged by its own `rto` anyway.")
+                .related(["objectives", "scenarios", name.as_str(), "recover"].into(), "what must come back"),
+            );
+        }
+        let database = self.database(restore.database.as_ref(), &at)?;
+        for (index, name) in restore.tiers.iter().enumerate() {
+            if let Some(other) = data.get(name).and_then(|tier| tier.database.as_ref()).filter(|other| **other != database) {
+                self.push(
+                    Finding::error(
+                        WRONG_RESTORE,
+                        at.key("tiers").item(index),
+                        format!("this tier is of `{other}`, and `{database}` comes back"),
+                    )
+                    .hint("Make a drill of each database.")
+                    .related(["objectives", "data", name.as_str(), "database"].into(), "where it is"),
+                );
+            }
+        }
+        if file.timescaledb.contains_key(&database) {
+            self.push(
+                Finding::error(
+                    WRONG_RESTORE,
+                    at.key("tiers"),
+                    format!("`{database}` has TimescaleDB, and comes back as one or not at all"),
+                )
+                .on_key()
+                .hint("Drill all of it without `tiers`, or the tier's `tables` alone."),
+            );
+        }
+        for (name, expectation) in &written.expect {
+            if let Some(other) = expectation.database.as_ref().filter(|other| **other != database) {
+                self.push(
+                    Finding::error(
+                        WRONG_RESTORE,
+                        path.key("expect").key(name).key("database"),
+                        format!("only `{database}` is in the copy, tier by tier, and nothing of `{other}`"),
+                    )
+                    .hint("Take it out, or make another drill of it."),
+                );
+            }
+        }
+        all_known.then(|| DrilledTiers { database, tiers: restore.tiers.clone() })
     }
 
     fn expected_of_tables(&mut self, expectation: &file::Expectation, database: &str, path: &PolicyPath) {

@@ -1,9 +1,9 @@
 //! The restore drills of the stretch: what came back, how long each part took, and why one failed.
 
-use super::shape::{DrillAccount, DrillsAccount, LastPassed, Listed, PhaseAccount};
+use super::shape::{DrillAccount, DrilledTierAccount, DrillsAccount, LastPassed, Listed, PhaseAccount};
 use super::{Past, Room};
 use crate::catalog::DrillRow;
-use crate::inventory::{DrillOutcome, DrillRecord, Phase};
+use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier, Phase};
 use crate::report::covered::Covered;
 
 /// The drills whose records can be read, in their order.
@@ -57,6 +57,7 @@ fn one(record: &DrillRecord) -> DrillAccount {
             _ => record.phase(Phase::Files).and_then(|files| files.bytes),
         }),
         tables: record.restored.iter().flat_map(|restored| &restored.tables).map(|table| table.table.clone()).collect(),
+        tiers: record.tiers.iter().map(tier).collect(),
         recovery_seconds: record.recovery_millis.map(seconds),
         within_seconds: record.within_millis.map(seconds),
         phases: record.phases.iter().map(phase).collect(),
@@ -68,6 +69,10 @@ fn one(record: &DrillRecord) -> DrillAccount {
             .collect(),
         lost_seconds: record.canary.as_ref().map(|canary| seconds(canary.lost_millis)),
     }
+}
+
+fn tier(tier: &DrilledTier) -> DrilledTierAccount {
+    DrilledTierAccount { tier: tier.tier.to_string(), seconds: tier.millis.map(seconds), within_seconds: tier.within_millis.map(seconds) }
 }
 
 fn phase(phase: &crate::inventory::DrillPhase) -> PhaseAccount {

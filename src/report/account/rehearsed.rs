@@ -29,6 +29,13 @@ pub(super) struct Passed {
 /// `drilled` is the newest first, and nobody ended any of them.
 pub(super) fn rehearsed<'d>(policy: &Policy, drilled: &[&'d DrillRecord], subject: Subject<'_>) -> Rehearsed<'d> {
     let drill_of = |record: &DrillRecord| record.drill.as_ref().and_then(|name| policy.drills.get(name));
+    if let Some(tier) = subject.tier {
+        let of_tier: Vec<&DrillRecord> =
+            drilled.iter().copied().filter(|record| record.tiers.iter().any(|one| one.tier == *tier)).collect();
+        if !of_tier.is_empty() {
+            return of_a_tier(policy, &of_tier, tier);
+        }
+    }
     let is_of_it = |record: &&DrillRecord| match (drill_of(record), subject.scenario) {
         (Some(drill), Some(of)) => rehearses(drill, of) && is_from(record, of.1),
         (Some(drill), None) => drill.restores_everything(policy),
@@ -48,6 +55,30 @@ pub(super) fn rehearsed<'d>(policy: &Policy, drilled: &[&'d DrillRecord], subjec
     let suits = |drill: &Drill| subject.scenario.map_or_else(|| drill.restores_everything(policy), |of| rehearses(drill, of));
     let jobs = policy.drills.iter().filter(|(_, drill)| suits(drill)).map(|(name, _)| format!("drills.{name}")).collect();
     Rehearsed { failed, passed, jobs }
+}
+
+/// When it was usable says more of it than when everything was there. A drill that was too late with another tier has failed, and has measured this one.
+fn of_a_tier<'d>(policy: &Policy, drilled: &[&'d DrillRecord], tier: &Name) -> Rehearsed<'d> {
+    let of =
+        |record: &DrillRecord| record.tiers.iter().find(|one| one.tier == *tier).and_then(|one| Some((one.millis?, one.within_millis)));
+    let in_time = |record: &&DrillRecord| of(record).is_some_and(|(took, within)| within.is_none_or(|within| took <= within));
+    let mut known = BTreeSet::new();
+    let mut last = drilled.iter().copied().filter(|record| known.insert(&record.drill));
+    let drill_of = |record: &DrillRecord| record.drill.as_ref().and_then(|name| policy.drills.get(name));
+    Rehearsed {
+        failed: last.find(|record| !in_time(record)),
+        passed: drilled.iter().copied().find(in_time).map(|record| Passed {
+            at: record.ended,
+            seconds: of(record).map(|(millis, _)| millis as f64 / 1_000.0),
+            proves_for: drill_of(record).map_or(Some(Drill::A_QUARTER), |drill| allowed::drill_proves(policy, drill)),
+        }),
+        jobs: policy
+            .drills
+            .iter()
+            .filter(|(_, drill)| drill.measures(policy).contains(tier))
+            .map(|(name, _)| format!("drills.{name}"))
+            .collect(),
+    }
 }
 
 /// A standby that is promoted is rehearsed by promoting one, and by nothing else.

@@ -368,6 +368,9 @@ pub struct DrillAccount {
     /// Only these tables came back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
+    /// The tiers of data, in the order in which they came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<DrilledTierAccount>,
     /// What a recovery would have taken.
     pub recovery_seconds: Option<f64>,
     /// What it was to take at most.
@@ -379,6 +382,16 @@ pub struct DrillAccount {
     pub not_met: Vec<String>,
     /// What the heartbeat row says was lost.
     pub lost_seconds: Option<f64>,
+}
+
+/// A tier of data that came back in a drill.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct DrilledTierAccount {
+    pub tier: String,
+    /// Until it was usable; absent where it did not come so far.
+    pub seconds: Option<f64>,
+    /// What it was to take at most.
+    pub within_seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

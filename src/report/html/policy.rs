@@ -420,6 +420,16 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
         if !drill.tables.is_empty() {
             html.leaf("div", &[("class", "soft")], &format!("only {}", joined(&drill.tables)));
         }
+        for tier in &drill.tiers {
+            html.element("div", &[("class", "soft")], |html| {
+                html.text(&format!("tier {}: ", tier.tier));
+                html.maybe_lasting(tier.seconds, "not reached");
+                if let Some(within) = tier.within_seconds {
+                    html.text(" of ");
+                    html.lasting(within);
+                }
+            });
+        }
     });
     html.td(|html| {
         html.count(drill.expectations_met);

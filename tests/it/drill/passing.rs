@@ -112,7 +112,7 @@ fn passes(version: Version) {
     original.is_untouched(&drills);
 }
 
-pub(super) fn port_of(copy: &std::path::Path) -> String {
+pub fn port_of(copy: &std::path::Path) -> String {
     let file = fs::read_to_string(copy.join("data/postmaster.pid")).expect("a server");
     file.lines().nth(3).expect("a port").trim().to_owned()
 }

@@ -55,7 +55,7 @@ impl Drills {
         self.with_programs(command)
     }
 
-    fn with_programs(&self, mut command: Command) -> Command {
+    pub fn with_programs(&self, mut command: Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.rig.cluster.version().programs().display()));
         command

@@ -9,6 +9,7 @@ use super::rig::Seen;
 use crate::clusters::{Cluster, Options, StopMode, Version};
 
 const CONSTRAINTS: &str = "      keys: { check: constraints-valid }";
+const AMCHECK: &str = "      whole: { check: amcheck }";
 const INDEXES: &str = "      indexes: { check: indexes-valid }";
 
 fn sql(cluster: &Cluster, script: &str) {
@@ -97,6 +98,59 @@ fn an_index_that_is_marked_invalid_or_says_what_its_table_does_not_say_is_found(
             cluster.sql("select nspname from pg_extension e join pg_namespace n on n.oid = extnamespace where extname = 'amcheck'"),
             "seawall_drill"
         );
+    }
+}
+
+/// Where a table's first row on a page begins, by the page's own list of them.
+fn row_on(page: &[u8]) -> usize {
+    let item = u32::from_le_bytes(page[24..28].try_into().expect("four bytes"));
+    (item & 0x7fff) as usize
+}
+
+#[test]
+fn a_table_with_a_damaged_page_is_named_with_its_block() {
+    for version in [Version::V13, Version::V14, Version::V15, Version::V18] {
+        let reads_tables = version > Version::V13;
+        // With checksums nobody gets as far as the rows; without them only the rows can say it.
+        let with_checksums = Cluster::start(version, Options { checksums: true, ..Options::default() }.with("autovacuum = off"));
+        let without = Cluster::start(version, Options { checksums: false, ..Options::default() }.with("autovacuum = off"));
+        for cluster in [&with_checksums, &without] {
+            sql(
+                cluster,
+                r#"create table "; drop table x --" (id int, note text);;
+                   insert into "; drop table x --" select n, repeat(n::text, 20) from generate_series(1, 5000) n;;
+                   create table long (id int primary key, body text);;
+                   alter table long alter body set storage external;;
+                   insert into long select n, repeat(n::text, 3000) from generate_series(1, 50) n;;
+                   checkpoint"#,
+            );
+            let sound = Seen::now(cluster, AMCHECK);
+            match reads_tables {
+                true => sound.met("whole", "tables and"),
+                false => sound.met("whole", "no table was read: that of PostgreSQL 13 knows indexes only"),
+            }
+            let file = cluster.data().join(cluster.sql("select pg_relation_filepath('\"; drop table x --\"')"));
+            let toast = cluster.sql("select pg_relation_filepath(reltoastrelid) from pg_class where relname = 'long'");
+            let toast = cluster.data().join(toast);
+            cluster.stop(StopMode::Fast);
+            for file in [file, toast] {
+                let page = OpenOptions::new().read(true).write(true).open(file).expect("a table's file");
+                let mut block = vec![0; 8192];
+                page.read_exact_at(&mut block, 3 * 8192).expect("a block");
+                // Its number of columns and where its values begin, as no row has them.
+                page.write_all_at(&[0xff, 0x07, 0xff, 0x0f, 0x40], (3 * 8192 + row_on(&block) + 18) as u64).expect("some bytes");
+            }
+            cluster.resume();
+        }
+        let seen = [Seen::now(&with_checksums, AMCHECK), Seen::now(&without, AMCHECK)];
+        if !reads_tables {
+            // The indexes are held against the table, and that is how far 13 goes.
+            continue;
+        }
+        seen[0].failed("whole", "`postgres: public.; drop table x --`: invalid page in block 3 of relation");
+        seen[0].failed("whole", "long values of `postgres: public.long`: invalid page in block 3 of relation");
+        seen[1].failed("whole", "`postgres: public.; drop table x --`: block 3, item 1: ");
+        seen[1].failed("whole", "long values of `postgres: public.long`: block 3, item 1: ");
     }
 }
 

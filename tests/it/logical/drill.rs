@@ -29,11 +29,11 @@ drills:
   some: { restore: { random: dump } }
 "#;
 
-pub(super) fn place(ground: &Ground) -> PathBuf {
+pub fn place(ground: &Ground) -> PathBuf {
     ground.file("state/policies/try/drills")
 }
 
-pub(super) fn nothing_is_left(ground: &Ground) {
+pub fn nothing_is_left(ground: &Ground) {
     let place = place(ground);
     // One that was killed before it had its name goes a minute later, and is empty.
     let named = |folder: &PathBuf| !folder.to_string_lossy().contains("/new-");
@@ -45,14 +45,14 @@ pub(super) fn nothing_is_left(ground: &Ground) {
     }
 }
 
-pub(super) fn drills(ground: &Ground, text: &str) {
+pub fn drills(ground: &Ground, text: &str) {
     let path = ground.file("policy.yaml");
     let policy = fs::read_to_string(&path).expect("the policy");
     fs::write(path, policy + text).expect("the policy");
 }
 
 /// One that ends with this code; its record.
-pub(super) fn drill(ground: &Ground, code: i32, words: &[&str]) -> Value {
+pub fn drill(ground: &Ground, code: i32, words: &[&str]) -> Value {
     let said = ground.say(&[&["drill", "--format", "json"], words].concat());
     assert_eq!(said.code, Some(code), "{}\n{}", said.out, said.err);
     crate::cli::follows("drill-output", &said.out)

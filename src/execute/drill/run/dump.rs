@@ -50,7 +50,7 @@ impl<'r> Run<'r> {
         } else {
             self.bring_back_databases(&found, &settings)?;
         }
-        self.record.recovery_millis = Some(u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.record.recovery_millis = Some(self.millis());
 
         self.enter(Phase::Expect);
         let reached = self.reached_as(&found, &settings);
@@ -74,7 +74,7 @@ impl<'r> Run<'r> {
         loaded
     }
 
-    fn note_dump(&mut self, found: &Found) {
+    pub(super) fn note_dump(&mut self, found: &Found) {
         let descriptor = &found.descriptor;
         self.record.restored = Some(Restored {
             job: descriptor.job.clone(),
@@ -93,7 +93,7 @@ impl<'r> Run<'r> {
     }
 
     /// Of the original's version, or where that is not here, or its dump is of a newer `pg_dump`, of the next one.
-    fn make_server(&mut self, found: &Found) -> Result<Settings, DrillFault> {
+    pub(super) fn make_server(&mut self, found: &Found) -> Result<Settings, DrillFault> {
         let original = found.descriptor.cluster.version / 10_000;
         let (bin, major) = programs::find_from(self.wishes.programs.as_deref(), original.max(found.client()))?;
         if major != original {
@@ -105,15 +105,10 @@ impl<'r> Run<'r> {
         suits::must_suit(found, (&bin, major), &preloaded, &base)?;
         let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
         let port = throwaway::free_port()?;
-        let mut lines = throwaway::of_copy(&place, &self.record.id, port);
-        lines.push(("shared_preload_libraries".to_owned(), preloaded));
         self.place = Some(place);
         let (owner, account) = directory::server_account()?;
         suits::must_be_entered(&base, owner, &account)?;
-        self.place().prepare(owner)?;
-        self.must_go_on()?;
-        empty::start(self.place(), &bin, owner, &lines)?;
-        let settings = empty::settings_of(self.place().sockets(), port)?;
+        let settings = self.start_empty(&bin, vec![("shared_preload_libraries".to_owned(), preloaded)], port)?;
         let mut connection = Connection::connect(&settings)?;
         // It comes back as it was, and not into one that is there.
         if found.contents.databases.iter().any(|database| database.name == "postgres") {
@@ -210,7 +205,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn examine_dump(&mut self, found: &Found, reached: &Reached) -> Result<(), DrillFault> {
+    pub(super) fn examine_dump(&mut self, found: &Found, reached: &Reached) -> Result<(), DrillFault> {
         let connect = |database: &str| reached.connect(database);
         let private = private(found)?;
         // Each database is as of its snapshot, and the first of those was taken soon after this.

@@ -123,16 +123,16 @@ impl Run<'_> {
 }
 
 /// Whoever watches the drill hears of each phase, and so does its clock.
-fn timed<T>(
+pub(super) fn timed<T, F: Into<DrillFault>>(
     watch: &mut Stopwatch,
     progress: &Progress,
     onlooker: Onlooker<'_>,
-    work: impl FnOnce(source::Onlooker<'_>) -> Result<T, source::Fault>,
+    work: impl FnOnce(source::Onlooker<'_>) -> Result<T, F>,
 ) -> Result<T, DrillFault> {
     let watch = Mutex::new(watch);
     let phase = |phase: Phase| {
         watch.lock().unwrap_or_else(PoisonError::into_inner).enter(phase);
         (onlooker.phase)(phase);
     };
-    Ok(work(source::Onlooker { phase: &phase, stop: onlooker.stop, progress })?)
+    work(source::Onlooker { phase: &phase, stop: onlooker.stop, progress }).map_err(Into::into)
 }

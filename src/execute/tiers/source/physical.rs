@@ -21,7 +21,7 @@ use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::dump::restore::needs::Needs;
 use crate::execute::dump::restore::{Ready, Roles, must_be_free, ready};
-use crate::execute::restore::{Pin, TimelineChoice};
+use crate::execute::restore::{Pin, Reached, TimelineChoice};
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::{self, Fault, Fixed, Held, Known, Onlooker, TableName};
@@ -47,6 +47,7 @@ pub(in crate::execute::tiers) struct Physical<'s> {
     /// For people.
     pub moment: String,
     pub fixed: Fixed,
+    pub ended: Box<Reached>,
     /// Bytes of the whole backup in the store.
     pub stored: u64,
     /// `select pg_catalog.setval(…)`.
@@ -146,6 +147,7 @@ impl<'s> Physical<'s> {
             store,
             moment: begun.map_or_else(|| server.moment.clone(), |begun| begun.moment.trim_start_matches("as of ").to_owned()),
             fixed,
+            ended: server.ended.clone(),
             stored,
             sequences: around.sequences,
             wanted: again,

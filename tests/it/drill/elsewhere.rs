@@ -1,0 +1,185 @@
+//! Drills on a host that shares nothing with the protected one but the store.
+
+use std::fs;
+use std::process::Command;
+
+use seawall::format::signature::{DRILL, SigningKey};
+use seawall::inventory::DrillRecord;
+use serde_json::Value;
+
+use super::rig::Drills;
+use crate::clusters::Version;
+use crate::restore::rig::{Said, objects, said};
+use crate::run::rig::by_clock;
+
+const DRILLS: &str = r#"
+drills:
+  weekly: { restore: { latest: nightly }, schedule: { at: "00:00" }, host: staging-1 }
+  wrong:
+    restore: { latest: nightly }
+    schedule: { at: "00:00" }
+    host: staging-1
+    expect: { rows: { sql: "select count(*) from series", is: 51 } }
+"#;
+
+/// The protected host, or the other one.
+#[derive(Clone, Copy)]
+struct Host {
+    state: &'static str,
+    name: &'static str,
+}
+
+const PROTECTED: Host = Host { state: "state", name: "db" };
+const STAGING: Host = Host { state: "staging", name: "staging-1" };
+/// One that has never run anything.
+const THIRD: Host = Host { state: "third", name: "desk" };
+
+fn on(drills: &Drills, host: Host, words: &[&str]) -> Command {
+    let mut all = words.to_vec();
+    all.extend(["--host", host.name]);
+    drills.with_programs(drills.rig.command_on(host.state, &all))
+}
+
+fn say(drills: &Drills, host: Host, words: &[&str]) -> Said {
+    said(on(drills, host, words).output().expect("it runs"))
+}
+
+/// The protected host looks, so much later.
+fn watch(drills: &Drills, offset: &str) -> Said {
+    let watch = on(drills, PROTECTED, &["watch"]);
+    said(by_clock(drills.rig.cluster.account(), offset, &watch).output().expect("faketime"))
+}
+
+fn status(drills: &Drills) -> Value {
+    let said = said(drills.rig.command_on(PROTECTED.state, &["status", "--format", "json"]).output().expect("it runs"));
+    crate::cli::follows("status-output", &said.out)["policies"][0].clone()
+}
+
+fn problems(status: &Value) -> Vec<&str> {
+    status["problems"].as_array().expect("problems").iter().filter_map(|problem| problem["key"].as_str()).collect()
+}
+
+fn report(drills: &Drills) -> Value {
+    let said = said(drills.rig.command_on(PROTECTED.state, &["report", "--format", "json"]).output().expect("it runs"));
+    crate::cli::follows("report", &said.out)["policies"][0]["drills"].clone()
+}
+
+/// What a host that has no catalog exports.
+fn exported(drills: &Drills) -> (Value, String) {
+    let said = say(drills, THIRD, &["inventory", "export"]);
+    (said.json()["clusters"]["shop"].clone(), said.err)
+}
+
+fn known_for_long(drills: &Drills) {
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1])\n\
+         for job in ('drills.weekly', 'drills.wrong'):\n    \
+         c.execute(\"insert into jobs (policy, job, first_seen) values ('shop', ?, 1) on conflict (policy, job) do update set first_seen = 1\", (job,))\n\
+         c.commit()";
+    let catalog = drills.rig.path("state/catalog.db");
+    let python = drills.rig.cluster.account().command("python3").args(["-c", script]).arg(catalog).output().expect("python");
+    assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+}
+
+#[test]
+fn what_another_host_has_proven_is_evidence_here() {
+    let drills = Drills::new(Version::V15, "");
+    let rig = &drills.rig;
+    let hosts = "databases: [postgres], hosts: { db: { role: primary }, staging-1: { role: staging }, desk: { role: staging } },";
+    rig.change_policy("databases: [postgres],", hosts);
+    drills.drills(DRILLS);
+    let staging = SigningKey::generate("staging-1").expect("a key");
+    rig.write("staging/keys/signing", &staging.to_openssh().expect("text"));
+    rig.cluster.account().own(&rig.path("staging"));
+
+    // A key that nobody accepts proves nothing to others, and the drill says so.
+    let record = say(&drills, STAGING, &["drill", "weekly", "--format", "json"]);
+    assert_eq!(record.code, 0, "{}{}", record.out, record.err);
+    assert!(record.json()["remarks"].to_string().contains("no other host believes its record"), "{}", record.out);
+    watch(&drills, "+0m");
+    known_for_long(&drills);
+    let looked = watch(&drills, "+6m");
+    assert!(!looked.err.contains("not believed"), "it was looked at before: {}", looked.err);
+    let before = status(&drills);
+    assert!(problems(&before).contains(&"overdue:drills.weekly"), "{:?}", problems(&before));
+    let (export, err) = exported(&drills);
+    assert!(err.contains("not counted") && err.contains("does not accept"), "{err}");
+    assert!(export["measured"]["unknown"].is_string(), "{export:#}");
+
+    rig.change_policy("writers: { ", &format!("writers: {{ staging-1: \"{}\", ", staging.public()));
+    let record = say(&drills, STAGING, &["drill", "weekly", "--format", "json"]);
+    assert_eq!((record.code, &record.json()["remarks"]), (0, &Value::Null), "{}{}", record.out, record.err);
+    let failed = say(&drills, STAGING, &["drill", "wrong"]);
+    assert_eq!(failed.code, 1, "{}{}", failed.out, failed.err);
+
+    // By another policy what was not believed may be: both that passed are read.
+    let looked = watch(&drills, "+12m");
+    assert!(!looked.err.contains("not believed"), "{}", looked.err);
+    let after = status(&drills);
+    let found = problems(&after);
+    assert!(!found.iter().any(|key| key.contains("drills.weekly")), "{found:?}");
+    assert!(found.contains(&"failed:drills.wrong"), "{found:?}");
+    let job = |name: &str| after["jobs"].as_array().expect("jobs").iter().find(|job| job["job"] == name).expect("a job").clone();
+    assert_eq!((&job("drills.weekly")["last_outcome"], &job("drills.wrong")["last_outcome"]), (&"succeeded".into(), &"failed".into()));
+    let told = report(&drills);
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(2), Some(1)), "{told:#}");
+    assert!(told["list"]["rows"].as_array().expect("rows").iter().all(|row| row["host"] == "staging-1"), "{told:#}");
+    let metrics = drills.say(&["metrics"]).out;
+    assert!(metrics.contains(r#"seawall_drill_last_outcome{policy="shop",drill="weekly"} 1"#), "{metrics}");
+    let plan = drills.say(&["plan", "--format", "json"]);
+    let plan = crate::cli::follows("plan-output", &plan.out);
+    assert!(plan.to_string().contains(r#""weekly":{"first_seen""#) || plan.to_string().contains(r#""outcome":"passed""#), "{plan:#}");
+    assert!(plan.to_string().contains(r#""how":"drill""#), "{plan:#}");
+
+    // A host without any catalog knows as much from the store.
+    let (export, err) = exported(&drills);
+    assert!(!err.contains("not counted"), "{err}");
+    assert_eq!(export["proven"]["drills"]["weekly"]["last"]["outcome"], "passed", "{export:#}");
+    assert_eq!(export["measured"]["restore"]["how"], "drill", "{export:#}");
+
+    planted(&drills, &staging);
+    // What went with its backup is on record here all the same.
+    for path in objects(&rig.path("store"), "/drills/") {
+        fs::remove_file(path).expect("gone");
+    }
+    watch(&drills, "+4h");
+    let told = report(&drills);
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(2), Some(1)), "{told:#}");
+    drills.nothing_is_left();
+}
+
+/// Records of a drill that never was.
+fn planted(drills: &Drills, staging: &SigningKey) {
+    let rig = &drills.rig;
+    let record = objects(&rig.path("store"), "/drills/").into_iter().find(|path| path.extension().is_some_and(|end| end == "json"));
+    let record = record.expect("a record");
+    let text = fs::read_to_string(&record).expect("a record");
+    let known: DrillRecord = serde_json::from_str(&text).expect("a record");
+    let with_id = |id: &str| DrillRecord { id: id.parse().expect("an id"), ..known.clone() };
+    let day = known.id.to_string()[..9].to_owned();
+    let plant = |id: &str, json: &str, key: Option<&SigningKey>| {
+        let place = |end: &str| record.with_file_name(format!("{id}.json{end}"));
+        fs::write(place(""), json).expect("written");
+        if let Some(key) = key {
+            fs::write(place(".sig"), key.sign_armored(DRILL, json.as_bytes()).expect("signed")).expect("written");
+        }
+    };
+    let json = |record: &DrillRecord| serde_json::to_string(record).expect("JSON");
+    let id = |at: &str| format!("{day}{at}Z-00000000");
+    let mallory = SigningKey::generate("mallory").expect("a key");
+    plant(&id("235901"), &json(&with_id(&id("235901"))), None);
+    plant(&id("235902"), &json(&with_id(&id("235902"))), Some(&mallory));
+    plant(&id("235903"), "{", Some(staging));
+    plant(&id("235904"), &json(&known), Some(staging));
+    let newer = DrillRecord { format_version: 2, ..with_id(&id("235905")) };
+    plant(&id("235905"), &json(&newer), Some(staging));
+    let ahead = "2100-01-01T00:00:00Z".parse().expect("a moment");
+    plant(&id("235906"), &json(&DrillRecord { ended: ahead, ..with_id(&id("235906")) }), Some(staging));
+    let looked = watch(drills, "+2h");
+    for why in
+        ["it is not signed", "does not accept", "it cannot be read", "under another name", "a newer seawall", "a clock that is ahead"]
+    {
+        assert!(looked.err.contains(why), "{why}: {}", looked.err);
+    }
+    let told = report(drills);
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(2), Some(1)), "{told:#}");
+}
