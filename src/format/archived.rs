@@ -122,6 +122,15 @@ pub struct Leaving {
     pub record: String,
 }
 
+/// Somebody has requested the rows from an archive class. Where that brings them out for good, they are not put back before this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awake {
+    pub format: u32,
+    pub id: BackupId,
+    pub until: Instant,
+    pub host: String,
+}
+
 impl Extent {
     pub fn contents(&self, identities: &Identities) -> std::io::Result<Contents> {
         SealedText::open(&self.private, identities)

@@ -22,7 +22,9 @@
 //! <repository>/archive/<extent>.json                        rows of a table that moved here; with its signature beside it
 //! <repository>/archive/<extent>/rows.csv.zst.age            the rows
 //! <repository>/archive/<extent>/read-back/<host>-….json     that host has read every row of it; signed
+//! <repository>/archive/<extent>/leaving.json                they are about to leave their table
 //! <repository>/archive/<extent>/removed.json                the table does not have them any more
+//! <repository>/archive/<extent>/awake.json                  somebody has requested them from an archive class
 //! <repository>/drills/<backup>/<drill>.json                a restore drill of that backup, as it went; with its signature beside it
 //! <repository>/holds/<hold>.json                            what nobody may delete, placed at run time
 //! <repository>/pins/… leases/… hints/…                      the few mutable things
@@ -136,6 +138,11 @@ impl Repository {
     /// That the table does not have an extent's rows any more.
     pub fn extent_removed(&self, id: &BackupId) -> Key {
         self.key(format_args!("archive/{id}/removed.json"))
+    }
+
+    /// Until when an extent's rows are to be readable, where they were brought out of an archive class for good.
+    pub fn extent_awake(&self, id: &BackupId) -> Key {
+        self.key(format_args!("archive/{id}/awake.json"))
     }
 
     /// Of which extent a descriptor is; `None` for what is none.

@@ -49,6 +49,8 @@ pub struct Names {
     pub removed: HashSet<String>,
     /// Of which it is noted that their rows were about to leave it, whatever came of that.
     pub leaving: HashSet<String>,
+    /// Of which it is noted until when they are to be readable.
+    pub awake: HashSet<String>,
     pub read_back: Vec<Key>,
     /// Objects of extents.
     pub objects: Vec<Meta>,
@@ -104,6 +106,7 @@ impl Shelf<'_> {
                 match self.inside(key) {
                     Some((id, "removed.json")) => drop(names.removed.insert(id.to_owned())),
                     Some((id, "leaving.json")) => drop(names.leaving.insert(id.to_owned())),
+                    Some((id, "awake.json")) => drop(names.awake.insert(id.to_owned())),
                     Some((_, rest)) if rest.starts_with("read-back/") => names.read_back.push(meta.key),
                     _ => names.objects.push(meta),
                 }

@@ -81,6 +81,11 @@ impl ClassFamily {
         self.classes()[0]
     }
 
+    /// What is thawed there is warm from then on, and paid as such, until something moves it again. Elsewhere there is a copy for some days.
+    pub const fn thaws_for_good(self) -> bool {
+        matches!(self, ClassFamily::Azure)
+    }
+
     /// Whether one lies colder than the other; not, where they are not both of this family.
     pub fn is_colder(self, one: StorageClass, than: StorageClass) -> bool {
         let rank = |wanted| self.classes().iter().position(|class| *class == wanted);

@@ -6,3 +6,5 @@ mod let_go;
 mod only_copy;
 mod plain;
 pub mod rig;
+pub mod scene;
+pub mod steps;

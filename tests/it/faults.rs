@@ -3,7 +3,7 @@
 //! The same is asked after each of them. What looks complete is whole. What was acknowledged is there. A success was one, and a failure
 //! says where. The same again, with the world in order, succeeds.
 
-mod asleep;
+pub mod asleep;
 pub mod chance;
 pub mod clouds;
 mod full;

@@ -15,4 +15,5 @@ pub mod place;
 mod restore;
 mod restoring;
 mod rights;
+mod steps;
 mod table;

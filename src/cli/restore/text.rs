@@ -148,20 +148,14 @@ fn archived(plan: &RestorePlan) -> Vec<String> {
     tell(
         archived.asleep.len(),
         archived.asleep_bytes,
-        &format!("in {classes} cannot be read before they are requested: {}", times(archived)),
+        &format!("in {classes} cannot be read before they are requested: {}", archived.times()),
     );
     lines
 }
 
-/// How long a request takes, for each speed that there is.
-fn times(archived: &Archived) -> String {
-    let each = Haste::ALL.into_iter().filter_map(|haste| Some(format!("{haste} within {}", span(archived.within(haste)?))));
-    each.collect::<Vec<_>>().join(", ")
-}
-
 /// Nothing was requested, and nothing can be read before it is.
 pub(super) fn asleep(archived: &Archived) -> Trouble {
-    let hint = format!("`--thaw DAYS` requests them ({}; `--thaw-speed` chooses). Or restore from another store.", times(archived));
+    let hint = format!("`--thaw DAYS` requests them ({}; `--thaw-speed` chooses). Or restore from another store.", archived.times());
     Trouble::failed(unreadable(archived), hint)
 }
 

@@ -4,20 +4,22 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chosen::{Chosen, choose};
+use super::kept::note_awake;
 use super::remove::tally_of;
 use super::table::Time;
 use super::{connect, returned};
-use crate::format::archived::Form;
+use crate::execute::restore::archive::how_they_stand;
 use crate::format::rows::Tallied;
 use crate::format::seal::Identities;
-use crate::observe::{Kept, Shelf};
+use crate::observe::{Kept, Shelf, width};
 use crate::pipeline::read_rows;
-use crate::plan::words::counted;
+use crate::plan::words::{counted, span};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
-use crate::store::Thaw;
-use crate::units::{BackupId, Haste, Key};
+use crate::store::Meta;
+use crate::units::{BackupId, ClassFamily, Haste, Key};
+use crate::world::{clock, parallel};
 
 /// What is to come back.
 #[derive(Debug, Clone)]
@@ -74,7 +76,7 @@ pub fn bring_back(
     connection.run("begin")?;
     let is_original = is_same(&mut connection, &into, &original)?;
     let chosen = choose(&mut connection, place, (extents.as_slice(), all), wanted, is_original)?;
-    must_be_awake(place, &chosen.coming, wanted.thaw)?;
+    must_be_awake(site, place, &chosen.coming, wanted.thaw)?;
     let coming: Vec<BackupId> = chosen.coming.iter().map(|kept| kept.extent.id.clone()).collect();
     let ground = Ground { place, identities, stop, is_original };
     // What breaks off here is rolled back with the session.
@@ -118,32 +120,35 @@ fn of_that_time<'k>(connection: &mut Connection, extents: &'k [Kept], wanted: &W
 }
 
 /// Before anything is done; a request takes hours, so it is made for all of them at once.
-fn must_be_awake(place: &Shelf<'_>, extents: &[&Kept], thaw: Option<(u32, Haste)>) -> Result<(), SiteFault> {
-    let rows = |kept: &&Kept| {
-        let csv: Vec<Key> = (kept.extent.objects.iter().filter(|object| object.form == Form::Csv))
-            .map(|object| place.repository.extent_data(&kept.extent.id, &object.name))
-            .collect();
-        csv
-    };
-    let (mut asleep, mut underway) = (Vec::new(), 0);
-    for key in extents.iter().flat_map(rows) {
-        match place.store.thaw_state(&key)? {
-            Some(Thaw::Frozen) => asleep.push(key),
-            Some(Thaw::Underway) => underway += 1,
-            Some(Thaw::Readable) | None => {}
-        }
+fn must_be_awake(site: &Site<'_>, place: &Shelf<'_>, extents: &[&Kept], thaw: Option<(u32, Haste)>) -> Result<(), SiteFault> {
+    let (store, rows) = (place.store, |kept: &&Kept| Some(place.repository.extent_data(&kept.extent.id, &kept.csv()?.name)));
+    let keys: Vec<Key> = extents.iter().filter_map(rows).collect();
+    let looked = parallel::map_with(width(store), &keys, &|key| store.head(key));
+    let there = looked.into_iter().filter_map(Result::transpose).collect::<Result<Vec<Meta>, _>>()?;
+    let archived = how_they_stand(store, &there.iter().filter(|meta| meta.frozen).collect::<Vec<_>>())?;
+    if archived.is_readable() {
+        return Ok(());
     }
-    let message = format!("rows of {} lie in an archive class and cannot be read now", counted(asleep.len() + underway, "extent"));
-    match thaw {
-        _ if asleep.is_empty() && underway == 0 => Ok(()),
-        None if !asleep.is_empty() => Err(SiteFault::new(message, "`--thaw DAYS` requests them; it takes hours.")),
-        None => Err(SiteFault { transient: true, ..SiteFault::new(message, "All of them were requested before: run it again later.") }),
+    let waiting = counted(archived.asleep.len() + archived.underway.len(), "extent");
+    let message = format!("rows of {waiting} lie in an archive class and cannot be read now");
+    let hint = match thaw {
+        _ if archived.asleep.is_empty() => "All of them were requested before: run it again later.".to_owned(),
+        None => {
+            let hint = format!("`--thaw DAYS` requests them ({}; `--thaw-speed` chooses).", archived.times());
+            return Err(SiteFault::new(message, hint));
+        }
         Some((days, haste)) => {
-            asleep.iter().try_for_each(|key| place.store.thaw(key, days, haste))?;
-            let hint = "All of them are requested now: run it again when they are there.";
-            Err(SiteFault { transient: true, ..SiteFault::new(message, hint) })
+            let now = clock::now();
+            let until = archived.readable_until(days, haste, now)?;
+            if store.classes().is_some_and(ClassFamily::thaws_for_good) {
+                extents.iter().try_for_each(|kept| note_awake(place, site.host(), &kept.extent.id, until))?;
+            }
+            archived.request(store, days, haste)?;
+            let within = archived.within(haste).map(|within| format!(", and here within {}", span(within))).unwrap_or_default();
+            format!("All of them are requested now{within}: run it again then.")
         }
-    }
+    };
+    Err(SiteFault { transient: true, ..SiteFault::new(message, hint) })
 }
 
 fn is_same(connection: &mut Connection, one: &str, other: &str) -> Result<bool, SiteFault> {

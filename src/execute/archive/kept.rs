@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::remove::record_of;
 use super::{Archived, Run};
 use crate::execute::id::random_word;
-use crate::format::archived::{Leaving, MAX_BYTES, ReadBack, Removed};
+use crate::format::archived::{Awake, Leaving, MAX_BYTES, ReadBack, Removed};
 use crate::format::descriptor::FORMAT;
 use crate::format::layout::signature_of;
 use crate::format::seal::Identities;
@@ -18,7 +18,7 @@ use crate::observe::{self, Kept, Names, Shelf};
 use crate::pipeline::{hash_object, read_plain, read_rows};
 use crate::postgres::Connection;
 use crate::site::{HostKeys, SiteFault};
-use crate::store::{Meta, Put, Store};
+use crate::store::{Fault, Meta, Put, Store};
 use crate::units::{BackupId, Instant, Key, hex};
 use crate::world::{clock, parallel};
 
@@ -175,6 +175,18 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Which extents somebody has requested, to be readable for some time still.
+    pub(super) fn wanted_awake<'n>(&self, names: &'n Names) -> Result<HashSet<&'n str>, SiteFault> {
+        let (now, mut wanted) = (clock::now(), HashSet::new());
+        for id in names.extents.iter().filter(|id| names.awake.contains(id.as_str())) {
+            let note = self.store.get(&self.repository.extent_awake(id), MAX_BYTES)?;
+            if serde_json::from_slice::<Awake>(&note).is_ok_and(|note| note.id == *id && note.until > now) {
+                wanted.insert(id.as_str());
+            }
+        }
+        Ok(wanted)
+    }
+
     /// Before its rows leave the table. A note that is there already is of an earlier time that they did, or nearly did.
     pub(super) fn note_leaving(&self, connection: &mut Connection, kept: &Kept) -> Result<(), SiteFault> {
         let (id, host) = (&kept.extent.id, self.site.host().to_owned());
@@ -222,6 +234,13 @@ pub fn read_back(
     let json = serde_json::to_vec_pretty(&said).expect("texts and numbers");
     // Each time under a name of its own: one that broke off between signature and text must not be in the way of the next.
     put_signed(place.store, &place.repository.extent_read_back(id, &format!("{host}-{}", random_word()?)), json, &keys.signing)
+}
+
+/// Where a thaw brings rows out for good, the archive job would put them back to sleep before anybody has them.
+pub(super) fn note_awake(place: &Shelf<'_>, host: &str, id: &BackupId, until: Instant) -> Result<(), Fault> {
+    let note = Awake { format: FORMAT, id: id.clone(), until, host: host.to_owned() };
+    let json = serde_json::to_vec_pretty(&note).expect("texts and numbers");
+    place.store.replace(&place.repository.extent_awake(id), Bytes::from(json))
 }
 
 /// For those who cannot ask the database. What it says is only a note: the database's own record is the truth.

@@ -229,8 +229,7 @@ impl Run<'_> {
                 Fate::Waiting | Fate::Damaged => after = Some(slice.to),
                 Fate::Stopped => {}
                 Fate::Busy => {
-                    let (from, to) = (&slice.from, &slice.to);
-                    done.remarks.push(format!("{}: rows between {from} and {to} are locked by somebody and stay for now", self.table.name));
+                    done.remarks.push(self.locked(&slice.from, &slice.to));
                     after = Some(slice.to);
                 }
             }
@@ -248,12 +247,18 @@ impl Run<'_> {
         Ok(done)
     }
 
+    fn locked(&self, from: &str, to: &str) -> String {
+        format!("{}: rows between {from} and {to} are locked by somebody and stay for now", self.table.name)
+    }
+
     /// What has left its table was read back, and goes where it is to lie: also what an earlier run left warm.
     fn put_to_sleep(&self, done: &mut Archived) -> Result<(), SiteFault> {
         let Some(class) = self.cold else { return Ok(()) };
         let (shelf, names) = (self.shelf(), self.shelf().names()?);
         let is_warm = |meta: &&Meta| !meta.frozen && meta.class.is_some_and(|there| class.is_colder_than(there));
-        for meta in shelf.gone(&names).filter(is_warm) {
+        let wanted = self.wanted_awake(&names)?;
+        let is_wanted = |meta: &&Meta| shelf.inside(&meta.key).is_some_and(|(id, _)| wanted.contains(id));
+        for meta in shelf.gone(&names).filter(|meta| is_warm(meta) && !is_wanted(meta)) {
             if self.is_stopped(done) {
                 break;
             }
@@ -304,7 +309,11 @@ impl Run<'_> {
             if !self.table.still_means(&kept.contents) || is_young {
                 continue;
             }
-            if let Fate::Waiting | Fate::Busy | Fate::Damaged = self.finish(connection, &kept, done)? {
+            let fate = self.finish(connection, &kept, done)?;
+            if let Fate::Busy = fate {
+                done.remarks.push(self.locked(&kept.contents.from, &kept.contents.to));
+            }
+            if let Fate::Waiting | Fate::Busy | Fate::Damaged = fate {
                 let is_last = match &after {
                     Some(after) => self.table.is_later(connection, &kept.contents.to, after)?,
                     None => true,

@@ -12,8 +12,9 @@ use crate::format::layout::Repository;
 use crate::inventory::{Hold, Selection};
 use crate::observe::width;
 use crate::pipeline::restore::object_key;
-use crate::plan::words::joined;
-use crate::store::{Meta, Store, Thaw};
+use crate::plan::words::{joined, span};
+use crate::site::SiteFault;
+use crate::store::{self, Meta, Store, Thaw};
 use crate::units::{BackupId, Duration, Haste, Instant, Key, Name, StorageClass};
 use crate::world::parallel;
 
@@ -59,6 +60,31 @@ impl Archived {
     /// Until all can be read when they are asked for now; nothing where one of the classes does not know that haste.
     pub fn within(&self, haste: Haste) -> Option<Duration> {
         self.classes.keys().map(|class| class.thaws_within(haste)).try_fold(Duration::ZERO, |longest, within| Some(longest.max(within?)))
+    }
+
+    /// How long a request takes, for each speed that there is.
+    pub fn times(&self) -> String {
+        let each = Haste::ALL.into_iter().filter_map(|haste| Some(format!("{haste} within {}", span(self.within(haste)?))));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Until when it can be read at least, if it is asked for now and for so many days.
+    pub(in crate::execute) fn readable_until(&self, days: u32, haste: Haste, now: Instant) -> Result<Instant, SiteFault> {
+        let Some(within) = self.within(haste) else {
+            let known: Vec<&str> = Haste::ALL.into_iter().filter(|haste| self.within(*haste).is_some()).map(Haste::as_str).collect();
+            let hint = format!("Ask with `--thaw-speed` {}.", known.join(" or "));
+            return Err(SiteFault::new(format!("nothing in {} can be requested as `{haste}`", joined(self.classes.keys())), hint));
+        };
+        let days = Duration::from_days(u64::from(days));
+        let until = now.checked_add(within.to_signed()).and_then(|ready| ready.checked_add(days.to_signed()));
+        Ok(until.unwrap_or(Instant::MAX))
+    }
+
+    /// Asks the store for everything that is asleep. Asked for again it is no fault.
+    pub(in crate::execute) fn request(&self, store: &Store, days: u32, haste: Haste) -> Result<(), store::Fault> {
+        let asked = parallel::map_with(width(store), &self.asleep, &|key| store.thaw(key, days, haste));
+        // All are tried, whatever becomes of one: each that is on its way shortens the wait.
+        asked.into_iter().collect()
     }
 }
 
@@ -139,7 +165,12 @@ pub(super) fn inspect(
         let key = object_key(repository, descriptor, object)?;
         frozen.extend(there.get(key.as_str()).filter(|meta| meta.frozen));
     }
-    let states = parallel::map_with(width(store), &frozen, &|meta| store.thaw_state(&meta.key));
+    Ok(how_they_stand(store, &frozen)?)
+}
+
+/// Of objects that the store says are frozen.
+pub(in crate::execute) fn how_they_stand(store: &Store, frozen: &[&Meta]) -> Result<Archived, store::Fault> {
+    let states = parallel::map_with(width(store), frozen, &|meta| store.thaw_state(&meta.key));
     let mut archived = Archived::default();
     for (meta, state) in frozen.into_iter().zip(states) {
         match state? {
@@ -169,21 +200,12 @@ pub(super) fn inspect(
 /// is no hold, for whoever may not write there.
 pub fn thaw(asleep: &Asleep, days: u32, haste: Haste, now: Instant) -> Result<Option<String>, RestoreFault> {
     let Asleep { store, repository, backup, archived, .. } = asleep;
-    let Some(within) = archived.within(haste) else {
-        let classes = joined(archived.classes.keys());
-        let known: Vec<&str> = Haste::ALL.into_iter().filter(|haste| archived.within(*haste).is_some()).map(Haste::as_str).collect();
-        let hint = format!("Ask with `--thaw-speed` {}.", known.join(" or "));
-        return Err(RestoreFault::new(format!("nothing in {classes} can be requested as `{haste}`"), hint));
-    };
-    let until = now.checked_add(within.to_signed()).and_then(|ready| ready.checked_add(Duration::from_days(u64::from(days)).to_signed()));
-    let held = hold(store, repository, backup, until.unwrap_or(Instant::MAX));
-    let asked = parallel::map_with(width(store), &archived.asleep, &|key| store.thaw(key, days, haste));
-    // All are tried, whatever becomes of one: each that is on its way shortens the wait.
-    asked.into_iter().collect::<Result<Vec<()>, _>>()?;
+    let held = hold(store, repository, backup, archived.readable_until(days, haste, now)?);
+    archived.request(store, days, haste)?;
     Ok(held.err().map(|fault| fault.message))
 }
 
-fn hold(store: &Store, repository: &Repository, id: &BackupId, until: Instant) -> Result<(), crate::store::Fault> {
+fn hold(store: &Store, repository: &Repository, id: &BackupId, until: Instant) -> Result<(), store::Fault> {
     let words: Vec<String> = id.as_str().to_ascii_lowercase().split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned).collect();
     let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let name: Name =

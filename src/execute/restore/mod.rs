@@ -4,7 +4,7 @@
 //! `seawall release` ends that step by step. The files are complete and durable before the directory can be started.
 
 mod act;
-mod archive;
+pub(in crate::execute) mod archive;
 mod choose;
 mod collations;
 mod compared;

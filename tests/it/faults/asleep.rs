@@ -33,7 +33,7 @@ fn is_asleep(process: Pid) -> bool {
 }
 
 /// False when it came to its end before.
-fn falls_asleep(child: &mut Child) -> bool {
+pub fn falls_asleep(child: &mut Child) -> bool {
     let deadline = Instant::now() + Duration::from_secs(300);
     while child.try_wait().expect("its state").is_none() {
         if processes(child).into_iter().any(is_asleep) {
@@ -45,12 +45,17 @@ fn falls_asleep(child: &mut Child) -> bool {
     false
 }
 
+/// Lets it go on.
+pub fn wake(child: &Child) {
+    for process in processes(child).into_iter().filter(|process| is_asleep(*process)) {
+        let _ = kill_process(process, Signal::CONT);
+    }
+}
+
 fn wakes_up(mut child: Child) -> Said {
     let deadline = Instant::now() + Duration::from_secs(300);
     while child.try_wait().expect("its state").is_none() {
-        for process in processes(&child).into_iter().filter(|process| is_asleep(*process)) {
-            let _ = kill_process(process, Signal::CONT);
-        }
+        wake(&child);
         assert!(Instant::now() < deadline, "it does not end");
         thread::sleep(Duration::from_millis(10));
     }

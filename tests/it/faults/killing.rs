@@ -19,6 +19,8 @@ pub fn kill_9(child: &mut Child) {
         for process in &below {
             let _ = kill_process(*process, Signal::KILL);
         }
+        // Where the command slept, who started it sleeps too, and would not see that it is dead.
+        let _ = kill_process(own, Signal::CONT);
         // It has not begun anything yet, or it is the command itself.
         alone += u32::from(below.is_empty());
         if alone > 20 || !rustix::process::geteuid().is_root() {
