@@ -103,7 +103,7 @@ fn what_another_host_has_proven_is_evidence_here() {
     assert!(problems(&before).contains(&"overdue:drills.weekly"), "{:?}", problems(&before));
     let (export, err) = exported(&drills);
     assert!(err.contains("not counted") && err.contains("does not accept"), "{err}");
-    assert!(export["measured"]["unknown"].is_string(), "{export:#}");
+    assert!(export["measured"]["known"].is_null() && export["proven"].is_null(), "{export:#}");
 
     rig.change_policy("writers: { ", &format!("writers: {{ staging-1: \"{}\", ", staging.public()));
     let record = say(&drills, STAGING, &["drill", "weekly", "--format", "json"]);
@@ -122,7 +122,7 @@ fn what_another_host_has_proven_is_evidence_here() {
     assert_eq!((&job("drills.weekly")["last_outcome"], &job("drills.wrong")["last_outcome"]), (&"succeeded".into(), &"failed".into()));
     let told = report(&drills);
     assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(2), Some(1)), "{told:#}");
-    assert!(told["list"]["rows"].as_array().expect("rows").iter().all(|row| row["host"] == "staging-1"), "{told:#}");
+    assert!(told["list"]["shown"].as_array().expect("rows").iter().all(|row| row["host"] == "staging-1"), "{told:#}");
     let metrics = drills.say(&["metrics"]).out;
     assert!(metrics.contains(r#"seawall_drill_last_outcome{policy="shop",drill="weekly"} 1"#), "{metrics}");
     let plan = drills.say(&["plan", "--format", "json"]);
@@ -133,8 +133,8 @@ fn what_another_host_has_proven_is_evidence_here() {
     // A host without any catalog knows as much from the store.
     let (export, err) = exported(&drills);
     assert!(!err.contains("not counted"), "{err}");
-    assert_eq!(export["proven"]["drills"]["weekly"]["last"]["outcome"], "passed", "{export:#}");
-    assert_eq!(export["measured"]["restore"]["how"], "drill", "{export:#}");
+    assert_eq!(export["proven"]["known"]["drills"]["weekly"]["last"]["outcome"], "passed", "{export:#}");
+    assert_eq!(export["measured"]["known"]["restore"]["how"], "drill", "{export:#}");
 
     planted(&drills, &staging);
     // What went with its backup is on record here all the same.
