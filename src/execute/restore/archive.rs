@@ -172,7 +172,7 @@ pub(super) fn inspect(
 pub(in crate::execute) fn how_they_stand(store: &Store, frozen: &[&Meta]) -> Result<Archived, store::Fault> {
     let states = parallel::map_with(width(store), frozen, &|meta| store.thaw_state(&meta.key));
     let mut archived = Archived::default();
-    for (meta, state) in frozen.into_iter().zip(states) {
+    for (meta, state) in frozen.iter().zip(states) {
         match state? {
             Some(Thaw::Readable) => {
                 archived.ready += 1;

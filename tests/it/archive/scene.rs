@@ -201,7 +201,7 @@ impl Scene {
         self.sql(&format!("select count(*) from {} where {}", self.table, self.old))
     }
 
-    /// What lies in the store: of each extent, the oldest first, which of its objects are there.
+    /// What lies in the store: of each extent, the fullest first, which of its objects are there.
     pub fn there(&self) -> String {
         let names = match &self.shelf {
             Shelf::Disk => self.run.rig.shell("find store -path '*/archive/*' -type f -printf '%P\\n'"),
@@ -225,7 +225,9 @@ impl Scene {
             kinds.dedup();
             kinds.join(" ")
         };
-        extents.into_values().map(words).collect::<Vec<_>>().join(" | ")
+        let mut all: Vec<String> = extents.into_values().map(words).collect();
+        all.sort_by_key(|kinds| std::cmp::Reverse(kinds.len()));
+        all.join(" | ")
     }
 
     /// A trigger that waits at the gate.

@@ -75,6 +75,8 @@ fn translate(client: TcpStream, server: u16, endless: &AtomicBool) -> Option<()>
                 head.push_str(&line);
             }
             "connection" => {}
+            // SeaweedFS has S3's classes only: this one can be read at once, too.
+            "x-goog-storage-class" if value == "ARCHIVE" => head.push_str("x-amz-storage-class: GLACIER_IR\r\n"),
             "host" => head.push_str(&format!("host: 127.0.0.1:{server}\r\n")),
             _ => head.push_str(&line.replace("x-goog-", "x-amz-")),
         }
