@@ -118,7 +118,7 @@ pub struct RestoredTable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DrilledTier {
     pub tier: Name,
-    /// How many rows its tables have; absent where it failed before they had come.
+    /// How many rows came with it, those of tables that its own need included; absent where it failed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// From the first look at the store until it was usable; absent where it failed before.

@@ -12,7 +12,9 @@ use crate::restore::rig::{flip, objects};
 
 const NEWEST: &str = "drills: { newest: { restore: { latest: nightly } } }";
 
-/// The phase and the words of a drill that fails.
+const MAJORS: [Version; 3] = [Version::V13, Version::V15, Version::V18];
+
+/// The phase and the words of a drill that fails; who is on call hears them.
 fn fails(drills: &Drills, words: &[&str]) -> (String, String) {
     let record = drills.drill(1, words);
     assert_eq!(record["outcome"], "failed", "{record:#}");
@@ -20,27 +22,39 @@ fn fails(drills: &Drills, words: &[&str]) -> (String, String) {
     let failure = &record["failure"];
     let text = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
     assert!(!text("hint").is_empty(), "{record:#}");
+    is_told(drills, words[0], &text("message"));
     (text("phase"), text("message"))
+}
+
+fn is_told(drills: &Drills, drill: &str, message: &str) {
+    let watched = crate::cli::follows("watch-output", &drills.say(&["watch", "--format", "json"]).out);
+    let firing = watched["policies"][0]["firing"].as_array().expect("what is wrong");
+    let key = format!("failed:drills.{drill}");
+    let told = firing.iter().find(|one| one["key"] == key.as_str()).unwrap_or_else(|| panic!("no {key} in {watched:#}"));
+    assert_eq!(told["severity"], "critical", "{told:#}");
+    assert!(told["text"].as_str().is_some_and(|text| text.contains(message)), "{message}: {told:#}");
 }
 
 #[test]
 fn a_segment_that_is_missing() {
-    let drills = Drills::new(Version::V15, NEWEST);
-    let rig = &drills.rig;
-    let lost = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
-    rig.load(5);
-    rig.archive();
-    rig.load(5);
-    rig.archive();
-    for object in objects(&rig.path("store"), &lost) {
-        fs::remove_file(object).expect("it was there");
+    for version in MAJORS {
+        let drills = Drills::new(version, NEWEST);
+        let rig = &drills.rig;
+        let lost = rig.cluster.sql("select pg_walfile_name(pg_current_wal_lsn())");
+        rig.load(5);
+        rig.archive();
+        rig.load(5);
+        rig.archive();
+        for object in objects(&rig.path("store"), &lost) {
+            fs::remove_file(object).expect("it was there");
+        }
+        let (phase, message) = fails(&drills, &["newest"]);
+        assert_eq!(phase, "prepare");
+        assert!(message.contains("missing") || message.contains("gap") || message.contains("not archived"), "{message}");
+        // On record, and heard of.
+        let history = drills.history();
+        assert!(history.contains("drills.newest") && history.contains("failed"), "{history}");
     }
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "prepare");
-    assert!(message.contains("missing") || message.contains("gap") || message.contains("not archived"), "{message}");
-    // On record, and heard of.
-    let history = drills.history();
-    assert!(history.contains("drills.newest") && history.contains("failed"), "{history}");
 }
 
 /// Nothing in the store tells of what it has lost at its end: the server was seen to be further.
@@ -85,50 +99,56 @@ fn a_segment_that_cannot_be_read() {
 
 #[test]
 fn a_part_that_is_corrupt() {
-    let drills = Drills::new(Version::V18, NEWEST);
-    let parts = objects(&drills.rig.path("store"), "part-00001.tar");
-    flip(parts.first().expect("a part"));
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "files");
-    assert!(message.contains("part-00001"), "{message}");
+    for version in MAJORS {
+        let drills = Drills::new(version, NEWEST);
+        let parts = objects(&drills.rig.path("store"), "part-00001.tar");
+        flip(parts.first().expect("a part"));
+        let (phase, message) = fails(&drills, &["newest"]);
+        assert_eq!(phase, "files");
+        assert!(message.contains("part-00001"), "{message}");
+    }
 }
 
 /// The backups of the newest day are gone, and the store does not say so: it has an older one.
 #[test]
 fn a_newest_backup_that_was_lost() {
-    let drills = Drills::new(Version::V15, NEWEST);
-    let rig = &drills.rig;
-    let newest = rig.backup();
-    rig.archive();
-    // First its data alone, then all that speaks of it.
-    let data = rig
-        .path("store")
-        .join(objects(&rig.path("store"), &format!("data/{newest}/part-00001.tar"))[0].strip_prefix(rig.path("store")).expect("below"));
-    fs::remove_file(&data).expect("a part");
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "prepare");
-    assert!(message.contains("is not in the store"), "{message}");
-    for object in objects(&rig.path("store"), &newest) {
-        fs::remove_file(object).expect("it was there");
+    for version in MAJORS {
+        let drills = Drills::new(version, NEWEST);
+        let rig = &drills.rig;
+        let newest = rig.backup();
+        rig.archive();
+        // First its data alone, then all that speaks of it.
+        let data = rig
+            .path("store")
+            .join(objects(&rig.path("store"), &format!("data/{newest}/part-00001.tar"))[0].strip_prefix(rig.path("store")).expect("below"));
+        fs::remove_file(&data).expect("a part");
+        let (phase, message) = fails(&drills, &["newest"]);
+        assert_eq!(phase, "prepare");
+        assert!(message.contains("is not in the store"), "{message}");
+        for object in objects(&rig.path("store"), &newest) {
+            fs::remove_file(object).expect("it was there");
+        }
+        let (phase, message) = fails(&drills, &["newest"]);
+        assert_eq!(phase, "prepare");
+        assert!(message.contains(&newest) && message.contains("not there any more"), "{message}");
     }
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "prepare");
-    assert!(message.contains(&newest) && message.contains("not there any more"), "{message}");
 }
 
 /// The original has an extension that this host's PostgreSQL has not.
 #[test]
 fn an_extension_that_is_missing() {
-    let drills = Drills::new(Version::V15, NEWEST);
-    let rig = &drills.rig;
-    rig.cluster.sql("create table seen (n int)");
-    // By the catalog alone: what the backup records is what the database says it has.
-    rig.cluster.sql("insert into pg_extension select 99999, 'nowhere_to_be_found', 10, 11, false, '4.2', null, null");
-    rig.backup();
-    rig.archive();
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "prepare");
-    assert!(message.contains("`nowhere_to_be_found` 4.2 in `postgres`") && message.contains("not here at all"), "{message}");
+    for version in MAJORS {
+        let drills = Drills::new(version, NEWEST);
+        let rig = &drills.rig;
+        rig.cluster.sql("create table seen (n int)");
+        // By the catalog alone: what the backup records is what the database says it has.
+        rig.cluster.sql("insert into pg_extension select 99999, 'nowhere_to_be_found', 10, 11, false, '4.2', null, null");
+        rig.backup();
+        rig.archive();
+        let (phase, message) = fails(&drills, &["newest"]);
+        assert_eq!(phase, "prepare");
+        assert!(message.contains("`nowhere_to_be_found` 4.2 in `postgres`") && message.contains("not here at all"), "{message}");
+    }
 }
 
 #[test]
