@@ -8,9 +8,12 @@ use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 
 /// What is asked of `pg_settings`.
-pub const SETTINGS: &[&str] = &["wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "full_page_writes"];
+pub const SETTINGS: &[&str] =
+    &["wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "full_page_writes", "max_wal_senders"];
 /// The groups whose rights are of use.
-pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings"];
+pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings", ALL_ROWS];
+/// From PostgreSQL 14 on.
+const ALL_ROWS: &str = "pg_read_all_data";
 
 /// What makes the server read settings that were changed: a step that differs from nothing.
 pub(super) const RELOAD: &str = "SELECT pg_catalog.pg_reload_conf();";
@@ -37,6 +40,11 @@ pub fn functions(major: u32) -> &'static [&'static str] {
 
 fn reads_files(function: &str) -> bool {
     function.starts_with("pg_read_binary_file")
+}
+
+/// Of what a backup calls, what is of use without one: a point in the log to come back to.
+fn is_of_the_log(function: &str) -> bool {
+    ["pg_switch_wal", "pg_create_restore_point"].iter().any(|name| function.starts_with(name))
 }
 
 /// The roles that the policy names, as they are.
@@ -68,55 +76,77 @@ pub(super) fn compare(found: &mut Found<'_>, observed: &Observed<ServerState>) {
     let name = |written: Option<String>| sql_name::meaning(&written?).into_iter().next();
     if let Some(named) = named {
         if let Some(role) = name(named.backup) {
-            let over_protocol = found.policy.file.cluster.as_ref().is_none_or(|cluster| cluster.data_directory.is_none());
-            // Who reads the files themselves does not ask the server for them.
-            let functions = functions(state.major).iter().filter(|function| over_protocol || !reads_files(function)).copied();
-            let needs = Needs { replication: over_protocol, group: "pg_read_all_settings", functions: functions.collect() };
-            self::role(found, state, &role, &needs, &path.key("roles").key("backup"));
+            let path = path.key("roles").key("backup");
+            let needs = Needs::of_backups(found.policy, state.major);
+            if is_dumped(found.policy) && !needs.groups.contains(&ALL_ROWS) {
+                let message =
+                    format!("PostgreSQL {} has no `{ALL_ROWS}`: what {} is to dump has to be granted to it", state.major, quoted(&role));
+                let hint = "Grant it `SELECT` on the tables and sequences, and `USAGE` on their schemas.";
+                found.remark(path.clone(), message, hint);
+            }
+            self::role(found, state, &role, &needs, &path);
         }
         if let Some(role) = name(named.monitor) {
-            let needs = Needs { replication: false, group: "pg_monitor", functions: Vec::new() };
+            let needs = Needs { replication: false, groups: vec!["pg_monitor"], functions: Vec::new() };
             self::role(found, state, &role, &needs, &path.key("roles").key("monitor"));
         }
     }
 }
 
+fn is_dumped(policy: &Policy) -> bool {
+    policy.backups.values().any(|backup| backup.method.is_dumped())
+}
+
+/// Files are copied, and the server says which: over the replication protocol, where nobody reads its directory itself.
+fn over_protocol(policy: &Policy) -> bool {
+    let is_physical = policy.backups.values().any(|backup| backup.method.is_physical());
+    is_physical && policy.file.cluster.as_ref().is_none_or(|cluster| cluster.data_directory.is_none())
+}
+
 // ---- settings ------------------------------------------------------------------------------------------------------
 
 fn settings(found: &mut Found<'_>, state: &ServerState) {
-    let Some(wal) = &found.policy.wal else { return };
-    let path = PolicyPath::from(["wal"]);
-    let timeout = wal.timeout.as_secs();
     let before = found.changes.len();
+    if over_protocol(found.policy) {
+        // Theirs, where it is not what it is when nobody has set it.
+        set(found, state, "max_wal_senders", "10", |value| value != "0", &PolicyPath::from(["backups"]));
+    }
+    let path = PolicyPath::from(["wal"]);
+    if let Some(wal) = &found.policy.wal {
+        log(found, state, wal.timeout.as_secs(), &path);
+    }
+    if found.changes.len() > before {
+        let sql = RELOAD.to_owned();
+        let says = "settings that were changed have to be read by the server".to_owned();
+        let change = Change::new(path, None, says, sql).consequence("the server reads its configuration again");
+        found.push(Change { in_transaction: false, ..change });
+    }
+}
+
+fn log(found: &mut Found<'_>, state: &ServerState, timeout: u64, path: &PolicyPath) {
     let is = |name: &str| state.settings.get(name).map(|setting| setting.value.as_str());
-    set(found, state, "wal_level", "replica", |value| matches!(value, "replica" | "logical"), &path);
-    set(found, state, "full_page_writes", "on", |value| value == "on", &path);
+    set(found, state, "wal_level", "replica", |value| matches!(value, "replica" | "logical"), path);
+    set(found, state, "full_page_writes", "on", |value| value == "on", path);
     let late = |value: &str| value.parse::<u64>().is_ok_and(|seconds| seconds > 0 && seconds <= timeout);
     set(found, state, "archive_timeout", &timeout.to_string(), late, &path.key("timeout"));
     let command = is("archive_command").map(str::trim).filter(|command| !matches!(*command, "" | "(disabled)"));
     let library = is("archive_library").map(str::trim).filter(|library| !library.is_empty());
     match (command, library) {
         (Some(command), None) if command.contains("seawall") => {
-            set(found, state, "archive_mode", "on", |value| matches!(value, "on" | "always"), &path);
+            set(found, state, "archive_mode", "on", |value| matches!(value, "on" | "always"), path);
         }
         // It names files of the database's own host, which nobody knows from here; and while it is empty, a server that archives
         // keeps all of its log.
         (None, None) => found.refuse(
-            path,
+            path.clone(),
             "the server archives nothing: `archive_command` is empty",
             "On its host, set `archive_command = 'seawall wal push %p --policy FILE'`; what else is needed is shown after that.",
         ),
         (Some(other), _) | (None, Some(other)) => found.refuse(
-            path,
+            path.clone(),
             format!("the server's log goes elsewhere: {}", quoted(other)),
             "It is left alone. When Seawall is to have it, set `archive_command = 'seawall wal push %p --policy FILE'` on the server's host.",
         ),
-    }
-    if found.changes.len() > before {
-        let sql = RELOAD.to_owned();
-        let says = "settings that were changed have to be read by the server".to_owned();
-        let change = Change::new(PolicyPath::from(["wal"]), None, says, sql).consequence("the server reads its configuration again");
-        found.push(Change { in_transaction: false, ..change });
     }
 }
 
@@ -142,8 +172,25 @@ fn set(found: &mut Found<'_>, state: &ServerState, name: &str, wanted: &str, goo
 
 struct Needs {
     replication: bool,
-    group: &'static str,
+    groups: Vec<&'static str>,
     functions: Vec<&'static str>,
+}
+
+impl Needs {
+    /// As far as the policy's jobs go, and no further.
+    fn of_backups(policy: &Policy, major: u32) -> Needs {
+        let over_protocol = over_protocol(policy);
+        let is_physical = policy.backups.values().any(|backup| backup.method.is_physical());
+        let is_of_use = |function: &str| match function {
+            // Who reads the files themselves does not ask the server for them.
+            _ if reads_files(function) => over_protocol,
+            _ if is_of_the_log(function) => is_physical || policy.wal.is_some(),
+            _ => is_physical,
+        };
+        let reads_rows = is_dumped(policy) && major >= 14;
+        let groups = std::iter::once("pg_read_all_settings").chain(reads_rows.then_some(ALL_ROWS)).collect();
+        Needs { replication: over_protocol, groups, functions: functions(major).iter().filter(|name| is_of_use(name)).copied().collect() }
+    }
 }
 
 fn role(found: &mut Found<'_>, state: &ServerState, role: &str, needs: &Needs, path: &PolicyPath) {
@@ -169,9 +216,13 @@ fn role(found: &mut Found<'_>, state: &ServerState, role: &str, needs: &Needs, p
         Some(_) => {}
     }
     let own = own.unwrap_or(&nobody);
-    if !own.member_of.contains(needs.group) {
-        let says = format!("the role {} lacks the rights of `{}`", quoted(role), needs.group);
-        push(found, says, format!("GRANT {} TO {name};", needs.group), "it sees settings and figures of the server, and nobody's rows");
+    for group in needs.groups.iter().filter(|group| !own.member_of.contains(**group)) {
+        let says = format!("the role {} lacks the rights of `{group}`", quoted(role));
+        let consequence = match *group {
+            ALL_ROWS => "it reads every row of every database, as a dump does; tables with row-level security need `BYPASSRLS` besides",
+            _ => "it sees settings and figures of the server, and nobody's rows",
+        };
+        push(found, says, format!("GRANT {group} TO {name};"), consequence);
     }
     for function in needs.functions.iter().filter(|function| !own.may_call.contains(**function)) {
         let says = format!("the role {} may not call `{function}`", quoted(role));

@@ -31,7 +31,7 @@ pub struct DrillsFound {
     pub records: Vec<DrillRecord>,
     /// What is not believed, and never will be by this policy.
     pub rejected: Vec<Rejected>,
-    /// What was dated by a clock that is ahead of this host's.
+    /// What was dated by a clock that is ahead of this host's, or cannot be read now.
     pub ahead: Vec<Rejected>,
     /// Stores that could not be asked, and why.
     pub unseen: Vec<(Name, SiteFault)>,
@@ -52,6 +52,10 @@ pub struct KnownDrills<'k> {
 pub fn drills(site: &Site<'_>, known: KnownDrills<'_>, now: Instant) -> Result<DrillsFound, SiteFault> {
     let writers = site.writers()?;
     let identities = Identities::default();
+    // Whoever can write into the store could say what he likes.
+    if writers.is_empty() {
+        return Ok(DrillsFound::default());
+    }
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
     let names: Vec<&Name> = site.policy.stores.keys().collect();
     let seen = parallel::map_with(names.len().min(8), &names, &|name| -> Result<DrillsFound, SiteFault> {
@@ -85,7 +89,11 @@ fn of_store(store: &Store, repository: &Repository, eyes: &Eyes<'_>, known: Know
         id.is_some_and(|id| id.as_str() >= since.as_str() && !known.drills.contains(id.as_str()))
             && !known.rejected.contains(meta.key.as_str())
     };
-    let mut new: Vec<&Meta> = listed.iter().filter(new).collect();
+    // What is dated by a clock that is far ahead hides nothing of now, and what lies in an archive class no other record.
+    let latest = eyes.now.checked_add(AGREES).map_or_else(|_| compact(eyes.now), compact);
+    let is_now =
+        |meta: &&Meta| !meta.frozen && drill_id(&meta.key).is_some_and(|id| id.as_str().get(..latest.len()) <= Some(latest.as_str()));
+    let mut new: Vec<&Meta> = listed.iter().filter(new).filter(is_now).collect();
     new.sort_by_key(|meta| std::cmp::Reverse(drill_id(&meta.key)));
     new.truncate(AT_ONCE);
     let read = parallel::map_with(width(store), &new, &|meta: &&Meta| {
@@ -94,7 +102,16 @@ fn of_store(store: &Store, repository: &Repository, eyes: &Eyes<'_>, known: Know
     });
     let mut found = DrillsFound::default();
     for (meta, read) in new.into_iter().zip(read) {
-        match read? {
+        let read = match read {
+            Err(fault) if matches!(fault.kind, FaultKind::Transient | FaultKind::NoStore) => return Err(fault),
+            // One that cannot be read hides no other; the next look tries it again.
+            Err(fault) => {
+                found.ahead.push(Rejected { key: meta.key.clone(), why: fault.message });
+                continue;
+            }
+            Ok(read) => read,
+        };
+        match read {
             None => {}
             Some(Ok(record)) if is_ahead(&record, eyes.now) => {
                 let why = format!("it ended at {}, by a clock that is ahead of this host's", crate::plan::minute(record.ended));

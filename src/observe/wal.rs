@@ -221,15 +221,15 @@ impl Log<'_> {
     fn forks(&self, listing: &Listing, size: SegmentSize, seen: &mut WalSeen) -> Result<(), Fault> {
         let mut known: BTreeMap<(Timeline, Timeline), Fork> = BTreeMap::new();
         for (timeline, object) in &listing.histories {
-            match self.stamp(object, WalFile::History(*timeline), None)? {
+            let stamp = match self.stamp(object, WalFile::History(*timeline), None)? {
                 None => continue,
                 Some(Err(why)) => {
                     seen.rejected.push(Rejected { key: object.key.clone(), why });
                     continue;
                 }
-                Some(Ok(_)) => {}
-            }
-            match self.history(*timeline, object)? {
+                Some(Ok(stamp)) => stamp,
+            };
+            match self.history(*timeline, object, &stamp)? {
                 Ok(forks) => known.extend(forks.into_iter().map(|fork| ((fork.timeline, fork.parent), fork))),
                 Err(why) => seen.doubts.push(format!("where timeline {timeline} left the one before it is not known: {why}")),
             }
@@ -246,13 +246,16 @@ impl Log<'_> {
         Ok(())
     }
 
-    fn history(&self, timeline: Timeline, object: &Object) -> Result<Believed<Vec<Fork>>, Fault> {
+    fn history(&self, timeline: Timeline, object: &Object, stamp: &Stamp) -> Result<Believed<Vec<Fork>>, Fault> {
         let mut text = String::new();
         let read = open_object(self.store, &object.key, object.size, self.eyes.identities).and_then(|reader| {
             let mut reader = reader.take(history::MAX_BYTES as u64);
             reader.read_to_string(&mut text).map_err(|error| PipelineFault::of_stream(object.key.as_str(), &error))
         });
         match read {
+            Ok(_) if *blake3::hash(text.as_bytes()).as_bytes() != stamp.content => {
+                Ok(Err(format!("{} is not what its stamp was made for", object.key)))
+            }
             Ok(_) => Ok(history::parse(&text).map(|left| history::forks(timeline, &left, self.cluster)).map_err(|error| error.to_string())),
             Err(PipelineFault::Store(fault)) if fault.kind != FaultKind::Damaged => Err(fault),
             Err(other) => Ok(Err(other.to_string())),

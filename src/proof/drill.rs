@@ -1,6 +1,7 @@
 //! Drills that prove something, and often enough.
 
 use super::facts::Facts;
+use crate::policy::file::Logical;
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::{Drill, DrillRestore, Method, Policy};
 use crate::policy::path::PolicyPath;
@@ -84,7 +85,8 @@ fn too_rare(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
     // That files or definitions come back proves nothing of a database, and a few of its tables little.
     let has_databases = policy.backups.values().any(|backup| backup.method.is_stored() && !matches!(backup.method, Method::Files(_)));
-    let has_rows = |drill: &Drill| !matches!(of(policy, drill), Some(Method::Logical(logical)) if !logical.has(DumpSection::Data));
+    let is_part = |logical: &Logical| logical.leaves_tables_out() || logical.lacks().is_some();
+    let has_rows = |drill: &Drill| !matches!(of(policy, drill), Some(Method::Logical(logical)) if is_part(logical));
     let is_of_all = |drill: &Drill| drill.files(policy).is_none() && drill.tables.is_none() && has_rows(drill);
     let drills = policy.drills.iter().filter(|(_, drill)| !has_databases || is_of_all(drill));
     let scheduled = drills.clone().filter_map(|(name, drill)| drill.schedule.as_ref().map(|schedule| (name, schedule)));

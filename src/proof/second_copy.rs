@@ -82,6 +82,8 @@ fn rank(method: &Method) -> Option<u8> {
         Method::Physical(_) => Some(PHYSICAL),
         // Definitions hold no data.
         Method::Logical(logical) if !logical.has(DumpSection::Data) => Some(0),
+        // Rows that nothing says how to make tables for.
+        Method::Logical(logical) if !logical.has(DumpSection::PreData) => Some(1),
         Method::Logical(_) => Some(2),
         Method::Tables(_) => Some(1),
         Method::Files(_) => Some(0),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,8 +93,17 @@ impl HostKeys {
                 .map_err(|fault| SiteFault::new(format!("the host's key `{}`: {}", path.display(), fault.message), fault.hint))?;
             Ok::<_, SiteFault>(zeroize::Zeroizing::new(bytes))
         };
-        let hint = "Move it away to have a new one made; then put its public half into `encryption.writers`.";
-        let bad = |path: &Path, why: String| SiteFault::new(format!("the host's key `{}` cannot be used: {why}", path.display()), hint);
+        let bad = |path: &Path, why: String| {
+            let hint = match path == signing {
+                true => "Move it away to have a new one made; then put its public half into `encryption.writers`.",
+                // A new one opens nothing that was written before.
+                false => {
+                    "Bring it back from a copy of the state directory: indexes and private parts that this host wrote can otherwise be read \
+                          with a recovery identity only. Where no copy is, move it away, and a new one is made."
+                }
+            };
+            SiteFault::new(format!("the host's key `{}` cannot be used: {why}", path.display()), hint)
+        };
         let text = read(&signing)?;
         let key = std::str::from_utf8(&text)
             .map_err(|error| bad(&signing, error.to_string()))
@@ -246,6 +255,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         let beside = path.with_extension(format!("part.{}", files::own_word()));
         let named = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).and_then(|mut file| {
             file.write_all(bytes).and_then(|()| file.sync_all())?;
+            belong_to_the_folder(&file, &beside)?;
             fs::hard_link(&beside, path)
         });
         let _ = fs::remove_file(&beside);
@@ -258,6 +268,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         let hint = "Run as the user that owns the state directory, or name another one with `--state`.";
         SiteFault::new(format!("`{}` cannot be written: {error}", path.display()), hint)
     })
+}
+
+/// What root makes in another account's state is that account's: PostgreSQL archives as its own.
+fn belong_to_the_folder(file: &fs::File, path: &Path) -> std::io::Result<()> {
+    let Some(folder) = path.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+    let about = fs::metadata(folder)?;
+    std::os::unix::fs::fchown(file, Some(about.uid()), Some(about.gid()))
 }
 
 #[cfg(test)]

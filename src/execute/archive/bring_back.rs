@@ -18,7 +18,7 @@ use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
 use crate::store::Meta;
-use crate::units::{BackupId, ClassFamily, Haste, Key};
+use crate::units::{BackupId, Haste, Key};
 use crate::world::{clock, parallel};
 
 /// What is to come back.
@@ -140,8 +140,12 @@ fn must_be_awake(site: &Site<'_>, place: &Shelf<'_>, extents: &[&Kept], thaw: Op
         Some((days, haste)) => {
             let now = clock::now();
             let until = archived.readable_until(days, haste, now)?;
-            if store.classes().is_some_and(ClassFamily::thaws_for_good) {
-                extents.iter().try_for_each(|kept| note_awake(place, site.host(), &kept.extent.id, until))?;
+            // What cannot be noted is asked for all the same.
+            for kept in extents {
+                if let Err(fault) = note_awake(place, site.host(), &kept.extent.id, until) {
+                    let (id, message) = (&kept.extent.id, &fault.message);
+                    tracing::warn!(hint = fault.hint, "that extent {id} is wanted until {until} cannot be noted beside it: {message}");
+                }
             }
             archived.request(store, days, haste)?;
             let within = archived.within(haste).map(|within| format!(", and here within {}", span(within))).unwrap_or_default();

@@ -64,7 +64,7 @@ fn overlapping(connection: &mut Connection, table: &Table, from: &str, to: &str)
     Ok((chunks, are_inside))
 }
 
-/// Deletes rows out of locked chunks that were read before, and says whether it was those: false where others came with a new chunk, or some stayed.
+/// Deletes rows out of locked chunks, and says how many are gone; none where others came with a new chunk, or some stayed that should not.
 /// Not with `returning`, by which TimescaleDB 2.23 meets rows it has decompressed just now and fails; and not by the number it tells, which leaves
 /// out what lay in whole compressed batches.
 pub(super) fn delete_parts(
@@ -73,11 +73,17 @@ pub(super) fn delete_parts(
     (from, to): (&str, &str),
     condition: &str,
     chunks: &BTreeSet<String>,
-) -> Result<bool, Fault> {
-    connection.run(&format!("delete from {} where {condition}", table.name))?;
-    let left = format!("select exists (select from {} where {condition}) as there", table.name);
-    let is_left = connection.query(&left, &[])?.one()?.flag("there")?;
-    Ok(!is_left && overlapping(connection, table, from, to)?.0 == *chunks)
+) -> Result<Option<u64>, Fault> {
+    let (column, time, name) = (&table.column.1, table.time.sql(), &table.name);
+    let stretch = format!("{column} >= {}::{time} and {column} < {}::{time}", literal(from), literal(to));
+    let count = |connection: &mut Connection, which: &str| -> Result<u64, Fault> {
+        connection.query(&format!("select count(*)::text as rows from {name} where {which}"), &[])?.one()?.parse("rows")
+    };
+    let before = count(connection, &stretch)?;
+    connection.run(&format!("delete from {name} where {condition}"))?;
+    let (after, left) = (count(connection, &stretch)?, count(connection, condition)?);
+    let is_same = left == 0 && overlapping(connection, table, from, to)?.0 == *chunks;
+    Ok(before.checked_sub(after).filter(|_| is_same))
 }
 
 /// Drops all chunks of a stretch of time, once nobody reads them, and says which they were. Those of a continuous aggregate go by its own name only.

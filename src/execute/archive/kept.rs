@@ -18,7 +18,7 @@ use crate::observe::{self, Kept, Names, Shelf};
 use crate::pipeline::{hash_object, read_plain, read_rows};
 use crate::postgres::Connection;
 use crate::site::{HostKeys, SiteFault};
-use crate::store::{Fault, Meta, Put, Store};
+use crate::store::{Fault, FaultKind, Meta, Put, Store};
 use crate::units::{BackupId, Instant, Key, hex};
 use crate::world::{clock, parallel};
 
@@ -179,8 +179,14 @@ impl Run<'_> {
     pub(super) fn wanted_awake<'n>(&self, names: &'n Names) -> Result<HashSet<&'n str>, SiteFault> {
         let (now, mut wanted) = (clock::now(), HashSet::new());
         for id in names.extents.iter().filter(|id| names.awake.contains(id.as_str())) {
-            let note = self.store.get(&self.repository.extent_awake(id), MAX_BYTES)?;
-            if serde_json::from_slice::<Awake>(&note).is_ok_and(|note| note.id == *id && note.until > now) {
+            let is_wanted = match self.store.get(&self.repository.extent_awake(id), MAX_BYTES) {
+                Ok(note) => serde_json::from_slice::<Awake>(&note).is_ok_and(|note| note.id == *id && note.until > now),
+                Err(fault) if fault.is_absent() => false,
+                Err(fault) if matches!(fault.kind, FaultKind::Transient | FaultKind::NoStore) => return Err(fault.into()),
+                // Whatever is wrong with the note, somebody wanted them.
+                Err(_) => true,
+            };
+            if is_wanted {
                 wanted.insert(id.as_str());
             }
         }

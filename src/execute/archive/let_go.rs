@@ -48,7 +48,10 @@ impl Run<'_> {
         let ours = self.of_table(names.extents.iter().filter(is_meant), &names, &recorded, done)?;
         // By the database's clock when they left the table, and by the exporter's own, which is signed: one of them may have been wrong.
         let is_over = |kept: &Kept| over.contains(kept.extent.id.as_str()) && limit.is_some_and(|limit| kept.extent.exported < limit);
-        let (mut due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_over);
+        // Somebody has asked an archive class for them, and comes back.
+        let awake = self.wanted_awake(&names)?;
+        let is_let_go = |kept: &Kept| is_over(kept) && !awake.contains(kept.extent.id.as_str());
+        let (mut due, wanted): (Vec<Kept>, Vec<Kept>) = ours.into_iter().partition(is_let_go);
         due.extend(superseded.iter().cloned());
         let marked = |kept: &&Kept| marks.contains_key(&kept.extent.id);
         self.unmark(wanted.iter().filter(marked))?;

@@ -88,18 +88,24 @@ fn drop_one(connection: &mut Connection, table: &Table, slice: &Slice) -> Result
     let (from, to) = (&slice.from, &slice.to);
     let condition = table.condition(from, to);
     let going = chunks::going(connection, table, from, to)?;
-    let rows = match &going {
+    let (rows, chunks) = match going {
         Going::Rows => {
-            format!("with gone as (delete from {} where {condition} returning 1) select count(*)::text as rows from gone", table.name)
+            let gone =
+                format!("with gone as (delete from {} where {condition} returning 1) select count(*)::text as rows from gone", table.name);
+            (connection.query(&gone, &[])?.one()?.parse("rows")?, 0)
         }
-        Going::Chunks(_) | Going::Parts(_) => format!("select count(*)::text as rows from {} where {condition}", table.name),
-    };
-    let rows = connection.query(&rows, &[])?.one()?.parse("rows")?;
-    let chunks = match going {
-        Going::Chunks(whole) if chunks::drop_all(connection, table, from, to)? != whole => return Ok(None),
-        Going::Chunks(whole) => whole.len(),
-        Going::Parts(parts) if !chunks::delete_parts(connection, table, (from, to), &condition, &parts)? => return Ok(None),
-        Going::Parts(_) | Going::Rows => 0,
+        Going::Chunks(whole) => {
+            let all = format!("select count(*)::text as rows from {} where {condition}", table.name);
+            let rows = connection.query(&all, &[])?.one()?.parse("rows")?;
+            if chunks::drop_all(connection, table, from, to)? != whole {
+                return Ok(None);
+            }
+            (rows, whole.len())
+        }
+        Going::Parts(parts) => {
+            let Some(rows) = chunks::delete_parts(connection, table, (from, to), &condition, &parts)? else { return Ok(None) };
+            (rows, 0)
+        }
     };
     note_dropped(connection, table, to)?;
     let (database, name) = (table.database.clone(), table.known_as().to_owned());

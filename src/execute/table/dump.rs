@@ -297,6 +297,12 @@ struct Filling<'f> {
 
 impl Filling<'_> {
     fn all(mut self, begins: &(dyn Fn(&str) + Sync), flaws: &mut Vec<String>) -> Result<(), TableFault> {
+        // Nothing reaches the server that is not what the signed descriptor names.
+        begins("checking the dump");
+        for (_, object) in &self.objects {
+            self.planned.chosen.check(object, &mut |_| self.halt.check().is_ok())?;
+            self.halt.check()?;
+        }
         begins("restoring definitions");
         for (_, object) in &self.objects {
             let mut reader = self.open(object)?;

@@ -44,6 +44,9 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, records: &[JobRecord], no
     for one in &found.ahead {
         tracing::warn!("the record of a drill counts for nothing yet: {}: {}", one.key, one.why);
     }
+    for (store, fault) in &found.unseen {
+        tracing::warn!(hint = fault.hint, "drills of other hosts are not looked for in `{store}`: {}", fault.message);
+    }
     seen.rejected.extend(found.rejected.iter().map(|one| one.key.to_string()).take(MOST_REJECTED.saturating_sub(seen.rejected.len())));
     (seen.at, seen.digest) = (Some(now), site.policy.digest.clone());
     remember(site, REMEMBERED, &seen);

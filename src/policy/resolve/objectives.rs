@@ -406,7 +406,9 @@ impl Resolver<'_> {
             );
         }
         let (key, job) = (if restore.latest.is_some() { "latest" } else { "random" }, restore.latest.as_ref().or(restore.random.as_ref()));
-        let has_all = |job: &file::Backup| job.physical.is_some() || job.incremental.is_some() || job.logical.is_some();
+        let is_whole = |logical: &file::Logical| !logical.is_partial();
+        let has_all =
+            |job: &file::Backup| job.physical.is_some() || job.incremental.is_some() || job.logical.as_ref().is_some_and(is_whole);
         if let Some(job) = job.filter(|job| file.backups.get(*job).is_some_and(|job| !has_all(job))) {
             self.push(
                 Finding::error(
@@ -414,7 +416,7 @@ impl Resolver<'_> {
                     at.key(key),
                     format!("`backups.{job}` has no whole database that could come back tier by tier"),
                 )
-                .hint("Name a job with `logical` or a physical one, or take `tiers` out."),
+                .hint("Name a job with `logical` that leaves nothing out, or a physical one, or take `tiers` out."),
             );
         }
         let scenarios = file.objectives.as_ref().map(|objectives| &objectives.scenarios);

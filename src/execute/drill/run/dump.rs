@@ -20,7 +20,7 @@ use crate::inventory::{BackupKind, Phase, Restored, TableName};
 use crate::plan::words::{counted, joined, quoted};
 use crate::policy::sql_name;
 use crate::postgres::{Connection, Settings};
-use crate::units::{DumpSection, Instant, Name};
+use crate::units::{Instant, Name};
 use crate::world::clock;
 
 const TIMESCALEDB: &str = "timescaledb";
@@ -65,8 +65,8 @@ impl<'r> Run<'r> {
         let loaded = self.load(&plans);
         self.watch.end(None);
         self.watch.through(Phase::Check, plans.iter().map(Plan::stored_bytes).sum());
-        // How fast definitions are made says nothing of rows.
-        if found.contents.databases.iter().all(|database| database.has(DumpSection::Data)) {
+        // How fast definitions are made says nothing of rows, nor do some tables, or rows without indexes, of a whole database.
+        if found.contents.databases.iter().all(|database| !database.partial && database.lacks().is_none()) {
             self.watch.through(Phase::Load, plans.iter().map(Plan::bytes).sum());
         }
         self.record.opened_with = Run::opener(&found.identities, self.site.policy);

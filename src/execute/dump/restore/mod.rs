@@ -159,7 +159,7 @@ impl Found {
     }
 
     /// What does not lie there as it was put there reaches nobody.
-    fn check(&self, object: &Object, each: &mut dyn FnMut(usize) -> bool) -> Result<(), RestoreFault> {
+    pub(in crate::execute) fn check(&self, object: &Object, each: &mut dyn FnMut(usize) -> bool) -> Result<(), RestoreFault> {
         let key = self.repository.data(&self.descriptor.id, &object.name);
         let sum = hash_object(&self.store, &key, object.size, each)?;
         let what = format!("its SHA-256 is {sum} instead of {}", object.sha256);

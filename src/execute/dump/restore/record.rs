@@ -34,7 +34,7 @@ pub(super) fn hook(site: &Site<'_>, plan: &Plan, name: &str, stop: &AtomicBool) 
 /// That it cannot be written down is no reason to fail a recovery: nobody waits for a catalog that is away as well.
 pub(super) fn done(site: &Site<'_>, plan: &Plan, restored: &Restored) {
     custody::note_where_there_is_a_catalog(site, &plan.found.identities, restored.ended);
-    let rate = (plan.is_whole() && restored.tables_compared.is_some() && restored.seconds > SHORTEST_SECONDS)
+    let rate = (plan.is_whole() && !plan.database().partial && restored.tables_compared.is_some() && restored.seconds > SHORTEST_SECONDS)
         .then(|| restored.bytes as f64 / restored.seconds);
     let more = json!({ "from": restored.from_database, "database": restored.database, "server": restored.server,
         "rows": restored.rows, "before": restored.before, "copy": restored.copy, "ended_sessions": restored.ended_sessions,

@@ -419,8 +419,13 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         keep(connection, wanted, staged, None)?;
         care.map(|care| care.spans(connection, &format!("{name} t"), &mut spans)).transpose()?;
         // What deletes whole compressed batches does not count their rows.
-        landed.removed = connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?;
+        let rows = |connection: &mut Connection| -> Result<u64, TableFault> {
+            Ok(connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?)
+        };
+        let before = rows(connection)?;
         connection.run(&format!("delete from {name}"))?;
+        landed.removed = before - rows(connection)?.min(before);
+        must_be(landed.removed, before, "deleted", &name)?;
     } else {
         let gone = staged.gone();
         let now = match (&staged.compared, &wanted.condition) {

@@ -43,7 +43,13 @@ impl Certificates {
     pub fn recipient(&self, fingerprint: &str, now: Instant) -> Result<PgpRecipient, KeyError> {
         let digits = hex_digits(fingerprint);
         let is_it = |key: &&SignedPublicKey| format!("{:X}", key.primary_key.fingerprint()) == digits;
-        let certificate = self.0.iter().find(is_it).ok_or_else(|| KeyError::NotAmong(digits.clone()))?;
+        let mut all = self.0.iter().filter(is_it);
+        let certificate = all.next().ok_or_else(|| KeyError::NotAmong(digits.clone()))?;
+        // An older export knows neither a new subkey nor that the key was revoked.
+        if all.any(|other| other != certificate) {
+            let why = "it is there more than once, and not the same: leave its newest export alone".to_owned();
+            return Err(KeyError::Unusable { key: digits, why });
+        }
         let recipient = Standing { certificate, now: u32::try_from(now.as_second()).unwrap_or(u32::MAX) };
         let key = recipient.choose().map_err(|why| KeyError::Unusable { key: digits.clone(), why })?;
         let recipient = PgpRecipient { fingerprint: digits, key };

@@ -25,6 +25,8 @@ pub struct PgpUnsealer<R> {
     /// Of the data's piece that is being read.
     left: usize,
     last: bool,
+    /// The hash at the end was right, and nothing came behind it.
+    proven: bool,
 }
 
 impl<R> std::fmt::Debug for PgpUnsealer<R> {
@@ -66,6 +68,7 @@ impl<R: Read> PgpUnsealer<R> {
             at: 0,
             left: 0,
             last: false,
+            proven: false,
         };
         unsealer.begin()?;
         Ok(unsealer)
@@ -152,9 +155,10 @@ impl<R: Read> PgpUnsealer<R> {
             return Err(damaged(0));
         }
         match body.into_inner().read(&mut [0])? {
-            0 => Ok(()),
-            _ => Err(damaged(0)),
+            0 => self.proven = true,
+            _ => return Err(damaged(0)),
         }
+        Ok(())
     }
 }
 
@@ -174,7 +178,7 @@ impl<R: Read> Read for PgpUnsealer<R> {
                 while self.body.is_some() {
                     self.fill()?;
                 }
-                return if self.hashed == self.at { Ok(0) } else { Err(damaged(0)) };
+                return if self.proven && self.hashed == self.at { Ok(0) } else { Err(damaged(0)) };
             }
             self.next_length()?;
         }
