@@ -168,7 +168,9 @@ impl<'r> Run<'r> {
                 ..Wanted::default()
             };
             let plan = restore::plan_into(found.clone(), settings, wanted)?;
-            plan.must_have_its_own_roles()?;
+            if !is_of_nobody {
+                plan.must_have_its_own_roles()?;
+            }
             Ok(plan)
         };
         found.contents.databases.iter().map(|database| of(&database.name)).collect()
