@@ -51,7 +51,10 @@ pub struct Database {
     /// Tables that the job leaves out (`schemas`, `tables`, and what is excluded), as SQL names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<String>,
-    /// Tables that are in it without their rows (`exclude_table_data`), as SQL names them.
+    /// Definitions of everything, and rows of what the job chooses: how hypertables are dumped that are not all there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub some_rows: Option<SomeRows>,
+    /// Tables that are in it without their rows (`exclude_table_data`, or because the job chooses others), as SQL names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_rows: Vec<String>,
     /// The job leaves owners out: what comes back belongs to whoever restores it.
@@ -88,6 +91,25 @@ impl Database {
     pub fn schema_of(&self, extension: &str) -> &str {
         self.extension_schemas.get(extension).map_or(USUAL_SCHEMA, String::as_str)
     }
+}
+
+/// What those tables lead to that come back without a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SomeRows {
+    /// Foreign keys that lead from rows that are in the dump to such tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ties: Vec<Tie>,
+    /// Continuous aggregates of chosen hypertables, as SQL names them, each before those that are made of it: their own rows are not in the dump.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<String>,
+}
+
+/// A foreign key, by its table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tie {
+    pub schema: String,
+    pub table: String,
+    pub name: String,
 }
 
 /// An object with the rows of one table.

@@ -116,7 +116,7 @@ struct LeftOut<'a> {
     /// The job leaves them out (`schemas`, `tables`, and what is excluded).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     excluded: &'a [String],
-    /// The job leaves their rows out (`exclude_table_data`).
+    /// The job leaves their rows out (`exclude_table_data`, or because it chooses others).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     without_rows: &'a [String],
     /// The only sections that the dump has (`sections`); all of them where none is named.
@@ -495,7 +495,7 @@ fn left_out(row: &mut impl FnMut(&str, String), left: &LeftOut<'_>) {
     let parts = [
         ("left out", left.unreadable, "the role that made the dump might not read them"),
         ("left out", left.excluded, "by the job's patterns (`schemas`, `tables`, `exclude_schemas`, `exclude_tables`)"),
-        ("without rows", left.without_rows, "by the job's `exclude_table_data`"),
+        ("without rows", left.without_rows, "by the job's `exclude_table_data`, or because it chooses others"),
     ];
     for (what, tables, why) in parts.into_iter().filter(|(_, tables, _)| !tables.is_empty()) {
         let more =

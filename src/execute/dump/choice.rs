@@ -31,6 +31,8 @@ pub(super) struct Choice {
     out_schemas: HashSet<u32>,
     only_tables: Option<HashSet<u32>>,
     out_tables: HashSet<u32>,
+    /// What has rows of its own and is chosen by a pattern of `tables`: tables and sequences.
+    pub roots: BTreeSet<u32>,
     /// What has rows of chosen tables, and fits no pattern itself.
     pub parts: Vec<Named>,
     /// Where chosen tables lie: `pg_dump` leaves the schemas themselves out then.
@@ -44,6 +46,7 @@ struct Fitting {
     oid: u32,
     schema: String,
     is_table: bool,
+    is_sequence: bool,
 }
 
 impl Choice {
@@ -59,12 +62,14 @@ impl Choice {
             let fitting = choice.fitting(connection, "tables", &options.tables)?;
             must_be_of_people("tables", &fitting)?;
             choice.homes = fitting.iter().map(|one| one.schema.clone()).collect();
+            choice.roots = fitting.iter().filter(|one| one.is_table || one.is_sequence).map(|one| one.oid).collect();
             let tables = fitting.iter().filter(|one| one.is_table).map(|one| one.oid).collect();
             choice.add_parts(connection, tables)?;
             choice.only_tables.get_or_insert_default().extend(only(fitting));
         }
         choice.out_schemas = only(choice.fitting(connection, "exclude_schemas", &options.exclude_schemas)?);
         choice.out_tables = only(choice.fitting(connection, "exclude_tables", &options.exclude_tables)?);
+        choice.roots.retain(|oid| !choice.out_tables.contains(oid));
         choice.fitting(connection, "exclude_table_data", &options.exclude_table_data)?;
         Ok(choice)
     }
@@ -91,8 +96,9 @@ impl Choice {
                 self.unmatched.push((key, text.clone()));
             }
             for row in &rows {
-                let is_table = !of_schemas && ["r", "p"].contains(&row.text("kind")?);
-                all.push(Fitting { oid: row.parse("oid")?, schema: row.text("schema")?.to_owned(), is_table });
+                let kind = if of_schemas { "" } else { row.text("kind")? };
+                let (is_table, is_sequence) = (["r", "p"].contains(&kind), kind == "S");
+                all.push(Fitting { oid: row.parse("oid")?, schema: row.text("schema")?.to_owned(), is_table, is_sequence });
             }
         }
         Ok(all)

@@ -17,12 +17,14 @@ const SUSPECTS: &str = "\
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and a.atthasmissing and not a.attisdropped \
     join pg_namespace zn on zn.nspname = z.schema_name join pg_class zc on zc.relnamespace = zn.oid and zc.relname = z.table_name \
     join pg_attribute za on za.attrelid = zc.oid and za.attname = a.attname and not za.attisdropped \
+    where $1 = '' or to_regclass(format('%I.%I', h.schema_name, h.table_name))::oid = any (string_to_array($1, ',')::oid[]) \
     order by 1, 2, 3";
 
-/// Remarks on a database that has TimescaleDB, as of this session's snapshot, which stays. No dump fails because this cannot be known.
-pub(super) fn remarks(connection: &mut Connection, database: &str) -> Result<Vec<String>, Fault> {
+/// Remarks on these tables of a database that has TimescaleDB, or on all of them, as of this session's snapshot, which stays. No dump fails
+/// because this cannot be known.
+pub(super) fn remarks(connection: &mut Connection, database: &str, tables: &[u32]) -> Result<Vec<String>, Fault> {
     connection.run("savepoint seawall_hidden")?;
-    match look(connection, database) {
+    match look(connection, database, tables) {
         Err(fault) if connection.is_broken() => Err(fault),
         Err(fault) => {
             connection.run("rollback to savepoint seawall_hidden")?;
@@ -32,9 +34,10 @@ pub(super) fn remarks(connection: &mut Connection, database: &str) -> Result<Vec
     }
 }
 
-fn look(connection: &mut Connection, database: &str) -> Result<Vec<String>, Fault> {
+fn look(connection: &mut Connection, database: &str, tables: &[u32]) -> Result<Vec<String>, Fault> {
     let mut chunks: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for row in &connection.query(SUSPECTS, &[])? {
+    let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
+    for row in &connection.query(SUSPECTS, &[&tables.join(",")])? {
         let (table, column) = (row.text("table")?.to_owned(), row.text("column")?.to_owned());
         let sql = format!("select exists (select from {} where {} is null) as it", row.text("compressed")?, quoted(&column));
         if connection.query(&sql, &[])?.one()?.flag("it")? {

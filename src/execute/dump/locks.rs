@@ -30,6 +30,10 @@ const TREE: &str = "\
         select pg_catalog.to_regclass($1)::oid as oid union select i.inhrelid from pg_catalog.pg_inherits i join tree t on i.inhparent = t.oid) \
     select c.oid::text as oid, pg_catalog.format('%I.%I', n.nspname, c.relname) as name from tree t join pg_catalog.pg_class c on c.oid = t.oid \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p') order by t.oid";
+const IS_HYPERTABLE: &str = "\
+    select exists (select from _timescaledb_catalog.hypertable h join pg_catalog.pg_namespace n on n.nspname = h.schema_name \
+        join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = h.table_name \
+        where c.oid = pg_catalog.to_regclass($1)) as it";
 const HAS_CHUNKS: &str = "select pg_catalog.to_regclass('_timescaledb_catalog.chunk') is not null as has";
 /// Where the rows of a compressed chunk are; nothing for another table.
 const COMPRESSED: &str = "\
@@ -54,6 +58,8 @@ pub(super) enum Which<'w> {
     Chosen(&'w Logical),
     /// These, as the policy names them, with what has their rows.
     Named(&'w [String]),
+    /// The same for `pg_dump`: where one of them is a hypertable, the definitions of everything are dumped with it.
+    Defined(&'w [String]),
 }
 
 /// A table that can be locked.
@@ -70,11 +76,27 @@ impl Which<'_> {
             Which::All | Which::Idle => Ok(lockable(connection, ALL, &[])?),
             Which::Chosen(options) => {
                 let all = lockable(connection, ALL, &[])?;
-                choice::chosen(connection, options, all)
+                if has_chunks(connection)? { Ok(all) } else { choice::chosen(connection, options, all) }
             }
-            Which::Named(names) => Ok(named(connection, names)?),
+            Which::Defined(names) if has_hypertable(connection, names)? => Which::All.list(connection),
+            Which::Named(names) | Which::Defined(names) => Ok(named(connection, names)?),
         }
     }
+}
+
+fn has_chunks(connection: &mut Connection) -> Result<bool, Fault> {
+    connection.query(HAS_CHUNKS, &[])?.one()?.flag("has")
+}
+
+fn has_hypertable(connection: &mut Connection, names: &[String]) -> Result<bool, Fault> {
+    if has_chunks(connection)? {
+        for name in names {
+            if connection.query(IS_HYPERTABLE, &[name])?.one()?.flag("it")? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn named(connection: &mut Connection, names: &[String]) -> Result<Vec<Lockable>, Fault> {
@@ -82,7 +104,7 @@ fn named(connection: &mut Connection, names: &[String]) -> Result<Vec<Lockable>,
     for name in names {
         all.extend(lockable(connection, TREE, &[name])?);
     }
-    if connection.query(HAS_CHUNKS, &[])?.one()?.flag("has")? {
+    if has_chunks(connection)? {
         for part in all.clone() {
             all.extend(lockable(connection, COMPRESSED, &[&part.name])?);
         }

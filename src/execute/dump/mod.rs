@@ -10,6 +10,7 @@ mod choice;
 pub(in crate::execute) mod encoding;
 pub(in crate::execute) mod globals;
 mod hidden;
+mod hyper;
 mod locks;
 mod order;
 mod own;
@@ -184,14 +185,15 @@ impl<'r> Run<'r> {
         let choice = Choice::of(snapshot.session(), options).map_err(|fault| archive::of_database(name, fault))?;
         self.remarks.extend(choice.must_fit(options, self.order.job.as_str(), name)?);
         let skipped = self.skipped(&mut snapshot, name)?;
-        let is_timescale = snapshot.extensions.contains_key("timescaledb");
+        let is_timescale = snapshot.has_timescale();
         if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
-            let message = format!("`{name}` has TimescaleDB, and this job leaves some of it out");
-            let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database.";
-            return Err(BackupFault::refused(message, hint));
+            hyper::must_choose_tables(options, name, &skipped)?;
+            let path = format!("backups.{}.logical.tables", self.order.job);
+            let roots = hyper::Roots::look(&mut snapshot, choice.roots.iter().copied(), &path)?;
+            return self.some_rows(number, name, snapshot, &roots);
         }
         if is_timescale {
-            self.remarks.extend(hidden::remarks(snapshot.session(), name)?);
+            self.remarks.extend(hidden::remarks(snapshot.session(), name, &[])?);
         }
         // TimescaleDB's catalog is rows of tables that must come back as one.
         let jobs = if is_timescale || !options.has(DumpSection::Data) { 1 } else { self.order.jobs };
@@ -406,6 +408,7 @@ fn empty(name: &str, snapshot: &Snapshot) -> Database {
         schemas: Vec::new(),
         skipped: Vec::new(),
         excluded: Vec::new(),
+        some_rows: None,
         without_rows: Vec::new(),
         without_owners: false,
         without_grants: false,

@@ -10,6 +10,8 @@ use crate::format::contents::Holds;
 /// A smaller table is not worth a place on a command line.
 const LEAST_BYTES: u64 = 1 << 20;
 const MOST_TABLES: usize = 400;
+/// Names of chunks are short.
+const MOST_NAMED: usize = 5_000;
 
 /// One archive that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,19 @@ pub(super) fn rows(number: usize, jobs: usize, dumped: &[&Named], selection: &[S
     std::iter::once(first).chain(rest).collect()
 }
 
+/// The rows of these alone, in as many pieces as it takes to name them all.
+pub(super) fn only(number: usize, tables: &[Named]) -> Vec<Piece> {
+    let piece = |(at, some): (usize, &[Named])| {
+        let words = ["--section=data".to_owned(), "--strict-names".to_owned()].into_iter();
+        Piece {
+            name: format!("dump-{number:05}-rows-{:05}", at + 1),
+            holds: Holds::Rows,
+            arguments: words.chain(some.iter().map(|table| format!("--table={}", pattern(table)))).collect(),
+        }
+    };
+    tables.chunks(MOST_NAMED).enumerate().map(piece).collect()
+}
+
 /// Between quotes nothing means anything but itself.
 pub(super) fn pattern(table: &Named) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
@@ -95,6 +110,10 @@ mod tests {
         assert_eq!(rows(1, 1, &known, &[]).len(), 1);
         let without = rows(1, 2, &known, &["--exclude-table-data=half*".to_owned()]);
         assert!(without.iter().all(|piece| piece.arguments.contains(&"--exclude-table-data=half*".to_owned())), "{without:?}");
+        let named: Vec<Named> = (0..MOST_NAMED + 1).map(|at| Named { schema: "s".into(), name: format!("t{at}"), bytes: 0 }).collect();
+        let pieces = only(1, &named);
+        assert_eq!(pieces.iter().map(|piece| piece.arguments.len() - 2).collect::<Vec<_>>(), [MOST_NAMED, 1]);
+        assert_eq!((pieces[1].name.as_str(), pieces[1].arguments[2].as_str()), ("dump-00001-rows-00002", "--table=\"s\".\"t5000\""));
         assert!(
             rows(1, 3, &known, &[])[1..].iter().flat_map(|piece| &piece.arguments).any(|word| word.contains("half \"\"; drop table x --"))
         );

@@ -83,7 +83,7 @@ const UNREADABLE: &str = "\
 const OF_PEOPLE: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relkind = 'r' as has_rows \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-    where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$)' \
+    where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|_timescaledb_|information_schema$)' \
       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e') \
     order by 2, 3";
 
@@ -199,6 +199,10 @@ impl Snapshot {
             }
         }
         Ok(left)
+    }
+
+    pub(super) fn has_timescale(&self) -> bool {
+        self.extensions.contains_key("timescaledb")
     }
 
     /// The session that holds it.

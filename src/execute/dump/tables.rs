@@ -1,11 +1,11 @@
 //! Chosen tables of a database, all as of one snapshot: as `pg_dump` writes them, or their rows as CSV or Parquet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::locks::Which;
 use super::order::Chosen;
 use super::snapshot::{Named, Snapshot};
-use super::{Run, archive, pieces, recorded};
+use super::{Run, archive, hyper, pieces, recorded};
 use crate::execute::archive::{SETTINGS, columns};
 use crate::execute::backup::BackupFault;
 use crate::format::archived::Form;
@@ -29,11 +29,6 @@ const PARTS: &str = "\
         select $1::oid as oid union select i.inhrelid from pg_catalog.pg_inherits i join tree t on i.inhparent = t.oid) \
     select c.oid::text as oid, n.nspname as schema, c.relname as name from tree t join pg_catalog.pg_class c on c.oid = t.oid \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by t.oid";
-/// Also one that holds the rows of a continuous aggregate, and a chunk, whose rows may lie elsewhere, compressed.
-const IS_HYPERTABLE: &str = "\
-    select exists (select from _timescaledb_catalog.hypertable where schema_name = $1 and table_name = $2) \
-        or exists (select from _timescaledb_catalog.chunk where schema_name = $1 and table_name = $2) as is_one";
-
 /// A table that the policy names.
 struct Found {
     oid: u32,
@@ -50,14 +45,22 @@ impl Found {
 
 impl Run<'_> {
     pub(super) fn chosen(&mut self, number: usize, database: &str, chosen: &Chosen) -> Result<Database, BackupFault> {
-        let which = Which::Named(&chosen.names);
+        let which = if chosen.format == TableFormat::Custom { Which::Defined(&chosen.names) } else { Which::Named(&chosen.names) };
         let mut snapshot = Snapshot::take(self.settings, database, which, self.order.lock_timeout)
             .map_err(|fault| archive::of_database(database, fault))?;
         let tables = self.find(&mut snapshot, database, chosen)?;
+        if chosen.format == TableFormat::Custom && snapshot.has_timescale() {
+            let path = format!("backups.{}.tables.tables", self.order.job);
+            let roots = hyper::Roots::look(&mut snapshot, tables.iter().map(|table| table.oid), &path)?;
+            if roots.has_hypertable() {
+                return self.some_rows(number, database, snapshot, &roots);
+            }
+        }
         let (mut made, mut exports) = (Vec::new(), Vec::new());
         match chosen.format {
             TableFormat::Custom => {
-                let piece = pieces::tables(number, &self.parts(&mut snapshot, &tables)?);
+                let parts = parts(snapshot.session(), tables.iter().map(|table| table.oid))?;
+                let piece = pieces::tables(number, &parts.into_values().collect::<Vec<_>>());
                 snapshot.encode(piece.arguments.iter())?;
                 made.push(self.archive(&snapshot, database, &piece)?);
             }
@@ -98,28 +101,8 @@ impl Run<'_> {
                 ));
             }
             let found = Found { oid: row.parse("oid")?, schema: row.text("schema")?.into(), name: row.text("name")?.into() };
-            if chosen.format == TableFormat::Custom && is_hypertable(snapshot, &found)? {
-                let message =
-                    format!("`{path}`: `{name}` is a hypertable or a part of one, which `pg_dump --table` would not bring back as one");
-                let hint = "Say `format: csv`, or dump the whole database with `logical`: out of that it comes back alone, by `seawall restore --table`.";
-                return Err(BackupFault::refused(message, hint));
-            }
             if known.insert(found.oid) {
                 all.push(found);
-            }
-        }
-        Ok(all)
-    }
-
-    /// The tables and what has their rows, as `pg_dump` can be told of them.
-    fn parts(&self, snapshot: &mut Snapshot, tables: &[Found]) -> Result<Vec<Named>, BackupFault> {
-        let (mut all, mut known) = (Vec::new(), HashSet::new());
-        for table in tables {
-            for row in &snapshot.session().query(PARTS, &[&table.oid.to_string()])? {
-                let part = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
-                if known.insert(row.text("oid")?.to_owned()) {
-                    all.push(part);
-                }
             }
         }
         Ok(all)
@@ -179,11 +162,15 @@ impl Run<'_> {
     }
 }
 
-fn is_hypertable(snapshot: &mut Snapshot, table: &Found) -> Result<bool, BackupFault> {
-    if !snapshot.extensions.contains_key("timescaledb") {
-        return Ok(false);
+/// Tables and what has their rows, each once, as `pg_dump` can be told of them.
+pub(super) fn parts(connection: &mut Connection, tables: impl Iterator<Item = u32>) -> Result<BTreeMap<u32, Named>, BackupFault> {
+    let mut all = BTreeMap::new();
+    for table in tables {
+        for row in &connection.query(PARTS, &[&table.to_string()])? {
+            all.insert(row.parse("oid")?, Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 });
+        }
     }
-    Ok(snapshot.session().query(IS_HYPERTABLE, &[&table.schema, &table.name])?.one()?.flag("is_one")?)
+    Ok(all)
 }
 
 /// So that the same row is the same text in every session.

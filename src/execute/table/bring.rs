@@ -53,7 +53,9 @@ pub enum Server {
 /// Why the one and not the other.
 pub fn choose<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: source::Onlooker<'_>) -> Result<(Source<'s>, String), TableFault> {
     let policy = site.policy;
-    let (has_physical, has_dumps) = (has(policy, false), has(policy, true));
+    // Chosen tables are what somebody wants who names them.
+    let has_tables = || policy.backups.values().any(|backup| matches!(backup.method, Method::Tables(_)));
+    let (has_physical, has_dumps) = (has(policy, false), has(policy, true) || wanted.backup.is_some() && has_tables());
     if let Some(job) = &wanted.job {
         must_dump(policy, job)?;
         return Ok((dumped(site, wanted)?, format!("`backups.{job}` was named")));
@@ -99,7 +101,7 @@ pub(in crate::execute) fn has(policy: &Policy, dumps: bool) -> bool {
 
 pub(in crate::execute) fn must_dump(policy: &Policy, job: &Name) -> Result<(), TableFault> {
     match policy.backups.get(job).map(|backup| &backup.method) {
-        Some(Method::Logical(_)) => Ok(()),
+        Some(Method::Logical(_) | Method::Tables(_)) => Ok(()),
         Some(_) => {
             let message = format!("`backups.{job}` takes no dumps");
             Err(TableFault::new(message, "Leave `--job` away: of the physical backups the right one is found by the moment."))

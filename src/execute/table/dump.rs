@@ -316,7 +316,7 @@ impl Filling<'_> {
             timescale::begin(&open, version, home)?;
         }
         // A dump of chosen tables has none of what they lie in.
-        for schema in &self.planned.database().schemas {
+        for schema in self.planned.chosen.homes(self.planned.database()) {
             open()?.run(&format!("create schema if not exists {}", quoted(schema)))?;
         }
         let has_definitions = |(archive, _): &&(Archive, Object)| archive.holds != Holds::Rows;
@@ -339,6 +339,9 @@ impl Filling<'_> {
             let parts = parts(&mut connection, table)?;
             if parts.is_empty() {
                 return Err(self.unknown(table, flaws));
+            }
+            if !self.planned.database().tables.iter().any(|known| known.schema == table.schema && known.name == table.name) {
+                self.must_be_without_rows(&mut connection, table)?;
             }
             expected.extend(parts);
             if timescale.is_some() {

@@ -343,16 +343,17 @@ fn nothing_is_moved_to_a_class_that_is_warmer() {
 }
 
 #[test]
-fn a_hypertable_is_no_plain_table() {
+fn a_continuous_aggregate_is_no_table() {
     let with = |format: &str| {
         format!(
-            "timescaledb: {{ shop: {{ hypertables: {{ prices: {{ retain: 2y }} }} }} }}\n\
-             backups: {{ some: {{ tables: {{ tables: [orders, public.prices]{format} }}, schedule: {{ at: \"04:00\" }}, keep: {{ daily: 7 }} }} }}\n"
+            "timescaledb: {{ shop: {{ hypertables: {{ prices: {{ retain: 2y }} }}, continuous_aggregates: {{ daily: {{}} }} }} }}\n\
+             backups: {{ some: {{ tables: {{ tables: [prices, public.daily]{format} }}, schedule: {{ at: \"04:00\" }}, keep: {{ daily: 7 }} }} }}\n"
         )
     };
-    let found =
-        "error backups.some.tables.tables[1]: `public.prices` is a hypertable, and `pg_dump --table` would not bring it back as one";
+    let found = "error backups.some.tables.tables[1]: `public.daily` is a continuous aggregate, and no table";
     assert_with_main(527, &with(""), &[found]);
     assert_with_main(527, &with(", format: custom"), &[found]);
-    assert_with_main(527, &with(", format: csv"), &[]);
+    assert_with_main(527, &with(", format: csv"), &[found]);
+    assert_with_main(527, &with("").replace("public.daily", "other.daily"), &[found.replace("public", "other").as_str()]);
+    assert_with_main(527, &with("").replace("public.daily", "weekly"), &[]);
 }

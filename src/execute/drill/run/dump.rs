@@ -45,7 +45,7 @@ impl<'r> Run<'r> {
         }
         let settings = self.make_server(&found)?;
         self.must_go_on()?;
-        if found.descriptor.kind == BackupKind::Tables {
+        if found.is_of_tables() {
             self.bring_back_tables(&found, &settings)?;
         } else {
             self.bring_back_databases(&found, &settings)?;
@@ -62,6 +62,9 @@ impl<'r> Run<'r> {
 
     fn bring_back_databases(&mut self, found: &Arc<Found>, settings: &Settings) -> Result<(), DrillFault> {
         let plans = self.plans(found, settings)?;
+        if found.descriptor.kind == BackupKind::Tables {
+            stand_in(&plans, settings)?;
+        }
         let loaded = self.load(&plans);
         self.watch.end(None);
         self.watch.through(Phase::Check, plans.iter().map(Plan::stored_bytes).sum());
@@ -100,8 +103,7 @@ impl<'r> Run<'r> {
             self.record.remarks.push(format!("the original is PostgreSQL {original}, and this was restored into PostgreSQL {major}"));
         }
         let base = self.base()?;
-        let is_whole = found.descriptor.kind != BackupKind::Tables;
-        let preloaded = if is_whole { preloaded(found, &private(found)?) } else { String::new() };
+        let preloaded = if found.is_of_tables() { String::new() } else { preloaded(found, &private(found)?) };
         suits::must_suit(found, (&bin, major), &preloaded, &base)?;
         let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
         let port = throwaway::free_port()?;
@@ -153,7 +155,10 @@ impl<'r> Run<'r> {
             let pieces =
                 found.contents.databases.iter().find(|database| database.name == *name).map_or(1, |database| database.archives.len());
             let jobs = if pieces > 1 { self.wishes.workers.unwrap_or_else(|| processors.min(8)) } else { 1 };
+            let is_of_nobody = found.descriptor.kind == BackupKind::Tables;
             let wanted = Wanted {
+                no_owner: is_of_nobody,
+                no_privileges: is_of_nobody,
                 from_database: Some(name.clone()),
                 into: name.clone(),
                 create: true,
@@ -163,7 +168,9 @@ impl<'r> Run<'r> {
                 ..Wanted::default()
             };
             let plan = restore::plan_into(found.clone(), settings, wanted)?;
-            plan.must_have_its_own_roles()?;
+            if !is_of_nobody {
+                plan.must_have_its_own_roles()?;
+            }
             Ok(plan)
         };
         found.contents.databases.iter().map(|database| of(&database.name)).collect()
@@ -213,6 +220,19 @@ impl<'r> Run<'r> {
         let expectations = expect::examine(self.drill, &copy);
         self.must_be_met(expectations)
     }
+}
+
+/// A job of chosen tables dumps no roles, and policies name some.
+fn stand_in(plans: &[Plan], settings: &Settings) -> Result<(), DrillFault> {
+    let mut connection = Connection::connect(settings)?;
+    let mut lacking = BTreeSet::new();
+    for plan in plans {
+        lacking.extend(plan.roles_that_lack()?);
+    }
+    for role in lacking {
+        connection.run(&format!("create role {}", sql_name::quoted(&role)))?;
+    }
+    Ok(())
 }
 
 /// What was written down of the original; of its tables the rows that were counted when they were dumped.

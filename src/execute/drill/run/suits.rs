@@ -9,7 +9,6 @@ use crate::execute::extensions;
 use crate::execute::throwaway::may_enter;
 use crate::format::contents::Database;
 use crate::format::descriptor::Private;
-use crate::inventory::BackupKind;
 use crate::pipeline::restore::Owner;
 use crate::units::Bytes;
 
@@ -20,8 +19,8 @@ const LOG: u64 = 1 << 30;
 
 /// For a server of this version with these libraries. Which other extensions it has, it says itself.
 pub(super) fn must_suit(found: &Found, (bin, major): (&Path, u32), preloaded: &str, base: &Path) -> Result<(), DrillFault> {
-    // Rows of a few tables are no hypertables, and what else they need is seen when they are made.
-    if found.descriptor.kind == BackupKind::Tables {
+    // Tables without anything around them are no hypertables, and what else they need is seen when they are made.
+    if found.is_of_tables() {
         return must_have_room(found, base);
     }
     let timescale = |database: &Database| {

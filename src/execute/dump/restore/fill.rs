@@ -1,6 +1,5 @@
 //! The dump's objects, through `pg_restore` into a database.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write as _};
 use std::sync::atomic::Ordering;
@@ -10,10 +9,10 @@ use super::feed::{Source, feed};
 use super::jobs::{HeldJob, Jobs};
 use super::{Plan, listing, target};
 use crate::execute::dump::child::Halt;
+use crate::execute::dump::encoding;
 use crate::execute::restore::RestoreFault;
-use crate::format::contents::{Archive, Holds, USUAL_SCHEMA};
+use crate::format::contents::{Archive, Holds, Tie, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
-use crate::inventory::BackupKind;
 use crate::observe;
 use crate::pipeline::{Checked, PipelineFault};
 use crate::policy::sql_name::{literal, quoted};
@@ -61,7 +60,7 @@ impl Fill<'_> {
         let restored = self.plan.connect(into).and_then(|mut connection| {
             let jobs = Jobs::there(&mut connection, &functions)?;
             connection.run(&format!("select {functions}.timescaledb_pre_restore()")).map_err(of)?;
-            let brought = self.archives(into, Some(home));
+            let brought = self.archives(into, Some(home)).and_then(|()| self.have_aggregates_made(into));
             // Also when only some came: the database may be one that stays. Nothing keeps a session alive that was silent for hours.
             let hold = || self.plan.connect(into).and_then(|mut connection| jobs.hold_others(&mut connection));
             let held = if self.work.jobs_run { Ok(Vec::new()) } else { hold() };
@@ -135,11 +134,7 @@ impl Fill<'_> {
 
     /// A dump of chosen tables has none of what they lie in.
     fn make_schemas(&self, into: &str) -> Result<(), RestoreFault> {
-        let database = self.plan.database();
-        let mut schemas: BTreeSet<&str> = database.schemas.iter().map(String::as_str).collect();
-        if self.plan.found.descriptor.kind == BackupKind::Tables {
-            schemas.extend(database.tables.iter().map(|table| table.schema.as_str()));
-        }
+        let schemas = self.plan.found.homes(self.plan.database());
         if schemas.is_empty() {
             return Ok(());
         }
@@ -171,18 +166,24 @@ impl Fill<'_> {
                     self.stream(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect(), &|| {})
                 })?,
                 DumpSection::Data => {
-                    let done = parallel::map_with(self.plan.wanted.jobs, &rows, &|(_, object)| {
+                    let one = |(_, object): &(&Archive, &Object)| {
                         let done = self.stream(into, object, word.clone(), &|| {});
                         if done.is_err() {
                             self.halt.abort.store(true, Ordering::Relaxed);
                         }
                         done
-                    });
-                    first_fault(done)?;
+                    };
+                    // With TimescaleDB's catalog, which comes before the rows of other chunks.
+                    let alone = usize::from(self.plan.database().some_rows.is_some()).min(rows.len());
+                    rows[..alone].iter().try_for_each(one)?;
+                    first_fault(parallel::map_with(self.plan.wanted.jobs, &rows[alone..], &one))?;
                 }
                 DumpSection::PostData => {
                     (self.work.part)(Part::Index);
-                    definitions.iter().try_for_each(|(_, object)| self.seekable(into, object, word.clone()))?;
+                    definitions.iter().try_for_each(|(_, object)| {
+                        let others = self.untied(into, object)?;
+                        self.seekable(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect())
+                    })?;
                 }
             }
         }
@@ -193,6 +194,37 @@ impl Fill<'_> {
     fn but(&self, made: Option<&str>, object: &Object) -> Result<Option<List>, RestoreFault> {
         let Some(made) = made.filter(|made| *made != USUAL_SCHEMA) else { return Ok(None) };
         self.only(object, &|entry| !listing::is_schema(entry, made))
+    }
+
+    /// Everything but what leads from rows that came to rows that did not.
+    fn untied(&self, into: &str, object: &Object) -> Result<Option<List>, RestoreFault> {
+        let Some(some) = self.plan.database().some_rows.as_ref().filter(|some| !some.ties.is_empty()) else { return Ok(None) };
+        let mut ties = Vec::new();
+        for Tie { schema, table, name } in &some.ties {
+            // Behind its name stands the owner's, and either may have spaces.
+            ties.push(format!("FK CONSTRAINT {} {} ", self.listed(into, schema)?, self.listed(into, &format!("{table} {name}"))?));
+        }
+        self.only(object, &|entry| !ties.iter().any(|tie| entry.starts_with(tie)))
+    }
+
+    /// A name as the lists have it: in the dump's encoding, on one line.
+    fn listed(&self, into: &str, name: &str) -> Result<String, RestoreFault> {
+        let name = name.replace(['\n', '\r'], " ");
+        if self.plan.database().encoding == encoding::UTF8 {
+            return Ok(name);
+        }
+        Ok(listing::as_listed(&encoding::bytes(&mut self.plan.connect(into)?, &name)?))
+    }
+
+    /// What they were made into did not come with them. All of it is marked as changed, so that the next refresh of any time makes it.
+    fn have_aggregates_made(&self, into: &str) -> Result<(), RestoreFault> {
+        const MARK: &str = "insert into _timescaledb_catalog.continuous_aggs_materialization_invalidation_log \
+            (materialization_id, lowest_modified_value, greatest_modified_value) \
+            select mat_hypertable_id, -9223372036854775808, 9223372036854775807 from _timescaledb_catalog.continuous_agg";
+        if self.plan.database().some_rows.is_none() || !self.plan.sections().contains(&DumpSection::Data) {
+            return Ok(());
+        }
+        self.plan.connect(into)?.run(MARK).map(drop).map_err(of)
     }
 
     fn command(&self, into: &str, more: Vec<String>) -> std::process::Command {

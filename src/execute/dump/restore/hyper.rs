@@ -1,9 +1,9 @@
 //! Some tables of a dump with hypertables.
 
-use super::{Found, RestoreFault, Wanted};
+use super::{Found, RestoreFault, SHOWN, Wanted};
 use crate::format::contents::Database;
-use crate::inventory::BackupKind;
-use crate::policy::sql_name::quoted;
+use crate::plan::words::{counted, joined};
+use crate::policy::sql_name::{literal, quoted};
 
 /// Its jobs' owners are among its rows, which nothing here changes.
 pub(super) fn must_have_its_roles(database: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
@@ -18,8 +18,8 @@ pub(super) fn must_have_its_roles(database: &Database, wanted: &Wanted) -> Resul
 /// `pg_restore` would bring back a chosen hypertable without its rows: those lie in chunks, in another schema.
 pub(super) fn must_not_be_chosen(found: &Found, database: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
     let is_chosen = !wanted.tables.is_empty() || !wanted.schemas.is_empty();
-    // A job with `tables` does not take one.
-    let may_have_one = found.descriptor.kind != BackupKind::Tables && database.extensions.contains_key("timescaledb");
+    // A job with `tables` takes one with the definitions of everything, or none.
+    let may_have_one = !found.is_of_tables() && database.extensions.contains_key("timescaledb");
     if !is_chosen || !may_have_one {
         return Ok(());
     }
@@ -51,4 +51,30 @@ pub(super) fn must_not_be_chosen(found: &Found, database: &Database, wanted: &Wa
         found.descriptor.job
     );
     Err(RestoreFault::new(message, hint))
+}
+
+/// What of a dump with rows of chosen tables only comes otherwise than it was.
+pub(super) fn leaves_out(database: &Database) -> Vec<String> {
+    let Some(some) = &database.some_rows else { return Vec::new() };
+    let mut remarks = vec![format!(
+        "it has all definitions, and rows of what its job chooses: {} without rows (`seawall show` names them)",
+        match database.without_rows.len() {
+            1 => "1 table comes".to_owned(),
+            several => format!("{} come", counted(several, "table")),
+        }
+    )];
+    // Those of chunks are parts of theirs.
+    let ties: Vec<String> = (some.ties.iter().filter(|tie| !tie.schema.starts_with("_timescaledb_")))
+        .map(|tie| format!("{} of {}.{}", quoted(&tie.name), quoted(&tie.schema), quoted(&tie.table)))
+        .collect();
+    if !ties.is_empty() {
+        let more = if ties.len() > SHOWN { format!(" and {} more", ties.len() - SHOWN) } else { String::new() };
+        let names = joined(ties.iter().take(SHOWN).cloned());
+        remarks.push(format!("foreign keys that lead to tables without rows do not come: {names}{more}"));
+    }
+    let home = quoted(database.schema_of("timescaledb"));
+    remarks.extend(some.aggregates.iter().map(|name| {
+        format!("the continuous aggregate {name} comes without rows; this makes it anew: `call {home}.refresh_continuous_aggregate({}, null, null);`", literal(name))
+    }));
+    remarks
 }

@@ -50,6 +50,7 @@ use crate::format::contents::{Contents, Database, Table};
 use crate::format::descriptor::{Descriptor, Object};
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
+use crate::inventory::BackupKind;
 use crate::pipeline::{PipelineFault, hash_object};
 use crate::plan::words::{joined, quoted};
 use crate::policy::model::{Method, Policy};
@@ -158,6 +159,21 @@ impl Found {
         })
     }
 
+    /// Chosen tables and nothing around them: not the schemas that they lie in either.
+    pub(in crate::execute) fn is_of_tables(&self) -> bool {
+        let is_whole = |database: &Database| database.some_rows.is_some();
+        self.descriptor.kind == BackupKind::Tables && !self.contents.databases.iter().any(is_whole)
+    }
+
+    /// The schemas that a dump of chosen tables needs and does not have.
+    pub(in crate::execute) fn homes<'d>(&self, database: &'d Database) -> BTreeSet<&'d str> {
+        let mut homes: BTreeSet<&str> = database.schemas.iter().map(String::as_str).collect();
+        if self.is_of_tables() {
+            homes.extend(database.tables.iter().map(|table| table.schema.as_str()));
+        }
+        homes
+    }
+
     /// What does not lie there as it was put there reaches nobody.
     pub(in crate::execute) fn check(&self, object: &Object, each: &mut dyn FnMut(usize) -> bool) -> Result<(), RestoreFault> {
         let key = self.repository.data(&self.descriptor.id, &object.name);
@@ -233,6 +249,12 @@ impl Plan {
     pub(in crate::execute) fn must_have_its_roles(&self) -> Result<(), RestoreFault> {
         let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
         needs.must_be_met(&self.known_roles, self.database(), &self.wanted)
+    }
+
+    /// Roles that something in it needs, and that the server does not have.
+    pub(in crate::execute) fn roles_that_lack(&self) -> Result<Vec<String>, RestoreFault> {
+        let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
+        Ok(needs.missing(&self.known_roles, self.database(), &self.wanted))
     }
 
     /// Those of the database itself alone.
@@ -461,6 +483,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     remarks.extend(target.remarks.iter().cloned());
     remarks.extend(lacks(database));
     remarks.extend(without(database));
+    remarks.extend(hyper::leaves_out(database));
     if !database.skipped.is_empty() {
         let names = joined(database.skipped.iter().take(SHOWN).cloned());
         let more = if database.skipped.len() > SHOWN { format!(" and {} more", database.skipped.len() - SHOWN) } else { String::new() };

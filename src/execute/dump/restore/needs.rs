@@ -69,27 +69,34 @@ impl Needs {
         Ok(Needs::of(all.iter().map(|(item, is_wanted)| (item, *is_wanted)), wanted))
     }
 
+    /// What is neither there nor made.
+    pub(super) fn missing(&self, there: &BTreeSet<String>, dumped: &Database, wanted: &Wanted) -> Vec<String> {
+        let of_database = if wanted.makes() { of_database(dumped, wanted) } else { BTreeSet::new() };
+        self.needed.union(&of_database).filter(|role| !there.contains(wanted.roles.to(role))).cloned().collect()
+    }
+
     /// What is neither there nor made, and names that are mapped and that nobody has.
     pub(in crate::execute) fn must_be_met(&self, there: &BTreeSet<String>, dumped: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
-        let of_database = |wanted: &Wanted| -> BTreeSet<String> {
-            dumped.own.iter().flat_map(|own| own::needed(own, wanted)).map(str::to_owned).collect()
-        };
-        let named: BTreeSet<String> = self.named.union(&of_database(&Wanted::default())).cloned().collect();
+        let named: BTreeSet<String> = self.named.union(&of_database(dumped, &Wanted::default())).cloned().collect();
         if let Some(old) = wanted.roles.olds().find(|old| !named.contains(*old)) {
             let near =
                 nearest(old, named.iter().map(String::as_str)).map_or_else(String::new, |near| format!("Did you mean {}? ", quoted(near)));
             let has = if named.is_empty() { "no role at all".to_owned() } else { joined(named.iter().map(quoted)) };
             return Err(RestoreFault::new(format!("nothing in the dump is of the role {}", quoted(old)), format!("{near}It names {has}.")));
         }
-        let of_database = if wanted.makes() { of_database(wanted) } else { BTreeSet::new() };
-        let missing: Vec<&String> = self.needed.union(&of_database).filter(|role| !there.contains(wanted.roles.to(role))).collect();
+        let missing = self.missing(there, dumped, wanted);
         if missing.is_empty() {
             return Ok(());
         }
-        let always = missing.iter().filter_map(|role| Some((*role, *self.always.get(*role)?)));
+        let always = missing.iter().filter_map(|role| Some((role, *self.always.get(role)?)));
         let always: Vec<String> = always.map(|(role, what)| format!("{} is named by {what}", quoted(role))).collect();
         Err(own::missing(&dumped.name, missing.iter().map(|role| wanted.roles.to(role)), &always))
     }
+}
+
+/// What belongs to the database itself.
+fn of_database(dumped: &Database, wanted: &Wanted) -> BTreeSet<String> {
+    dumped.own.iter().flat_map(|own| own::needed(own, wanted)).map(str::to_owned).collect()
 }
 
 fn head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreFault> {

@@ -114,7 +114,7 @@ fn of_dump<'s>(found: Arc<Found>, wanted: &Wanted, settings: &Settings) -> Resul
         let message = format!("backup {} is without {lacks} (`sections`), and a tier is a part of everything", found.descriptor.id);
         return Err(TableFault::new(message, "Take a dump that has all sections; `--job NAME` names its job."));
     }
-    if !database.schemas.is_empty() {
+    if !database.schemas.is_empty() || database.some_rows.is_some() {
         let message = format!("backup {} has chosen tables only (`tables`), and a tier is a part of everything", found.descriptor.id);
         return Err(TableFault::new(message, "Take a dump of the whole database; `--job NAME` names its job."));
     }
