@@ -155,7 +155,8 @@ fn planted(drills: &Drills, staging: &SigningKey) {
     let text = fs::read_to_string(&record).expect("a record");
     let known: DrillRecord = serde_json::from_str(&text).expect("a record");
     let with_id = |id: &str| DrillRecord { id: id.parse().expect("an id"), ..known.clone() };
-    let day = known.id.to_string()[..9].to_owned();
+    // Of yesterday: names that are still to come are passed over.
+    let day = known.started.checked_sub(jiff::SignedDuration::from_hours(24)).expect("a moment").strftime("%Y%m%dT").to_string();
     let plant = |id: &str, json: &str, key: Option<&SigningKey>| {
         let place = |end: &str| record.with_file_name(format!("{id}.json{end}"));
         fs::write(place(""), json).expect("written");
