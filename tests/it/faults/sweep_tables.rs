@@ -232,7 +232,7 @@ fn the_private_server_is_killed() {
     for source in [["--job", "dump"], ["--to", &moment]] {
         let words = [&["restore", "--table", "public.goods", "--replace", "--no-snapshot", "--yes"], &source[..]].concat();
         let (mut failed, mut done) = (0, 0);
-        for round in 0..chance::rounds(5, 60) {
+        for round in 0..chance::rounds(3, 60) {
             let child = rig.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
             let deadline = Instant::now() + Duration::from_secs(60);
             // When its socket is there it runs.

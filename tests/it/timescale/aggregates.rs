@@ -171,7 +171,7 @@ fn an_aggregate_that_will_lose_what_its_table_loses_is_named() {
 fn a_refresh_before_a_backup_goes_no_further_back_than_the_table() {
     for place in all_natives("a_refresh_before_a_backup_goes_no_further_back_than_the_table") {
         let room = room(place);
-        let old = "(select * from \"daily's\" where day < now() - interval '1 day')";
+        let old = "(select * from \"daily's\" where day < now() - interval '2 days')";
         let before = rows(&room, old);
         room.place.sql("select count(*) from drop_chunks('prices', older_than => interval '1 year')");
         room.place.sql("insert into prices values (now() - interval '1 hour', 9, 9)");
