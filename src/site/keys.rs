@@ -260,9 +260,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         });
         let _ = fs::remove_file(&beside);
         match named {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            other => other,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            other => other?,
         }
+        // What is encrypted to a key lies elsewhere, and is there after a power cut: so must its name be.
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
     };
     write().map_err(|error| {
         let hint = "Run as the user that owns the state directory, or name another one with `--state`.";

@@ -56,6 +56,15 @@ pub(super) struct Run<'r> {
     reached: Option<Reached>,
 }
 
+/// Which backup comes back, and where.
+struct Chosen {
+    goal: Goal,
+    base: PathBuf,
+    plan: RestorePlan,
+    /// Of the server that will run there.
+    port: u16,
+}
+
 impl<'r> Run<'r> {
     pub(super) fn new(
         site: &'r Site<'r>,
@@ -145,18 +154,7 @@ impl<'r> Run<'r> {
             return self.take_tables_out(tables, now);
         }
         self.must_be_for_a_standby()?;
-        let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
-        let base = self.base()?;
-        let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
-        let port = throwaway::free_port()?;
-        let request = self.request(&goal, &place, port)?;
-        self.place = Some(place);
-        let mut plan = restore::plan(self.site, request, now)?;
-        if self.drill.promote.is_some() {
-            rehearsal::keep_quiet(&mut plan);
-        }
-        self.must_suit(&plan, &base)?;
-        self.note(&plan, &goal);
+        let Chosen { goal, plan, port, .. } = self.choose_a_backup(now)?;
         self.place().prepare(plan.directory.owner)?;
         let mut server = Server::prepare(&plan, self.wishes.programs.as_deref())?;
         self.must_go_on()?;
@@ -213,6 +211,23 @@ impl<'r> Run<'r> {
 
     fn must_go_on(&self) -> Result<(), DrillFault> {
         if self.is_asked_to_end() { Err(DrillFault::new("it was asked to end", "")) } else { Ok(()) }
+    }
+
+    /// A backup and where in the log it ends, with a place to put it and the plan that brings it there.
+    fn choose_a_backup(&mut self, now: Instant) -> Result<Chosen, DrillFault> {
+        let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
+        let base = self.base()?;
+        let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
+        let port = throwaway::free_port()?;
+        let request = self.request(&goal, &place, port)?;
+        self.place = Some(place);
+        let mut plan = restore::plan(self.site, request, now)?;
+        if self.drill.promote.is_some() {
+            rehearsal::keep_quiet(&mut plan);
+        }
+        self.must_suit(&plan, &base)?;
+        self.note(&plan, &goal);
+        Ok(Chosen { goal, base, plan, port })
     }
 
     fn base(&self) -> Result<PathBuf, DrillFault> {

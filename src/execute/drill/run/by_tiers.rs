@@ -5,18 +5,18 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant as Clock;
 
-use super::super::choose::{self, Goal};
+use super::super::choose::Goal;
 use super::super::{DrillFault, judge};
 use super::taken_out::timed;
-use super::{Run, is_of_a_place, suits};
-use crate::execute::dump::restore::{self as dump, Which};
+use super::{Chosen, Run, is_of_a_place, suits};
+use crate::execute::dump::restore as dump;
 use crate::execute::empty;
 use crate::execute::restore::{self, Pin, TimelineChoice, directory, programs};
-use crate::execute::throwaway::{self, Place, Reached};
+use crate::execute::throwaway::{self, Reached};
 use crate::execute::tiers::{self, Moment, Onlooker, Plan, Usable, Wanted};
 use crate::inventory::{DrilledTier, Phase};
 use crate::plan::words::{joined, quoted};
@@ -59,12 +59,7 @@ impl Run<'_> {
     }
 
     fn tiers_of_a_dump(&mut self, job: &Name, drilled: &DrilledTiers, now: Instant) -> Result<Reached, DrillFault> {
-        self.must_want_no_moment(&format!("`{job}` makes dumps, and a dump has no other moment than its own"), "another dump")?;
-        let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
-        let which = Which { backup: goal.backup.clone(), job: Some(job.clone()), store: goal.store.clone(), ..Which::default() };
-        let found = Arc::new(dump::find(self.site, &which, self.wishes.identity.as_deref(), now)?);
-        self.record.remarks.extend(goal.passed_over);
-        self.note_dump(&found);
+        let found = self.choose_a_dump(job, now)?;
         let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "drill", self.site.host(), clock::now());
         let settings = self.make_server(&found)?;
         self.must_go_on()?;
@@ -73,9 +68,9 @@ impl Run<'_> {
             job: Some(job.clone()),
             store: Some(found.store_name.clone()),
             programs: Some(self.clients(&found)?.folder().to_owned()),
-            ..self.of_tiers(drilled, &settings)?
+            ..self.of_tiers(drilled, &settings)
         };
-        let loaded = self.load_tiers(&Wanted { of, ..self.wanted_tiers(drilled, None)? });
+        let loaded = self.load_tiers(&self.wanted_tiers(drilled, of, None));
         self.record.opened_with = Run::opener(&found.identities, self.site.policy);
         loaded?;
         self.record.recovery_millis = Some(self.millis());
@@ -86,15 +81,7 @@ impl Run<'_> {
     }
 
     fn tiers_of_a_cluster(&mut self, drilled: &DrilledTiers, now: Instant) -> Result<Reached, DrillFault> {
-        let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
-        let base = self.base()?;
-        let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
-        let port = throwaway::free_port()?;
-        let request = self.request(&goal, &place, port)?;
-        self.place = Some(place);
-        let plan = restore::plan(self.site, request, now)?;
-        self.must_suit(&plan, &base)?;
-        self.note(&plan, &goal);
+        let Chosen { goal, base, plan, port } = self.choose_a_backup(now)?;
         let _pin = Pin::put(&plan, self.site.host(), clock::now());
         let (owner, account) = directory::server_account()?;
         suits::must_be_entered(&base, owner, &account)?;
@@ -111,9 +98,9 @@ impl Run<'_> {
             // What lies in it belongs to somebody.
             globals: true,
             programs: self.wishes.programs.clone(),
-            ..self.of_tiers(drilled, &settings)?
+            ..self.of_tiers(drilled, &settings)
         };
-        let loaded = self.load_tiers(&Wanted { of, ..self.wanted_tiers(drilled, Some((&goal, &base)))? });
+        let loaded = self.load_tiers(&self.wanted_tiers(drilled, of, Some((&goal, &base))));
         self.record.opened_with = Run::opener(&plan.identities, self.site.policy);
         let ended = loaded?.ok_or_else(|| DrillFault::new("the private server does not say where its log ended", ""))?;
         self.note_reached(&ended, &plan);
@@ -142,10 +129,10 @@ impl Run<'_> {
         Ok(empty::settings_of(self.place().sockets(), port)?)
     }
 
-    fn of_tiers(&self, drilled: &DrilledTiers, settings: &Settings) -> Result<dump::Wanted, DrillFault> {
+    fn of_tiers(&self, drilled: &DrilledTiers, settings: &Settings) -> dump::Wanted {
         let port = settings.targets.first().map_or(0, |target| target.port);
         let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(dump::Wanted {
+        dump::Wanted {
             from_database: Some(drilled.database.clone()),
             into: drilled.database.clone(),
             create: true,
@@ -154,13 +141,13 @@ impl Run<'_> {
             no_tablespaces: true,
             identity: self.wishes.identity.clone(),
             ..dump::Wanted::default()
-        })
+        }
     }
 
-    fn wanted_tiers(&self, drilled: &DrilledTiers, moment: Option<(&Goal, &Path)>) -> Result<Wanted, DrillFault> {
-        Ok(Wanted {
+    fn wanted_tiers(&self, drilled: &DrilledTiers, of: dump::Wanted, moment: Option<(&Goal, &Path)>) -> Wanted {
+        Wanted {
             tiers: drilled.tiers.clone(),
-            of: dump::Wanted::default(),
+            of,
             moment: Moment {
                 target: moment.map_or(Target::Latest, |(goal, _)| goal.target.clone()),
                 exclusive: false,
@@ -171,7 +158,7 @@ impl Run<'_> {
             },
             at_once: true,
             is_rehearsal: true,
-        })
+        }
     }
 
     /// Where the log ended, out of a physical backup.

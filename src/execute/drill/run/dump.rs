@@ -31,13 +31,18 @@ impl<'r> Run<'r> {
         self.drill.dump(self.site.policy)
     }
 
-    pub(super) fn bring_back_a_dump(&mut self, job: &Name, now: Instant) -> Result<(), DrillFault> {
+    pub(super) fn choose_a_dump(&mut self, job: &Name, now: Instant) -> Result<Arc<Found>, DrillFault> {
         self.must_want_no_moment(&format!("`{job}` makes dumps, and a dump has no other moment than its own"), "another dump")?;
         let goal = choose::choose(self.site, self.catalog, self.drill, self.wishes, now)?;
-        let which = Which { backup: goal.backup.clone(), job: Some(job.clone()), store: goal.store.clone(), ..Which::default() };
+        let which = Which { backup: goal.backup, job: Some(job.clone()), store: goal.store, ..Which::default() };
         let found = Arc::new(restore::find(self.site, &which, self.wishes.identity.as_deref(), now)?);
         self.record.remarks.extend(goal.passed_over);
         self.note_dump(&found);
+        Ok(found)
+    }
+
+    pub(super) fn bring_back_a_dump(&mut self, job: &Name, now: Instant) -> Result<(), DrillFault> {
+        let found = self.choose_a_dump(job, now)?;
         let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "drill", self.site.host(), clock::now());
         if tables::are_columns(&found) {
             self.read_back_columns(&found)?;

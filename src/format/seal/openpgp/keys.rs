@@ -25,7 +25,7 @@ fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
 
 /// Public keys as `gpg --export` writes them, of whomever they are.
 #[derive(Debug, Default)]
-pub struct Certificates(Vec<SignedPublicKey>);
+pub struct Certificates(pub(super) Vec<SignedPublicKey>);
 
 impl Certificates {
     /// Keys that cannot be read are none of those that could be meant.

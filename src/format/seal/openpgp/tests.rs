@@ -164,3 +164,42 @@ fn armour_holds_what_was_put_in() {
         assert_eq!(dearmor(&text).expect("armour"), object);
     }
 }
+
+/// Which of two exports is the newer one, nobody can tell.
+#[test]
+fn a_key_that_is_there_twice_and_not_the_same_is_refused() {
+    let (mut certificates, fingerprint) = PgpIdentity::certificate(PAIR.text.as_bytes()).expect("its public half");
+    certificates.0.push(certificates.0[0].clone());
+    certificates.recipient(&fingerprint, now()).expect("the same export twice is one");
+    certificates.0[1].public_subkeys.clear();
+    let refused = certificates.recipient(&fingerprint, now()).expect_err("they differ").to_string();
+    assert!(refused.contains("more than once"), "{refused}");
+}
+
+/// Whoever reads on behind a fault must not take it for the end.
+#[test]
+fn a_wrong_hash_stays_wrong() {
+    for length in [0, 10, 3 * PIECE] {
+        let mut object = seal(&PAIR.recipients, &bytes(length), 4096, &[]);
+        *object.last_mut().expect("bytes") ^= 1;
+        let Ok(mut reader) = Unsealer::new(&object[..], &PAIR.identities) else {
+            assert!(length < PIECE, "of a long object, the beginning is whole");
+            continue;
+        };
+        let mut piece = vec![0; 1 << 20];
+        let mut is_over = false;
+        for _ in 0..100 {
+            is_over |= matches!(reader.read(&mut piece), Ok(0));
+        }
+        assert!(!is_over, "{length}");
+    }
+}
+
+#[test]
+fn more_recipients_than_can_be_read_are_refused() {
+    let (certificates, fingerprint) = PgpIdentity::certificate(PAIR.text.as_bytes()).expect("its public half");
+    let many = |count| Recipients::openpgp((0..count).map(|_| certificates.recipient(&fingerprint, now()).expect("a key")).collect());
+    let object = seal(&many(300), b"something", 9, &[stamp()]);
+    assert_eq!(open(&object, &PAIR.identities).expect("opened"), b"something");
+    assert!(Sealer::new(&many(1200)).is_err());
+}

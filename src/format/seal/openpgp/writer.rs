@@ -2,10 +2,13 @@ use age_core::format::Stanza;
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use zeroize::Zeroizing;
 
-use super::super::SealError;
+use super::super::{MAX_HEADER, SealError};
 use super::PgpRecipient;
 use super::body::{ABOUT, BLOCK, Encrypting, PREFIX, VERSION};
 use super::packet::{HASH, LITERAL, MORE, PIECE, SEALED, last_length, note_of};
+
+/// Room for what is said before the keys.
+const MOST_NOTES: usize = 4096;
 
 /// Encrypts one object.
 pub struct PgpSealer {
@@ -41,6 +44,10 @@ impl PgpSealer {
         }
         if beginning.is_empty() {
             return Err(SealError::Recipient("there is none".into()));
+        }
+        // What stands before all is short; who reads looks no further.
+        if beginning.len() > MAX_HEADER - MOST_NOTES {
+            return Err(SealError::Recipient("they are too many for one object".into()));
         }
         beginning.push(SEALED);
         let mut sealer = PgpSealer {
