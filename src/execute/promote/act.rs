@@ -113,14 +113,18 @@ impl Procedure<'_> {
             self.step(StepName::Promote, Procedure::promote)?;
         }
         self.step(StepName::Check, Procedure::check)?;
-        if !self.journal.promotion.is_done(StepName::Archive) {
-            self.step(StepName::Archive, Procedure::archive)?;
+        // It takes writes: nobody waits for a store that may be gone with the old primary before the application is led here.
+        let announced = self.once(StepName::Announce, Procedure::announce);
+        let archived = self.once(StepName::Archive, Procedure::archive);
+        if archived.is_ok() {
+            self.claims.release();
         }
-        self.claims.release();
-        if !self.journal.promotion.is_done(StepName::Announce) {
-            self.step(StepName::Announce, Procedure::announce)?;
-        }
+        announced.and(archived)?;
         self.journal.reach(Stage::Done)
+    }
+
+    fn once(&mut self, name: StepName, work: impl FnOnce(&mut Self) -> Result<String, PromoteFault>) -> Result<(), PromoteFault> {
+        if self.journal.promotion.is_done(name) { Ok(()) } else { self.step(name, work) }
     }
 
     fn step(&mut self, name: StepName, work: impl FnOnce(&mut Self) -> Result<String, PromoteFault>) -> Result<(), PromoteFault> {

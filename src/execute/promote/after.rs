@@ -1,5 +1,5 @@
-//! From the word to the server on: it is the primary, takes writes, archives into the same repository, and the world is told. Each of these can be
-//! done again.
+//! From the word to the server on: it is the primary, takes writes, the world is told, and it archives into the same repository. Each of these can
+//! be done again.
 
 use super::act::Procedure;
 use super::record::{Kind, Stage};
@@ -89,10 +89,27 @@ impl Procedure<'_> {
             // Nobody else uses it: it can be tried out.
             self.plan.server.session()?.run("create table pg_temp.seawall_rehearsal as select 1 as written")?;
         } else {
+            self.must_have_no_rival()?;
             let remarks = self.remarks()?;
             self.journal.promotion.remarks = remarks;
         }
         Ok(format!("it takes writes (transaction {xid})"))
+    }
+
+    /// Before anybody is led here: where another server has archived on this timeline already, one of the two is wrong.
+    fn must_have_no_rival(&mut self) -> Result<(), PromoteFault> {
+        if self.site.policy.wal.is_none() || self.plan.wanted.without_stores {
+            return Ok(());
+        }
+        let seen = self.plan.server.look()?;
+        for name in &release::stores(self.site)? {
+            match self.in_store(name, &seen) {
+                Err(fault) if fault.kind == PromoteFaultKind::Failed => return Err(fault),
+                // Whether the log comes there is looked at when the application has its database back.
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn remarks(&mut self) -> Result<Vec<String>, PromoteFault> {

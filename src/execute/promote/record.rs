@@ -136,8 +136,8 @@ pub enum StepName {
     Compare,
     Promote,
     Check,
-    Archive,
     Announce,
+    Archive,
 }
 
 impl StepName {
@@ -150,8 +150,8 @@ impl StepName {
             StepName::Compare => "compare",
             StepName::Promote => "promote",
             StepName::Check => "check",
-            StepName::Archive => "archive",
             StepName::Announce => "announce",
+            StepName::Archive => "archive",
         }
     }
 
@@ -165,8 +165,8 @@ impl StepName {
             StepName::Compare => "see that the log ends with the old primary's shutdown",
             StepName::Promote => "promote",
             StepName::Check => "see that it takes writes",
-            StepName::Archive => "see that its log goes on in the same repository",
             StepName::Announce => "tell the world: `hooks.after_promote`",
+            StepName::Archive => "see that its log goes on in the same repository",
         }
     }
 }
@@ -207,7 +207,7 @@ impl Promotion {
             }
             Stage::Told => "the server was told to become the primary and does so by itself; the old primary must stay fenced. The same call goes on".to_owned(),
             Stage::Promoted => {
-                let left = [StepName::Check, StepName::Archive, StepName::Announce].into_iter().filter(|step| !self.is_done(*step));
+                let left = [StepName::Check, StepName::Announce, StepName::Archive].into_iter().filter(|step| !self.is_done(*step));
                 let left = crate::plan::words::joined(left.map(StepName::says));
                 format!("the server IS THE PRIMARY now, and takes writes; the old one must stay fenced. Still to do: {left}. The same call goes on")
             }

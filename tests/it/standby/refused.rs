@@ -101,15 +101,19 @@ fn a_store_that_is_down() {
     pair.standby.sql("select pg_reload_conf()");
     pair.rig.cluster.kill_9();
     pair.rig.shell("mv store away");
+    let announced = pair.rig.path("announced");
+    pair.hook("after_promote", &format!("echo x >> {}", announced.display()), "10s");
     let by_hand = ["--fenced-by-hand", "ann: power cable"];
     pair.refuses(&by_hand, 75, "no store of the log can be asked");
     let said = pair.promote(&[&["--yes", "--without-stores", "--wait", "20s"], &by_hand[..]].concat());
     assert!(said.code == 1 && said.err.contains("IS THE PRIMARY now"), "{}{}\n{}", said.out, said.err, pair.log());
     assert!(!pair.is_standby());
+    assert_eq!(std::fs::read_to_string(&announced).expect("the application is led here, whatever became of the store"), "x\n");
     pair.standby.sql("insert into series (v) values ('while the store was away')");
     pair.rig.shell("mv away store");
     let promotion = pair.promoted(&[]);
     assert_eq!((promotion["stage"].as_str(), promotion["timeline"].as_u64()), (Some("done"), Some(2)));
+    assert_eq!(std::fs::read_to_string(&announced).expect("once"), "x\n");
 }
 
 /// Somebody else was promoted while this standby was cut off from it.
