@@ -94,6 +94,48 @@ fn what_is_left_of_others_and_what_stays_behind_is_told_before() {
     assert_eq!(ground.rig.cluster.sql("select database ~ '^shop_before_' from pg_replication_slots"), "t");
 }
 
+/// What would keep it from its name, or leave it without its indexes, is found before an hour is spent on it.
+#[test]
+fn what_would_fail_at_the_end_is_refused_at_the_beginning() {
+    let options = Options::default().with("lc_monetary = 'C'").with("max_prepared_transactions = 5");
+    let ground = Ground::with(Version::V15, options, "");
+    let cluster = &ground.rig.cluster;
+    let place = ground.file("ts-fast");
+    std::fs::create_dir(&place).expect("a folder");
+    cluster.account().own(&place);
+    cluster.sql(&format!("create tablespace fast location '{}'", place.display()));
+    ground
+        .sql("create table orders (n int, at int); insert into orders values (1, 1); create index by_time on orders (at) tablespace fast");
+    ground.dump();
+
+    ground.sql("drop index by_time");
+    cluster.sql("drop tablespace fast");
+    let said = into(&ground, "back", &["--create"]).ends_with_code(1);
+    assert!(
+        said.err.contains("in the tablespace `fast`, and this server does not") && said.err.contains("--no-tablespaces"),
+        "{}",
+        said.err
+    );
+    into(&ground, "back", &["--create", "--no-tablespaces"]).ends_with_code(0);
+    assert_eq!(sql_in(cluster, "back", "select reltablespace from pg_class where relname = 'by_time'"), "0");
+
+    let replace = ["--replace", "--end-connections", "--no-tablespaces"];
+    ground.sql("begin; insert into orders values (2, 2); prepare transaction 'of an application'");
+    let said = into(&ground, "shop", &replace).ends_with_code(1);
+    assert!(said.err.contains("`of an application` is prepared in the database `shop`"), "{}", said.err);
+    assert!(said.err.contains("rollback prepared 'of an application';"), "{}", said.err);
+    into(&ground, "shop", &["--occupied", "--snapshot", "--end-connections", "--no-tablespaces"]).ends_with_code(1).says("is prepared");
+    ground.sql("rollback prepared 'of an application'");
+    ground.sql("create subscription feed connection 'host=/nowhere dbname=x' publication p with (connect = false, slot_name = 's')");
+    ground.sql("alter subscription feed enable");
+    let said = into(&ground, "shop", &replace).ends_with_code(1);
+    assert!(said.err.contains("the subscription `feed` receives into the database `shop`"), "{}", said.err);
+    assert_eq!(ground.sql("select count(*) from pg_stat_activity where datname like 'seawall_restore_%'"), "0");
+    ground.sql("alter subscription feed disable");
+    let said = into(&ground, "shop", &replace).ends_with_code(0);
+    assert!(said.out.contains("the subscription `feed` stays with what is set aside"), "{}", said.out);
+}
+
 #[test]
 fn a_database_that_something_comes_into_is_copied_first_where_that_is_wanted() {
     let ground = Ground::new(Version::V15, "");

@@ -5,7 +5,7 @@ use super::act::of;
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::Database;
 use crate::plan::words::{joined, quoted};
-use crate::policy::sql_name::quoted as name;
+use crate::policy::sql_name::{literal, quoted as name};
 use crate::postgres::{Connection, Fault, Row};
 use crate::units::Bytes;
 
@@ -17,6 +17,17 @@ const LEFT: &str = "\
         (select from pg_catalog.pg_stat_activity a where a.datid = d.oid and a.backend_type = 'client backend') order by 1";
 const SLOTS: &str = "\
     select slot_name as name, coalesce(plugin::text, '') as plugin from pg_catalog.pg_replication_slots where database = $1 order by 1";
+const SUBSCRIPTIONS: &str = "\
+    select s.subname as name, s.subenabled as receives from pg_catalog.pg_subscription s \
+        join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = pg_catalog.current_database() order by 1";
+const PREPARED: &str = "select gid as name from pg_catalog.pg_prepared_xacts where database = pg_catalog.current_database() order by 1";
+/// What some extension keeps in a database. TimescaleDB's own leave by themselves when it gets another name, and the server's do too.
+const WORKERS: &str = "\
+    select distinct backend_type as name from pg_catalog.pg_stat_activity a \
+        where datid = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) \
+            and backend_type not in ('client backend', 'walsender', 'autovacuum worker', 'parallel worker') \
+            and backend_type not like 'logical replication %' \
+            and not exists (select from pg_catalog.pg_extension where extname = 'timescaledb') order by 1";
 const DEFAULT: &str = "\
     select a.default_version as usual, exists \
         (select from pg_catalog.pg_available_extension_versions v where v.name = a.name and v.version = $2) as has \
@@ -32,6 +43,57 @@ pub(super) fn left(connection: &mut Connection) -> Result<Vec<String>, RestoreFa
             "{}{size} is of a restore that did not come to its end, and nobody is connected to it: `drop database {};` where none is under way",
             quoted(database),
             name(database)
+        ))
+    };
+    rows.iter().map(|row| one(row).map_err(of)).collect()
+}
+
+/// What keeps a database from getting another name or being copied, and what nobody ends by ending sessions: known before hours are spent.
+pub(super) fn must_be_let_go(inside: &mut Connection, wanted: &Wanted) -> Result<(), RestoreFault> {
+    let into = quoted(&wanted.into);
+    let what = if wanted.replace { "gets another name" } else { "is copied" };
+    let held = |by: String, out: String| {
+        Err(RestoreFault::new(
+            format!("{by}, and the server waits for nobody there when a database {what}"),
+            format!("{out} Or restore beside it, with `--create` and another name."),
+        ))
+    };
+    let names = |inside: &mut Connection, sql: &str| -> Result<Vec<String>, RestoreFault> {
+        let rows = inside.query(sql, &[]).map_err(of)?;
+        rows.iter().map(|row| row.text("name").map(str::to_owned).map_err(of)).collect()
+    };
+    let rows = inside.query(SUBSCRIPTIONS, &[]).map_err(of)?;
+    for row in rows.iter() {
+        if row.flag("receives").map_err(of)? {
+            let subscription = row.text("name").map_err(of)?;
+            let by = format!("the subscription {} receives into the database {into}", quoted(subscription));
+            return held(by, format!("Say `alter subscription {} disable;` there, and run this again.", name(subscription)));
+        }
+    }
+    if let Some(transaction) = names(inside, PREPARED)?.first() {
+        let gid = literal(transaction);
+        let by = format!("the transaction {} is prepared in the database {into}", quoted(transaction));
+        return held(by, format!("Say `commit prepared {gid};` or `rollback prepared {gid};` there, and run this again."));
+    }
+    let workers = names(inside, WORKERS)?;
+    if workers.is_empty() {
+        return Ok(());
+    }
+    let by = format!("in the database {into} works {}", joined(workers.iter().map(quoted)));
+    held(by, "See that it works elsewhere meanwhile (its extension's settings say where), and run this again.".to_owned())
+}
+
+/// They stay with the database that is set aside, and nothing is received into the new one.
+pub(super) fn subscriptions(inside: &mut Connection, into: &str) -> Result<Vec<String>, RestoreFault> {
+    let rows = inside.query(SUBSCRIPTIONS, &[]).map_err(of)?;
+    let one = |row: &Row| -> Result<String, Fault> {
+        let subscription = row.text("name")?;
+        Ok(format!(
+            "the subscription {} stays with what is set aside, and nothing is received into the new {}: make one there, and before what is set \
+             aside is dropped say `drop subscription {};` in it",
+            quoted(subscription),
+            quoted(into),
+            name(subscription)
         ))
     };
     rows.iter().map(|row| one(row).map_err(of)).collect()

@@ -248,7 +248,8 @@ impl Plan {
     /// Reads what is in it, as far as that says whose it is.
     pub(in crate::execute) fn must_have_its_roles(&self) -> Result<(), RestoreFault> {
         let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
-        needs.must_be_met(&self.known_roles, self.database(), &self.wanted)
+        needs.must_be_met(&self.known_roles, self.database(), &self.wanted)?;
+        needs.must_have_its_tablespaces(&self.target)
     }
 
     /// Roles that something in it needs, and that the server does not have.

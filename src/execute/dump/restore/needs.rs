@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Found, Wanted, own};
+use super::{Found, Target, Wanted, own};
 use crate::execute::dump::archive;
 use crate::execute::dump::programs::Programs;
 use crate::execute::restore::RestoreFault;
@@ -22,6 +22,8 @@ pub(in crate::execute) struct Needs {
     always: BTreeMap<String, &'static str>,
     /// Whether it is wanted or not.
     named: BTreeSet<String>,
+    /// Where what is wanted lay.
+    tablespaces: BTreeSet<String>,
 }
 
 impl Needs {
@@ -30,12 +32,15 @@ impl Needs {
         let mut needs = Needs::default();
         for (item, is_wanted) in items {
             // In a dump that is not in UTF-8 a name may not be readable here: `pg_restore` itself says whether it is there.
-            let is_readable = |role: &String| !role.contains(char::REPLACEMENT_CHARACTER);
+            let is_readable = |name: &String| !name.contains(char::REPLACEMENT_CHARACTER);
             let owner = item.owned_by().map(str::to_owned).filter(is_readable);
             let roles: Vec<String> = item.roles().into_iter().filter(is_readable).collect();
             needs.named.extend(owner.iter().chain(&roles).cloned());
             if !is_wanted || item.is_of_database() {
                 continue;
+            }
+            if !item.tablespace.is_empty() && !wanted.no_tablespaces && is_readable(&item.tablespace) {
+                needs.tablespaces.insert(item.tablespace.clone());
             }
             needs.needed.extend(owner.filter(|_| !wanted.no_owner));
             if item.is_grant() {
@@ -73,6 +78,20 @@ impl Needs {
     pub(super) fn missing(&self, there: &BTreeSet<String>, dumped: &Database, wanted: &Wanted) -> Vec<String> {
         let of_database = if wanted.makes() { of_database(dumped, wanted) } else { BTreeSet::new() };
         self.needed.union(&of_database).filter(|role| !there.contains(wanted.roles.to(role))).cloned().collect()
+    }
+
+    /// An index may be all that lies elsewhere, and indexes come last.
+    pub(in crate::execute) fn must_have_its_tablespaces(&self, target: &Target) -> Result<(), RestoreFault> {
+        let lacks: Vec<&String> = self.tablespaces.difference(&target.tablespaces).collect();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        let (word, them) = if lacks.len() == 1 { ("tablespace", "it") } else { ("tablespaces", "them") };
+        let message =
+            format!("the dump has tables or indexes in the {word} {}, and this server does not", joined(lacks.iter().map(quoted)));
+        let hint =
+            format!("Make {them} with `create tablespace`, or say `--no-tablespaces`: then everything lies where the database does.");
+        Err(RestoreFault::new(message, hint))
     }
 
     /// What is neither there nor made, and names that are mapped and that nobody has.

@@ -1,5 +1,7 @@
 //! The server that a dump comes back to, before anything is changed there.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,6 +27,8 @@ pub struct Target {
     pub remarks: Vec<String>,
     /// TimescaleDB's jobs and checks are off in it: a restore into it was begun and never ended.
     pub restoring: bool,
+    /// Where tables and indexes of this server may lie.
+    pub tablespaces: BTreeSet<String>,
 }
 
 /// Somebody's session in the database.
@@ -39,11 +43,12 @@ pub struct Session {
     pub since: Option<Instant>,
 }
 
-/// Sessions of a database, by its number, but for the one that asks. What a role may not see of others is empty.
+/// Sessions of a database, by its number, but for the one that asks. What a role may not see of others is empty, and of what kind they are too.
 pub(super) const SESSIONS_OF: &str = "\
     select pid::text as pid, coalesce(usename, '') as name, coalesce(application_name, '') as application, client_addr::text as address, \
            (pg_catalog.date_part('epoch', backend_start) * 1000000)::bigint as micros \
-    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() and backend_type in ('client backend', 'walsender') order by backend_start";
+    from pg_catalog.pg_stat_activity where datid = $1::oid and pid <> pg_catalog.pg_backend_pid() \
+        and (backend_type in ('client backend', 'walsender') or (backend_type is null and usename is not null)) order by backend_start";
 
 pub(super) fn sessions(rows: &Rows) -> Result<Vec<Session>, Fault> {
     let of = |row: &Row| -> Result<Session, Fault> {
@@ -85,15 +90,21 @@ pub(super) fn look(settings: &Settings, wanted: &Wanted, dumped: &Database) -> R
         objects = session.query(OBJECTS, &[]).and_then(|rows| rows.one()?.parse("objects")).map_err(of)?;
     }
     let (server, major) = (connection.target().to_string(), connection.major());
-    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new(), restoring };
+    let asked = connection.query("select spcname as name from pg_catalog.pg_tablespace", &[]).map_err(of)?;
+    let tablespaces = asked.iter().map(|row| row.text("name").map(str::to_owned)).collect::<Result<_, Fault>>().map_err(of)?;
+    let mut target = Target { server, major, exists, objects, sessions: there, remarks: Vec::new(), restoring, tablespaces };
     target.refuse(wanted, dumped)?;
+    if let Some(inside) = inside.as_mut().filter(|_| wanted.replace || wanted.snapshot) {
+        around::must_be_let_go(inside, wanted)?;
+    }
     if wanted.makes() {
         own::refuse_provider(dumped, target.major)?;
     }
     extensions(&mut connection, dumped)?;
     target.remarks.extend(around::versions(dumped, wanted, &mut connection, inside.as_mut())?);
-    if wanted.replace {
+    if let Some(inside) = inside.as_mut().filter(|_| wanted.replace) {
         target.remarks.extend(around::slots(&mut connection, into)?);
+        target.remarks.extend(around::subscriptions(inside, into)?);
     }
     target.remarks.extend(around::left(&mut connection)?);
     Ok((target, settings, connection))

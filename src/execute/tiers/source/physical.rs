@@ -120,7 +120,9 @@ impl<'s> Physical<'s> {
             ready(&around.database, &with_programs, settings, programs.major, &roles)?;
         wanted.of.roles.must_be_readable(&around.database.encoding)?;
         let items = Item::all(&around.head).map_err(|bad| TableFault::new(format!("the definitions: {bad}"), ""))?;
-        Needs::of(items.iter().map(|item| (item, true)), &wanted.of).must_be_met(&known_roles, &around.database, &wanted.of)?;
+        let needs = Needs::of(items.iter().map(|item| (item, true)), &wanted.of);
+        needs.must_be_met(&known_roles, &around.database, &wanted.of)?;
+        needs.must_have_its_tablespaces(&target)?;
         let mut remarks = vec![format!("backup {backup} was chosen: {reason}")];
         remarks.extend(target.remarks.iter().cloned());
         remarks.extend(server.flaws.iter().cloned());
