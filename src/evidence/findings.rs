@@ -3,7 +3,7 @@
 //! That a recovery takes too long by what was measured is judged with the other objectives, where its parts are known.
 
 use super::custody::custody;
-use super::point::{EVERYTHING, scenario_promises};
+use super::point::{EVERYTHING, ScenarioPromise, scenario_promises};
 use crate::inventory::{ClusterInventory, DrillOutcome, DrillStanding, Observed, PointsSeen, Proven};
 use crate::policy::finding::{Code, Finding};
 use crate::policy::model::Policy;
@@ -60,16 +60,21 @@ fn overdue(path: &PolicyPath, name: &Name, schedule: &Schedule, standing: &Drill
     Some(Finding::warning(DRILL_OVERDUE, path.clone(), message).on_key().label(schedule.describe()).hint(hint))
 }
 
-/// The policy's own promise, and those of scenarios that what the log goes to first has to keep.
+/// The policy's own promise, and those of scenarios: by what was seen of each, or, before anybody looked at one that recovers from where the
+/// log goes first, by what was seen of that.
 fn not_kept(policy: &Policy, points: &PointsSeen) -> Vec<Finding> {
-    let Some((worst, at)) = points.worst_seconds.map(Duration::from_secs).zip(points.worst_at) else { return Vec::new() };
-    let own = policy.objectives.rpo.map(|promised| (PolicyPath::from(["objectives", "rpo"]), promised));
-    let of_scenarios = scenario_promises(policy).into_iter().filter(|promise| promise.copies.is_empty());
+    let own = points.worst_seconds.zip(points.worst_at);
+    let of_scenario = |promise: &ScenarioPromise<'_>| {
+        let seen = points.scenarios.get(promise.scenario).map(|worst| (worst.seconds, worst.at));
+        seen.or(own.filter(|_| promise.copies.is_empty()))
+    };
     let path = |scenario: &Name| PolicyPath::from(["objectives", "scenarios", scenario.as_str(), "rpo"]);
-    let promises = own.into_iter().chain(of_scenarios.map(|promise| (path(promise.scenario), promise.promised)));
-    let broken = promises.filter(|(_, promised)| worst > *promised);
-    broken
-        .map(|(path, promised)| {
+    let main = policy.objectives.rpo.map(|promised| (PolicyPath::from(["objectives", "rpo"]), promised, own));
+    let scenarios = scenario_promises(policy).into_iter().map(|promise| (path(promise.scenario), promise.promised, of_scenario(&promise)));
+    let seen = main.into_iter().chain(scenarios).filter_map(|(path, promised, seen)| Some((path, promised, seen?)));
+    seen.map(|(path, promised, (worst, at))| (path, promised, Duration::from_secs(worst), at))
+        .filter(|(_, promised, worst, _)| worst > promised)
+        .map(|(path, promised, worst, at)| {
             let lost = if worst < EVERYTHING { format!("up to {worst}") } else { "everything, or a whole database,".to_owned() };
             let message = format!("rpo of {promised} was not kept: on {} {lost} would have been lost", day(at));
             Finding::warning(RPO_WAS_NOT_KEPT, path, message).label("the most of the 30 days before the inventory was made").hint(
@@ -189,6 +194,17 @@ mod tests {
         assert_eq!(
             found_of(scenarios, worst),
             ["SW0416 objectives.scenarios.disk.rpo: rpo of 30m was not kept: on 2026-11-09 up to 38m would have been lost"]
+        );
+        // What was seen of a scenario itself says more than what was seen of where the log goes first.
+        let seen = worst.replace(
+            r#""worst_at""#,
+            r#""scenarios":{"disk":{"seconds":60,"at":"2026-11-09T16:25:00Z"},"region":{"seconds":32400,"at":"2026-11-08T02:00:00Z"}},"worst_at""#,
+        );
+        let scenarios =
+            "rpo: 1h, scenarios: { disk: { recover: cluster, rpo: 30m }, region: { recover: cluster, from: elsewhere, rpo: 2h } }";
+        assert_eq!(
+            found_of(scenarios, &seen),
+            ["SW0416 objectives.scenarios.region.rpo: rpo of 2h was not kept: on 2026-11-08 up to 9h would have been lost"]
         );
         let identity = |standing: &str| found(&format!(r#"{{"known":{{"identities":{{"{KEY}":{{{standing}}}}}}}}}"#));
         assert_eq!(

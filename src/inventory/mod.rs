@@ -42,7 +42,7 @@ pub use kin::{Kin, Touch};
 pub use lineage::SystemIdentifier;
 pub use measured::{HowMeasured, Measured, Measurement};
 pub use observed::Observed;
-pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven, TierStanding};
+pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven, TierStanding, WorstPoint};
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};
 pub use running::{RoleState, ServerState, Setting};
 pub use size::Size;

@@ -109,7 +109,7 @@ pub struct LastDrill {
 }
 
 /// How much would have been lost at the looks of `seawall watch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointsSeen {
     /// At the last look; a thousand years where that was everything.
@@ -126,4 +126,19 @@ pub struct PointsSeen {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-11-09T16:25:00Z")]
     pub worst_at: Option<Instant>,
+    /// The same of each scenario that promises something of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scenarios: BTreeMap<Name, WorstPoint>,
+}
+
+/// What would have been lost when it was the most of the last 30 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorstPoint {
+    /// A thousand years where that was everything.
+    #[schemars(example = 32_400)]
+    pub seconds: u64,
+    /// When that was.
+    #[schemars(example = &"2026-11-09T16:25:00Z")]
+    pub at: Instant,
 }

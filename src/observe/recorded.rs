@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, CatalogFault, Latest, RECOVERY_POINT, RECOVERY_POINT_WORST};
 use crate::evidence::{self, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, Record, Sample, recipient_key};
-use crate::inventory::{ClusterInventory, DrillPhase, DrillRecord, IdentityStanding, Measured, Observed, Phase, PointsSeen, Proven};
+use crate::inventory::{
+    ClusterInventory, DrillPhase, DrillRecord, IdentityStanding, Measured, Observed, Phase, PointsSeen, Proven, WorstPoint,
+};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, Name, moment_of};
 
@@ -142,12 +144,21 @@ fn loads(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> Re
 fn points(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> Result<Option<PointsSeen>, CatalogFault> {
     let Some(last) = latest.iter().find(|one| one.name == RECOVERY_POINT && one.subject.is_empty()) else { return Ok(None) };
     let since = now.checked_sub(MONTH.to_signed()).unwrap_or(now);
-    let worst = evidence::worst(&catalog.series(policy, RECOVERY_POINT_WORST, "", since)?);
+    let worst_of = |subject: &str| Ok::<_, CatalogFault>(evidence::worst(&catalog.series(policy, RECOVERY_POINT_WORST, subject, since)?));
+    let worst = worst_of("")?;
+    let mut scenarios = BTreeMap::new();
+    for one in latest.iter().filter(|one| one.name == RECOVERY_POINT_WORST) {
+        let Ok(scenario) = one.subject.parse::<Name>() else { continue };
+        if let Some((at, lost)) = worst_of(&one.subject)? {
+            scenarios.insert(scenario, WorstPoint { seconds: lost.as_secs(), at });
+        }
+    }
     Ok(Some(PointsSeen {
         lost_seconds: last.value.max(0.0) as u64,
         at: last.at,
         worst_seconds: worst.map(|(_, lost)| lost.as_secs()),
         worst_at: worst.map(|(at, _)| at),
+        scenarios,
     }))
 }
 

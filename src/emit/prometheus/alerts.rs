@@ -6,7 +6,7 @@
 use super::recordings::{ratio, series};
 use super::rule::{Alert, Urgency, length, literal};
 use super::{SILENT, of_policy};
-use crate::alert::allowed;
+use crate::alert::{Limit, allowed};
 use crate::evidence::scenario_promises;
 use crate::policy::file::Severity::{self, Critical, Warning};
 use crate::policy::model::{Policy, TimedKind};
@@ -16,9 +16,9 @@ use crate::units::{Duration, Instant, Name};
 const PATIENCE: Duration = Duration::from_mins(10);
 /// From here on it is urgent, unless the policy says how urgent it is.
 const FULL: &str = "0.950";
-/// The keys of Seawall's own alerts that have a rule of their own here.
+/// The keys of Seawall's own alerts that have a rule of their own here, beside those of the ages of backups.
 const OWN_RULES: &str =
-    "(overdue|failed|backup_age|replication_lag|storage_used|store|restore_time|delivery):.*|wal_lag|success_rate|clock|drill_age|policy";
+    "(overdue|failed|replication_lag|storage_used|store|restore_time|delivery):.*|wal_lag|success_rate|clock|drill_age|policy";
 
 /// About what tells of policies, whichever they are.
 pub(super) fn common() -> Vec<Alert> {
@@ -125,6 +125,12 @@ fn jobs(policy: &Policy, alerts: &mut Vec<Alert>) {
             "`seawall history` shows which runs failed, and why.",
         ));
     }
+}
+
+/// The jobs whose newest backup may be only so old, as a figure.
+fn aged(policy: &Policy) -> impl Iterator<Item = (&Name, Limit<Duration>)> {
+    let stored = policy.backups.iter().filter(|(_, backup)| backup.method.is_stored());
+    stored.filter_map(|(name, _)| Some((name, allowed::backup_age(policy, name)?)))
 }
 
 fn backups(policy: &Policy, alerts: &mut Vec<Alert>) {
@@ -349,7 +355,9 @@ fn rest(policy: &Policy, alerts: &mut Vec<Alert>) {
             "`seawall notify test` tries again and says what happens.",
         ));
     }
-    let firing = format!("seawall_alert_firing{{{},key!~{}}}", of_policy(policy), literal(OWN_RULES));
+    // Without a figure that its age is held against, only Seawall itself knows when a backup is late.
+    let with_limit = aged(policy).map(|(name, _)| format!("|backup_age:{name}")).collect::<String>();
+    let firing = format!("seawall_alert_firing{{{},key!~{}}}", of_policy(policy), literal(&format!("{OWN_RULES}{with_limit}")));
     let mut alert = Alert::new("SeawallAlert", Warning, format!("max by (policy, key, severity) ({firing}) == 1")).says(
         "{{ $labels.key }} of {{ $labels.policy }}",
         "Seawall itself raised this alert, and nobody has taken it upon himself yet.",

@@ -223,16 +223,14 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
         let lost = |point: &Option<RecoveryPoint>| point.map_or(EVERYTHING, |point| point.lost);
         point.known().map(|point| lost(point).as_secs() as f64)
     };
-    if let Some(lost) = lost(&facts.recovery_point) {
-        of(RECOVERY_POINT, "", lost);
-        let hour = |at: Instant| at.as_microsecond().div_euclid(HOUR_MICROS);
-        let before = latest.iter().find(|one| one.name == RECOVERY_POINT_WORST && hour(one.at) == hour(now));
-        of(RECOVERY_POINT_WORST, "", before.map_or(lost, |before| before.value.max(lost)));
-    }
-    for (scenario, point) in &facts.scenario_points {
-        if let Some(lost) = lost(point) {
-            of(RECOVERY_POINT, scenario.as_str(), lost);
-        }
+    let hour = |at: Instant| at.as_microsecond().div_euclid(HOUR_MICROS);
+    let of_scenarios = facts.scenario_points.iter().map(|(scenario, point)| (scenario.as_str(), point));
+    for (subject, point) in std::iter::once(("", &facts.recovery_point)).chain(of_scenarios) {
+        let Some(lost) = lost(point) else { continue };
+        of(RECOVERY_POINT, subject, lost);
+        let is_of_this_hour = |one: &&Latest| one.name == RECOVERY_POINT_WORST && one.subject == subject && hour(one.at) == hour(now);
+        let before = latest.iter().find(is_of_this_hour);
+        of(RECOVERY_POINT_WORST, subject, before.map_or(lost, |before| before.value.max(lost)));
     }
     for prediction in facts.predictions.iter().filter(|prediction| prediction.is_measured()) {
         if let Some((p50, p95)) = prediction.p50.zip(prediction.p95) {
