@@ -9,8 +9,9 @@ use crate::plan::minute;
 use crate::policy::file::DrillMoment;
 use crate::policy::model::{Drill, DrillRestore};
 use crate::recovery::{Target, Window, reach_back};
+use crate::schedule::Schedule;
 use crate::site::{Found, Site};
-use crate::units::{BackupId, Instant, Name};
+use crate::units::{BackupId, Duration, Instant, Name};
 
 /// What shall come back.
 #[derive(Debug, Clone)]
@@ -24,8 +25,12 @@ pub(super) struct Goal {
     pub passed_over: Vec<String>,
 }
 
+/// A backup may be late by so much, or by twice what the longest took.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
 /// What a store has, as far as a drill chooses from it.
 struct Seen {
+    name: Name,
     /// Its address, as the record of runs has it.
     url: String,
     inventory: StoreInventory,
@@ -61,7 +66,7 @@ pub(super) fn choose(site: &Site<'_>, catalog: Option<&Catalog>, drill: &Drill, 
         DrillRestore::Latest(job) => {
             let newest = |seen: &Seen| {
                 let newest = of_job(seen, job).max_by_key(|backup| backup.moment());
-                must_be_the_newest(site, catalog, seen, job, newest)?;
+                must_be_the_newest(site, catalog, seen, job, newest, now)?;
                 Ok(newest.map(|backup| backup.id.clone()))
             };
             let names = stores(site, job, store.as_ref());
@@ -120,7 +125,7 @@ fn seen(site: &Site<'_>, name: &Name, now: Instant) -> Result<Option<Seen>, Dril
     let identities = site.identities(None).unwrap_or_default();
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
     let inventory = observe::look_settled(&store, repository, &eyes)?.inventory;
-    Ok(Some(Seen { url: store.url(), inventory }))
+    Ok(Some(Seen { name: name.clone(), url: store.url(), inventory }))
 }
 
 fn of_job<'s>(seen: &'s Seen, job: &'s Name) -> impl Iterator<Item = &'s Backup> {
@@ -149,8 +154,17 @@ fn must_be_the_newest(
     seen: &Seen,
     job: &Name,
     newest: Option<&Backup>,
+    now: Instant,
 ) -> Result<(), DrillFault> {
-    let Some(catalog) = catalog else { return Ok(()) };
+    let backup = site.policy.backups.get(job);
+    // Second copies come later, and of a job without a schedule nothing is expected.
+    let schedule = backup.filter(|backup| backup.store.as_ref() == Some(&seen.name)).and_then(|backup| backup.schedule.as_ref());
+    let of_job: Vec<&Backup> = seen.inventory.backups.iter().filter(|backup| backup.job == *job).collect();
+    let by_schedule = || match schedule.and_then(|schedule| lacks_since(schedule, &of_job, now)) {
+        Some(due) => Err(is_gone(&format!("the backup that was due at {} is not there", minute(due)), newest)),
+        None => Ok(()),
+    };
+    let Some(catalog) = catalog else { return by_schedule() };
     let path = format!("backups.{job}");
     let filter = Filter {
         policy: Some(site.policy.name.as_str()),
@@ -159,7 +173,8 @@ fn must_be_the_newest(
         limit: 1,
         ..Filter::default()
     };
-    let Some(last) = catalog.history(&filter)?.into_iter().next() else { return Ok(()) };
+    // A host that only drills has nothing on record of whoever takes the backups.
+    let Some(last) = catalog.history(&filter)?.into_iter().next() else { return by_schedule() };
     let (Some(id), Some(ended)) = (&last.backup, last.ended) else { return Ok(()) };
     let is_elsewhere = last.store.as_deref() != Some(seen.url.as_str());
     let is_there = seen.inventory.backups.iter().any(|backup| backup.id.as_str() == id);
@@ -167,12 +182,28 @@ fn must_be_the_newest(
     if is_elsewhere || is_there || is_older {
         return Ok(());
     }
+    Err(is_gone(&format!("backup {id}, taken at {} by the record, is not there any more", minute(ended)), newest))
+}
+
+fn is_gone(what: &str, newest: Option<&Backup>) -> DrillFault {
     let left = newest.map_or_else(
         || "there is no other one".to_owned(),
         |newest| format!("the newest that is left is {}, of {}", newest.id, minute(newest.moment())),
     );
-    let message = format!("backup {id}, taken at {} by the record, is not there any more; {left}", minute(ended));
-    Err(DrillFault::new(message, "Find out who deleted it, and take a backup now. `--backup ID` drills another one meanwhile."))
+    let hint = "Find out what became of it, and take a backup now. `--backup ID` drills another one meanwhile.";
+    DrillFault::new(format!("{what}; {left}"), hint)
+}
+
+/// The newest firing that had time enough and of which nothing is there.
+fn lacks_since(schedule: &Schedule, of_job: &[&Backup], now: Instant) -> Option<Instant> {
+    let all = || of_job.iter();
+    let took = all().filter_map(|backup| Some(Duration::between(backup.started, backup.stopped?))).max().unwrap_or_default();
+    let done = now.saturating_sub((took * 2).max(PATIENCE).to_signed()).ok()?;
+    let due = if schedule.fires_at(done) { done } else { schedule.previous_before(done)? };
+    // Before the first one there is nothing to lose, and one that is under way may yet come.
+    let is_first = all().map(|backup| backup.started).min().is_none_or(|first| first >= due);
+    let is_there = all().any(|backup| backup.moment() >= due && backup.state != BackupState::Failed);
+    (!is_first && !is_there).then_some(due)
 }
 
 /// Each moment that the log covers is as likely as every other.
@@ -222,5 +253,28 @@ mod tests {
         assert_eq!(seen, [1_000, 1_001, 1_002, 1_003, 2_000, 2_001, 2_002, 2_003, 2_004, 2_005]);
         assert_eq!(within(&windows, 10), within(&windows, 0));
         assert_eq!(within(&[], 7), None);
+    }
+
+    #[test]
+    fn a_backup_that_was_due_and_is_not_there_is_missed() {
+        let nightly = Schedule::cron("0 2 * * *", crate::schedule::Zone::utc()).expect("an expression");
+        let backup = |started: &str, stopped: &str, state: &str| -> Backup {
+            let id = started.replace(['-', ':'], "");
+            serde_json::from_str(&format!(
+                r#"{{"id":"{id}-7f3c","job":"nightly","kind":"full","state":"{state}","started":"{started}","stopped":"{stopped}"}}"#
+            ))
+            .expect("a backup")
+        };
+        let first = backup("2026-11-20T02:00:00Z", "2026-11-20T03:00:00Z", "complete");
+        let second = backup("2026-11-21T02:00:00Z", "2026-11-21T03:00:00Z", "complete");
+        let failed = backup("2026-11-21T02:00:00Z", "2026-11-21T02:01:00Z", "failed");
+        let lacks = |backups: &[&Backup], now: &str| lacks_since(&nightly, backups, now.parse().expect("a moment")).map(minute);
+        assert_eq!(lacks(&[&first, &second], "2026-11-21T05:00:00Z"), None);
+        assert_eq!(lacks(&[&first], "2026-11-21T05:00:00Z").as_deref(), Some("2026-11-21 02:00 UTC"));
+        assert_eq!(lacks(&[&first, &failed], "2026-11-21T05:00:00Z").as_deref(), Some("2026-11-21 02:00 UTC"));
+        // It may take twice what one took, and before the first one none was there.
+        assert_eq!(lacks(&[&first], "2026-11-21T03:59:00Z"), None);
+        assert_eq!(lacks(&[], "2026-11-21T05:00:00Z"), None);
+        assert_eq!(lacks(&[&second], "2026-11-21T05:00:00Z"), None);
     }
 }
