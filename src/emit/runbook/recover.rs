@@ -184,17 +184,9 @@ fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
         seawall(goal.setting, &[&words, &out_of[..], &how].concat())
     };
     let all = |how: &[&'static str]| dumped.iter().map(|database| one(database, how)).collect::<Vec<_>>().join("\n");
-    let first = goal
-        .policy
-        .objectives
-        .data
-        .iter()
-        .min_by_key(|(name, tier)| (tier.rto, *name))
-        .map(|(name, tier)| (name, tier.database.as_deref()));
-    let with_tiers = first.map(|(name, of)| {
+    let with_tiers = first_tier(goal.policy, &dumped).map(|(name, ours)| {
         let words = ["--create", "--globals", "--tier", name.as_str()];
-        let ours = dumped.iter().filter(|database| of.is_none_or(|of| of == database.as_str()));
-        let commands = ours.map(|database| one(database, &words)).collect::<Vec<_>>().join("\n");
+        let commands = ours.into_iter().map(|database| one(database, &words)).collect::<Vec<_>>().join("\n");
         Step::with(
             format!("On a server that does not have the databases any more, where what is needed first shall be usable first: the tier {}, then the others.", quoted(name)),
             commands,
@@ -212,6 +204,16 @@ fn dumps(goal: &Goal<'_>, job: &Name, databases: &[String]) -> Vec<Step> {
         Step::new("What was written after the dump is not in it. Write down its time, which the plan names."),
     ];
     with_tiers.into_iter().chain(steps).collect()
+}
+
+/// The tier that is needed first, and which of these databases come back by it.
+fn first_tier<'p>(policy: &'p Policy, databases: &[&'p String]) -> Option<(&'p Name, Vec<&'p String>)> {
+    // One that is everything is there when everything is.
+    let named = policy.objectives.data.iter().filter(|(_, tier)| tier.everything != Some(true));
+    let (name, tier) = named.min_by_key(|(name, tier)| (tier.rto, *name))?;
+    let is_its_own = |database: &&String| tier.database.as_ref().is_none_or(|of| of == *database);
+    let ours: Vec<&String> = databases.iter().copied().filter(is_its_own).collect();
+    (!ours.is_empty()).then_some((name, ours))
 }
 
 /// The stores that are left, the most likely first.
@@ -305,6 +307,19 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
         let place = [Word::Is("--target"), Word::Is(target), Word::Is("--start")];
         let only = seawall(goal.setting, &[&[Word::Is("restore")][..], &words, &place].concat());
         steps.push(Step::with(format!("Or, when the log is lost: this backup alone, as it was at {}.", minute(newest.ended)), only));
+    }
+    let databases: Vec<&String> = goal.policy.databases.iter().collect();
+    if let Some((tier, ours)) = first_tier(goal.policy, &databases) {
+        let one = |database: &&String| {
+            let words = ["restore", "--into-database", database.as_str(), "--create", "--globals", "--tier", tier.as_str(), "--latest"];
+            seawall(goal.setting, &words.map(Word::Is))
+        };
+        let text = format!(
+            "Or, where all of it would take too long: a new, empty server of the same major version that runs, and there the tier {} first and the others behind it, \
+             each usable as soon as it is there. `--to` in place of `--latest` is a moment.",
+            quoted(tier)
+        );
+        steps.push(Step::with(text, ours.iter().map(one).collect::<Vec<_>>().join("\n")));
     }
     steps.extend(hook(goal, |hooks| hooks.before_restore.as_ref(), "`restore` runs this hook by itself before the first file changes:"));
     steps.push(Step::new("Check it (below) while it is in quarantine."));
