@@ -150,6 +150,22 @@ postgresql:
         )
     }
 
+    /// Another cluster, which begins with what is in the store.
+    fn write_anew(&self, at: usize) {
+        let file = format!("{}/patroni.yml", self.nodes[at].name);
+        let data = self.path(self.nodes[at].name).join("data").display().to_string();
+        let (policy, state) = (self.path("policy.yaml"), self.path(self.nodes[at].name).join("state"));
+        let anew = data.replace("/data", "/anew");
+        let command = format!("{} restore --yes --target {anew} --policy {} --state {}", program(), policy.display(), state.display());
+        let bootstrap = format!(
+            "bootstrap:\n  method: seawall\n  seawall: {{ command: '{command}', no_params: true, keep_existing_recovery_conf: true }}\n"
+        );
+        let text = fs::read_to_string(self.path(&file)).expect("its settings");
+        let text = text.replace("scope: shop", "scope: anew").replace(&data, &anew).replace("bootstrap:\n", &bootstrap);
+        self.write(&file, &text);
+        self.room.account().own(&self.path(&file));
+    }
+
     /// As the servers' account, which need not be allowed into the environment's own interpreter: the system's, of the same version, reads
     /// its packages.
     fn python(&self, words: &[&str], of: &str) -> Child {
@@ -268,4 +284,20 @@ fn a_replica_by_seawall_and_a_failover_that_goes_on_archiving() {
 
     patroni.start(0);
     patroni.wait(0, "pg_is_in_recovery() and (select count(*) from rows) = 30");
+
+    // All of it is lost but the store: under a new name it begins from there.
+    let last = patroni.sql(1, "select pg_walfile_name(pg_switch_wal())").expect("a segment");
+    wait_for("the end of the log in the store", || !objects(&store, &last).is_empty());
+    for at in 0..2 {
+        patroni.kill_9(at);
+    }
+    patroni.write_anew(0);
+    patroni.start(0);
+    patroni.wait(0, "not pg_is_in_recovery() and (select count(*) from rows) = 30");
+    assert!(patroni.sql(0, "select timeline_id > 2 from pg_control_checkpoint()").as_deref() == Some("t"), "{}", patroni.log(0));
+    let release = patroni.seawall(0, &["release", "--wait", "60s", "--target", patroni.path("a/anew").to_str().expect("UTF-8")]);
+    assert_eq!(release.code, 0, "{}{}", release.out, release.err);
+    patroni.sql(0, "insert into rows select generate_series(31, 40)");
+    patroni.sql(0, "select pg_switch_wal()");
+    wait_for("the timeline after that in the store", || !objects(&store, "/00000003/").is_empty());
 }
