@@ -8,7 +8,7 @@ use seawall::catalog::{Catalog, Filter, Where};
 
 use super::heard::{mail, subjects};
 use super::hosts::Fleet;
-use super::rig::{Run, Said};
+use super::rig::{Run, Said, by};
 use crate::backup::rig::Policy;
 use crate::cli::{Room, hermetic};
 use crate::servers::receiver::Receiver;
@@ -38,10 +38,10 @@ impl Host {
 
     /// The clock says this when the program starts.
     fn at(&self, clock: &str, words: &[&str]) -> Said {
-        let mut command = hermetic(Command::new("faketime"), self.room.path());
-        command.args(["-m", "-f", &format!("@{clock}"), env!("CARGO_BIN_EXE_seawall")]).args(words);
-        command.args(["-p", "shop.yaml", "--state", "state", "--host", "db-1"]);
-        Said::of(command.env("TZ", "UTC").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").output().expect("faketime"))
+        let mut command = hermetic(Command::new(env!("CARGO_BIN_EXE_seawall")), self.room.path());
+        command.args(words).args(["-p", "shop.yaml", "--state", "state", "--host", "db-1"]);
+        by(&mut command, &format!("@{clock}"));
+        Said::of(command.env("TZ", "UTC").output().expect("it runs"))
     }
 
     fn due(&self, clock: &str) -> Said {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use seawall::catalog::{Catalog, Filter, RunRow, StepRow, Where};
 
@@ -121,9 +122,22 @@ pub(crate) fn by_clock(account: Account, offset: &str, command: &Command) -> Com
     // Who starts it under the server's account stands before the program.
     let program = words.iter().position(|word| *word == env!("CARGO_BIN_EXE_seawall"));
     let words = program.map_or(words.as_slice(), |at| &words[at + 1..]);
-    let mut faked = account.command("faketime");
-    faked.args(["-m", "-f", offset, env!("CARGO_BIN_EXE_seawall")]).args(words).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut faked = account.command(env!("CARGO_BIN_EXE_seawall"));
+    faked.args(words);
+    by(&mut faked, offset);
     faked
+}
+
+/// Whatever the command starts has that clock too. `faketime` itself is asked only for its library: what it keeps in shared memory for each call
+/// is left there when the call is killed, and is in the way of a later one that gets the same process number.
+pub(crate) fn by(command: &mut Command, clock: &str) {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let asked = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output().expect("faketime");
+        String::from_utf8(asked.stdout).expect("a path").trim().to_owned()
+    });
+    assert!(library.contains("libfaketime"), "{library:?}");
+    command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
 }
 
 #[derive(Debug)]
