@@ -13,7 +13,7 @@ mod memory;
 mod notice;
 
 pub use condition::{Condition, State};
-pub use conditions::{Limit, allowed, catalog_down, conditions, expected_since, severity_of_failure};
+pub use conditions::{Limit, allowed, catalog_down, conditions, severity_of_failure};
 pub use event::{Acknowledgement, Event};
 pub use facts::{
     Answers, ArchiveFacts, Braked, CanaryFacts, CopyFacts, DatabaseFacts, DatabaseJob, DutyFacts, Facts, FailingReceiver, Failure,

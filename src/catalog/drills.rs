@@ -24,7 +24,7 @@ words! {
 pub struct NewDrill<'d> {
     pub id: &'d str,
     pub policy: &'d str,
-    /// Empty for one that no policy names.
+    /// Empty for one that answers for no drill of the policy.
     pub drill: &'d str,
     pub started: Instant,
     pub ended: Instant,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::samples::Sample;
 use crate::inventory::{DrillOutcome, DrillRecord, DrillStanding, LastDrill, TierStanding};
+use crate::policy::file::Procedure;
+use crate::policy::model::{Policy, Scenario};
 use crate::units::{Instant, Name};
 
 /// Under this name it is on record when an identity opened something; the subject is its public key, as [`super::recipient_key`] has it.
@@ -20,7 +23,7 @@ pub fn standing<'n>(
     first_seen: &BTreeMap<Name, Instant>,
 ) -> BTreeMap<Name, DrillStanding> {
     let of = |name: &Name| {
-        let mut own: Vec<&DrillRecord> = records.iter().filter(|record| record.drill.as_ref() == Some(name)).collect();
+        let mut own: Vec<&DrillRecord> = records.iter().filter(|record| record.answers_for() == Some(name)).collect();
         own.sort_by_key(|record| std::cmp::Reverse(record.ended));
         let passed: Vec<&DrillRecord> = own.iter().copied().filter(|record| record.passed()).collect();
         DrillStanding {
@@ -49,6 +52,32 @@ fn tiers(own: &[&DrillRecord]) -> BTreeMap<Name, TierStanding> {
     all
 }
 
+/// How long what a scenario asks for took, by the drills that rehearse it: where that is a part of a cluster, or a promotion, rates say nothing of it.
+/// One that was too slow has failed, and has measured it all the same.
+pub fn rehearsals(policy: &Policy, records: &[DrillRecord]) -> BTreeMap<Name, Vec<Sample<u64>>> {
+    let mut all: BTreeMap<Name, Vec<Sample<u64>>> = BTreeMap::new();
+    for record in records {
+        let drill = record.answers_for().and_then(|name| policy.drills.get(name));
+        let Some((scenario, of)) = drill.and_then(|drill| drill.scenario(policy)) else { continue };
+        let took = match of.by {
+            Some(Procedure::PromoteStandby) => {
+                record.promotion.as_ref().filter(|promotion| promotion.is_whole()).map(|promotion| promotion.millis)
+            }
+            _ if of.is_a_part() && is_from(record, of) => record.recovery_millis,
+            _ => None,
+        };
+        if let Some(millis) = took {
+            all.entry(scenario.clone()).or_default().push(Sample::of_drill(millis, record.ended));
+        }
+    }
+    all
+}
+
+/// Restored from one of the stores that the scenario leaves.
+fn is_from(record: &DrillRecord, scenario: &Scenario) -> bool {
+    scenario.from.is_empty() || record.restored.as_ref().is_some_and(|restored| scenario.from.contains(&restored.store))
+}
+
 fn last(record: &DrillRecord) -> LastDrill {
     let failure = record.failure.as_ref().filter(|_| record.outcome != DrillOutcome::Passed);
     LastDrill {
@@ -65,7 +94,7 @@ fn last(record: &DrillRecord) -> LastDrill {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::inventory::{BackupKind, DrillFailure, DrillPhase, Phase, Restored};
+    use crate::inventory::{BackupKind, DrillChoice, DrillFailure, DrillPhase, Phase, Restored};
 
     /// A drill `weekly` of 100 GB from `main`, with 10 GB of log in 100 s, that passed.
     pub(in crate::evidence) fn drill(ended: &str, files_millis: u64, sync_millis: u64) -> DrillRecord {
@@ -107,6 +136,7 @@ pub(super) mod tests {
             canary: None,
             opened_with: None,
             tiers: Vec::new(),
+            chosen: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -121,7 +151,11 @@ pub(super) mod tests {
         ended.outcome = DrillOutcome::Stopped;
         let mut by_hand = drill("2026-11-09T05:00:00Z", 1, 1);
         by_hand.drill = None;
-        let records = [ended, failed, drill("2026-10-25T05:00:00Z", 300_000, 0), drill("2026-11-01T05:00:00Z", 400_000, 0), by_hand];
+        // The corrupt one aside, an older one comes back: that mends nothing.
+        let mut another = drill("2026-11-09T06:00:00Z", 1, 1);
+        another.chosen = vec![DrillChoice::Backup];
+        let records =
+            [ended, failed, drill("2026-10-25T05:00:00Z", 300_000, 0), drill("2026-11-01T05:00:00Z", 400_000, 0), by_hand, another];
         let names: Vec<Name> = ["monthly", "weekly"].map(|name| name.parse().expect("a name")).to_vec();
         let seen = [(names[0].clone(), "2026-01-01T00:00:00Z".parse().expect("a moment"))].into();
         let all = standing(names.iter(), &records, &seen);

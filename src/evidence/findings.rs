@@ -6,9 +6,8 @@ use super::custody::custody;
 use super::point::{EVERYTHING, ScenarioPromise, scenario_promises};
 use crate::inventory::{ClusterInventory, DrillOutcome, DrillStanding, Observed, PointsSeen, Proven};
 use crate::policy::finding::{Code, Finding};
-use crate::policy::model::Policy;
+use crate::policy::model::{Drill, Policy};
 use crate::policy::path::PolicyPath;
-use crate::schedule::Schedule;
 use crate::units::{Duration, Instant, Name, visible};
 
 const DRILL_FAILED: Code = Code(414);
@@ -24,7 +23,7 @@ pub fn contradictions(policy: &Policy, cluster: Option<&ClusterInventory>, obser
         let Some(standing) = proven.drills.get(name) else { continue };
         let path = PolicyPath::from(["drills", name.as_str()]);
         findings.extend(failed(&path, name, standing));
-        findings.extend(drill.schedule.as_ref().and_then(|schedule| overdue(&path, name, schedule, standing, observed)));
+        findings.extend(overdue(policy, (name, drill), standing, observed));
     }
     findings.extend(proven.recovery_point.iter().flat_map(|points| not_kept(policy, points)));
     findings.extend(not_proven(policy, proven, observed));
@@ -45,11 +44,12 @@ fn failed(path: &PolicyPath, name: &Name, standing: &DrillStanding) -> Option<Fi
     })
 }
 
-/// As for an alert: two firings ago it should have passed.
-fn overdue(path: &PolicyPath, name: &Name, schedule: &Schedule, standing: &DrillStanding, observed: Instant) -> Option<Finding> {
-    let last = if schedule.fires_at(observed) { observed } else { schedule.previous_before(observed)? };
-    let expected = schedule.previous_before(last)?;
-    if standing.passed.or(standing.first_seen)? >= expected {
+/// As for an alert. One that ran and failed says so itself.
+fn overdue(policy: &Policy, (name, drill): (&Name, &Drill), standing: &DrillStanding, observed: Instant) -> Option<Finding> {
+    let (path, schedule) = (PolicyPath::from(["drills", name.as_str()]), drill.schedule.as_ref()?);
+    let expected = schedule.expected_since(&policy.patience(&path.to_string(), Duration::ZERO), observed)?;
+    let failed = standing.last.as_ref().filter(|last| last.outcome == DrillOutcome::Failed);
+    if standing.passed.or(standing.first_seen)? >= expected || failed.is_some_and(|last| last.ended >= expected) {
         return None;
     }
     let message = match standing.passed {
@@ -57,7 +57,7 @@ fn overdue(path: &PolicyPath, name: &Name, schedule: &Schedule, standing: &Drill
         None => format!("this drill has never passed, and should have on {}", day(expected)),
     };
     let hint = format!("Run it (`seawall run drills.{name}`), and see why its host does not: what was measured grows old.");
-    Some(Finding::warning(DRILL_OVERDUE, path.clone(), message).on_key().label(schedule.describe()).hint(hint))
+    Some(Finding::warning(DRILL_OVERDUE, path, message).on_key().label(schedule.describe()).hint(hint))
 }
 
 /// The policy's own promise, and those of scenarios: by what was seen of each, or, before anybody looked at one that recovers from where the
@@ -174,13 +174,13 @@ mod tests {
         let overdue = |drill: &str| found(&format!(r#"{{"known":{{"drills":{{"weekly":{{{drill}}}}}}}}}"#));
         assert_eq!(
             overdue(r#""passed":"2026-11-01T05:30:00Z""#),
-            ["SW0415 drills.weekly: this drill last passed on 2026-11-01, and should have on 2026-11-08"]
+            ["SW0415 drills.weekly: this drill last passed on 2026-11-01, and should have on 2026-11-15"]
         );
         assert_eq!(
             overdue(r#""first_seen":"2026-11-01T05:30:00Z""#),
-            ["SW0415 drills.weekly: this drill has never passed, and should have on 2026-11-08"]
+            ["SW0415 drills.weekly: this drill has never passed, and should have on 2026-11-15"]
         );
-        assert!(overdue(r#""first_seen":"2026-11-10T05:30:00Z""#).is_empty());
+        assert!(overdue(r#""first_seen":"2026-11-16T05:30:00Z""#).is_empty());
     }
 
     #[test]

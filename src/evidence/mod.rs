@@ -13,7 +13,7 @@ mod rates;
 mod samples;
 
 pub use custody::{Custody, custody, recipient_key, recipients};
-pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
+pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, rehearsals, standing};
 pub use findings::contradictions;
 pub use log::{LogStored, LogTold, Quiet, waiting_since};
 pub use point::{

@@ -140,8 +140,8 @@ mod tests {
 
     use super::*;
     use crate::evidence::drills::tests::drill;
-    use crate::evidence::{Record, measured};
-    use crate::inventory::{DrillRecord, Observed};
+    use crate::evidence::{Record, measured, rehearsals};
+    use crate::inventory::{DrillChoice, DrillRecord, Observed, RestoredTable};
     use crate::policy::document::Document;
     use crate::policy::resolve::resolve;
 
@@ -154,6 +154,8 @@ mod tests {
              wal: { store: main, timeout: 60s, keep: 7d }\n\
              objectives: { rpo: 5m, rto: 2h, assume: { cluster_size: 100GB, wal_per_hour: 1GB, provision: 20m },\n\
                scenarios: { table: { recover: table, rto: 4h }, fails: { recover: cluster, by: promote-standby, rto: 1h } } }\n\
+             drills: { few: { restore: { latest: nightly, tables: [public.orders] }, rehearses: table },\n\
+               failover: { restore: { latest: nightly }, promote: {}, rehearses: fails } }\n\
 ";
         let document = Document::load("t.yaml", Path::new("t.yaml"), &|_| Ok(text.as_bytes().to_vec()));
         let resolved = resolve(&document, jiff::civil::date(2026, 11, 21));
@@ -166,7 +168,8 @@ mod tests {
                 "stores":{},"measured":{"unknown":{"reason":"-"}},"holds":{"unknown":{"reason":"-"}}}"#,
         )
         .expect("an inventory");
-        cluster.measured = Observed::Known(measured(&Record { drills, ..Record::default() }));
+        let rehearsals = rehearsals(&policy(), &drills);
+        cluster.measured = Observed::Known(measured(&Record { drills, rehearsals, ..Record::default() }));
         predict(&policy(), Some(&cluster), NOW.parse().expect("a moment"))
     }
 
@@ -177,8 +180,9 @@ mod tests {
         assert_eq!(names, ["everything", "fails", "table"]);
         assert_eq!((all[0].samples, all[0].newest, all[0].p50 == all[0].p95), (0, None, true));
         assert_eq!(all[0].assumed, ["restore", "replay"]);
-        // Nothing of a promotion is what a restore could measure.
-        assert_eq!((all[1].assumed.len(), all[1].is_measured()), (0, false));
+        assert_eq!((all[1].assumed.as_slice(), all[1].is_measured()), (["promotion".to_owned()].as_slice(), false));
+        // How long the whole cluster takes is no answer.
+        assert_eq!((all[2].p50, all[2].p95, all[2].is_measured()), (None, None, false));
     }
 
     /// 100 GB at 200 and 250 MB/s; 25 GB of log at 100 MB/s: 15m + 20m + 500s (400s) + 250s + 10m + 5m.
@@ -189,6 +193,40 @@ mod tests {
         assert_eq!((seconds(all[0].p50), seconds(all[0].p95)), (Some(400), Some(500)));
         assert_eq!((all[0].samples, all[0].newest), (2, Some("2026-11-15T05:00:00Z".parse().expect("a moment"))));
         assert!(all[0].assumed.is_empty() && !all[0].is_over() && !all[0].is_near());
+    }
+
+    fn rehearsed(name: &str, day: u32, millis: u64) -> DrillRecord {
+        let mut record = drill(&format!("2026-11-{day:02}T05:00:00Z"), millis, 0);
+        record.drill = Some(name.parse().expect("a name"));
+        if name == "few" {
+            let table = RestoredTable { database: "app".into(), table: "public.orders".into(), rows: Some(17) };
+            record.restored.as_mut().expect("restored").tables.push(table);
+            record.recovery_millis = Some(millis);
+        } else {
+            let promotion = format!(r#"{{ "timeline_before": 1, "timeline": 2, "millis": {millis}, "steps": [] }}"#);
+            record.promotion = Some(serde_json::from_str(&promotion).expect("a promotion"));
+        }
+        record
+    }
+
+    /// 15m + 20m + 4m + 10m + 5m of some tables, whatever the cluster takes; 15m + 90s + 5m of a promotion.
+    #[test]
+    fn a_part_and_a_promotion_are_measured_by_what_rehearses_them() {
+        let whole = || drill("2026-11-01T05:00:00Z", 4_000_000, 100_000);
+        let of = |all: &[Prediction], at: usize| (all[at].p95.map(Duration::as_secs), all[at].samples);
+        let all = predicted(vec![whole()]);
+        assert_eq!((of(&all, 1), of(&all, 2)), ((Some(25 * 60), 0), (None, 0)));
+        let all = predicted(vec![whole(), rehearsed("few", 10, 240_000), rehearsed("few", 3, 60_000), rehearsed("failover", 4, 90_000)]);
+        assert_eq!((of(&all, 1), of(&all, 2)), ((Some(20 * 60 + 90), 1), (Some(54 * 60), 2)));
+        assert_eq!(all[2].p50, Some(Duration::from_mins(51)));
+        assert!(all[1].assumed.is_empty() && all[2].assumed.is_empty());
+        // What somebody chose for once is no rehearsal, and one that was too slow is.
+        let mut chosen = rehearsed("few", 11, 60_000);
+        chosen.chosen = vec![DrillChoice::Backup];
+        assert_eq!(of(&predicted(vec![whole(), chosen]), 2), (None, 0));
+        let mut late = rehearsed("few", 11, 600_000);
+        late.outcome = crate::inventory::DrillOutcome::Failed;
+        assert_eq!(of(&predicted(vec![whole(), late]), 2), (Some(60 * 60), 1));
     }
 
     #[test]

@@ -35,12 +35,15 @@ pub struct Record {
     pub pushes: Vec<Sample<u64>>,
     /// Where the log ended, in bytes, the oldest first.
     pub wal_positions: Vec<(Instant, u64)>,
+    /// How long what each scenario asks for took in drills that rehearse it, in milliseconds.
+    pub rehearsals: BTreeMap<Name, Vec<Sample<u64>>>,
 }
 
 /// What objectives are reckoned with.
 pub fn measured(record: &Record) -> Measured {
     let fetch = fetch(record);
     let durations = record.backups.iter().filter_map(|(job, runs)| Some((job.clone(), duration(in_seconds(runs), NEWEST)?)));
+    let rehearsals = record.rehearsals.iter().filter_map(|(name, took)| Some((name.clone(), duration(in_seconds(took), NEWEST)?)));
     let sizes = record.sizes.iter().map(|(job, size)| {
         let value = Size::new(rounded_up(size.value.max(1)));
         (job.clone(), Measurement::once(value, size.at, size.how))
@@ -54,6 +57,7 @@ pub fn measured(record: &Record) -> Measured {
         wal_per_hour: together(hours(&record.wal_positions), LOOKS, Ord::cmp).map(as_size),
         sizes: sizes.collect(),
         push: duration(record.pushes.clone(), LOOKS),
+        rehearsals: rehearsals.collect(),
     }
 }
 

@@ -58,6 +58,10 @@ pub struct DrillRecord {
     /// The public key whose identity opened the backup; absent where nothing is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_with: Option<String>,
+    /// What somebody chose for this once in place of what the policy says. Such a drill measures like every other, and answers for none of the
+    /// policy's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<DrillChoice>,
     /// What people should know: sentences without a full stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -70,6 +74,28 @@ pub enum DrillOutcome {
     Failed,
     /// Somebody, or its time limit, ended it.
     Stopped,
+}
+
+/// What can be chosen by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrillChoice {
+    /// The backup.
+    Backup,
+    /// The moment that it is recovered to.
+    Moment,
+    /// The store.
+    Store,
+}
+
+impl DrillChoice {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DrillChoice::Backup => "backup",
+            DrillChoice::Moment => "moment",
+            DrillChoice::Store => "store",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -310,11 +336,24 @@ pub struct CanaryProof {
     pub lost_millis: u64,
 }
 
+impl RehearsedPromotion {
+    /// It came to its end.
+    pub fn is_whole(&self) -> bool {
+        self.timeline.is_some() && self.steps.iter().all(|step| step.done)
+    }
+}
+
 impl DrillRecord {
     pub const FORMAT_VERSION: u32 = 1;
 
     pub fn passed(&self) -> bool {
         self.outcome == DrillOutcome::Passed
+    }
+
+    /// The drill of the policy that it says something of. What somebody chose for this once is not what the schedule restores: that it passed ends no
+    /// failure, and that it failed begins none.
+    pub fn answers_for(&self) -> Option<&Name> {
+        self.drill.as_ref().filter(|_| self.chosen.is_empty())
     }
 
     /// A part of a cluster, or a database tier by tier: a rate of that is none of a recovery of everything.

@@ -42,6 +42,10 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "value": "2s", "at": "2026-11-20T00:00:00Z", "how": "run" }))]
     pub push: Option<Measurement<Duration>>,
+    /// How long drills took that rehearse a scenario of which no rate says anything: some tables of a cluster, or a standby that is promoted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
+    #[schemars(example = serde_json::json!({ "single-table": { "value": "4m", "at": "2026-11-02T05:20:00Z", "how": "drill" } }))]
+    pub rehearsals: BTreeMap<Name, Measurement<Duration>>,
 }
 
 /// A figure, and how it came about.
@@ -106,6 +110,7 @@ impl Measured {
             wal_per_hour: self.wal_per_hour.as_ref().map(Measurement::usual),
             sizes: all(&self.sizes),
             push: self.push.as_ref().map(Measurement::usual),
+            rehearsals: all(&self.rehearsals),
         }
     }
 }

@@ -32,7 +32,7 @@ pub use chain::{Broken, Chains};
 pub use check::{Problem, ProblemKind};
 pub use cluster::{ClusterInventory, Inventory, StoreInventory};
 pub use drill::{
-    CanaryProof, CommandEnd, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, DrilledTier, Expected, Phase,
+    CanaryProof, CommandEnd, DrillChoice, DrillFailure, DrillOutcome, DrillPhase, DrillReached, DrillRecord, DrilledTier, Expected, Phase,
     RehearsedPromotion, RehearsedStep, Restored, RestoredTable,
 };
 pub use held::{EmptyHold, Held, HoldEntry, HoldTable, NoRows};

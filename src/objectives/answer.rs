@@ -51,6 +51,16 @@ impl Found<'_> {
 }
 
 impl Case<'_> {
+    /// As far as it was measured: how long all takes is no measure of a part.
+    pub fn measured(mut self) -> Self {
+        if let Ok(found) = &mut self.outcome
+            && found.time.at_most
+        {
+            found.time = Rc::new(found.time.of_the_part());
+        }
+        self
+    }
+
     /// The objectives a subject has, each against its worst case.
     pub fn into_rows(self) -> Vec<Row> {
         let Case { question, outcome } = self;
@@ -213,10 +223,10 @@ impl<'p> Search<'_, 'p> {
         found
     }
 
-    /// What is restored from one store takes equally long whoever asks, but for a tier of data with a size of its own.
+    /// What is restored from one store takes equally long whoever asks, but for a tier of data with a size of its own, and for a part of it.
     fn physical(&self, base: &Stock<'p>, increments: Option<&Stock<'p>>, log: Option<&'p Name>, run: &Run<'p>) -> Rc<Sum> {
-        let reckoned = || Rc::new(time::physical(self.figures, self.question, base, increments, log, run));
-        if self.question.tier.is_some() {
+        let reckoned = || Rc::new(self.bounded(time::physical(self.figures, self.question, base, increments, log, run)));
+        if self.question.tier.is_some() || self.question.is_a_part() {
             return reckoned();
         }
         let key = (base.name, base.store, increments.map(|stock| stock.name), log);
@@ -226,6 +236,12 @@ impl<'p> Search<'_, 'p> {
         let sum = reckoned();
         self.figures.restores.borrow_mut().insert(key, Rc::clone(&sum));
         sum
+    }
+
+    /// That all of it takes longer than a part of it may says nothing against the part.
+    fn bounded(&self, sum: Sum) -> Sum {
+        let is_beyond = self.question.rto.value.is_some_and(|promised| sum.total() > promised);
+        if sum.at_most && is_beyond { sum.of_the_part() } else { sum }
     }
 
     fn increments_of(&self, base: &Name) -> impl Iterator<Item = (&'p Name, &'p Backup)> {
@@ -261,7 +277,7 @@ impl<'p> Search<'_, 'p> {
                     self.physical(&base, Some(&stock), None, &Run::During { job: stock })
                 }
                 Method::Files(_) => Rc::new(time::files(self.figures, self.question, &stock)),
-                _ => Rc::new(time::load(self.figures, self.question, &[stock])),
+                _ => Rc::new(self.bounded(time::load(self.figures, self.question, &[stock]))),
             };
             let loss = Rc::new(loss::newest_backup(self.figures, self.question, &stock));
             let Some((loses, loss)) = self.with_roles(std::iter::once(backup), name, loss) else { continue };
@@ -295,7 +311,7 @@ impl<'p> Search<'_, 'p> {
         let (worst, loss) = chosen.iter().max_by_key(|(_, loss)| loss.weight())?;
         let (loses, loss) = self.with_roles(chosen.iter().map(|(dump, _)| dump.backup), worst.name, Rc::clone(loss))?;
         let dumps: Vec<Stock<'p>> = chosen.iter().map(|(dump, _)| *dump).collect();
-        let load = |dumps: &[Stock<'p>]| Rc::new(time::load(self.figures, self.question, dumps));
+        let load = |dumps: &[Stock<'p>]| Rc::new(self.bounded(time::load(self.figures, self.question, dumps)));
         let time = if self.asks_for_all() {
             load(&dumps)
         } else {
@@ -419,7 +435,7 @@ impl<'p> Search<'_, 'p> {
                 hint: "Declare it: `cluster.hosts.NAME: { role: standby }`.".into(),
             });
         }
-        let (loss, time) = (Rc::new(loss::promotion(self.figures)), Rc::new(time::promotion(self.figures)));
+        let (loss, time) = (Rc::new(loss::promotion(self.figures)), Rc::new(time::promotion(self.figures, self.question)));
         Ok(Found { way: Way::PromoteStandby, job: None, store: None, loses: None, why: "the scenario says so".into(), loss, time })
     }
 

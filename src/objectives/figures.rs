@@ -68,9 +68,18 @@ pub(super) struct Lack {
 pub(super) struct Sum {
     pub parts: Vec<Part>,
     pub lacks: Vec<Lack>,
+    /// It is of all that holds what is asked for, which is only a part of it, and takes no longer.
+    pub at_most: bool,
 }
 
 impl Sum {
+    /// What is known of the part alone: that nobody has measured how long it takes.
+    pub fn of_the_part(&self) -> Sum {
+        let reason = "no drill has measured how long it takes to bring back a part of what holds it".to_owned();
+        let parts = self.parts.iter().filter(|part| !part.kind.is_rehearsable()).cloned().collect();
+        Sum { parts, lacks: vec![Lack { reason, key: None }], at_most: true }
+    }
+
     pub fn add(&mut self, kind: PartKind, label: impl Into<String>, length: Duration, rests_on: Vec<Basis>) {
         let origin = rests_on.iter().map(|basis| &basis.origin).max_by_key(|origin| origin.doubt()).cloned();
         self.parts.push(Part { kind, label: label.into(), length, origin: origin.unwrap_or(Origin::Derived), rests_on });
@@ -97,7 +106,7 @@ impl Sum {
 
     pub fn into_worst(self) -> WorstCase {
         let total = self.total();
-        let Sum { parts, lacks } = self;
+        let Sum { parts, lacks, at_most: _ } = self;
         match lacks.into_iter().next() {
             None => WorstCase::Known { total, parts },
             Some(lack) => WorstCase::Unknown { reason: lack.reason, at_least: total, parts },
@@ -181,8 +190,15 @@ impl<'p> Figures<'p> {
     pub fn release(&self) -> Figure<Duration> {
         Self::pick(None, self.policy.objectives.assume.release, "release", Duration::from_mins(5))
     }
-    pub fn promote(&self) -> Figure<Duration> {
-        Self::pick(None, self.policy.objectives.assume.promote, "promote", Duration::from_mins(5))
+    /// As drills have rehearsed it that are of this scenario, else of none.
+    pub fn promote(&self, scenario: Option<&Name>) -> Figure<Duration> {
+        let measured = scenario.and_then(|name| self.measured?.rehearsals.get(name));
+        Self::pick(measured, self.policy.objectives.assume.promote, "promote", Duration::from_mins(5))
+    }
+    /// How long what a scenario asks for took in drills that rehearse it.
+    pub fn rehearsed(&self, scenario: &Name) -> Option<Figure<Duration>> {
+        let measured = self.measured?.rehearsals.get(scenario)?;
+        Some(Figure { value: measured.value, name: format!("recovery of {scenario}"), origin: measured_origin(measured), declared: None })
     }
     pub fn standby_lag(&self) -> Figure<Duration> {
         Self::pick(None, self.policy.objectives.assume.standby_lag, "standby_lag", Duration::from_mins(1))

@@ -85,10 +85,11 @@ impl Verdict<'_, '_> {
         // What is still unknown takes some time as well.
         let broken = total > promised || (!sum.lacks.is_empty() && total >= promised);
         if !broken {
-            if let Some(lack) = sum.lacks.first() {
-                self.not_known(case, what, promised, &lack.reason, lack.key.as_deref());
-            } else if found.way == Way::External && what == Objective::Rpo {
-                self.on_their_word(case, found, promised);
+            match sum.lacks.first() {
+                Some(lack) if sum.at_most && lack.key.is_none() => self.not_measured(case, promised, &lack.reason),
+                Some(lack) => self.not_known(case, what, promised, &lack.reason, lack.key.as_deref()),
+                None if found.way == Way::External && what == Objective::Rpo => self.on_their_word(case, found, promised),
+                None => {}
             }
             return;
         }
@@ -150,6 +151,13 @@ impl Verdict<'_, '_> {
             finding = finding.hint(format!("Declare `{key}`; it is used until a run or a drill has measured it."));
         }
         self.say(reason.to_owned(), finding);
+    }
+
+    fn not_measured(&mut self, case: &Case<'_>, promised: Duration, reason: &str) {
+        let message = format!("whether the rto of {promised} is kept is not known: {reason}");
+        let hint = format!("Let a drill with `restore.tables` say `rehearses: {}`: what it takes is reckoned with.", case.question.subject);
+        let finding = Finding::warning(NOT_KNOWN, place(case, &case.question.rto), message).hint(hint);
+        self.say(format!("{reason}{}", case.question.subject), finding);
     }
 
     fn wal_timeout(&mut self, case: &Case<'_>, found: Option<&Found<'_>>, wal: &Wal, promised: Duration) {

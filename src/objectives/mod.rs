@@ -51,9 +51,9 @@ pub fn before_a_recovery(policy: &Policy, by: Option<Procedure>, now: Instant) -
 }
 
 /// How long each recovery takes at worst, reckoned with these measured figures instead of those of the inventory: one row for each thing that
-/// is promised, always in the same order.
+/// is promised, always in the same order. Of a part that no drill has measured it is not known.
 pub fn recovery_times(policy: &Policy, inventory: Option<&ClusterInventory>, measured: &Measured, now: Instant) -> Vec<Row> {
     let figures = Figures::measured_as(policy, inventory, Some(measured), now);
-    let cases = question::questions(policy).into_iter().map(|question| answer::answered(&figures, question));
+    let cases = question::questions(policy).into_iter().map(|question| answer::answered(&figures, question).measured());
     cases.flat_map(answer::Case::into_rows).filter(|row| row.what == Objective::Rto).collect()
 }

@@ -307,7 +307,7 @@ impl Origin {
 impl PartKind {
     /// A drill would measure it.
     pub const fn is_rehearsable(self) -> bool {
-        matches!(self, PartKind::Restore | PartKind::Increments | PartKind::Replay | PartKind::Load)
+        matches!(self, PartKind::Restore | PartKind::Increments | PartKind::Replay | PartKind::Load | PartKind::Promote)
     }
     /// A word or two for it.
     pub const fn as_str(self) -> &'static str {

@@ -43,6 +43,10 @@ impl Question<'_> {
     pub fn is_small(&self) -> bool {
         matches!(self.recover, Recover::Table | Recover::Rows)
     }
+    /// Only a part of what holds it comes back, and nothing says how large it is.
+    pub fn is_a_part(&self) -> bool {
+        self.is_small() && self.tier.is_none()
+    }
 }
 
 pub(super) fn questions(policy: &Policy) -> Vec<Question<'_>> {

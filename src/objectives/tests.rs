@@ -98,6 +98,40 @@ drills: {{ monthly: {{ restore: {{ latest: nightly }}, schedule: {{ first: monda
     );
 }
 
+/// All of it takes 1h 52m: a table that may take an hour is no broken promise, and one that may take 40 minutes is one, whatever comes back.
+#[test]
+fn how_long_all_of_it_takes_says_nothing_against_a_part() {
+    let of = |objective: &str, known: &str| {
+        let text = format!(
+            "{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives:\n  rpo: 5m\n  rto: 4h\n  {ASSUME}\n  \
+             scenarios: {{ one: {{ {objective} }} }}\ndrills: {{ few: {{ restore: {{ latest: nightly, tables: [public.orders], database: app }}, rehearses: one }} }}\n"
+        );
+        let inventory = format!(
+            r#"{{ "system_identifier": {{ "unknown": {{ "reason": "x" }} }}, "postgres_version": {{ "known": "16.4" }}, "cluster_size": {{ "known": "500GB" }},
+                "stores": {{}}, "holds": {{ "known": [] }}, "measured": {{ "known": {{ {known} }} }} }}"#
+        );
+        let judged = measured(&text, &inventory);
+        let row = rows(&judged).into_iter().find(|row| row.starts_with("one rto")).expect("a row");
+        (row, findings(&judged).into_iter().find(|line| line.contains("scenarios.one")).unwrap_or_default())
+    };
+    assert_eq!(
+        of("recover: table, rto: 2h", ""),
+        ("one rto: 1h 52m 50s (7m 10s to spare), point in time from nightly in main".into(), String::new())
+    );
+    let (row, finding) = of("recover: table, rto: 1h", "");
+    assert_eq!(row, "one rto: more than 50m (-), point in time from nightly in main");
+    assert_eq!(
+        finding,
+        "SW0403 objectives.scenarios.one.rto: whether the rto of 1h is kept is not known: no drill has measured how long it takes to bring back \
+         a part of what holds it | Let a drill with `restore.tables` say `rehearses: one`: what it takes is reckoned with."
+    );
+    assert!(of("recover: table, rto: 40m", "").1.starts_with("SW0402"));
+    let took = |took: &str| format!(r#""rehearsals": {{ "one": {{ "value": "{took}", "at": "2026-11-02T04:31:00Z", "how": "drill" }} }}"#);
+    let (row, finding) = of("recover: table, rto: 1h", &took("4m"));
+    assert_eq!((row.as_str(), finding.as_str()), ("one rto: 54m (6m to spare), point in time from nightly in main", ""));
+    assert!(of("recover: table, rto: 1h", &took("11m")).1.starts_with("SW0413"));
+}
+
 #[test]
 fn every_part_says_what_it_is_and_where_it_came_from() {
     let judged =
@@ -708,7 +742,7 @@ fn the_defaults_are_those_that_are_written_down() {
         thaw("deep"),
         figures.validate().value.to_string(),
         figures.release().value.to_string(),
-        figures.promote().value.to_string(),
+        figures.promote(None).value.to_string(),
         figures.standby_lag().value.to_string(),
     ];
     assert_eq!(used.as_slice(), DEFAULTS.map(|(_, value)| value));

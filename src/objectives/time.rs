@@ -28,6 +28,9 @@ pub(super) fn physical(
     let mut sum = begin(figures, true);
     let backups = std::iter::once(base).chain(increments).map(|stock| figures.thaw(stock.store).map(|thaw| (stock.store, thaw)));
     thaw(backups.chain(log.map(|log| figures.thaw(log).map(|thaw| (log, thaw)))), &mut sum);
+    if rehearsed(figures, question, &mut sum) {
+        return sum;
+    }
     let rate = figures.restore_rate(base.store);
     let whole = figures.size(base.name);
     let first = question.tier.and_then(|tier| tier.size);
@@ -76,7 +79,17 @@ pub(super) fn physical(
     }
     replay(figures, run, &mut sum);
     end(figures, &mut sum);
+    sum.at_most = question.is_a_part();
     sum
+}
+
+/// Some tables of what holds more, to the end, where drills have measured them.
+fn rehearsed(figures: &Figures<'_>, question: &Question<'_>, sum: &mut Sum) -> bool {
+    let name = question.subject.name.as_ref().filter(|_| question.is_a_part());
+    let Some((name, took)) = name.and_then(|name| Some((name, figures.rehearsed(name)?))) else { return false };
+    sum.figure(PartKind::Restore, format!("what `{name}` asks for, as drills of it took"), &took);
+    end(figures, sum);
+    true
 }
 
 fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
@@ -109,6 +122,9 @@ pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stoc
     let new_server = question.recover == Recover::Cluster || question.tier.is_some() || question.subject.name.is_none();
     let mut sum = begin(figures, new_server);
     thaw(dumps.iter().map(|dump| figures.thaw(dump.store).map(|thaw| (dump.store, thaw))), &mut sum);
+    if rehearsed(figures, question, &mut sum) {
+        return sum;
+    }
     let rate = figures.load_rate();
     for dump in dumps {
         let tier = question.tier.and_then(|tier| tier.size).filter(|_| question.is_small());
@@ -124,6 +140,8 @@ pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stoc
         sum.add(PartKind::Load, label, size.at(rate.value), vec![basis, rate.basis()]);
     }
     end(figures, &mut sum);
+    // A dump of chosen tables has nothing else.
+    sum.at_most = question.is_a_part() && dumps.iter().all(|dump| matches!(dump.backup.method, Method::Logical(_)));
     sum
 }
 
@@ -142,9 +160,9 @@ pub(super) fn files(figures: &Figures<'_>, _: &Question<'_>, stock: &Stock<'_>) 
     sum
 }
 
-pub(super) fn promotion(figures: &Figures<'_>) -> Sum {
+pub(super) fn promotion(figures: &Figures<'_>, question: &Question<'_>) -> Sum {
     let mut sum = begin(figures, false);
-    sum.figure(PartKind::Promote, "the standby is promoted", &figures.promote());
+    sum.figure(PartKind::Promote, "the standby is promoted", &figures.promote(question.subject.name.as_ref()));
     sum.figure(PartKind::Release, "the applications are let in", &figures.release());
     sum
 }

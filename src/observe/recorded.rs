@@ -42,7 +42,8 @@ impl Recorded {
             recovery_point: None,
             identities: identities(&[], &drills),
         };
-        Recorded { measured: evidence::measured(&Record { drills, ..Record::default() }), proven }
+        let rehearsals = evidence::rehearsals(policy, &drills);
+        Recorded { measured: evidence::measured(&Record { drills, rehearsals, ..Record::default() }), proven }
     }
 
     /// As an inventory in which nothing else is known.
@@ -81,7 +82,8 @@ pub fn recorded_with(policy: &Policy, catalog: &Catalog, others: Vec<DrillRecord
         recovery_point: points(catalog, name, &latest, now)?,
         identities: identities(&latest, &drills),
     };
-    let mut record = Record { recoveries: recoveries(catalog, name, &latest, now)?, drills, ..Record::default() };
+    let rehearsals = evidence::rehearsals(policy, &drills);
+    let mut record = Record { recoveries: recoveries(catalog, name, &latest, now)?, drills, rehearsals, ..Record::default() };
     record.loads = loads(catalog, name, &latest, now)?;
     for job in policy.backups.keys() {
         let path = format!("backups.{job}");

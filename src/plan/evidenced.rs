@@ -82,6 +82,7 @@ fn rests_on(one: &Prediction, now: Instant) -> String {
     match (measured, assumed) {
         (Some(measured), Some(assumed)) => format!("{measured}; {assumed}"),
         (Some(only), None) | (None, Some(only)) => only,
+        (None, None) if one.p95.is_none() => "not measured".to_owned(),
         (None, None) => "nothing in it that a drill measures".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use super::document::Templates;
 use super::file;
 use crate::inventory::{Hold, HoldEntry, TableName};
 use crate::retention::{Keep, TierClasses, TierKind};
-use crate::schedule::{Schedule, Window, Zone};
+use crate::schedule::{Patience, Schedule, Window, Zone};
 use crate::units::StorageClass;
 use crate::units::{Bytes, ClassFamily, Decimal, Duration, Instant, Name, Percent, Period, Rate};
 
@@ -231,6 +231,13 @@ pub struct Drill {
     /// The copy is a standby whose promotion is rehearsed.
     pub promote: Option<file::Rehearsal>,
     pub timeout: Option<Duration>,
+}
+
+impl Scenario {
+    /// Of what holds it only some is asked for: how long all of that takes is no answer.
+    pub fn is_a_part(&self) -> bool {
+        matches!(self.recover, file::Recover::Table | file::Recover::Rows)
+    }
 }
 
 impl Objectives {
@@ -660,6 +667,22 @@ impl Policy {
             Some(Timed { path: ["copies", store.as_str()].into(), kind: TimedKind::Copy, schedule, window: None })
         };
         self.copy_stores().into_keys().filter_map(job).collect()
+    }
+
+    /// How long is waited for a job before it is overdue; `takes` is how long its runs take.
+    pub fn patience(&self, job: &str, takes: Duration) -> Patience<'_> {
+        let (section, name) = job.split_once('.').unwrap_or((job, ""));
+        let drill = self.drills.get(name).filter(|_| section == "drills");
+        let window = match section {
+            "backups" => self.backups.get(name).and_then(|backup| backup.window.as_ref()),
+            "verify" => self.verify.get(name).and_then(|verify| verify.window.as_ref()),
+            _ => drill.and_then(|drill| drill.window.as_ref()),
+        };
+        Patience {
+            takes,
+            at_most: drill.and_then(|drill| drill.timeout),
+            window: window.and_then(|name| self.windows.get(name)).map(|declared| &declared.window),
+        }
     }
 
     /// Everything that runs by the clock because the policy says so.

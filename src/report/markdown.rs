@@ -1,6 +1,6 @@
 //! A report as Markdown, for pull requests, wikis and the text of a mail.
 
-use super::account::{DrillAccount, Listed, PolicyAccount, Report, RunAccount, State};
+use super::account::{DrillAccount, Listed, PolicyAccount, Predicted, Report, RunAccount, State};
 use super::words::{capital, change, lasting, sized};
 use crate::plan::markdown::{prose, table};
 use crate::plan::minute;
@@ -45,7 +45,7 @@ fn summary(report: &Report) -> String {
             word(one.verdict.state).to_owned(),
             maybe_lasting(one.loss.now_seconds.map(|seconds| seconds as f64)),
             maybe_lasting(one.loss.promised_seconds.map(|seconds| seconds as f64)),
-            maybe_lasting(one.drills.last_passed.as_ref().and_then(|last| last.recovery_seconds)),
+            maybe_lasting(one.drills.recovered.as_ref().map(|recovered| recovered.seconds)),
             counted(one.problems.len(), "problem"),
         ]
     });
@@ -76,10 +76,11 @@ fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
             word(objective.state).to_owned(),
             lasting(objective.promised_seconds as f64),
             found,
+            objective.predicted.map(expected).unwrap_or_default(),
             say(&objective.because),
         ]
     });
-    push_table(text, &["objective", "state", "promised", "found", "evidence"], rows.collect());
+    push_table(text, &["objective", "state", "promised", "found", "to be expected", "evidence"], rows.collect());
     if let Some(worst) = one.loss.worst {
         text.push_str(&format!("At worst {} would have been lost, at {}.\n\n", lasting(worst.seconds), minute(worst.at)));
     }
@@ -102,6 +103,12 @@ fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
     runs(text, "Verification", &one.verifications);
     runs(text, "Runs that failed", &one.failures);
     rest(text, one);
+}
+
+/// `34 min to 45 min, measured 6 times, the newest on 2026-11-02`
+fn expected(predicted: Predicted) -> String {
+    let (usual, careful) = (lasting(predicted.usual_seconds as f64), lasting(predicted.careful_seconds as f64));
+    format!("{usual} to {careful}, {}", predicted.rests_on())
 }
 
 fn stores(text: &mut String, one: &PolicyAccount) {
@@ -148,14 +155,7 @@ fn drills(text: &mut String, one: &PolicyAccount) {
     text.push_str(&format!("{} passed, {} failed, {} stopped.{last}\n\n", all.passed, all.failed, all.stopped));
     let rows = all.list.shown.iter().map(|drill| {
         let why = drill.failure.iter().chain(&drill.not_met).map(|why| say(why)).collect::<Vec<_>>().join("; ");
-        vec![
-            say(drill.drill.as_deref().unwrap_or("on demand")),
-            minute(drill.ended),
-            say(&drill.outcome),
-            recovered(drill),
-            maybe_lasting(drill.lost_seconds),
-            why,
-        ]
+        vec![say(&drill.name()), minute(drill.ended), say(&drill.outcome), recovered(drill), maybe_lasting(drill.lost_seconds), why]
     });
     push_table(text, &["drill", "ended", "outcome", "recovered in", "lost", "why"], rows.collect());
     left_out(text, &all.list);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::account::{self, HoldAccount};
 use super::recovery::{RecoveryStanding, recovery};
-use crate::alert::{Firing, Silence, Unheard, expected_since, severity_of_failure};
+use crate::alert::{Firing, Silence, Unheard, severity_of_failure};
 use crate::catalog::{FailingReceiver, JobRecord, Latest, Outcome, RunRow, Size, Taken, Undelivered};
 use crate::evidence::{EVERYTHING, newest_of_all};
 use crate::inventory::Observed;
@@ -287,7 +287,7 @@ impl Standing {
 /// Puts together how a policy stands.
 pub fn stand(policy: &Policy, record: &OnRecord, dues: &[JobDue], now: Instant) -> Standing {
     let measured = &record.measured;
-    let jobs: Vec<JobStanding> = dues.iter().map(|due| job(due, record, now)).collect();
+    let jobs: Vec<JobStanding> = dues.iter().map(|due| job(policy, due, record, now)).collect();
     let wal = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
     let wal_waiting_since = wal.and_then(moment_of);
     let stores = policy.stores.iter().map(|(name, store)| Store {
@@ -348,14 +348,15 @@ fn safe_until(policy: &Policy, measured: &Measurements, lost: Option<u64>, jobs:
     newest.map(|newest| newest.map(|newest| until.map_or(newest, |until| until.max(newest))))
 }
 
-fn job(due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {
+fn job(policy: &Policy, due: &JobDue, record: &OnRecord, now: Instant) -> JobStanding {
     let known = record.records.iter().find(|known| known.job == due.job);
     // A drill that somebody ran by hand, or on another host, has its own record.
     let drilled = due.job.strip_prefix("drills.").and_then(|drill| record.measured.seen("drill_passed", drill)).and_then(moment_of);
     let succeeded = known.and_then(|known| known.last_succeeded).max(drilled);
     let took = record.took.get(&due.job).map(|took| took.ended.duration_since(took.started).as_secs_f64());
     let takes = Duration::from_secs(took.unwrap_or(0.0).max(0.0) as u64);
-    let expected = due.schedule.as_ref().filter(|_| due.kind != TimedKind::Duty).and_then(|schedule| expected_since(schedule, takes, now));
+    let schedule = due.schedule.as_ref().filter(|_| due.kind != TimedKind::Duty);
+    let expected = schedule.and_then(|schedule| schedule.expected_since(&policy.patience(&due.job, takes), now));
     let last_good = succeeded.or(known.map(|known| known.first_seen));
     let made = record.made.get(&due.job);
     JobStanding {

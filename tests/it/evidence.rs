@@ -6,7 +6,7 @@ mod held;
 mod log;
 
 use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outcome, Where, Why};
-use seawall::inventory::{BackupKind, DrillFailure, DrillOutcome, DrillPhase, DrillRecord, Phase, Restored};
+use seawall::inventory::{BackupKind, DrillChoice, DrillFailure, DrillOutcome, DrillPhase, DrillRecord, Phase, Restored};
 use seawall::units::Instant;
 use serde_json::Value;
 
@@ -98,12 +98,14 @@ impl Rig {
             canary: None,
             opened_with: None,
             tiers: vec![],
+            chosen: vec![],
             remarks: vec![],
         };
         change(&mut record);
         let end = if record.passed() { DrillEnd::Passed } else { DrillEnd::Failed };
         let json = serde_json::to_string(&record).expect("JSON");
-        let new = NewDrill { id: record.id.as_str(), policy: "shop", drill: "weekly", started: record.started, ended, end, record: &json };
+        let drill = record.answers_for().map_or("", |drill| drill.as_str());
+        let new = NewDrill { id: record.id.as_str(), policy: "shop", drill, started: record.started, ended, end, record: &json };
         self.catalog().record_drill(&new).expect("recorded");
     }
 
@@ -198,6 +200,9 @@ fn three_drills_are_told_alike_everywhere() {
     let of = |quantile: &str| {
         figure(&format!(r#"seawall_recovery_time_predicted_seconds{{policy="shop",scenario="everything",quantile="{quantile}"}}"#))
     };
+    assert_eq!(figure(r#"seawall_recovery_time_samples{policy="shop",scenario="everything"}"#), 3.0);
+    let measured = figure(r#"seawall_recovery_time_measured_timestamp_seconds{policy="shop",scenario="everything"}"#);
+    assert!((measured - ended).abs() < 2.0, "{measured} and {ended}");
     // What the two differ by is what the copying does: 100 GB at 90.9 and at 80 MB/s.
     assert_eq!(of("0.95") - of("0.5"), 1_250.0 - 1_101.0);
     assert_eq!(figure(r#"seawall_recovery_time_objective_seconds{policy="shop",scenario="everything"}"#), 7_200.0);
@@ -249,6 +254,18 @@ fn a_drill_that_failed_contradicts_until_one_passes() {
     assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), Some(0.0), "{metrics}");
     let passed = metric(&metrics, r#"seawall_drill_last_passed_timestamp_seconds{policy="shop",drill="weekly"}"#).expect("it passed once");
     assert!((passed - rig.days_ago(9).as_second() as f64).abs() < 2.0, "{metrics}");
+    // Somebody has seen that an older backup comes back: that mends nothing.
+    rig.drilled(1, 400, |record| {
+        record.id = "20261101T050000Z-0cb0".parse().expect("an id");
+        record.chosen = vec![DrillChoice::Backup];
+    });
+    rig.forget();
+    let firing = rig.firing();
+    assert!(firing.contains(&"failed:drills.weekly".to_owned()), "{firing:?}");
+    let metrics = rig.run(&["metrics"]).stdout;
+    assert_eq!(metric(&metrics, r#"seawall_drill_last_outcome{policy="shop",drill="weekly"}"#), Some(0.0), "{metrics}");
+    // And it has measured how fast that was.
+    assert_eq!(rig.exported()["measured"]["known"]["restore"]["samples"], 3);
     // Begun again and ended by hand: it has not shown that it is mended.
     let ended_by_hand = |record: &mut DrillRecord| {
         record.outcome = DrillOutcome::Stopped;

@@ -49,26 +49,17 @@ fn unknown(look: &mut Look<'_>) {
     look.push(Condition::new("drill_age", Severity::Warning, "").state(State::Unknown));
 }
 
-/// Twice the interval and the time that a run takes: the beginning of the stretch in which something must have succeeded.
-///
-/// That is the firing before the last one that has had its time.
-pub fn expected_since(schedule: &Schedule, takes: Duration, now: Instant) -> Option<Instant> {
-    let done = now.saturating_sub(takes.to_signed()).ok()?;
-    let last = if schedule.fires_at(done) { done } else { schedule.previous_before(done)? };
-    schedule.previous_before(last)
-}
-
 fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
-    let takes = takes(look, path, seen);
+    let expected = expected_since(look, path, &job.schedule, seen);
     let severity = if job.kind == TimedKind::Backup { Severity::Critical } else { Severity::Warning };
     let condition = Condition {
-        because: look.cause(roots::roots_of(look.policy, path)),
+        because: look.cause(roots::roots_of(look.policy, path)).or_else(|| failed_since(path, seen, expected)),
         ..Condition::new(format!("overdue:{path}"), severity, format!("{path} is overdue"))
     };
     let condition = condition.event(Event::Overdue).job(path);
     // A job of which it is not known since when it is expected is expected from now on.
     let last = seen.succeeded.or(seen.first_seen);
-    let (Some(expected), Some(last)) = (expected_since(&job.schedule, takes, look.now), last) else { return look.push(condition) };
+    let Some((expected, last)) = expected.zip(last) else { return look.push(condition) };
     let title = match seen.succeeded {
         Some(at) => format!("{path} is overdue: it last succeeded {} ago", rough(Duration::between(at, look.now))),
         None => format!("{path} is overdue: it has never succeeded"),
@@ -84,6 +75,17 @@ fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
         condition = condition.fact("last success", moment(look.policy, at));
     }
     look.push(condition);
+}
+
+/// The beginning of the stretch in which something must have succeeded.
+fn expected_since(look: &Look<'_>, path: &str, schedule: &Schedule, seen: &JobFacts) -> Option<Instant> {
+    schedule.expected_since(&look.policy.patience(path, takes(look, path, seen)), look.now)
+}
+
+/// It ran, and failed: that says why nothing has succeeded.
+fn failed_since(path: &str, seen: &JobFacts, expected: Option<Instant>) -> Option<String> {
+    let failed = seen.failed.as_ref().filter(|failed| seen.succeeded.is_none_or(|succeeded| succeeded < failed.at))?;
+    (failed.at >= expected?).then(|| format!("failed:{path}"))
 }
 
 fn takes(look: &Look<'_>, path: &str, seen: &JobFacts) -> Duration {
@@ -129,7 +131,7 @@ fn age(look: &mut Look<'_>, name: &Name, schedule: Option<&Schedule>, seen: &Job
     let path = format!("backups.{name}");
     let newest = seen.newest_backup.clone().unwrap_or_else(|| Observed::unknown("nobody has looked"));
     let written = look.thresholds.backup_age_of.get(name).or(look.thresholds.backup_age.as_ref().filter(|_| schedule.is_some()));
-    let expected = schedule.and_then(|schedule| expected_since(schedule, takes(look, &path, seen), look.now));
+    let expected = schedule.and_then(|schedule| expected_since(look, &path, schedule, seen));
     let usual = expected.map(|since| Duration::between(since, look.now));
     let promised = look.policy.objectives.rpo.filter(|_| look.policy.wal.is_none() && schedule.is_some());
     let default = usual.into_iter().chain(promised).min();

@@ -28,7 +28,7 @@ use crate::policy::model::Policy;
 use crate::units::{Duration, Instant};
 
 pub use catalog::catalog_down;
-pub use jobs::{expected_since, severity_of_failure};
+pub use jobs::severity_of_failure;
 pub use limit::Limit;
 pub(super) use roots::roots_of;
 

@@ -7,7 +7,7 @@ use crate::cli::restore::seconds;
 use crate::cli::terminal::tame;
 use crate::execute::drill::{Drilled, Glance};
 use crate::inventory::{BackupKind, DrillOutcome, DrillPhase, DrillRecord, DrilledTier, Phase, RehearsedPromotion};
-use crate::plan::words::{counted, quoted};
+use crate::plan::words::{counted, joined, quoted};
 use crate::units::to_the_millisecond;
 
 /// The line that changes while it goes on.
@@ -60,6 +60,10 @@ pub(super) fn report(drilled: &Drilled) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<12} {}", tame(&value));
     };
+    if !record.chosen.is_empty() {
+        let chosen = joined(record.chosen.iter().map(|choice| choice.as_str()));
+        line("chosen", format!("the {chosen}, for this once: it says nothing of the drill that the policy names"));
+    }
     if let Some(restored) = &record.restored {
         let ended = to_the_millisecond(restored.stopped);
         line("backup", format!("{} of `{}`, ended {ended}, from `{}`", restored.backup, restored.job, restored.store));

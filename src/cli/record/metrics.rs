@@ -77,6 +77,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("seawall_scenario_recovery_point_seconds", "How much of the written data would have been lost in the scenario at the last look."),
     ("seawall_scenario_recovery_point_objective_seconds", "How much may be lost in the scenario by the policy."),
     (SUMMARY, "How long a recovery takes by what drills and recoveries measured: usually (quantile 0.5), and with careful figures (0.95)."),
+    ("seawall_recovery_time_samples", "On how many drills and recoveries rests what a recovery takes; of several figures the fewest."),
+    ("seawall_recovery_time_measured_timestamp_seconds", "When the newest of those was; of several figures the one that is oldest."),
     ("seawall_recovery_time_objective_seconds", "How long a recovery may take by the policy."),
     ("seawall_restore_rate_bytes_per_second", "How fast a backup is restored by what was measured, at the slow end."),
     ("seawall_replay_rate_bytes_per_second", "How fast log is replayed by what was measured, at the slow end."),
@@ -259,6 +261,10 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
             if let Some(seconds) = seconds {
                 add(SUMMARY, &[policy, scenario, ("quantile", quantile)], seconds as f64);
             }
+        }
+        if let Some(measured) = time.measured {
+            add("seawall_recovery_time_samples", &[policy, scenario], f64::from(time.samples));
+            add("seawall_recovery_time_measured_timestamp_seconds", &[policy, scenario], figure_of(measured));
         }
         if let Some(promised) = time.promised {
             add("seawall_recovery_time_objective_seconds", &[policy, scenario], promised.as_secs() as f64);

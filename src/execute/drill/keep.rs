@@ -24,7 +24,7 @@ pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[L
     let new = NewDrill {
         id: record.id.as_str(),
         policy: record.policy.as_str(),
-        drill: record.drill.as_ref().map_or("", |name| name.as_str()),
+        drill: record.answers_for().map_or("", |name| name.as_str()),
         started: record.started,
         ended: record.ended,
         end: match record.outcome {
@@ -46,7 +46,7 @@ pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[L
 }
 
 fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
-    let drill = record.drill.as_ref().map_or("", |name| name.as_str());
+    let drill = record.answers_for().map_or("", |name| name.as_str());
     // How it ended is in its record; of `drill_passed` the values are moments, which `seawall watch` writes.
     let mut all = Vec::new();
     if let Some(millis) = record.recovery_millis {
@@ -60,14 +60,14 @@ fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
 
 /// When each tier of data was usable.
 fn tiers(record: &DrillRecord) -> Vec<(String, f64)> {
-    let Some(drill) = &record.drill else { return Vec::new() };
+    let Some(drill) = record.answers_for() else { return Vec::new() };
     let of = |tier: &DrilledTier| Some((phase_subject(drill.as_str(), tier.tier.as_str()), tier.millis? as f64 / 1000.0));
     record.tiers.iter().filter_map(of).collect()
 }
 
 /// Of a drill that the policy names, by its name and the phase's.
 fn phases(record: &DrillRecord) -> Vec<(String, f64)> {
-    let Some(drill) = &record.drill else { return Vec::new() };
+    let Some(drill) = record.answers_for() else { return Vec::new() };
     record.phases.iter().map(|phase| (phase_subject(drill.as_str(), phase.phase.as_str()), phase.millis as f64 / 1000.0)).collect()
 }
 

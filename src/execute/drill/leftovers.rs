@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{DrillFault, keep};
 use crate::catalog::Catalog;
 use crate::execute::throwaway::{self, Mark, Purpose};
-use crate::inventory::{DrillFailure, DrillOutcome, DrillRecord, Phase};
+use crate::inventory::{DrillChoice, DrillFailure, DrillOutcome, DrillRecord, Phase};
 use crate::site::Site;
 use crate::units::Name;
 use crate::world::clock;
@@ -13,8 +13,8 @@ use crate::world::clock;
 /// Ends and removes what is left of this policy's copies on this host, and puts on record which drills were lost. Gives how many there were.
 pub fn sweep(site: &Site<'_>, catalog: Option<&Catalog>) -> usize {
     throwaway::sweep(site, &|_| true, &mut |mark, phase| {
-        if let (Some(catalog), Purpose::Drill(drill)) = (catalog, &mark.purpose) {
-            keep::on_record(catalog, &lost(mark, drill, phase));
+        if let (Some(catalog), Purpose::Drill(drill, chosen)) = (catalog, &mark.purpose) {
+            keep::on_record(catalog, &lost(mark, (drill, chosen), phase));
         }
     })
 }
@@ -29,7 +29,7 @@ pub fn remove_kept(site: &Site<'_>) -> Result<Vec<PathBuf>, DrillFault> {
     Ok(throwaway::remove_kept(site)?)
 }
 
-fn lost(mark: &Mark, drill: &Name, phase: Phase) -> DrillRecord {
+fn lost(mark: &Mark, (drill, chosen): (&Name, &[DrillChoice]), phase: Phase) -> DrillRecord {
     let message = format!("its process ({}) ended without a word: it was killed, or the machine went down", mark.pid);
     DrillRecord {
         format_version: DrillRecord::FORMAT_VERSION,
@@ -52,6 +52,7 @@ fn lost(mark: &Mark, drill: &Name, phase: Phase) -> DrillRecord {
         canary: None,
         opened_with: None,
         tiers: Vec::new(),
+        chosen: chosen.to_vec(),
         remarks: Vec::new(),
     }
 }

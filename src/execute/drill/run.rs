@@ -97,6 +97,7 @@ impl<'r> Run<'r> {
             canary: None,
             opened_with: None,
             tiers: Vec::new(),
+            chosen: wishes.choices(drill),
             remarks: Vec::new(),
         };
         Run {
@@ -238,7 +239,7 @@ impl<'r> Run<'r> {
     }
 
     fn purpose(&self) -> Purpose {
-        Purpose::Drill(self.name.clone())
+        Purpose::Drill(self.name.clone(), self.record.chosen.clone())
     }
 
     /// What must be so before anything is fetched.

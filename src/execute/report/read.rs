@@ -1,7 +1,11 @@
 //! What a catalog says of many policies, with a few questions for all of them.
 
+use serde::Deserialize;
+
 use crate::alert::{Acknowledgement, Memory};
-use crate::catalog::{ByPolicy, Catalog, CatalogFault, JobRecord, Latest, OfPolicy, Outcome, PastRuns, RECOVERY_POINT, Stretch, Where};
+use crate::catalog::{
+    ByPolicy, Catalog, CatalogFault, JobRecord, Latest, OfPolicy, Outcome, PastNotice, PastRuns, RECOVERY_POINT, Stretch, Where,
+};
 use crate::execute::run;
 use crate::execute::watch::{WatchFault, failing};
 use crate::policy::model::Policy;
@@ -112,6 +116,7 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
     let mut last = catalog.last_drills_of(policies)?;
     let mut loss = catalog.worst(policies, RECOVERY_POINT, stretch, room.points)?;
     let mut notices = catalog.past_notices(policies, stretch)?;
+    let mut before = notices_before(catalog, &notices, stretch)?;
     let mut inventories = catalog.inventories(policies)?;
     let past = |policy: &&str| Past {
         runs: of(&mut runs, policy),
@@ -120,11 +125,35 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
         loss: of(&mut loss, policy),
         changes: of(&mut changes, policy),
         notices: of(&mut notices, policy),
+        notices_before: of(&mut before, policy),
         acks: walked.acks(policy),
         promotions: walked.promotions(policy),
         inventory: inventories.remove(*policy),
     };
     Ok(policies.iter().map(past).collect())
+}
+
+/// What was told before the stretch of the alerts that are told of in it: who is only reminded has known for longer.
+fn notices_before(catalog: &Catalog, notices: &ByPolicy<PastNotice>, stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+    let oldest = |of: &[PastNotice]| of.iter().flat_map(|row| began(&row.notice)).min().filter(|began| *began < stretch.from);
+    let older: Vec<(&str, Instant)> = notices.iter().filter_map(|(policy, of)| Some((policy.as_str(), oldest(of)?))).collect();
+    let Some(from) = older.iter().map(|(_, began)| *began).min() else { return Ok(ByPolicy::new()) };
+    let policies: Vec<&str> = older.into_iter().map(|(policy, _)| policy).collect();
+    catalog.past_notices(&policies, Stretch { from, to: stretch.from })
+}
+
+/// When each of the things began that a notice tells.
+fn began(notice: &str) -> Vec<Instant> {
+    #[derive(Deserialize)]
+    struct Began {
+        since: Option<Instant>,
+    }
+    #[derive(Deserialize)]
+    struct Told {
+        items: Vec<Began>,
+    }
+    let told = serde_json::from_str::<Told>(notice).map(|told| told.items).unwrap_or_default();
+    told.into_iter().filter_map(|item| item.since).collect()
 }
 
 /// What people call it: a file's own name, not the folders of this host.

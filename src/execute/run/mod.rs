@@ -48,6 +48,9 @@ pub use work::{Job, NoSuchJob, Work, find, jobs};
 
 use record::Record;
 
+/// Behind the name of a drill: what somebody chose for this once. No name of a policy has a dot.
+const ONCE: &str = "once";
+
 /// What runs stand on.
 #[derive(Clone, Copy)]
 pub struct Ground<'g> {
@@ -201,13 +204,13 @@ fn past(record: &JobRecord) -> Past {
 /// Runs one job to its end.
 pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ran {
     let started = clock::now();
-    let name = job.path.to_string();
+    let name = on_record(job, wishes);
     let span = tracing::info_span!("job", policy = ground.site.policy.name.as_str(), job = name.as_str());
     let _entered = span.enter();
     let ran = |end: Ended, made: Made, remarks: Vec<String>| Ran { job: name.clone(), started, ended: clock::now(), end, made, remarks };
     // That one may have the identity, or a way to the original; this host is not it.
     if let Some(other) = job.host_elsewhere(ground.site.host()) {
-        let message = format!("`{name}` runs on {other}, and this is {}", ground.site.host());
+        let message = format!("`{}` runs on {other}, and this is {}", job.path, ground.site.host());
         let hint = format!("Run it there; where this host is meant, say `--host {other}`.");
         return ran(Ended::failed(message, hint, false), Made::default(), Vec::new());
     }
@@ -318,6 +321,15 @@ pub fn run(ground: &Ground<'_>, job: &Job<'_>, why: &Why, wishes: &Wishes) -> Ra
     ran
 }
 
+/// The name that it has on record. A drill of what somebody chose for this once is a run of its own: it ends no failure of the policy's drill, and
+/// is none that was owed.
+fn on_record(job: &Job<'_>, wishes: &Wishes) -> String {
+    match job.work {
+        Work::Drill(_, drill) if !wishes.drill.choices(drill).is_empty() => format!("{}.{ONCE}", job.path),
+        _ => job.path.to_string(),
+    }
+}
+
 /// Since when it is owed by now. It waited for its turn: meanwhile somebody else may have run it, its window may have closed, or a later time
 /// may have come. What the record does not say does not keep it from running.
 fn still_owed(ground: &Ground<'_>, job: &Job<'_>, since: Instant) -> Result<Instant, String> {
@@ -420,4 +432,25 @@ fn within_window(
         }
     }
     (end, made, remarks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_chose_for_once_is_a_run_of_its_own() {
+        let text = "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: { connection: service=t, databases: [app] }\n\
+             encryption: { none: { because: a test } }\nstores: { main: { local: { path: /srv/main } } }\n\
+             backups: { nightly: { physical: {}, store: main, schedule: { at: '02:00' }, keep: { daily: 3 } } }\n\
+             wal: { store: main, timeout: 60s, keep: 7d }\ndrills: { weekly: { restore: { latest: nightly } } }\n";
+        let path = std::path::Path::new("t.yaml");
+        let document = crate::policy::document::Document::load("t.yaml", path, &|_| Ok(text.as_bytes().to_vec()));
+        let policy = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
+        let chosen = Wishes { drill: drills::Wishes { random: true, ..drills::Wishes::default() }, ..Wishes::default() };
+        let named = |job: &str, wishes: &Wishes| on_record(&find(&policy, job).expect("a job"), wishes);
+        assert_eq!(named("drills.weekly", &Wishes::default()), "drills.weekly");
+        assert_eq!(named("drills.weekly", &chosen), "drills.weekly.once");
+        assert_eq!(named("backups.nightly", &chosen), "backups.nightly");
+    }
 }

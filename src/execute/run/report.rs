@@ -109,7 +109,7 @@ fn facts(whole: &Whole) -> Vec<(String, String)> {
         ("to".to_owned(), minute(whole.covers.to)),
         ("lost now".to_owned(), known(one.loss.now_seconds.map(|seconds| seconds as f64))),
         ("at worst".to_owned(), known(one.loss.worst.map(|worst| worst.seconds))),
-        ("recovered in".to_owned(), known(one.drills.last_passed.as_ref().and_then(|last| last.recovery_seconds))),
+        ("recovered in".to_owned(), known(one.drills.recovered.as_ref().map(|recovered| recovered.seconds))),
         ("drills".to_owned(), format!("{} passed, {} failed", one.drills.passed, one.drills.failed)),
     ]
 }

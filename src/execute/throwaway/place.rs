@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stop;
 use crate::execute::restore::RestoreFault;
-use crate::inventory::Phase;
+use crate::inventory::{DrillChoice, Phase};
 use crate::pipeline::restore::Owner;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
@@ -40,7 +40,8 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
-    Drill(Name),
+    /// With what somebody chose for this once.
+    Drill(Name, Vec<DrillChoice>),
     /// Tables are taken out of it.
     Tables,
 }
@@ -48,7 +49,7 @@ pub enum Purpose {
 impl Purpose {
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Purpose::Drill(_) => "drill",
+            Purpose::Drill(..) => "drill",
             Purpose::Tables => "tables",
         }
     }
@@ -56,7 +57,7 @@ impl Purpose {
     /// Below which directory such copies lie, where nothing else is said.
     fn usual(&self, site: &Site<'_>) -> PathBuf {
         match self {
-            Purpose::Drill(_) => usual(site),
+            Purpose::Drill(..) => usual(site),
             Purpose::Tables => usual_for_tables(site),
         }
     }
@@ -64,7 +65,7 @@ impl Purpose {
     /// How somebody says that it shall lie elsewhere.
     pub(super) fn elsewhere(&self) -> &'static str {
         match self {
-            Purpose::Drill(_) => "`drills.NAME.directory` names another place for the copy",
+            Purpose::Drill(..) => "`drills.NAME.directory` names another place for the copy",
             Purpose::Tables => "`--directory DIR` names another place for the copy",
         }
     }

@@ -34,7 +34,7 @@ pub fn must_suit(site: &Site<'_>, plan: &RestorePlan, base: &Path, purpose: &Pur
     }
     if !plan.archived.is_readable() {
         let mut fault = RestoreFault::from(Asleep::from(plan));
-        if matches!(purpose, Purpose::Drill(_)) {
+        if matches!(purpose, Purpose::Drill(..)) {
             fault.hint = "Drill one that is not archived, or from another store with `drills.NAME.from`.".into();
         }
         return Err(fault);
@@ -53,7 +53,7 @@ pub fn must_have_room(base: &Path, files: u64, log: u64, purpose: &Purpose) -> R
     let message =
         format!("`{}` has {} left, and the copy needs {} and up to {} for the log", base.display(), shown(free), shown(files), shown(log));
     let hint = match purpose {
-        Purpose::Drill(_) => "Make room, or name another place with `drills.NAME.directory`.",
+        Purpose::Drill(..) => "Make room, or name another place with `drills.NAME.directory`.",
         Purpose::Tables => "Make room, or name another place with `--directory DIR`.",
     };
     Err(RestoreFault::new(message, hint))
@@ -66,7 +66,7 @@ fn must_be_readable(site: &Site<'_>, plan: &RestorePlan, base: &Path, purpose: &
     if !may_enter(base, owner) {
         let message = format!("`{account}`, as whom PostgreSQL runs, may not enter `{}`", base.display());
         let hint = match purpose {
-            Purpose::Drill(_) => "Name a place that it may enter with `drills.NAME.directory`, or run the drill as that account.",
+            Purpose::Drill(..) => "Name a place that it may enter with `drills.NAME.directory`, or run the drill as that account.",
             Purpose::Tables => "Name a place that it may enter with `--directory DIR`, or run this as that account.",
         };
         return Err(RestoreFault::new(message, hint));
@@ -81,7 +81,7 @@ fn must_be_readable(site: &Site<'_>, plan: &RestorePlan, base: &Path, purpose: &
         Some(file) => {
             let message = format!("`{account}`, as whom PostgreSQL runs, cannot read `{}`, which fetching its log needs", file.display());
             let hint = match purpose {
-                Purpose::Drill(_) => "Let it, or run the drill as that account.",
+                Purpose::Drill(..) => "Let it, or run the drill as that account.",
                 Purpose::Tables => "Let it, or run this as that account.",
             };
             Err(RestoreFault::new(message, hint))

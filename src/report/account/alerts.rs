@@ -33,6 +33,10 @@ pub(super) fn alerts(standing: &Standing, past: &Past, covered: Covered, room: R
             seconds_to_acknowledge: None,
         });
     }
+    for row in &past.notices_before {
+        let Ok(notice) = serde_json::from_str::<Notice>(&row.notice) else { continue };
+        told_before(&mut all, &notice, row.created);
+    }
     let mut all: Vec<AlertAccount> = all.into_values().collect();
     all.iter_mut().for_each(|alert| acknowledged(alert, past));
     all.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.key.cmp(&b.key)));
@@ -76,6 +80,18 @@ fn told(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at
     }
 }
 
+/// Who was told before the stretch and reminded in it has known since then.
+fn told_before(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at: Instant) {
+    if !matches!(notice.kind, NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation) {
+        return;
+    }
+    for item in &notice.items {
+        if let Some(alert) = all.get_mut(&(item.key.clone(), item.since.unwrap_or(notice.at))) {
+            alert.told = Some(alert.told.map_or(at, |told| told.min(at)));
+        }
+    }
+}
+
 fn acknowledged(alert: &mut AlertAccount, past: &Past) {
     let within = |at: Instant| at >= alert.since && alert.until.is_none_or(|until| at <= until);
     let first = past.acks.iter().filter(|given| given.key == alert.key && within(given.at)).min_by_key(|given| given.at);
@@ -99,6 +115,66 @@ fn median(sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Item;
+    use crate::catalog::PastNotice;
+    use crate::report::account::Given;
+    use crate::report::standing::{Level, Problem};
+
+    fn at(text: &str) -> Instant {
+        text.parse().expect("a moment")
+    }
+
+    /// A message about the store, which has not answered since this moment.
+    fn notice(kind: NoticeKind, since: &str, created: &str) -> PastNotice {
+        let item = Item {
+            key: "store:main".into(),
+            severity: Severity::Critical,
+            title: "the store does not answer".into(),
+            text: String::new(),
+            hint: None,
+            job: None,
+            since: Some(at(since)),
+            until: None,
+            facts: Vec::new(),
+        };
+        let notice = Notice {
+            id: created.into(),
+            policy: "shop".parse().expect("a name"),
+            receiver: "dba".parse().expect("a name"),
+            kind,
+            severity: Severity::Critical,
+            at: at(created),
+            subject: String::new(),
+            items: vec![item],
+            enclosed: None,
+        };
+        PastNotice {
+            receiver: "dba".into(),
+            notice: serde_json::to_string(&notice).expect("JSON"),
+            created: at(created),
+            delivered: Some(at(created)),
+        }
+    }
+
+    /// Told on the evening before the month, reminded in it, and taken an hour later: that is a day, and not an hour.
+    #[test]
+    fn they_were_told_when_they_were_told_first() {
+        let began = "2026-10-31T21:59:00Z";
+        let past = |before: Vec<PastNotice>| Past {
+            notices: vec![notice(NoticeKind::Reminder, began, "2026-11-01T22:00:00Z")],
+            notices_before: before,
+            acks: vec![Given { key: "store:main".into(), by: "anna".into(), at: at("2026-11-01T23:00:00Z") }],
+            ..Past::default()
+        };
+        let waited = |before: Vec<PastNotice>| {
+            let covered = Covered { from: at("2026-11-01T00:00:00Z"), to: at("2026-12-01T00:00:00Z") };
+            let all = alerts(&Standing::unknown("shop", Problem::new(Level::Well, "watch", "")), &past(before), covered, Room::ONE);
+            (all.list.count, all.median_seconds_to_acknowledge)
+        };
+        assert_eq!(waited(vec![notice(NoticeKind::Firing, began, "2026-10-31T22:00:00Z")]), (1, Some(25.0 * 3_600.0)));
+        // That was another time, and it was over.
+        assert_eq!(waited(vec![notice(NoticeKind::Firing, "2026-10-02T00:00:00Z", "2026-10-02T00:00:00Z")]), (1, Some(3_600.0)));
+    }
 
     #[test]
     fn half_were_faster() {

@@ -33,6 +33,8 @@ pub struct Past {
     pub loss: Vec<Worst>,
     pub changes: Vec<Changed>,
     pub notices: Vec<PastNotice>,
+    /// From before the stretch, as far back as the alerts of its notices began.
+    pub notices_before: Vec<PastNotice>,
     pub acks: Vec<Given>,
     /// As the audit chain has them.
     pub promotions: Vec<PromotionAccount>,
@@ -98,7 +100,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
     let drilled = drills::read(&past.drills);
     let last = drills::read(&past.last_drills);
     let shown = drills::shown(&drilled, &last);
-    let drills = drills::drills(past, &drilled, &shown, covered, room);
+    let drills = drills::drills(policy, past, &drilled, &shown, covered, room);
     let loss = promises::loss(policy, record, standing, past, now);
     let found = promises::Found { stores: &stores, observed_at, drilled: &shown };
     let objectives = promises::objectives(policy, record, standing, &loss, &found, now);

@@ -2,6 +2,7 @@
 
 use super::Past;
 use super::rehearsed::{Passed, Rehearsed, rehearsed};
+use super::shape::Stretched;
 use super::shape::{Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
 use crate::catalog::RECOVERY_POINT;
 use crate::inventory::{DrillRecord, Observed};
@@ -12,7 +13,7 @@ use crate::policy::file::Recover;
 use crate::policy::model::{Method, Policy, Scenario};
 use crate::report::standing::{OnRecord, Standing};
 use crate::report::words::{capital, lasting};
-use crate::units::{Duration, Instant, Name, Period};
+use crate::units::{Duration, Instant, Name, Period, moment_of};
 
 /// Under this name it writes what a recovery of the whole takes; under their own what scenarios do.
 const EVERYTHING: &str = "everything";
@@ -184,15 +185,17 @@ fn recovery_point(
     }
 }
 
-/// How far back every moment can be had, from the store that leads furthest.
+/// How far back every moment can be had up to the newest, from whichever stores have it together.
 fn any_moment(period: Period, policy: &Policy, stores: &[StoreAccount], now: Instant) -> Objective {
     let wanted = period.before(now, policy.zone.time_zone());
-    let furthest = stores.iter().filter_map(|store| Some((store, store.windows.last()?))).min_by_key(|(_, window)| window.from);
-    let (found, state, because) = match furthest {
+    let windows: Vec<(&str, Stretched)> =
+        stores.iter().flat_map(|store| store.windows.iter().map(|window| (store.store.as_str(), *window))).collect();
+    let (found, state, because) = match reaching(&windows) {
         None => (None, unseen(stores), "no store is known to hold a backup with the log that goes on from it".to_owned()),
-        Some((store, window)) => {
+        Some((window, of)) => {
             let found = Some(Duration::between(window.from, now).as_secs());
-            let says = format!("any moment from {} to {}, from `{}`", minute(window.from), minute(window.to), store.store);
+            let of = joined(of.iter().map(|store| format!("`{store}`")));
+            let says = format!("any moment from {} to {}, from {of}", minute(window.from), minute(window.to));
             let ends_long_ago = Duration::between(window.to, now) > LISTED;
             match (window.from <= wanted, ends_long_ago) {
                 (false, _) => (found, State::Broken, says),
@@ -209,6 +212,22 @@ fn any_moment(period: Period, policy: &Policy, stores: &[StoreAccount], now: Ins
         predicted: None,
         state,
         because,
+    }
+}
+
+/// The stretch that ends last, as far back as the windows of any store go on before it, and the stores that it takes, the newest first. A store that
+/// got the log until some day, and another that gets it since, lead back together.
+fn reaching<'s>(windows: &[(&'s str, Stretched)]) -> Option<(Stretched, Vec<&'s str>)> {
+    // Of those that end together the longest: nobody needs another store.
+    let (first, newest) = windows.iter().max_by_key(|(_, window)| (window.to, std::cmp::Reverse(window.from)))?;
+    let (mut whole, mut of) = (*newest, vec![*first]);
+    loop {
+        let goes_on = windows.iter().filter(|(_, window)| window.from < whole.from && window.to >= whole.from);
+        let Some((store, earlier)) = goes_on.min_by_key(|(_, window)| window.from) else { return Some((whole, of)) };
+        whole.from = earlier.from;
+        if !of.contains(store) {
+            of.push(store);
+        }
     }
 }
 
@@ -276,7 +295,9 @@ impl Before {
 fn predicted(record: &OnRecord, scenario: &str) -> Option<Predicted> {
     let seen = |name: &str| record.measured.seen(name, scenario).map(|seconds| seconds.max(0.0) as u64);
     let (usual_seconds, careful_seconds) = seen("recovery_time_p50_seconds").zip(seen("recovery_time_p95_seconds"))?;
-    Some(Predicted { usual_seconds, careful_seconds })
+    let samples = seen("recovery_time_samples").and_then(|samples| u32::try_from(samples).ok()).unwrap_or(0);
+    let newest = record.measured.seen("recovery_time_measured", scenario).and_then(moment_of);
+    Some(Predicted { usual_seconds, careful_seconds, samples, newest })
 }
 
 fn recovery_time(
@@ -457,6 +478,29 @@ mod tests {
         assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2)]).0, State::Broken);
         assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2), ("dump", 3)]).0, State::Kept);
         assert_eq!(of(&["dump: logical: {}", conf], &[("conf", 2), ("dump", 27)]).0, State::Broken);
+    }
+
+    #[test]
+    fn moments_are_had_from_whichever_stores_have_them() {
+        // Of each store from how many days before now up to how many.
+        let of = |windows: &[(&'static str, i64, i64)]| {
+            let ago = |days: &i64| at(24 * (100 - days));
+            let windows: Vec<_> = windows.iter().map(|(store, from, to)| (*store, Stretched { from: ago(from), to: ago(to) })).collect();
+            let (window, stores) = reaching(&windows).expect("a window");
+            let days = |at: Instant| Duration::between(at, ago(&0)).as_secs() / 86_400;
+            (days(window.from), days(window.to), stores.join(" "))
+        };
+        let is = |from: u64, to: u64, stores: &str| (from, to, stores.to_owned());
+        assert_eq!(of(&[("main", 31, 0)]), is(31, 0, "main"));
+        // The log goes elsewhere since then, and what the old store has ended long ago.
+        assert_eq!(of(&[("main", 40, 10), ("new", 31, 0)]), is(40, 0, "new main"));
+        assert_eq!(of(&[("main", 40, 10), ("new", 12, 0)]), is(40, 0, "new main"));
+        assert_eq!(of(&[("main", 31, 0), ("far", 20, 0)]), is(31, 0, "main"));
+        // A day in between that no store has.
+        assert_eq!(of(&[("main", 40, 10), ("new", 9, 0)]), is(9, 0, "new"));
+        assert_eq!(of(&[("main", 40, 21), ("main", 20, 0)]), is(20, 0, "main"));
+        assert_eq!(of(&[("main", 40, 10)]), is(40, 10, "main"));
+        assert_eq!(reaching(&[]), None);
     }
 
     #[test]

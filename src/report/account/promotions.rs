@@ -15,7 +15,7 @@ pub(super) fn promotions(past: &Past, drills: &[DrillRecord], covered: Covered, 
 fn rehearsal(record: &DrillRecord, promotion: &RehearsedPromotion) -> PromotionAccount {
     let failed = promotion.steps.iter().find(|step| !step.done);
     let is_late = promotion.within_millis.is_some_and(|within| promotion.millis > within);
-    let is_done = failed.is_none() && promotion.timeline.is_some();
+    let is_done = promotion.is_whole();
     let why = failed.map(|step| format!("{}: {}", step.step, step.says));
     let seconds = |millis: u64| millis as f64 / 1_000.0;
     PromotionAccount {

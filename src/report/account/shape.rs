@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::inventory::DrillChoice;
+use crate::plan::words::counted;
 use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::checklist::Question;
 use crate::report::covered::Covered;
 use crate::report::standing::{Level, Problem, Standing};
+use crate::report::words::day;
 use crate::units::Instant;
 
 /// A report of one policy or of many.
@@ -198,6 +201,23 @@ pub struct Predicted {
     pub usual_seconds: u64,
     /// With careful figures.
     pub careful_seconds: u64,
+    /// How many drills and recoveries the least certain of the figures rests on.
+    pub samples: u32,
+    /// When the newest of them was.
+    pub newest: Option<Instant>,
+}
+
+impl Predicted {
+    /// `measured 6 times, the newest on 2026-11-02`
+    pub fn rests_on(&self) -> String {
+        let newest = self.newest.map(day);
+        match (self.samples, newest) {
+            (0 | 1, Some(newest)) => format!("measured once, on {newest}"),
+            (samples, Some(newest)) => format!("measured {samples} times, the newest on {newest}"),
+            (0, None) => "nobody says how often that was measured".to_owned(),
+            (samples, None) => format!("measured {}", counted(samples, "time")),
+        }
+    }
 }
 
 /// How much could be lost.
@@ -339,6 +359,8 @@ pub struct DrillsAccount {
     pub unreadable: usize,
     /// The last that passed, whenever that was.
     pub last_passed: Option<LastPassed>,
+    /// What a recovery of everything took: a drill of a part says nothing of that.
+    pub recovered: Option<Recovered>,
     pub list: Listed<DrillAccount>,
 }
 
@@ -347,6 +369,14 @@ pub struct LastPassed {
     pub drill: Option<String>,
     pub at: Instant,
     pub recovery_seconds: Option<f64>,
+}
+
+/// What a recovery took by a drill.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Recovered {
+    /// When the drill ended.
+    pub at: Instant,
+    pub seconds: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -382,6 +412,19 @@ pub struct DrillAccount {
     pub not_met: Vec<String>,
     /// What the heartbeat row says was lost.
     pub lost_seconds: Option<f64>,
+    /// It brings everything back: what it took can be held against the promise of that.
+    pub of_everything: bool,
+    /// What somebody chose for this once: it says nothing of the drill that the policy names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<DrillChoice>,
+}
+
+impl DrillAccount {
+    /// `weekly`, or `weekly, another backup`.
+    pub fn name(&self) -> String {
+        let name = self.drill.as_deref().unwrap_or("on demand").to_owned();
+        self.chosen.iter().fold(name, |name, choice| format!("{name}, another {}", choice.as_str()))
+    }
 }
 
 /// A tier of data that came back in a drill.

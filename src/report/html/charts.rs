@@ -82,14 +82,14 @@ pub(super) fn loss(html: &mut Html, parts: &[Figure], promised: Option<u64>, cov
     scale.axis(html);
 }
 
-/// How long drills took to have everything back, and how long it may take.
-pub(super) fn recoveries(html: &mut Html, drills: &[DrillAccount], promised: Option<u64>, covered: Covered) {
+/// How long drills took, and how long it may take.
+pub(super) fn recoveries(html: &mut Html, which: &str, drills: &[&DrillAccount], promised: Option<u64>, covered: Covered) {
     let scale = Scale::of(covered);
     let times = drills.iter().filter_map(|drill| drill.recovery_seconds);
     let top = (times.fold(promised.map_or(0.0, |promised| promised as f64), f64::max) * 1.15).max(1.0);
     let limit = promised.map(|promised| format!(" The dashed line is what is promised, {}.", lasting(promised as f64))).unwrap_or_default();
     let caption = format!(
-        "How long each drill took until the database answered: a dot is one that passed, a ring one that did not; the full height is {}.{limit}",
+        "How long {which} took until the database answered: a dot is one that passed, a ring one that did not; the full height is {}.{limit}",
         lasting(top)
     );
     chart(html, &caption, |html| {

@@ -55,7 +55,7 @@ fn row(html: &mut Html, one: &PolicyAccount, number: usize, links: Links) {
     html.n(|html| html.maybe_lasting(maybe(one.loss.now_seconds), "unknown"));
     html.n(|html| html.maybe_lasting(maybe(one.loss.promised_seconds), "–"));
     html.n(|html| html.maybe_lasting(one.loss.worst.map(|worst| worst.seconds), "–"));
-    html.n(|html| html.maybe_lasting(one.drills.last_passed.as_ref().and_then(|last| last.recovery_seconds), "unknown"));
+    html.n(|html| html.maybe_lasting(one.drills.recovered.as_ref().map(|recovered| recovered.seconds), "unknown"));
     let promised = one.objectives.iter().find(|objective| objective.objective == "objectives.rto");
     html.n(|html| html.maybe_lasting(promised.map(|promised| promised.promised_seconds as f64), "–"));
     let backups = one.jobs.iter().filter(|job: &&JobAccount| job.kind == TimedKind::Backup);

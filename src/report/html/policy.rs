@@ -104,7 +104,8 @@ fn facts(html: &mut Html, one: &PolicyAccount) {
             one.loss.worst.map(|worst| format!("at {}", crate::plan::minute(worst.at))).unwrap_or_else(|| "not measured".to_owned());
         fact("Worst in this stretch", &|html| html.maybe_lasting(one.loss.worst.map(|worst| worst.seconds), "unknown"), &worst);
         let last = one.drills.last_passed.as_ref();
-        fact("Recovered in", &|html| html.maybe_lasting(last.and_then(|last| last.recovery_seconds), "unknown"), &promised(rto));
+        let recovered = one.drills.recovered.as_ref().map(|recovered| recovered.seconds);
+        fact("Recovered in", &|html| html.maybe_lasting(recovered, "unknown"), &promised(rto));
         let drills = format!("{} passed, {} failed", one.drills.passed, one.drills.failed);
         fact("Last drill passed", &|html| html.text(&last.map_or("never".to_owned(), |last| crate::report::words::day(last.at))), &drills);
     });
@@ -156,6 +157,7 @@ fn objectives(html: &mut Html, one: &PolicyAccount) {
                         html.lasting(predicted.usual_seconds as f64);
                         html.text(" to ");
                         html.lasting(predicted.careful_seconds as f64);
+                        html.leaf("div", &[("class", "soft")], &predicted.rests_on());
                     }
                     None => html.text("–"),
                 });
@@ -371,7 +373,7 @@ fn drills(html: &mut Html, one: &PolicyAccount, covered: Covered) {
         }
     });
     let rto = one.objectives.iter().find(|objective| objective.objective == "objectives.rto").map(|one| one.promised_seconds);
-    charts::recoveries(html, &list.shown, rto, covered);
+    recoveries(html, &list.shown, rto, covered);
     let longest = list.shown.iter().map(whole).fold(0.0, f64::max);
     html.leaf("h4", &[], "Their parts");
     html.leaf("p", &[("class", "soft")], &format!("Each bar is one drill, part after part; the full width is {}.", lasting(longest)));
@@ -392,12 +394,22 @@ fn drills(html: &mut Html, one: &PolicyAccount, covered: Covered) {
     });
 }
 
+/// What a part took is not held against the promise of everything.
+fn recoveries(html: &mut Html, drills: &[DrillAccount], promised: Option<u64>, covered: Covered) {
+    let whole: Vec<&DrillAccount> = drills.iter().filter(|drill| drill.of_everything).collect();
+    if whole.is_empty() {
+        charts::recoveries(html, "each drill", &drills.iter().collect::<Vec<_>>(), None, covered);
+    } else {
+        charts::recoveries(html, "each drill of everything", &whole, promised, covered);
+    }
+}
+
 fn whole(drill: &DrillAccount) -> f64 {
     drill.phases.iter().filter(|part| !part.beside).map(|part| part.seconds).sum()
 }
 
 fn drill_row(html: &mut Html, drill: &DrillAccount) {
-    html.name(drill.drill.as_deref().unwrap_or("on demand"));
+    html.name(&drill.name());
     html.td(|html| html.time(drill.ended));
     html.td(|html| {
         let (class, sign) = if drill.outcome == "passed" { ("state", "✓") } else { ("state broken", "✕") };

@@ -70,6 +70,18 @@ fn passes(version: Version) {
     }
     let time = rig.after_row(40);
     let record = drills.drill(0, &["sometime", "--time", &time, "--keep"]);
+    // It is a run of its own, and none of the drill that the policy names.
+    assert_eq!(record["chosen"], serde_json::json!(["moment"]));
+    let last_of = |job: &str| catalog.last_runs("shop").expect("read").into_iter().find(|one| one.job == job).and_then(|one| one.last_run);
+    assert!(last_of("drills.sometime.once") > last_of("drills.sometime") && last_of("drills.sometime").is_some());
+    assert!(
+        catalog
+            .last_drills("shop")
+            .expect("read")
+            .iter()
+            .filter(|row| row.drill == "sometime")
+            .all(|row| !row.record.contains(r#""chosen""#))
+    );
     let [copy] = &drills.copies()[..] else { panic!("one copy was kept: {:?}", drills.copies()) };
     let port = port_of(copy);
     let text = format!("host={} port={port} user=postgres dbname=postgres", copy.join("s").display());

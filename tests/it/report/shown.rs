@@ -202,7 +202,7 @@ fn a_tier_has_a_prediction_of_its_own() {
     is(&report, "objectives.data.late.rto", "kept", "had it back");
     assert_eq!(
         objective(&report, "objectives.data.late.rto")["predicted"],
-        serde_json::json!({ "usual_seconds": 600, "careful_seconds": 900 })
+        serde_json::json!({ "usual_seconds": 600, "careful_seconds": 900, "samples": 0, "newest": null })
     );
 }
 

@@ -29,7 +29,16 @@ fn a_good_year_is_told_with_its_evidence() {
     assert!(shop["loss"]["worst"]["seconds"].as_f64().expect("seconds") > 2_100.0);
     let recovered = objective(&report, "objectives.rto")["found_seconds"].as_u64().expect("seconds");
     assert!((1_787..2_700).contains(&recovered), "{recovered}");
-    assert_eq!(objective(&report, "objectives.rto")["predicted"], serde_json::json!({ "usual_seconds": 2_040, "careful_seconds": 2_700 }));
+    let predicted = &objective(&report, "objectives.rto")["predicted"];
+    assert_eq!(
+        (&predicted["usual_seconds"], &predicted["careful_seconds"], &predicted["samples"]),
+        (&2_040.into(), &2_700.into(), &48.into())
+    );
+    let measured = predicted["newest"].as_str().expect("a moment").get(..10).expect("a day");
+    let rests_on = format!("measured 48 times, the newest on {measured}");
+    let markdown = rig.report(&["--period", "year", "--format", "markdown"]).stdout;
+    assert!(markdown.contains(&format!("34 min to 45 min, {rests_on}")), "{markdown}");
+    assert!(rig.html(&["--period", "year"]).contains(&rests_on));
     assert_eq!(objective(&report, "objectives.reach_back.any_moment")["state"], "kept");
     assert_eq!(objective(&report, "objectives.scenarios.corruption.rto")["state"], "kept");
     let nightly = shop["jobs"].as_array().expect("a list").iter().find(|job| job["job"] == "backups.nightly").expect("nightly");

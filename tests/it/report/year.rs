@@ -215,6 +215,8 @@ impl Life<'_> {
             ("recovery_point_seconds", "", lost),
             ("recovery_time_p50_seconds", "everything", 2_040.0),
             ("recovery_time_p95_seconds", "everything", 2_700.0),
+            ("recovery_time_samples", "everything", 48.0),
+            ("recovery_time_measured", "everything", self.ago(7 * 24 * 3_600).as_second() as f64),
             ("watched", "", at.as_second() as f64),
             ("store_answers", "main", 1.0),
             ("store_answers", "offsite", 1.0),
@@ -455,6 +457,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
         canary: (!failed).then_some(CanaryProof { written: started, after_backup: true, lost_millis: 31_000 }),
         opened_with: None,
         tiers: Vec::new(),
+        chosen: Vec::new(),
         remarks: Vec::new(),
     }
 }
@@ -474,7 +477,7 @@ pub fn keep_drill(catalog: &Catalog, record: &DrillRecord) {
     let new = NewDrill {
         id: record.id.as_str(),
         policy: record.policy.as_str(),
-        drill: record.drill.as_ref().map_or("", |drill| drill.as_str()),
+        drill: record.answers_for().map_or("", |drill| drill.as_str()),
         started: record.started,
         ended: record.ended,
         end: if record.passed() { DrillEnd::Passed } else { DrillEnd::Failed },
