@@ -8,6 +8,7 @@ pub mod codec;
 pub mod columnar;
 pub mod contents;
 pub mod control;
+pub mod copied;
 pub mod descriptor;
 pub mod dump;
 pub mod filenode_map;

@@ -266,10 +266,7 @@ impl Verdict<'_, '_> {
     fn tiers_that_nobody_drills(&mut self) {
         let policy = self.figures.policy;
         for name in policy.objectives.data.keys() {
-            // Such a database comes back as one, and its tiers with it.
-            let is_one = |database: &String| policy.file.timescaledb.contains_key(database);
-            let comes_as_one = policy.database_of_tier(name).map_or_else(|| policy.databases.iter().all(is_one), is_one);
-            if comes_as_one || policy.drills.values().any(|drill| drill.measures(policy).contains(name)) {
+            if policy.drills.values().any(|drill| drill.measures(policy).contains(name)) {
                 continue;
             }
             let path = PolicyPath::from(["objectives", "data", name.as_str()]);

@@ -40,6 +40,15 @@ impl Part {
         format!("^({})$", self.0.iter().map(sign).collect::<String>())
     }
 
+    /// Whether a longer name begins with what this is surely called, at a place where words end: `orders_2026` with `orders`.
+    fn begins(&self, name: &str) -> bool {
+        let just = self.0.iter().map_while(|sign| if let Sign::Just(c) = sign { Some(*c) } else { None });
+        let just: String = just.collect();
+        let is_name = just.chars().count() == self.0.len();
+        let rest = name.strip_prefix(just.as_str()).filter(|_| !just.is_empty());
+        rest.is_some_and(|rest| !is_name || rest.starts_with(|c: char| !c.is_alphabetic()))
+    }
+
     /// None where only the server knows.
     fn fits(&self, name: &str) -> Option<bool> {
         if self.0.iter().any(|sign| matches!(sign, Sign::Expression(_))) {
@@ -152,9 +161,12 @@ pub fn left_out(dump: &Logical, table: &str) -> Option<String> {
         let out = dump.exclude_schemas.iter().find(|one| of_schema(one) == Some(true)).map(|one| said("exclude_schemas", one));
         out.or_else(|| none_of(&dump.schemas, &of_schema).then(|| "it is in none of its `schemas`".to_owned()))
     };
+    // Partitions come with their table, and are usually called after it.
+    let may_be_a_part = || dump.tables.iter().any(|one| Pattern::read(one).name.begins(&name));
+    let none = "it is none of its `tables`, which have their partitions with them";
     let chosen = || match dump.tables.is_empty() {
         true => by_schema(),
-        false => none_of(&dump.tables, &of_table).then(|| "it is none of its `tables`".to_owned()),
+        false => (none_of(&dump.tables, &of_table) && !may_be_a_part()).then(|| none.to_owned()),
     };
     excluded().or_else(chosen)
 }
@@ -203,7 +215,15 @@ mod tests {
         let only = Logical { tables: vec!["orders".into(), "sales.*".into()], ..Logical::default() };
         assert_eq!(out(only.clone(), "orders"), None);
         assert_eq!(out(only.clone(), "customers"), None, "it may be in `sales`");
-        assert_eq!(out(only, "public.customers").as_deref(), Some("it is none of its `tables`"));
+        let none = Some("it is none of its `tables`, which have their partitions with them");
+        assert_eq!(out(only.clone(), "public.customers").as_deref(), none);
+        assert_eq!(out(only.clone(), "public.orders_2026"), None, "it may be a partition, which comes with its table");
+        assert_eq!(out(only.clone(), "public.orders2026"), None);
+        assert_eq!(out(only, "public.ordersomething").as_deref(), none);
+        let only = |pattern: &str| Logical { tables: one(pattern), ..Logical::default() };
+        assert_eq!(out(only("sales.events_?"), "sales.events_1_a"), None, "a part of `events_1`");
+        assert_eq!(out(only("*_old"), "orders").as_deref(), none);
+        assert_eq!(out(only("\"Events\""), "\"Events_p1\""), None);
         let schemas = Logical { schemas: one("sales"), exclude_table_data: one("Se*"), ..Logical::default() };
         assert_eq!(out(schemas.clone(), "public.orders").as_deref(), Some("it is in none of its `schemas`"));
         assert_eq!(out(schemas.clone(), "sales.orders"), None);

@@ -16,5 +16,6 @@ mod narrowed;
 mod replaced;
 pub mod rig;
 mod sorts;
+mod sparse;
 mod tables;
 mod whole;

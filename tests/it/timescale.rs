@@ -17,3 +17,4 @@ mod restoring;
 mod rights;
 mod steps;
 mod table;
+mod tiers;

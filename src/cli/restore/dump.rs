@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
-use crate::execute::dump::restore::{self, Plan, Restored, RoleMap, Session, Wanted, let_run};
+use crate::execute::dump::restore::{self, HeldJob, Plan, Restored, RoleMap, Session, Wanted, let_run};
 use crate::plan::words::{counted, joined, quoted};
 use crate::site::Site;
 use crate::units::{DumpSection, Name};
@@ -342,6 +342,15 @@ fn who(session: &Session) -> String {
     format!("the session {} of {} {from}{application}{since}", session.pid, quoted(&session.user))
 }
 
+pub(super) fn held_jobs(held: &[HeldJob], row: &mut dyn FnMut(&str, String)) {
+    for job in held {
+        row("held job", format!("{} {}", job.id, job.does));
+    }
+    if !held.is_empty() {
+        row("", format!("let them run, when what they would delete may go: {};", let_run(held)));
+    }
+}
+
 fn told(restored: &Restored) -> String {
     let mut out = String::new();
     let mut row = |what: &str, value: String| writeln!(out, "{what:<12}{}", tame(&value)).expect("a string takes all");
@@ -353,12 +362,7 @@ fn told(restored: &Restored) -> String {
     for session in &restored.ended_sessions {
         row("ended", who(session));
     }
-    for job in &restored.held_jobs {
-        row("held job", format!("{} {}", job.id, job.does));
-    }
-    if !restored.held_jobs.is_empty() {
-        row("", format!("let them run, when what they would delete may go: {};", let_run(&restored.held_jobs)));
-    }
+    held_jobs(&restored.held_jobs, &mut row);
     if !restored.roles.is_empty() {
         row("made roles", joined(restored.roles.iter().map(quoted)));
     }

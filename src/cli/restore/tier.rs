@@ -303,6 +303,7 @@ fn told(restored: &Tiered) -> String {
     if !restored.broken_keys.is_empty() {
         row("not valid", format!("foreign keys with rows that lead nowhere: {}", joined(restored.broken_keys.iter().map(quoted))));
     }
+    dump::held_jobs(&restored.held_jobs, &mut row);
     row("took", format!("{} for {}", seconds(restored.seconds), size(restored.bytes)));
     out
 }

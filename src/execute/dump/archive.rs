@@ -78,7 +78,7 @@ pub(in crate::execute) fn list(programs: &Programs, head: &[u8]) -> Result<u64, 
 }
 
 /// All lines of what these words choose.
-pub(in crate::execute) fn listed(programs: &Programs, head: &[u8], choice: &[String]) -> Result<String, BackupFault> {
+pub(in crate::execute) fn listed(programs: &Programs, head: &[u8], choice: &[OsString]) -> Result<String, BackupFault> {
     listing(programs, head, choice, u64::MAX)
 }
 
@@ -86,8 +86,8 @@ fn fault(what: String) -> BackupFault {
     BackupFault::refused(format!("`pg_restore --list` {what}"), "Does `pg_restore` belong to the same installation?")
 }
 
-fn listing(programs: &Programs, head: &[u8], choice: &[String], most: u64) -> Result<String, BackupFault> {
-    let mut command = programs.command("pg_restore", std::iter::once("--list").chain(choice.iter().map(String::as_str)));
+fn listing(programs: &Programs, head: &[u8], choice: &[OsString], most: u64) -> Result<String, BackupFault> {
+    let mut command = programs.command("pg_restore", std::iter::once("--list".into()).chain(choice.iter().cloned()));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| fault(format!("cannot be started: {error}")))?;
     let (mut to, mut from) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));

@@ -6,9 +6,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::locks::Lockable;
 use super::snapshot::Named;
 use crate::execute::backup::BackupFault;
+use crate::plan::words::joined;
 use crate::policy::file::{Logical, Unmatched};
 use crate::policy::pattern::Pattern;
-use crate::policy::sql_name::literal;
+use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Fault};
 
 /// What `pg_dump` calls a table.
@@ -16,6 +17,10 @@ const TABLES: &str = "\
     select c.oid::text as oid, c.relnamespace::text as home, n.nspname as schema, c.relname as name, c.relkind::text as kind \
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
     where c.relkind in ('r', 'S', 'v', 'm', 'f', 'p') and c.relpersistence <> 't'";
+/// Tables of people that need their schema before their names.
+const UNSEEN: &str = "c.relkind in ('r', 'p') and not c.relispartition and not pg_catalog.pg_table_is_visible(c.oid) and n.nspname !~ '^(pg_|_timescaledb_|information_schema$)'";
+/// More names say no more.
+const SHOWN: usize = 5;
 const SCHEMAS: &str = "select n.oid::text as oid, n.nspname as schema from pg_catalog.pg_namespace n";
 /// What has the rows of these tables.
 const PARTS: &str = "\
@@ -31,6 +36,7 @@ pub(super) struct Choice {
     out_schemas: HashSet<u32>,
     only_tables: Option<HashSet<u32>>,
     out_tables: HashSet<u32>,
+    without_rows: HashSet<u32>,
     /// What has rows of its own and is chosen by a pattern of `tables`: tables and sequences.
     pub roots: BTreeSet<u32>,
     /// What has rows of chosen tables, and fits no pattern itself.
@@ -39,6 +45,29 @@ pub(super) struct Choice {
     pub homes: BTreeSet<String>,
     /// Patterns that fit nothing, by their keys.
     pub unmatched: Vec<(&'static str, String)>,
+    /// What patterns without a schema do not mean, though it is called so.
+    pub unseen: Vec<Unseen>,
+}
+
+/// The role's search_path does not lead there, or finds another one first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unseen {
+    key: &'static str,
+    pattern: String,
+    tables: Vec<String>,
+}
+
+impl Unseen {
+    /// For people.
+    fn remark(&self) -> String {
+        let more = self.tables.len().saturating_sub(SHOWN);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let names = joined(self.tables.iter().take(SHOWN).cloned());
+        format!(
+            "`{}` of `{}` is looked up by the role's search_path, and so does not mean {names}{more}: write the schema too where it should",
+            self.pattern, self.key
+        )
+    }
 }
 
 /// Of what a pattern fits, as much as is needed of it.
@@ -70,7 +99,7 @@ impl Choice {
         choice.out_schemas = only(choice.fitting(connection, "exclude_schemas", &options.exclude_schemas)?);
         choice.out_tables = only(choice.fitting(connection, "exclude_tables", &options.exclude_tables)?);
         choice.roots.retain(|oid| !choice.out_tables.contains(oid));
-        choice.fitting(connection, "exclude_table_data", &options.exclude_table_data)?;
+        choice.without_rows = only(choice.fitting(connection, "exclude_table_data", &options.exclude_table_data)?);
         Ok(choice)
     }
 
@@ -95,6 +124,9 @@ impl Choice {
             if rows.iter().next().is_none() {
                 self.unmatched.push((key, text.clone()));
             }
+            if !of_schemas {
+                self.look_for_unseen(connection, key, text)?;
+            }
             for row in &rows {
                 let kind = if of_schemas { "" } else { row.text("kind")? };
                 let (is_table, is_sequence) = (["r", "p"].contains(&kind), kind == "S");
@@ -102,6 +134,28 @@ impl Choice {
             }
         }
         Ok(all)
+    }
+
+    /// Who writes no schema may think of a table that the search_path does not find.
+    fn look_for_unseen(&mut self, connection: &mut Connection, key: &'static str, text: &str) -> Result<(), BackupFault> {
+        let pattern = Pattern::read(text);
+        if pattern.schema.is_some() {
+            return Ok(());
+        }
+        let name = fits("c.relname", &pattern.name.expression());
+        let mut tables = Vec::new();
+        for row in &connection.query(&format!("{TABLES} and {UNSEEN} and {name} order by n.nspname, c.relname"), &[])? {
+            tables.push(format!("{}.{}", quoted(row.text("schema")?), quoted(row.text("name")?)));
+        }
+        if !tables.is_empty() {
+            self.unseen.push(Unseen { key, pattern: text.to_owned(), tables });
+        }
+        Ok(())
+    }
+
+    /// With its rows, where it has some.
+    pub(super) fn has_rows_of(&self, oid: u32, home: u32) -> bool {
+        self.has(oid, home) && !self.without_rows.contains(&oid)
     }
 
     /// As `pg_dump` decides it.
@@ -113,7 +167,7 @@ impl Choice {
 
     /// Patterns that should fit something, and do not. One that leaves something out may fit nothing, as for `pg_dump` too.
     pub(super) fn must_fit(&self, options: &Logical, job: &str, database: &str) -> Result<Vec<String>, BackupFault> {
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = self.unseen.iter().map(Unseen::remark).collect();
         for (key, text) in &self.unmatched {
             let fits = format!("`{text}` of `backups.{job}.logical.{key}` fits nothing in the database `{database}`");
             let chooses = ["schemas", "tables"].contains(key);
@@ -175,4 +229,24 @@ fn unreadable(key: &str, text: &str, fault: Fault) -> BackupFault {
         );
     }
     fault.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pattern_does_not_mean_is_named() {
+        let unseen = |tables: &[&str]| Unseen {
+            key: "exclude_tables",
+            pattern: "audit_*".into(),
+            tables: tables.iter().map(ToString::to_string).collect(),
+        };
+        let one = unseen(&["\"sales\".\"audit_1\""]).remark();
+        assert_eq!(
+            one,
+            "`audit_*` of `exclude_tables` is looked up by the role's search_path, and so does not mean \"sales\".\"audit_1\": write the schema too where it should"
+        );
+        assert!(unseen(&["a", "b", "c", "d", "e", "f", "g"]).remark().contains("a, b, c, d and e and 2 more"));
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choice::Choice;
 use super::snapshot::{Named, Snapshot};
 use super::{Made, Run, archive, first_fault, has, hidden, originals, pieces, recorded, tables};
 use crate::execute::backup::BackupFault;
@@ -39,23 +40,50 @@ const TIES: &str = "\
     select n.nspname as schema, c.relname as table, k.conname as name \
     from pg_catalog.pg_constraint k join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
     where k.contype = 'f' and k.conrelid = any ($1::oid[]) and not k.confrelid = any ($1::oid[]) order by 1, 2, 3";
+/// Tables and sequences that people made, each by itself. Chunks go with their hypertable, wherever they lie.
+const OF_PEOPLE: &str = "\
+    select c.oid::text as oid, c.relnamespace::text as home, h.id is not null as is_hypertable \
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+    left join _timescaledb_catalog.hypertable h on h.schema_name = n.nspname and h.table_name = c.relname \
+    where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|_timescaledb_|information_schema$)' \
+      and not exists (select from pg_catalog.pg_depend d \
+        where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e') \
+      and not exists (select from _timescaledb_catalog.chunk k where k.schema_name = n.nspname and k.table_name = c.relname) order by c.oid";
+/// Continuous aggregates, and where their rows lie.
+const MADE: &str = "\
+    select v.oid::text as oid, v.relnamespace::text as home, \
+        pg_catalog.to_regclass(pg_catalog.format('%I.%I', h.schema_name, h.table_name))::oid::text as rows \
+    from _timescaledb_catalog.continuous_agg a join _timescaledb_catalog.hypertable h on h.id = a.mat_hypertable_id \
+    join pg_catalog.pg_namespace n on n.nspname = a.user_view_schema \
+    join pg_catalog.pg_class v on v.relnamespace = n.oid and v.relname = a.user_view_name";
+const NAMED: &str = "\
+    select c.oid::text as oid, n.nspname as schema, c.relname as name from pg_catalog.pg_class c \
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = any ($1::oid[])";
 /// What is made of another one has a larger number.
 const AGGREGATES: &str = "\
     with recursive made as ( \
         select a.* from _timescaledb_catalog.continuous_agg a join _timescaledb_catalog.hypertable h on h.id = a.raw_hypertable_id \
         where pg_catalog.to_regclass(pg_catalog.format('%I.%I', h.schema_name, h.table_name))::oid = any ($1::oid[]) \
         union all select a.* from _timescaledb_catalog.continuous_agg a join made m on a.raw_hypertable_id = m.mat_hypertable_id) \
-    select pg_catalog.format('%I.%I', user_view_schema, user_view_name) as name from made group by 1 order by min(mat_hypertable_id)";
+    select pg_catalog.format('%I.%I', user_view_schema, user_view_name) as name from made \
+    join _timescaledb_catalog.hypertable m on m.id = made.mat_hypertable_id \
+    where not pg_catalog.to_regclass(pg_catalog.format('%I.%I', m.schema_name, m.table_name))::oid = any ($2::oid[]) \
+    group by 1 order by min(mat_hypertable_id)";
 
 /// Tables and sequences that a job chooses.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Roots {
     all: Vec<u32>,
     hypertables: Vec<u32>,
+    /// What chosen continuous aggregates are kept in.
+    made: Vec<u32>,
+    /// Each was chosen by itself: what has rows of another one is among them, but for chunks.
+    is_complete: bool,
+    with_large_objects: bool,
 }
 
 impl Roots {
-    /// `path` is where the policy chooses them.
+    /// `path` is where the policy names them.
     pub(super) fn look(snapshot: &mut Snapshot, oids: impl Iterator<Item = u32>, path: &str) -> Result<Roots, BackupFault> {
         let all: Vec<u32> = oids.collect();
         let mut hypertables = Vec::new();
@@ -68,7 +96,27 @@ impl Roots {
                 hypertables.push(row.parse("oid")?);
             }
         }
-        Ok(Roots { all, hypertables })
+        Ok(Roots { all, hypertables, ..Roots::default() })
+    }
+
+    /// By patterns.
+    pub(super) fn chosen(snapshot: &mut Snapshot, choice: &Choice, options: &Logical, path: &str) -> Result<Roots, BackupFault> {
+        Roots::look(snapshot, choice.roots.iter().copied(), path)?;
+        let with_large_objects = options.schemas.is_empty() && options.tables.is_empty();
+        let mut roots = Roots { is_complete: true, with_large_objects, ..Roots::default() };
+        for row in &snapshot.session().query(OF_PEOPLE, &[])? {
+            let oid = row.parse("oid")?;
+            if choice.has_rows_of(oid, row.parse("home")?) {
+                roots.all.push(oid);
+                roots.hypertables.extend(row.flag("is_hypertable")?.then_some(oid));
+            }
+        }
+        for row in &snapshot.session().query(MADE, &[])? {
+            if choice.has_rows_of(row.parse("oid")?, row.parse("home")?) {
+                roots.made.push(row.parse("rows")?);
+            }
+        }
+        Ok(roots)
     }
 
     pub(super) fn has_hypertable(&self) -> bool {
@@ -76,15 +124,17 @@ impl Roots {
     }
 }
 
-/// Of what a job can leave out of a database with TimescaleDB: tables, by choosing others.
-pub(super) fn must_choose_tables(options: &Logical, database: &str, skipped: &[Named]) -> Result<(), BackupFault> {
-    let leaves_more =
-        [&options.schemas, &options.exclude_schemas, &options.exclude_table_data].into_iter().any(|patterns| !patterns.is_empty());
-    if !options.tables.is_empty() && !leaves_more && options.lacks().is_none() && skipped.is_empty() {
-        return Ok(());
+/// With all definitions and its catalog, whatever rows are left out: without them there are no hypertables.
+pub(super) fn must_have_its_catalog(options: &Logical, database: &str, skipped: &[Named]) -> Result<(), BackupFault> {
+    if let Some(lacks) = options.lacks() {
+        let message = format!("`{database}` has TimescaleDB, and this job is without {lacks} (`sections`)");
+        let hint = "What makes tables hypertables is rows of TimescaleDB's catalog, and comes with all sections or not at all. For definitions alone say \
+                    `exclude_table_data: ['*.*']`, which leaves out every table's rows but that catalog's.";
+        return Err(BackupFault::refused(message, hint));
     }
-    let message = format!("`{database}` has TimescaleDB, and this job leaves some of it out");
-    let hint = "Parts of a hypertable lie in other schemas and in TimescaleDB's catalog: dump the whole database, or choose tables with `tables` alone.";
+    let Some(one) = skipped.first() else { return Ok(()) };
+    let message = format!("`{database}` has TimescaleDB, and the role may not read {} (`unreadable: skip`)", one.quoted());
+    let hint = "The definitions of everything are dumped there, for which all tables are locked: grant the role `pg_read_all_data`.";
     Err(BackupFault::refused(message, hint))
 }
 
@@ -95,7 +145,7 @@ impl Run<'_> {
         let oids: Vec<u32> = filled.keys().copied().collect();
         let some_rows = lead(snapshot.session(), &oids, roots)?;
         self.remarks.extend(hidden::remarks(snapshot.session(), name, &roots.hypertables)?);
-        let made = self.definitions_and(number, name, &mut snapshot, filled)?;
+        let made = self.definitions_and(number, name, &mut snapshot, roots, filled)?;
         let with_rows: BTreeSet<u32> = made.iter().flat_map(|made| made.tables(EntryKind::Rows)).collect();
         let defined = made.iter().flat_map(|made| made.tables(EntryKind::Table)).collect();
         let left = snapshot.left_out(&self.order.options, &defined, &with_rows.iter().copied().collect())?;
@@ -120,15 +170,18 @@ impl Run<'_> {
         number: usize,
         name: &str,
         snapshot: &mut Snapshot,
+        roots: &Roots,
         filled: BTreeMap<u32, Named>,
     ) -> Result<Vec<Made>, BackupFault> {
         let catalog = named(snapshot.session(), CATALOG, &[])?;
         let names: Vec<Named> = catalog.into_iter().map(|(_, named)| named).chain(filled.into_values()).collect();
         let mut words = self.order.sections(&[DumpSection::PreData, DumpSection::PostData]);
-        // They are rows of one table of the whole database.
-        words.push("--no-blobs".to_owned());
-        let mut all = vec![pieces::definitions(number, words)];
-        all.extend(pieces::only(number, &names));
+        // Where tables were chosen, those are none of them.
+        let large_objects = if roots.with_large_objects { "--blobs" } else { "--no-blobs" };
+        words.push(large_objects.to_owned());
+        let mut rows = pieces::only(number, &names);
+        rows.iter_mut().take(1).for_each(|piece| piece.arguments.push(large_objects.to_owned()));
+        let all: Vec<pieces::Piece> = std::iter::once(pieces::definitions(number, words)).chain(rows).collect();
         snapshot.encode(all.iter().flat_map(|piece| &piece.arguments))?;
         first_fault(all.iter().map(|piece| self.archive(snapshot, name, piece)).collect())
     }
@@ -136,7 +189,14 @@ impl Run<'_> {
 
 /// The tables that come with their rows: what was chosen, its partitions and chunks, and what has the rows of compressed chunks.
 fn filled(connection: &mut Connection, roots: &Roots) -> Result<BTreeMap<u32, Named>, BackupFault> {
-    let mut all = tables::parts(connection, roots.all.iter().copied())?;
+    let mut all = match roots.is_complete {
+        true => {
+            let mut all: BTreeMap<u32, Named> = named(connection, NAMED, &[&array(&roots.all)])?.into_iter().collect();
+            all.extend(tables::parts(connection, roots.hypertables.iter().chain(&roots.made).copied())?);
+            all
+        }
+        false => tables::parts(connection, roots.all.iter().copied())?,
+    };
     let chunks: Vec<u32> = all.keys().copied().collect();
     all.extend(named(connection, COMPRESSED, &[&array(&chunks)])?);
     Ok(all)
@@ -157,7 +217,7 @@ fn lead(connection: &mut Connection, filled: &[u32], roots: &Roots) -> Result<So
         let (schema, table, name) = (row.text("schema")?.to_owned(), row.text("table")?.to_owned(), row.text("name")?.to_owned());
         some.ties.push(Tie { schema, table, name });
     }
-    for row in &connection.query(AGGREGATES, &[&array(&roots.hypertables)])? {
+    for row in &connection.query(AGGREGATES, &[&array(&roots.hypertables), &array(&roots.made)])? {
         some.aggregates.push(row.text("name")?.to_owned());
     }
     Ok(some)

@@ -187,9 +187,9 @@ impl<'r> Run<'r> {
         let skipped = self.skipped(&mut snapshot, name)?;
         let is_timescale = snapshot.has_timescale();
         if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
-            hyper::must_choose_tables(options, name, &skipped)?;
+            hyper::must_have_its_catalog(options, name, &skipped)?;
             let path = format!("backups.{}.logical.tables", self.order.job);
-            let roots = hyper::Roots::look(&mut snapshot, choice.roots.iter().copied(), &path)?;
+            let roots = hyper::Roots::chosen(&mut snapshot, &choice, options, &path)?;
             return self.some_rows(number, name, snapshot, &roots);
         }
         if is_timescale {

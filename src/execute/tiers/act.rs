@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::catalog::{self, Catalog};
 use super::order::Order;
 use super::pending::{self, Begun, Kind, Noted};
 use super::plan::{Ground, Plan};
@@ -12,8 +13,9 @@ use super::report::{Tiered, Usable};
 use super::source::Source;
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::restore::leave::{Who, drop_made, while_ending};
-use crate::execute::dump::restore::own;
+use crate::execute::dump::restore::{HeldJob, own, restoring};
 use crate::execute::id::random_word;
+use crate::execute::restore::RestoreFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::Progress;
 use crate::execute::table::{TableFault, Why};
@@ -53,6 +55,7 @@ pub(super) struct Acting<'a> {
     pub source: Source<'a>,
     pub items: Vec<Item>,
     pub head: Vec<u8>,
+    pub catalog: Catalog,
     pub order: Order,
     pub halt: Halt<'a>,
     pub bytes: &'a AtomicU64,
@@ -86,6 +89,7 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
         source: plan.source,
         items: plan.items,
         head: plan.head,
+        catalog: plan.catalog,
         order: plan.order,
         halt: Halt { stop: onlooker.stop, abort: AtomicBool::new(false), deadline: None },
         bytes: onlooker.bytes,
@@ -96,21 +100,28 @@ pub fn carry_out<'a>(plan: Plan<'a>, onlooker: Onlooker<'a>) -> Result<Tiered, T
     };
     record::hook(&acting, When::Before, onlooker.stop)?;
     let done = acting.whole(resumed);
-    let (tiers, broken_keys) = done.map_err(|fault| {
+    let Came { tiers, broken_keys, held_jobs } = done.map_err(|fault| {
         let fault = acting.missing(fault);
         record::failed(&acting, &fault);
         fault
     })?;
-    let tiered = Tiered { broken_keys, ..acting.told(tiers, resumed, remarks) };
+    let tiered = Tiered { broken_keys, held_jobs, ..acting.told(tiers, resumed, remarks) };
     record::done(&acting, &tiered);
     record::hook(&acting, When::After, onlooker.stop)
         .map_err(|fault| TableFault { message: format!("{fault}; everything is restored in `{}`", acting.ground.wanted.into), ..fault })?;
     Ok(tiered)
 }
 
+/// All of it is there.
+struct Came {
+    tiers: Vec<Usable>,
+    /// Foreign keys that do not hold.
+    broken_keys: Vec<String>,
+    held_jobs: Vec<HeldJob>,
+}
+
 impl Acting<'_> {
-    /// The tiers, and the foreign keys that do not hold.
-    fn whole(&self, resumed: bool) -> Result<(Vec<Usable>, Vec<String>), TableFault> {
+    fn whole(&self, resumed: bool) -> Result<Came, TableFault> {
         self.source.must_be_unchanged(self)?;
         if !resumed {
             self.found()?;
@@ -127,16 +138,16 @@ impl Acting<'_> {
         }
         self.begins("ending");
         self.must_be_filled(&mut session)?;
-        let broken = pending::broken(&mut session)?;
+        let (broken_keys, held_jobs) = (pending::broken(&mut session)?, pending::jobs(&mut session)?);
         pending::forget(&mut session)?;
-        Ok((tiers, broken))
+        Ok(Came { tiers, broken_keys, held_jobs })
     }
 
     /// Whatever rows the backup has, none are forgotten.
     fn must_be_filled(&self, session: &mut Connection) -> Result<(), TableFault> {
         let things = pending::things(session, None)?;
         let filled: BTreeSet<(&str, &str)> = (things.iter())
-            .filter(|thing| thing.is_filled && matches!(thing.kind, Kind::Table | Kind::Extension))
+            .filter(|thing| thing.is_filled && matches!(thing.kind, Kind::Table | Kind::Part | Kind::Extension))
             .map(|thing| (thing.schema.as_str(), thing.name.as_str()))
             .collect();
         let left: Vec<String> = self
@@ -162,20 +173,22 @@ impl Acting<'_> {
         // Under another name, so that nobody takes it for what it is to become.
         let made = format!("seawall_restore_{}", random_word()?);
         own::make(&mut maintenance, &made, &self.ground.database, self.ground.target.major)?;
-        self.define(&made).and_then(|()| self.name(&made, &mut maintenance)).map_err(|fault| {
+        self.make(&made).and_then(|()| self.name(&made, &mut maintenance)).map_err(|fault| {
             let gone = self.maintenance().is_ok_and(|ender| drop_made(&made, ender, &mut maintenance).is_ok());
             let what =
                 if gone { "the database that was made for it is gone again".to_owned() } else { format!("drop the database `{made}`") };
             TableFault { message: format!("{fault}; {what}"), ..fault }
-        })
+        })?;
+        if self.has_timescale() {
+            restoring::wake_jobs(self.there(&self.ground.wanted.into).map_err(of_a_restore), &self.ground.wanted.into);
+        }
+        Ok(())
     }
 
-    fn define(&self, made: &str) -> Result<(), TableFault> {
-        self.before_rows(made)?;
-        let mut session = session::open(&self.ground.settings.clone().with_dbname(made))?;
+    fn make(&self, made: &str) -> Result<(), TableFault> {
+        self.lay_ground(made)?;
         self.begins("putting away what has not come");
-        pending::put_away(&mut session, &self.items, &self.order, &self.source.of_extensions(&self.items), &self.begun)?;
-        self.source.sequences().into_iter().try_for_each(|sql| self.run(&mut session, sql))
+        pending::put_away(&mut self.there(made)?, &self.order)
     }
 
     /// With its name it gets what belongs to it and not to what is in it, all at once.
@@ -224,7 +237,7 @@ impl Acting<'_> {
 
     fn usable(&self, number: usize, rows: Option<u64>, seconds: f64) -> Usable {
         let course = &self.order.courses[number];
-        let names = self.items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok());
+        let names = self.items.iter().filter(|item| course.tables.binary_search(&item.id).is_ok() && !self.order.is_inner(item.id));
         let rto = course.tier.as_ref().map(|(_, rto)| rto.as_secs());
         let mut tables: Vec<String> = names.map(|item| format!("{}.{}", item.schema, item.name)).collect();
         tables.sort_unstable();
@@ -241,7 +254,7 @@ impl Acting<'_> {
 
     fn analyze(&self, session: &mut Connection, course: usize) -> Result<(), TableFault> {
         self.begins("analyzing");
-        for thing in pending::things(session, Some(course))?.iter().filter(|thing| thing.kind == Kind::Table) {
+        for thing in pending::things(session, Some(course))?.iter().filter(|thing| matches!(thing.kind, Kind::Table | Kind::Part)) {
             self.run(session, &format!("analyze {}", thing.at()))?;
         }
         Ok(())
@@ -282,6 +295,9 @@ impl Acting<'_> {
     pub(super) fn session(&self) -> Result<Connection, TableFault> {
         let mut session = session::open(&self.ground.settings.clone().with_dbname(&self.ground.wanted.into))?;
         session.run(&format!("set application_name = {}", literal(pending::SESSIONS)))?;
+        if self.has_timescale() {
+            session.run(catalog::OFF)?;
+        }
         Ok(session)
     }
 
@@ -328,6 +344,7 @@ impl Acting<'_> {
             server: self.ground.target.server.clone(),
             tiers,
             broken_keys: Vec::new(),
+            held_jobs: Vec::new(),
             rows: self.rows.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             seconds: seconds_between(self.begun.started, ended),
@@ -335,6 +352,10 @@ impl Acting<'_> {
             remarks: remarks.into_iter().chain(self.source.flaws()).collect(),
         }
     }
+}
+
+fn of_a_restore(fault: TableFault) -> RestoreFault {
+    RestoreFault::new(fault.message, fault.hint)
 }
 
 fn seconds_between(from: Instant, to: Instant) -> f64 {

@@ -6,6 +6,7 @@ use std::io::{Seek as _, Write as _};
 use std::process::Stdio;
 
 use super::act::Acting;
+use super::catalog;
 use super::order::sections;
 use super::pending::{self, Kind, Thing};
 use crate::execute::backup::BackupFault;
@@ -36,11 +37,18 @@ impl Acting<'_> {
         self.items(Section::PostData).filter(|item| self.order.course_of(item.id) == course).collect()
     }
 
-    /// Everything that is there before a row.
-    pub(super) fn before_rows(&self, database: &str) -> Result<(), TableFault> {
+    /// Everything that is there before a row, but for these lines.
+    pub(super) fn before_rows(&self, database: &str, there: &[i64]) -> Result<(), TableFault> {
+        let others: Vec<i64> = self.items.iter().map(|item| item.id).filter(|line| !there.contains(line)).collect();
+        self.define(database, (!there.is_empty()).then_some(others.as_slice()))
+    }
+
+    /// Of what is there before a row all, or only these lines.
+    pub(super) fn define(&self, database: &str, lines: Option<&[i64]>) -> Result<(), TableFault> {
         self.begins("restoring definitions");
-        let words = vec![format!("--dbname={}", self.ground.settings.dbname_argument(database)), "--section=pre-data".to_owned()];
-        let mut command = self.pg_restore(words);
+        let list = lines.map(|lines| self.list(lines)).transpose()?;
+        let words = [format!("--dbname={}", self.ground.settings.dbname_argument(database)), "--section=pre-data".to_owned()];
+        let mut command = self.pg_restore(words.into_iter().chain(list.iter().map(|(_, word)| word.clone())).collect());
         self.ground.settings.environment(&self.ground.settings.targets[0]).apply(&mut command);
         let mut head = self.head.as_slice();
         let source = feed::Source { from: &mut head, fed: self.bytes, given: &|| {} };
@@ -50,7 +58,7 @@ impl Acting<'_> {
     /// Indexes and constraints take long, so they are made while nobody waits: on the tables under their other names, and several at once.
     pub(super) fn early(&self, session: &mut Connection, course: usize, things: &[Thing]) -> Result<(), TableFault> {
         let done = self.done(session)?;
-        let by_name: BTreeMap<(&str, &str), &Thing> = (things.iter().filter(|thing| thing.kind == Kind::Table))
+        let by_name: BTreeMap<(&str, &str), &Thing> = (things.iter().filter(|thing| matches!(thing.kind, Kind::Table | Kind::Part)))
             .map(|thing| ((thing.schema.as_str(), thing.name.as_str()), thing))
             .collect();
         let left: Vec<(&Item, String)> = self
@@ -87,7 +95,7 @@ impl Acting<'_> {
         let is_built = |item: &Item| matches!(item.kind.as_str(), "INDEX" | "CONSTRAINT" | "INDEX ATTACH");
         let others: Vec<i64> = left.iter().filter(|item| !is_tie(item) && !is_built(item)).map(|item| item.id).collect();
         let script = if others.is_empty() { String::new() } else { self.script(&others)? };
-        let mut statements = pending::back(session, things)?;
+        let mut statements = self.attentive(pending::back(session, things)?);
         for item in left.iter().filter(|item| is_built(item)) {
             let tablespace = literal(if self.ground.wanted.no_tablespaces { "" } else { &item.tablespace });
             statements.push(format!("set local default_tablespace = {tablespace}; {}", item.definition));
@@ -152,7 +160,9 @@ impl Acting<'_> {
         let done = self.done(session)?;
         for item in self.behind(course).into_iter().filter(|item| item.kind == "MATERIALIZED VIEW DATA" && !done.contains(&key(item))) {
             self.begins(&format!("filling {}", item.name));
-            self.run(session, &item.definition)?;
+            for sql in self.attentive(vec![item.definition.clone()]) {
+                self.run(session, &sql)?;
+            }
             self.run(session, &format!("analyze {}.{}", quoted(&item.schema), quoted(&item.name)))?;
             self.run(session, &format!("insert into seawall_pending.done values ({})", literal(&key(item))))?;
         }
@@ -163,6 +173,14 @@ impl Acting<'_> {
             &[&course.to_string()],
         )?;
         rows.iter().try_for_each(|row| self.run(session, &format!("analyze {}", row.text("name")?)))
+    }
+
+    /// What TimescaleDB has to be told of, or to answer.
+    fn attentive(&self, statements: Vec<String>) -> Vec<String> {
+        if !self.has_timescale() {
+            return statements;
+        }
+        [catalog::ON.to_owned()].into_iter().chain(statements).chain([catalog::OFF.to_owned()]).collect()
     }
 
     /// As `pg_restore` writes it: with owners.

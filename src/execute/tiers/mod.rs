@@ -4,6 +4,7 @@
 //! everything that belongs to them. What has not come yet refuses whoever asks for it; see `pending`.
 
 mod act;
+mod catalog;
 mod definitions;
 pub mod order;
 mod pending;

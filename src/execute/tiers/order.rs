@@ -1,5 +1,5 @@
 //! Which table comes in which course, and what else comes with it. Nothing here looks at anything but a dump's table of contents and the tiers
-//! of a policy.
+//! of a policy, and with TimescaleDB at which of its tables lies in which.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -62,6 +62,15 @@ pub struct Later {
     pub missed_in: usize,
 }
 
+/// What TimescaleDB says of the tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// What has rows of another one, and which one that is: chunks, compressed or not, and what continuous aggregates are kept in.
+    pub parts: BTreeSet<(TableName, TableName)>,
+    /// Continuous aggregates, which are views.
+    pub aggregates: BTreeSet<TableName>,
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -70,6 +79,10 @@ pub struct Order {
     of: HashMap<i64, usize>,
     /// Views of either kind that lead to a table.
     away: BTreeSet<i64>,
+    /// Of those, continuous aggregates.
+    aggregates: BTreeSet<i64>,
+    /// Parts of hypertables, and what belongs to nothing else.
+    inner: BTreeSet<i64>,
     /// The tables of each foreign key.
     between: BTreeMap<i64, BTreeSet<i64>>,
     pub later: Vec<Later>,
@@ -87,12 +100,14 @@ pub struct Unknown {
 
 /// What may be named by a tier.
 const RELATIONS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW"];
+/// What TimescaleDB keeps for itself lies in schemas that begin so. Nobody else asks for it.
+const OF_TIMESCALE: &str = "_timescaledb_";
 /// What acts on everything comes when everything is there.
 const LAST: [&str; 3] = ["EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION"];
 
 /// Puts the tables into their courses. `tiers` stand in their order.
-pub fn order(items: &[Item], tiers: &[Tier]) -> Result<Order, Vec<Unknown>> {
-    let lines = Lines::of(items);
+pub fn order(items: &[Item], shape: &Shape, tiers: &[Tier]) -> Result<Order, Vec<Unknown>> {
+    let lines = Lines::of(items, shape);
     let mut named: Vec<(Vec<i64>, &Tier)> = Vec::new();
     let mut unknown = Vec::new();
     for tier in tiers {
@@ -131,15 +146,23 @@ pub fn order(items: &[Item], tiers: &[Tier]) -> Result<Order, Vec<Unknown>> {
     }
     let of = dealing.of;
     let last = courses.len() - 1;
-    let is_view = |item: &&Item| matches!(item.kind.as_str(), "VIEW" | "MATERIALIZED VIEW");
+    let is_view = |item: &&Item| matches!(item.kind.as_str(), "VIEW" | "MATERIALIZED VIEW") && !item.schema.starts_with(OF_TIMESCALE);
     let away = items.iter().filter(is_view).map(|item| item.id).filter(|line| !lines.tables(*line).is_empty()).collect();
-    let mut order = Order { courses, of, away, between: BTreeMap::new(), later: Vec::new() };
+    let is_inner = |line: &i64| {
+        let tables = lines.tables(*line);
+        !tables.is_empty() && tables.is_subset(&lines.inner)
+    };
+    let inner = if lines.inner.is_empty() { BTreeSet::new() } else { items.iter().map(|item| item.id).filter(is_inner).collect() };
+    let aggregates = items.iter().filter(is_view).filter(|item| shape.aggregates.contains(&lines.name(item.id))).map(|item| item.id);
+    let aggregates = aggregates.collect();
+    let mut order = Order { courses, of, away, aggregates, inner, between: BTreeMap::new(), later: Vec::new() };
     let arrivals: Vec<(i64, usize)> = items.iter().map(|item| (item.id, order.arrival(&lines, item, last))).collect();
     for item in items.iter().filter(|item| item.kind == "FK CONSTRAINT") {
         let tables = lines.tables(item.id);
         let courses = tables.iter().filter_map(|table| order.of.get(table).copied());
         let (first, last) = courses.fold((usize::MAX, 0), |(first, last), one| (first.min(one), last.max(one)));
-        if first < last {
+        // A chunk's is told with its hypertable's.
+        if first < last && tables.is_disjoint(&lines.inner) {
             order.later.push(Later { key: format!("{}.{}", item.schema, item.name), course: last, missed_in: first });
         }
         order.between.insert(item.id, tables);
@@ -166,6 +189,15 @@ impl Order {
     /// Nobody may see it before its course.
     pub fn is_away(&self, line: i64) -> bool {
         self.away.contains(&line)
+    }
+
+    pub fn is_aggregate(&self, line: i64) -> bool {
+        self.aggregates.contains(&line)
+    }
+
+    /// It is a part of a hypertable, or belongs to nothing but such parts: it has its name from the beginning, in a place where nobody looks.
+    pub fn is_inner(&self, line: i64) -> bool {
+        self.inner.contains(&line)
     }
 
     /// The tables of a foreign key, on both its sides.
@@ -209,7 +241,7 @@ impl Dealing<'_> {
                 continue;
             }
             for read in self.lines.tables(*line) {
-                if self.take(number, read, &mut course, &mut new) {
+                if self.take(number, read, &mut course, &mut new) && !self.lines.inner.contains(&read) {
                     course.early.push(self.lines.early(read, *line, Because::Read));
                 }
             }
@@ -217,7 +249,8 @@ impl Dealing<'_> {
         while let Some(line) = new.pop() {
             for (other, because) in self.lines.needed_by(line) {
                 // Partitions that nobody names are nobody else's.
-                let is_told = !wanted.contains(&other) && (because == Because::Read || self.named.contains(&other));
+                let is_told = !wanted.contains(&other)
+                    && (self.named.contains(&other) || because == Because::Read && !self.lines.inner.contains(&other));
                 if self.take(number, other, &mut course, &mut new) && is_told {
                     course.early.push(self.lines.early(other, line, because));
                 }
@@ -248,12 +281,15 @@ struct Lines<'l> {
     acting: BTreeMap<i64, Vec<i64>>,
     /// Rules of views, by their view: also what it really reads, where it is defined twice.
     rules: BTreeMap<i64, Vec<i64>>,
+    /// Parts of hypertables.
+    inner: BTreeSet<i64>,
 }
 
 impl<'l> Lines<'l> {
-    fn of(items: &'l [Item]) -> Lines<'l> {
+    fn of(items: &'l [Item], shape: &Shape) -> Lines<'l> {
         let by_id: HashMap<i64, &Item> = items.iter().map(|item| (item.id, item)).collect();
-        let mut lines = Lines { by_id, below: BTreeMap::new(), acting: BTreeMap::new(), rules: BTreeMap::new() };
+        let mut lines = Lines { by_id, below: BTreeMap::new(), acting: BTreeMap::new(), rules: BTreeMap::new(), inner: BTreeSet::new() };
+        lines.put_parts(items, shape);
         for item in items {
             let needed = |kind: &'static str| {
                 let all = item.needs.iter().filter_map(|id| lines.by_id.get(id).copied());
@@ -283,6 +319,16 @@ impl<'l> Lines<'l> {
             }
         }
         lines
+    }
+
+    fn put_parts(&mut self, items: &[Item], shape: &Shape) {
+        let tables = items.iter().filter(|item| item.kind == "TABLE" && !shape.parts.is_empty());
+        let by_name: HashMap<(&str, &str), i64> = tables.map(|item| ((item.schema.as_str(), item.name.as_str()), item.id)).collect();
+        let line = |table: &TableName| by_name.get(&(table.schema.as_str(), table.name.as_str())).copied();
+        for (part, of) in shape.parts.iter().filter_map(|(part, of)| Some((line(part)?, line(of)?))) {
+            self.below.entry(of).or_default().push(part);
+            self.inner.insert(part);
+        }
     }
 
     fn is_table(&self, line: i64) -> bool {
@@ -427,7 +473,8 @@ mod tests {
 
     #[test]
     fn a_tier_has_what_it_is_not_usable_without() {
-        let order = order(&shop(), &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
+        let order =
+            order(&shop(), &Shape::default(), &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
         assert_eq!(order.courses.len(), 2);
         assert_eq!(order.courses[0].tables, [1, 6], "a policy reads members");
         assert_eq!(order.courses[0].early[0].because, Because::Read);
@@ -443,13 +490,13 @@ mod tests {
     #[test]
     fn partitions_come_with_their_table_unless_they_come_earlier() {
         let tiers = [tier("recent", tables(&["log_1"])), tier("log", tables(&["log"]))];
-        let first = order(&shop(), &tiers).expect("an order");
+        let first = order(&shop(), &Shape::default(), &tiers).expect("an order");
         assert_eq!(first.courses.iter().map(|course| course.tables.as_slice()).collect::<Vec<_>>(), [&[4][..], &[3], &[1, 2, 6]]);
         assert_eq!(first.courses[2].tier, None);
         let turned = [tiers[1].clone(), tiers[0].clone()];
-        let second = order(&shop(), &turned).expect("an order");
+        let second = order(&shop(), &Shape::default(), &turned).expect("an order");
         assert_eq!(second.courses[0].tables, [3, 4]);
-        let rest = order(&shop(), &[tier("rest", Which::Rest), tiers[1].clone()]).expect("an order");
+        let rest = order(&shop(), &Shape::default(), &[tier("rest", Which::Rest), tiers[1].clone()]).expect("an order");
         assert_eq!(rest.courses.iter().map(|course| course.tables.as_slice()).collect::<Vec<_>>(), [&[1, 2, 6][..], &[3, 4]]);
         assert!(rest.courses[1].early.is_empty());
         assert_eq!((second.courses[0].early[0].because, second.courses[1].tables.len()), (Because::Part, 0));
@@ -458,12 +505,12 @@ mod tests {
     #[test]
     fn everything_and_rest_may_come_first() {
         let critical = tier("critical", tables(&["users"]));
-        let all = order(&shop(), &[tier("all", Which::Everything), critical.clone()]).expect("an order");
+        let all = order(&shop(), &Shape::default(), &[tier("all", Which::Everything), critical.clone()]).expect("an order");
         assert_eq!(all.courses.iter().map(|course| course.tables.len()).collect::<Vec<_>>(), [5, 0]);
-        let rest = order(&shop(), &[tier("rest", Which::Rest), critical]).expect("an order");
+        let rest = order(&shop(), &Shape::default(), &[tier("rest", Which::Rest), critical]).expect("an order");
         assert_eq!(rest.courses.iter().map(|course| course.tables.clone()).collect::<Vec<_>>(), [vec![2, 3, 4, 6], vec![1]]);
         // A view stands for what it reads.
-        let view = order(&shop(), &[tier("seen", tables(&["seen"]))]).expect("an order");
+        let view = order(&shop(), &Shape::default(), &[tier("seen", tables(&["seen"]))]).expect("an order");
         assert_eq!(view.courses[0].tables, [1, 2, 6]);
         assert_eq!(view.course_of(7), 0);
     }
@@ -472,7 +519,7 @@ mod tests {
     fn what_is_said_of_what_comes_last_comes_last() {
         let mut items = shop();
         items.extend([item(20, "PUBLICATION", "all", &[]), item(21, "COMMENT", "PUBLICATION all", &[20])]);
-        let order = order(&items, &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
+        let order = order(&items, &Shape::default(), &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
         assert_eq!([20, 21].map(|line| order.course_of(line)), [1; 2]);
     }
 
@@ -480,7 +527,7 @@ mod tests {
     fn a_view_comes_with_what_its_rules_write() {
         let mut items = shop();
         items.extend([item(20, "VIEW", "names", &[1]), item(21, "RULE", "names taken", &[20, 2]), item(22, "VIEW", "none", &[])]);
-        let order = order(&items, &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
+        let order = order(&items, &Shape::default(), &[tier("critical", tables(&["users"])), tier("rest", Which::Rest)]).expect("an order");
         assert_eq!([20, 21].map(|line| order.course_of(line)), [1; 2]);
         assert_eq!([20, 22].map(|line| order.is_away(line)), [true, false]);
     }
@@ -489,13 +536,74 @@ mod tests {
     fn what_a_function_of_a_default_reads_comes_with_its_table() {
         let mut items = shop();
         items.extend([item(20, "FUNCTION", "next_order()", &[2]), item(21, "TABLE", "baskets", &[20])]);
-        let order = order(&items, &[tier("critical", tables(&["baskets"])), tier("rest", Which::Rest)]).expect("an order");
+        let order =
+            order(&items, &Shape::default(), &[tier("critical", tables(&["baskets"])), tier("rest", Which::Rest)]).expect("an order");
         assert_eq!((order.courses[0].tables.as_slice(), order.courses[0].early[0].because), (&[2, 21][..], Because::Read));
+    }
+
+    /// A hypertable with a chunk and its compressed rows, and two aggregates, the second of the first.
+    fn readings() -> (Vec<Item>, Shape) {
+        let own =
+            |id, kind: &str, name: &str, needs: &[i64]| Item { schema: "_timescaledb_internal".into(), ..item(id, kind, name, needs) };
+        let items = vec![
+            item(1, "TABLE", "readings", &[]),
+            own(2, "TABLE", "_hyper_1_1_chunk", &[1]),
+            own(3, "TABLE", "compress_hyper_2_2_chunk", &[]),
+            own(4, "TABLE", "_materialized_hypertable_3", &[]),
+            item(5, "VIEW", "hourly", &[4, 1]),
+            own(6, "VIEW", "_direct_view_3", &[1]),
+            own(7, "TABLE", "_materialized_hypertable_4", &[]),
+            item(8, "VIEW", "daily", &[7]),
+            item(9, "TABLE", "devices", &[]),
+            own(10, "INDEX", "_hyper_1_1_chunk_at_idx", &[2]),
+            item(11, "INDEX", "readings_at_idx", &[1]),
+            item(12, "FK CONSTRAINT", "readings of", &[1, 9]),
+            own(13, "FK CONSTRAINT", "_hyper_1_1_chunk 1_of", &[2, 9]),
+        ];
+        let table = |name: &str| {
+            let schema = if name.starts_with('_') || name.starts_with("compress_") { "_timescaledb_internal" } else { "public" };
+            TableName { schema: schema.into(), name: name.into() }
+        };
+        let parts = [
+            ("_hyper_1_1_chunk", "readings"),
+            ("compress_hyper_2_2_chunk", "_hyper_1_1_chunk"),
+            ("_materialized_hypertable_3", "readings"),
+            ("_materialized_hypertable_4", "_materialized_hypertable_3"),
+            ("gone", "readings"),
+        ];
+        let parts = parts.into_iter().map(|(part, of)| (table(part), table(of))).collect();
+        (items, Shape { parts, aggregates: [table("hourly"), table("daily")].into() })
+    }
+
+    #[test]
+    fn a_hypertable_comes_with_all_that_its_rows_lie_in() {
+        let (items, shape) = readings();
+        let rest = tier("rest", Which::Rest);
+        let first = order(&items, &shape, &[tier("critical", tables(&["readings"])), rest.clone()]).expect("an order");
+        assert_eq!(first.courses.iter().map(|course| course.tables.clone()).collect::<Vec<_>>(), [vec![1, 2, 3, 4, 7], vec![9]]);
+        assert!(first.courses[0].early.is_empty(), "{:?}", first.courses[0].early);
+        assert_eq!([2, 3, 4, 7, 10].map(|line| first.is_inner(line)), [true; 5]);
+        assert_eq!([1, 5, 8, 9, 11, 12, 13].map(|line| first.is_inner(line)), [false; 7]);
+        assert_eq!([5, 6, 8].map(|line| (first.is_away(line), first.is_aggregate(line))), [(true, true), (false, false), (true, true)]);
+        assert_eq!(first.later.iter().map(|later| later.key.as_str()).collect::<Vec<_>>(), ["public.readings of"]);
+        // The rest of it is what no tier names: no part of a hypertable that one names.
+        let second = order(&items, &shape, &[rest, tier("late", tables(&["readings"]))]).expect("an order");
+        assert_eq!(second.courses.iter().map(|course| course.tables.clone()).collect::<Vec<_>>(), [vec![9], vec![1, 2, 3, 4, 7]]);
+    }
+
+    #[test]
+    fn a_continuous_aggregate_may_come_before_what_it_is_made_of() {
+        let (items, shape) = readings();
+        let tiers = [tier("shown", tables(&["daily"])), tier("rest", Which::Rest)];
+        let order = order(&items, &shape, &tiers).expect("an order");
+        assert_eq!(order.courses.iter().map(|course| course.tables.clone()).collect::<Vec<_>>(), [vec![7], vec![1, 2, 3, 4, 9]]);
+        assert!(order.courses[0].early.is_empty());
+        assert_eq!([8, 5].map(|line| order.course_of(line)), [0, 1]);
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        let wrong = order(&shop(), &[tier("critical", tables(&["user", "orders"]))]).expect_err("no such table");
+        let wrong = order(&shop(), &Shape::default(), &[tier("critical", tables(&["user", "orders"]))]).expect_err("no such table");
         assert_eq!((wrong.len(), wrong[0].table.as_str(), wrong[0].near[0].to_string().as_str()), (1, "user", "public.users"));
     }
 

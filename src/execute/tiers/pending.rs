@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::order::Order;
+use crate::execute::dump::restore::HeldJob;
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session::go_on;
 use crate::format::dump::Item;
@@ -58,7 +59,11 @@ pub(super) enum Kind {
     Table,
     View,
     Materialized,
+    /// TimescaleDB's: a view that only it itself can give another name.
+    Aggregate,
     Routine,
+    /// Of a hypertable: it has its name, where nobody looks for it.
+    Part,
     /// An extension's own table: it has its name, and some of its rows.
     Extension,
 }
@@ -69,7 +74,9 @@ impl Kind {
             Kind::Table => "t",
             Kind::View => "v",
             Kind::Materialized => "m",
+            Kind::Aggregate => "a",
             Kind::Routine => "r",
+            Kind::Part => "p",
             Kind::Extension => "x",
         }
     }
@@ -78,10 +85,17 @@ impl Kind {
         match letter {
             "v" => Kind::View,
             "m" => Kind::Materialized,
+            "a" => Kind::Aggregate,
             "r" => Kind::Routine,
+            "p" => Kind::Part,
             "x" => Kind::Extension,
             _ => Kind::Table,
         }
+    }
+
+    /// It is called as ever.
+    fn stays(self) -> bool {
+        matches!(self, Kind::Part | Kind::Extension)
     }
 }
 
@@ -92,9 +106,9 @@ impl Thing {
 
     /// Where it is now.
     pub(super) fn at(&self) -> String {
-        match self.kind {
-            Kind::Extension => self.named(),
-            _ => format!("{}.{}", quoted(&self.schema), quoted(&self.away())),
+        match self.kind.stays() {
+            true => self.named(),
+            false => format!("{}.{}", quoted(&self.schema), quoted(&self.away())),
         }
     }
 
@@ -135,12 +149,13 @@ const TABLES: &str = "\
     create table seawall_pending.things (oid oid, kind text, schema text, name text, course int, filled boolean not null default false, primary key (kind, oid)); \
     create table seawall_pending.done (what text primary key); \
     create table seawall_pending.keys (oid oid primary key, course int, broken text); \
+    create table seawall_pending.jobs (id bigint, does text, home text); \
     create function seawall_pending.refuse(what text, tier text) returns boolean language plpgsql as $$ begin \
         raise exception using errcode = '55000', message = what || ' is not restored yet' || coalesce(': it comes with the tier ' || tier, ''), \
         hint = 'This database is being restored tier by tier. If nobody is at it any more: run `seawall restore --tier` again, it goes on.'; end $$";
 
-/// Notes what will come, and puts it away. The database has no name yet by which anybody would find it.
-pub(super) fn put_away(
+/// Notes what will come.
+pub(super) fn note_all(
     connection: &mut Connection,
     items: &[Item],
     order: &Order,
@@ -169,7 +184,9 @@ pub(super) fn put_away(
     }
     for item in items {
         let kind = match item.kind.as_str() {
+            "TABLE" if order.is_inner(item.id) => Kind::Part,
             "TABLE" => Kind::Table,
+            "VIEW" if order.is_aggregate(item.id) => Kind::Aggregate,
             "VIEW" if order.is_away(item.id) => Kind::View,
             "MATERIALIZED VIEW" if order.is_away(item.id) => Kind::Materialized,
             _ => continue,
@@ -179,14 +196,35 @@ pub(super) fn put_away(
     for named in of_extension {
         note(connection, *named, Kind::Extension, 0)?;
     }
-    connection.run(&format!("insert into seawall_pending.things {ROUTINES}"))?;
+    connection.run(&format!("insert into seawall_pending.things {ROUTINES}")).map(drop)?;
+    Ok(())
+}
+
+/// The database has no name yet by which anybody would find it.
+pub(super) fn put_away(connection: &mut Connection, order: &Order) -> Result<(), TableFault> {
     let all = things(connection, None)?;
-    for thing in all.iter().filter(|thing| thing.kind != Kind::Extension) {
+    for thing in all.iter().filter(|thing| !thing.kind.stays()) {
         let tier = order.courses.get(thing.course).and_then(|course| course.tier.as_ref()).map(|(name, _)| name.to_string());
         let columns = shape(connection, thing)?;
         connection.run(&away(&columns, thing, tier.as_deref()))?;
     }
     Ok(())
+}
+
+/// TimescaleDB's jobs that came, and do not run until somebody says so.
+pub(super) fn note_jobs(connection: &mut Connection, held: &[HeldJob]) -> Result<(), TableFault> {
+    for job in held {
+        connection.query("insert into seawall_pending.jobs values ($1::bigint, $2, $3)", &[&job.id.to_string(), &job.does, &job.home])?;
+    }
+    Ok(())
+}
+
+pub(super) fn jobs(connection: &mut Connection) -> Result<Vec<HeldJob>, TableFault> {
+    let rows = connection.query("select id::text as id, does, home from seawall_pending.jobs j order by j.id", &[])?;
+    let job = |row: &crate::postgres::Row| {
+        Ok(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned(), home: row.text("home")?.to_owned() })
+    };
+    rows.iter().map(job).collect()
 }
 
 /// Functions whose body is kept as what it means and not as its words, and what is made of them.
@@ -230,7 +268,7 @@ fn away(columns: &str, thing: &Thing, tier: Option<&str>) -> String {
     let rename = match thing.kind {
         Kind::Routine => return format!("alter routine {columns} rename to {away}"),
         Kind::View => "view",
-        Kind::Materialized => "materialized view",
+        Kind::Materialized | Kind::Aggregate => "materialized view",
         _ => "table",
     };
     // Rules and not a trigger: a session that replicates passes over both, and then the server itself refuses to write into such a view. With a
@@ -256,9 +294,11 @@ pub(super) fn back(connection: &mut Connection, things: &[Thing]) -> Result<Vec<
     for thing in things {
         let (named, name) = (thing.named(), quoted(&thing.name));
         match thing.kind {
-            Kind::Extension => {}
+            Kind::Part | Kind::Extension => {}
             Kind::Routine => all.push(format!("alter routine {} rename to {name}", shape(connection, thing)?)),
-            Kind::Materialized => all.push(format!("drop view {named}; alter materialized view {} rename to {name}", thing.at())),
+            Kind::Materialized | Kind::Aggregate => {
+                all.push(format!("drop view {named}; alter materialized view {} rename to {name}", thing.at()))
+            }
             Kind::View => all.push(format!("drop view {named}; alter view {} rename to {name}", thing.at())),
             Kind::Table => all.push(format!("drop view {named}; alter table {} rename to {name}", thing.at())),
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use super::catalog::{Catalog, shape};
 use super::order::{Course, Early, Order, Tier, Unknown, Which, order, sections};
 use super::pending::{self, Begun, Kind, Noted, Thing};
 use super::report::Planned;
@@ -74,6 +75,7 @@ pub struct Plan<'s> {
     pub(super) order: Order,
     pub(super) items: Vec<Item>,
     pub(super) head: Vec<u8>,
+    pub(super) catalog: Catalog,
     pub(super) source: Source<'s>,
     /// What was said of how, and must stay so when it is gone on with.
     pub(super) words: Vec<String>,
@@ -91,7 +93,7 @@ pub struct Plan<'s> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     pub tier: Option<(Name, Duration)>,
-    /// Tables with rows of their own, and others.
+    /// Tables with rows of their own, and others. Not what a hypertable's rows lie in.
     pub tables: Vec<String>,
     /// As a dump has counted them.
     pub rows: Option<u64>,
@@ -170,24 +172,14 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
     }
     let of = Wanted { of, ..wanted.clone() };
     let first: Vec<_> = tiers.first().and_then(|(_, tier)| tier.tables.as_ref()).into_iter().flatten().map(|text| name_of(text)).collect();
-    let Looked { source, head, database, settings, target, roles, programs, mut remarks } =
+    let Looked { source, head, catalog, database, settings, target, roles, programs, mut remarks } =
         look(site, &of, &settings, begun.as_ref(), &first, onlooker, now)?;
-    if database.extensions.contains_key("timescaledb") {
-        let message = format!(
-            "{} has TimescaleDB: its catalog is restored as one, and until its end no hypertable of any tier is usable",
-            quoted(&database.name)
-        );
-        return Err(TableFault::new(
-            message,
-            "Restore all of it without `--tier`; or the tables of the tier alone, each with `seawall restore --table`.",
-        ));
-    }
     let head = wanted.of.roles.head("the definitions", &head)?;
     let items = Item::all(&head)
         .map_err(|bad| TableFault::new(format!("the definitions: {bad}"), "`seawall verify` says whether the dump is whole."))?;
     must_be_readable(&items, &source, &database)?;
     let tiers = here(site.policy, tiers, &database.name, &wanted.tiers, &mut remarks)?;
-    let order = order(&items, &tiers).map_err(|unknown| not_there(&unknown, &source))?;
+    let order = order(&items, &shape(&catalog), &tiers).map_err(|unknown| not_there(&unknown, &source))?;
     if let Source::Dump(dump) = &source {
         must_have_rows(&order, &items, dump, wanted, &mut remarks)?;
     }
@@ -206,6 +198,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
         order,
         items,
         head,
+        catalog,
         source,
         words,
         started,
@@ -337,7 +330,7 @@ fn opened(settings: &Settings, into: &str, begun: &Begun, items: &[Item], order:
 /// A table that has come with its tier cannot come with another one.
 fn is_in_order(courses: &[Noted], things: &[Thing], items: &[Item], order: &Order) -> bool {
     let named = order.courses.iter().map(|course| course.tier.as_ref().map(|(name, _)| name.as_str()));
-    let tables: HashMap<(&str, &str), usize> = (things.iter().filter(|thing| thing.kind == Kind::Table))
+    let tables: HashMap<(&str, &str), usize> = (things.iter().filter(|thing| matches!(thing.kind, Kind::Table | Kind::Part)))
         .map(|thing| ((thing.schema.as_str(), thing.name.as_str()), thing.course))
         .collect();
     let is_there = |item: &Item| tables.get(&(item.schema.as_str(), item.name.as_str())) == Some(&order.course_of(item.id));
@@ -388,7 +381,13 @@ fn locks(items: &[Item], order: &Order) -> u64 {
     let mut each = vec![0; order.courses.len()];
     for (item, section) in items.iter().zip(sections(items)) {
         let is_away = item.kind == "TABLE" || order.is_away(item.id);
-        let taken = if is_away { LOCKS } else { u64::from(section == Section::PostData) };
+        // What has its name already is built before, piece by piece.
+        let is_built = order.is_inner(item.id) && matches!(item.kind.as_str(), "TABLE" | "INDEX" | "CONSTRAINT");
+        let taken = match is_away {
+            _ if is_built => 0,
+            true => LOCKS,
+            false => u64::from(section == Section::PostData),
+        };
         each[order.course_of(item.id)] += taken;
     }
     each.into_iter().max().unwrap_or_default()
@@ -464,7 +463,7 @@ fn shown(site: &Site<'_>, order: &Order, items: &[Item], database: &Database, so
         let keys = order.later.iter().filter(|key| key.missed_in == number).map(|key| key.key.clone());
         Shown {
             tier: course.tier.clone(),
-            tables: tables.iter().map(|item| format!("{}.{}", item.schema, item.name)).collect(),
+            tables: tables.iter().filter(|item| !order.is_inner(item.id)).map(|item| format!("{}.{}", item.schema, item.name)).collect(),
             rows: effort.rows,
             size,
             fetch: effort.fetch,

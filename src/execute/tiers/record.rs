@@ -48,7 +48,7 @@ pub(super) fn done(acting: &Acting<'_>, tiered: &Tiered) {
         .map(|tier| json!({ "tier": tier.tier, "tables": tier.tables.len(), "seconds": tier.seconds, "rto_seconds": tier.rto_seconds, "met": tier.met }))
         .collect();
     let more = json!({ "from": tiered.from_database, "database": tiered.database, "server": tiered.server, "moment": tiered.moment,
-        "rows": tiered.rows, "roles": tiered.roles, "resumed": tiered.resumed, "tiers": tiers });
+        "rows": tiered.rows, "roles": tiered.roles, "resumed": tiered.resumed, "held_jobs": tiered.held_jobs, "tiers": tiers });
     let returned = Returned { bytes: Some(tiered.bytes), more, ..returned(acting, tiered.ended) };
     custody::with_catalog(acting.site, &|catalog| returned.note_in(acting.site, catalog, Ok(())));
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::order::Because;
 use super::plan::{Plan, Shown};
+use crate::execute::dump::restore::HeldJob;
 use crate::units::{Instant, Name};
 
 /// What a restore by tiers would do: what `--plan --format json` prints.
@@ -148,6 +149,9 @@ pub struct Tiered {
     /// Foreign keys that rows of the backup break, since somebody has deleted what they lead to before the key came. They are kept as not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub broken_keys: Vec<String>,
+    /// TimescaleDB's jobs that came with it, and do not run until somebody says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_jobs: Vec<HeldJob>,
     /// Rows that this run brought.
     pub rows: u64,
     pub bytes: u64,

@@ -40,9 +40,13 @@ impl Acting<'_> {
 
     fn filling(&self) -> Result<Connection, TableFault> {
         let mut session = self.session()?;
-        session.run(SETTINGS)?;
-        session.run(&self.encoding())?;
+        self.as_dumped(&mut session)?;
         Ok(session)
+    }
+
+    pub(super) fn as_dumped(&self, session: &mut Connection) -> Result<(), TableFault> {
+        session.run(SETTINGS)?;
+        Ok(session.run(&self.encoding()).map(drop)?)
     }
 
     /// Rows pass as they are written there.
@@ -63,7 +67,7 @@ impl Acting<'_> {
         let at = thing.at();
         session.run("begin")?;
         // What an extension has made itself stays.
-        if thing.kind == Kind::Table {
+        if thing.kind != Kind::Extension {
             session.run(&format!("truncate only {at}"))?;
         }
         let mut into = session.copy_in(&format!("copy {at} {columns} from stdin"))?;
@@ -77,7 +81,7 @@ impl Acting<'_> {
             let message = format!("{} has {taken} rows, and its backup {known}", thing.named());
             return Err(TableFault::new(message, "`seawall verify` says whether the backup is whole."));
         }
-        session.query("update seawall_pending.things set filled = true where kind = any('{t,x}') and oid = $1::oid", &[&thing.oid])?;
+        session.query("update seawall_pending.things set filled = true where kind = any('{t,p,x}') and oid = $1::oid", &[&thing.oid])?;
         session.run("commit")?;
         self.rows.fetch_add(taken, Ordering::Relaxed);
         Ok(taken)

@@ -6,6 +6,8 @@
 
 mod blocks;
 mod head;
+mod jobs;
+mod renaming;
 mod roles;
 mod toc;
 mod walk;
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
+pub use jobs::{is_table as is_of_jobs, with_owners};
 pub use toc::{Item, Section, columns_of, with_roles};
 pub use walk::{Stopped, Walk};
 

@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read};
 
 use super::blocks::{DATA, int};
 use super::head::Head;
-use super::{BadDump, Item, MAX_HEAD};
+use super::renaming::Renaming;
+use super::{BadDump, Item, MAX_HEAD, jobs};
 
 /// Goes from one table's rows to the next; what nobody asks for is passed over.
 #[derive(Debug)]
@@ -58,9 +59,11 @@ impl<R: Read> Walk<R> {
     }
 
     /// All of it from its beginning, in which roles have other names.
-    pub fn with_roles(self, to: &dyn Fn(&str) -> Option<String>) -> Result<impl Read + use<R>, BadDump> {
-        let head = super::with_roles(&self.head, to)?;
-        Ok(std::io::Cursor::new(head).chain(self.rest).chain(self.from))
+    pub fn with_roles<F: Fn(&str) -> Option<String>>(self, to: F) -> Result<impl Read + use<R, F>, BadDump> {
+        let head = super::with_roles(&self.head, &to)?;
+        let items = self.items()?;
+        let jobs = items.iter().find(|item| jobs::are_in(item)).map(|item| (item.id, jobs::columns(&item.copy).to_owned()));
+        Ok(std::io::Cursor::new(head).chain(Renaming::new(self.rest.chain(self.from), self.int_size, jobs, to)))
     }
 
     /// The entry whose rows come next; none at the end. Large objects are passed over.

@@ -446,17 +446,6 @@ impl Resolver<'_> {
                 );
             }
         }
-        if file.timescaledb.contains_key(&database) {
-            self.push(
-                Finding::error(
-                    WRONG_RESTORE,
-                    at.key("tiers"),
-                    format!("`{database}` has TimescaleDB, and comes back as one or not at all"),
-                )
-                .on_key()
-                .hint("Drill all of it without `tiers`, or the tier's `tables` alone."),
-            );
-        }
         for (name, expectation) in &written.expect {
             if let Some(other) = expectation.database.as_ref().filter(|other| **other != database) {
                 self.push(

@@ -125,3 +125,30 @@ fn without_room_on_the_server_it_leaves_nothing_and_succeeds_later() {
         drop(ground);
     }
 }
+
+/// Hours lie in the rows: they stay.
+#[test]
+fn without_room_for_an_index_the_rows_stay_and_the_next_one_succeeds() {
+    let ground = Ground::new(Version::V15, "");
+    let place = ground.file("ts-small");
+    let Some(small) = Small::mount(&place, "64m") else { return };
+    ground.rig.cluster.account().own(&place);
+    ground.rig.cluster.sql(&format!("create tablespace small location '{}'", place.display()));
+    ground.sql(
+        "create table large (k int, text text); insert into large select k, repeat(md5(k::text), 20) from generate_series(1, 12000) k",
+    );
+    ground.sql("create index on large (text) tablespace small");
+    ground.dump();
+    small.fill(2 << 20);
+    let said = into(&ground, &[]).ends_with_code(1).says("No space left on device");
+    let left = ground.rig.cluster.sql("select datname from pg_database where datname like 'seawall\\_restore\\_%'");
+    assert!(said.err.contains(&format!("every row is in the database `{left}` and was counted, and it stays")), "{}", said.err);
+    assert_eq!(ground.rig.cluster.sql("select count(*) from pg_database where datname = 'back'"), "0");
+    let sum = "select md5(string_agg(text, ',' order by k)) from large";
+    assert_eq!(sql_in(&ground.rig.cluster, &left, sum), ground.sql(sum));
+    small.make_room();
+    into(&ground, &[]).ends_with_code(0).says("is of a restore that did not come to its end");
+    assert_eq!(sql_in(&ground.rig.cluster, "back", "select count(*) from pg_indexes where tablename = 'large'"), "1");
+    assert_eq!(sql_in(&ground.rig.cluster, "back", sum), ground.sql(sum));
+    drop(ground);
+}

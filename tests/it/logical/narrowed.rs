@@ -288,4 +288,26 @@ fn names_of_another_encoding_can_be_chosen() {
     ground.say(&["restore", "--into-database", "back", "--create", "--yes"]).ends_with_code(0);
     let sum = "select md5(string_agg(v, ',' order by v)) from (table \"tést\" union all table \"téster\") as all_of_it";
     assert_eq!(sql_in(&ground.rig.cluster, "back", sum), sql_in(&ground.rig.cluster, "latin", sum));
+    // The same where `pg_restore` chooses.
+    let said = ground.say(&["restore", "--into-database", "one", "--create", "--table", "tést", "--yes"]).ends_with_code(0);
+    assert!(said.out.contains("20000 in 1 table"), "{}", said.out);
+    assert_eq!(sql_in(&ground.rig.cluster, "one", "select count(*) from \"tést\""), "20000");
+    assert_eq!(sql_in(&ground.rig.cluster, "one", "select count(*) from pg_tables where schemaname = 'public'"), "1");
+}
+
+/// Who writes no schema is told which tables that does not mean.
+#[test]
+fn a_name_without_a_schema_is_that_which_the_search_path_finds() {
+    let ground = Ground::new(Version::V15, "globals: false, tables: [orders_1], exclude_tables: [audit_1]");
+    ground.sql(NAMES);
+    let said = ground.say(&["backup", "dump"]).ends_with_code(0);
+    let heard = format!("{}{}", said.out, said.err);
+    assert!(
+        heard.contains("`orders_1` of `tables` is looked up by the role's search_path, and so does not mean \"sales\".\"orders_1\""),
+        "{heard}"
+    );
+    assert!(heard.contains("does not mean \"sales\".\"audit_1\""), "{heard}");
+    ground.change("tables: [orders_1], exclude_tables: [audit_1]", "tables: [public.orders_1]");
+    let said = ground.say(&["backup", "dump"]).ends_with_code(0);
+    assert!(!format!("{}{}", said.out, said.err).contains("search_path"), "{}", said.err);
 }

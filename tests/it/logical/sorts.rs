@@ -132,20 +132,43 @@ fn a_table_alone_is_sorted_as_it_was() {
 /// With objects that depend on them.
 #[test]
 fn ordinary_extensions_come_back_with_what_uses_them() {
-    let ground = Ground::new(Version::V15, "jobs: 2");
-    ground.sql(
-        "create schema ext; create extension pg_trgm schema ext; create extension hstore; create extension citext; create extension btree_gist; \
-         create table people (mail citext primary key, more hstore, no int, at daterange, exclude using gist (no with =, at with &&)); \
-         create index on people using gin (more); create table words (w text); create index on words using gin (w ext.gin_trgm_ops); \
-         create function named(citext) returns text language sql immutable as 'select lower($1::text)'; create index on people (named(mail)); \
-         create view near as select w, ext.similarity(w, 'word') from words; \
-         insert into people select 'User' || k || '@Example.com', hstore('k', k::text), k, daterange('2026-01-01', '2026-02-01') from generate_series(1, 200) k; \
-         insert into words select 'word ' || k from generate_series(1, 200) k",
-    );
-    ground.dump();
-    ground.say(&["restore", "--into-database", "back", "--create", "--jobs", "2", "--yes"]).ends_with_code(0);
-    let rows = "select (select md5(string_agg(p::text, '|' order by p.mail)) from people p), (select md5(string_agg(n::text, '|' order by w)) from near n), \
-                (select count(*) from pg_indexes where schemaname = 'public'), (select extnamespace::regnamespace from pg_extension where extname = 'pg_trgm')";
-    assert_eq!(sql_in(&ground.rig.cluster, "back", rows), ground.sql(rows));
-    assert_eq!(sql_in(&ground.rig.cluster, "back", "select count(*) from people where mail = 'USER7@example.COM'"), "1");
+    for (version, into) in [(Version::V15, Version::V15), (Version::V13, Version::V18)] {
+        let ground = Ground::new(version, "jobs: 2");
+        ground.sql(
+            "create schema ext; create extension pg_trgm schema ext; create extension hstore; create extension citext; create extension btree_gist; \
+             create table people (mail citext primary key, more hstore, no int, at daterange, exclude using gist (no with =, at with &&)); \
+             create index on people using gin (more); create table words (w text); create index on words using gin (w ext.gin_trgm_ops); \
+             create function named(citext) returns text language sql immutable as 'select lower($1::text)'; create index on people (named(mail)); \
+             create view near as select w, ext.similarity(w, 'word') from words; \
+             insert into people select 'User' || k || '@Example.com', hstore('k', k::text), k, daterange('2026-01-01', '2026-02-01') from generate_series(1, 200) k; \
+             insert into words select 'word ' || k from generate_series(1, 200) k",
+        );
+        ground.dump();
+        let target = Cluster::start(into, Options::default());
+        let (connection, programs) = (target.conninfo(), if into == Version::V15 { into.programs() } else { Version::V18.programs() });
+        let programs = programs.display().to_string();
+        let words = [
+            "restore",
+            "--into-database",
+            "back",
+            "--create",
+            "--jobs",
+            "2",
+            "--yes",
+            "--connection",
+            &connection,
+            "--programs",
+            &programs,
+        ];
+        let said = ground.say(&words).ends_with_code(0);
+        let rows = "select (select md5(string_agg(p::text, '|' order by p.mail)) from people p), (select md5(string_agg(n::text, '|' order by w)) from near n), \
+                    (select count(*) from pg_indexes where schemaname = 'public'), (select extnamespace::regnamespace from pg_extension where extname = 'pg_trgm')";
+        assert_eq!(sql_in(&target, "back", rows), ground.sql(rows));
+        assert_eq!(sql_in(&target, "back", "select count(*) from people where mail = 'USER7@example.COM'"), "1");
+        // Each comes as the server has it, and that is said before.
+        let trigrams = "select extversion from pg_extension where extname = 'pg_trgm'";
+        let (then, now) = (ground.sql(trigrams), sql_in(&target, "back", trigrams));
+        assert_eq!(then == now, version == into, "{then} {now}");
+        assert_eq!(said.out.contains(&format!("`pg_trgm` {now} instead of {then}")), version != into, "{}", said.out);
+    }
 }

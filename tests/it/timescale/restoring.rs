@@ -85,6 +85,15 @@ fn an_extension_in_a_schema_of_its_own_comes_back_there() {
             let table = ["restore", "--table", "metrics", "--job", "dump", "--programs", &folder, "--into-schema", "aside", "--yes"];
             ground.say(&table).ends_with_code(0).says("200 rows");
             assert_eq!(ground.sql(&rows("aside.metrics")), before);
+            // And tier by tier.
+            let tiers = "objectives: { rpo: 5m, rto: 6h, data: { first: { tables: [days], rto: 1h } } }";
+            ground.change("objectives: { rpo: 5m, rto: 1h }", tiers);
+            ground
+                .say(&["restore", "--tier", "first", "--into-database", "tiered", "--create", "--job", "dump", "--yes"])
+                .ends_with_code(0);
+            let in_tiers = |sql: &str| sql_in(&ground.rig.cluster, "tiered", sql);
+            assert_eq!((in_tiers(&rows("metrics")), in_tiers(lies)), (before, "Time series keeper".to_owned()));
+            assert_eq!(in_tiers(&rows("days")), ground.sql(&rows("days")));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Instant as Clock;
 
 use super::super::choose::Goal;
 use super::super::{DrillFault, judge};
+use super::dump::preloaded;
 use super::taken_out::timed;
 use super::{Chosen, Run, is_of_a_place, suits};
 use crate::execute::dump::restore as dump;
@@ -86,7 +87,10 @@ impl Run<'_> {
         let (owner, account) = directory::server_account()?;
         suits::must_be_entered(&base, owner, &account)?;
         let bin = programs::find(self.wishes.programs.as_deref(), plan.chosen.descriptor.cluster.version / 10_000)?;
-        let settings = self.start_empty(&bin, Vec::new(), port)?;
+        let private = &plan.chosen.private;
+        let extensions = private.extensions.get(&drilled.database).into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
+        let loads = ("shared_preload_libraries".to_owned(), preloaded(&extensions, private));
+        let settings = self.start_empty(&bin, vec![loads], port)?;
         // It comes back as it was, and not into one that is there.
         if drilled.database == "postgres" {
             Connection::connect(&settings)?.run("drop database postgres")?;

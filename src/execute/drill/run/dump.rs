@@ -108,7 +108,8 @@ impl<'r> Run<'r> {
             self.record.remarks.push(format!("the original is PostgreSQL {original}, and this was restored into PostgreSQL {major}"));
         }
         let base = self.base()?;
-        let preloaded = if found.is_of_tables() { String::new() } else { preloaded(found, &private(found)?) };
+        let extensions = found.contents.databases.iter().flat_map(|database| database.extensions.keys()).map(String::as_str).collect();
+        let preloaded = if found.is_of_tables() { String::new() } else { preloaded(&extensions, &private(found)?) };
         suits::must_suit(found, (&bin, major), &preloaded, &base)?;
         let place = Place::make(self.site, &base, &self.record.id, self.purpose())?;
         let port = throwaway::free_port()?;
@@ -260,9 +261,7 @@ fn private(found: &Found) -> Result<Private, DrillFault> {
 }
 
 /// Of the libraries that the original loads when it starts, those that an extension in the dump comes with; the others do nothing for a dump.
-fn preloaded(found: &Found, private: &Private) -> String {
-    let extensions: BTreeSet<&str> =
-        found.contents.databases.iter().flat_map(|database| database.extensions.keys()).map(String::as_str).collect();
+pub(super) fn preloaded(extensions: &BTreeSet<&str>, private: &Private) -> String {
     let recorded = private.settings.get("shared_preload_libraries").map(String::as_str).unwrap_or_default();
     let of_extension =
         |library: &&str| Path::new(library).file_name().is_some_and(|name| extensions.contains(name.to_string_lossy().as_ref()));

@@ -8,7 +8,7 @@ use super::compare::{Compared, compare};
 use super::fill::Fill;
 use super::leave::{Who, drop_made, while_ending};
 use super::renamed::Renamed;
-use super::{HeldJob, Plan, Restored, Session, own, record, swap};
+use super::{HeldJob, Plan, Restored, Session, own, record, restoring, swap};
 use crate::execute::dump::child::Halt;
 use crate::execute::id::random_word;
 use crate::execute::restore::{Pin, RestoreFault};
@@ -167,7 +167,7 @@ pub(in crate::execute) fn bring(plan: &Plan, work: &Work<'_>) -> Result<Brought,
         (None, _) => copied,
     };
     if plan.database().extensions.contains_key("timescaledb") {
-        wake_jobs(plan);
+        restoring::wake_jobs(plan.connect(&plan.wanted.into), &plan.wanted.into);
     }
     Ok(Brought { compared, ended_sessions, held_jobs })
 }
@@ -266,17 +266,6 @@ fn unfinished(plan: &Plan, made: &str, fault: RestoreFault) -> RestoreFault {
          grants) not all is there"
     );
     fault.with_message(message).with_hint(hint)
-}
-
-/// TimescaleDB stops its jobs in a database that gets another name, and what runs them may have found it being
-/// restored, and ended. By then all is restored, so what goes wrong here is only told.
-fn wake_jobs(plan: &Plan) {
-    const WAKE: &str = "do $$ begin perform _timescaledb_functions.start_background_workers(); \
-        exception when undefined_function or invalid_schema_name then perform _timescaledb_internal.start_background_workers(); end $$";
-    let woken = plan.connect(&plan.wanted.into).and_then(|mut connection| connection.run(WAKE).map(drop).map_err(of));
-    if let Err(fault) = woken {
-        tracing::warn!("TimescaleDB's jobs of `{}` run after the server's next start: {fault}", plan.wanted.into);
-    }
 }
 
 /// After a failure: a database that was made for this goes, another one is as it is.

@@ -1,13 +1,14 @@
 //! The dump's objects, through `pg_restore` into a database.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::act::{Part, Work, of};
 use super::feed::{Source, feed};
-use super::jobs::{HeldJob, Jobs};
-use super::{Plan, listing, target};
+use super::jobs::HeldJob;
+use super::{Plan, listing, restoring, target};
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::encoding;
 use crate::execute::restore::RestoreFault;
@@ -15,12 +16,13 @@ use crate::format::contents::{Archive, Holds, Tie, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
 use crate::observe;
 use crate::pipeline::{Checked, PipelineFault};
-use crate::policy::sql_name::{literal, quoted};
-use crate::timescale;
+use crate::policy::sql_name::quoted;
 use crate::units::{DumpSection, Key};
 use crate::world::files::{in_memory, path_in_memory};
 use crate::world::parallel;
 
+/// How a list begins that has a materialized view filled.
+const REFRESHED: &str = "MATERIALIZED VIEW DATA ";
 /// Larger definitions are read by one session, as they come.
 const IN_MEMORY: u64 = 256 << 20;
 
@@ -54,25 +56,16 @@ impl Fill<'_> {
             return self.archives(into, None).map(|()| Vec::new());
         };
         let home = self.plan.database().schema_of("timescaledb");
-        self.make_extension(into, version, home)?;
-        let functions = quoted(home);
-        // It loads itself into new sessions only.
-        let restored = self.plan.connect(into).and_then(|mut connection| {
-            let jobs = Jobs::there(&mut connection, &functions)?;
-            connection.run(&format!("select {functions}.timescaledb_pre_restore()")).map_err(of)?;
-            let brought = self.archives(into, Some(home)).and_then(|()| self.have_aggregates_made(into));
-            // Also when only some came: the database may be one that stays. Nothing keeps a session alive that was silent for hours.
-            let hold = || self.plan.connect(into).and_then(|mut connection| jobs.hold_others(&mut connection));
-            let held = if self.work.jobs_run { Ok(Vec::new()) } else { hold() };
-            brought.and(held)
-        });
-        // Also when that failed, and when nobody knows whether it began: until then the database's own jobs and its checks are off.
-        let end = format!("select {functions}.timescaledb_post_restore()");
-        let ended = self.plan.connect(into).and_then(|mut connection| connection.run(&end).map(drop).map_err(of));
+        if home != USUAL_SCHEMA {
+            self.make_home(into, home)?;
+        }
+        restoring::make_extension(&mut self.plan.connect(into)?, into, version, home)?;
+        let bring = || self.archives(into, Some(home)).and_then(|()| self.have_aggregates_made(into));
+        let (restored, ended) = restoring::during(&|| self.plan.connect(into), home, self.work.jobs_run, bring);
         match (restored, ended) {
-            (restored, Ok(())) => restored,
-            (Ok(_), Err(why)) => Err(self.still_restoring(into, &end, None, &why)),
-            (Err(fault), Err(why)) => Err(self.still_restoring(into, &end, Some(fault), &why)),
+            (Ok(held), Ok(())) => self.refresh(into).map(|()| held),
+            (Err(fault), Ok(())) => Err(fault),
+            (restored, Err(why)) => Err(self.still_restoring(into, &restoring::end(home), restored.err(), &why)),
         }
     }
 
@@ -87,28 +80,6 @@ impl Fill<'_> {
         let message = format!("{first}`{into}` may still be in TimescaleDB's restoring mode, which could not be ended: {}", why.message);
         let out = format!("In that mode its jobs and checks are off. {}", target::way_out(end));
         RestoreFault::new(message, format!("{hint} {out}").trim_start()).passing_if(passing)
-    }
-
-    /// In the dump's version, where it lay.
-    fn make_extension(&self, into: &str, version: &str, home: &str) -> Result<(), RestoreFault> {
-        if home != USUAL_SCHEMA {
-            self.make_home(into, home)?;
-        }
-        let mut connection = self.plan.connect(into)?;
-        let sql = format!("create extension if not exists timescaledb with schema {} version {}", quoted(home), literal(version));
-        connection.run(&sql).map_err(of)?;
-        let sql = "select extversion as version from pg_extension where extname = 'timescaledb'";
-        let installed = connection.query(sql, &[]).and_then(|rows| rows.one()?.text("version").map(str::to_owned)).map_err(of)?;
-        if installed != *version {
-            let message = format!("the dump is of TimescaleDB {version}, and `{into}` has {installed}");
-            return Err(RestoreFault::new(message, "Restore into a new database with `--create`, and update the extension there."));
-        }
-        let lies = timescale::schema(&mut connection).map_err(of)?;
-        if lies != home {
-            let message = format!("the dump has TimescaleDB in the schema `{home}`, and `{into}` has it in `{lies}`");
-            return Err(RestoreFault::new(message, "Restore into a new database with `--create`."));
-        }
-        Ok(())
     }
 
     /// As the dump has it, with its owner: the extension needs it before anything else of the dump is there.
@@ -152,7 +123,7 @@ impl Fill<'_> {
         for (_, object) in holding(Holds::Everything) {
             let mut words: Vec<String> =
                 self.plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str())).collect();
-            let others = self.but(made, object)?;
+            let others = self.but(made, into, object)?;
             words.extend(others.iter().map(List::word));
             // Behind the last row come indexes and constraints, of which it has read the definitions long before.
             self.stream(into, object, words, &|| (self.work.part)(Part::Index))?;
@@ -162,7 +133,7 @@ impl Fill<'_> {
             let word = vec![format!("--section={}", section.as_str())];
             match section {
                 DumpSection::PreData => definitions.iter().try_for_each(|(_, object)| {
-                    let others = self.but(made, object)?;
+                    let others = self.but(made, into, object)?;
                     self.stream(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect(), &|| {})
                 })?,
                 DumpSection::Data => {
@@ -181,7 +152,7 @@ impl Fill<'_> {
                 DumpSection::PostData => {
                     (self.work.part)(Part::Index);
                     definitions.iter().try_for_each(|(_, object)| {
-                        let others = self.untied(into, object)?;
+                        let others = self.but(made, into, object)?;
                         self.seekable(into, object, word.iter().cloned().chain(others.iter().map(List::word)).collect())
                     })?;
                 }
@@ -190,21 +161,39 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Everything but that schema, where it is not one that every database has.
-    fn but(&self, made: Option<&str>, object: &Object) -> Result<Option<List>, RestoreFault> {
-        let Some(made) = made.filter(|made| *made != USUAL_SCHEMA) else { return Ok(None) };
-        self.only(object, &|entry| !listing::is_schema(entry, made))
+    /// With TimescaleDB everything but the schema that is there already, what leads from rows that came to rows that did not, and what would be
+    /// read of hypertables before they are such.
+    fn but(&self, made: Option<&str>, into: &str, object: &Object) -> Result<Option<List>, RestoreFault> {
+        let Some(made) = made else { return Ok(None) };
+        let ties = self.ties(into)?;
+        let is_there = |entry: &str| made != USUAL_SCHEMA && listing::is_schema(entry, made);
+        let is_tie = |entry: &str| ties.iter().any(|tie| entry.starts_with(tie));
+        self.only(object, &|entry| !(is_there(entry) || is_tie(entry) || entry.starts_with(REFRESHED)))
     }
 
-    /// Everything but what leads from rows that came to rows that did not.
-    fn untied(&self, into: &str, object: &Object) -> Result<Option<List>, RestoreFault> {
-        let Some(some) = self.plan.database().some_rows.as_ref().filter(|some| !some.ties.is_empty()) else { return Ok(None) };
-        let mut ties = Vec::new();
-        for Tie { schema, table, name } in &some.ties {
-            // Behind its name stands the owner's, and either may have spaces.
-            ties.push(format!("FK CONSTRAINT {} {} ", self.listed(into, schema)?, self.listed(into, &format!("{table} {name}"))?));
+    /// While TimescaleDB's tables come back nobody sees its compressed rows: what is made of them is made behind that.
+    fn refresh(&self, into: &str) -> Result<(), RestoreFault> {
+        if !self.plan.sections().contains(&DumpSection::PostData) {
+            return Ok(());
         }
-        self.only(object, &|entry| !ties.iter().any(|tie| entry.starts_with(tie)))
+        for (archive, object) in self.plan.database().archives.iter().zip(&self.plan.objects) {
+            if archive.holds != Holds::Rows
+                && let Some(list) = self.only(object, &|entry| entry.starts_with(REFRESHED))?
+            {
+                self.stream(into, object, vec!["--section=post-data".to_owned(), list.word()], &|| {})?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Foreign keys that do not come, as lists begin that name them.
+    fn ties(&self, into: &str) -> Result<Vec<String>, RestoreFault> {
+        let ties = self.plan.database().some_rows.iter().flat_map(|some| &some.ties);
+        let line = |Tie { schema, table, name }: &Tie| {
+            // Behind its name stands the owner's, and either may have spaces.
+            Ok(format!("FK CONSTRAINT {} {} ", self.listed(into, schema)?, self.listed(into, &format!("{table} {name}"))?))
+        };
+        ties.map(line).collect()
     }
 
     /// A name as the lists have it: in the dump's encoding, on one line.
@@ -216,15 +205,17 @@ impl Fill<'_> {
         Ok(listing::as_listed(&encoding::bytes(&mut self.plan.connect(into)?, &name)?))
     }
 
-    /// What they were made into did not come with them. All of it is marked as changed, so that the next refresh of any time makes it.
+    /// What these were made into did not come with them. All of it is marked as changed, so that the next refresh of any time makes it.
     fn have_aggregates_made(&self, into: &str) -> Result<(), RestoreFault> {
         const MARK: &str = "insert into _timescaledb_catalog.continuous_aggs_materialization_invalidation_log \
             (materialization_id, lowest_modified_value, greatest_modified_value) \
-            select mat_hypertable_id, -9223372036854775808, 9223372036854775807 from _timescaledb_catalog.continuous_agg";
-        if self.plan.database().some_rows.is_none() || !self.plan.sections().contains(&DumpSection::Data) {
+            select mat_hypertable_id, -9223372036854775808, 9223372036854775807 from _timescaledb_catalog.continuous_agg \
+            where pg_catalog.format('%I.%I', user_view_schema, user_view_name) = $1";
+        let Some(some) = self.plan.database().some_rows.as_ref().filter(|_| self.plan.sections().contains(&DumpSection::Data)) else {
             return Ok(());
-        }
-        self.plan.connect(into)?.run(MARK).map(drop).map_err(of)
+        };
+        let mut connection = self.plan.connect(into)?;
+        some.aggregates.iter().try_for_each(|name| connection.query(MARK, &[name]).map(drop).map_err(of))
     }
 
     fn command(&self, into: &str, more: Vec<String>) -> std::process::Command {
@@ -235,8 +226,8 @@ impl Fill<'_> {
         words.extend(wanted.no_privileges.then(|| "--no-privileges".to_owned()));
         words.extend(wanted.no_tablespaces.then(|| "--no-tablespaces".to_owned()));
         words.extend(wanted.single_transaction.then(|| "--single-transaction".to_owned()));
-        words.extend(wanted.names());
-        words.extend(more);
+        let of = |words: Vec<String>| words.into_iter().map(OsString::from);
+        let words = of(words).chain(self.plan.names.iter().cloned()).chain(of(more));
         let mut command = self.plan.programs.command("pg_restore", words);
         settings.environment(&settings.targets[0]).apply(&mut command);
         command

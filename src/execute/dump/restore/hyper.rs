@@ -5,16 +5,6 @@ use crate::format::contents::Database;
 use crate::plan::words::{counted, joined};
 use crate::policy::sql_name::{literal, quoted};
 
-/// Its jobs' owners are among its rows, which nothing here changes.
-pub(super) fn must_have_its_roles(database: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
-    if wanted.roles.is_empty() || !database.extensions.contains_key("timescaledb") {
-        return Ok(());
-    }
-    let message = "`--map-role` knows nothing of TimescaleDB's jobs, whose owners are among its rows";
-    let hint = "Say `--globals`, or make the dump's roles; and then, in the restored database, `reassign owned by OLD to NEW`.";
-    Err(RestoreFault::new(message, hint))
-}
-
 /// `pg_restore` would bring back a chosen hypertable without its rows: those lie in chunks, in another schema.
 pub(super) fn must_not_be_chosen(found: &Found, database: &Database, wanted: &Wanted) -> Result<(), RestoreFault> {
     let is_chosen = !wanted.tables.is_empty() || !wanted.schemas.is_empty();

@@ -20,12 +20,14 @@ pub(in crate::execute) mod own;
 mod pace;
 mod record;
 mod renamed;
+pub(in crate::execute) mod restoring;
 mod rolemap;
 mod roles;
 mod swap;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -207,6 +209,8 @@ pub struct Plan {
     at: usize,
     /// The objects that are needed, in the order of its archives.
     objects: Vec<Object>,
+    /// Which schemas and tables, as `pg_restore` is told.
+    names: Vec<OsString>,
     pub(in crate::execute) settings: Settings,
     pub target: Target,
     /// What the server lacks of the dump's roles, where they are wanted.
@@ -247,14 +251,14 @@ impl Plan {
 
     /// Reads what is in it, as far as that says whose it is.
     pub(in crate::execute) fn must_have_its_roles(&self) -> Result<(), RestoreFault> {
-        let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
+        let needs = Needs::look(self)?;
         needs.must_be_met(&self.known_roles, self.database(), &self.wanted)?;
         needs.must_have_its_tablespaces(&self.target)
     }
 
     /// Roles that something in it needs, and that the server does not have.
     pub(in crate::execute) fn roles_that_lack(&self) -> Result<Vec<String>, RestoreFault> {
-        let needs = Needs::look(&self.found, &self.objects, &self.programs, &self.wanted)?;
+        let needs = Needs::look(self)?;
         Ok(needs.missing(&self.known_roles, self.database(), &self.wanted))
     }
 
@@ -467,7 +471,6 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         ));
     }
     hyper::must_not_be_chosen(&found, database, &wanted)?;
-    hyper::must_have_its_roles(database, &wanted)?;
     wanted.roles.must_be_readable(&database.encoding)?;
     let roles = |connection: &mut Connection| roles::wanted(&found, connection);
     let Ready { target, settings, roles, known_roles, programs } = ready(database, &wanted, settings, found.client(), &roles)?;
@@ -499,5 +502,21 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     if wanted.jobs > 1 && objects.len() == 1 {
         remarks.push("this dump is in one piece, so it comes back by one session; `logical.jobs` dumps in pieces".into());
     }
-    Ok(Plan { wanted, found, at, objects, settings, target, roles, known_roles, before: None, copy: None, pace: None, programs, remarks })
+    let names = wanted.names_in(&database.encoding, &settings)?;
+    Ok(Plan {
+        wanted,
+        found,
+        at,
+        objects,
+        names,
+        settings,
+        target,
+        roles,
+        known_roles,
+        before: None,
+        copy: None,
+        pace: None,
+        programs,
+        remarks,
+    })
 }

@@ -1,16 +1,19 @@
 //! The roles that what is in a dump needs. Grants and policies come last: what is missed there would cost the hours before it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
-use super::{Found, Target, Wanted, own};
+use super::{Found, Plan, Target, Wanted, own};
 use crate::execute::dump::archive;
-use crate::execute::dump::programs::Programs;
+use crate::execute::dump::encoding::{UTF8, bytes_in};
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::Database;
 use crate::format::descriptor::Object;
 use crate::format::dump::{Item, Stopped, Walk};
 use crate::pipeline::{Checked, PipelineFault};
 use crate::plan::words::{joined, quoted};
+use crate::postgres::{Connection, Settings};
 use crate::units::nearest;
 
 /// By their names in the dump.
@@ -55,9 +58,10 @@ impl Needs {
     }
 
     /// Reads the beginnings of the archives, as far as their first rows.
-    pub(super) fn look(found: &Found, objects: &[Object], programs: &Programs, wanted: &Wanted) -> Result<Needs, RestoreFault> {
+    pub(super) fn look(plan: &Plan) -> Result<Needs, RestoreFault> {
+        let (found, wanted) = (&plan.found, &plan.wanted);
         let mut all = Vec::new();
-        for object in objects {
+        for object in &plan.objects {
             let (head, items) = match head(found, object) {
                 Ok(read) => read,
                 // What is damaged is told so.
@@ -65,7 +69,7 @@ impl Needs {
             };
             // What cannot be renamed ends it here, and not when roles and databases were made.
             wanted.roles.head(&object.name, &head)?;
-            let chosen = chosen(&head, programs, wanted)?;
+            let chosen = chosen(&head, plan)?;
             all.extend(items.into_iter().map(|item| {
                 let is_wanted = chosen.as_ref().is_none_or(|chosen| chosen.contains(&item.id));
                 (item, is_wanted)
@@ -134,20 +138,29 @@ pub(super) fn unread(what: &str, stopped: Stopped) -> RestoreFault {
 }
 
 /// The lines that `pg_restore` itself would bring back, where only some are wanted.
-fn chosen(head: &[u8], programs: &Programs, wanted: &Wanted) -> Result<Option<BTreeSet<i64>>, RestoreFault> {
-    let sections = wanted.sections.iter().map(|section| format!("--section={}", section.as_str()));
-    let words: Vec<String> = sections.chain(wanted.names()).collect();
+fn chosen(head: &[u8], plan: &Plan) -> Result<Option<BTreeSet<i64>>, RestoreFault> {
+    let sections = plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str()).into());
+    let words: Vec<OsString> = sections.chain(plan.names.iter().cloned()).collect();
     if words.is_empty() {
         return Ok(None);
     }
-    let listed = archive::listed(programs, head, &words).map_err(|fault| RestoreFault::new(fault.to_string(), fault.hint()))?;
+    let listed = archive::listed(&plan.programs, head, &words).map_err(|fault| RestoreFault::new(fault.to_string(), fault.hint()))?;
     Ok(Some(listed.lines().filter_map(|line| line.split_once(';')?.0.parse().ok()).collect()))
 }
 
 impl Wanted {
     /// Schemas and tables, as `pg_restore` is told.
-    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+    fn names(&self) -> impl Iterator<Item = String> {
         let schemas = self.schemas.iter().map(|schema| format!("--schema={schema}"));
         schemas.chain(self.tables.iter().map(|table| format!("--table={table}")))
+    }
+
+    /// The same as they stand in a dump of this encoding.
+    pub(super) fn names_in(&self, encoding: &str, settings: &Settings) -> Result<Vec<OsString>, RestoreFault> {
+        if encoding == UTF8 || self.names().all(|name| name.is_ascii()) {
+            return Ok(self.names().map(OsString::from).collect());
+        }
+        let mut connection = Connection::connect(settings)?;
+        self.names().map(|name| Ok(OsString::from_vec(bytes_in(&mut connection, &name, encoding)?))).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::needs::unread;
 use crate::execute::restore::RestoreFault;
 use crate::format::contents::Own;
-use crate::format::dump::{Stopped, Walk, with_roles};
+use crate::format::dump::{Stopped, Walk, is_of_jobs, with_owners, with_roles};
 use crate::plan::words::{joined, quoted};
 
 /// From the dump's name to the server's.
@@ -75,7 +75,8 @@ impl RoleMap {
             return Ok(Box::new(dump));
         }
         let walk = Walk::new(dump).map_err(|stopped| unread(what, stopped))?;
-        let renamed = walk.with_roles(&|role| self.other(role)).map_err(|bad| unread(what, Stopped::Bad(bad)))?;
+        let map = self.clone();
+        let renamed = walk.with_roles(move |role: &str| map.other(role)).map_err(|bad| unread(what, Stopped::Bad(bad)))?;
         Ok(Box::new(renamed))
     }
 
@@ -85,6 +86,17 @@ impl RoleMap {
             return Ok(head.to_vec());
         }
         with_roles(head, &|role| self.other(role)).map_err(|bad| unread(what, Stopped::Bad(bad)))
+    }
+
+    /// Rows of one of TimescaleDB's own tables.
+    pub(in crate::execute) fn rows(&self, (schema, name): (&str, &str), columns: &str, rows: &[u8]) -> Result<Vec<u8>, RestoreFault> {
+        if self.is_empty() || !is_of_jobs(schema, name) {
+            return Ok(rows.to_vec());
+        }
+        with_owners(columns, rows, &|role| self.other(role)).ok_or_else(|| {
+            let message = "TimescaleDB's jobs are not as they are known here, and `--map-role` gives them to nobody";
+            RestoreFault::new(message, "Leave `--map-role` away, and `reassign owned` in the restored database.")
+        })
     }
 
     /// What belongs to a database, with the server's names.

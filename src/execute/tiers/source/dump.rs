@@ -7,6 +7,7 @@ use crate::execute::dump::restore::Found;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::table::TableFault;
 use crate::execute::tiers::act::Acting;
+use crate::execute::tiers::catalog::{self, Catalog};
 use crate::execute::tiers::order::sections;
 use crate::execute::tiers::pending::Thing;
 use crate::format::contents::{Database, Holds};
@@ -93,10 +94,29 @@ impl Dump {
     pub(in crate::execute::tiers) fn check_definitions(&self, acting: &Acting<'_>) -> Result<(), TableFault> {
         self.check(acting, &self.definitions)?;
         let walk = Walk::new(self.open(&self.definitions)?).map_err(|stopped| unread(&self.definitions, stopped))?;
-        if acting.ground.wanted.roles.head(&self.definitions.name, walk.head())? == acting.head {
+        let is_same = acting.ground.wanted.roles.head(&self.definitions.name, walk.head())? == acting.head;
+        if is_same && acting.catalog.is_empty() {
+            return Ok(());
+        }
+        self.pieces.iter().try_for_each(|piece| self.check(acting, &piece.object))?;
+        if is_same && self.catalog(walk.head())? == acting.catalog {
             return Ok(());
         }
         Err(TableFault::new(format!("{} has changed since it was looked at", self.definitions.name), "Run it again."))
+    }
+
+    /// TimescaleDB's own rows: they come first of all, and are read as far as the last of them.
+    pub(in crate::execute::tiers) fn catalog(&self, head: &[u8]) -> Result<Catalog, TableFault> {
+        let items = Item::all(head).map_err(|bad| unread(&self.definitions, Stopped::Bad(bad)))?;
+        let tables = items.iter().filter(|item| item.kind == "TABLE");
+        let defined = tables.map(|item| (item.schema.as_str(), item.name.as_str())).collect();
+        let mut all = Catalog::new();
+        for piece in &self.pieces {
+            let unread = |stopped: Stopped| unread(&piece.object, stopped);
+            let mut walk = Walk::new(self.open(&piece.object)?).map_err(unread)?;
+            all.extend(catalog::read(&mut walk, &defined).map_err(unread)?);
+        }
+        Ok(all)
     }
 
     /// The tables that have rows in it.

@@ -9,6 +9,7 @@ use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::{self as restore, Found, Roles, Target as Place, Which, plan_into};
 use crate::execute::table::source::{Onlooker, TableName};
 use crate::execute::table::{TableFault, has, must_dump, neither};
+use crate::execute::tiers::catalog::{self, Catalog};
 use crate::execute::tiers::pending::Begun;
 use crate::execute::tiers::plan::Wanted;
 use crate::format::contents::Database;
@@ -26,6 +27,7 @@ pub(in crate::execute::tiers) struct Looked<'s> {
     pub source: Source<'s>,
     /// All definitions, in `pg_dump`'s own format.
     pub head: Vec<u8>,
+    pub catalog: Catalog,
     pub database: Database,
     pub settings: Settings,
     pub target: Place,
@@ -115,14 +117,16 @@ fn of_dump<'s>(found: Arc<Found>, wanted: &Wanted, settings: &Settings) -> Resul
         return Err(TableFault::new(message, "Take a dump that has all sections; `--job NAME` names its job."));
     }
     if !database.schemas.is_empty() || database.some_rows.is_some() {
-        let message = format!("backup {} has chosen tables only (`tables`), and a tier is a part of everything", found.descriptor.id);
+        let message = format!("backup {} has rows of some tables only, and a tier is a part of everything", found.descriptor.id);
         return Err(TableFault::new(message, "Take a dump of the whole database; `--job NAME` names its job."));
     }
     planned.must_have_its_roles()?;
     let (dump, head) = Dump::look(found, &database)?;
+    let catalog = if database.extensions.contains_key(catalog::NAME) { dump.catalog(&head)? } else { Catalog::new() };
     Ok(Looked {
         source: Source::Dump(dump),
         head,
+        catalog,
         database,
         settings: planned.settings,
         target: planned.target,

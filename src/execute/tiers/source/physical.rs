@@ -26,6 +26,7 @@ use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::{self, Fault, Fixed, Held, Known, Onlooker, TableName};
 use crate::execute::tiers::act::Acting;
+use crate::execute::tiers::catalog;
 use crate::execute::tiers::pending::{Begun, Kind, Thing};
 use crate::execute::tiers::plan::Wanted;
 use crate::format::dump::Item;
@@ -168,6 +169,7 @@ impl<'s> Physical<'s> {
         Ok(Looked {
             source: Source::Physical(Box::new(physical)),
             head: around.head,
+            catalog: around.catalog,
             database: around.database,
             settings,
             target,
@@ -260,6 +262,9 @@ impl<'s> Physical<'s> {
         acting.at_once(&shares, &|(_, share), to| {
             let mut from = session::open(&origin)?;
             from.run(&acting.encoding())?;
+            if acting.has_timescale() {
+                from.run(catalog::OFF)?;
+            }
             for (thing, rows) in share {
                 acting.table(to, thing, &rows.columns, &mut |take| {
                     let mut out = from.copy_out(&rows.query(thing))?;

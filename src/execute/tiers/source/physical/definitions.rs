@@ -10,6 +10,7 @@ use crate::execute::dump::programs::Programs;
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::Held;
+use crate::execute::tiers::catalog::{self, Catalog};
 use crate::format::contents::Database;
 use crate::format::dump::{Item, Walk};
 use crate::format::globals::MAX_BYTES;
@@ -23,6 +24,7 @@ pub(super) struct Around {
     pub database: Database,
     /// As `pg_dump` writes it, up to the first row.
     pub head: Vec<u8>,
+    pub catalog: Catalog,
     /// Empty where nobody wants them.
     pub globals: Vec<u8>,
     pub sequences: Vec<String>,
@@ -41,6 +43,10 @@ const TABLES: &str = "\
 const CONFIGURED: &str = "\
     select o.oid::text as oid, o.condition from pg_catalog.pg_extension e \
     cross join lateral rows from (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) as o(oid, condition) where o.oid is not null";
+const OF_TIMESCALE: &str = "\
+    select n.nspname as schema, c.relname as name from pg_catalog.pg_extension e \
+    cross join lateral pg_catalog.unnest(e.extconfig) it join pg_catalog.pg_class c on c.oid = it \
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace where e.extname = 'timescaledb' and c.relkind = 'r' order by 1, 2";
 const SEQUENCES: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name from pg_catalog.pg_class c \
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'S' and c.relpersistence <> 't' order by 2, 3";
@@ -62,18 +68,45 @@ impl Around {
         };
         let mut connection = session::open(&origin)?;
         let configured = configured(&mut connection)?;
+        let catalog = timescale(&mut connection, &items, &|more| {
+            let more: Vec<&str> = more.iter().map(String::as_str).collect();
+            run(programs, &origin, "pg_dump", &words(&origin, &more), LARGEST, halt)
+        })?;
         let large_objects = connection.query(LARGE, &[])?.one()?.parse("n")?;
         let (rows, unlogged) = rows(&mut connection, &items, &configured)?;
         Ok(Around {
             database: Database { large_objects, ..described(&origin, &server.database)? },
             sequences: sequences(&mut connection, &items, &configured)?,
             head,
+            catalog,
             globals,
             rows,
             unlogged,
             large_objects,
         })
     }
+}
+
+/// TimescaleDB's own rows, as `pg_dump` writes them: what leads to others of them comes behind those.
+fn timescale(
+    connection: &mut Connection,
+    items: &[Item],
+    dump: &dyn Fn(Vec<String>) -> Result<Vec<u8>, TableFault>,
+) -> Result<Catalog, TableFault> {
+    let tables = connection.query(OF_TIMESCALE, &[])?;
+    if tables.is_empty() {
+        return Ok(Catalog::new());
+    }
+    let mut more = vec!["--section=data".to_owned()];
+    for row in &tables {
+        more.push(format!("--table={}.{}", quoted(row.text("schema")?), quoted(row.text("name")?)));
+    }
+    let unread = |what: &dyn std::fmt::Display| TableFault::new(format!("what pg_dump writes of TimescaleDB's tables: {what}"), "");
+    let tables = items.iter().filter(|item| item.kind == "TABLE");
+    let defined = tables.map(|item| (item.schema.as_str(), item.name.as_str())).collect();
+    let whole = dump(more)?;
+    let mut walk = Walk::new(whole.as_slice()).map_err(|stopped| unread(&stopped))?;
+    catalog::read(&mut walk, &defined).map_err(|stopped| unread(&stopped))
 }
 
 /// As dumps are made; what is on this server is nobody else's.
