@@ -81,11 +81,33 @@ pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Tim
         aggregates::compare(found, &database, aggregate, view, written, &at);
         retention::compare(found, &database, &aggregate.view, view, written.retain, &at);
     }
+    archived(found, &database, &mut known);
     for aggregate in state.continuous_aggregates.iter().filter(|aggregate| !known.contains(&&aggregate.view)) {
         aggregates::limit(found, &database, aggregate, &path);
     }
     besides(found, &database, &known, &path);
     jobs(found, state, &path);
+}
+
+/// Hypertables that an archive of the policy's own names, and nothing else of it: one written below `timescaledb` is compared with the rest there. What is no
+/// hypertable has no jobs.
+fn archived<'d>(found: &mut Found<'_>, database: &Database<'d>, known: &mut Vec<&'d TableName>) {
+    let policy = found.policy;
+    for archive in policy.archives.iter().filter(|archive| archive.database == database.name && archive.column.is_some()) {
+        let meaning = sql_name::meaning(&archive.table);
+        let tables = database.state.hypertables.iter().map(|one| &one.table);
+        let meant: Vec<&TableName> = tables.filter(|table| table.is_meant_by(&meaning)).collect();
+        if meant.iter().any(|table| known.contains(table)) {
+            continue;
+        }
+        if let [table] = meant[..] {
+            known.push(table);
+            retention::archived(found, database, table, archive);
+        } else if meant.iter().any(|table| database.state.jobs_of(table, JobKind::Retention).next().is_some()) {
+            let message = format!("{} may be each of {}, and a job drops rows", quoted(&archive.table), counted(meant.len(), "hypertable"));
+            found.refuse(archive.path.key("table"), message, "Write its schema before it, as `schema.table`.");
+        }
+    }
 }
 
 /// The one that a name of the policy means.

@@ -13,8 +13,8 @@ const SCHEMA: &str = "DO $$ BEGIN IF pg_catalog.to_regnamespace('seawall') IS NU
 /// It holds what every policy says of this database.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS seawall.hold (policy text NOT NULL, name text NOT NULL, of_table text NOT NULL, \
     condition text, rows_from date, rows_to date, reason text NOT NULL, until date, zone text NOT NULL, PRIMARY KEY (policy, name));";
-const VIEW: &str = "CREATE OR REPLACE VIEW seawall.legal_hold AS SELECT policy, name, of_table, condition, rows_from, rows_to, reason, until \
-    FROM seawall.hold WHERE until IS NULL OR (pg_catalog.now() AT TIME ZONE zone)::date < until;";
+const VIEW: &str = "CREATE OR REPLACE VIEW seawall.legal_hold AS SELECT policy, name, of_table, condition, rows_from, rows_to, reason, until, \
+    zone FROM seawall.hold WHERE until IS NULL OR (pg_catalog.now() AT TIME ZONE zone)::date < until;";
 
 /// Only what is shown changes. Not together with the rest: a role that may not make a schema must still be able to protect what is held.
 fn push(found: &mut Found<'_>, path: PolicyPath, database: &str, (says, sql): (String, String), consequence: &str) {
@@ -24,7 +24,7 @@ fn push(found: &mut Found<'_>, path: PolicyPath, database: &str, (says, sql): (S
 
 pub(super) fn compare(found: &mut Found<'_>, database: &str, timescale: &Timescale, observed: &Observed<Held>) {
     let holds = PolicyPath::from(["holds"]);
-    let wanted = entries(found.policy, database);
+    let wanted = hold_entries(found.policy, database);
     let there = match observed {
         Observed::Known(held) => {
             let own = |one: &&EmptyHold| one.policy == found.policy.name.as_str() && !is_read(one, timescale);
@@ -73,8 +73,8 @@ pub(super) fn compare(found: &mut Found<'_>, database: &str, timescale: &Timesca
         let says = format!("`seawall.legal_hold` has a hold {}, which the policy has not", quoted(&entry.name));
         let (policy, name) = (sql::text(found.policy.name.as_str()), sql::text(&entry.name));
         let sql = format!("DELETE FROM seawall.hold WHERE policy = {policy} AND name = {name};");
-        let change =
-            Change::new(holds.clone(), Some(database), says, sql).consequence("it is no longer shown; the policy let go of it before");
+        let change = Change::new(holds.clone(), Some(database), says, sql)
+            .consequence("it is no longer shown, and archives and `retain` leave its rows no longer");
         found.push(Change { hold: Some(became_of(entry, Became::Released)), ..change });
     }
 }
@@ -100,7 +100,8 @@ fn is_read(one: &EmptyHold, timescale: &Timescale) -> bool {
     one.why == NoRows::NotATable && state.views.iter().any(|view| view.view.is_meant_by(&meaning(&one.of)))
 }
 
-fn entries(policy: &Policy, database: &str) -> Vec<HoldEntry> {
+/// What `seawall.hold` is to say of the holds of a policy in this database.
+pub fn hold_entries(policy: &Policy, database: &str) -> Vec<HoldEntry> {
     let of_it = policy.row_holds.iter().filter(|(_, hold)| hold.database == database);
     let text = |date: Option<crate::policy::file::Date>| date.map(|date| date.0.to_string());
     of_it

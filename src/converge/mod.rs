@@ -24,10 +24,11 @@ mod text;
 
 pub use amount::Amount;
 pub use drops::{Drops, HoldName, Why};
+pub use held::hold_entries;
 pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -164,7 +165,7 @@ pub fn converge(policy: &Policy, seen: &Running, now: Instant) -> Convergence {
     if let Some(server) = seen.server.as_ref().filter(|_| rights::is_about(policy)) {
         rights::compare(&mut found, server);
     }
-    for name in databases(policy) {
+    for name in policy.asked_databases() {
         let not_asked = Observed::unknown("it was not asked");
         let database = seen.databases.get(name).unwrap_or(&not_asked);
         let holds = seen.holds.get(name);
@@ -177,12 +178,6 @@ pub fn converge(policy: &Policy, seen: &Running, now: Instant) -> Convergence {
     }
     let Found { changes, refused, unknown, remarks, .. } = found;
     Convergence { policy: policy.name.clone(), digest: digest(&changes), changes, refused, unknown, remarks }
-}
-
-/// The databases that have to be asked: the policy says what they keep, or that rows of theirs are held.
-pub fn databases(policy: &Policy) -> BTreeSet<&str> {
-    let held = policy.row_holds.values().map(|hold| hold.database.as_str());
-    policy.file.timescaledb.keys().map(String::as_str).chain(held).collect()
 }
 
 /// How much it is about grows from hour to hour; what is done does not.
@@ -296,7 +291,7 @@ impl Change {
 impl Convergence {
     /// The policy says something of what runs.
     pub fn is_about(policy: &Policy) -> bool {
-        !databases(policy).is_empty() || rights::is_about(policy)
+        !policy.asked_databases().is_empty() || rights::is_about(policy)
     }
 
     /// Nothing differs, and everything was looked at.

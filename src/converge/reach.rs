@@ -23,12 +23,16 @@ pub(super) fn dropped(policy: &Policy, database: &str, state: &TimescaleState, a
 }
 
 fn by_policy(policy: &Policy, database: &str, source: &TableName) -> Option<Period> {
-    let timescale = policy.file.timescaledb.get(database)?;
     let of = sql::table(source);
-    let tables = timescale.hypertables.iter().map(|(written, table)| (written, table.retain));
-    let views = timescale.continuous_aggregates.iter().map(|(written, view)| (written, view.retain));
-    let (written, retain) = tables.chain(views).find(|(written, _)| sql_name::same_table(written, &of))?;
-    goes_after(policy, database, written, retain)
+    let written = policy.file.timescaledb.get(database).and_then(|timescale| {
+        let tables = timescale.hypertables.iter().map(|(written, table)| (written, table.retain));
+        let views = timescale.continuous_aggregates.iter().map(|(written, view)| (written, view.retain));
+        tables.chain(views).find(|(written, _)| sql_name::same_table(written, &of))
+    });
+    match written {
+        Some((written, retain)) => goes_after(policy, database, written, retain),
+        None => goes_after(policy, database, &of, None),
+    }
 }
 
 /// The age up to which the source is whole: by what drops its rows, and, where nothing says so, by what is left of it and by what Seawall took out of

@@ -9,7 +9,7 @@ use super::{Change, Found, sql};
 use crate::inventory::{Age, Chunk, JobKind, NoRows, Observed, TableName, TimescaleJob, Touch};
 use crate::plan::minute;
 use crate::plan::words::{joined, quoted};
-use crate::policy::model::Dropping;
+use crate::policy::model::{Archive, Dropping};
 use crate::policy::path::PolicyPath;
 use crate::policy::sql_name::meaning;
 use crate::units::{Instant, Period};
@@ -34,6 +34,15 @@ pub(super) fn compare(
             (None, None) => place.begin(found, after),
             (None, Some(job)) => place.change(found, after, job),
         },
+    }
+}
+
+/// A table that the policy names in an archive of its own.
+pub(super) fn archived(found: &mut Found<'_>, database: &Database<'_>, table: &TableName, archive: &Archive) {
+    let place = Place { database, table, written: &archive.table, path: &archive.path };
+    let job = database.state.jobs_of(table, JobKind::Retention).next();
+    if let Drops::Seawall { after, because } = drops(found.policy, database, (table, &archive.table), None, found.now) {
+        place.leave_to_seawall(found, after, &because, job, &archive.path);
     }
 }
 

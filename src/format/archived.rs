@@ -71,6 +71,9 @@ pub struct Contents {
     pub to: String,
     /// Which rows of that stretch: a condition in SQL that leaves out what is under a hold.
     pub condition: String,
+    /// What of it is read in a time zone of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zoned: Vec<Zoned>,
     pub columns: Vec<Column>,
     /// Of the rows, whatever their order: see [`super::rows::Tally`].
     pub sum: String,
@@ -79,6 +82,21 @@ pub struct Contents {
     /// The version of TimescaleDB, where the table was a hypertable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timescaledb: Option<String>,
+}
+
+/// A part of a condition that the session's own time zone does not read: a function of the session calls it by a name that no other part has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zoned {
+    pub function: String,
+    pub zone: String,
+    pub condition: String,
+}
+
+impl Zoned {
+    /// `digest`: of all that makes it what it is, in hexadecimal.
+    pub fn new(zone: String, condition: String, digest: &str) -> Zoned {
+        Zoned { function: format!("seawall_held_{}", digest.get(..32).unwrap_or(digest)), zone, condition }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -190,6 +208,7 @@ mod tests {
             from: from.into(),
             to: to.into(),
             condition: String::new(),
+            zoned: Vec::new(),
             columns: Vec::new(),
             sum: String::new(),
             settings: BTreeMap::new(),

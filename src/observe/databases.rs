@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::held::look_at_holds;
-use crate::converge::{self, Running, rights};
+use crate::converge::{Running, rights};
 use crate::inventory::{Held, Observed, Timescale};
 use crate::postgres::Connection;
 use crate::site::{Site, SiteFault};
@@ -21,10 +21,10 @@ pub fn holds_there(site: &Site<'_>) -> BTreeMap<String, Observed<Held>> {
         Ok(look_at_holds(&mut connection, site.policy, name, clock::now())?)
     };
     let one = |name: &str| (name.to_owned(), ask(name).map_or_else(|fault| Observed::unknown(fault.message), Observed::Known));
-    converge::databases(site.policy).into_iter().map(one).collect()
+    site.policy.asked_databases().into_iter().map(one).collect()
 }
 
-/// What the databases say of which the policy says what they keep, or that rows are held; one after the other.
+/// What the databases say that the policy speaks of, one after the other.
 pub fn databases(site: &Site<'_>) -> BTreeMap<String, Observed<Timescale>> {
     let one = |name: &str| {
         let seen = match ask(site, name) {
@@ -33,7 +33,7 @@ pub fn databases(site: &Site<'_>) -> BTreeMap<String, Observed<Timescale>> {
         };
         (name.to_owned(), seen)
     };
-    converge::databases(site.policy).into_iter().map(one).collect()
+    site.policy.asked_databases().into_iter().map(one).collect()
 }
 
 fn ask(site: &Site<'_>, database: &str) -> Result<Timescale, SiteFault> {

@@ -428,15 +428,22 @@ impl RowHold {
         self.until.is_none_or(|until| day < until.0)
     }
 
+    /// When it no longer stands. A date beyond all calendars has not come.
+    pub fn ends(&self, zone: &TimeZone) -> Option<Instant> {
+        beginning(self.until?, zone)
+    }
+
     /// It still stands when the first of its rows has reached this age. None: they go by something else, and nobody knows when.
     pub fn is_cut(&self, after: Option<Period>, zone: &TimeZone, now: Instant) -> bool {
-        let beginning = |date: file::Date| date.0.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
-        let Some(until) = self.until else { return true };
-        // A date beyond all calendars has not come.
-        let Some(until) = beginning(until) else { return true };
-        let gone = self.from.and_then(beginning).zip(after).map_or(now, |(first, after)| after.after(first, zone).max(now));
+        let Some(until) = self.ends(zone) else { return true };
+        let first = self.from.and_then(|date| beginning(date, zone));
+        let gone = first.zip(after).map_or(now, |(first, after)| after.after(first, zone).max(now));
         gone < until
     }
+}
+
+fn beginning(date: file::Date, zone: &TimeZone) -> Option<Instant> {
+    date.0.to_zoned(zone.clone()).ok().map(|start| start.timestamp())
 }
 
 /// A hold of another policy, as the database shows it.
@@ -449,7 +456,7 @@ pub struct OtherHold {
 }
 
 impl OtherHold {
-    /// A day that cannot be read limits nothing.
+    /// A day that cannot be read limits nothing, and neither does anything in a time zone that nobody knows.
     pub fn shown(database: &str, policy: &str, entry: &HoldEntry) -> OtherHold {
         let zone = Zone::named(&entry.zone).ok();
         let day = |text: &Option<String>| zone.as_ref().and(text.as_ref()).and_then(|text| text.parse().ok()).map(file::Date);
@@ -460,7 +467,7 @@ impl OtherHold {
             table: entry.of.clone(),
             from: day(&entry.rows_from),
             to: day(&entry.rows_to),
-            condition: entry.condition.clone(),
+            condition: zone.as_ref().and(entry.condition.clone()),
         };
         OtherHold { policy: policy.to_owned(), name: entry.name.clone(), hold, zone: zone.unwrap_or_else(Zone::utc) }
     }
@@ -604,6 +611,13 @@ impl StoreKind {
 }
 
 impl Policy {
+    /// The databases that have to be asked: the policy says what they keep, that rows of theirs move to a store, or that rows are held.
+    pub fn asked_databases(&self) -> BTreeSet<&str> {
+        let archived = self.archives.iter().map(|archive| archive.database.as_str());
+        let held = self.row_holds.values().map(|hold| hold.database.as_str());
+        self.file.timescaledb.keys().map(String::as_str).chain(archived).chain(held).collect()
+    }
+
     /// The databases that a dump has; none where it is no dump of databases.
     pub fn dumped<'p>(&'p self, method: &'p Method) -> Option<&'p [String]> {
         let Method::Logical(logical) = method else { return None };

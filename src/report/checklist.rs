@@ -167,8 +167,9 @@ fn messages(policy: &Policy, standing: &Standing) -> (Answer, String) {
 
 fn holds(policy: &Policy, record: &OnRecord, now: Instant) -> (Answer, String) {
     let declared = policy.backup_holds.iter().filter_map(|hold| Some((hold.name.to_string(), hold.until?)));
+    let of_rows = policy.row_holds.iter().filter_map(|(name, hold)| Some((name.to_string(), hold.ends(policy.zone.time_zone())?)));
     let stored = record.measured.all_seen("hold_ends").filter_map(|(name, ends)| Some((name.to_owned(), moment_of(ends)?)));
-    let mut ends: Vec<(String, Instant)> = declared.chain(stored).collect();
+    let mut ends: Vec<(String, Instant)> = declared.chain(of_rows).chain(stored).collect();
     ends.sort();
     ends.dedup_by(|a, b| a.0 == b.0);
     let ending: Vec<String> = ends

@@ -1,7 +1,5 @@
 //! The databases: whether they keep, compress and refresh what the policy says, and whether their own jobs do it.
 
-use std::collections::BTreeSet;
-
 use super::{Look, roots};
 use crate::alert::condition::{Condition, State};
 use crate::alert::facts::DatabaseFacts;
@@ -18,9 +16,8 @@ const TOLD: usize = 5;
 pub(super) fn look(look: &mut Look<'_>) {
     server(look);
     let not_asked = Observed::unknown("it was not asked");
-    let held = look.policy.row_holds.values().map(|hold| &hold.database);
-    let names: BTreeSet<&String> = look.policy.file.timescaledb.keys().chain(held).collect();
-    for name in names {
+    let policy = look.policy;
+    for name in policy.asked_databases() {
         let because = look.cause([roots::SERVER.to_owned()]);
         let seen = look.facts.databases.get(name).unwrap_or(&not_asked);
         let known = look.known(&format!("databases.{name}"), None, seen, because.clone());

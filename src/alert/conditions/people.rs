@@ -35,8 +35,7 @@ fn holds(look: &mut Look<'_>) {
     let backups = look.policy.backup_holds.iter().chain(stored);
     ends.extend(backups.filter_map(|hold: &Hold| hold.until.map(|until| (&hold.name, hold.reason.as_str(), until))));
     for (name, hold) in &look.policy.row_holds {
-        let until = hold.until.and_then(|date| date.0.to_zoned(look.policy.zone.time_zone().clone()).ok());
-        ends.extend(until.map(|until| (name, hold.reason.as_str(), until.timestamp())));
+        ends.extend(hold.ends(look.policy.zone.time_zone()).map(|until| (name, hold.reason.as_str(), until)));
     }
     ends.sort_by_key(|(name, _, until)| (*name, *until));
     ends.dedup_by_key(|(name, ..)| *name);

@@ -13,7 +13,6 @@ use crate::cli::here::Here;
 use crate::cli::location::Location;
 use crate::cli::terminal::{Colour, print, tame};
 use crate::cli::validate::json;
-use crate::converge;
 use crate::inventory::{ClusterInventory, DrillRecord, FORMAT_VERSION, Inventory, Measured, Observed, Proven};
 use crate::observe::{self, DRILLS_WITHIN, KnownDrills, Recorded, recorded_with};
 use crate::policy::model::Policy;
@@ -71,7 +70,7 @@ impl Export {
             let mut seen = observe::cluster(&site, now);
             let on_record = on_record(&site, now);
             (seen.inventory.measured, seen.inventory.proven) = (on_record.measured, on_record.proven);
-            if !converge::databases(policy).is_empty() {
+            if !policy.asked_databases().is_empty() {
                 let running = observe::running(&site);
                 (seen.inventory.server, seen.inventory.timescaledb) = (running.server, running.databases);
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::bring_back::Wanted;
-use super::{remove, system_of};
+use super::{held, remove, system_of};
 use crate::format::archived::{Leaving, MAX_BYTES};
 use crate::format::rows::Tally;
 use crate::observe::{Kept, Shelf};
@@ -183,6 +183,7 @@ fn rows_there(connection: &mut Connection, kept: &Kept) -> Result<u64, Fault> {
     if !connection.query("select to_regclass($1) is not null as there", &[&table])?.one()?.flag("there")? {
         return Ok(0);
     }
+    held::make(connection, &kept.contents.table, &kept.contents.zoned)?;
     let sql = format!("select count(*)::text as rows from {table} where {}", kept.contents.condition);
     connection.query(&sql, &[])?.one()?.parse("rows")
 }
@@ -190,6 +191,7 @@ fn rows_there(connection: &mut Connection, kept: &Kept) -> Result<u64, Fault> {
 /// The very same ones.
 fn has_them_all(connection: &mut Connection, kept: &Kept) -> Result<bool, Fault> {
     let listed: Vec<String> = kept.contents.columns.iter().map(|column| quoted(&column.name)).collect();
+    held::make(connection, &kept.contents.table, &kept.contents.zoned)?;
     let sql = format!("copy (select {} from {} where {}) to stdout (format csv)", listed.join(", "), table(kept), kept.contents.condition);
     let (mut tally, mut rows, mut come) = (Tally::default(), connection.copy_out(&sql)?, Vec::new());
     while rows.add_to(&mut come)? {

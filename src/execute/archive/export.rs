@@ -60,6 +60,7 @@ impl Run<'_> {
             from: slice.from.clone(),
             to: slice.to.clone(),
             condition,
+            zoned: table.zoned.clone(),
             columns: table.columns.clone(),
             sum: written.rows.sum,
             settings: SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

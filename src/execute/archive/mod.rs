@@ -10,6 +10,7 @@ mod bring_back;
 mod chosen;
 mod chunks;
 mod export;
+mod held;
 mod kept;
 mod let_go;
 mod remove;
@@ -26,7 +27,7 @@ use serde::Serialize;
 pub use bring_back::{BroughtBack, Wanted, bring_back};
 pub use kept::read_back;
 pub use retain::{Dropped, retain};
-pub(in crate::execute) use table::{SETTINGS, columns};
+pub(in crate::execute) use table::{SETTINGS, Time, columns};
 
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
@@ -121,6 +122,8 @@ pub struct Archived {
     pub damaged: Vec<SiteFault>,
     /// What is the only copy of rows and has lost its descriptor.
     pub headless: Vec<SiteFault>,
+    /// The database drops rows of the table by itself, archived or not.
+    pub blind: Option<SiteFault>,
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
     pub stopped: bool,
@@ -145,8 +148,10 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
         tracing::info!(hint = fault.hint, "nothing can be read back here: {}", fault.message);
         Identities::default()
     });
+    // What is exported before it runs is not lost: so that is done, and not refused.
+    let blind = table.blind_job(&mut connection)?;
     let run = Run { site, archive, keys, writers, store, cold, repository, cluster, table, identities, onlooker };
-    run.all(&mut connection, wishes)
+    Ok(Archived { blind, ..run.all(&mut connection, wishes)? })
 }
 
 /// Where it takes writes, with words that mean the same in every session.
@@ -196,6 +201,8 @@ enum Fate {
     Changed,
     /// Somebody else is at these rows.
     Busy,
+    /// A hold came since the run began, as it is told.
+    Held(String),
     /// Somebody asked the run to end.
     Stopped,
 }
@@ -228,6 +235,10 @@ impl Run<'_> {
                 }
                 Fate::Waiting | Fate::Damaged => after = Some(slice.to),
                 Fate::Stopped => {}
+                Fate::Held(came) => {
+                    done.remarks.push(came);
+                    after = Some(self.table.cutoff.clone());
+                }
                 Fate::Busy => {
                     done.remarks.push(self.locked(&slice.from, &slice.to));
                     after = Some(slice.to);
@@ -310,6 +321,11 @@ impl Run<'_> {
                 continue;
             }
             let fate = self.finish(connection, &kept, done)?;
+            if let Fate::Held(came) = fate {
+                done.remarks.push(came);
+                after = Some(self.table.cutoff.clone());
+                break;
+            }
             if let Fate::Busy = fate {
                 done.remarks.push(self.locked(&kept.contents.from, &kept.contents.to));
             }

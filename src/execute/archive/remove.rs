@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunks::Going;
 use super::table::Time;
-use super::{Archived, Done, Fate, Run, chunks};
+use super::{Archived, Done, Fate, Run, chunks, held};
 use crate::format::rows::Tally;
 use crate::observe::Kept;
 use crate::postgres::{Connection, Fault};
@@ -161,6 +161,9 @@ impl Run<'_> {
         if !self.table.is_unchanged(connection)? {
             return Ok(Compared::Not(Fate::Changed));
         }
+        if let Some(came) = held::came(connection, &self.table)? {
+            return Ok(Compared::Not(Fate::Held(came)));
+        }
         let mut going = chunks::going(connection, &self.table, &contents.from, &contents.to)?;
         let (name, condition, listed) = (&self.table.name, &contents.condition, &self.table.listed);
         let read = format!("copy (select {listed} from {name} where {condition}) to stdout (format csv)");
@@ -201,6 +204,9 @@ impl Run<'_> {
                 gone == Some(kept.extent.rows)
             }
         };
-        Ok(if is_done { Fate::Removed } else { Fate::Changed })
+        if !is_done {
+            return Ok(Fate::Changed);
+        }
+        Ok(held::came_at_last(connection, &self.table)?.map_or(Fate::Removed, Fate::Held))
     }
 }

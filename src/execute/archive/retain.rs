@@ -9,7 +9,7 @@ use super::chunks::Going;
 use super::remove::{BUSY, begin, unrecorded};
 use super::slice::Slice;
 use super::table::{Subject, Table};
-use super::{chunks, connect};
+use super::{chunks, connect, held};
 use crate::observe::ages;
 use crate::policy::model::Dropping;
 use crate::postgres::{Connection, Fault};
@@ -39,18 +39,27 @@ pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> b
         return Ok(vec![format!("{}: no hold stands on rows of it, so dropping them is the database's own", table.known_as())]);
     }
     must_be_allowed(&mut connection, site, dropping, &table)?;
+    if let Some(blind) = table.blind_job(&mut connection)? {
+        return Err(blind);
+    }
     let (mut after, mut remarks) = (None, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let Some(slice) = Slice::next(&mut connection, &table, after.as_deref(), u64::MAX)? else { break };
         begin(&mut connection)?;
-        match drop_one(&mut connection, &table, &slice) {
-            Ok(Some(dropped)) if !each(&dropped) => {
+        let dropped = drop_one(&mut connection, &table, &slice);
+        match dropped.and_then(|dropped| Ok((dropped, held::came_at_last(&mut connection, &table)?))) {
+            Ok((_, Some(came))) => {
+                connection.run("rollback")?;
+                remarks.push(came);
+                break;
+            }
+            Ok((Some(dropped), None)) if !each(&dropped) => {
                 connection.run("rollback")?;
                 return Err(unrecorded());
             }
-            Ok(Some(_)) => drop(connection.run("commit")?),
+            Ok((Some(_), None)) => drop(connection.run("commit")?),
             // The next run takes a chunk that somebody made there just now with the others.
-            Ok(None) => {
+            Ok((None, None)) => {
                 connection.run("rollback")?;
                 let (from, to) = (&slice.from, &slice.to);
                 let why = "others came meanwhile, or a trigger keeps them";

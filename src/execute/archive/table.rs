@@ -1,12 +1,11 @@
 //! The table whose rows move: its columns, its time, and which of its rows are old enough and under no hold.
 
-use crate::execute::table::landing::Condition;
-use crate::format::archived::{Column, Contents};
-use crate::inventory::{NoRows, TableName, Touch};
-use crate::observe::{family, holds_of_others, kin, no_rows};
-use crate::policy::model::{Archive, OtherHold, Policy, RowHold};
+use super::held::{Holds, Rows};
+use crate::format::archived::{Column, Contents, Zoned};
+use crate::inventory::{HoldEntry, TableName};
+use crate::policy::model::{Archive, Policy};
 use crate::policy::path::PolicyPath;
-use crate::policy::sql_name::{self, literal, quoted};
+use crate::policy::sql_name::{self, literal};
 use crate::postgres::{Connection, Fault, Row};
 use crate::schedule::Zone;
 use crate::site::SiteFault;
@@ -28,14 +27,14 @@ pub(in crate::execute) const SETTINGS: &[(&str, &str)] = &[
 
 /// What kind of time the column has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Time {
+pub(in crate::execute) enum Time {
     WithZone,
     Wall,
     Date,
 }
 
 impl Time {
-    pub(super) fn of(text: &str) -> Option<Time> {
+    pub(in crate::execute) fn of(text: &str) -> Option<Time> {
         match text {
             "date" => Some(Time::Date),
             _ => {
@@ -57,6 +56,17 @@ impl Time {
             Time::Wall => "timestamp",
             Time::Date => "date",
         }
+    }
+
+    /// The days that a hold names, both of them held, as conditions of a column. They begin and end by the clocks of its zone; a column without a zone
+    /// has the days that it says.
+    pub(in crate::execute) fn days(self, column: &str, (from, to): (Option<&str>, Option<&str>), zone: &str) -> Vec<String> {
+        let begins = |day: &str, later: u8| match self {
+            Time::WithZone => format!("(({}::date + {later})::timestamp at time zone {})", literal(day), literal(zone)),
+            Time::Wall | Time::Date => format!("({}::date + {later})::{}", literal(day), self.sql()),
+        };
+        let from = from.map(|day| format!("{column} >= {}", begins(day, 0)));
+        from.into_iter().chain(to.map(|day| format!("{column} < {}", begins(day, 1)))).collect()
     }
 }
 
@@ -80,7 +90,7 @@ impl<'p> From<&'p Archive> for Subject<'p> {
 
 #[derive(Debug)]
 pub(super) struct Table {
-    oid: String,
+    pub oid: String,
     /// `public.orders`, quoted where it must be.
     pub name: String,
     /// The continuous aggregate whose rows these are, as it is and quoted: `name` is then the hypertable inside of it.
@@ -100,6 +110,10 @@ pub(super) struct Table {
     pub cutoff: String,
     /// Each a condition that is false of what is not held.
     pub holds: Vec<String>,
+    /// What of them is read in a time zone of its own.
+    pub zoned: Vec<Zoned>,
+    /// The holds that were known when it was looked at, with their policies.
+    pub known_holds: Vec<(String, HoldEntry)>,
     /// The version of TimescaleDB, where this is a hypertable.
     pub hypertable: Option<String>,
     /// Somebody's triggers that run when rows are deleted.
@@ -152,7 +166,8 @@ impl Table {
             return Err(SiteFault::new(message, "It must be a timestamp, with or without zone, or a date."));
         };
         let cutoff = moment(time, archive.after.before(now, policy.zone.time_zone()), &policy.zone);
-        let holds = holds(connection, policy, archive, &oid, &quoted, time, now)?;
+        let rows = Rows { oid: &oid, table: &table, columns: &columns, column: &quoted, time };
+        let Holds { conditions: holds, zoned, known: known_holds } = Holds::find(connection, policy, archive, &rows, now)?;
         let triggers = triggers(connection, &oid)?;
         if kind == "r" && hypertable.is_none() {
             must_have_no_children(connection, archive, &oid, &name)?;
@@ -171,6 +186,8 @@ impl Table {
             listed,
             cutoff,
             holds,
+            zoned,
+            known_holds,
             hypertable: hypertable.map(|(version, _)| version),
             triggers,
             job: archive.path.to_string(),
@@ -204,6 +221,20 @@ impl Table {
     pub(super) fn is_unchanged(&self, connection: &mut Connection) -> Result<bool, Fault> {
         let (columns, _, _) = columns(connection, &self.oid, &self.column.0)?;
         Ok(columns == self.columns && dependent(connection, &self.oid)?.is_none())
+    }
+
+    /// A job of the database that drops chunks of it by nothing but their age.
+    pub(super) fn blind_job(&self, connection: &mut Connection) -> Result<Option<SiteFault>, Fault> {
+        if self.hypertable.is_none() {
+            return Ok(None);
+        }
+        // Before 2.20 jobs of a continuous aggregate name the table inside of it.
+        let sql = "select job_id::text as id from timescaledb_information.jobs where proc_name = 'policy_retention' and scheduled \
+                   and proc_schema like '\\_timescaledb\\_%' and (hypertable_schema, hypertable_name) in (($1, $2), ($3, $4)) order by job_id limit 1";
+        let rows = connection.query(sql, &[&self.known.schema, &self.known.name, &self.schema, &self.table])?;
+        let Some(id) = rows.iter().next().map(|row| row.text("id")).transpose()? else { return Ok(None) };
+        let message = format!("job {id} of the database drops chunks of {}, be they archived or held or not", self.known_as());
+        Ok(Some(SiteFault::new(message, "`seawall apply` takes it away. What it drops until then is gone for good.")))
     }
 
     /// Moments as the server compares them.
@@ -256,107 +287,6 @@ fn moment(time: Time, moment: Instant, zone: &Zone) -> String {
         Time::Wall => zone.wall_clock(moment).to_string(),
         Time::Date => zone.wall_clock(moment).date().to_string(),
     }
-}
-
-/// A hold that stands, by whichever policy.
-struct Standing<'h> {
-    policy: &'h str,
-    name: &'h str,
-    hold: &'h RowHold,
-    zone: &'h Zone,
-}
-
-impl Standing<'_> {
-    /// Whoever wrote a hold that holds no row of any table thinks otherwise.
-    fn must_have_rows(&self, connection: &mut Connection) -> Result<(), SiteFault> {
-        let why = no_rows(connection, &[&self.hold.table])?.pop().flatten();
-        why.map_or(Ok(()), |why| Err(self.holds_nothing(why)))
-    }
-
-    fn holds_nothing(&self, why: NoRows) -> SiteFault {
-        let Standing { policy, name, hold, .. } = self;
-        let (message, hint) = match why {
-            NoRows::Missing => (
-                format!(
-                    "holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds",
-                    hold.table, hold.database
-                ),
-                format!("Write its schema before it, or take the hold out of the policy `{policy}`."),
-            ),
-            NoRows::NotATable => (
-                format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database),
-                format!("Name the table that the rows are in, in the policy `{policy}`."),
-            ),
-        };
-        SiteFault::new(message, hint)
-    }
-}
-
-/// Each is false of a row that the hold lets go; what the hold's own condition does not know of a row holds it.
-fn holds(
-    connection: &mut Connection,
-    policy: &Policy,
-    archive: &Subject<'_>,
-    oid: &str,
-    column: &str,
-    time: Time,
-    now: Instant,
-) -> Result<Vec<String>, SiteFault> {
-    let today = policy.zone.wall_clock(now).date();
-    let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
-    let shown = holds_of_others(connection, policy.name.as_str())?;
-    let mut others: Vec<OtherHold> = shown.iter().map(|(policy, entry)| OtherHold::shown(archive.database, policy, entry)).collect();
-    for other in &mut others {
-        // Nobody reviewed it with this policy: what would not stay one expression among others holds all rows.
-        other.hold.condition = other.hold.condition.take().filter(|text| Condition::read(text).is_ok());
-    }
-    let own = policy.row_holds.iter().filter(|(_, hold)| stands(hold));
-    let own = own.map(|(name, hold)| Standing { policy: policy.name.as_str(), name: name.as_str(), hold, zone: &policy.zone });
-    let theirs = others.iter().map(|one| Standing { policy: &one.policy, name: &one.name, hold: &one.hold, zone: &one.zone });
-    let standing: Vec<Standing<'_>> = own.chain(theirs).collect();
-    if standing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let kin = kin(connection, oid)?;
-    let mut all = Vec::new();
-    for one in standing {
-        let mut parts = match kin.touch(&sql_name::meaning(&one.hold.table)) {
-            Some(Touch::Whole) => Vec::new(),
-            // Its partitions may have partitions.
-            Some(Touch::Part(part)) => vec![format!("tableoid in ({})", family(&oid_of(connection, part)?))],
-            Some(Touch::View(_)) => return Err(one.holds_nothing(NoRows::NotATable)),
-            None => {
-                one.must_have_rows(connection)?;
-                continue;
-            }
-        };
-        parts.extend(held(one.zone, one.hold, column, time));
-        let held = if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") };
-        all.push(format!("({held}) is false"));
-    }
-    Ok(all)
-}
-
-fn oid_of(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
-    let name = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
-    Ok(connection.query("select $1::regclass::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned())
-}
-
-fn held(zone: &Zone, hold: &RowHold, column: &str, time: Time) -> Vec<String> {
-    let begins = |date: jiff::civil::Date, none| date.to_zoned(zone.time_zone().clone()).map_or(none, |start| start.timestamp());
-    let at = |instant| format!("{}::{}", literal(&moment(time, instant, zone)), time.sql());
-    let mut parts = Vec::new();
-    if let Some(from) = hold.from {
-        parts.push(format!("{column} >= {}", at(begins(from.0, Instant::MIN))));
-    }
-    if let Some(to) = hold.to {
-        parts.push(format!("{column} < {}", at(Period::from_days(1).after(begins(to.0, Instant::MAX), zone.time_zone()))));
-    }
-    if let Some(condition) = &hold.condition {
-        // A comment at its end must not swallow what follows.
-        parts.push(format!("({condition}\n)"));
-    }
-    parts
 }
 
 /// They run for each row that is taken out.
@@ -426,4 +356,22 @@ pub(in crate::execute) fn columns(
         columns.push(Column { name, r#type: row.text("type")?.to_owned(), not_null: row.flag("required")? });
     }
     Ok((columns, listed.join(", "), of_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In Cairo the clocks went from 00:00 to 01:00 on that day: what has no zone of its own has the hour that the day begins with.
+    #[test]
+    fn days_are_those_of_the_column_or_of_the_zone() {
+        let days = |time: Time, to| time.days("at", (Some("2024-04-26"), to), "Africa/Cairo");
+        assert_eq!(
+            days(Time::Wall, Some("2024-04-27")),
+            ["at >= ('2024-04-26'::date + 0)::timestamp", "at < ('2024-04-27'::date + 1)::timestamp"]
+        );
+        assert_eq!(days(Time::Date, None), ["at >= ('2024-04-26'::date + 0)::date"]);
+        assert_eq!(days(Time::WithZone, None), ["at >= (('2024-04-26'::date + 0)::timestamp at time zone 'Africa/Cairo')"]);
+        assert!(Time::Date.days("at", (None, None), "UTC").is_empty());
+    }
 }

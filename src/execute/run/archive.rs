@@ -33,10 +33,10 @@ pub(super) fn run(ground: &Ground<'_>, job: &Archive, record: &Record<'_>) -> (E
     }
     match archived {
         Ok(done) if done.stopped => (Ended::Stopped, made(job, &done), done.remarks),
-        Ok(mut done) if !done.damaged.is_empty() || !done.headless.is_empty() => {
+        Ok(mut done) if !done.damaged.is_empty() || !done.headless.is_empty() || done.blind.is_some() => {
             steps.enter(|action| matches!(action, Action::CompareExport { .. }));
             let (headless, damaged) = (std::mem::take(&mut done.headless), std::mem::take(&mut done.damaged));
-            let (message, hint) = told(&headless, &damaged);
+            let (message, hint) = told(done.blind.take(), &headless, &damaged);
             steps.end(StepOutcome::Failed, Some(&message));
             let made = made(job, &done);
             (Ended::failed(message, hint, false), made, remarks(done))
@@ -71,14 +71,14 @@ fn measure(ground: &Ground<'_>, job: &Archive, done: &Archived) {
     }
 }
 
-/// What nobody can find or read back, the first three of them, and the way out.
-fn told(headless: &[SiteFault], damaged: &[SiteFault]) -> (String, String) {
-    let all: Vec<&SiteFault> = headless.iter().chain(damaged).collect();
+/// What takes rows away behind the archive's back, and what nobody can find or read back, the first three of them, and the way out.
+fn told(blind: Option<SiteFault>, headless: &[SiteFault], damaged: &[SiteFault]) -> (String, String) {
+    let all: Vec<&SiteFault> = blind.iter().chain(headless).chain(damaged).collect();
     let mut message = all.iter().take(3).map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
     if all.len() > 3 {
         message.push_str(&format!("; and {} more", all.len() - 3));
     }
-    let mut hints: Vec<&str> = headless.first().into_iter().chain(damaged.first()).map(|fault| fault.hint.as_str()).collect();
+    let mut hints: Vec<&str> = blind.iter().chain(headless.first()).chain(damaged.first()).map(|fault| fault.hint.as_str()).collect();
     if !damaged.is_empty() {
         hints.push(
             "Rows of what is damaged stay in the table, and the others moved on. When such an extent's descriptor is moved away from \

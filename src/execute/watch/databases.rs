@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Change, Convergence, JobReport, JobState, NO_WORKERS, Running, converge, job_reports, rights};
+use crate::converge::{Change, Convergence, JobReport, JobState, NO_WORKERS, Remark, Running, converge, job_reports, rights};
 use crate::inventory::{Observed, ServerState, Timescale};
 use crate::observe;
 use crate::plan::minute;
@@ -56,7 +56,8 @@ fn facts(policy: &Policy, found: &Convergence, name: &str, seen: &Timescale, now
     let empty = found.refused.iter().filter(|remark| holds.iter().any(|hold| remark.path.starts_with(hold)));
     let unprotected = cut.into_iter().map(|change| &change.says).chain(empty.map(|remark| &remark.message)).cloned().collect();
     let changes = changes.into_iter().map(|change| change.says.clone());
-    let refused = found.refused.iter().filter(|remark| remark.is_about(name)).map(|remark| remark.message.clone());
+    let archived = |remark: &Remark| policy.archives.iter().any(|one| one.database == name && remark.path.starts_with(&one.path));
+    let refused = found.refused.iter().filter(|remark| remark.is_about(name) || archived(remark)).map(|remark| remark.message.clone());
     let jobs = match seen {
         Timescale::Absent => Vec::new(),
         Timescale::Installed(state) => job_reports(state, now).into_iter().map(job).collect(),

@@ -93,7 +93,7 @@ pub struct HeldRows {
     /// The table, written as in SQL.
     #[schemars(example = &"pricing_history")]
     pub table: String,
-    /// Which rows, as a condition in SQL; all of them without it.
+    /// Which rows, as a condition in SQL, whose times are those of the policy's `timezone`; all of them without it.
     #[schemars(example = &"organization_id = 42")]
     pub r#where: Option<String>,
     /// The first day that is held.

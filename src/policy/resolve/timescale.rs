@@ -52,6 +52,10 @@ impl Resolver<'_> {
             let database = self.database(written.database.as_ref(), &path);
             let good = self.refer(&written.store, &self.file.stores, "stores", &path.key("store"));
             let schedule = self.daily_unless(written.schedule.as_ref(), &path);
+            let retain = database.as_ref().and_then(|database| self.retained(database, &written.table));
+            if let Some((retain, of)) = &retain {
+                self.in_time(written.after, *retain, &path, of);
+            }
             if let (Some(database), true, Some(schedule)) = (database, good, schedule) {
                 archives.push(Archive {
                     path,
@@ -60,7 +64,7 @@ impl Resolver<'_> {
                     after: written.after,
                     store: written.store.clone(),
                     schedule,
-                    retain: None,
+                    retain: retain.map(|(retain, _)| retain),
                     column: Some(written.column.clone()),
                     formats: formats(written.format.as_ref()),
                     keep: written.keep,
@@ -114,19 +118,8 @@ impl Resolver<'_> {
         }
         let Some(archive) = &written.archive else { return };
         let at = path.key("archive");
-        if let Some(retain) = written.retain
-            && archive.after >= retain
-        {
-            self.push(
-                Finding::error(
-                    ARCHIVE_TOO_LATE,
-                    at.key("after"),
-                    format!("rows are dropped after {retain} and archived only after {}", archive.after),
-                )
-                .label("they would be gone before they are archived")
-                .hint("Archive earlier than `retain`.")
-                .related(path.key("retain"), "dropped here"),
-            );
+        if let Some(retain) = written.retain {
+            self.in_time(archive.after, retain, &at, &path.key("retain"));
         }
         let good = self.refer(&archive.store, &self.file.stores, "stores", &at.key("store"));
         if let (true, Some(schedule)) = (good, self.daily_unless(archive.schedule.as_ref(), &at)) {
@@ -143,6 +136,27 @@ impl Resolver<'_> {
                 keep: archive.keep,
             });
         }
+    }
+
+    /// How long a table keeps its rows that an archive of its own names, and where that is said.
+    fn retained(&self, database: &str, table: &str) -> Option<(Period, PolicyPath)> {
+        let mut hypertables = self.file.timescaledb.get(database)?.hypertables.iter();
+        let (name, hypertable) = hypertables.find(|(name, _)| sql_name::same_table(name, table))?;
+        let path = PolicyPath::from(["timescaledb", database, "hypertables", name.as_str(), "retain"]);
+        Some((hypertable.retain?, path))
+    }
+
+    fn in_time(&mut self, after: Period, retain: Period, archive: &PolicyPath, dropped: &PolicyPath) {
+        if after < retain {
+            return;
+        }
+        let message = format!("rows are dropped after {retain} and archived only after {after}");
+        self.push(
+            Finding::error(ARCHIVE_TOO_LATE, archive.key("after"), message)
+                .label("they would be gone before they are archived")
+                .hint("Archive earlier than `retain`.")
+                .related(dropped.clone(), "dropped here"),
+        );
     }
 
     fn compress(&mut self, compress: &file::Compress, path: &PolicyPath) {

@@ -1,8 +1,10 @@
 //! A plain table.
 
+use std::cell::Cell;
+
 use seawall::cli::here::Here;
 use seawall::cli::terminal::Colour;
-use seawall::execute::archive;
+use seawall::execute::archive::{self, Done};
 
 use super::rig::{Ground, SUM};
 use crate::run::rig::Said;
@@ -118,6 +120,77 @@ fn held_rows_stay_and_what_a_hold_does_not_know_is_held() {
     ground.archive();
     assert_eq!(ground.sql("select count(*) from orders"), "30");
     assert_eq!(ground.rows(&ground.list()), 1470);
+}
+
+/// Whoever reads a policy reads its times by the policy's own zone, summer and winter; what is exported is in UTC all the same.
+#[test]
+fn times_of_a_hold_are_those_of_the_policy_s_zone() {
+    const WHICH: &str = "placed_at >= '2020-06-01' and placed_at::date < '2020-06-03'";
+    let ground = Ground::with(&format!(
+        "timezone: Europe/Berlin\narchive: {{ old-orders: {{ table: orders, column: placed_at, after: 2y, store: disk }} }}\n\
+         holds:\n  case: {{ reason: litigation, rows: {{ database: postgres, table: orders, where: \"{WHICH}\" }} }}\n\
+         \x20 day: {{ reason: audit, rows: {{ database: postgres, table: orders, from: 2020-10-25, to: 2020-10-25 }} }}\n"
+    ));
+    ground.sql(
+        "insert into orders (id, placed_at) select 20000 + i, timestamptz '2020-05-31 00:00+00' + i * interval '1 hour' from generate_series(1, 96) i \
+         union all select 30000 + i, timestamptz '2020-10-24 00:00+00' + i * interval '1 hour' from generate_series(1, 72) i",
+    );
+    let ids = |which: &str| {
+        let sql = format!("select count(*) || ' ' || string_agg(id::text, ' ' order by id) from orders where {which}");
+        ground.sql(&format!("set timezone = 'Europe/Berlin'; {sql}"))
+    };
+    let held = ids(&format!("({WHICH}) or placed_at::date = '2020-10-25'"));
+    // 48 hours and 2 days at midnight, and a day of 25 hours with one of those in it.
+    assert!(held.starts_with("76 "), "{held}");
+    // Nobody reads them back yet, so a restore finds them where they are.
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    ground.archive();
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(1).says("the table still has all of these rows");
+    let exported = ground.list().len();
+    ground.archive();
+    assert_eq!((ids("true"), ground.list().len()), (held, exported));
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0);
+    assert_eq!(ground.sql("select count(*) from (select id from orders union select id from orders_archived) u"), "1668");
+}
+
+/// A run takes hours, and whoever places a hold meanwhile sees it in the database.
+#[test]
+fn a_hold_that_comes_while_rows_move_is_kept() {
+    let ground = Ground::new();
+    ground.sql(
+        "create schema seawall; create table seawall.hold (policy text not null, name text not null, of_table text not null, \
+         condition text, rows_from date, rows_to date, reason text not null, until date, zone text not null, primary key (policy, name))",
+    );
+    let place = |name: &str, which: &str| {
+        ground.sql(&format!(
+            "insert into seawall.hold values ('legal', '{name}', 'orders', '{which}', null, null, 'litigation', null, 'UTC')"
+        ));
+    };
+    let exported = Cell::new(0);
+    let done = while_it_runs(&ground, 250, &|done, _| {
+        exported.set(exported.get() + u32::from(done == Done::Exported));
+        if done == Done::Exported && exported.get() == 2 {
+            place("first", "customer = 3");
+        }
+        true
+    });
+    assert_eq!((done.exported.len(), done.removed.len()), (2, 1), "{done:?}");
+    assert!(done.remarks.iter().any(|remark| remark.contains("the hold `first` of the policy `legal` came meanwhile")), "{done:?}");
+    let left = ground.sql("select count(*) from orders");
+    assert_eq!(left, (1500 - done.removed[0].rows).to_string());
+    // In the last moment: the rows are deleted already, and the transaction has not ended.
+    let done = while_it_runs(&ground, 250, &|done, _| {
+        if done == Done::Removing {
+            place("second", "customer = 4");
+        }
+        true
+    });
+    assert!(done.removed.is_empty() && done.remarks.iter().any(|remark| remark.contains("the hold `second`")), "{done:?}");
+    assert_eq!(ground.sql("select count(*) from orders"), left);
+    let held = ground.sql("select count(*) from orders where customer in (3, 4)");
+    while_it_runs(&ground, 250, &|_, _| true);
+    assert_eq!(ground.sql("select count(*) filter (where customer in (3, 4)) || ' ' || count(*) from orders"), format!("{held} {held}"));
 }
 
 #[test]
@@ -340,11 +413,15 @@ fn a_large_table_moves_in_parts() {
 }
 
 fn in_parts(ground: &Ground, rows_at_once: u64) -> archive::Archived {
+    while_it_runs(ground, rows_at_once, &|_, _| true)
+}
+
+fn while_it_runs(ground: &Ground, rows_at_once: u64, deed: &dyn Fn(Done, &archive::Deed) -> bool) -> archive::Archived {
     let place = |name: &str| Some(ground.run.file(name));
     let here = Here { policy: place("policy.yaml"), state: place("another-state"), host: Some("db-1".parse().expect("a name")) };
     let policy = here.read(Colour::Never).expect("a sound policy");
     let site = here.site(&policy);
-    let onlooker = archive::Onlooker { deed: &|_, _| true, stop: &std::sync::atomic::AtomicBool::new(false) };
+    let onlooker = archive::Onlooker { deed, stop: &std::sync::atomic::AtomicBool::new(false) };
     archive::archive(&site, &policy.archives[0], &archive::Wishes { rows_at_once }, onlooker).expect("it goes")
 }
 

@@ -273,3 +273,22 @@ fn duties_are_asked_for_with_who_did_them() {
     assert_eq!(done["answer"], "yes", "{done}");
     assert!(done["evidence"].as_str().is_some_and(|why| why.contains("last done by anna")), "{done}");
 }
+
+/// A hold on rows ends like one on backups, and somebody decides before it does.
+#[test]
+fn a_hold_on_rows_that_ends_soon_is_asked_for() {
+    let soon = |days: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days)).to_zoned(jiff::tz::TimeZone::UTC).date();
+    let hold = |until: jiff::civil::Date| {
+        format!("holds:\n  letters: {{ reason: audit, until: {until}, rows: {{ database: app, table: letters }} }}\n")
+    };
+    let asked = |until: jiff::civil::Date| {
+        let report = seen(&replaced(&[("holds:\n", &hold(until))])).json(&[]);
+        let all = one(&report)["checklist"].as_array().expect("a list").clone();
+        all.into_iter().find(|question| question["key"] == "holds").expect("the question")
+    };
+    let ending = asked(soon(10));
+    assert_eq!(ending["answer"], "no", "{ending}");
+    assert!(ending["evidence"].as_str().is_some_and(|why| why.starts_with("letters ends at")), "{ending}");
+    let going_on = asked(soon(90));
+    assert_eq!(going_on["answer"], "yes", "{going_on}");
+}

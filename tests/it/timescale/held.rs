@@ -42,7 +42,8 @@ impl Table {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         let (days, step, keep) = (5 + random.below(35), 3 + random.below(27), 250 + random.below(450));
         let literal = quoted.replace('\'', "''");
-        let mut make = format!("create table {quoted} (at timestamptz not null, owner int not null, id serial, note text); ");
+        let time = ["timestamptz", "timestamp", "date"][random.below(3)];
+        let mut make = format!("create table {quoted} (at {time} not null, owner int not null, id serial, note text); ");
         write!(make, "select create_hypertable('{literal}', 'at', chunk_time_interval => interval '{days} days'); ").expect("a string");
         write!(
             make,

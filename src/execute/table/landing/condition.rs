@@ -52,6 +52,54 @@ impl Condition {
         }
     }
 
+    /// No time zone can make a difference to it, as far as that is told by its words: it names nothing but these columns, which hold no times, and it calls
+    /// nothing and casts nothing.
+    pub fn is_timeless(text: &str, columns: &[&str]) -> bool {
+        const WORDS: [&str; 18] = [
+            "and",
+            "between",
+            "distinct",
+            "escape",
+            "false",
+            "from",
+            "ilike",
+            "in",
+            "is",
+            "isnull",
+            "like",
+            "not",
+            "notnull",
+            "null",
+            "or",
+            "symmetric",
+            "true",
+            "unknown",
+        ];
+        let mut rest = Scan { text, at: 0 };
+        let mut after_name = false;
+        loop {
+            let begin = rest.at;
+            let Ok(piece) = rest.next() else { return false };
+            let Some(piece) = piece else { return true };
+            let words = &text[begin..rest.at];
+            let name = match piece {
+                Piece::Comment => continue,
+                Piece::Sign(sign) if sign.is_whitespace() => continue,
+                // It would be a function, or the type of a text.
+                Piece::Sign('(') | Piece::Quoted { first: '\'' | '$', .. } if after_name => return false,
+                Piece::Quoted { first: '\'' | '$', .. } => None,
+                Piece::Sign(sign) if sign.is_ascii_digit() || "()=<>!+-*/%,.".contains(sign) => None,
+                Piece::Sign(_) => return false,
+                Piece::Quoted { .. } => Some(words[1..words.len() - 1].replace("\"\"", "\"")),
+                Piece::Word => Some(words.to_ascii_lowercase()).filter(|word| !WORDS.contains(&word.as_str())),
+            };
+            if name.as_ref().is_some_and(|name| !columns.contains(&name.as_str())) {
+                return false;
+            }
+            after_name = name.is_some();
+        }
+    }
+
     /// By its IANA name.
     #[must_use]
     pub fn in_zone(self, zone: impl Into<String>) -> Condition {
@@ -250,6 +298,38 @@ mod tests {
             "E'a' -- and\n'x\\'' ) union all select 1 --'",
         ] {
             assert!(Condition::read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_no_zone_can_change_is_told_by_its_words() {
+        let columns = ["customer", "note", "date", "Of \"it\""];
+        for same in [
+            "customer = 42",
+            "customer in (1, 2) and not (note is null or note like 'x%') -- at",
+            "CUSTOMER between 1 and 5.5 /* now() */",
+            "\"Of \"\"it\"\"\" is distinct from $$2024-01-01$$",
+            "date = '2024-01-01'",
+        ] {
+            assert!(Condition::is_timeless(same, &columns), "{same}");
+        }
+        for other in [
+            "at >= '2024-01-01'",
+            "\"at\" >= '2024-01-01'",
+            "customer = 42 and now() > note",
+            "customer = date_part('hour', at)",
+            "customer(3) = 1",
+            "date '2024-01-01' = 'today'",
+            "note::date = '2024-01-01'",
+            "cast(note as date) = '2024-01-01'",
+            "current_date = '2024-01-01'",
+            "customer in (select id from suspects)",
+            "orders.customer = 1",
+            "note = U&'\\0061'",
+            "note[1] = 'x'",
+            "note = 'open",
+        ] {
+            assert!(!Condition::is_timeless(other, &columns), "{other}");
         }
     }
 

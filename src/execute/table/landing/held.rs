@@ -1,13 +1,14 @@
 //! Rows under a legal hold: what the policy holds, and what the database shows of other policies. None of them is changed or removed here.
 
 use super::about::About;
+use crate::execute::archive::Time;
 use crate::execute::table::TableFault;
 use crate::inventory::{Kin, TableName, Touch};
 use crate::observe::{family, kin};
 use crate::plan::words::{counted, plain, quoted as shown};
 use crate::policy::model::Policy;
 use crate::policy::sql_name::{literal, meaning, quoted};
-use crate::postgres::{Connection, Fault, Row};
+use crate::postgres::{Connection, Fault, Row, Rows};
 use crate::units::Instant;
 
 /// A hold that stands.
@@ -40,15 +41,8 @@ impl Hold {
     fn condition(&self, part: Option<&TableName>, time: Option<(&str, &str)>) -> String {
         let is_part = |part| format!("seawall_part in ({})", family(&format!("{}::regclass", literal(&sql(part)))));
         let mut parts: Vec<String> = part.map(is_part).into_iter().collect();
-        if let Some((column, r#type)) = time.filter(|(_, r#type)| r#type.starts_with("timestamp") || *r#type == "date") {
-            let begins = |day: &str, later: u8| match r#type {
-                "timestamp with time zone" => {
-                    format!("(({}::date + {later})::timestamp at time zone {})", literal(day), literal(&self.zone))
-                }
-                _ => format!("({}::date + {later})", literal(day)),
-            };
-            parts.extend(self.from.as_ref().map(|from| format!("{} >= {}", quoted(column), begins(from, 0))));
-            parts.extend(self.to.as_ref().map(|to| format!("{} < {}", quoted(column), begins(to, 1))));
+        if let Some((column, time)) = time.and_then(|(column, r#type)| Some((column, Time::of(r#type)?))) {
+            parts.extend(time.days(&quoted(column), (self.from.as_deref(), self.to.as_deref()), &self.zone));
         }
         // A comment at its end must not swallow what follows.
         parts.extend(self.condition.as_ref().map(|condition| format!("({condition}\n)")));
@@ -160,6 +154,16 @@ pub(super) fn must_stay(connection: &mut Connection, holds: &[Hold], going: &Goi
     }
 }
 
+/// Times in a hold's condition are those of its own zone.
+fn in_zone(connection: &mut Connection, zone: &str, sql: &str) -> Result<Rows, Fault> {
+    const SET: &str = "select set_config('timezone', $1, false) as zone";
+    let before = connection.query("select current_setting('timezone') as zone", &[])?.one()?.text("zone")?.to_owned();
+    connection.query(SET, &[zone])?;
+    let rows = connection.query(sql, &[])?;
+    connection.query(SET, &[&before])?;
+    Ok(rows)
+}
+
 pub(super) fn first_held(connection: &mut Connection, holds: &[Hold], going: &Going<'_>) -> Result<Option<Held>, Fault> {
     if holds.is_empty() {
         return Ok(None);
@@ -175,7 +179,7 @@ pub(super) fn first_held(connection: &mut Connection, holds: &[Hold], going: &Go
         let from = going.from;
         let sql =
             format!("select count(*) as n from (select t.tableoid as seawall_part, t.* from {from}) t where ({condition}) is not false");
-        let rows: u64 = connection.query(&sql, &[])?.one()?.parse("n")?;
+        let rows: u64 = in_zone(connection, &hold.zone, &sql)?.one()?.parse("n")?;
         if rows > 0 {
             return Ok(Some(Held { rows, of: going.name.clone(), hold: hold.clone(), view }));
         }

@@ -1,0 +1,209 @@
+//! Which rows of a table are under hold: what the policy says, and what the database shows, also while the rows are on their way.
+
+use super::table::{Subject, Table, Time};
+use crate::converge::hold_entries;
+use crate::execute::table::landing::Condition;
+use crate::format::archived::{Column, Zoned};
+use crate::inventory::{HoldEntry, NoRows, TableName, Touch};
+use crate::observe::{family, holds_shown, kin, no_rows, sha256};
+use crate::plan::words::quoted as shown;
+use crate::policy::model::{OtherHold, Policy, RowHold};
+use crate::policy::sql_name::{literal, meaning, quoted};
+use crate::postgres::{Connection, Fault};
+use crate::schedule::Zone;
+use crate::site::SiteFault;
+use crate::units::Instant;
+
+/// The table that has the rows.
+pub(super) struct Rows<'r> {
+    pub oid: &'r str,
+    /// As it is, and its columns.
+    pub table: &'r str,
+    pub columns: &'r [Column],
+    /// That of the time, quoted where it must be.
+    pub column: &'r str,
+    pub time: Time,
+}
+
+/// What stands when a table is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    /// Each is false of a row that the hold lets go; what the hold's own condition does not know of a row holds it.
+    pub conditions: Vec<String>,
+    /// What of them is read in a time zone of its own.
+    pub zoned: Vec<Zoned>,
+    /// What was shown, and what is to be shown of the policy, each with whose it is.
+    pub known: Vec<(String, HoldEntry)>,
+}
+
+impl Holds {
+    pub(super) fn find(
+        connection: &mut Connection,
+        policy: &Policy,
+        archive: &Subject<'_>,
+        rows: &Rows<'_>,
+        now: Instant,
+    ) -> Result<Holds, SiteFault> {
+        let today = policy.zone.wall_clock(now).date();
+        let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
+        let mut known: Vec<(String, HoldEntry)> =
+            hold_entries(policy, archive.database).into_iter().map(|entry| (policy.name.to_string(), entry)).collect();
+        // Under the policy's own name, too: it was read before, and somebody may have applied a later one since.
+        let shown: Vec<(String, HoldEntry)> = holds_shown(connection)?.into_iter().filter(|one| !known.contains(one)).collect();
+        let mut others: Vec<OtherHold> = shown.iter().map(|(of, entry)| OtherHold::shown(archive.database, of, entry)).collect();
+        for other in &mut others {
+            // Nobody reviewed it with this policy: what would not stay one expression among others holds all rows.
+            other.hold.condition = other.hold.condition.take().filter(|text| Condition::read(text).is_ok());
+        }
+        known.extend(shown);
+        let own = policy.row_holds.iter().filter(|(_, hold)| stands(hold));
+        let own = own.map(|(name, hold)| Standing { policy: policy.name.as_str(), name: name.as_str(), hold, zone: &policy.zone });
+        let theirs = others.iter().map(|one| Standing { policy: &one.policy, name: &one.name, hold: &one.hold, zone: &one.zone });
+        let standing: Vec<Standing<'_>> = own.chain(theirs).collect();
+        let mut holds = Holds { known, ..Holds::default() };
+        if !standing.is_empty() {
+            holds.of(connection, &standing, rows)?;
+        }
+        Ok(holds)
+    }
+
+    fn of(&mut self, connection: &mut Connection, standing: &[Standing<'_>], rows: &Rows<'_>) -> Result<(), SiteFault> {
+        let kin = kin(connection, rows.oid)?;
+        for one in standing {
+            let mut parts = match kin.touch(&meaning(&one.hold.table)) {
+                Some(Touch::Whole) => Vec::new(),
+                // Its partitions may have partitions.
+                Some(Touch::Part(part)) => vec![format!("tableoid in ({})", family(&oid_of(connection, part)?))],
+                Some(Touch::View(_)) => return Err(one.holds_nothing(NoRows::NotATable)),
+                None => {
+                    one.must_have_rows(connection)?;
+                    continue;
+                }
+            };
+            let (from, to) = (one.hold.from.map(|date| date.0.to_string()), one.hold.to.map(|date| date.0.to_string()));
+            parts.extend(rows.time.days(rows.column, (from.as_deref(), to.as_deref()), &one.zone.to_string()));
+            if let Some(condition) = &one.hold.condition {
+                let (condition, zoned) = one.meant(condition, rows);
+                if let Some(zoned) = zoned {
+                    must_be_readable(connection, one, rows.table, &zoned)?;
+                    self.zoned.push(zoned);
+                }
+                parts.push(condition);
+            }
+            let held = if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") };
+            self.conditions.push(format!("({held}) is false"));
+        }
+        Ok(())
+    }
+}
+
+/// A hold that stands, by whichever policy.
+struct Standing<'h> {
+    policy: &'h str,
+    name: &'h str,
+    hold: &'h RowHold,
+    zone: &'h Zone,
+}
+
+impl Standing<'_> {
+    /// Whoever wrote a hold that holds no row of any table thinks otherwise.
+    fn must_have_rows(&self, connection: &mut Connection) -> Result<(), SiteFault> {
+        let why = no_rows(connection, &[&self.hold.table])?.pop().flatten();
+        why.map_or(Ok(()), |why| Err(self.holds_nothing(why)))
+    }
+
+    fn holds_nothing(&self, why: NoRows) -> SiteFault {
+        let Standing { policy, name, hold, .. } = self;
+        let (message, hint) = match why {
+            NoRows::Missing => (
+                format!(
+                    "holds.{name}.rows.table: there is no table `{}` in `{}`, so nobody knows what it holds",
+                    hold.table, hold.database
+                ),
+                format!("Write its schema before it, or take the hold out of the policy `{policy}`."),
+            ),
+            NoRows::NotATable => (
+                format!("holds.{name}.rows.table: `{}` in `{}` has no rows of its own, so it holds none", hold.table, hold.database),
+                format!("Name the table that the rows are in, in the policy `{policy}`."),
+            ),
+        };
+        SiteFault::new(message, hint)
+    }
+
+    /// Its times are those of the policy's zone, while rows are written as text in UTC. What a zone cannot change is asked as it is.
+    fn meant(&self, condition: &str, rows: &Rows<'_>) -> (String, Option<Zoned>) {
+        let plain: Vec<&str> =
+            rows.columns.iter().filter(|column| is_timeless(&column.r#type)).map(|column| column.name.as_str()).collect();
+        let (zone, table) = (self.zone.to_string(), rows.table);
+        if zone == "UTC" || Condition::is_timeless(condition, &plain) {
+            // A comment at its end must not swallow what follows.
+            return (format!("({condition}\n)"), None);
+        }
+        let digest = sha256(format!("{zone}\n{table}\n{condition}").as_bytes());
+        let zoned = Zoned::new(zone, condition.to_owned(), &digest);
+        (format!("pg_temp.{}({}.*)", zoned.function, quoted(table)), Some(zoned))
+    }
+}
+
+/// No text of it is read by a calendar or a clock.
+fn is_timeless(r#type: &str) -> bool {
+    const TYPES: [&str; 10] =
+        ["smallint", "integer", "bigint", "numeric", "real", "double precision", "text", "boolean", "uuid", "character varying"];
+    TYPES.contains(&r#type.split('(').next().unwrap_or_default())
+}
+
+fn must_be_readable(connection: &mut Connection, hold: &Standing<'_>, table: &str, zoned: &Zoned) -> Result<(), SiteFault> {
+    make(connection, table, std::slice::from_ref(zoned)).map_err(|fault| {
+        if fault.code().is_none() {
+            return fault.into();
+        }
+        let message = format!("holds.{}.rows.where cannot be read in {}: {}", hold.name, zoned.zone, fault.message);
+        SiteFault::new(message, "The role needs TEMPORARY on the database where times of a hold are not those of UTC.")
+    })
+}
+
+/// The functions by which conditions are read in zones of their own, for as long as the session is there. They take a row of any type, so that nobody
+/// who drops or changes the table meets them.
+pub(super) fn make(connection: &mut Connection, table: &str, zoned: &[Zoned]) -> Result<(), Fault> {
+    for Zoned { function, zone, condition } in zoned {
+        let body = format!("select ({condition}\n) from (select ($1).*) as {}", quoted(table));
+        connection.run(&format!(
+            "create or replace function pg_temp.{function}(anyelement) returns boolean language sql stable cost 1000 \
+             set timezone = {} as {}",
+            literal(zone),
+            literal(&body)
+        ))?;
+    }
+    Ok(())
+}
+
+/// What is to be said of a hold that stands by now and did not when the table was looked at: rows of it may be meant.
+pub(super) fn came(connection: &mut Connection, table: &Table) -> Result<Option<String>, Fault> {
+    let mut came = holds_shown(connection)?;
+    came.retain(|one| !table.known_holds.contains(one));
+    if came.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<&str> = came.iter().map(|(_, entry)| entry.of.as_str()).collect();
+    let (empty, kin) = (no_rows(connection, &names)?, kin(connection, &table.oid)?);
+    let mut meant = came.iter().zip(empty).filter(|((_, entry), empty)| empty.is_some() || kin.touch(&meaning(&entry.of)).is_some());
+    Ok(meant.next().map(|((policy, entry), _)| {
+        let (name, policy) = (shown(&entry.name), shown(policy));
+        format!("{}: the hold {name} of the policy {policy} came meanwhile: what is left stays until the next run", table.known_as())
+    }))
+}
+
+/// The same, and from here to the end of the transaction none comes. This lock is the last one and is not waited for, so that nobody waits in a circle;
+/// a role that may only read holds does without.
+pub(super) fn came_at_last(connection: &mut Connection, table: &Table) -> Result<Option<String>, Fault> {
+    let may = "select coalesce(has_table_privilege(to_regclass('seawall.hold'), 'update, delete, truncate'), false) as may";
+    if connection.query(may, &[])?.one()?.flag("may")? {
+        connection.run("lock table seawall.hold in share mode nowait")?;
+    }
+    came(connection, table)
+}
+
+fn oid_of(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
+    let name = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
+    Ok(connection.query("select $1::regclass::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned())
+}
