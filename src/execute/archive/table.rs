@@ -80,7 +80,7 @@ impl<'p> From<&'p Archive> for Subject<'p> {
 
 #[derive(Debug)]
 pub(super) struct Table {
-    oid: String,
+    pub oid: String,
     /// `public.orders`, quoted where it must be.
     pub name: String,
     /// The continuous aggregate whose rows these are, as it is and quoted: `name` is then the hypertable inside of it.
