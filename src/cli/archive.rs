@@ -79,13 +79,13 @@ Examples:
 pub struct Restore {
     #[command(flatten)]
     which: Which,
-    /// The first moment that is wanted, as PostgreSQL reads it (UTC where it has no zone).
+    /// The first moment that is wanted, as PostgreSQL reads it (UTC where it has no zone). Into the table itself come whole extents, which may have more.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// The first moment that is not wanted any more.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// The table that gets them, written as in SQL. It is made if it is not there.
+    /// The table that gets them, written as in SQL. It is made if it is not there. The table that they came from may have another name by now.
     #[arg(long, value_name = "TABLE")]
     into: Option<String>,
     /// Only this extent (may be given again): into a table beside its own even if the table is said to have its rows.
@@ -224,7 +224,7 @@ impl Which {
                 }
             }
             extents.sort_by(|one, other| {
-                let key = |kept: &Kept| (kept.contents.database.clone(), kept.contents.table_name(), kept.contents.from.clone());
+                let key = |kept: &Kept| (kept.contents.database.clone(), kept.contents.table_name(), kept.contents.stretch());
                 key(one).cmp(&key(other))
             });
             all.push(Shelf { name, store, repository, names, extents, unread });

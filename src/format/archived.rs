@@ -64,6 +64,9 @@ pub struct Contents {
     pub database: String,
     pub schema: String,
     pub table: String,
+    /// The table's own in that database: renamed, it is the same one still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oid: Option<u32>,
     /// The column with the time.
     pub column: String,
     /// The first moment, and the one after the last, as text in that column's type.
@@ -160,12 +163,26 @@ impl Contents {
         SealedText::seal(self, recipients)
     }
 
-    /// A row of this one's table can be in both. Where a moment is beyond what can be read here, it is said of none.
+    /// A row of this one's table can be in both.
     pub fn overlaps(&self, other: &Contents) -> bool {
-        let of = |one: &Contents| (one.database.clone(), one.schema.clone(), one.table.clone());
+        self.is_of_table(other) && self.stretch().overlaps(other.stretch())
+    }
+
+    /// Every row of the other one's stretch of time that their table has is in this one's. Of a moment that cannot be read here nobody can say that.
+    pub fn covers(&self, other: &Contents) -> bool {
         let moments = [&self.from, &self.to, &other.from, &other.to].map(|text| moment(text));
         let [Some(from), Some(to), Some(other_from), Some(other_to)] = moments else { return false };
-        of(self) == of(other) && from < other_to && other_from < to
+        self.is_of_table(other) && from <= other_from && other_to <= to
+    }
+
+    /// What cannot be read here may be any moment.
+    pub fn stretch(&self) -> Stretch {
+        let (from, to) = (moment(&self.from), moment(&self.to));
+        Stretch { from: from.unwrap_or(Moment::BeforeAll), to: to.unwrap_or(Moment::AfterAll) }
+    }
+
+    fn is_of_table(&self, other: &Contents) -> bool {
+        (&self.database, &self.schema, &self.table) == (&other.database, &other.schema, &other.table)
     }
 
     /// `"public"."orders"`: for people.
@@ -174,10 +191,49 @@ impl Contents {
     }
 }
 
-/// As the server writes it under the settings of an extent, or as Seawall does.
-fn moment(text: &str) -> Option<Instant> {
-    let wall = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
-    text.parse().ok().or_else(wall)
+/// From one moment to another one, which is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stretch {
+    from: Moment,
+    to: Moment,
+}
+
+impl Stretch {
+    pub fn overlaps(self, other: Stretch) -> bool {
+        self.from < other.to && other.from < self.to
+    }
+}
+
+/// As a server compares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    /// `-infinity`.
+    BeforeAll,
+    /// So many nanoseconds after one that is the same for all.
+    At(i128),
+    /// `infinity`.
+    AfterAll,
+}
+
+/// After so many years the calendar begins anew: their days in nanoseconds.
+const ROUND: (i64, i128) = (400, 146_097 * 24 * 3600 * 1_000_000_000);
+
+/// As the server writes it under the settings of an extent, or as Seawall does. A server has years that are none here, before Christ and after 9999.
+fn moment(text: &str) -> Option<Moment> {
+    match text {
+        "-infinity" => return Some(Moment::BeforeAll),
+        "infinity" => return Some(Moment::AfterAll),
+        _ => {}
+    }
+    let (text, is_before_christ) = text.strip_suffix(" BC").map_or((text, false), |text| (text, true));
+    let (year, rest) = text.split_once('-')?;
+    let year: i64 = year.parse().ok()?;
+    // Before the first year is the first one before Christ.
+    let year = if is_before_christ { 1 - year } else { year };
+    let known = format!("{}-{rest}", 2000 + year.rem_euclid(ROUND.0));
+    let wall = || known.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    let at = known.parse::<Instant>().ok().or_else(wall)?;
+    Some(Moment::At(at.as_nanosecond() + i128::from(year.div_euclid(ROUND.0)) * ROUND.1))
 }
 
 /// What was whole so long ago is looked at again before rows leave their table on its word.
@@ -204,6 +260,7 @@ mod tests {
             database: "shop".into(),
             schema: "public".into(),
             table: table.into(),
+            oid: None,
             column: "at".into(),
             from: from.into(),
             to: to.into(),
@@ -225,11 +282,64 @@ mod tests {
             ("2018-01-01 00:00:00+00", "2019-01-01T00:00:00.000001Z", true),
             ("2018-01-01", "2019-01-02", true),
             ("2018-01-01 00:00:00", "2019-01-01 00:00:00", false),
-            ("-infinity", "2021-01-01 00:00:00+00", false),
+            ("-infinity", "2021-01-01 00:00:00+00", true),
+            ("-infinity", "2019-01-01 00:00:00+00", false),
+            ("2019-12-31", "infinity", true),
+            ("10000-01-01 00:00:00+00", "infinity", false),
+            ("0044-03-15 12:00:00+00 BC", "2019-01-02 00:00:00+00", true),
+            ("4713-01-01 BC", "0001-12-31 BC", false),
+            // What nobody can read may be any moment.
+            ("once", "2019-01-02", true),
+            ("2018-01-01", "some day", true),
+            ("2018-01-01", "2018-01-02", false),
         ] {
             let other = contents("orders", from, to);
             assert_eq!((year.overlaps(&other), other.overlaps(&year)), (expected, expected), "{from} {to}");
         }
         assert!(!year.overlaps(&contents("letters", "2019-01-01", "2020-01-01")));
+    }
+
+    #[test]
+    fn moments_are_in_the_order_of_the_server() {
+        // As PostgreSQL 16 sorts and writes them.
+        let sorted = [
+            "-infinity",
+            "4713-01-01 00:00:00+00 BC",
+            "0401-02-28 00:00:00+00 BC",
+            "0044-03-15 11:59:59.999999+00 BC",
+            "0044-03-15 12:00:00+00 BC",
+            "0001-02-29 00:00:00+00 BC",
+            "0001-12-31 23:59:59.999999+00 BC",
+            "0001-01-01 00:00:00+00",
+            "0400-02-29 00:00:00+00",
+            "1969-12-31 23:59:59.999999+00",
+            "1970-01-01 00:00:00+00",
+            "2019-12-31T23:59:59.5Z",
+            "9999-12-31 23:59:59.999999+00",
+            "10000-01-01 00:00:00+00",
+            "294276-12-31 23:59:59.999999+00",
+            "infinity",
+        ];
+        let moments = sorted.map(|text| moment(text).unwrap_or_else(|| panic!("{text}")));
+        assert!(moments.windows(2).all(|two| two[0] < two[1]), "{moments:?}");
+        assert_eq!(moment("0044-03-15 BC"), moment("0044-03-15 00:00:00 BC"));
+        for none in ["", "now", "-", "2019", "2019-02-29", "0044-03-15 AD"] {
+            assert_eq!(moment(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn one_covers_another_where_all_of_it_is_known_to_be_inside() {
+        let all = contents("orders", "-infinity", "2020-01-01");
+        for (from, to, expected) in [
+            ("-infinity", "2020-01-01 00:00:00+00", true),
+            ("0044-03-15 BC", "2019-01-01", true),
+            ("2019-01-01", "2020-01-01 00:00:00.000001+00", false),
+            ("once", "2019-01-01", false),
+        ] {
+            assert_eq!(all.covers(&contents("orders", from, to)), expected, "{from} {to}");
+        }
+        assert!(!contents("orders", "once", "some day").covers(&all));
+        assert!(!all.covers(&contents("letters", "2019-01-01", "2019-02-01")));
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn look(look: &mut Look<'_>) {
                 .since(seen.waiting_since.checked_add(limit.value.to_signed()).ok())
                 .text(text)
                 .hint(format!(
-                    "Run `seawall archive verify --identity FILE` where the identity is, then `seawall run {path}`; a timer there can do the first."
+                    "Run `seawall archive verify --identity FILE` where the identity is, then `seawall run {path}`; a timer there can do the first. \
+                     Where they are read back in time, somebody changes them each time before they can go: the run names them."
                 ))
                 .fact("limit", limit.value),
         );

@@ -9,6 +9,7 @@ use super::remove::tally_of;
 use super::table::Time;
 use super::{connect, returned};
 use crate::execute::restore::archive::how_they_stand;
+use crate::format::archived::Column;
 use crate::format::rows::Tallied;
 use crate::format::seal::Identities;
 use crate::observe::{Kept, Shelf, width};
@@ -74,7 +75,7 @@ pub fn bring_back(
     let all = extents;
     let extents = of_that_time(&mut connection, all, wanted)?;
     connection.run("begin")?;
-    let is_original = is_same(&mut connection, &into, &original)?;
+    let is_original = is_same(&mut connection, &into, &original)? || is_renamed(&mut connection, &into, &extents)?;
     let chosen = choose(&mut connection, place, (extents.as_slice(), all), wanted, is_original)?;
     must_be_awake(site, place, &chosen.coming, wanted.thaw)?;
     let coming: Vec<BackupId> = chosen.coming.iter().map(|kept| kept.extent.id.clone()).collect();
@@ -160,6 +161,13 @@ fn is_same(connection: &mut Connection, one: &str, other: &str) -> Result<bool, 
     Ok(connection.query(sql, &[one, other])?.one()?.flag("same")?)
 }
 
+/// The table that all of them came from, by another name.
+fn is_renamed(connection: &mut Connection, into: &str, extents: &[&Kept]) -> Result<bool, SiteFault> {
+    let found = connection.query("select to_regclass($1)::oid::text as oid", &[into])?;
+    let oid: Option<u32> = found.one()?.get("oid").and_then(|oid| oid.parse().ok());
+    Ok(oid.is_some() && extents.iter().all(|kept| kept.contents.oid == oid))
+}
+
 struct Ground<'g> {
     place: &'g Shelf<'g>,
     identities: &'g Identities,
@@ -200,13 +208,13 @@ impl Ground<'_> {
             }
         }
         let mut remarks = remarks;
-        let own = if self.is_original { triggers(connection, &into)? } else { Vec::new() };
-        if !own.is_empty() && first.contents.timescaledb.is_some() {
-            let message = format!("the triggers {} of {into} may change the rows that come into it", own.join(", "));
-            return Err(SiteFault::new(message, ELSEWHERE));
-        }
+        let (own, retyped) = if self.is_original { what_changes(connection, &into, first)? } else { Default::default() };
         if !own.is_empty() {
             remarks.push(format!("{into}: the triggers {} ran for what came back", own.join(", ")));
+        }
+        if self.is_original && (wanted.from.is_some() || wanted.to.is_some()) {
+            let (from, to) = (&first.contents.from, coming.last().map_or("", |last| last.contents.to.as_str()));
+            remarks.push(format!("into the table itself extents come back whole: these have rows from {from} to before {to}"));
         }
         let (mut rows, mut came) = (0, Vec::new());
         for kept in &coming {
@@ -223,7 +231,7 @@ impl Ground<'_> {
             rows += self.one(connection, kept, &copy)?;
             came.push(*kept);
         }
-        if !own.is_empty() {
+        if !own.is_empty() || !retyped.is_empty() {
             must_be_as_exported(connection, &came, &into, &names.join(", "), self.stop)?;
         }
         if !self.is_original {
@@ -263,6 +271,36 @@ impl Ground<'_> {
 
 const ELSEWHERE: &str = "Name another table with `--into`, and take the rows from there.";
 
+/// What may change rows on their way into their own table: its triggers, and columns of another type. In a hypertable nobody finds those that came.
+fn what_changes(connection: &mut Connection, into: &str, first: &Kept) -> Result<(Vec<String>, Vec<String>), SiteFault> {
+    let (own, retyped) = (triggers(connection, into)?, retyped(connection, into, &first.contents.columns)?);
+    let some = [("triggers", &own), ("other types of the columns", &retyped)].into_iter().find(|(_, which)| !which.is_empty());
+    if let (Some((what, which)), Some(_)) = (some, &first.contents.timescaledb) {
+        let message = format!("the {what} {} of {into} may change the rows that come into it", which.join(", "));
+        return Err(SiteFault::new(message, ELSEWHERE));
+    }
+    Ok((own, retyped))
+}
+
+/// The columns that have another type than the rows had. They must be there all the same: the record says that these rows are in the archive, whole.
+fn retyped(connection: &mut Connection, table: &str, columns: &[Column]) -> Result<Vec<String>, SiteFault> {
+    let oid = connection.query("select $1::regclass::oid::text as oid", &[table])?.one()?.text("oid")?.to_owned();
+    let (there, _, _) = super::columns(connection, &oid, "")?;
+    let (mut gone, mut retyped) = (Vec::new(), Vec::new());
+    for column in columns {
+        match there.iter().find(|own| own.name == column.name) {
+            None => gone.push(column.name.clone()),
+            Some(own) if own.r#type != column.r#type => retyped.push(column.name.clone()),
+            Some(_) => {}
+        }
+    }
+    if gone.is_empty() {
+        return Ok(retyped);
+    }
+    let message = format!("{table} does not have these columns of the rows any more: {}", gone.join(", "));
+    Err(SiteFault::new(message, ELSEWHERE))
+}
+
 /// Somebody's, that run when rows are inserted: before they are there, after it, or at the end.
 fn triggers(connection: &mut Connection, table: &str) -> Result<Vec<String>, SiteFault> {
     let sql = "select distinct t.tgname as name \
@@ -285,7 +323,8 @@ fn must_be_as_exported(connection: &mut Connection, came: &[&Kept], into: &str, 
         return Ok(());
     }
     let message = format!("rows came into {into} that are not those of the archive");
-    Err(SiteFault::new(message, format!("A trigger of the table changes them; nothing was brought back. {ELSEWHERE}")))
+    let hint = format!("A trigger of the table changes them, or a column that has another type now; nothing was brought back. {ELSEWHERE}");
+    Err(SiteFault::new(message, hint))
 }
 
 fn nothing(passed_over: &[String], superseded: &[String], remarks: &[String]) -> SiteFault {

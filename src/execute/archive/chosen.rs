@@ -11,6 +11,7 @@ use crate::observe::{Kept, Shelf};
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault};
 use crate::site::SiteFault;
+use crate::units::BackupId;
 
 #[derive(Debug, Default)]
 pub(super) struct Chosen<'k> {
@@ -36,6 +37,8 @@ enum Standing {
     /// It does not know the columns any more.
     Incomparable,
     Superseded,
+    /// It was exported anew as this one, with so many rows, before anything of it left its table.
+    Shrunk(BackupId, u64),
 }
 
 /// `all` are those of this table, whatever is wanted; what comes into the table itself must be on its record.
@@ -58,6 +61,13 @@ pub(super) fn choose<'k>(
         let by_hand = "bring it into a table beside it, by `--extent`, and its rows from there";
         match looked.standing(connection, kept)? {
             Standing::Superseded => chosen.superseded.push(id),
+            Standing::Shrunk(later, fewer) => {
+                chosen.remarks.push(format!(
+                    "{id} was exported anew as {later}, with {fewer} rows instead of {rows}; where the others did not go on purpose, \
+                     `--extent {id}` brings them all into a table beside it"
+                ));
+                chosen.superseded.push(id);
+            }
             Standing::InTable => chosen.passed_over.push(id),
             Standing::Lacking if !is_original => chosen.coming.push(kept),
             Standing::Doubtful if !is_original => {
@@ -128,7 +138,11 @@ impl<'l> Looked<'l> {
         }
         let there = look(connection, |connection| rows_there(connection, kept))?;
         Ok(match there {
-            Some(0) => Standing::Lacking,
+            Some(0) => match self.exported_anew(kept).filter(|_| !may_have_left) {
+                Some(later) if later.extent.rows < kept.extent.rows => Standing::Shrunk(later.extent.id.clone(), later.extent.rows),
+                Some(_) => Standing::Superseded,
+                None => Standing::Lacking,
+            },
             Some(there) if there < kept.extent.rows && !may_have_left => Standing::Partly(there),
             Some(there) if there >= kept.extent.rows && !may_have_left => Standing::InTable,
             None if !may_have_left => Standing::Incomparable,
@@ -149,12 +163,20 @@ impl<'l> Looked<'l> {
     }
 
     fn is_superseded(&self, kept: &Kept) -> bool {
-        self.all.iter().any(|other| {
-            other.extent.exported > kept.extent.exported
-                && other.extent.system_identifier == kept.extent.system_identifier
-                && self.gone.contains(other.extent.id.as_str())
-                && other.contents.overlaps(&kept.contents)
-        })
+        let has_left = |other: &Kept| self.gone.contains(other.extent.id.as_str());
+        self.later_than(kept).any(|other| has_left(other) && other.contents.overlaps(&kept.contents))
+    }
+
+    /// The last one with all of its stretch of time, where of neither a row has left.
+    fn exported_anew(&self, kept: &Kept) -> Option<&'l Kept> {
+        let has_left = |other: &Kept| self.gone.contains(other.extent.id.as_str()) || self.may_have_left(other);
+        let anew = self.later_than(kept).filter(|other| other.contents.covers(&kept.contents) && !has_left(other));
+        anew.max_by_key(|other| other.extent.exported)
+    }
+
+    fn later_than(&self, kept: &Kept) -> impl Iterator<Item = &'l Kept> {
+        let (exported, system) = (kept.extent.exported, kept.extent.system_identifier);
+        self.all.iter().filter(move |other| other.extent.exported > exported && other.extent.system_identifier == system)
     }
 }
 

@@ -56,6 +56,7 @@ impl Run<'_> {
             database: table.database.clone(),
             schema: table.schema.clone(),
             table: table.table.clone(),
+            oid: table.oid.parse().ok(),
             column: table.column.0.clone(),
             from: slice.from.clone(),
             to: slice.to.clone(),

@@ -3,7 +3,7 @@
 //! which of the archived rows it means nobody can tell without reading them.
 //!
 //! In the same way goes, whatever `keep` says, what was exported and then exported anew, because the rows had changed or a run had broken off: the rows
-//! left their table as those of the later extent.
+//! left their table as those of the later extent, or are in it, and a later extent may take them out.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,6 +17,7 @@ mod remove;
 mod retain;
 mod returned;
 mod slice;
+mod stale;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ pub use kept::read_back;
 pub use retain::{Dropped, retain};
 pub(in crate::execute) use table::{SETTINGS, Time, columns};
 
+use crate::format::archived::Stretch;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
 use crate::format::signature::Writers;
@@ -71,7 +73,7 @@ pub enum Done {
     Removed,
     /// It has been in the archive for long enough, and goes when the grace is over.
     Marked,
-    /// Its rows were exported anew and left their table as another one's: it goes when the grace is over.
+    /// Its rows were exported anew, and left their table as another one's or are there still: it goes when the grace is over.
     Superseded,
     /// About to be deleted from the archive.
     LettingGo,
@@ -127,6 +129,8 @@ pub struct Archived {
     /// Sentences without a full stop.
     pub remarks: Vec<String>,
     pub stopped: bool,
+    /// What was exported before this run and is in the table still, and when.
+    earlier: Vec<(Stretch, Instant)>,
 }
 
 /// Moves what is old enough by now.
@@ -203,6 +207,8 @@ enum Fate {
     Busy,
     /// A hold came since the run began, as it is told.
     Held(String),
+    /// Other rows need some of them.
+    Referenced,
     /// Somebody asked the run to end.
     Stopped,
 }
@@ -212,7 +218,7 @@ impl Run<'_> {
         let mut done = Archived::default();
         let removed = remove::on_record(connection)?;
         let (open, names) = self.kept(&removed, &mut done)?;
-        let (superseded, open) = self.superseded(connection, open, &names)?;
+        let (superseded, open) = self.superseded(connection, open, &names, &mut done)?;
         // First, because the holds were read just now: moving rows may take hours.
         self.let_go(connection, &superseded, &mut done)?;
         let mut after = self.unfinished(connection, open, &names, &mut done)?;
@@ -233,7 +239,7 @@ impl Run<'_> {
                     done.remarks.push(format!("{}: rows between {from} and {to} change all the time and stay for now", self.table.name));
                     (after, again) = (Some(slice.to), false);
                 }
-                Fate::Waiting | Fate::Damaged => after = Some(slice.to),
+                Fate::Waiting | Fate::Damaged | Fate::Referenced => after = Some(slice.to),
                 Fate::Stopped => {}
                 Fate::Held(came) => {
                     done.remarks.push(came);
@@ -253,7 +259,11 @@ impl Run<'_> {
         }
         if !self.table.triggers.is_empty() {
             let (triggers, table) = (self.table.triggers.join(", "), &self.table.name);
-            done.remarks.push(format!("{table}: the triggers {triggers} run for each row that is taken out"));
+            let which = match &self.table.hypertable {
+                Some(_) => "for rows that are taken out one by one, and not for those of a chunk that goes whole",
+                None => "for each row that is taken out",
+            };
+            done.remarks.push(format!("{table}: the triggers {triggers} run {which}"));
         }
         Ok(done)
     }
@@ -284,8 +294,14 @@ impl Run<'_> {
 
     /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be
     /// finished, and no row left its table on its word: not as far as this database says, and not as far as the store does, for a database may have been
-    /// made anew without its record. Or the rows came back, and left anew.
-    fn superseded(&self, connection: &mut Connection, open: Vec<Kept>, names: &Names) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
+    /// made anew without its record. Or the rows came back, and left anew. Or they were exported anew again and again, and are in the table.
+    fn superseded(
+        &self,
+        connection: &mut Connection,
+        open: Vec<Kept>,
+        names: &Names,
+        done: &mut Archived,
+    ) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
         let (mut superseded, mut others) = (Vec::new(), Vec::new());
         for kept in open {
             let is_one = match names.may_have_left(&kept.extent.id) {
@@ -295,6 +311,8 @@ impl Run<'_> {
             };
             if is_one { superseded.push(kept) } else { others.push(kept) }
         }
+        let (between, others) = self.exported_anew(connection, others, names, done)?;
+        superseded.extend(between);
         Ok((superseded, others))
     }
 
@@ -321,15 +339,17 @@ impl Run<'_> {
                 continue;
             }
             let fate = self.finish(connection, &kept, done)?;
-            if let Fate::Held(came) = fate {
-                done.remarks.push(came);
-                after = Some(self.table.cutoff.clone());
-                break;
+            match &fate {
+                Fate::Held(came) => {
+                    done.remarks.push(came.clone());
+                    after = Some(self.table.cutoff.clone());
+                    break;
+                }
+                Fate::Busy => done.remarks.push(self.locked(&kept.contents.from, &kept.contents.to)),
+                Fate::Changed => done.remarks.push(self.has_changed(&kept, done)),
+                _ => {}
             }
-            if let Fate::Busy = fate {
-                done.remarks.push(self.locked(&kept.contents.from, &kept.contents.to));
-            }
-            if let Fate::Waiting | Fate::Busy | Fate::Damaged = fate {
+            if let Fate::Waiting | Fate::Busy | Fate::Damaged | Fate::Referenced = fate {
                 let is_last = match &after {
                     Some(after) => self.table.is_later(connection, &kept.contents.to, after)?,
                     None => true,
@@ -378,7 +398,7 @@ impl Run<'_> {
                     }
                 }
                 Ok(false) => {
-                    let exported = kept.extent.exported;
+                    let exported = done.waits_since(kept);
                     done.waiting_since = Some(done.waiting_since.map_or(exported, |since| since.min(exported)));
                     done.waiting.push(self.deed(kept));
                     return Ok(Fate::Waiting);

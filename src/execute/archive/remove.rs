@@ -8,6 +8,7 @@ use super::table::Time;
 use super::{Archived, Done, Fate, Run, chunks, held};
 use crate::format::rows::Tally;
 use crate::observe::Kept;
+use crate::plan::words::joined;
 use crate::postgres::{Connection, Fault};
 use crate::site::SiteFault;
 use crate::units::Instant;
@@ -22,6 +23,12 @@ const ROOM: &str = "\
 
 /// A lock that is not given, a deadlock, and another run that has just written the same into the record.
 pub(super) const BUSY: [&str; 3] = ["55P03", "40P01", "23505"];
+
+/// Rows of another table need some of these. From 18 on, what says `restrict` has a code of its own.
+const REFERENCED: [&str; 2] = ["23503", "23001"];
+
+/// More locks than the server has room for.
+const NO_ROOM: &str = "53200";
 
 /// "attempted to delete invisible tuple".
 const STUMBLED: &str = "55000";
@@ -94,6 +101,17 @@ pub(super) fn unrecorded() -> SiteFault {
     }
 }
 
+const MORE_LOCKS: &str =
+    "Raise `max_locks_per_transaction`, and restart the server: each chunk, each partition and each of their indexes needs a lock.";
+
+/// Tables whose foreign keys lead here, and let nothing go that their rows need.
+fn referring(connection: &mut Connection, oid: &str) -> Result<Vec<String>, Fault> {
+    let sql = "select distinct conrelid::regclass::text as by from pg_constraint \
+               where contype = 'f' and confdeltype in ('a', 'r') and conparentid = 0 \
+                 and confrelid in (select $1::oid union all select relid from pg_partition_tree($1::oid)) order by 1";
+    connection.query(sql, &[oid])?.iter().map(|row| row.text("by").map(str::to_owned)).collect()
+}
+
 /// Of what a `copy … to stdout (format csv)` gives. None where somebody asked to end it.
 pub(super) fn tally_of(connection: &mut Connection, sql: &str, stop: &AtomicBool) -> Result<Option<Tally>, Fault> {
     let mut tally = Tally::default();
@@ -138,15 +156,35 @@ impl Run<'_> {
             Ok(Compared::Not(fate)) => Ok(fate),
             Err(fault) => Err(fault),
         };
-        match &fate {
-            Ok(Fate::Removed) => drop(connection.run("commit")?),
+        let fate = match fate {
+            // Some constraints are asked at the very end.
+            Ok(Fate::Removed) => connection.run("commit").map(|_| Fate::Removed),
             // Whose connection is broken, the server rolls back.
-            _ if connection.is_broken() => {}
-            _ => drop(connection.run("rollback")?),
-        }
-        match fate {
-            Err(fault) if fault.code().is_some_and(|code| BUSY.contains(&code)) => Ok(Fate::Busy),
-            other => Ok(other?),
+            fate if connection.is_broken() => fate,
+            fate => {
+                connection.run("rollback")?;
+                fate
+            }
+        };
+        fate.or_else(|fault| self.hindered(connection, kept, fault, done))
+    }
+
+    /// What is in the way of one extent's rows is no reason to leave the others in the table.
+    fn hindered(&self, connection: &mut Connection, kept: &Kept, fault: Fault, done: &mut Archived) -> Result<Fate, SiteFault> {
+        let (name, from, to) = (&self.table.name, &kept.contents.from, &kept.contents.to);
+        match fault.code() {
+            Some(code) if BUSY.contains(&code) => Ok(Fate::Busy),
+            Some(code) if REFERENCED.contains(&code) => {
+                let by = referring(connection, &self.table.oid)?;
+                let by = if by.is_empty() { "other tables".to_owned() } else { joined(by) };
+                done.remarks.push(format!("{name}: rows between {from} and {to} stay, because rows of {by} refer to some of them"));
+                Ok(Fate::Referenced)
+            }
+            Some(NO_ROOM) => {
+                let message = format!("{}: rows of {name} between {from} and {to} stay", fault.message);
+                Err(SiteFault { transient: fault.is_transient(), ..SiteFault::new(message, MORE_LOCKS) })
+            }
+            _ => Err(fault.into()),
         }
     }
 
@@ -157,7 +195,9 @@ impl Run<'_> {
         let (rows, name) = (extent.rows.to_string(), contents.table_name());
         let values = [extent.id.as_str(), &name, &contents.from, &contents.to, &rows, self.archive.store.as_str()];
         connection.query(record, &values)?;
-        connection.run(&format!("lock table {} in row exclusive mode", self.table.name))?;
+        // Of a hypertable those chunks are locked below that it is about: all of them may be more than the server has room for, and others have work there.
+        let only = if self.table.hypertable.is_some() { "only " } else { "" };
+        connection.run(&format!("lock table {only}{} in row exclusive mode", self.table.name))?;
         if !self.table.is_unchanged(connection)? {
             return Ok(Compared::Not(Fate::Changed));
         }

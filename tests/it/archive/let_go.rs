@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use seawall::units::Instant;
+
 use super::rig::{Ground, SUM};
 use crate::clusters::{Cluster, Options, Version};
 
@@ -198,6 +200,72 @@ fn what_was_exported_anew_goes() {
     ground.verify();
     ground.sql("drop table orders_archived");
     ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows");
+}
+
+/// Read back elsewhere, and changed each time before it could be taken out: the first and the last stay, and the last one goes out in the end.
+#[test]
+fn what_keeps_changing_leaves_no_copy_with_every_run() {
+    let ground = Ground::with(
+        "expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n\
+         alerts: { thresholds: { archive_unread: { above: 10d, severity: critical } } }\n",
+    );
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    let identity = ground.run.file("elsewhere.txt").display().to_string();
+    let read = || drop(ground.run.say(&["archive", "verify", "--identity", &identity]).ends_with_code(0));
+    let marks = || ground.files("expiring/archive").len();
+    let change = || drop(ground.sql("update orders set ratio = ratio + 1 where id = 700"));
+    // The oldest first, and how many rows each has.
+    let extents = || {
+        let exported = |one: &serde_json::Value| one["exported"].as_str().expect("a moment").parse::<Instant>().expect("a moment");
+        let mut list = ground.list();
+        list.sort_by_key(exported);
+        list.iter()
+            .map(|one| (one["extent"].as_str().expect("an id").to_owned(), one["rows"].as_u64().expect("a number")))
+            .collect::<Vec<_>>()
+    };
+    ground.run.say_at("-11d", &["run", "old-orders"]).ends_with_code(0);
+    for (count, words) in [(2, "have changed since they were exported"), (3, "keep changing"), (4, "keep changing")] {
+        read();
+        change();
+        ground.archive().says(words);
+        assert_eq!(extents().len(), count);
+    }
+    let all = extents();
+    assert_eq!(marks(), 1);
+    ground.two_days_later();
+    ground.archive().says("1 extent deleted from the archive: their rows were exported anew");
+    assert_eq!((extents(), marks()), (vec![all[0].clone(), all[2].clone(), all[3].clone()], 1));
+    // One of them has rows that are deleted in the table by hand: it may be their only copy.
+    ground.sql("insert into orders (id, placed_at) values (-1, '2019-03-01'), (-2, '2019-03-02')");
+    read();
+    ground.archive().says("keep changing");
+    ground.sql("delete from orders where id < 0");
+    read();
+    ground.archive().says("keep changing");
+    read();
+    change();
+    ground.two_days_later();
+    ground.archive().says("2 extents deleted").says("may be the only copy of rows");
+    assert_eq!(extents().iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [1500, 1502, 1500, 1500]);
+    // The last one has just been exported, and the first of them long ago.
+    ground.run.say(&["watch"]);
+    ground.run.say(&["status"]).says("archive_unread:archive.old-orders");
+    // Everything is dropped by hand: each row comes back once, as it was last.
+    let columns = "id, placed_at, customer, note, amount, ratio, raw, tags";
+    let last = ground.sql(&format!("{SUM} (select {columns} from orders) t"));
+    ground.sql("create table aside as table orders; truncate orders");
+    let back = ground.run.say(&["archive", "restore", "--table", "orders", "--identity", &identity]).ends_with_code(0);
+    back.says("1500 rows of 1 extent").says("with 1500 rows instead of 1502");
+    assert_eq!(ground.sql(&format!("{SUM} (select {columns} from orders_archived) t")), last);
+    ground.sql(&format!("insert into orders ({columns}) select {columns} from aside"));
+    // Nobody changes them any more: the last one goes out of the table as it is, and the others go from the archive.
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    ground.archive();
+    assert_eq!((ground.sql("select count(*) from orders"), extents().len()), ("0".into(), 4));
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("3 extents deleted");
+    assert_eq!(extents().len(), 1);
 }
 
 /// It came back into its table by this database's own record, was changed there and left anew: the later extent has what there is of it.

@@ -396,6 +396,69 @@ fn what_is_noted_in_the_store_follows_the_record() {
     assert_eq!(ground.sql("select extra from of_2018"), "1");
 }
 
+/// Every kind of time and what goes with it, at both ends of what a server knows.
+#[test]
+fn times_beyond_the_calendar_move_and_come_back_once() {
+    let ground = Ground::new();
+    ground.sql(
+        "alter table orders add wall timestamp, add day date, add span interval, add price money, add part timestamptz(3), add hour timetz; \
+         update orders set wall = placed_at at time zone 'UTC' + interval '1.000001 s', day = placed_at, span = id * interval '1 mon -2 days 03:04:05.6', \
+             price = (id * -1234.56)::numeric::money, part = placed_at, hour = '12:34:56.789+05:30'; \
+         insert into orders (id, placed_at, wall, day) values (-1, '-infinity', '-infinity', '-infinity'), \
+             (-2, '0044-03-15 12:00:00.000001+00 BC', '0044-03-15 12:00 BC', '0044-03-15 BC'), \
+             (-3, '0001-01-01 00:00+00', 'infinity', '5874897-12-31'), (-4, 'infinity', '294276-12-31 23:59:59.999999', 'infinity')",
+    );
+    let columns = "id, placed_at, customer, note, amount, ratio, raw, tags, wall, day, span, price, part, hour";
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    ground.archive();
+    ground.sql("update orders set note = 'changed' where id = 700");
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    let old = ground.sql(&format!("{SUM} (select {columns} from orders where placed_at < 'infinity') t"));
+    assert!(old.starts_with("1503 "), "{old}");
+    ground.archive().says("have changed since they were exported");
+    assert_eq!(ground.sql("select string_agg(id::text, ' ') from orders"), "-4");
+    // The first of the two has the same rows, but for one.
+    let list = ground.list();
+    assert_eq!((list.len(), &list[0]["from"]), (2, &"-infinity".into()));
+    assert_eq!(list.iter().filter(|one| one.get("superseded_by").is_some()).count(), 1, "{list:?}");
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1503 rows of 1 extent");
+    assert_eq!(ground.sql(&format!("{SUM} (select {columns} from orders_archived) t")), old);
+    let ancient = ["archive", "restore", "--table", "orders", "--to", "0001-01-01", "--into", "ancient"];
+    ground.run.say(&ancient).ends_with_code(0);
+    assert_eq!(ground.sql("select string_agg(id::text, ' ' order by id) from ancient"), "-2 -1");
+
+    // Into the table itself: one that has lost a column, one that has another type, one that has another name.
+    let into = |table: &str| ground.run.say(&["archive", "restore", "--table", "orders", "--from", "2019-03-01", "--into", table]);
+    ground.sql("alter table orders rename note to remark");
+    into("orders").ends_with_code(1).says("does not have these columns of the rows any more: note").says("another table with `--into`");
+    ground.sql("alter table orders rename remark to note; alter table orders alter ratio type real");
+    into("orders").ends_with_code(1).says("not those of the archive").says("another type");
+    ground.sql("alter table orders alter ratio type float8, alter customer type bigint; create table purchases (like orders)");
+    ground.sql("insert into purchases select * from orders");
+    into("purchases").ends_with_code(1).says("has rows already");
+    ground.sql("drop table purchases; alter table orders rename to purchases");
+    into("purchases").ends_with_code(0).says("1503 rows of 1 extent").says("come back whole: these have rows from -infinity");
+    assert_eq!(ground.sql(&format!("{SUM} (select {columns} from purchases where placed_at < 'infinity') t")), old);
+}
+
+/// A foreign key that lets nothing go keeps its extent in the table, and the others move on; whenever it is asked.
+#[test]
+fn rows_that_others_refer_to_stay() {
+    let ground = Ground::new();
+    ground.sql("create table lines (orders bigint references orders); insert into lines values (700)");
+    let moved = |done: &archive::Archived| done.removed.iter().map(|deed| deed.rows).sum::<u64>();
+    let stays = |done: &archive::Archived| done.remarks.iter().any(|remark| remark.contains("rows of lines refer to some of them"));
+    let done = in_parts(&ground, 500);
+    assert!((moved(&done), stays(&done)) == (999, true), "{done:?}");
+    ground.sql("alter table lines alter constraint lines_orders_fkey deferrable initially deferred");
+    let done = in_parts(&ground, 500);
+    assert!((moved(&done), stays(&done), done.exported.len()) == (0, true, 0), "{done:?}");
+    assert_eq!(ground.sql("select count(*) from orders"), "501");
+    ground.sql("delete from lines");
+    let done = in_parts(&ground, 500);
+    assert!((moved(&done), stays(&done), done.exported.len()) == (501, false, 0), "{done:?}");
+}
+
 /// A large table moves in parts; rows of one moment stay together, and a part ends where the next begins.
 #[test]
 fn a_large_table_moves_in_parts() {
