@@ -136,7 +136,7 @@ fn apache(found: &mut Found<'_>, database: &Database<'_>, written: &file::Timesc
         if by_number(found, hypertable, table, wants, &at) {
             continue;
         }
-        match drops(found.policy, database, (&hypertable.table, table), wants.retain, found.now) {
+        match drops(found.policy, database, (&hypertable.table, table.as_str()), wants.retain, found.now) {
             Drops::Database { after } => {
                 let message = format!(
                     "rows of {} older than {after} stay: the TimescaleDB {} of {} has no job that drops them (`timescaledb.license` is `apache`)",
