@@ -112,6 +112,8 @@ fn such_a_cluster_is_archived_backed_up_and_drilled() {
     assert_ne!(hot, all);
     run.say(&["archive", "restore", "--table", "prices"]).ends_with_code(0);
     assert_eq!(run.rig.cluster.sql("select count(*) from (select * from prices union all select * from prices_archived) u"), all);
-    run.rig.backup(&[]);
+    // A backup is taken, and what it asks for and cannot have is said.
+    run.change("{ hypertables:", "{ continuous_aggregates: { daily: { refresh_before: [nightly] } }, hypertables:");
+    run.say(&["run", "nightly"]).ends_with_code(1).says("is without continuous aggregates (`timescaledb.license` is `apache`)");
     run.say(&["drill", "whole", "--start-with", &programs]).ends_with_code(0);
 }
