@@ -212,6 +212,9 @@ pub struct DatabaseJob {
     /// What it said when it last failed.
     #[serde(default)]
     pub error: Option<String>,
+    /// That its text takes rows away and looks at no hold, where some are held.
+    #[serde(default)]
+    pub heedless: Option<String>,
 }
 
 /// The heartbeat row of a policy's `canary`.

@@ -1,7 +1,7 @@
 //! One database: everything the policy says of it, and what it has besides.
 
-use super::drops::holds_cut;
-use super::{Found, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, job_reports, retention};
+use super::drops::{Drops, drops, holds_cut};
+use super::{Found, Heedless, JobReport, JobState, NO_WORKERS, Remark, aggregates, compression, heedless, job_reports, retention};
 use crate::inventory::{Age, DimensionKind, Held, Hypertable, JobKind, Licence, Observed, TableName, Timescale, TimescaleState};
 use crate::plan::minute;
 use crate::plan::words::{counted, plain, quoted};
@@ -26,7 +26,7 @@ pub(super) struct Database<'d> {
 }
 
 impl<'d> Database<'d> {
-    fn new(name: &'d str, state: &'d TimescaleState, held: Option<&'d Observed<Held>>) -> Database<'d> {
+    pub fn new(name: &'d str, state: &'d TimescaleState, held: Option<&'d Observed<Held>>) -> Database<'d> {
         let others = held.and_then(Observed::known).map(|held| held.others.as_slice()).unwrap_or_default();
         let others = others.iter().map(|(policy, entry)| OtherHold::shown(name, policy, entry)).collect();
         Database { name, state, held, others }
@@ -55,7 +55,7 @@ pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Tim
         Observed::Known(Timescale::Installed(state)) => state,
     };
     let database = Database::new(name, state, held);
-    let nothing = file::Timescale { hypertables: Default::default(), continuous_aggregates: Default::default() };
+    let nothing = file::Timescale { hypertables: Default::default(), continuous_aggregates: Default::default(), dropped_by: None };
     let written = written.unwrap_or(&nothing);
     if state.licence == Licence::Apache {
         return apache(found, &database, written, path);
@@ -86,6 +86,9 @@ pub(super) fn compare(found: &mut Found<'_>, name: &str, observed: &Observed<Tim
         aggregates::limit(found, &database, aggregate, &path);
     }
     besides(found, &database, &known, &path);
+    for Heedless { says, .. } in heedless(found.policy, name, state, held, found.now) {
+        found.remark(path.clone(), says, Heedless::HINT);
+    }
     jobs(found, state, &path);
 }
 
@@ -146,9 +149,31 @@ fn by_number(found: &mut Found<'_>, hypertable: &Hypertable, written: &str, want
     true
 }
 
+/// What needs a job of the database cannot be had; what Seawall does itself can.
 fn apache(found: &mut Found<'_>, database: &Database<'_>, written: &file::Timescale, path: PolicyPath) {
-    let wanted = written.hypertables.values().map(|one| usize::from(one.compress.is_some()) + usize::from(one.retain.is_some()));
-    let wanted: usize = wanted.sum::<usize>() + written.continuous_aggregates.len();
+    for (table, wants) in &written.hypertables {
+        let at = path.key("hypertables").key(table);
+        let all = database.state.hypertables.iter().map(|one| (&one.table, one));
+        let Some(hypertable) = only(found, table, &at, "hypertable", all) else { continue };
+        if by_number(found, hypertable, table, wants, &at) {
+            continue;
+        }
+        match drops(found.policy, database, (&hypertable.table, table.as_str()), wants.retain, found.now) {
+            Drops::Database { after } => {
+                let message = format!(
+                    "rows of {} older than {after} stay: the TimescaleDB {} of {} has no job that drops them (`timescaledb.license` is `apache`)",
+                    quoted(table),
+                    plain(&database.state.version),
+                    quoted(database.name)
+                );
+                found.refuse(at.key("retain"), message, "Write `dropped_by: seawall` beside `hypertables`: Seawall then drops them once a day.");
+            }
+            Drops::Nobody | Drops::Seawall { .. } => {
+                retention::compare(found, database, &hypertable.table, table, wants.retain, &at);
+            }
+        }
+    }
+    let wanted = written.hypertables.values().filter(|one| one.compress.is_some()).count() + written.continuous_aggregates.len();
     if wanted == 0 {
         return;
     }

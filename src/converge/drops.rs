@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::database::Database;
 use crate::inventory::TableName;
 use crate::plan::words::quoted;
+use crate::policy::file;
 use crate::policy::model::{Policy, RowHold};
 use crate::policy::sql_name;
 use crate::units::{Instant, Period};
@@ -33,6 +34,8 @@ pub enum Why {
     Hold(HoldName),
     /// Rows are to be archived first.
     Archive,
+    /// The policy says that the database's own jobs do not drop.
+    Asked,
 }
 
 impl fmt::Display for Why {
@@ -40,6 +43,7 @@ impl fmt::Display for Why {
         match self {
             Why::Hold(name) => write!(f, "while the hold {name} stands"),
             Why::Archive => f.write_str("once they are archived"),
+            Why::Asked => f.write_str("as the policy says"),
         }
     }
 }
@@ -90,7 +94,9 @@ pub(super) fn drops(
     let Some(after) = goes_after(policy, database.name, written, retain) else { return Drops::Nobody };
     let is_archived = policy.archives.iter().any(|one| one.database == database.name && sql_name::same_table(&one.table, written));
     let held = holds_cut(policy, database, table, Some(after), now).into_iter().map(|one| Why::Hold(one.name));
-    let because: Vec<Why> = held.chain(is_archived.then_some(Why::Archive)).collect();
+    let is_asked = policy.file.timescaledb.get(database.name).is_some_and(file::Timescale::is_dropped_by_seawall);
+    let others = [(is_archived, Why::Archive), (is_asked, Why::Asked)].into_iter().filter(|(is_so, _)| *is_so);
+    let because: Vec<Why> = held.chain(others.map(|(_, why)| why)).collect();
     if because.is_empty() { Drops::Database { after } } else { Drops::Seawall { after, because } }
 }
 

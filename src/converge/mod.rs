@@ -13,6 +13,7 @@ mod amount;
 mod compression;
 mod database;
 mod drops;
+mod heedless;
 mod held;
 mod jobs;
 mod markdown;
@@ -25,6 +26,7 @@ mod text;
 pub use amount::Amount;
 pub use drops::{Drops, HoldName, Why};
 pub use held::hold_entries;
+pub use heedless::{Heedless, heedless};
 pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 

@@ -206,10 +206,11 @@ impl Place<'_> {
             return self.wait(found, after, &obstacle);
         }
         let doomed = self.doomed(after, found.now);
-        let what = match (doomed.is_nothing(), is_archived) {
+        let is_held = because.iter().any(|why| matches!(why, Why::Hold(_)));
+        let what = match (doomed.is_nothing(), is_held && !is_archived) {
             (true, _) => self.nothing_yet(after),
-            (false, false) => format!("{doomed}, but for what is held"),
-            (false, true) => doomed.to_string(),
+            (false, true) => format!("{doomed}, but for what is held"),
+            (false, false) => doomed.to_string(),
         };
         let message = format!("rows of {} older than {after} are dropped by Seawall, {whys}: {what}", self.table());
         let hint = "`seawall run --due` does it once a day, or when the archive's schedule says so.";

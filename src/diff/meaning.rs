@@ -414,6 +414,9 @@ fn timescaledb(tree: &mut Map<String, Value>) {
         listed(archive, "format");
     }
     for (_, timescale) in entries(tree, "timescaledb") {
+        if timescale.get("dropped_by").is_some_and(|by| by == "database") {
+            timescale.remove("dropped_by");
+        }
         for (_, hypertable) in entries(timescale, "hypertables") {
             if let Some(archive) = within(hypertable, "archive") {
                 fill(archive, &[("format", both.clone())]);

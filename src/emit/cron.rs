@@ -22,11 +22,11 @@ pub fn cron(policy: &Policy, setting: &Setting) -> Result<Emitted, EmitFault> {
     let jobs = hosts::jobs(policy, setting.host.as_ref());
     let mut all = Needs::default();
     let mut lines = Vec::new();
-    let mut add = |called: Called<'_>, minutes: &str, about: &str| -> Result<(), EmitFault> {
+    let mut add = |called: Called<'_>, when: &str, about: &str| -> Result<(), EmitFault> {
         let needs = needs(policy, setting, called)?;
         let command = shell(policy, &needs, &command(setting, called)?);
         lines.push(format!(
-            "\n# {}\n{minutes} * * * * {} {}\n",
+            "\n# {}\n{when} * * * {} {}\n",
             crate::plan::words::plain(about),
             user(policy, setting),
             quote::for_cron(&command)
@@ -37,10 +37,14 @@ pub fn cron(policy: &Policy, setting: &Setting) -> Result<Emitted, EmitFault> {
         Ok(())
     };
     for timed in &jobs {
-        add(Called::Job(timed), &minutes(&timed.schedule), &format!("{}: {}", timed.path, timed.schedule.describe()))?;
+        add(Called::Job(timed), &format!("{} *", minutes(&timed.schedule)), &format!("{}: {}", timed.path, timed.schedule.describe()))?;
+    }
+    if hosts::reads_archives_back(policy, setting.host.as_ref()) {
+        // It asks the store what nobody has read yet, which once a day is often enough, by whatever clock.
+        add(Called::ReadBack, "0 6", "archived rows are read back: once a day")?;
     }
     let every = watch_every(policy);
-    add(Called::Watch, &steps(every), &format!("watch: {}", crate::plan::words::span(every)))?;
+    add(Called::Watch, &format!("{} *", steps(every)), &format!("watch: {}", crate::plan::words::span(every)))?;
     let mut text = heading(policy, setting, &again(setting, "cron", DIRECTORY));
     text.push_str(
         "#\n# These lines ask more often than anything runs: cron has no time zones, and `run --due` starts only what is owed.\n\

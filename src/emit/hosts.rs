@@ -1,6 +1,7 @@
 //! Which jobs a host has to be ready for.
 
-use crate::policy::model::{Policy, Timed, TimedKind};
+use crate::policy::file::HostRole;
+use crate::policy::model::{Encryption, Policy, Timed, TimedKind};
 use crate::policy::turn::may_run;
 use crate::units::Name;
 
@@ -11,6 +12,16 @@ pub(super) fn jobs<'p>(policy: &'p Policy, host: Option<&Name>) -> Vec<Timed<'p>
         Some(host) => timed.filter(|timed| may_run(policy, timed, host)).collect(),
         None => timed.collect(),
     }
+}
+
+/// Where archived rows are read back that the host which exports them cannot open: on the verifiers, or, without any, where backups are restored.
+pub(super) fn reads_archives_back(policy: &Policy, host: Option<&Name>) -> bool {
+    let has_identity = policy.encryption.as_ref().and_then(Encryption::identity).is_some();
+    let Some(host) = host.and_then(|host| policy.hosts.get(host)).filter(|_| has_identity && !policy.archives.is_empty()) else {
+        return false;
+    };
+    let has_verifier = policy.hosts.values().any(|host| host.role == HostRole::Verifier);
+    host.role == if has_verifier { HostRole::Verifier } else { HostRole::Staging }
 }
 
 /// The policy is this host's concern: it names the host, or no hosts at all.

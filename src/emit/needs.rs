@@ -11,6 +11,8 @@ use crate::policy::model::{Encryption, Method, Policy, StoreKind, Timed, TimedKi
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Called<'t> {
     Job(&'t Timed<'t>),
+    /// Archived rows, by a host that did not export them.
+    ReadBack,
     Watch,
 }
 
@@ -81,6 +83,7 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
 fn has_copies_of(called: Called<'_>, drill: &str) -> bool {
     match called {
         Called::Watch => true,
+        Called::ReadBack => false,
         Called::Job(timed) => timed.kind == TimedKind::Drill && timed.name() == Some(drill),
     }
 }
@@ -120,6 +123,7 @@ fn secrets<'p>(policy: &'p Policy, setting: &Setting, called: Called<'_>) -> Vec
     }
     let tells = match called {
         Called::Watch => true,
+        Called::ReadBack => false,
         Called::Job(timed) => timed.kind == TimedKind::Report,
     };
     if tells {
@@ -138,6 +142,7 @@ fn secrets<'p>(policy: &'p Policy, setting: &Setting, called: Called<'_>) -> Vec
     for (name, backup) in &policy.backups {
         let is_it = match called {
             Called::Watch => true,
+            Called::ReadBack => false,
             Called::Job(timed) => timed.kind == TimedKind::Backup && timed.name() == Some(name.as_str()),
         };
         if let (Method::Provider(provider), true) = (&backup.method, is_it) {
@@ -154,7 +159,7 @@ fn secrets<'p>(policy: &'p Policy, setting: &Setting, called: Called<'_>) -> Vec
 }
 
 fn opens_backups(policy: &Policy, called: Called<'_>) -> bool {
-    let Called::Job(timed) = called else { return false };
+    let Called::Job(timed) = called else { return matches!(called, Called::ReadBack) };
     match timed.kind {
         TimedKind::Drill => true,
         TimedKind::Verify => timed.name().and_then(|name| policy.verify.get(name)).is_some_and(|verify| verify.deep),

@@ -95,6 +95,7 @@ pub(super) fn service(policy: &Policy, setting: &Setting, called: Called<'_>) ->
 pub(super) fn describe(policy: &Policy, called: Called<'_>) -> String {
     match called {
         Called::Job(timed) => format!("Seawall: {} of {}", timed.path, policy.name),
+        Called::ReadBack => format!("Seawall: archived rows of {} are read back", policy.name),
         Called::Watch => format!("Seawall: watch over {}", policy.name),
     }
 }
@@ -107,6 +108,7 @@ pub(super) fn command(setting: &Setting, called: Called<'_>) -> Result<Vec<Strin
             quote::one_line(&job, &job)?;
             Ok(setting.command(&["run", "--due", &job]))
         }
+        Called::ReadBack => Ok(setting.command(&["archive", "verify"])),
         Called::Watch => Ok(setting.command(&["watch"])),
     }
 }
@@ -140,12 +142,18 @@ fn limits(policy: &Policy, called: Called<'_>) -> String {
         Called::Watch => (Duration::from_mins(10), Duration::from_mins(1)),
         // After SIGTERM the server's backup mode is ended, uploads are aborted, and the outcome is written down.
         Called::Job(timed) => (longest(policy, timed), Duration::from_mins(5)),
+        Called::ReadBack => (GENEROUS, Duration::from_mins(5)),
     };
     let mut text = format!("TimeoutStartSec={}\nTimeoutStopSec={}\n", start.as_secs(), stop.as_secs());
     // Only Seawall itself is asked to end: what it has started, it ends in order.
     text.push_str("KillMode=mixed\nKillSignal=SIGTERM\n");
     // A drill is timed against an objective, so it gets what a real recovery would get.
-    if matches!(called, Called::Job(timed) if timed.kind != TimedKind::Drill) {
+    let yields = match called {
+        Called::Job(timed) => timed.kind != TimedKind::Drill,
+        Called::ReadBack => true,
+        Called::Watch => false,
+    };
+    if yields {
         text.push_str("Nice=10\nIOSchedulingClass=best-effort\nIOSchedulingPriority=7\n");
     }
     text

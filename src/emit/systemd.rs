@@ -8,11 +8,14 @@ use super::spread::spread;
 use super::timer::timer;
 use super::{EmitFault, Emitted, Setting, again, heading, hosts, quote, watch_every};
 use crate::policy::model::Policy;
-use crate::schedule::{Schedule, Window, Zone};
+use crate::schedule::{DayRule, Schedule, TimeOfDay, Window, Zone};
 use crate::units::{Duration, Instant, hex};
 
 /// Where an administrator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
+/// What reads archived rows back, by its name.
+const READ_BACK: &str = "archive-verify";
+const READ_BACK_SPREAD: Duration = Duration::from_mins(5);
 /// systemd takes no longer name of a unit, with its ending.
 const LONGEST_NAME: usize = 255;
 
@@ -34,6 +37,9 @@ pub fn systemd(policy: &Policy, setting: &Setting) -> Result<Vec<Emitted>, EmitF
         let window = timed.window.map(|(_, window)| &window.window);
         add(Called::Job(&timed), &timed.path.to_string(), (&timed.schedule, window), spread(policy, &timed))?;
     }
+    if hosts::reads_archives_back(policy, setting.host.as_ref()) {
+        add(Called::ReadBack, READ_BACK, (&read_back_at(policy), None), READ_BACK_SPREAD)?;
+    }
     let every = watch_every(policy);
     let schedule =
         Schedule::every(every, Zone::utc()).map_err(|error| EmitFault::new(format!("alerts.heartbeat.every: {error}"), error.hint()))?;
@@ -43,6 +49,12 @@ pub fn systemd(policy: &Policy, setting: &Setting) -> Result<Vec<Emitted>, EmitF
     add(Called::Watch, "watch", (&schedule, None), spread)?;
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
+}
+
+/// In the morning, when what was exported in the night lies there: it is no job of the policy's, because it only adds what somebody has seen.
+fn read_back_at(policy: &Policy) -> Schedule {
+    let at = TimeOfDay::new(6, 0).expect("a time of day");
+    Schedule::calendar(DayRule::Daily, vec![at], policy.zone.clone()).expect("each day has one")
 }
 
 /// `seawall-pricing-agent-backups.nightly`

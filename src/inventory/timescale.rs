@@ -283,6 +283,14 @@ pub struct TimescaleJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "started": "2026-11-21T02:00:00Z", "failed": false, "runs": 40, "failures": 0 }))]
     pub last: Option<LastJobRun>,
+    /// By what the text of somebody's own procedure takes rows away, without a look at `seawall.legal_hold`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = serde_json::json!(["drop_chunks"]))]
+    pub removes: Vec<String>,
+    /// The hypertables and continuous aggregates that this text names. Where it names none, it may be about any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = serde_json::json!([{ "schema": "public", "name": "pricing_history" }]))]
+    pub names: Vec<TableName>,
 }
 
 /// What a job of TimescaleDB does.

@@ -48,8 +48,17 @@ impl<T: Send + 'static> Lane<T> {
         }
     }
 
+    /// Nothing more comes: the thread does what is left while the caller does something else. Said once or twice, it is the same.
+    pub(super) fn end(&mut self) -> Result<(), PipelineFault> {
+        if self.pieces.is_some() {
+            self.send(Piece::End)?;
+            self.pieces = None;
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> Result<T, PipelineFault> {
-        self.send(Piece::End)?;
+        self.end()?;
         self.join()?.ok_or(PipelineFault::Interrupted)
     }
 }

@@ -89,6 +89,13 @@ impl RowsWriter {
         self.csv.send(Piece::Frame(frame))
     }
 
+    /// Nothing more comes: what was given becomes durable while the caller does something else. How that went, [`RowsWriter::finish`] says.
+    pub fn end(&mut self) -> Result<(), PipelineFault> {
+        self.send_frame()?;
+        self.parquet.as_mut().map_or(Ok(()), Lane::end)?;
+        self.csv.end()
+    }
+
     /// Durable when it returns. What was given must end with a whole row.
     pub fn finish(mut self) -> Result<RowsWritten, PipelineFault> {
         self.send_frame()?;

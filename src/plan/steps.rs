@@ -400,7 +400,10 @@ pub fn of_archive(archive: &Archive) -> Vec<Step> {
 pub fn of_dropping(dropping: &Dropping) -> Vec<Step> {
     let older_than = dropping.after.to_string();
     let action = Action::DropOldRows { database: dropping.database.clone(), table: dropping.table.clone(), older_than };
-    let reason = format!("{} lets them go; what is held stays, which the database's own job would not see", quoted(&dropping.path));
+    let reason = match dropping.always {
+        true => format!("{} lets them go, and the policy leaves it to Seawall; what is held stays", quoted(&dropping.path)),
+        false => format!("{} lets them go; what is held stays, which the database's own job would not see", quoted(&dropping.path)),
+    };
     vec![Step::new(action, reason, vec![Precondition::ServerIsUp, Precondition::NotHeld])]
 }
 

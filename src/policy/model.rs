@@ -408,6 +408,8 @@ pub struct Dropping {
     pub table: String,
     pub after: Period,
     pub schedule: Schedule,
+    /// Also while no hold stands on rows of it.
+    pub always: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -60,7 +60,7 @@ pub fn look(connection: &mut Connection) -> Result<Timescale, Fault> {
         state.licence = Licence::Apache;
     }
     state.background_workers = settings.one()?.get("workers").and_then(|workers| workers.parse().ok());
-    state.jobs = jobs::jobs(connection, &state.continuous_aggregates)?;
+    state.jobs = jobs::jobs(connection, &state)?;
     chunks::fill(connection, &mut state)?;
     Ok(Timescale::Installed(state))
 }

@@ -1,7 +1,8 @@
 //! What TimescaleDB does in the background, and how that went.
 
 use super::tables::interval;
-use crate::inventory::{Age, Aggregate, JobKind, LastJobRun, TableName, TimescaleJob};
+use super::text;
+use crate::inventory::{Age, JobKind, LastJobRun, TableName, TimescaleJob, TimescaleState};
 use crate::postgres::{Connection, Fault, Row};
 use crate::units::{Instant, Period};
 
@@ -22,9 +23,16 @@ fn told(key: &str, prefix: &str) -> String {
     format!("{}, j.config ->> '{key}' as {prefix}_told", interval(&text, prefix))
 }
 
-pub(super) fn jobs(connection: &mut Connection, aggregates: &[Aggregate]) -> Result<Vec<TimescaleJob>, Fault> {
+/// The whole text of somebody's own, whatever language it is in; all of them where several have the name.
+const TEXT: &str = "case when j.proc_schema not like '\\_timescaledb\\_%' then ( \
+    select pg_catalog.string_agg(pg_catalog.pg_get_functiondef(p.oid), ' ') from pg_catalog.pg_proc p \
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+    where n.nspname = j.proc_schema and p.proname = j.proc_name and p.prokind in ('f', 'p')) end";
+
+pub(super) fn jobs(connection: &mut Connection, state: &TimescaleState) -> Result<Vec<TimescaleJob>, Fault> {
     let sql = format!(
-        "select j.job_id, j.proc_schema, j.proc_name, j.scheduled, j.config, j.hypertable_schema, j.hypertable_name, {}, {}, {}, {}, {}, \
+        "select j.job_id, j.proc_schema, j.proc_name, j.scheduled, j.config, j.hypertable_schema, j.hypertable_name, {TEXT} as text, \
+         {}, {}, {}, {}, {}, \
          {}, {}, {}, s.last_run_status = 'Failed' as failed, s.total_runs, s.total_failures, e.err_message \
          from timescaledb_information.jobs j \
          left join timescaledb_information.job_stats s on s.job_id = j.job_id \
@@ -41,10 +49,11 @@ pub(super) fn jobs(connection: &mut Connection, aggregates: &[Aggregate]) -> Res
         moment("s.last_successful_finish", "succeeded"),
     );
     let rows = connection.query(&sql, &[])?;
-    rows.iter().map(|row| job(row, aggregates)).collect()
+    rows.iter().map(|row| job(row, state)).collect()
 }
 
-fn job(row: &Row, aggregates: &[Aggregate]) -> Result<TimescaleJob, Fault> {
+fn job(row: &Row, state: &TimescaleState) -> Result<TimescaleJob, Fault> {
+    let aggregates = &state.continuous_aggregates;
     let procedure = row.text("proc_name")?;
     let of = row.get("hypertable_schema").zip(row.get("hypertable_name"));
     let of = of.map(|(schema, name)| TableName { schema: schema.to_owned(), name: name.to_owned() });
@@ -63,6 +72,8 @@ fn job(row: &Row, aggregates: &[Aggregate]) -> Result<TimescaleJob, Fault> {
         JobKind::Refresh | JobKind::Other => None,
     };
     let refreshes = does == JobKind::Refresh;
+    let tables = state.hypertables.iter().map(|one| &one.table).chain(aggregates.iter().map(|one| &one.view));
+    let own = row.get("text").map(|text| text::read(text, row.get("config").unwrap_or_default(), tables)).unwrap_or_default();
     Ok(TimescaleJob {
         id: row.parse("job_id")?,
         does,
@@ -76,6 +87,8 @@ fn job(row: &Row, aggregates: &[Aggregate]) -> Result<TimescaleJob, Fault> {
         end_offset: if refreshes { told_age(row, "end")? } else { None },
         next_start: instant(row, "next_start")?,
         last: last(row)?,
+        removes: own.removes,
+        names: own.names,
     })
 }
 

@@ -8,5 +8,6 @@ mod ask;
 mod chunks;
 mod jobs;
 mod tables;
+mod text;
 
 pub use ask::{look, observe, schema};

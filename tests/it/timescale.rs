@@ -1,12 +1,14 @@
 //! TimescaleDB, the real one.
 
 mod aggregates;
+mod apache;
 mod archive;
 mod by_hand;
 mod converge;
 mod dumps;
 mod expect;
 mod golden;
+mod heedless;
 mod held;
 mod jobs;
 mod killed;

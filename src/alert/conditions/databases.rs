@@ -10,6 +10,8 @@ use crate::units::Duration;
 
 /// Somebody may be changing the policy and the database just now.
 const PATIENCE: Duration = Duration::from_mins(10);
+const JOBS_HINT: &str = "Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?";
+const HEEDLESS_HINT: &str = "`seawall plan --connect` names the holds. Let it leave out what `seawall.legal_hold` names, or pause it while they stand.";
 /// How many differences are told.
 const TOLD: usize = 5;
 
@@ -36,18 +38,17 @@ pub(super) fn look(look: &mut Look<'_>) {
         for job in &seen.jobs {
             let condition = Condition::new(format!("database_job:{name}.{}", job.id), Severity::Warning, "a job of a database is well");
             let condition = Condition { because: because.clone(), ..condition }.event(Event::BackgroundJobFailed);
-            let Some(wrong) = &job.wrong else {
-                look.push(condition);
-                continue;
+            let (wrong, text, hint) = match (&job.wrong, &job.heedless) {
+                (Some(wrong), heedless) => (wrong.as_str(), job.error.as_ref().or(heedless.as_ref()), JOBS_HINT),
+                (None, Some(heedless)) => ("it may take away what is under hold", Some(heedless), HEEDLESS_HINT),
+                (None, None) => {
+                    look.push(condition);
+                    continue;
+                }
             };
             let title = format!("job {} in {}, {}: {wrong}", job.id, quoted(name), job.does);
             let condition = Condition { title, ..condition.state(State::Firing) };
-            let error = job.error.as_ref().map(|error| sentence(error)).unwrap_or_default();
-            look.push(
-                condition
-                    .text(error)
-                    .hint("Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?"),
-            );
+            look.push(condition.text(text.map(|text| sentence(text)).unwrap_or_default()).hint(hint));
         }
     }
 }

@@ -329,6 +329,7 @@ drills:
 canary: { database: x, every: 2m }
 timescaledb:
   x:
+    dropped_by: seawall
     hypertables:
       h: { compress: { after: 7d, segment_by: [a, b], order_by: [t DESC] }, retain: 7y, archive: { after: 5y, store: goog, format: csv, keep: 20y, schedule: { day: 1, of: month, at: "01:00" } } }
       i: {}

@@ -11,28 +11,52 @@ use crate::format::archived::{Contents, Extent, Form, Stored};
 use crate::format::codec::Codec;
 use crate::format::descriptor::{By, FORMAT};
 use crate::observe::{Kept, sha256};
-use crate::pipeline::{self, RowsWriter, Written};
+use crate::pipeline::{self, Lock, RowsWriter, Written};
 use crate::policy::file::ArchiveFormat;
 use crate::postgres::Connection;
 use crate::site::SiteFault;
-use crate::units::hex;
+use crate::units::{BackupId, Instant, hex};
 use crate::world::clock;
 
+/// An index leads to each row by itself, for which its page is looked up and locked anew. By a bitmap, or from one end to the other, a page is read once.
+const PAGE_BY_PAGE: &str = "set local enable_indexscan = off";
+
+/// Rows that the server has sent. They may still be on their way into the store, and without a descriptor they are no extent.
+pub(super) struct Sent {
+    pub slice: Slice,
+    id: BackupId,
+    exported: Instant,
+    condition: String,
+    /// As the server counts them.
+    rows: u64,
+    /// The server's.
+    version: u32,
+    writer: RowsWriter,
+}
+
+impl Sent {
+    /// The rest is put while somebody does something else.
+    pub(super) fn end(&mut self) -> Result<(), SiteFault> {
+        Ok(self.writer.end()?)
+    }
+}
+
 impl Run<'_> {
-    pub(super) fn export(&self, connection: &mut Connection, slice: &Slice) -> Result<Kept, SiteFault> {
+    pub(super) fn send(&self, connection: &mut Connection, slice: Slice) -> Result<Sent, SiteFault> {
         let exported = clock::now();
         let id = new_id(exported)?;
-        let (table, policy) = (&self.table, self.site.policy);
+        let table = &self.table;
         let (lock, codec) = (self.site.lock()?, self.site.codec(None));
         let condition = table.condition(&slice.from, &slice.to);
-        let name = format!("rows.csv{}", codec.extension(lock.envelope()));
-        let key = self.repository.extent_data(&id, &name);
-        let columnar = format!("rows.parquet{}", Codec::None.extension(lock.envelope()));
-        let columnar_key = self.repository.extent_data(&id, &columnar);
+        let key = self.repository.extent_data(&id, &csv_name(&lock, codec));
+        let columnar_key = self.repository.extent_data(&id, &parquet_name(&lock));
         let in_columns = self.archive.formats.contains(&ArchiveFormat::Parquet).then_some((&columnar_key, table.columns.as_slice()));
         let shelf = pipeline::Shelf { store: &self.store, lock: &lock, codec };
         let mut writer = RowsWriter::new(&shelf, Some(&key), in_columns)?;
         connection.run("begin isolation level repeatable read read only")?;
+        if table.hypertable.is_none() {
+            connection.run(PAGE_BY_PAGE)?;
+        }
         let sql = format!("copy (select {} from {} where {condition}) to stdout (format csv, header true)", table.listed, table.name);
         let mut rows = connection.copy_out(&sql)?;
         let mut come = Vec::new();
@@ -46,9 +70,17 @@ impl Run<'_> {
         let counted = rows.rows();
         drop(rows);
         connection.run("commit")?;
+        Ok(Sent { slice, id, exported, condition, rows: counted, version: connection.version(), writer })
+    }
+
+    /// Waits until they are durable, and makes them an extent.
+    pub(super) fn commit(&self, sent: Sent) -> Result<Kept, SiteFault> {
+        let Sent { slice, id, exported, condition, rows, version, writer } = sent;
+        let (table, policy) = (&self.table, self.site.policy);
+        let (lock, codec) = (self.site.lock()?, self.site.codec(None));
         let written = writer.finish()?;
-        if written.rows.rows != counted {
-            let message = format!("the server says that it sent {counted} rows, and {} were read", written.rows.rows);
+        if written.rows.rows != rows {
+            let message = format!("the server says that it sent {rows} rows, and {} were read", written.rows.rows);
             return Err(SiteFault::new(message, "Nothing was taken out of the table."));
         }
         let contents = Contents {
@@ -58,8 +90,8 @@ impl Run<'_> {
             table: table.table.clone(),
             oid: table.oid.parse().ok(),
             column: table.column.0.clone(),
-            from: slice.from.clone(),
-            to: slice.to.clone(),
+            from: slice.from,
+            to: slice.to,
             condition,
             zoned: table.zoned.clone(),
             columns: table.columns.clone(),
@@ -71,13 +103,13 @@ impl Run<'_> {
             let sha256 = hex(&written.sha256);
             Stored { name, form, size: written.size, sha256, plain_sha256 }
         };
-        let mut objects: Vec<Stored> = written.csv.iter().map(|csv| stored(name.clone(), Form::Csv, csv, None)).collect();
+        let mut objects: Vec<Stored> = written.csv.iter().map(|csv| stored(csv_name(&lock, codec), Form::Csv, csv, None)).collect();
         if let Some(parquet) = written.parquet {
             if parquet.misfits > 0 {
                 let (misfits, table) = (parquet.misfits, &table.name);
                 tracing::warn!("{misfits} values of {table} cannot be expressed in Parquet and are null there; in the CSV they are whole");
             }
-            objects.push(stored(columnar, Form::Parquet, &parquet.object, Some(parquet.sha256)));
+            objects.push(stored(parquet_name(&lock), Form::Parquet, &parquet.object, Some(parquet.sha256)));
         }
         let readers = self.site.lock_for_host(&self.keys)?;
         let private = contents.seal(readers.recipients()).map_err(|error| SiteFault::new(error.to_string(), ""))?;
@@ -93,7 +125,7 @@ impl Run<'_> {
                 commit: self.site.commit().map(str::to_owned),
             },
             system_identifier: self.cluster,
-            version: connection.version(),
+            version,
             rows: written.rows.rows,
             size: written.size,
             stored_size: objects.iter().map(|object| object.size).sum(),
@@ -105,4 +137,12 @@ impl Run<'_> {
         put_signed(&self.store, &self.repository.extent(&id), json, &self.keys.signing)?;
         Ok(Kept { extent, contents, digest })
     }
+}
+
+fn csv_name(lock: &Lock, codec: Codec) -> String {
+    format!("rows.csv{}", codec.extension(lock.envelope()))
+}
+
+fn parquet_name(lock: &Lock) -> String {
+    format!("rows.parquet{}", Codec::None.extension(lock.envelope()))
 }

@@ -35,7 +35,7 @@ pub fn retain(site: &Site<'_>, dropping: &Dropping, each: &dyn Fn(&Dropped) -> b
     let Dropping { path, database, table, after, .. } = dropping;
     let subject = Subject { path, database, table, column: None, after: *after };
     let table = Table::find(&mut connection, site.policy, &subject, clock::now())?;
-    if table.holds.is_empty() {
+    if table.holds.is_empty() && !dropping.always {
         return Ok(vec![format!("{}: no hold stands on rows of it, so dropping them is the database's own", table.known_as())]);
     }
     must_be_allowed(&mut connection, site, dropping, &table)?;

@@ -9,7 +9,7 @@ use super::{Ended, Ground};
 use crate::catalog::StepOutcome;
 use crate::converge::refreshes_from;
 use crate::execute::backup::Taken;
-use crate::inventory::{TableName, Timescale, TimescaleState};
+use crate::inventory::{Licence, TableName, Timescale, TimescaleState};
 use crate::observe::left_until;
 use crate::plan::Action;
 use crate::plan::words::{joined, quoted as shown};
@@ -138,6 +138,10 @@ fn observe(connection: &mut Connection) -> Result<TimescaleState, Fault> {
 fn refresh(ground: &Ground<'_>, settings: &Settings, database: &str, wanted: &Wanted<'_>) -> Result<(), Fault> {
     let mut connection = Connection::connect(settings)?;
     let state = observe(&mut connection)?;
+    if state.licence == Licence::Apache {
+        let message = "its TimescaleDB is without continuous aggregates (`timescaledb.license` is `apache`)";
+        return Err(Fault::unexpected(message, "Install the community build of the same version, or take the aggregate out of the policy."));
+    }
     connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", wanted.patience.as_secs())])?;
     let name = resolved(&mut connection, wanted.view)?;
     let known = state.continuous_aggregates.iter().find(|one| one.view == name);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Change, Convergence, JobReport, JobState, NO_WORKERS, Remark, Running, converge, job_reports, rights};
-use crate::inventory::{Observed, ServerState, Timescale};
+use crate::converge::{Change, Convergence, Heedless, JobReport, JobState, NO_WORKERS, Remark, Running, converge, heedless, job_reports, rights};
+use crate::inventory::{Held, Observed, ServerState, Timescale};
 use crate::observe;
 use crate::plan::minute;
 use crate::policy::model::Policy;
@@ -24,19 +24,15 @@ pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool
     let seen =
         Running { server: Some(server.clone()), databases: observe::databases(site), holds: observe::holds_there(site), seen_at: None };
     let found = converge(site.policy, &seen, now);
-    let unread = |name: &str| matches!(seen.holds.get(name), Some(Observed::Unknown { .. }));
+    let of = |name: String, timescale: Observed<Timescale>| {
+        let held = seen.holds.get(&name);
+        let holds_unknown = matches!(held, Some(Observed::Unknown { .. }));
+        let facts = timescale.map(|timescale| DatabaseFacts { holds_unknown, ..facts(site.policy, &found, &name, (&timescale, held), now) });
+        (name, facts)
+    };
     Drift {
         server: rights::is_about(site.policy).then(|| server.map(|_| of_server(&found, arrives))),
-        databases: seen
-            .databases
-            .into_iter()
-            .map(|(name, seen)| {
-                (
-                    name.clone(),
-                    seen.map(|seen| DatabaseFacts { holds_unknown: unread(&name), ..facts(site.policy, &found, &name, &seen, now) }),
-                )
-            })
-            .collect(),
+        databases: seen.databases.into_iter().map(|(name, timescale)| of(name, timescale)).collect(),
     }
 }
 
@@ -48,7 +44,13 @@ fn of_server(found: &Convergence, arrives: bool) -> Vec<String> {
     changes.chain(refused.chain(unknown).map(|remark| &remark.message)).cloned().collect()
 }
 
-fn facts(policy: &Policy, found: &Convergence, name: &str, seen: &Timescale, now: Instant) -> DatabaseFacts {
+fn facts(
+    policy: &Policy,
+    found: &Convergence,
+    name: &str,
+    (seen, held): (&Timescale, Option<&Observed<Held>>),
+    now: Instant,
+) -> DatabaseFacts {
     let (cut, changes): (Vec<&Change>, Vec<&Change>) =
         found.changes.iter().filter(|change| change.database.as_deref() == Some(name)).partition(|change| change.protects);
     let names = |hold: &Name| PolicyPath::from(["holds", hold.as_str()]);
@@ -60,12 +62,16 @@ fn facts(policy: &Policy, found: &Convergence, name: &str, seen: &Timescale, now
     let refused = found.refused.iter().filter(|remark| remark.is_about(name) || archived(remark)).map(|remark| remark.message.clone());
     let jobs = match seen {
         Timescale::Absent => Vec::new(),
-        Timescale::Installed(state) => job_reports(state, now).into_iter().map(job).collect(),
+        Timescale::Installed(state) => {
+            let heedless = heedless(policy, name, state, held, now);
+            job_reports(state, now).into_iter().map(|report| job(report, &heedless)).collect()
+        }
     };
     DatabaseFacts { differs: changes.chain(refused).collect(), unprotected, holds_unknown: false, jobs }
 }
 
-fn job(report: JobReport) -> DatabaseJob {
+fn job(report: JobReport, heedless: &[Heedless]) -> DatabaseJob {
+    let heedless = heedless.iter().find(|one| one.id == report.id).map(|one| one.says.clone());
     let (wrong, error) = match report.state {
         JobState::Well => (None, None),
         JobState::Excused { error } => (None, Some(error)),
@@ -74,5 +80,5 @@ fn job(report: JobReport) -> DatabaseJob {
         JobState::Overdue { since } => (Some(format!("it should have run at {}, and has not", minute(since))), None),
         JobState::NoWorkers => (Some(NO_WORKERS.to_owned()), None),
     };
-    DatabaseJob { id: report.id, does: report.does, wrong, error }
+    DatabaseJob { id: report.id, does: report.does, wrong, error, heedless }
 }

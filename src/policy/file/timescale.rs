@@ -18,6 +18,24 @@ pub struct Timescale {
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "readings_daily": { "refresh_before": ["nightly"] } }))]
     pub continuous_aggregates: BTreeMap<String, ContinuousAggregate>,
+    /// Who drops rows that are past `retain`. Without it: `database`. `seawall`, where the database has no jobs, as the build of TimescaleDB under the
+    /// Apache licence: a job of Seawall then does it once a day, by the same ages and chunk by chunk.
+    #[schemars(example = &"seawall")]
+    pub dropped_by: Option<DroppedBy>,
+}
+
+/// Who drops rows that are past their age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DroppedBy {
+    Database,
+    Seawall,
+}
+
+impl Timescale {
+    pub fn is_dropped_by_seawall(&self) -> bool {
+        self.dropped_by == Some(DroppedBy::Seawall)
+    }
 }
 
 /// A hypertable.

@@ -74,7 +74,8 @@ impl Resolver<'_> {
         archives
     }
 
-    /// The tables and continuous aggregates whose rows go by their age while a hold stands that names them. Those with an archive go by that. Of which
+    /// The tables and continuous aggregates whose rows go by their age while a hold stands that names them, or always where the policy says that Seawall
+    /// drops them. Those with an archive go by that. Of which
     /// of them a hold on something of TimescaleDB's own holds rows, as on a chunk, only the database knows: it may be any.
     pub(super) fn droppings(&mut self, archives: &[Archive], holds: &BTreeMap<Name, RowHold>) -> Vec<Dropping> {
         let mut droppings = Vec::new();
@@ -89,10 +90,11 @@ impl Resolver<'_> {
                 let held = holds.values().filter(may_be_it).any(|hold| hold.is_cut(retain, self.zone.time_zone(), now));
                 let archived = archives.iter().any(|archive| is_it(&archive.database, &archive.table));
                 let path = PolicyPath::from(["timescaledb", database.as_str(), section, table.as_str(), "retain"]);
-                if let (Some(after), true, false) = (retain, held, archived)
+                let always = timescale.is_dropped_by_seawall();
+                if let (Some(after), true, false) = (retain, held || always, archived)
                     && let Some(schedule) = self.daily_unless(None, &path)
                 {
-                    droppings.push(Dropping { path, database: database.clone(), table: table.clone(), after, schedule });
+                    droppings.push(Dropping { path, database: database.clone(), table: table.clone(), after, schedule, always });
                 }
             }
         }

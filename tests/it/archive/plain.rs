@@ -475,6 +475,28 @@ fn a_large_table_moves_in_parts() {
     assert_eq!(ground.sql(&format!("{SUM} (select id, placed_at, note, raw from orders_archived) t")), whole);
 }
 
+/// Without an identity the next part is read while the last one becomes durable: the same parts, and each of them whole.
+#[test]
+fn parts_that_nobody_reads_back_are_exported_ahead() {
+    let ground = Ground::new();
+    let whole = ground.sql(&format!("{SUM} (select id, placed_at, note, raw from orders) t"));
+    ground.run.rig.shell_as_root("mv identity.txt elsewhere.txt");
+    let done = in_parts(&ground, 250);
+    assert_eq!((done.removed.len(), done.waiting.as_slice()), (0, done.exported.as_slice()));
+    let rows: Vec<u64> = done.exported.iter().map(|deed| deed.rows).collect();
+    assert!(rows.len() > 3 && rows.iter().sum::<u64>() == 1500, "{rows:?}");
+    assert!(done.exported.windows(2).all(|two| two[0].to <= two[1].from), "{:?}", done.exported);
+    assert_eq!(ground.sql("select count(*) from orders"), "1500");
+    // Nothing is exported twice.
+    assert!(in_parts(&ground, 250).exported.is_empty());
+    ground.run.rig.shell_as_root("mv elsewhere.txt identity.txt");
+    ground.run.rig.cluster.account().own(ground.run.rig.cluster.folder());
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "0");
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0);
+    assert_eq!(ground.sql(&format!("{SUM} (select id, placed_at, note, raw from orders_archived) t")), whole);
+}
+
 fn in_parts(ground: &Ground, rows_at_once: u64) -> archive::Archived {
     while_it_runs(ground, rows_at_once, &|_, _| true)
 }

@@ -93,13 +93,47 @@ fn timers_are_where_a_job_may_have_to_run() {
     // Either may be the primary one day.
     assert_eq!(timers("pricing-agent", "pricing-db-1"), timers("pricing-agent", "pricing-db-2"));
     assert!(timers("pricing-agent", "pricing-db-2").contains(&"backups.nightly".to_owned()));
-    assert_eq!(timers("pricing-agent", "pricing-staging-1"), ["drills.monthly", "drills.quarterly", "drills.yearly", "watch"]);
+    assert_eq!(timers("pricing-agent", "pricing-staging-1"), ["archive-verify", "drills.monthly", "drills.quarterly", "drills.yearly", "watch"]);
     // `from: standby` may be any server, what names none is where `backups: true` is.
     assert_eq!(
         timers("document-management", "docs-db-1"),
         ["backups.daily-incremental", "backups.monthly-dump", "backups.weekly-full", "watch"]
     );
     assert!(timers("document-management", "docs-db-2").contains(&"reports.compliance".to_owned()));
+}
+
+#[test]
+fn archived_rows_are_read_back_where_the_identity_is() {
+    let shop = include_str!("shop.yaml");
+    let archived = shop.to_owned() + "archive: { old: { table: orders, column: placed_at, after: 5y, store: main } }\n";
+    let with_verifier = archived.replace("staging: { role: staging }", "staging: { role: staging }, eye: { role: verifier }");
+    let calls = |text: &str, what: &str, host: &str| {
+        let room = Room::new().with("p.yaml", text.to_owned());
+        let run = room.run(&["emit", what, "--policy", "p.yaml", "--policy-there", "/etc/seawall/policy.yaml", "--host", host]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout.contains("seawall archive verify --policy /etc/seawall/policy.yaml")
+    };
+    for what in ["systemd", "cron"] {
+        for (text, host, expected) in [
+            (shop, "staging", false),
+            (&archived, "staging", true),
+            (&archived, "db-1", false),
+            (&with_verifier, "staging", false),
+            (&with_verifier, "eye", true),
+        ] {
+            assert_eq!(calls(text, what, host), expected, "{what} on {host}");
+        }
+    }
+    // The identity, and no way to the original.
+    let with_credential = with_verifier.replace("{ file: /etc/seawall/identity.txt }", "{ credential: identity }");
+    let with_password = with_credential.replace("databases: [app]", "databases: [app]\n  password: { credential: shop-password }");
+    let room = Room::new().with("p.yaml", with_password);
+    std::fs::create_dir(room.path().join("units")).expect("a directory");
+    let run = room.run(&["emit", "systemd", "--policy", "p.yaml", "--policy-there", "/p.yaml", "--host", "eye", "--out", "units"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let unit = std::fs::read_to_string(room.path().join("units/seawall-shop-archive-verify.service")).expect("a unit");
+    assert_eq!(settings(&unit, "LoadCredential"), ["identity:/etc/seawall/credentials/identity"]);
+    assert_eq!(settings(&unit, "User"), ["seawall"]);
 }
 
 #[test]

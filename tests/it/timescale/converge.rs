@@ -37,13 +37,21 @@ impl Room {
     }
 
     pub(super) fn write(&self, timescaledb: &str, rest: &str) {
+        self.write_with("", timescaledb, rest);
+    }
+
+    /// With more stores than `main`, each a folder beside it.
+    pub(super) fn write_with(&self, more: &str, timescaledb: &str, rest: &str) {
         let folder = self.folder.path().display();
+        let stores = std::iter::once(("main", "store")).chain(more.split_whitespace().map(|name| (name, name)));
+        let store = |(name, path): (&str, &str)| format!("{name}: {{ local: {{ path: {folder}/{path}, other_device: false }} }}");
+        let stores = stores.map(store).collect::<Vec<_>>().join(", ");
         std::fs::write(self.folder.path().join("password"), "password").expect("a password");
         let mut text = format!("version: 1\npolicy: shop\ncluster: {{ connection: \"{}\"", self.place.conninfo());
         writeln!(text, ", password: {{ file: {folder}/password }}, databases: [postgres] }}").expect("a string takes all");
         write!(
             text,
-            "encryption: {{ none: {{ because: a test }} }}\nstores: {{ main: {{ local: {{ path: {folder}/store, other_device: false }} }} }}\n{rest}\n"
+            "encryption: {{ none: {{ because: a test }} }}\nstores: {{ {stores} }}\n{rest}\n"
         )
         .expect("a string");
         write!(text, "timescaledb:\n  postgres:\n{timescaledb}").expect("a string takes all");

@@ -20,8 +20,12 @@ struct Table {
     days: usize,
     /// Older rows go, or move.
     keep: usize,
+    /// Each of them in two, by the owner.
+    in_space: bool,
     holds: Vec<Hold>,
     archived: bool,
+    /// Where what is archived goes.
+    store: &'static str,
     /// Rows that it ever had.
     rows: u64,
 }
@@ -44,7 +48,9 @@ impl Table {
         let literal = quoted.replace('\'', "''");
         let time = ["timestamptz", "timestamp", "date"][random.below(3)];
         let mut make = format!("create table {quoted} (at {time} not null, owner int not null, id serial, note text); ");
-        write!(make, "select create_hypertable('{literal}', 'at', chunk_time_interval => interval '{days} days'); ").expect("a string");
+        let in_space = random.below(3) == 0;
+        let by = if in_space { "'at', 'owner', 2" } else { "'at'" };
+        write!(make, "select create_hypertable('{literal}', {by}, chunk_time_interval => interval '{days} days'); ").expect("a string");
         write!(
             make,
             "insert into {quoted} (at, owner, note) select t, p, repeat('x', p) from \
@@ -64,7 +70,8 @@ impl Table {
         place.sql(&make);
         place.sql(&format!("create table written_{number} as select at, owner, id, note from {quoted}"));
         let rows = place.sql(&format!("select count(*) from {quoted}")).parse().expect("a number");
-        let mut table = Table { name: quoted, number, days, keep, holds: Vec::new(), archived: random.below(2) == 0, rows };
+        let (archived, store) = (random.below(2) == 0, if random.below(2) == 0 { "main" } else { "cold" });
+        let mut table = Table { name: quoted, number, days, keep, in_space, holds: Vec::new(), archived, store, rows };
         table.holds = (0..random.below(3)).map(|_| table.hold(random, place)).collect();
         println!("{make}");
         table
@@ -92,15 +99,19 @@ impl Table {
                 let nth = random.below(20);
                 let chunk = |what: &str| {
                     let of = self.literal();
-                    place.sql(&format!("select {what} from timescaledb_information.chunks where hypertable_name = '{of}' order by range_start offset {nth} limit 1"))
+                    place.sql(&format!("select {what} from timescaledb_information.chunks where hypertable_name = '{of}' order by range_start, chunk_name offset {nth} limit 1"))
                 };
-                let inside = format!("({held}) and {}", chunk("format('at >= %L and at < %L', range_start, range_end)"));
+                let (named, stretch) = (chunk("format('%I.%I', chunk_schema, chunk_name)"), chunk("format('at >= %L and at < %L', range_start, range_end)"));
+                // All rows of an owner in a stretch of time are in the same chunk.
+                let owners = place.sql(&format!("select string_agg(distinct owner::text, ', ') from {named}"));
+                let of_chunk = if self.in_space { format!("{stretch} and owner in ({owners})") } else { stretch };
+                let inside = format!("({held}) and {of_chunk}");
                 // A chunk without a held row goes with the others, and a hold that names what is gone is refused, for every table.
                 if place.sql(&format!("select count(*) from {} where {inside}", self.name)) == "0" {
                     self.name.clone()
                 } else {
                     held = inside;
-                    chunk("format('%I.%I', chunk_schema, chunk_name)")
+                    named
                 }
             }
         };
@@ -113,8 +124,8 @@ impl Table {
     }
 
     fn policy(&self) -> String {
-        let keep = self.keep;
-        let what = if self.archived { format!("archive: {{ after: {keep}d, store: main }}") } else { format!("retain: {keep}d") };
+        let (keep, store) = (self.keep, self.store);
+        let what = if self.archived { format!("archive: {{ after: {keep}d, store: {store} }}") } else { format!("retain: {keep}d") };
         format!("      {}: {{ {what} }}\n", yaml(&self.name))
     }
 
@@ -180,17 +191,18 @@ impl Table {
     }
 
     /// All that TimescaleDB would do by itself, and then what Seawall does.
-    fn run(&self, room: &Room) {
+    fn run(&self, room: &Room, by_seawall: bool) {
         let of = self.literal();
         let job =
             format!("select job_id from timescaledb_information.jobs where proc_name = 'policy_retention' and hypertable_name = '{of}'");
         let job = room.place.sql(&job);
-        assert_eq!(job.is_empty(), self.archived || self.is_held(), "the database drops what nothing protects, and nothing else");
+        let is_ours = self.archived || self.is_held() || by_seawall;
+        assert_eq!(job.is_empty(), is_ours, "the database drops what nothing protects, and nothing else");
         if !job.is_empty() {
             room.place.sql(&format!("call run_job({job})"));
         }
-        // Without a hold that stands Seawall has no job of that name.
-        if self.archived || self.is_held() {
+        // Without a hold that stands Seawall has no job of that name, unless it is told to drop.
+        if is_ours {
             ends(&room.run(&self.job()), 0);
         }
     }
@@ -239,9 +251,12 @@ fn one_round(room: &Room, round: usize, random: &mut Random) {
     for day in 0..3 {
         let hypertables: String = tables.iter().map(Table::policy).collect();
         let holds: String = tables.iter().map(Table::holds).collect();
-        println!("round {round}, day {day}:\n{hypertables}{holds}");
+        let by_seawall = random.below(3) == 0;
+        let who = if by_seawall { "    dropped_by: seawall\n" } else { "" };
+        println!("round {round}, day {day}:\n{who}{hypertables}{holds}");
         let holds = if holds.is_empty() { String::new() } else { format!("holds:\n{holds}") };
-        room.write(&format!("    hypertables:\n{hypertables}"), &format!("{holds}\nacknowledge: [{{ finding: SW0910, reason: a test }}]"));
+        let accepted = "acknowledge: [{ finding: SW0910, reason: a test }]";
+        room.write_with("cold", &format!("{who}    hypertables:\n{hypertables}"), &format!("{holds}\n{accepted}"));
         ends(&room.apply(&["--yes"]), 0);
         still(place);
         for table in &mut tables {
@@ -250,7 +265,7 @@ fn one_round(room: &Room, round: usize, random: &mut Random) {
             }
             let stays = format!("at >= '{}' or {}", table.edge(place), table.held());
             let kept = table.sum(place, &format!("{} where {stays}", table.name));
-            table.run(room);
+            table.run(room, by_seawall);
             assert_eq!(table.sum(place, &table.name), kept, "round {round}, day {day}: {}", table.job());
             if table.archived {
                 assert_eq!(in_store(room, &table.name), table.rows - rows(&kept), "round {round}, day {day}: {}", table.job());

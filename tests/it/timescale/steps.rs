@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::archive::scene::{CLOSED, End, Scene, Shelf};
 use crate::archive::steps::{GROWS, killed_at_each_call};
 use crate::backup::rig::{Policy, Rig};
+use crate::faults::chance;
 use crate::run::rig::Run;
 
 use super::place::{Place, all_natives};
@@ -40,6 +41,31 @@ fn an_archiver_of_chunks_is_killed_at_each_call_of_the_store() {
         let second = GROWS[1..].iter().map(|grown| format!("{whole} | {grown}"));
         let missed: BTreeSet<String> = first.chain(second).filter(|grown| !seen.contains(grown)).collect();
         assert!(missed.is_empty(), "never killed at {missed:#?} of {seen:#?}");
+    }
+}
+
+/// What nobody reads back here is exported one stretch of time ahead: of two extents the first may have no descriptor yet when rows of the second come.
+#[test]
+fn an_archiver_that_reads_nothing_back_is_killed_at_calls_of_the_store() {
+    for scene in scenes("an_archiver_that_reads_nothing_back_is_killed_at_calls_of_the_store") {
+        let hide = || scene.run.rig.shell("mv identity.txt elsewhere.txt");
+        let words = ["run", JOB[1]];
+        scene.begin();
+        hide();
+        let calls = scene.calls_of(&words);
+        assert_eq!(scene.hot(), "252");
+        scene.run.rig.shell("mv elsewhere.txt identity.txt");
+        let each: Vec<u64> = if chance::is_long() { (1..=calls).collect() } else { (0..6).map(|at| 1 + at * (calls - 1) / 5).collect() };
+        for call in each {
+            scene.begin();
+            hide();
+            assert!(scene.killed_at(&words, call), "call {call} of {calls}");
+            let at = format!("killed before call {call} of {calls}: {}", scene.there());
+            assert_eq!(scene.hot(), "252", "{at}");
+            scene.say(&words).ends_with_code(0).says("stay in the table until somebody with an identity has read them back");
+            scene.run.rig.shell("mv elsewhere.txt identity.txt");
+            scene.ends_well(&at);
+        }
     }
 }
 
