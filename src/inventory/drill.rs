@@ -62,6 +62,9 @@ pub struct DrillRecord {
     /// policy's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<DrillChoice>,
+    /// Of a key of OpenPGP, the fingerprint of the part of it that did; absent elsewhere, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_with_part: Option<String>,
     /// What people should know: sentences without a full stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

@@ -51,6 +51,7 @@ fn lost(mark: &Mark, (drill, chosen): (&Name, &[DrillChoice]), phase: Phase) -> 
         promotion: None,
         canary: None,
         opened_with: None,
+        opened_with_part: None,
         tiers: Vec::new(),
         chosen: chosen.to_vec(),
         remarks: Vec::new(),
