@@ -72,6 +72,7 @@ impl Rig {
             id: format!("20261101T050000Z-{days_ago:04}").parse().expect("an id"),
             policy: name("shop"),
             drill: Some(name("weekly")),
+            definition: None,
             host: "staging-1".into(),
             started: ended - jiff::SignedDuration::from_secs(files_seconds as i64 + 200),
             ended,
@@ -104,7 +105,7 @@ impl Rig {
         let end = if record.passed() { DrillEnd::Passed } else { DrillEnd::Failed };
         let json = serde_json::to_string(&record).expect("JSON");
         let new = NewDrill { id: record.id.as_str(), policy: "shop", drill: "weekly", started: record.started, ended, end, record: &json };
-        self.catalog().record_drill(&new).expect("recorded");
+        self.catalog().record_drill(&new, &[]).expect("recorded");
     }
 
     fn run(&self, words: &[&str]) -> Run {
@@ -353,6 +354,6 @@ fn a_record_that_cannot_be_read_counts_for_nothing() {
         end: DrillEnd::Passed,
         record: "{\"format_version\":9}",
     };
-    rig.catalog().record_drill(&new).expect("recorded");
+    rig.catalog().record_drill(&new, &[]).expect("recorded");
     assert_eq!(rig.exported()["measured"]["known"]["restore"]["samples"], 1);
 }

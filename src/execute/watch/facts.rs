@@ -87,11 +87,11 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         }),
         ..Facts::default()
     };
-    let drilled = drilled::look(site, catalog, &records, now)?;
+    let drilled = drilled::look(site, catalog, (&records, &stores.stores), now)?;
     evidence::look(site, catalog, (&records, drilled), &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
     facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
-    measured::record(catalog, policy, &facts, &measured, now)?;
+    measured::record(catalog, site.policy, &facts, &measured, now)?;
     Ok(facts)
 }
 

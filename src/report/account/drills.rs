@@ -4,6 +4,7 @@ use super::shape::{DrillAccount, DrilledTierAccount, DrillsAccount, LastPassed, 
 use super::{Past, Room};
 use crate::catalog::DrillRow;
 use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier, Phase};
+use crate::policy::model::Policy;
 use crate::report::covered::Covered;
 
 /// The drills whose records can be read, in their order.
@@ -18,7 +19,14 @@ pub(super) fn shown<'d>(of_stretch: &'d [DrillRecord], last: &'d [DrillRecord]) 
     all
 }
 
-pub(super) fn drills(past: &Past, records: &[DrillRecord], shown: &[&DrillRecord], covered: Covered, room: Room) -> DrillsAccount {
+pub(super) fn drills(
+    policy: &Policy,
+    past: &Past,
+    records: &[DrillRecord],
+    shown: &[&DrillRecord],
+    covered: Covered,
+    room: Room,
+) -> DrillsAccount {
     let count = |outcome: DrillOutcome| records.iter().filter(|record| record.outcome == outcome).count();
     DrillsAccount {
         passed: count(DrillOutcome::Passed),
@@ -30,16 +38,18 @@ pub(super) fn drills(past: &Past, records: &[DrillRecord], shown: &[&DrillRecord
             at: record.ended,
             recovery_seconds: record.recovery_millis.map(seconds),
         }),
-        list: Listed::of(records.iter().rev().filter(|record| covered.holds(record.ended)).map(one), room.rows),
+        list: Listed::of(records.iter().rev().filter(|record| covered.holds(record.ended)).map(|record| one(policy, record)), room.rows),
     }
 }
 
-fn one(record: &DrillRecord) -> DrillAccount {
+fn one(policy: &Policy, record: &DrillRecord) -> DrillAccount {
+    let now = record.drill.as_ref().and_then(|name| policy.drills.get(name));
     let met = |met: bool| record.expectations.iter().filter(move |one| one.met == met);
     let command = record.command.as_ref().filter(|command| !command.succeeded);
     DrillAccount {
         id: record.id.to_string(),
         drill: record.drill.as_ref().map(ToString::to_string),
+        defined_otherwise: now.is_some_and(|now| !record.is_of(&now.definition)),
         host: record.host.clone(),
         started: record.started,
         ended: record.ended,
