@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Prediction, RecoveryPoint};
-use crate::inventory::{DrillStanding, Hold, IdentityStanding, Observed};
+use crate::inventory::{DrillStanding, Hold, IdentityStanding, Measured, Observed};
 use crate::schedule::Schedule;
 use crate::units::{Bytes, Duration, Instant, Name};
 
@@ -65,9 +65,8 @@ pub struct Facts {
     pub recipients: BTreeMap<String, Observed<RecipientFacts>>,
     /// The recovery identities, by their public keys.
     pub identities: BTreeMap<String, IdentityStanding>,
-    /// How fast files are restored and log is replayed, in bytes a second, at the careful end.
-    pub restore_rate: Option<u64>,
-    pub replay_rate: Option<u64>,
+    /// What drills, recoveries and runs have measured.
+    pub measured: Measured,
 }
 
 /// A public key that is encrypted to.
@@ -349,8 +348,7 @@ impl Default for Facts {
             drills: BTreeMap::new(),
             recipients: BTreeMap::new(),
             identities: BTreeMap::new(),
-            restore_rate: None,
-            replay_rate: None,
+            measured: Measured::default(),
         }
     }
 }

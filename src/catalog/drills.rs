@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Catalog;
 use super::bounds::{document, name};
 use super::fault::CatalogFault;
+use super::measurements::{Measured, put};
 use super::value::Row;
 use super::words::words;
 use crate::units::Instant;
@@ -47,10 +48,11 @@ pub struct DrillRow {
 pub(super) const COLUMNS: &str = "id, policy, drill, started, ended, outcome, record";
 
 impl Catalog {
-    /// Records a drill. The same one again changes nothing.
-    pub fn record_drill(&self, new: &NewDrill<'_>) -> Result<(), CatalogFault> {
+    /// Records a drill with what it has measured: both or nothing, since nobody brings in a second time what has its record here. The same one
+    /// again changes nothing.
+    pub fn record_drill(&self, new: &NewDrill<'_>, measured: &[Measured<'_>]) -> Result<(), CatalogFault> {
         const SQL: &str = "INSERT INTO drills (id, policy, drill, started, ended, outcome, record) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (id) DO NOTHING";
+             ON CONFLICT (policy, id) DO NOTHING RETURNING id";
         let values = vec![
             name(new.id)?,
             name(new.policy)?,
@@ -60,7 +62,10 @@ impl Catalog {
             name(new.end.word())?,
             document(new.record)?,
         ];
-        self.write(|link| link.ask(SQL, values).map(drop))
+        self.write(|link| match link.ask_one(SQL, values)? {
+            Some(_) => put(link, new.policy, measured, new.ended),
+            None => Ok(()),
+        })
     }
 
     /// The ids of all drills of a policy that are on record.

@@ -3,6 +3,7 @@
 use super::Catalog;
 use super::bounds::name;
 use super::fault::{CatalogFault, FaultKind};
+use super::link::Link;
 use super::runs::nothing_returned;
 use super::value::Row;
 use crate::units::Instant;
@@ -42,29 +43,32 @@ pub(super) fn latest(row: &mut Row) -> Result<Latest, CatalogFault> {
     Ok(Latest { name: row.text()?, subject: row.text()?, value: row.real()?, at: row.instant()? })
 }
 
+/// In the transaction of whoever writes more.
+pub(super) fn put(link: &mut Link, policy: &str, measured: &[Measured<'_>], at: Instant) -> Result<(), CatalogFault> {
+    // A clock that was set back does not make an older value the latest: what was recorded last is.
+    const SERIES: &str = "INSERT INTO series (policy, name, subject, latest_at, latest_value) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (policy, name, subject) DO UPDATE SET latest_at = excluded.latest_at, latest_value = excluded.latest_value RETURNING id";
+    const VALUE: &str = "INSERT INTO measurements (series, at, value) VALUES ($1, $2, $3) \
+         ON CONFLICT (series, at) DO UPDATE SET value = excluded.value";
+    if let Some(bad) = measured.iter().find(|one| !one.value.is_finite()) {
+        let message = format!("the measurement `{}` of `{}` is no number", bad.name, bad.subject);
+        return Err(CatalogFault::new(FaultKind::Refused, message, "This is a bug in Seawall: please report it."));
+    }
+    for one in measured {
+        let values = vec![name(policy)?, name(one.name)?, name(one.subject)?, at.into(), one.value.into()];
+        let series = link.ask_one(SERIES, values)?.ok_or_else(nothing_returned)?.int()?;
+        link.ask(VALUE, vec![series.into(), at.into(), one.value.into()])?;
+    }
+    Ok(())
+}
+
 impl Catalog {
     /// Records what was measured at one moment, all of it or nothing. The same moment again replaces it.
     pub fn measure(&self, policy: &str, measured: &[Measured<'_>], at: Instant) -> Result<(), CatalogFault> {
-        // A clock that was set back does not make an older value the latest: what was recorded last is.
-        const SERIES: &str = "INSERT INTO series (policy, name, subject, latest_at, latest_value) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (policy, name, subject) DO UPDATE SET latest_at = excluded.latest_at, latest_value = excluded.latest_value RETURNING id";
-        const VALUE: &str = "INSERT INTO measurements (series, at, value) VALUES ($1, $2, $3) \
-             ON CONFLICT (series, at) DO UPDATE SET value = excluded.value";
-        if let Some(bad) = measured.iter().find(|one| !one.value.is_finite()) {
-            let message = format!("the measurement `{}` of `{}` is no number", bad.name, bad.subject);
-            return Err(CatalogFault::new(FaultKind::Refused, message, "This is a bug in Seawall: please report it."));
-        }
         if measured.is_empty() {
             return Ok(());
         }
-        self.write(|link| {
-            for one in measured {
-                let values = vec![name(policy)?, name(one.name)?, name(one.subject)?, at.into(), one.value.into()];
-                let series = link.ask_one(SERIES, values)?.ok_or_else(nothing_returned)?.int()?;
-                link.ask(VALUE, vec![series.into(), at.into(), one.value.into()])?;
-            }
-            Ok(())
-        })
+        self.write(|link| put(link, policy, measured, at))
     }
 
     /// The newest value of each series, by name and subject.

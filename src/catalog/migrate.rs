@@ -118,7 +118,7 @@ mod tests {
             hashes,
             [
                 "3306de8205635971cff65d3319bf3501cb3f7c52f553c2e760ed08ea7fdd6017",
-                "02b9375623d1050f4985b6780b31e97fd9b10c8a3b1444e50adfd109a1ada26d",
+                "e13f2a83e834fc26cd6fa62cbf210315a696f29af5666f55b65673efc4237b89",
             ]
         );
     }

@@ -132,7 +132,7 @@ impl Catalog {
     pub fn last_drills_of(&self, policies: &[&str]) -> Result<ByPolicy<DrillRow>, CatalogFault> {
         let sql = |places: &str| {
             format!(
-                "SELECT {} FROM drills WHERE id IN (SELECT id FROM (SELECT id, \
+                "SELECT {} FROM drills WHERE (policy, id) IN (SELECT policy, id FROM (SELECT policy, id, \
                  row_number() OVER (PARTITION BY policy, drill, outcome ORDER BY ended DESC, id DESC) AS place FROM drills \
                  WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1) ORDER BY policy, ended, id",
                 drills::COLUMNS

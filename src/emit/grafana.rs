@@ -345,11 +345,21 @@ fn drills(panels: &mut Panels) {
         )],
     );
     panels.lines(
+        "When a tier of data was usable",
+        "In the last run of a drill that brings tiers back one after the other, and what is left of what is promised.",
+        SECONDS,
+        &[
+            ("max by (policy, drill, tier) (seawall_drill_tier_usable_seconds{policy=~\"$policy\"})", "{{policy}} {{drill}} {{tier}}"),
+            ("policy_tier:seawall_drill_tier_usable_seconds:limit{policy=~\"$policy\"}", "{{policy}} {{tier}} limit"),
+        ],
+    );
+    panels.lines(
         "How fast data come back",
-        "Restoring a backup, and replaying the log on it.",
+        "Restoring a backup, what one connection to a store brings of it, and replaying the log on it.",
         RATE,
         &[
             ("max by (policy) (seawall_restore_rate_bytes_per_second{policy=~\"$policy\"})", "{{policy}} restore"),
+            ("max by (policy, store) (seawall_fetch_rate_bytes_per_second{policy=~\"$policy\"})", "{{policy}} fetch {{store}}"),
             ("max by (policy) (seawall_replay_rate_bytes_per_second{policy=~\"$policy\"})", "{{policy}} replay"),
         ],
     );

@@ -26,11 +26,19 @@ pub fn standing<'n>(
             // One that somebody ended has shown nothing, and undoes nothing that one before it has.
             last: own.iter().find(|record| record.outcome != DrillOutcome::Stopped).or(own.first()).map(|record| last(record)),
             passed: passed.first().map(|record| record.ended),
-            recovery_millis: passed.iter().filter_map(|record| record.recovery_millis).take(RECOVERIES).collect(),
+            definition: passed.first().and_then(|record| record.definition.clone()),
+            recovery_millis: recoveries(&passed),
             tiers: tiers(&own),
         }
     };
     names.map(|name| (name.clone(), of(name))).collect()
+}
+
+/// What was defined otherwise than the newest took another time for other reasons. The newest is the first.
+fn recoveries(passed: &[&DrillRecord]) -> Vec<u64> {
+    let newest = passed.first().and_then(|record| record.definition.as_ref());
+    let alike = passed.iter().filter(|record| record.definition.as_ref() == newest);
+    alike.filter_map(|record| record.recovery_millis).take(RECOVERIES).collect()
 }
 
 /// Of runs that came so far, whatever came of them later. The newest run is the first.
@@ -101,6 +109,7 @@ pub(super) mod tests {
             id: "20261101T050000Z-7f3c".parse().expect("an id"),
             policy: name("shop"),
             drill: Some(name("weekly")),
+            definition: Some("sha256:1".into()),
             host: "staging-1".into(),
             started: ended,
             ended,
@@ -157,12 +166,23 @@ pub(super) mod tests {
         let all = standing(names.iter(), &records, &seen);
         let weekly = &all[&names[1]];
         assert_eq!(weekly.passed, Some("2026-11-01T05:00:00Z".parse().expect("a moment")));
-        assert_eq!(weekly.recovery_millis, [500_000, 400_000]);
+        assert_eq!((&weekly.recovery_millis[..], weekly.definition.as_deref()), (&[500_000, 400_000][..], Some("sha256:1")));
         let last = weekly.last.as_ref().expect("a drill");
         assert_eq!(
             (last.outcome, last.failed_in, last.message.as_deref()),
             (DrillOutcome::Failed, Some(Phase::Replay), Some("a segment is missing"))
         );
         assert_eq!(all[&names[0]], DrillStanding { first_seen: seen.get(&names[0]).copied(), ..DrillStanding::default() });
+    }
+
+    /// As it was defined before it restored something else.
+    #[test]
+    fn times_of_another_definition_are_no_tendency() {
+        let mut before = drill("2026-11-02T05:00:00Z", 100_000, 0);
+        before.definition = Some("sha256:0".into());
+        let records = [drill("2026-11-01T05:00:00Z", 300_000, 0), before, drill("2026-11-03T05:00:00Z", 400_000, 0)];
+        let name: Name = "weekly".parse().expect("a name");
+        let all = standing(std::iter::once(&name), &records, &BTreeMap::new());
+        assert_eq!(all[&name].recovery_millis, [500_000, 400_000]);
     }
 }

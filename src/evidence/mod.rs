@@ -28,12 +28,14 @@ pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
 pub use rates::{Record, measured};
 pub use samples::Sample;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inventory::{ClusterInventory, Observed, Proven};
 use crate::policy::model::Policy;
-use crate::units::Instant;
+use crate::units::{Instant, Name};
 
 /// What recoveries of one policy have shown, for those who read its plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -43,6 +45,9 @@ pub struct Evidence {
     /// Drills, what would have been lost, identities. Absent when nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven: Option<Proven>,
+    /// Drills that last passed as they were defined before, and so prove nothing of what they say now.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub defined_otherwise: BTreeSet<Name>,
 }
 
 impl Evidence {
@@ -51,6 +56,14 @@ impl Evidence {
         let cluster = cluster?;
         let proven = cluster.proven.as_ref().and_then(Observed::known);
         let rehearsed = cluster.measured.known().is_some_and(|measured| measured.restore.is_some() || measured.replay.is_some());
-        (rehearsed || proven.is_some()).then(|| Evidence { predictions: predict(policy, Some(cluster), now), proven: proven.cloned() })
+        let otherwise = |name: &&Name| {
+            let standing = proven.and_then(|proven| proven.drills.get(*name));
+            policy.drills.get(*name).zip(standing).is_some_and(|(drill, standing)| standing.is_of_another(&drill.definition))
+        };
+        (rehearsed || proven.is_some()).then(|| Evidence {
+            predictions: predict(policy, Some(cluster), now),
+            proven: proven.cloned(),
+            defined_otherwise: policy.drills.keys().filter(otherwise).cloned().collect(),
+        })
     }
 }

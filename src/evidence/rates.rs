@@ -14,6 +14,8 @@ const LOOKS: usize = 720;
 const SHORTEST_MILLIS: u64 = 50;
 /// Of less than a segment of the log it is the server's start that was timed.
 const LEAST_LOG: u64 = 16 << 20;
+/// Of less it is how long a store takes to begin that was timed.
+const LEAST_FETCHED: u64 = 1 << 20;
 /// Two positions of the log that lie closer together, or further apart, do not say what an hour writes.
 const ABOUT_AN_HOUR: std::ops::RangeInclusive<i64> = 50 * 60..=3 * 3_600;
 /// Nothing that can be written down is more.
@@ -53,6 +55,7 @@ pub fn measured(record: &Record) -> Measured {
         replay: rate(record.drills.iter().filter_map(replay).collect()),
         load: rate(record.drills.iter().filter_map(load).chain(record.loads.iter().cloned()).collect()),
         fetch,
+        connection: by_store(record.drills.iter().filter_map(connection)),
         backup_durations: durations.collect(),
         wal_per_hour: together(hours(&record.wal_positions), LOOKS, Ord::cmp).map(as_size),
         sizes: sizes.collect(),
@@ -64,11 +67,24 @@ pub fn measured(record: &Record) -> Measured {
 /// What each store was restored from at: from its objects to durable files, as one rate, since all of that goes on at once. What unpacking
 /// alone can do is what the fastest store shows.
 fn fetch(record: &Record) -> BTreeMap<Name, Measurement<Rate>> {
+    by_store(record.drills.iter().filter_map(restore).chain(record.recoveries.iter().cloned()))
+}
+
+fn by_store(samples: impl Iterator<Item = (Name, Sample<u64>)>) -> BTreeMap<Name, Measurement<Rate>> {
     let mut stores: BTreeMap<Name, Vec<Sample<u64>>> = BTreeMap::new();
-    for (store, sample) in record.drills.iter().filter_map(restore).chain(record.recoveries.iter().cloned()) {
+    for (store, sample) in samples {
         stores.entry(store).or_default().push(sample);
     }
     stores.into_iter().filter_map(|(store, samples)| Some((store, rate(samples)?))).collect()
+}
+
+/// Bytes as they lie in a store, by how long all connections together waited for them: what unpacking and writing take is no part of it, nor is
+/// how many of them there were. So whatever is restored says something of it.
+fn connection(drill: &DrillRecord) -> Option<(Name, Sample<u64>)> {
+    let fetched = drill.phase(Phase::Fetch)?;
+    let bytes = fetched.bytes.filter(|bytes| *bytes >= LEAST_FETCHED)?;
+    let store = drill.restored.as_ref()?.store.clone();
+    Some((store, Sample::of_drill(per_second(bytes, fetched.millis)?, drill.ended)))
 }
 
 /// Plain bytes in a second, from the first object to the last file that is on the disk.
@@ -160,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::drills::tests::drill;
-    use crate::inventory::{DrillFailure, DrillOutcome, HowMeasured, RestoredTable};
+    use crate::inventory::{DrillFailure, DrillOutcome, DrillPhase, HowMeasured, RestoredTable};
 
     fn record(drills: Vec<DrillRecord>) -> Measured {
         measured(&Record { drills, ..Record::default() })
@@ -190,6 +206,33 @@ mod tests {
         assert_eq!((main.value.to_string(), main.p50.map(|rate| rate.to_string())), ("200MB/s".into(), Some("250MB/s".into())));
         assert_eq!((offsite.value.to_string(), offsite.samples), ("50MB/s".into(), Some(1)));
         assert_eq!(seen.restore.expect("restore").value.to_string(), "200MB/s");
+    }
+
+    /// 30 GB lay there, and four connections waited for them for 250 s each.
+    #[test]
+    fn what_a_connection_brings_is_a_rate_of_its_own() {
+        let fetched = |bytes: u64, millis: u64| {
+            let mut drill = drill("2026-11-01T05:00:00Z", 400_000, 100_000);
+            drill.phases.push(DrillPhase { phase: Phase::Fetch, millis, bytes: Some(bytes) });
+            drill
+        };
+        let seen = record(vec![fetched(30_000_000_000, 1_000_000), fetched(30_000_000_000, 500_000)]);
+        let main = &seen.connection[&name("main")];
+        assert_eq!((main.value.to_string(), main.p50.map(|rate| rate.to_string())), ("30MB/s".into(), Some("60MB/s".into())));
+        assert_eq!(seen.fetch[&name("main")].value.to_string(), "200MB/s");
+        // A table, too, was brought by connections.
+        let mut tables = fetched(30_000_000_000, 1_000_000);
+        let table = RestoredTable { database: "app".into(), table: "public.orders".into(), rows: Some(17) };
+        tables.restored.as_mut().expect("restored").tables.push(table);
+        let seen = record(vec![tables]);
+        assert_eq!((seen.connection.len(), seen.fetch.len()), (1, 0));
+        assert!(record(vec![fetched(1_000, 1_000)]).connection.is_empty(), "too little to say anything");
+        let rates: Vec<String> = record(vec![fetched(30_000_000_000, 1_000_000)])
+            .rates()
+            .into_iter()
+            .map(|(what, store, rate)| format!("{} {} {}", what.as_str(), store.map_or("-", Name::as_str), rate.value))
+            .collect();
+        assert_eq!(rates, ["restore main 200MB/s", "fetch main 30MB/s", "replay - 100MB/s"]);
     }
 
     #[test]

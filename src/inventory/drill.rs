@@ -18,6 +18,10 @@ pub struct DrillRecord {
     /// Its name in the policy; absent where somebody asked for one that no policy names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Name>,
+    /// Stands for what the policy said that it proves; absent where its process was lost. A record of another definition proves nothing of
+    /// today's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// Where it ran.
     pub host: String,
     pub started: Instant,
@@ -357,6 +361,11 @@ impl DrillRecord {
     /// failure, and that it failed begins none.
     pub fn answers_for(&self) -> Option<&Name> {
         self.drill.as_ref().filter(|_| self.chosen.is_empty())
+    }
+
+    /// It was this drill, as it is defined now.
+    pub fn is_of(&self, definition: &str) -> bool {
+        self.definition.as_deref() == Some(definition)
     }
 
     /// A part of a cluster, or a database tier by tier: a rate of that is none of a recovery of everything.

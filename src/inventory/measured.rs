@@ -22,10 +22,14 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "value": "20MB/s", "at": "2026-11-02T05:10:00Z", "how": "drill" }))]
     pub load: Option<Measurement<Rate>>,
-    /// How fast each store gives data back.
+    /// How fast each store gives data back: from its objects to files on the disk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     #[schemars(example = serde_json::json!({ "main": { "value": "150MB/s", "at": "2026-11-02T04:20:00Z", "how": "drill" } }))]
     pub fetch: BTreeMap<Name, Measurement<Rate>>,
+    /// How fast one connection to each store brings what lies there, as it lies there: a restore has several of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
+    #[schemars(example = serde_json::json!({ "main": { "value": "40MB/s", "at": "2026-11-02T04:20:00Z", "how": "drill" } }))]
+    pub connection: BTreeMap<Name, Measurement<Rate>>,
     /// How long each job's backup takes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     #[schemars(example = serde_json::json!({ "nightly": { "value": "41m", "at": "2026-11-21T02:41:07Z", "how": "run" } }))]
@@ -95,7 +99,57 @@ impl<T: Clone> Measurement<T> {
     }
 }
 
+/// What a rate is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateOf {
+    /// From a store's objects to files on the disk.
+    Restore,
+    /// What one connection to a store brings.
+    Fetch,
+    /// The write-ahead log.
+    Replay,
+    /// A dump.
+    Load,
+}
+
+impl RateOf {
+    pub const ALL: [RateOf; 4] = [RateOf::Restore, RateOf::Fetch, RateOf::Replay, RateOf::Load];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RateOf::Restore => "restore",
+            RateOf::Fetch => "fetch",
+            RateOf::Replay => "replay",
+            RateOf::Load => "load",
+        }
+    }
+
+    /// What it is, for people.
+    pub fn says(self) -> &'static str {
+        match self {
+            RateOf::Restore => "restoring files",
+            RateOf::Fetch => "fetching, with one connection",
+            RateOf::Replay => "replaying the log",
+            RateOf::Load => "loading a dump",
+        }
+    }
+}
+
 impl Measured {
+    /// Every rate of a recovery, with the store where it is one's.
+    pub fn rates(&self) -> Vec<(RateOf, Option<&Name>, &Measurement<Rate>)> {
+        type Rates<'m> = Vec<(RateOf, Option<&'m Name>, &'m Measurement<Rate>)>;
+        fn of(what: RateOf, figures: &BTreeMap<Name, Measurement<Rate>>) -> Rates<'_> {
+            figures.iter().map(|(store, figure)| (what, Some(store), figure)).collect()
+        }
+        let mut all = of(RateOf::Restore, &self.fetch);
+        all.extend(of(RateOf::Fetch, &self.connection));
+        all.extend(self.replay.iter().map(|figure| (RateOf::Replay, None, figure)));
+        all.extend(self.load.iter().map(|figure| (RateOf::Load, None, figure)));
+        all
+    }
+
     /// The same figures as they usually are, where that is known: the other end of the careful ones.
     pub fn usual(&self) -> Measured {
         fn all<T: Clone>(figures: &BTreeMap<Name, Measurement<T>>) -> BTreeMap<Name, Measurement<T>> {
@@ -106,6 +160,7 @@ impl Measured {
             replay: self.replay.as_ref().map(Measurement::usual),
             load: self.load.as_ref().map(Measurement::usual),
             fetch: all(&self.fetch),
+            connection: all(&self.connection),
             backup_durations: all(&self.backup_durations),
             wal_per_hour: self.wal_per_hour.as_ref().map(Measurement::usual),
             sizes: all(&self.sizes),

@@ -40,7 +40,7 @@ pub use history::{History, Stretch, goes_on_beside};
 pub use hold::{Hold, Selection};
 pub use kin::{Kin, Touch};
 pub use lineage::SystemIdentifier;
-pub use measured::{HowMeasured, Measured, Measurement};
+pub use measured::{HowMeasured, Measured, Measurement, RateOf};
 pub use observed::Observed;
 pub use proven::{DrillStanding, IdentityStanding, LastDrill, PointsSeen, Proven, TierStanding, WorstPoint};
 pub use read::{FORMAT_VERSION, InventoryError, MAX_BYTES};

@@ -70,7 +70,11 @@ pub struct DrillStanding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-11-16T05:31:00Z")]
     pub passed: Option<Instant>,
-    /// How long the recoveries of the last ones that passed took, the newest first, in milliseconds.
+    /// Stands for what that one proved, as the policy said it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")]
+    pub definition: Option<String>,
+    /// How long the recoveries of the last ones that passed took, as far as they were defined as the newest was; the newest first, in milliseconds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = serde_json::json!([1_512_000, 1_486_000]))]
     pub recovery_millis: Vec<u64>,
@@ -78,6 +82,13 @@ pub struct DrillStanding {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     #[schemars(example = serde_json::json!({ "critical": { "at": "2026-11-16T05:31:00Z", "millis": [512_000] } }))]
     pub tiers: BTreeMap<Name, TierStanding>,
+}
+
+impl DrillStanding {
+    /// The last one that passed was defined otherwise.
+    pub fn is_of_another(&self, definition: &str) -> bool {
+        self.passed.is_some() && self.definition.as_deref().is_some_and(|of| of != definition)
+    }
 }
 
 /// How a drill went.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Eyes, Rejected, signer_beside, width};
+use super::{Eyes, signer_beside, width};
 use crate::format::layout::{Repository, compact, signature_of};
 use crate::format::seal::Identities;
 use crate::format::signature::DRILL;
@@ -30,11 +30,30 @@ pub struct DrillsFound {
     /// Each once, the oldest first.
     pub records: Vec<DrillRecord>,
     /// What is not believed, and never will be by this policy.
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<NotCounted>,
     /// What was dated by a clock that is ahead of this host's, or cannot be read now.
-    pub ahead: Vec<Rejected>,
+    pub ahead: Vec<NotCounted>,
     /// Stores that could not be asked, and why.
     pub unseen: Vec<(Name, SiteFault)>,
+}
+
+/// A record that counts for nothing.
+#[derive(Debug)]
+pub struct NotCounted {
+    pub store: Name,
+    pub key: Key,
+    pub why: String,
+}
+
+impl NotCounted {
+    /// What lies elsewhere under the same name may be another one.
+    pub fn place(&self) -> String {
+        place(&self.store, &self.key)
+    }
+}
+
+fn place(store: &Name, key: &Key) -> String {
+    format!("{store}:{key}")
 }
 
 /// What is known of before the stores are asked.
@@ -42,8 +61,10 @@ pub struct DrillsFound {
 pub struct KnownDrills<'k> {
     /// By their ids.
     pub drills: &'k BTreeSet<String>,
-    /// What was looked at, and not believed.
+    /// What was looked at, and not believed, by [`NotCounted::place`].
     pub rejected: &'k BTreeSet<String>,
+    /// Stores that do not answer, as somebody has just seen: nobody waits for them again.
+    pub silent: &'k BTreeSet<Name>,
     /// Drills that began earlier are let lie.
     pub since: Instant,
 }
@@ -57,11 +78,11 @@ pub fn drills(site: &Site<'_>, known: KnownDrills<'_>, now: Instant) -> Result<D
         return Ok(DrillsFound::default());
     }
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities: &identities, now };
-    let names: Vec<&Name> = site.policy.stores.keys().collect();
-    let seen = parallel::map_with(names.len().min(8), &names, &|name| -> Result<DrillsFound, SiteFault> {
+    let names: Vec<&Name> = site.policy.stores.keys().filter(|name| !known.silent.contains(*name)).collect();
+    let seen = parallel::map_with(names.len().clamp(1, 8), &names, &|name| -> Result<DrillsFound, SiteFault> {
         let store = site.store_with_patience(name, PATIENCE)?;
         let Some(found) = site.find_repository(&store)? else { return Ok(DrillsFound::default()) };
-        Ok(of_store(&store, &found.repository, &eyes, known)?)
+        Ok(of_store((*name, &store), &found.repository, &eyes, known)?)
     });
     let mut all = DrillsFound::default();
     let mut twice = BTreeSet::new();
@@ -80,14 +101,19 @@ pub fn drills(site: &Site<'_>, known: KnownDrills<'_>, now: Instant) -> Result<D
     Ok(all)
 }
 
-fn of_store(store: &Store, repository: &Repository, eyes: &Eyes<'_>, known: KnownDrills<'_>) -> Result<DrillsFound, Fault> {
+fn of_store(
+    (name, store): (&Name, &Store),
+    repository: &Repository,
+    eyes: &Eyes<'_>,
+    known: KnownDrills<'_>,
+) -> Result<DrillsFound, Fault> {
     let listed = store.list(&repository.prefix("drills"))?;
     let signed: BTreeSet<&str> = listed.iter().map(|meta| meta.key.as_str()).filter(|key| key.ends_with(".sig")).collect();
     let since = compact(known.since);
     let new = |meta: &&Meta| {
         let id = drill_id(&meta.key);
         id.is_some_and(|id| id.as_str() >= since.as_str() && !known.drills.contains(id.as_str()))
-            && !known.rejected.contains(meta.key.as_str())
+            && !known.rejected.contains(&place(name, &meta.key))
     };
     // What is dated by a clock that is far ahead hides nothing of now, and what lies in an archive class no other record.
     let latest = eyes.now.checked_add(AGREES).map_or_else(|_| compact(eyes.now), compact);
@@ -101,12 +127,13 @@ fn of_store(store: &Store, repository: &Repository, eyes: &Eyes<'_>, known: Know
         read(store, repository, &meta.key, is_signed, eyes)
     });
     let mut found = DrillsFound::default();
+    let not_counted = |meta: &Meta, why: String| NotCounted { store: name.clone(), key: meta.key.clone(), why };
     for (meta, read) in new.into_iter().zip(read) {
         let read = match read {
             Err(fault) if matches!(fault.kind, FaultKind::Transient | FaultKind::NoStore) => return Err(fault),
             // One that cannot be read hides no other; the next look tries it again.
             Err(fault) => {
-                found.ahead.push(Rejected { key: meta.key.clone(), why: fault.message });
+                found.ahead.push(not_counted(meta, fault.message));
                 continue;
             }
             Ok(read) => read,
@@ -115,10 +142,10 @@ fn of_store(store: &Store, repository: &Repository, eyes: &Eyes<'_>, known: Know
             None => {}
             Some(Ok(record)) if is_ahead(&record, eyes.now) => {
                 let why = format!("it ended at {}, by a clock that is ahead of this host's", crate::plan::minute(record.ended));
-                found.ahead.push(Rejected { key: meta.key.clone(), why });
+                found.ahead.push(not_counted(meta, why));
             }
             Some(Ok(record)) => found.records.push(record),
-            Some(Err(why)) => found.rejected.push(Rejected { key: meta.key.clone(), why }),
+            Some(Err(why)) => found.rejected.push(not_counted(meta, why)),
         }
     }
     Ok(found)

@@ -22,7 +22,7 @@ pub use classes::storage_classes;
 pub use cluster::{SeenCluster, cluster, spelled};
 pub use databases::{databases, holds_there, running};
 pub use descriptors::{Listed, Read, find_descriptor, is_listed, read_descriptor, signer_beside};
-pub use drilled::{DrillsFound, KnownDrills, drills};
+pub use drilled::{DrillsFound, KnownDrills, NotCounted, drills};
 pub use held::{ages, holds_shown, left_until, look_at_holds, no_rows};
 pub use holds::{holds, holds_since};
 pub use kin::{family, kin};

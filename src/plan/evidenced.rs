@@ -19,7 +19,7 @@ impl Evidence {
         let predicted = self.predictions.iter().map(|one| prediction(one, now, false)).collect();
         section(&mut text, "What was measured, and what a recovery takes by it", &columns(&PREDICTED, predicted, width));
         let Some(proven) = &self.proven else { return text };
-        let drills = proven.drills.iter().map(|(name, standing)| drill(name, standing, now, false)).collect::<Vec<_>>();
+        let drills = proven.drills.iter().map(|(name, standing)| self.drill(name, standing, now, false)).collect::<Vec<_>>();
         if !drills.is_empty() {
             section(&mut text, "Drills", &columns(&DRILLS, drills, width));
         }
@@ -39,7 +39,7 @@ impl Evidence {
         let mut text = markdown::table(&PREDICTED, &predicted);
         text.push('\n');
         let Some(proven) = &self.proven else { return text };
-        let drills: Vec<Vec<String>> = proven.drills.iter().map(|(name, standing)| drill(name, standing, now, true)).collect();
+        let drills: Vec<Vec<String>> = proven.drills.iter().map(|(name, standing)| self.drill(name, standing, now, true)).collect();
         if !drills.is_empty() {
             text.push_str(&markdown::table(&DRILLS, &drills));
             text.push('\n');
@@ -53,6 +53,22 @@ impl Evidence {
             text.push_str(&format!("{}\n\n", markdown::prose(&lost(points, now))));
         }
         text
+    }
+
+    fn drill(&self, drill: &Name, standing: &DrillStanding, now: Instant, quotes: bool) -> Vec<String> {
+        let name = if quotes { quoted(drill) } else { drill.to_string() };
+        let Some(last) = &standing.last else { return vec![name, "never ran".into(), String::new(), String::new()] };
+        let outcome = match (last.outcome, last.failed_in) {
+            (DrillOutcome::Passed, _) => "passed".to_owned(),
+            (DrillOutcome::Failed, Some(phase)) => format!("FAILED while {}", phase.says()),
+            (DrillOutcome::Failed, None) => "FAILED".to_owned(),
+            (DrillOutcome::Stopped, _) => "stopped".to_owned(),
+        };
+        let within = last.within_millis.map(|within| format!(" of {}", length(within))).unwrap_or_default();
+        let took = last.recovery_millis.map(|millis| format!("{}{within}", length(millis))).unwrap_or_default();
+        let otherwise = if self.defined_otherwise.contains(drill) { ", defined otherwise than now" } else { "" };
+        let passed = standing.passed.map_or_else(|| "never".to_owned(), |at| format!("{} ago{otherwise}", ago(at, now)));
+        vec![name, plain(format!("{outcome} {} ago", ago(last.ended, now))), took, passed]
     }
 }
 
@@ -85,21 +101,6 @@ fn rests_on(one: &Prediction, now: Instant) -> String {
         (None, None) if one.p95.is_none() => "not measured".to_owned(),
         (None, None) => "nothing in it that a drill measures".to_owned(),
     }
-}
-
-fn drill(name: &Name, standing: &DrillStanding, now: Instant, quotes: bool) -> Vec<String> {
-    let name = if quotes { quoted(name) } else { name.to_string() };
-    let Some(last) = &standing.last else { return vec![name, "never ran".into(), String::new(), String::new()] };
-    let outcome = match (last.outcome, last.failed_in) {
-        (DrillOutcome::Passed, _) => "passed".to_owned(),
-        (DrillOutcome::Failed, Some(phase)) => format!("FAILED while {}", phase.says()),
-        (DrillOutcome::Failed, None) => "FAILED".to_owned(),
-        (DrillOutcome::Stopped, _) => "stopped".to_owned(),
-    };
-    let within = last.within_millis.map(|within| format!(" of {}", length(within))).unwrap_or_default();
-    let took = last.recovery_millis.map(|millis| format!("{}{within}", length(millis))).unwrap_or_default();
-    let passed = standing.passed.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(at, now)));
-    vec![name, plain(format!("{outcome} {} ago", ago(last.ended, now))), took, passed]
 }
 
 fn tiers(drill: &Name, standing: &DrillStanding, now: Instant, quotes: bool) -> Vec<Vec<String>> {

@@ -213,6 +213,8 @@ pub struct MaintenanceWindow {
 
 #[derive(Debug, Clone)]
 pub struct Drill {
+    /// What it proves, as [`file::Drill::definition`] has it.
+    pub definition: String,
     pub restore: DrillRestore,
     /// Only these tables of it.
     pub tables: Option<DrilledTables>,
@@ -296,6 +298,15 @@ impl Drill {
         }
     }
 
+    /// The databases that it brings back with all that is in them, where those are not every one.
+    pub fn databases<'p>(&'p self, policy: &'p Policy) -> Option<&'p [String]> {
+        if let Some(tiers) = &self.tiers {
+            return (policy.known_databases().len() > 1).then(|| std::slice::from_ref(&tiers.database));
+        }
+        let method = &policy.backups.get(self.dump(policy)?)?.method;
+        if method.has_all() && !policy.has_every_database(method) { policy.dumped(method) } else { None }
+    }
+
     /// The tiers of data of which it says when they are usable: whatever comes first, all of that database come in the end.
     pub fn measures(&self, policy: &Policy) -> Vec<Name> {
         let Some(DrilledTiers { database, .. }) = &self.tiers else { return Vec::new() };
@@ -354,6 +365,8 @@ pub enum Comparison {
     },
     NoRows,
     SomeRows,
+    /// Exactly these, in whatever order.
+    Rows(Vec<Vec<file::Value>>),
     NewerThan(Duration),
     LikeSource(Percent),
 }

@@ -1,7 +1,7 @@
 //! A report as Markdown, for pull requests, wikis and the text of a mail.
 
-use super::account::{DrillAccount, Listed, PolicyAccount, Predicted, Report, RunAccount, State};
-use super::words::{capital, change, lasting, sized};
+use super::account::{DatabaseWindow, DrillAccount, Listed, PolicyAccount, Predicted, Report, RunAccount, State};
+use super::words::{capital, change, lasting, per_second, sized};
 use crate::plan::markdown::{prose, table};
 use crate::plan::minute;
 use crate::plan::words::{counted, plain};
@@ -99,6 +99,7 @@ fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
     });
     push_table(text, &["job", "good", "failed", "last good", "stored", "change", "next"], rows.collect());
     drills(text, one);
+    rates(text, one);
     promotions(text, one);
     runs(text, "Verification", &one.verifications);
     runs(text, "Runs that failed", &one.failures);
@@ -113,33 +114,38 @@ fn expected(predicted: Predicted) -> String {
 
 fn stores(text: &mut String, one: &PolicyAccount) {
     heading(text, "Recovery window");
-    let rows = one.stores.iter().map(|store| {
-        let window = store.windows.last();
-        match &store.unknown {
-            Some(why) => vec![say(&store.store), say(&format!("unknown: {why}")), String::new(), String::new(), String::new()],
-            None => vec![
-                say(&store.store),
-                when(window.map(|window| window.from)),
-                when(window.map(|window| window.to)),
-                when(store.oldest),
-                store.backups.to_string(),
-            ],
-        }
+    let alone = one.databases.len() == 1;
+    let windows = one.databases.iter().flat_map(|database| database.stores.iter().map(move |window| (database.called(alone), window)));
+    let nowhere = one.databases.iter().filter(|database| database.stores.is_empty()).map(|database| {
+        let says = [say(database.called(alone)), String::new(), "no job brings all of it into a store".to_owned()];
+        says.into_iter().chain(std::iter::repeat_n(String::new(), 4)).collect()
     });
-    push_table(text, &["store", "any moment from", "up to", "oldest", "backups"], rows.collect());
-    for store in &one.stores {
-        for gap in &store.gaps {
-            text.push_str(&format!(
-                "* {} cannot be recovered to any moment from {} to {}.\n",
-                prose(&store.store),
-                minute(gap.from),
-                minute(gap.to)
-            ));
-        }
+    let rows: Vec<Vec<String>> = windows.map(|(database, window)| reach(database, window)).chain(nowhere).collect();
+    push_table(text, &["database", "store", "any moment from", "up to", "missing", "single moments", "oldest"], rows);
+    let rows = one.stores.iter().map(|store| match &store.unknown {
+        Some(why) => vec![say(&store.store), say(&format!("unknown: {why}")), String::new(), String::new()],
+        None => vec![say(&store.store), store.backups.to_string(), when(store.newest_backup), when(store.oldest)],
+    });
+    push_table(text, &["store", "backups", "newest", "oldest of everything"], rows.collect());
+}
+
+/// How far back a store leads to a database.
+fn reach(database: &str, window: &DatabaseWindow) -> Vec<String> {
+    let (name, store) = (say(database), say(&window.store));
+    if let Some(why) = &window.unknown {
+        return [name, store, say(&format!("unknown: {why}"))].into_iter().chain(std::iter::repeat_n(String::new(), 4)).collect();
     }
-    if one.stores.iter().any(|store| !store.gaps.is_empty()) {
-        text.push('\n');
-    }
+    let last = window.windows.last();
+    let missing = window.gaps.iter().map(|gap| format!("{} to {}", minute(gap.from), minute(gap.to))).collect::<Vec<_>>();
+    vec![
+        name,
+        store,
+        when(last.map(|last| last.from)),
+        when(last.map(|last| last.to)),
+        if missing.is_empty() { "nothing".to_owned() } else { missing.join("; ") },
+        window.points.count.to_string(),
+        when(window.oldest),
+    ]
 }
 
 /// Of a database that came back tier by tier, each of them too.
@@ -155,10 +161,31 @@ fn drills(text: &mut String, one: &PolicyAccount) {
     text.push_str(&format!("{} passed, {} failed, {} stopped.{last}\n\n", all.passed, all.failed, all.stopped));
     let rows = all.list.shown.iter().map(|drill| {
         let why = drill.failure.iter().chain(&drill.not_met).map(|why| say(why)).collect::<Vec<_>>().join("; ");
-        vec![say(&drill.name()), minute(drill.ended), say(&drill.outcome), recovered(drill), maybe_lasting(drill.lost_seconds), why]
+        vec![
+            say(&drill.name()),
+            minute(drill.ended),
+            if drill.defined_otherwise { format!("{}, defined otherwise than now", drill.outcome) } else { say(&drill.outcome) },
+            recovered(drill),
+            maybe_lasting(drill.lost_seconds),
+            why,
+        ]
     });
     push_table(text, &["drill", "ended", "outcome", "recovered in", "lost", "why"], rows.collect());
     left_out(text, &all.list);
+}
+
+fn rates(text: &mut String, one: &PolicyAccount) {
+    let rows = one.rates.iter().map(|rate| {
+        vec![
+            say(rate.what.says()),
+            say(rate.store.as_deref().unwrap_or_default()),
+            per_second(rate.p50_bytes_per_second),
+            per_second(rate.p95_bytes_per_second),
+            rate.samples.to_string(),
+            minute(rate.measured),
+        ]
+    });
+    titled(text, "How fast data come back", &["what", "store", "usually", "carefully", "samples", "the newest of"], rows.collect());
 }
 
 fn promotions(text: &mut String, one: &PolicyAccount) {

@@ -15,5 +15,8 @@ pub mod words;
 
 pub use checklist::{Answer, Question, checklist};
 pub use covered::{Covered, Wanted};
-pub use recovery::{DRILL_PHASE, DRILL_TIER, DrillSeen, IdentitySeen, PhaseSeen, RecoveryStanding, RecoveryTime, TierSeen, phase_subject};
+pub use recovery::{
+    DRILL_PHASE, DRILL_TIER, DrillSeen, IdentitySeen, PhaseSeen, RATE_MEASURED, RATE_P50, RATE_P95, RATE_SAMPLES, RateSeen,
+    RecoveryStanding, RecoveryTime, TierSeen, phase_subject, rate_subject,
+};
 pub use standing::{JobDue, JobStanding, Level, Measurements, OnRecord, Problem, Receiver, Standing, Store, Succeeded, stand};

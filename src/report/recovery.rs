@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::Measurements;
 use crate::catalog::{Latest, RECOVERY_POINT};
 use crate::evidence::{Noted, ScenarioPromise, identities, recipients, scenario_promises};
+use crate::inventory::RateOf;
 use crate::policy::model::Policy;
-use crate::units::{Duration, Instant, moment_of};
+use crate::units::{Duration, Instant, Name, moment_of};
 
 /// Evidence on record.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -26,6 +27,25 @@ pub struct RecoveryStanding {
     pub restore_bytes_per_second: Option<u64>,
     /// How fast log is replayed, at the careful end.
     pub replay_bytes_per_second: Option<u64>,
+    /// Everything of that kind that drills and recoveries have measured.
+    pub rates: Vec<RateSeen>,
+}
+
+/// How fast data come back.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct RateSeen {
+    pub what: RateOf,
+    /// The store from which; absent where none has a part in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// At least half of the samples were as fast.
+    pub p50_bytes_per_second: u64,
+    /// 19 of 20 were; of fewer samples all of them.
+    pub p95_bytes_per_second: u64,
+    /// How many drills and recoveries that rests on.
+    pub samples: u32,
+    /// When the newest of them was.
+    pub measured: Instant,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -59,6 +79,9 @@ pub struct DrillSeen {
     /// The last one passed.
     pub passed: bool,
     pub last_passed: Option<Instant>,
+    /// That one passed as the drill was defined before: it proves nothing of what it says now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub defined_otherwise: bool,
     pub recovery_seconds: Option<f64>,
     /// The parts of the last run that was recorded here, as far as it came.
     pub phases: Vec<PhaseSeen>,
@@ -85,6 +108,18 @@ pub struct PhaseSeen {
 pub const DRILL_PHASE: &str = "drill_phase_seconds";
 /// And a tier of data until it was usable.
 pub const DRILL_TIER: &str = "drill_tier_seconds";
+
+/// How fast data come back: figures by [`rate_subject`], written when they change.
+pub const RATE_P50: &str = "rate_p50_bytes_per_second";
+pub const RATE_P95: &str = "rate_p95_bytes_per_second";
+/// What they rest on, and when the newest of it was measured.
+pub const RATE_SAMPLES: &str = "rate_samples";
+pub const RATE_MEASURED: &str = "rate_measured";
+
+/// `fetch/main`, `replay`
+pub fn rate_subject(what: RateOf, store: Option<&str>) -> String {
+    store.map_or_else(|| what.as_str().to_owned(), |store| phase_subject(what.as_str(), store))
+}
 
 /// No name has a slash.
 pub fn phase_subject(drill: &str, phase: &str) -> String {
@@ -117,13 +152,14 @@ pub(super) fn recovery<'m>(policy: &Policy, measured: &'m Measurements) -> Recov
         promised: promise.promised,
         lost_seconds: whole(RECOVERY_POINT, promise.scenario.as_str()),
     };
-    let drill = |name: &crate::units::Name| {
+    let drill = |name: &Name| {
         let subject = name.as_str();
         Some(DrillSeen {
             drill: name.to_string(),
             last_ended: measured.seen("drill_ended", subject).and_then(moment_of)?,
             passed: measured.seen("drill_outcome", subject)? > 0.0,
             last_passed: measured.seen("drill_passed", subject).and_then(moment_of),
+            defined_otherwise: measured.seen("drill_defined_otherwise", subject).is_some_and(|otherwise| otherwise > 0.0),
             recovery_seconds: measured.seen("drill_recovery_seconds", subject),
             phases: phases(subject, measured),
             tiers: tiers(subject, measured),
@@ -143,7 +179,30 @@ pub(super) fn recovery<'m>(policy: &Policy, measured: &'m Measurements) -> Recov
         identities: recipients(policy).into_iter().map(identity).collect(),
         restore_bytes_per_second: whole("restore_bytes_per_second", ""),
         replay_bytes_per_second: whole("replay_bytes_per_second", ""),
+        rates: rates(policy, measured),
     }
+}
+
+/// In the order in which a recovery meets them.
+fn rates(policy: &Policy, measured: &Measurements) -> Vec<RateSeen> {
+    let rate = |what: RateOf, store: Option<&Name>| {
+        let subject = rate_subject(what, store.map(Name::as_str));
+        let figure = |name: &str| measured.last(name, &subject).map(|value| value.max(0.0));
+        Some(RateSeen {
+            what,
+            store: store.map(ToString::to_string),
+            p50_bytes_per_second: figure(RATE_P50)? as u64,
+            p95_bytes_per_second: figure(RATE_P95)? as u64,
+            samples: figure(RATE_SAMPLES)? as u32,
+            measured: figure(RATE_MEASURED).and_then(moment_of)?,
+        })
+    };
+    let stores: Vec<Option<&Name>> = policy.stores.keys().map(Some).collect();
+    let of = |what: RateOf| match what {
+        RateOf::Restore | RateOf::Fetch => stores.iter().filter_map(|store| rate(what, *store)).collect::<Vec<_>>(),
+        RateOf::Replay | RateOf::Load => rate(what, None).into_iter().collect(),
+    };
+    RateOf::ALL.into_iter().flat_map(of).collect()
 }
 
 /// What an earlier run came to and the last one did not is no part of it.

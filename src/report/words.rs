@@ -31,6 +31,11 @@ pub fn sized(bytes: u64) -> String {
     Bytes::new(bytes).rounded()
 }
 
+/// `12.3 MB/s`
+pub fn per_second(bytes: u64) -> String {
+    format!("{}/s", sized(bytes))
+}
+
 /// `+12.5 %`
 pub fn change(share: f64) -> String {
     format!("{:+.1} %", share * 100.0)

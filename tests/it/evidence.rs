@@ -72,6 +72,7 @@ impl Rig {
             id: format!("20261101T050000Z-{days_ago:04}").parse().expect("an id"),
             policy: name("shop"),
             drill: Some(name("weekly")),
+            definition: None,
             host: "staging-1".into(),
             started: ended - jiff::SignedDuration::from_secs(files_seconds as i64 + 200),
             ended,
@@ -107,7 +108,7 @@ impl Rig {
         let json = serde_json::to_string(&record).expect("JSON");
         let drill = record.answers_for().map_or("", |drill| drill.as_str());
         let new = NewDrill { id: record.id.as_str(), policy: "shop", drill, started: record.started, ended, end, record: &json };
-        self.catalog().record_drill(&new).expect("recorded");
+        self.catalog().record_drill(&new, &[]).expect("recorded");
     }
 
     fn run(&self, words: &[&str]) -> Run {
@@ -371,6 +372,6 @@ fn a_record_that_cannot_be_read_counts_for_nothing() {
         end: DrillEnd::Passed,
         record: "{\"format_version\":9}",
     };
-    rig.catalog().record_drill(&new).expect("recorded");
+    rig.catalog().record_drill(&new, &[]).expect("recorded");
     assert_eq!(rig.exported()["measured"]["known"]["restore"]["samples"], 1);
 }

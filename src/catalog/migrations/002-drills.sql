@@ -1,13 +1,15 @@
 -- Restore drills, each as the document that was written when it ended.
 
 CREATE TABLE drills (
-    id TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
     policy TEXT NOT NULL,
     drill TEXT NOT NULL,
     started BIGINT NOT NULL,
     ended BIGINT NOT NULL,
     outcome TEXT NOT NULL CHECK (outcome IN ('passed', 'failed', 'stopped')),
-    record TEXT NOT NULL
+    record TEXT NOT NULL,
+    -- Whoever drills for one policy says nothing of another one, whatever he calls it.
+    PRIMARY KEY (policy, id)
 );
 CREATE INDEX drills_of_a_policy ON drills (policy, ended);
 

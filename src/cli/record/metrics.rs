@@ -10,6 +10,7 @@ use super::gather::{self, Looked};
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, print};
+use crate::inventory::RateOf;
 use crate::report::{Level, Standing};
 use crate::units::{Instant, figure_of};
 use crate::world::{clock, files, parallel};
@@ -81,6 +82,10 @@ const ABOUT: &[(&str, &str)] = &[
     ("seawall_recovery_time_measured_timestamp_seconds", "When the newest of those was; of several figures the one that is oldest."),
     ("seawall_recovery_time_objective_seconds", "How long a recovery may take by the policy."),
     ("seawall_restore_rate_bytes_per_second", "How fast a backup is restored by what was measured, at the slow end."),
+    (
+        "seawall_fetch_rate_bytes_per_second",
+        "How fast one connection to the store brings what lies there by what was measured, at the slow end.",
+    ),
     ("seawall_replay_rate_bytes_per_second", "How fast log is replayed by what was measured, at the slow end."),
     ("seawall_drill_last_passed_timestamp_seconds", "When the drill last passed."),
     ("seawall_drill_last_ended_timestamp_seconds", "When the drill last ended, well or badly."),
@@ -252,6 +257,10 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
     of_policy("seawall_recovery_point_seconds", recovery.lost_seconds);
     of_policy("seawall_restore_rate_bytes_per_second", recovery.restore_bytes_per_second);
     of_policy("seawall_replay_rate_bytes_per_second", recovery.replay_bytes_per_second);
+    for rate in recovery.rates.iter().filter(|rate| rate.what == RateOf::Fetch) {
+        let labels = [policy, ("store", rate.store.as_deref().unwrap_or_default())];
+        add("seawall_fetch_rate_bytes_per_second", &labels, rate.p95_bytes_per_second as f64);
+    }
     for point in &recovery.points {
         let labels = [policy, ("scenario", point.scenario.as_str())];
         add("seawall_scenario_recovery_point_objective_seconds", &labels, point.promised.as_secs() as f64);

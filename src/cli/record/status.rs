@@ -198,7 +198,11 @@ fn recovery(recovery: &RecoveryStanding, now: Instant) -> String {
     let nearest = recovery.times.iter().filter(|time| share(time).is_some()).max_by_key(|time| share(time));
     let everything = recovery.times.first();
     let nearest = nearest.filter(|nearest| everything.is_none_or(|everything| everything.scenario != nearest.scenario));
-    everything.into_iter().chain(nearest).map(|time| recovery_time(time, now)).collect()
+    let mut text: String = everything.into_iter().chain(nearest).map(|time| recovery_time(time, now)).collect();
+    for drill in recovery.drills.iter().filter(|drill| drill.defined_otherwise) {
+        text.push_str(&format!("Drill `{}` last passed as it was defined before, and has not yet as it is defined now.\n", drill.drill));
+    }
+    text
 }
 
 fn recovery_time(time: &RecoveryTime, now: Instant) -> String {

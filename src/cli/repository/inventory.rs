@@ -152,7 +152,7 @@ fn on_record(site: &Site<'_>, now: Instant) -> OnRecord {
 /// Drills that lie in the stores and are not known here. A store that cannot be asked is said to be unknown anyway.
 fn others(site: &Site<'_>, known: &BTreeSet<String>, now: Instant, left_out: &mut Vec<String>) -> Vec<DrillRecord> {
     let since = now.checked_sub(DRILLS_WITHIN.to_signed()).unwrap_or(now);
-    match observe::drills(site, KnownDrills { drills: known, rejected: &BTreeSet::new(), since }, now) {
+    match observe::drills(site, KnownDrills { drills: known, rejected: &BTreeSet::new(), silent: &BTreeSet::new(), since }, now) {
         Ok(found) => {
             let all = found.rejected.iter().chain(&found.ahead);
             left_out.extend(all.map(|one| format!("not counted: {}: {}", one.key, one.why)));

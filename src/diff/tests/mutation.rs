@@ -326,6 +326,7 @@ drills:
       d: { sql: select 2, at_least: 1, at_most: 3 }
       e: { sql: select 3, like_source: 1% }
       f: { sql: select 4, some_rows: true }
+      g: { sql: select 5, rows: [[1, x], [2, "2"]] }
 canary: { database: x, every: 2m }
 timescaledb:
   x:

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const FULL: &str = "0.950";
 /// The keys of Seawall's own alerts that have a rule of their own here, beside those of the ages of backups.
 const OWN_RULES: &str =
-    "(overdue|failed|replication_lag|storage_used|store|restore_time|delivery|key_ending):.*|wal_lag|success_rate|clock|drill_age|policy";
+    "(overdue|failed|replication_lag|storage_used|store|restore_time|tier_time|delivery|key_ending):.*|wal_lag|success_rate|clock|drill_age|policy";
 
 /// About what tells of policies, whichever they are.
 pub(super) fn common() -> Vec<Alert> {
@@ -188,7 +188,8 @@ fn promises(policy: &Policy, alerts: &mut Vec<Alert>) {
             "`seawall wal status` says what waits, `seawall copy` brings second copies up to date.",
         ));
     }
-    if policy.objectives.rto.is_some() || policy.objectives.scenarios.values().any(|scenario| scenario.rto.is_some()) {
+    let objectives = &policy.objectives;
+    if objectives.rto.is_some() || !objectives.data.is_empty() || objectives.scenarios.values().any(|scenario| scenario.rto.is_some()) {
         let objective = format!("max by (policy, scenario) ({})", series(policy, "seawall_recovery_time_objective_seconds", ""));
         let over = |quantile: &str| {
             let predicted = series(policy, "seawall_recovery_time_predicted_seconds", &format!("quantile=\"{quantile}\""));
@@ -238,6 +239,17 @@ fn drills(policy: &Policy, alerts: &mut Vec<Alert>) {
         );
         slow.labels.push(("drill", name.to_string()));
         alerts.push(slow);
+    }
+    for name in policy.objectives.data.keys() {
+        let Some(limit) = policy.left_of_tier(name) else { continue };
+        let took = series(policy, "seawall_drill_tier_usable_seconds", &format!("tier={}", literal(name.as_str())));
+        let mut late = Alert::new("SeawallTierTooLate", Warning, format!("max by (policy, drill, tier) ({took}) > {}", limit.as_secs())).says(
+            "the tier {{ $labels.tier }} of {{ $labels.policy }} was usable after {{ $value | humanizeDuration }} in the drill {{ $labels.drill }}",
+            format!("Of what is promised {} are left for it.", length(limit)),
+            "`docs/tiers.md` says what takes the time: fewer and smaller tables in what comes first, or promise less.",
+        );
+        late.labels.push(("tier", name.to_string()));
+        alerts.push(late);
     }
     if let Some(limit) = allowed::drill_age(policy) {
         let passed = series(policy, "seawall_drill_last_passed_timestamp_seconds", "");

@@ -67,6 +67,12 @@ pub(super) fn limits(policy: &Policy) -> Vec<Recording> {
             limit("policy_drill:seawall_drill_recovery_seconds:limit", allowed.value.as_secs().to_string(), &[("drill", name.as_str())]);
         }
     }
+    if !policy.drills.is_empty() {
+        for name in policy.objectives.data.keys() {
+            let left = policy.left_of_tier(name).unwrap_or_default();
+            limit("policy_tier:seawall_drill_tier_usable_seconds:limit", left.as_secs().to_string(), &[("tier", name.as_str())]);
+        }
+    }
     limits
 }
 

@@ -236,10 +236,15 @@ fn check(policy: &Policy, name: &Name, expected: &file::Expectation, restored: R
 /// What the query must say.
 fn wanted(expected: &file::Expectation) -> String {
     let mut parts = Vec::new();
-    parts.extend(expected.is.as_ref().map(|value| match value {
-        Value::Bool(value) => format!("exactly {value}"),
-        Value::Number(value) => format!("exactly {value}"),
-        Value::Text(value) => format!("exactly {}", quoted(value)),
+    let said = |value: &Value| match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::Text(value) => quoted(value),
+    };
+    parts.extend(expected.is.as_ref().map(|value| format!("exactly {}", said(value))));
+    parts.extend(expected.rows.as_ref().map(|rows| {
+        let rows = rows.iter().map(|row| format!("({})", row.iter().map(said).collect::<Vec<_>>().join(", ")));
+        format!("exactly these rows: {}", rows.collect::<Vec<_>>().join(", "))
     }));
     parts.extend(expected.at_least.as_ref().map(|value| format!("at least {value}")));
     parts.extend(expected.at_most.as_ref().map(|value| format!("at most {value}")));

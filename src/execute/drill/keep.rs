@@ -42,9 +42,7 @@ pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[L
     let tiers = tiers(record);
     all.extend(tiers.iter().map(|(subject, seconds)| Measured { name: DRILL_TIER, subject, value: *seconds }));
     all.retain(|one| !latest.iter().any(|known| known.name == one.name && known.subject == one.subject && known.at >= record.ended));
-    // Last: what is known by its record is not brought in again.
-    catalog.measure(record.policy.as_str(), &all, record.ended)?;
-    catalog.record_drill(&new)
+    catalog.record_drill(&new, &all)
 }
 
 fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {

@@ -36,6 +36,7 @@ fn lost(mark: &Mark, (drill, chosen): (&Name, &[DrillChoice]), phase: Phase) -> 
         id: mark.id.clone(),
         policy: mark.policy.clone(),
         drill: Some(drill.clone()),
+        definition: None,
         host: mark.host.clone(),
         started: mark.started,
         ended: clock::now().max(mark.started),

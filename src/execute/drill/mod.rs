@@ -31,7 +31,7 @@ use crate::units::Name;
 use crate::world::clock;
 
 pub use crate::execute::throwaway::{Glance, Progress};
-pub use elsewhere::bring_in;
+pub use elsewhere::{bring_all_in, bring_in};
 pub use fault::DrillFault;
 pub use leftovers::{kept, remove_kept, sweep};
 pub use wishes::Wishes;

@@ -81,6 +81,7 @@ impl<'r> Run<'r> {
             id,
             policy: site.policy.name.clone(),
             drill: Some(name.clone()),
+            definition: Some(drill.definition.clone()),
             host: site.host().to_owned(),
             started,
             ended: started,

@@ -60,18 +60,52 @@ pub(super) fn unit_of(column: &str) -> &'static str {
     if column == "count" { "row" } else { "" }
 }
 
-pub(super) fn is(wanted: &Value, found: Option<&str>) -> Verdict {
-    let (met, wanted) = match wanted {
-        Value::Bool(wanted) => {
-            let found = match found {
-                Some("t" | "true") => Some(true),
-                Some("f" | "false") => Some(false),
-                _ => None,
-            };
-            (found == Some(*wanted), wanted.to_string())
+/// By its meaning, and not by how it is written.
+fn is_so(wanted: &Value, found: Option<&str>) -> bool {
+    match (wanted, found) {
+        (Value::Bool(wanted), Some("t" | "true")) => *wanted,
+        (Value::Bool(wanted), Some("f" | "false")) => !*wanted,
+        (Value::Bool(_), _) => false,
+        (Value::Number(wanted), found) => found.and_then(|found| found.parse::<Decimal>().ok()).as_ref() == Some(wanted),
+        (Value::Text(wanted), found) => found == Some(wanted.as_str()),
+    }
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::Text(value) => value.clone(),
+    }
+}
+
+/// Each of the rows was found as often as it is wanted, and no other; `found` has one more where there are more.
+pub(super) fn rows(wanted: &[Vec<Value>], found: &[Vec<Option<&str>>]) -> Verdict {
+    let columns = wanted.first().map_or(0, Vec::len);
+    if let Some(other) = found.iter().map(Vec::len).find(|there| *there != columns) {
+        return Verdict::failed(format!("{} came, {columns} expected", tally(other, "column")));
+    }
+    let mut left: Vec<&Vec<Option<&str>>> = found.iter().collect();
+    let mut wrong = Vec::new();
+    for row in wanted {
+        let is_it = |there: &&Vec<Option<&str>>| row.iter().zip(there.iter()).all(|(wanted, found)| is_so(wanted, *found));
+        match left.iter().position(is_it) {
+            Some(at) => {
+                left.remove(at);
+            }
+            None => wrong.push(format!("{} is missing", shown(Some(&row.iter().map(word).collect::<Vec<_>>().join(", "))))),
         }
-        Value::Number(wanted) => (found.and_then(|found| found.parse::<Decimal>().ok()).as_ref() == Some(wanted), wanted.to_string()),
-        Value::Text(wanted) => (found == Some(wanted.as_str()), shown(Some(wanted))),
+    }
+    let text = |row: &[Option<&str>]| row.iter().map(|value| value.unwrap_or("null")).collect::<Vec<_>>().join(", ");
+    wrong.extend(left.iter().map(|row| format!("{} is not expected", shown(Some(&text(row))))));
+    all_well(format!("{}, as expected", figure(&Decimal::from(found.len() as u64), "row")), &wrong)
+}
+
+pub(super) fn is(wanted: &Value, found: Option<&str>) -> Verdict {
+    let met = is_so(wanted, found);
+    let wanted = match wanted {
+        Value::Text(wanted) => shown(Some(wanted)),
+        plain => word(plain),
     };
     let found = match found {
         Some("t") => "true".to_owned(),
@@ -213,6 +247,22 @@ mod tests {
         assert_eq!(is(&Value::Bool(true), Some("f")).says, "false, true expected");
         assert_eq!(is(&number("1000"), Some("1204.50")).says, "1 204.5, 1 000 expected");
         assert_eq!(is(&Value::Text("ok".into()), Some("ok")).says, "`ok`, as expected");
+    }
+
+    #[test]
+    fn rows_are_a_set_in_which_each_counts() {
+        let wanted = [vec![Value::Text("EUR".into()), number("2")], vec![Value::Text("JPY".into()), number("0")]];
+        let found = |rows: &[(&'static str, Option<&'static str>)]| -> Vec<Vec<Option<&'static str>>> {
+            rows.iter().map(|(code, digits)| vec![Some(*code), *digits]).collect()
+        };
+        let (eur, jpy) = (("EUR", Some("2.0")), ("JPY", Some("0")));
+        assert_eq!(rows(&wanted, &found(&[jpy, eur])), Verdict::met("2 rows, as expected"));
+        assert_eq!(rows(&wanted, &found(&[eur])).says, "`JPY, 0` is missing");
+        assert_eq!(rows(&wanted, &found(&[eur, jpy, jpy])).says, "`JPY, 0` is not expected");
+        assert_eq!(rows(&wanted, &found(&[eur, ("JPY", None)])).says, "`JPY, 0` is missing; `JPY, null` is not expected");
+        assert_eq!(rows(&wanted, &[vec![Some("EUR")]]).says, "1 column came, 2 expected");
+        let twice = [wanted[0].clone(), wanted[0].clone()];
+        assert!(rows(&twice, &found(&[eur, eur])).met && !rows(&twice, &found(&[eur])).met);
     }
 
     #[test]

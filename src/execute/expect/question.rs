@@ -4,6 +4,7 @@ use super::Copy;
 use super::judge::{self, Verdict};
 use super::session::{Limit, within};
 use crate::format::recorded::Gave;
+use crate::policy::file::Value;
 use crate::policy::model::Comparison;
 use crate::postgres::{Connection, Fault, Rows};
 use crate::units::Instant;
@@ -20,6 +21,7 @@ pub(super) fn ask(copy: &Copy<'_>, database: &str, sql: &str, comparison: &Compa
         begin(connection)?;
         let verdict = match comparison {
             Comparison::NoRows | Comparison::SomeRows => rows(connection, sql, comparison)?,
+            Comparison::Rows(wanted) => exactly(connection, sql, wanted)?,
             _ => match single(&connection.query(sql, &[])?) {
                 Ok(found) => value(copy, connection, (database, sql), comparison, &found)?,
                 Err(says) => Verdict::failed(says),
@@ -93,8 +95,8 @@ fn value(
                 )),
             }
         }
-        // They are counted, never compared.
-        Comparison::NoRows | Comparison::SomeRows => Verdict::failed("rows have no value"),
+        // They are more than one value.
+        Comparison::NoRows | Comparison::SomeRows | Comparison::Rows(_) => Verdict::failed("rows have no value"),
     })
 }
 
@@ -108,6 +110,14 @@ fn moment(connection: &mut Connection, text: &str) -> Result<Option<Instant>, Fa
         Err(fault) if fault.code().is_some_and(|code| code.starts_with("22")) => Ok(None),
         Err(fault) => Err(fault),
     }
+}
+
+/// Of more than those that are wanted only the first is read.
+fn exactly(connection: &mut Connection, sql: &str, wanted: &[Vec<Value>]) -> Result<Verdict, Fault> {
+    connection.query(&format!("declare seawall no scroll cursor for {sql}"), &[])?;
+    let found = connection.query(&format!("fetch {} from seawall", wanted.len() + 1), &[])?;
+    let found: Vec<Vec<Option<&str>>> = found.iter().map(|row| row.values().iter().map(Option::as_deref).collect()).collect();
+    Ok(judge::rows(wanted, &found))
 }
 
 /// Counted on the server: there may be millions of them.

@@ -65,7 +65,7 @@ pub(super) fn run(ground: &Ground<'_>, why: &Why, record: &Record<'_>) -> (Ended
 /// A backup that goes takes the records of its drills along: what other hosts have proven with it is on record here first.
 fn keep_drills(ground: &Ground<'_>) {
     let Some(catalog) = ground.catalog.filter(|_| !ground.site.policy.drills.is_empty()) else { return };
-    if let Err(fault) = drill::bring_in(ground.site, catalog, &BTreeSet::new(), clock::now()) {
+    if let Err(fault) = drill::bring_all_in(ground.site, catalog, clock::now(), ground.stop) {
         tracing::warn!(hint = fault.hint, "drills of other hosts are not brought in: {}", fault.message);
     }
 }

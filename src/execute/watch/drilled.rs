@@ -1,16 +1,18 @@
 //! Drills of other hosts, by their records beside the backups. The stores are listed for them every hour, and more often while one is owed: who
 //! waits for a drill that another host makes is not told that nobody has made it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::remembered::{recall, remember};
+use crate::alert::{Answers, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, JobRecord};
 use crate::execute::{drill, run};
+use crate::observe::NotCounted;
 use crate::policy::model::TimedKind;
 use crate::site::Site;
-use crate::units::Instant;
+use crate::units::{Instant, Name};
 
 const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
 const EVERY_WHILE_OWED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -27,8 +29,14 @@ struct Seen {
     rejected: BTreeSet<String>,
 }
 
-/// Whether there was something new.
-pub(super) fn look(site: &Site<'_>, catalog: &Catalog, records: &[JobRecord], now: Instant) -> Result<bool, CatalogFault> {
+/// Whether there was something new. A store that has just not answered is not asked again: it would be waited for once more, for every policy of a
+/// fleet.
+pub(super) fn look(
+    site: &Site<'_>,
+    catalog: &Catalog,
+    (records, stores): (&[JobRecord], &BTreeMap<Name, StoreFacts>),
+    now: Instant,
+) -> Result<bool, CatalogFault> {
     if site.policy.drills.is_empty() {
         return Ok(false);
     }
@@ -37,7 +45,9 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, records: &[JobRecord], no
     if seen.at.is_some_and(|at| now.duration_since(at).abs() < every) {
         return Ok(false);
     }
-    let found = drill::bring_in(site, catalog, &seen.rejected, now)?;
+    let is_silent = |facts: &StoreFacts| matches!(facts.answers, Answers::No { .. });
+    let silent = stores.iter().filter(|(_, facts)| is_silent(facts)).map(|(name, _)| name.clone()).collect();
+    let found = drill::bring_in(site, catalog, (&seen.rejected, &silent), now)?;
     for one in &found.rejected {
         tracing::warn!("the record of a drill is not believed: {}: {}", one.key, one.why);
     }
@@ -47,7 +57,7 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, records: &[JobRecord], no
     for (store, fault) in &found.unseen {
         tracing::warn!(hint = fault.hint, "drills of other hosts are not looked for in `{store}`: {}", fault.message);
     }
-    seen.rejected.extend(found.rejected.iter().map(|one| one.key.to_string()).take(MOST_REJECTED.saturating_sub(seen.rejected.len())));
+    seen.rejected.extend(found.rejected.iter().map(NotCounted::place).take(MOST_REJECTED.saturating_sub(seen.rejected.len())));
     (seen.at, seen.digest) = (Some(now), site.policy.digest.clone());
     remember(site, REMEMBERED, &seen);
     Ok(!found.records.is_empty())

@@ -12,9 +12,10 @@ use crate::evidence::{
     self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, IDENTITY_PART_FIRST_SEEN, LogSeen, Onward, Prediction, RecoveryPoint,
     ScenarioPromise, newest_of_all, part_subject,
 };
-use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
+use crate::inventory::{self, DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
 use crate::observe::{Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
 use crate::policy::model::{Policy, Wal};
+use crate::report::{RATE_MEASURED, RATE_P50, RATE_P95, RATE_SAMPLES, rate_subject};
 use crate::site::Site;
 use crate::units::{Duration, Instant, Name, Rate, figure_of, moment_of};
 
@@ -38,8 +39,7 @@ struct Seen {
     predictions: Vec<Prediction>,
     drills: BTreeMap<Name, DrillStanding>,
     identities: BTreeMap<String, IdentityStanding>,
-    restore_rate: Option<u64>,
-    replay_rate: Option<u64>,
+    measured: inventory::Measured,
 }
 
 /// Adds to what is seen what the record has to say of recoveries. `drilled`: the record has a drill that it had not when that was last asked.
@@ -75,7 +75,7 @@ pub(super) fn look(
     }
     facts.predictions = seen.predictions;
     facts.drills = seen.drills;
-    (facts.restore_rate, facts.replay_rate) = (seen.restore_rate, seen.replay_rate);
+    facts.measured = seen.measured;
     facts.identities = identities(latest, &[]);
     for (recipient, known) in seen.identities {
         // What was remembered may be of a part that is not encrypted to any more.
@@ -108,13 +108,11 @@ fn is_evidence(job: &str) -> bool {
 fn made_of(policy: &Policy, recorded: Recorded, now: Instant) -> Seen {
     let cluster = recorded.alone();
     let (measured, proven) = (cluster.measured.known(), cluster.proven.as_ref().and_then(Observed::known));
-    let careful = |rate: Option<&Measurement<Rate>>| rate.map(|rate| rate.value.get());
     Seen {
         at: Some(now),
         digest: policy.digest.clone(),
         predictions: evidence::predict(policy, Some(&cluster), now),
-        restore_rate: careful(measured.and_then(|measured| measured.restore.as_ref())),
-        replay_rate: careful(measured.and_then(|measured| measured.replay.as_ref())),
+        measured: measured.cloned().unwrap_or_default(),
         drills: proven.map(|proven| proven.drills.clone()).unwrap_or_default(),
         identities: proven.map(|proven| proven.identities.clone()).unwrap_or_default(),
     }
@@ -223,7 +221,7 @@ fn newest(policy: &Policy, stores: &Stores, facts: &Facts, job: &Name) -> Observ
 }
 
 /// As figures on record, beside those of the other looks.
-pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut impl FnMut(&'static str, &str, f64)) {
+pub(super) fn record(policy: &Policy, facts: &Facts, latest: &[Latest], now: Instant, of: &mut impl FnMut(&'static str, &str, f64)) {
     let lost = |point: &Observed<Option<RecoveryPoint>>| {
         let lost = |point: &Option<RecoveryPoint>| point.map_or(EVERYTHING, |point| point.lost);
         point.known().map(|point| lost(point).as_secs() as f64)
@@ -245,9 +243,19 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
             of("recovery_time_measured", &prediction.scenario, prediction.newest.map_or(0.0, figure_of));
         }
     }
-    for (name, rate) in [("restore_bytes_per_second", facts.restore_rate), ("replay_bytes_per_second", facts.replay_rate)] {
+    for (name, rate) in [("restore_bytes_per_second", &facts.measured.restore), ("replay_bytes_per_second", &facts.measured.replay)] {
         if let Some(rate) = rate {
-            of(name, "", rate as f64);
+            of(name, "", rate.value.get() as f64);
+        }
+    }
+    for (what, store, rate) in facts.measured.rates() {
+        let subject = rate_subject(what, store.map(Name::as_str));
+        for (name, value) in rate_figures(rate) {
+            // It changes with a drill and not from look to look.
+            let known = latest.iter().find(|one| one.name == name && one.subject == subject);
+            if known.is_none_or(|known| known.value.to_bits() != value.to_bits() || now.duration_since(known.at).abs() >= A_DAY) {
+                of(name, &subject, value);
+            }
         }
     }
     for (drill, standing) in &facts.drills {
@@ -258,10 +266,23 @@ pub(super) fn record(facts: &Facts, latest: &[Latest], now: Instant, of: &mut im
             of("drill_outcome", drill.as_str(), f64::from(u8::from(last.outcome == DrillOutcome::Passed)));
         }
         of("drill_passed", drill.as_str(), standing.passed.map_or(0.0, figure_of));
+        let defined = policy.drills.get(drill).map(|drill| drill.definition.as_str());
+        let otherwise = standing.passed.is_some() && standing.definition.as_deref() != defined;
+        of("drill_defined_otherwise", drill.as_str(), f64::from(u8::from(otherwise)));
         if let Some(millis) = last.recovery_millis.or(standing.recovery_millis.first().copied()) {
             of("drill_recovery_seconds", drill.as_str(), millis as f64 / 1_000.0);
         }
     }
+}
+
+fn rate_figures(rate: &Measurement<Rate>) -> [(&'static str, f64); 4] {
+    let usual = rate.p50.unwrap_or(rate.value);
+    [
+        (RATE_P50, usual.get() as f64),
+        (RATE_P95, rate.value.get() as f64),
+        (RATE_SAMPLES, f64::from(rate.samples.unwrap_or(1))),
+        (RATE_MEASURED, figure_of(rate.at)),
+    ]
 }
 
 /// Where the log ends, about once an hour, and when it went back; how long the newest segment took into the store, at the moment when it was there.

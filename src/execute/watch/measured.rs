@@ -6,10 +6,11 @@ use super::evidence;
 use crate::alert::{Answers, Facts};
 use crate::catalog::{Catalog, CatalogFault, Latest, Measured};
 use crate::evidence::IDENTITY_EXPIRES;
+use crate::policy::model::Policy;
 use crate::units::{Instant, figure_of};
 
 /// All of it, or nothing.
-pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
+pub(super) fn record(catalog: &Catalog, policy: &Policy, facts: &Facts, latest: &[Latest], now: Instant) -> Result<(), CatalogFault> {
     let mut all: Vec<(&str, String, f64)> = vec![("watched", String::new(), figure_of(now))];
     let mut of = |name: &'static str, subject: &str, value: f64| all.push((name, subject.to_owned(), value));
     if let Some(answers) = answers(&facts.server) {
@@ -61,7 +62,8 @@ pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[L
             of(IDENTITY_EXPIRES, key, seen.expires.map_or(0.0, figure_of));
         }
     }
-    evidence::record(facts, latest, now, &mut of);
+    evidence::record(policy, facts, latest, now, &mut of);
+    let policy = policy.name.as_str();
     evidence::record_log(catalog, policy, facts, latest, now)?;
     let measured: Vec<Measured<'_>> = all.iter().map(|(name, subject, value)| Measured { name, subject, value: *value }).collect();
     catalog.measure(policy, &measured, now)

@@ -13,6 +13,8 @@ const COMPARISON: Code = Code(223);
 const QUERY: Duration = Duration::from_mins(10);
 /// And a check, which may read everything there is.
 const CHECK: Duration = Duration::from_mins(60);
+/// So many rows somebody may expect one by one.
+const MOST_ROWS: usize = 100;
 
 impl Resolver<'_> {
     /// None where it can never be judged, which is among the findings then.
@@ -42,12 +44,31 @@ impl Resolver<'_> {
                 );
             }
         }
+        self.rows(written.rows.as_deref().unwrap_or_default(), &path.key("rows"));
         // Nobody complains twice of what was cut out for another reason.
         if self.was_cut(&path.key("sql")) {
             return None;
         }
         let database = self.database(written.database.as_ref(), path)?;
         Some(Expecting::Query { sql: sql.to_owned(), database, comparison: comparison(written)? })
+    }
+
+    /// All of a query's rows have as many columns.
+    fn rows(&mut self, rows: &[Vec<file::Value>], path: &PolicyPath) {
+        let columns = rows.first().map_or(0, Vec::len);
+        if let Some(at) = rows.iter().position(|row| row.len() != columns) {
+            let message = format!("this row is not as long as the first: {} against {columns}", rows[at].len());
+            self.push(
+                Finding::error(COMPARISON, path.item(at), message).hint("Write as many values in each row as the query has columns."),
+            );
+        }
+        if rows.len() > MOST_ROWS {
+            let message = format!("{} rows would be compared one by one", rows.len());
+            self.push(
+                Finding::error(COMPARISON, path.clone(), message)
+                    .hint(format!("Up to {MOST_ROWS} are; compare a sum over more, or let the query find what is wrong (`no_rows`).")),
+            );
+        }
     }
 
     /// Exactly one, but for a lower and an upper limit that agree.
@@ -59,7 +80,7 @@ impl Resolver<'_> {
                 Finding::error(COMPARISON, path.clone(), "nothing is expected of the query")
                     .on_key()
                     .label("can only pass")
-                    .hint("Add `is`, `at_least`, `at_most`, `no_rows`, `some_rows`, `newer_than` or `like_source`."),
+                    .hint("Add `is`, `at_least`, `at_most`, `no_rows`, `some_rows`, `rows`, `newer_than` or `like_source`."),
             ),
             [_] | ["at_least", "at_most"] => {}
             [first, second, ..] => self.push(
@@ -106,6 +127,7 @@ fn comparisons(written: &file::Expectation) -> Vec<&'static str> {
         ("is", written.is.is_some()),
         ("no_rows", written.no_rows.is_some()),
         ("some_rows", written.some_rows.is_some()),
+        ("rows", written.rows.is_some()),
         ("newer_than", written.newer_than.is_some()),
         ("like_source", written.like_source.is_some()),
         ("at_least", written.at_least.is_some()),
@@ -122,6 +144,9 @@ fn comparison(written: &file::Expectation) -> Option<Comparison> {
         (Some(_), _) => return Some(Comparison::NoRows),
         (_, Some(_)) => return Some(Comparison::SomeRows),
         (None, None) => {}
+    }
+    if let Some(rows) = &written.rows {
+        return Some(Comparison::Rows(rows.clone()));
     }
     if let Some(age) = written.newer_than {
         return Some(Comparison::NewerThan(age));

@@ -176,6 +176,7 @@ impl Resolver<'_> {
         }
         let schedule = written.schedule.as_ref().map(|schedule| self.schedule(schedule, &path.key("schedule")));
         Some(Drill {
+            definition: written.definition(),
             restore: restore?,
             tables,
             tiers,

@@ -59,11 +59,13 @@ fn is_of_everything(policy: &Policy, record: &DrillRecord) -> bool {
 }
 
 fn one(policy: &Policy, record: &DrillRecord) -> DrillAccount {
+    let now = record.drill.as_ref().and_then(|name| policy.drills.get(name));
     let met = |met: bool| record.expectations.iter().filter(move |one| one.met == met);
     let command = record.command.as_ref().filter(|command| !command.succeeded);
     DrillAccount {
         id: record.id.to_string(),
         drill: record.drill.as_ref().map(ToString::to_string),
+        defined_otherwise: now.is_some_and(|now| !record.is_of(&now.definition)),
         host: record.host.clone(),
         started: record.started,
         ended: record.ended,

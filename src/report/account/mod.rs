@@ -4,6 +4,7 @@
 
 mod alerts;
 mod copies;
+mod databases;
 mod drills;
 mod jobs;
 mod promises;
@@ -96,7 +97,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         // Written by another version: it is as if nothing had been seen, and the next look mends it.
         Some((_, Err(_))) | None => (None, None),
     };
-    let stores = stores::stores(policy, inventory, standing, room, now);
+    let (stores, databases) = stores::stores(policy, inventory, standing, room, now);
     let drilled = drills::read(&past.drills);
     let last = drills::read(&past.last_drills);
     let shown = drills::shown(&drilled, &last);
@@ -119,9 +120,11 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
         loss,
         observed_at,
         stores,
+        databases,
         jobs: jobs::jobs(policy, standing, past, room),
         failures: jobs::failures(past, room),
         drills,
+        rates: standing.recovery.rates.clone(),
         promotions: promotions::promotions(past, &drilled, covered, room),
         verifications: jobs::verifications(past, room),
         holds: holds(policy, inventory, now),

@@ -1,14 +1,14 @@
 //! Each promise held against what was found, and what follows: does it hold today?
 
 use super::Past;
-use super::rehearsed::{Passed, Rehearsed, rehearsed};
+use super::rehearsed::{Passed, Rehearsed, RestsOn, rehearsed};
 use super::shape::Stretched;
 use super::shape::{Figure, Loss, Objective, Predicted, State, StoreAccount, Verdict};
 use crate::catalog::RECOVERY_POINT;
 use crate::inventory::{DrillRecord, Observed};
 use crate::objectives;
 use crate::plan::minute;
-use crate::plan::words::{counted, joined};
+use crate::plan::words::{counted, joined, quoted};
 use crate::policy::file::Recover;
 use crate::policy::model::{Method, Policy, Scenario};
 use crate::report::standing::{OnRecord, Standing};
@@ -312,6 +312,11 @@ fn recovery_time(
     let timed = rehearsed.passed.as_ref().and_then(|passed| Some((passed, passed.seconds?)));
     let (state, because) = match (rehearsed.failed, &rehearsed.passed, timed) {
         (Some(failed), ..) => (State::Broken, failure(failed)),
+        _ if !rehearsed.missing.is_empty() => {
+            let databases = joined(rehearsed.missing.iter().map(|database| quoted(database)));
+            (State::Unproven, format!("no drill has brought back {databases} yet"))
+        }
+        (None, None, _) if let Some(before) = rehearsed.before => (State::Unproven, defined_before(before)),
         (None, None, _) if rehearsed.jobs.is_empty() => (State::Unproven, "no drill of the policy rehearses it".to_owned()),
         (None, None, _) => (State::Unproven, "no drill has passed yet".to_owned()),
         (None, Some(passed), None) => (State::Unproven, format!("the drill of {} was not timed", minute(passed.at))),
@@ -344,7 +349,12 @@ struct Time<'t> {
 impl Time<'_> {
     fn against(&self, promised: Duration, subject: Subject<'_>, now: Instant) -> (State, String) {
         let (promised, at) = (promised.as_secs(), self.passed.at);
-        let says = format!("the drill of {} had it back after {}", minute(at), lasting(self.found));
+        let (since, found) = (minute(at), lasting(self.found));
+        let says = match self.passed.rests_on {
+            RestsOn::One => format!("the drill of {since} had it back after {found}"),
+            RestsOn::Each => format!("the drills since {since} had every database back after {found}, one after the other"),
+            RestsOn::Slowest => format!("the slowest of the drills since {since} had its database back after {found}"),
+        };
         let with = |before: Duration| if before.is_zero() { says.clone() } else { format!("{says}, and {before} come before that") };
         let expected = |seconds: u64| format!("{says}, and {} are to be expected", lasting(seconds as f64));
         let is_late = |before: Duration| self.found + before.as_secs() as f64 > promised as f64;
@@ -365,6 +375,11 @@ impl Time<'_> {
             _ => (State::Kept, says),
         }
     }
+}
+
+fn defined_before(record: &DrillRecord) -> String {
+    let name = record.drill.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
+    format!("the drill{name} passed at {} as it was defined before, and has not yet as it is defined now", minute(record.ended))
 }
 
 fn failure(record: &DrillRecord) -> String {

@@ -9,6 +9,7 @@ use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::checklist::Question;
 use crate::report::covered::Covered;
+use crate::report::recovery::RateSeen;
 use crate::report::standing::{Level, Problem, Standing};
 use crate::report::words::day;
 use crate::units::Instant;
@@ -124,11 +125,15 @@ pub struct PolicyAccount {
     pub observed_at: Option<Instant>,
     /// Every store, as it was then.
     pub stores: Vec<StoreAccount>,
+    /// Every database, and how far back each store led to it.
+    pub databases: Vec<DatabaseAccount>,
     /// Every job, and what came of it in the stretch.
     pub jobs: Vec<JobAccount>,
     /// Runs that did not succeed.
     pub failures: Listed<RunAccount>,
     pub drills: DrillsAccount,
+    /// How fast data come back, by all that was measured.
+    pub rates: Vec<RateSeen>,
     /// Standbys that were promoted, and promotions that drills rehearsed.
     pub promotions: Listed<PromotionAccount>,
     /// Runs that read back what lies in the stores.
@@ -162,9 +167,11 @@ impl PolicyAccount {
             loss: Loss::default(),
             observed_at: None,
             stores: Vec::new(),
+            databases: Vec::new(),
             jobs: Vec::new(),
             failures: Listed::default(),
             drills: DrillsAccount::default(),
+            rates: Vec::new(),
             promotions: Listed::default(),
             verifications: Listed::default(),
             holds: Vec::new(),
@@ -266,6 +273,39 @@ pub struct StoreAccount {
     pub unusable: Vec<String>,
     /// What keeps the backups, with how many and how large they are. A backup may be kept by several.
     pub tiers: Vec<TierAccount>,
+}
+
+/// A database, and how far back it can be brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DatabaseAccount {
+    /// Absent for every one that the policy does not name.
+    pub database: Option<String>,
+    /// The stores in which something of it lies, or should.
+    pub stores: Vec<DatabaseWindow>,
+}
+
+impl DatabaseAccount {
+    /// For people; `alone` where there is no other one.
+    pub fn called(&self, alone: bool) -> &str {
+        let all = if alone { "every database" } else { "every other database" };
+        self.database.as_deref().unwrap_or(all)
+    }
+}
+
+/// How far back one store leads to a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DatabaseWindow {
+    pub store: String,
+    /// Why nothing is known of it.
+    pub unknown: Option<String>,
+    /// Recovery to any moment inside, with the cluster that it is in; oldest first.
+    pub windows: Vec<Stretched>,
+    /// Stretches inside the promised window that it cannot be brought back to.
+    pub gaps: Vec<Stretched>,
+    /// Single moments: dumps that have it, and backups of the cluster beside the windows. The newest first.
+    pub points: Listed<PointAccount>,
+    /// The oldest moment of all.
+    pub oldest: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -384,6 +424,9 @@ pub struct DrillAccount {
     pub id: String,
     /// Absent where no policy names it.
     pub drill: Option<String>,
+    /// The policy says otherwise by now what it proves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub defined_otherwise: bool,
     pub host: String,
     pub started: Instant,
     pub ended: Instant,

@@ -3,36 +3,40 @@
 use std::collections::BTreeMap;
 
 use super::Room;
+use super::databases::{Looked, databases};
 use super::jobs::growth;
-use super::shape::{Listed, PointAccount, StoreAccount, Stretched, TierAccount};
+use super::shape::{DatabaseAccount, Listed, PointAccount, StoreAccount, Stretched, TierAccount};
 use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, StoreInventory};
 use crate::plan::{keeps_in, window_in};
-use crate::policy::model::Policy;
+use crate::policy::model::{Method, Policy};
 use crate::recovery::{Point, Reach, reach_back};
 use crate::report::standing::Standing;
 use crate::retention::{Action, KeepReason, RetentionInput, TierKind, Verdict, WalKeep, verdicts};
 use crate::units::{BackupId, Instant, Name};
 
+/// Every store, and every database with how far back each store leads to it.
 pub(super) fn stores(
     policy: &Policy,
     inventory: Option<&ClusterInventory>,
     standing: &Standing,
     room: Room,
     now: Instant,
-) -> Vec<StoreAccount> {
+) -> (Vec<StoreAccount>, Vec<DatabaseAccount>) {
     let one = |name: &Name| {
-        let mut store = match seen(inventory, name) {
+        let (mut store, moments) = match seen(inventory, name) {
             Ok((inventory, seen)) => of(policy, name, inventory, seen, room, now),
-            Err(why) => StoreAccount { unknown: Some(why), ..nothing(name) },
+            Err(why) => (StoreAccount { unknown: Some(why), ..nothing(name) }, Vec::new()),
         };
         // What was in use at the last look is newer than what was listed.
         if let Some(measured) = standing.stores.iter().find(|measured| measured.store == name.as_str()) {
             store.used_bytes = measured.used_bytes.or(store.used_bytes);
             store.capacity_bytes = measured.capacity_bytes;
         }
-        store
+        (store, moments)
     };
-    policy.stores.keys().map(one).collect()
+    let looked: Vec<Looked> = policy.stores.keys().map(one).collect();
+    let databases = databases(policy, &looked, room);
+    (looked.into_iter().map(|(store, _)| store).collect(), databases)
 }
 
 fn seen<'i>(inventory: Option<&'i ClusterInventory>, name: &Name) -> Result<(&'i ClusterInventory, &'i StoreInventory), String> {
@@ -61,7 +65,7 @@ fn nothing(name: &Name) -> StoreAccount {
     }
 }
 
-fn of(policy: &Policy, name: &Name, inventory: &ClusterInventory, seen: &StoreInventory, room: Room, now: Instant) -> StoreAccount {
+fn of(policy: &Policy, name: &Name, inventory: &ClusterInventory, seen: &StoreInventory, room: Room, now: Instant) -> Looked {
     let complete = || seen.backups.iter().filter(|backup| backup.state == BackupState::Complete);
     let window = window_in(policy, name);
     let reach = reach_back(seen, inventory.system_identifier.known().copied());
@@ -72,27 +76,29 @@ fn of(policy: &Policy, name: &Name, inventory: &ClusterInventory, seen: &StoreIn
         (gap.to > opens).then(|| Stretched { from: gap.from.max(opens), to: gap.to })
     });
     let moments = moments(policy, seen, &reach);
-    StoreAccount {
+    let store = StoreAccount {
         backups: complete().count(),
         newest_backup: complete().map(Backup::moment).max(),
         used_bytes: seen.used.known().map(|used| used.bytes().get()),
         oldest: reach.oldest().into_iter().chain(oldest_dumps(policy, &moments)).min(),
         gaps: gaps.collect(),
         windows: reach.windows.iter().map(|window| Stretched { from: window.from, to: window.to }).collect(),
-        points: Listed::of(moments.into_iter().rev(), room.points as usize),
+        points: Listed::of(moments.iter().rev().cloned(), room.points as usize),
         unusable: reach.unusable.iter().map(ToString::to_string).collect(),
         tiers: tiers(policy, name, inventory, seen, window.as_ref(), now),
         ..nothing(name)
-    }
+    };
+    (store, moments)
 }
 
-/// Single moments beside the windows, the oldest first. A dump that leaves something out is none.
+/// Single moments beside the windows, the oldest first. A dump that leaves something out is none, nor is one of a job that the policy no longer
+/// has: nobody knows what it left out.
 fn moments(policy: &Policy, seen: &StoreInventory, reach: &Reach) -> Vec<PointAccount> {
     let jobs: BTreeMap<&BackupId, &Name> = seen.backups.iter().map(|backup| (&backup.id, &backup.job)).collect();
     let moment = |point: &Point| {
         let job = *jobs.get(&point.backup)?;
         let method = policy.backups.get(job).map(|backup| &backup.method);
-        if method.is_some_and(|method| !method.has_all()) {
+        if !method.map_or(point.kind.is_physical(), Method::has_all) {
             return None;
         }
         let some = method.filter(|method| !policy.has_every_database(method)).and_then(|method| policy.dumped(method));

@@ -3,7 +3,7 @@
 
 use super::writer::Html;
 use crate::evidence::EVERYTHING;
-use crate::report::account::{DrillAccount, Figure, PhaseAccount, SizeAccount, StoreAccount};
+use crate::report::account::{DatabaseAccount, DatabaseWindow, DrillAccount, Figure, PhaseAccount, SizeAccount};
 use crate::report::covered::Covered;
 use crate::report::words::{day, lasting, sized};
 use crate::units::Instant;
@@ -126,33 +126,34 @@ pub(super) fn sizes(html: &mut Html, job: &str, sizes: &[SizeAccount], covered: 
 }
 
 /// From the oldest moment that any store leads back to, up to when they were looked at.
-pub(super) fn reach(stores: &[StoreAccount], observed: Instant) -> Option<Scale> {
-    let of_points = stores.iter().flat_map(|store| store.points.shown.iter().map(|point| point.at));
-    let of_windows = stores.iter().flat_map(|store| store.windows.iter().map(|window| window.from));
+pub(super) fn reach(databases: &[DatabaseAccount], observed: Instant) -> Option<Scale> {
+    let stores = || databases.iter().flat_map(|database| &database.stores);
+    let of_points = stores().flat_map(|store| store.points.shown.iter().map(|point| point.at));
+    let of_windows = stores().flat_map(|store| store.windows.iter().map(|window| window.from));
     of_points.chain(of_windows).min().map(|oldest| Scale::new(oldest, observed))
 }
 
-/// How far back one store leads: a bar for every moment, a tick for a single one, hatched where something is missing.
-pub(super) fn window(html: &mut Html, store: &StoreAccount, scale: Scale) {
+/// How far back one store leads to a database: a bar for every moment, a tick for a single one, hatched where something is missing.
+pub(super) fn window(html: &mut Html, database: &str, window: &DatabaseWindow, scale: Scale) {
     let words = |count: usize, one: &str| crate::plan::words::counted(count, one);
     let name = format!(
-        "recovery window of {}: {}, {}, {}",
-        store.store,
-        words(store.windows.len(), "stretch"),
-        words(store.gaps.len(), "gap"),
-        words(store.points.count, "single moment")
+        "recovery window of {database} in {}: {}, {}, {}",
+        window.store,
+        words(window.windows.len(), "period"),
+        words(window.gaps.len(), "gap"),
+        words(window.points.count, "single moment")
     );
     svg(html, "bar", &name, |html| {
         rect(html, "track", (0.0, 36.0), (WIDTH, 28.0));
-        for window in &store.windows {
-            let from = scale.x(window.from);
-            rect(html, "data", (from, 12.0), ((scale.x(window.to) - from).max(2.0), 76.0));
+        for stretch in &window.windows {
+            let from = scale.x(stretch.from);
+            rect(html, "data", (from, 12.0), ((scale.x(stretch.to) - from).max(2.0), 76.0));
         }
-        for gap in &store.gaps {
+        for gap in &window.gaps {
             let from = scale.x(gap.from);
             rect(html, "gap", (from, 12.0), ((scale.x(gap.to) - from).max(3.0), 76.0));
         }
-        for point in &store.points.shown {
+        for point in &window.points.shown {
             path(html, "tick", &format!("M{:.1} 5V95", scale.x(point.at)));
         }
     });

@@ -5,6 +5,7 @@
 mod charts;
 mod fleet;
 mod policy;
+mod windows;
 mod writer;
 
 use std::sync::LazyLock;

@@ -1,18 +1,20 @@
 //! The section of one policy.
 
 use super::charts;
+use super::windows;
 use super::writer::Html;
 use super::{anchor, level, state};
 use crate::plan::words::{counted, joined};
 use crate::policy::file::Severity;
 use crate::policy::model::TimedKind;
 use crate::report::account::{
-    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PointAccount, PolicyAccount,
-    PromotionAccount, RunAccount, State, StoreAccount,
+    AlertsAccount, CopyAccount, DrillAccount, DrillsAccount, HoldAccount, JobAccount, Listed, PolicyAccount, PromotionAccount, RunAccount,
+    State,
 };
 use crate::report::checklist::Answer;
 use crate::report::covered::Covered;
-use crate::report::words::{capital, change, lasting};
+use crate::report::recovery::RateSeen;
+use crate::report::words::{capital, change, lasting, per_second};
 
 pub(super) fn section(html: &mut Html, one: &PolicyAccount, covered: Covered, number: usize, alone: bool) {
     let id = anchor(number);
@@ -33,9 +35,10 @@ pub(super) fn section(html: &mut Html, one: &PolicyAccount, covered: Covered, nu
         problems(html, one);
         objectives(html, one);
         loss(html, one, covered);
-        windows(html, &one.stores, one);
+        windows::windows(html, one);
         jobs(html, &one.jobs, covered);
         drills(html, one, covered);
+        rates(html, &one.rates);
         promotions(html, &one.promotions);
         runs(html, "Verification", "What lies in the stores was read back.", &one.verifications, "No verification ran in this stretch.");
         runs(html, "Runs that failed", "", &one.failures, "No run failed in this stretch.");
@@ -186,124 +189,6 @@ fn loss(html: &mut Html, one: &PolicyAccount, covered: Covered) {
     });
 }
 
-fn windows(html: &mut Html, stores: &[StoreAccount], one: &PolicyAccount) {
-    html.leaf("h3", &[], "Recovery window");
-    let scale = one.observed_at.and_then(|observed| charts::reach(stores, observed));
-    if let Some(scale) = scale {
-        html.leaf(
-            "p",
-            &[("class", "soft")],
-            "A bar: every moment in it can be recovered. A tick: this moment can; where not of every database, the table below says of which. \
-             Hatched: missing although it is promised.",
-        );
-        html.element("div", &[("class", "timeline")], |html| {
-            for store in stores.iter().filter(|store| store.unknown.is_none()) {
-                html.leaf("span", &[], &store.store);
-                charts::window(html, store, scale);
-            }
-            charts::window_axis(html, scale);
-        });
-    }
-    let header = ["store", "any moment from", "up to", "oldest", "#backups", "newest backup", "#in use", "#holds"];
-    html.table("stores", &header, |html| {
-        for store in stores {
-            html.row(|html| {
-                html.name(&store.store);
-                if let Some(why) = &store.unknown {
-                    html.element("td", &[("colspan", "5")], |html| html.text(&format!("unknown: {why}")));
-                } else {
-                    let last = store.windows.last();
-                    html.td(|html| html.maybe_time(last.map(|window| window.from), "none"));
-                    html.td(|html| html.maybe_time(last.map(|window| window.to), "none"));
-                    html.td(|html| html.maybe_time(store.oldest, "none"));
-                    html.n(|html| html.count(store.backups));
-                    html.td(|html| html.maybe_time(store.newest_backup, "none"));
-                }
-                html.n(|html| html.maybe_sized(store.used_bytes, "unknown"));
-                html.n(|html| html.maybe_sized(store.capacity_bytes, "–"));
-            });
-        }
-    });
-    for store in stores.iter().filter(|store| !store.gaps.is_empty() || !store.unusable.is_empty()) {
-        for gap in &store.gaps {
-            html.element("p", &[], |html| {
-                html.prose(&format!("✕ `{}` cannot be recovered to any moment from ", store.store));
-                html.time(gap.from);
-                html.text(" to ");
-                html.time(gap.to);
-                html.text(".");
-            });
-        }
-        if !store.unusable.is_empty() {
-            let ids = store.unusable.join(", ");
-            html.leaf(
-                "p",
-                &[],
-                &format!("✕ Nothing can be made of these backups in `{}`, their own log is not there: {ids}.", store.store),
-            );
-        }
-    }
-    let any = stores.iter().any(|store| !store.windows.is_empty() || !store.points.shown.is_empty());
-    if any {
-        html.folded("These stretches and moments as a table", |html| {
-            html.table("recovery windows", &["store", "what", "from", "to"], |html| {
-                for store in stores {
-                    let stretches =
-                        store.windows.iter().map(|window| ("every moment", window)).chain(store.gaps.iter().map(|gap| ("missing", gap)));
-                    for (what, stretch) in stretches {
-                        html.row(|html| {
-                            html.name(&store.store);
-                            html.cell(what);
-                            html.td(|html| html.time(stretch.from));
-                            html.td(|html| html.time(stretch.to));
-                        });
-                    }
-                    for point in &store.points.shown {
-                        html.row(|html| {
-                            html.name(&store.store);
-                            html.cell(&moment(point));
-                            html.td(|html| html.time(point.at));
-                            html.cell("");
-                        });
-                    }
-                    left_out(html, store.points.left_out(), 4);
-                }
-            });
-        });
-    }
-    tiers(html, stores);
-}
-
-fn moment(point: &PointAccount) -> String {
-    let of = if point.databases.is_empty() { String::new() } else { format!(" of {}", joined(&point.databases)) };
-    format!("backup {}{of}, by {}", point.backup, point.job)
-}
-
-fn tiers(html: &mut Html, stores: &[StoreAccount]) {
-    if stores.iter().all(|store| store.tiers.is_empty()) {
-        return;
-    }
-    html.leaf("h4", &[], "What is kept, by tier");
-    html.table("backups by tier", &["store", "job", "kept as", "#backups", "#stored", "#the newest", "#change"], |html| {
-        for store in stores {
-            for tier in &store.tiers {
-                html.row(|html| {
-                    html.name(&store.store);
-                    html.cell(&tier.job);
-                    html.cell(&tier.tier);
-                    html.n(|html| html.count(tier.backups));
-                    html.n(|html| html.sized(tier.bytes));
-                    html.n(|html| html.maybe_sized(tier.newest_bytes, "unknown"));
-                    html.n(|html| match tier.growth {
-                        Some(growth) => html.figure(growth, &change(growth)),
-                        None => html.text(""),
-                    });
-                });
-            }
-        }
-    });
-}
-
 fn jobs(html: &mut Html, jobs: &[JobAccount], covered: Covered) {
     html.leaf("h3", &[], "Backups and other jobs");
     let header = ["job", "when", "#good", "#failed", "#lost", "last good", "#stored", "#change", "#took", "next"];
@@ -417,6 +302,9 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
         if let Some(why) = &drill.failure {
             html.leaf("div", &[], why);
         }
+        if drill.defined_otherwise {
+            html.leaf("div", &[("class", "soft")], "defined otherwise than now");
+        }
     });
     html.n(|html| html.maybe_lasting(drill.recovery_seconds, "–"));
     html.n(|html| html.maybe_lasting(drill.within_seconds, "–"));
@@ -466,6 +354,26 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
                 }
             });
         });
+    });
+}
+
+fn rates(html: &mut Html, rates: &[RateSeen]) {
+    if rates.is_empty() {
+        return;
+    }
+    html.leaf("h4", &[], "How fast data come back");
+    html.table("rates", &["what", "store", "#usually", "#carefully", "#samples", "the newest of"], |html| {
+        for rate in rates {
+            html.row(|html| {
+                html.name(&capital(rate.what.says()));
+                html.cell(rate.store.as_deref().unwrap_or("–"));
+                for speed in [rate.p50_bytes_per_second, rate.p95_bytes_per_second] {
+                    html.n(|html| html.figure(speed, &per_second(speed)));
+                }
+                html.n(|html| html.count(rate.samples as usize));
+                html.td(|html| html.time(rate.measured));
+            });
+        }
     });
 }
 
@@ -722,7 +630,7 @@ fn delegated(html: &mut Html, one: &PolicyAccount) {
 }
 
 /// What a table does not show.
-fn left_out(html: &mut Html, count: usize, columns: usize) {
+pub(super) fn left_out(html: &mut Html, count: usize, columns: usize) {
     if count > 0 {
         html.row(|html| {
             html.element("td", &[("colspan", &columns.to_string()), ("class", "soft")], |html| {

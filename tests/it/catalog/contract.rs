@@ -242,11 +242,26 @@ fn measurements(place: &Where) {
     assert_eq!(catalog.series("orders", "rpo", "", at(0)).expect("read").len(), 1);
 }
 
+/// Both are there, or neither is.
+fn measured_with_its_drill(catalog: &Catalog) {
+    let record = |id, seconds: f64, policy| {
+        let new = NewDrill { id, policy, drill: "weekly", started: at(60), ended: at(65), end: DrillEnd::Passed, record: "{}" };
+        catalog.record_drill(&new, &[Measured { name: "took", subject: "weekly", value: seconds }])
+    };
+    let took = || catalog.series("stock", "took", "weekly", at(0)).expect("read");
+    assert_eq!(record("s1", f64::NAN, "stock").expect_err("no number").kind, FaultKind::Refused);
+    assert_eq!((catalog.drill_ids("stock").expect("read").len(), took()), (0, vec![]));
+    record("s1", 5.0, "stock").expect("recorded");
+    assert_eq!((catalog.drill_ids("stock").expect("read").len(), took()), (1, vec![(at(65), 5.0)]));
+    record("s1", 9.0, "stock").expect("it is there");
+    assert_eq!(took(), [(at(65), 5.0)]);
+}
+
 fn drills(place: &Where) {
     let catalog = open(place);
     let drill = |id, policy, drill, ended, end| {
         let new = NewDrill { id, policy, drill, started: at(ended - 5), ended: at(ended), end, record: "{\"a\":1}" };
-        catalog.record_drill(&new).expect("recorded");
+        catalog.record_drill(&new, &[]).expect("recorded");
     };
     drill("d1", "orders", "weekly", 10, DrillEnd::Passed);
     drill("d2", "orders", "weekly", 20, DrillEnd::Passed);
@@ -255,7 +270,12 @@ fn drills(place: &Where) {
     drill("d5", "billing", "weekly", 40, DrillEnd::Passed);
     // A retry of what was written already.
     drill("d3", "orders", "weekly", 99, DrillEnd::Passed);
+    // What another policy calls so is another drill.
+    drill("d3", "billing", "weekly", 35, DrillEnd::Passed);
+    assert_eq!(catalog.drill_ids("billing"), Ok(["d3", "d5"].map(str::to_owned).into()));
+    measured_with_its_drill(&catalog);
     let ids = |rows: Vec<DrillRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(catalog.drills("billing", at(0)).expect("read")), ["d3", "d5"]);
     assert_eq!(ids(catalog.drills("orders", at(0)).expect("read")), ["d4", "d1", "d2", "d3"]);
     assert_eq!(ids(catalog.drills("orders", at(20)).expect("read")), ["d2", "d3"]);
     let last = catalog.last_drills("orders").expect("read");
@@ -363,14 +383,14 @@ fn a_stretch_of_the_past(place: &Where) {
         drill("3", 105, DrillEnd::Failed),
         drill("4", 120, DrillEnd::Failed),
     ] {
-        catalog.record_drill(&new).expect("recorded");
+        catalog.record_drill(&new, &[]).expect("recorded");
     }
     let ids = |found: ByPolicy<DrillRow>| found.into_values().flatten().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(catalog.past_drills(&["orders"], stretch).expect("asked")), ["4"]);
-    catalog.record_drill(&drill("5", 130, DrillEnd::Stopped)).expect("recorded");
+    catalog.record_drill(&drill("5", 130, DrillEnd::Stopped), &[]).expect("recorded");
     let weekly = catalog.last_drills_of(&["orders", "billing"]).expect("asked");
     assert_eq!(ids(weekly), ["2", "4"], "the last that passed and the last that failed, whenever that was");
-    catalog.record_drill(&NewDrill { drill: "other", ..drill("6", 50, DrillEnd::Failed) }).expect("recorded");
+    catalog.record_drill(&NewDrill { drill: "other", ..drill("6", 50, DrillEnd::Failed) }, &[]).expect("recorded");
     assert_eq!(ids(catalog.last_drills_of(&["orders"]).expect("asked")), ["6", "2", "4"], "of each of them");
 }
 

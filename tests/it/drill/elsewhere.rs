@@ -1,6 +1,7 @@
 //! Drills on a host that shares nothing with the protected one but the store.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use seawall::format::signature::{DRILL, SigningKey};
@@ -136,15 +137,68 @@ fn what_another_host_has_proven_is_evidence_here() {
     assert_eq!(export["proven"]["known"]["drills"]["weekly"]["last"]["outcome"], "passed", "{export:#}");
     assert_eq!(export["measured"]["known"]["restore"]["how"], "drill", "{export:#}");
 
+    of_another_definition(&drills);
     planted(&drills, &staging);
+    crowded_out(&drills);
     // What went with its backup is on record here all the same.
     for path in objects(&rig.path("store"), "/drills/") {
         fs::remove_file(path).expect("gone");
     }
-    watch(&drills, "+4h");
+    // A store that does not answer is asked once, and not once more for drills.
+    let open = rig.path("store").metadata().expect("a store").permissions();
+    fs::set_permissions(rig.path("store"), fs::Permissions::from_mode(0o000)).expect("closed");
+    let looked = watch(&drills, "+4h");
+    fs::set_permissions(rig.path("store"), open).expect("open");
+    assert!(!looked.err.contains("drills of other hosts are not looked for"), "{}", looked.err);
+    assert_eq!(status(&drills)["stores"][0]["answers"], false);
+    watch(&drills, "+6h");
     let told = report(&drills);
-    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(2), Some(1)), "{told:#}");
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(3), Some(1)), "{told:#}");
     drills.nothing_is_left();
+}
+
+/// What it has shown it has shown of a drill that was defined otherwise.
+fn of_another_definition(drills: &Drills) {
+    let weekly = || {
+        let status = status(drills);
+        let all = status["recovery"]["drills"].as_array().expect("drills").clone();
+        all.into_iter().find(|drill| drill["drill"] == "weekly").expect("weekly")
+    };
+    let of_weekly = || {
+        let all = report(drills)["list"]["shown"].as_array().expect("rows").clone();
+        all.into_iter().filter(|row| row["drill"] == "weekly").collect::<Vec<_>>()
+    };
+    assert!(weekly().get("defined_otherwise").is_none() && of_weekly().iter().all(|row| row.get("defined_otherwise").is_none()));
+    let (before, after) = ("weekly: { restore: { latest: nightly },", "weekly: { restore: { latest: nightly }, within: 3h,");
+    drills.rig.change_policy(before, after);
+    watch(drills, "+30m");
+    assert_eq!(weekly()["defined_otherwise"], true);
+    assert!(of_weekly().iter().all(|row| row["defined_otherwise"] == true), "{:#?}", of_weekly());
+    let said = said(drills.rig.command_on(PROTECTED.state, &["status"]).output().expect("it runs"));
+    assert!(said.out.contains("Drill `weekly` last passed as it was defined before"), "{}", said.out);
+    drills.rig.change_policy(after, before);
+    watch(drills, "+40m");
+    assert!(weekly().get("defined_otherwise").is_none());
+}
+
+/// More of what is not believed than is read at once, and newer than what is: before backups go, what was proven with them is on record.
+fn crowded_out(drills: &Drills) {
+    let passed = say(drills, STAGING, &["drill", "weekly"]);
+    assert_eq!(passed.code, 0, "{}{}", passed.out, passed.err);
+    let records = objects(&drills.rig.path("store"), "/drills/").into_iter();
+    let newest =
+        records.filter(|path| path.extension().is_some_and(|end| end == "json")).max_by_key(|path| modified(path)).expect("a record");
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    for number in 0..250 {
+        fs::write(newest.with_file_name(format!("{now}-{number:08x}.json")), "{}").expect("written");
+    }
+    let expired = say(drills, PROTECTED, &["run", "expire"]);
+    let told = report(drills);
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(3), Some(1)), "{}{}: {told:#}", expired.out, expired.err);
+}
+
+fn modified(path: &std::path::Path) -> std::time::SystemTime {
+    path.metadata().and_then(|about| about.modified()).expect("a time")
 }
 
 /// Records of a drill that never was.

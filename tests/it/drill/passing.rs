@@ -1,6 +1,7 @@
 //! Drills that find everything as it should be, on three majors.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
@@ -99,9 +100,18 @@ fn passes(version: Version) {
         assert_eq!(rows.one().expect("one").get("v"), Some(expected), "{setting}");
     }
     drop(connection);
+    // Its number is nobody's on any network.
+    TcpListener::bind(("0.0.0.0", port.parse::<u16>().expect("a port"))).expect("nobody listens there");
     assert!(drills.say(&["drill", "--remove"]).out.contains("removed"));
     drills.nothing_is_left();
-    drills.drill(0, &["some"]);
+    // To the backup's own end: what lies on the disk is what was written, and what a server leaves that has started once.
+    let record = drills.drill(0, &["some", "--keep"]);
+    let [copy] = &drills.copies()[..] else { panic!("one copy was kept: {:?}", drills.copies()) };
+    let data = copy.join("data");
+    let own: u64 = ["pg_wal", "pg_stat", "log"].iter().map(|name| bytes_below(&data.join(name))).sum();
+    let (there, written) = (bytes_below(&data) - own, phase(&record, "write")["bytes"].as_u64().expect("bytes"));
+    assert!(there.abs_diff(written) * 20 < written, "{there} bytes on the disk, {written} were written");
+    assert!(drills.say(&["drill", "--remove"]).out.contains("removed"));
 
     // For Prometheus each part of the last run, as the record has it.
     drills.say(&["watch"]);

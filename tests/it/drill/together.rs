@@ -12,8 +12,23 @@ drills:
 "#;
 
 #[test]
-fn two_of_them_are_not_in_each_others_way_and_one_of_a_name_is_alone() {
-    let drills = Drills::new(Version::V15, BOTH);
+fn two_of_them_are_not_in_each_others_way_on_13() {
+    two_of_them_are_not_in_each_others_way(Version::V13);
+}
+
+#[test]
+fn two_of_them_are_not_in_each_others_way_on_15() {
+    two_of_them_are_not_in_each_others_way(Version::V15);
+}
+
+#[test]
+fn two_of_them_are_not_in_each_others_way_on_18() {
+    two_of_them_are_not_in_each_others_way(Version::V18);
+}
+
+/// And one of a name is alone.
+fn two_of_them_are_not_in_each_others_way(version: Version) {
+    let drills = Drills::new(version, BOTH);
     let (mut one, mut two) = (drills.begin(&["drill", "one"]), drills.begin(&["drill", "two"]));
     let began = std::time::Instant::now();
     while drills.copies().len() < 2 {

@@ -81,6 +81,13 @@ fn cases() -> Vec<Case> {
         moment("SeawallBackupTooOld", CRITICAL, nightly, (25 * 60, Step::Minute), 5),
         gauge("SeawallDrillFailed", CRITICAL, "seawall_drill_last_outcome{drill=\"weekly\"}", [1.0, 0.0, 1.0], 0),
         gauge("SeawallDrillTooSlow", WARNING, "seawall_drill_recovery_seconds{drill=\"weekly\"}", [7200.0, 7201.0, 3600.0], 0),
+        gauge(
+            "SeawallTierTooLate",
+            WARNING,
+            "seawall_drill_tier_usable_seconds{drill=\"in-order\",tier=\"critical\"}",
+            [2400.0, 2401.0, 600.0],
+            0,
+        ),
         moment("SeawallDrillTooOld", WARNING, "seawall_drill_last_passed_timestamp_seconds{drill=\"weekly\"}", (35 * 24, Step::Hour), 0),
         gauge("SeawallStoreDown", CRITICAL, "seawall_store_up{store=\"main\"}", [1.0, 0.0, 1.0], 10),
         gauge("SeawallStoreDown", WARNING, "seawall_store_up{store=\"spare\"}", [1.0, 0.0, 1.0], 10),

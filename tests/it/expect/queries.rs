@@ -29,6 +29,11 @@ const EXPECT: &str = r#"
       very-many: { sql: "select repeat('x', 1000) from generate_series(1, 5000000)", database: postgres, no_rows: true }
       there: { sql: select 1 from orders, database: postgres, some_rows: true }
       not-there: { sql: select 1 from orders where false, database: postgres, some_rows: true }
+      set: { sql: "select id, amount > 2, 'a' || id from orders where id < 3 order by 1 desc", database: postgres, rows: [[0, false, a0], [1, false, a1], [2, true, a2]] }
+      other-set: { sql: select id from orders where id < 3 order by 1, database: postgres, rows: [[0], [7]] }
+      large-set: { sql: "select n, repeat('x', 1000) from generate_series(1, 5000000) n", database: postgres, rows: [[1, x]] }
+      narrow-set: { sql: select id from orders, database: postgres, rows: [[0, 1]] }
+      no-set: { sql: select id from orders where false, database: postgres, rows: [[0]] }
       fresh: { sql: select max(placed) from orders, database: postgres, newer_than: 5m }
       fresh-local: { sql: select max(local) from orders, database: postgres, newer_than: 5m }
       fresh-day: { sql: select max(day) from orders, database: postgres, newer_than: 25h }
@@ -71,6 +76,11 @@ fn every_query_is_judged_whatever_the_others_come_to() {
         seen.failed("very-many", "1 000 rows or more, none expected");
         seen.met("there", "rows are there");
         seen.failed("not-there", "no rows, at least one expected");
+        seen.met("set", "3 rows, as expected");
+        seen.failed("other-set", "`7` is missing; `1` is not expected; `2` is not expected");
+        seen.failed("large-set", "`1, x` is missing; `1, xxx");
+        seen.failed("narrow-set", "1 column came, 2 expected");
+        seen.failed("no-set", "`0` is missing");
         seen.met("fresh", "at most 5m expected");
         seen.met("fresh-local", "at most 5m expected");
         seen.met("fresh-day", "at most");

@@ -13,6 +13,7 @@ fn nothing_that_anybody_wrote_acts() {
         .replace("Orders and what follows from them. The team answers for it day and night.", &quoted)
         .replace("dba@example.com\nreview", &format!("{quoted}\nreview"))
         .replace("\"litigation, ask legal\"", &quoted)
+        .replace("databases: [app]", "databases: [app, \"<script>alert(1)</script>\"]")
         .replace("Patroni, note", &format!("{quoted}, note"));
     let rig = Rig::new("other").with_text("shop", &text);
     let catalog = rig.catalog();
@@ -42,6 +43,7 @@ fn nothing_that_anybody_wrote_acts() {
 
     let html = rig.html(&[]);
     assert!(html.contains("&lt;script&gt;alert(1)"), "it is there, as text");
+    assert!(html.contains("recovery window of &lt;script&gt;alert(1)&lt;/script&gt; in main"), "so is a database");
     for acts in ["<script", "<img", "onerror=alert(1)>", "' onload=", "\u{202e}", "\u{7}", "\u{1b}", "href=\"javascript"] {
         assert!(!html.contains(acts), "{acts:?}");
     }

@@ -32,6 +32,7 @@ fn drilled(text: &str, ran: &[Ran<'_>], change: impl Fn(&mut DrillRecord)) -> Ri
         let mut record = year::drill("shop", ago(&rig, days * DAY + 3_600), !passed, 1.0);
         record.id = format!("{}-{}", record.id, name.len()).parse().expect("an id");
         record.drill = Some(name.parse().expect("a name"));
+        record.definition = Some(year::definition(text, name));
         change(&mut record);
         year::keep_drill(&rig.catalog(), &record);
     }
@@ -87,7 +88,7 @@ fn the_last_drill_counts_however_long_ago_it_was() {
         end: seawall::catalog::DrillEnd::Stopped,
         record: &json,
     };
-    rig.catalog().record_drill(&new).expect("recorded");
+    rig.catalog().record_drill(&new, &[]).expect("recorded");
     is(&rig.json(&[]), RTO, "broken", "the last drill `weekly` failed");
 }
 
@@ -246,13 +247,164 @@ fn dumps_reach_back_as_well() {
     let report = listed(&rig, 3_600, dumps);
     is(&report, some, "broken", "a backup of everything");
     assert!(!points(&report).is_empty() && points(&report).iter().all(|point| point["databases"] == serde_json::json!(["app"])));
-    assert!(rig.html(&[]).contains(" of app, by nightly"));
+    // Each is looked up by its name, and of one nothing is there.
+    let (report, html) = (rig.json(&[]), rig.html(&[]));
+    let databases = one(&report)["databases"].as_array().expect("a list");
+    assert_eq!((&databases[0]["database"], &databases[1]["database"]), (&"app".into(), &"crm".into()));
+    assert_eq!(databases[0]["stores"][0]["points"]["shown"], one(&report)["stores"][0]["points"]["shown"]);
+    assert_eq!(databases[1]["stores"], serde_json::json!([]));
+    assert!(
+        html.contains("aria-label=\"recovery window of app in main: ") && html.contains("no job brings all of it into a store"),
+        "{html}"
+    );
+    assert!(rig.report(&["--format", "markdown"]).stdout.contains("| crm "));
     // Files and chosen tables are no moment of a database.
     for kind in ["files", "tables"] {
         let report =
             listed(&seen(&replaced(&pairs)), 3_600, |document| document.replace("\"kind\":\"full\"", &format!("\"kind\":\"{kind}\"")));
         assert_eq!(points(&report), Vec::<Value>::new(), "{kind}");
     }
+}
+
+/// Backups of the cluster up to 14 days ago, and older ones that are dumps of one of its databases.
+#[test]
+fn each_database_has_a_window_of_its_own() {
+    let dump = "backups:\n  dump: { logical: { databases: [crm] }, schedule: { at: \"03:00\" }, store: main, keep: { daily: 7 } }\n";
+    let rig = seen(&replaced(&[("databases: [app]", "databases: [app, crm]"), ("backups:\n", dump)]));
+    let report = listed(&rig, 3_600, |document| {
+        let mut inventory: Value = serde_json::from_str(&document).expect("JSON");
+        for backup in inventory["stores"]["main"]["known"]["backups"].as_array_mut().expect("backups").iter_mut().skip(14) {
+            backup["job"] = "dump".into();
+            backup["kind"] = "logical".into();
+        }
+        inventory.to_string()
+    });
+    let windows: Vec<(String, &Value)> = one(&report)["databases"]
+        .as_array()
+        .expect("databases")
+        .iter()
+        .flat_map(|database| database["stores"].as_array().expect("stores").iter().map(move |window| (&database["database"], window)))
+        .map(|(database, window)| {
+            (format!("{} in {}", database.as_str().expect("a name"), window["store"].as_str().expect("a name")), window)
+        })
+        .collect();
+    let of = |name: &str| windows.iter().find(|(of, _)| of == name).unwrap_or_else(|| panic!("no {name} in {windows:?}")).1;
+    assert_eq!(windows.len(), 4);
+    let points = |name: &str| of(name)["points"]["count"].as_u64().expect("a count");
+    let counts = ["app in main", "crm in main", "app in offsite", "crm in offsite"].map(points);
+    assert_eq!(counts, [0, 14, 14, 14]);
+    assert_eq!(of("app in main")["windows"], of("crm in main")["windows"]);
+    assert_eq!(of("app in main")["oldest"], of("app in main")["windows"][0]["from"]);
+    assert!(of("crm in main")["points"]["shown"].as_array().expect("points").iter().all(|point| point["job"] == "dump"));
+    // The same figures in every form.
+    let (html, markdown) = (rig.html(&[]), rig.report(&["--format", "markdown"]).stdout);
+    for (name, window) in &windows {
+        let (database, store) = name.split_once(" in ").expect("both");
+        let moment = |at: &Value| seawall::plan::minute(at.as_str().expect("a moment").parse().expect("a time"));
+        let (stretch, oldest) = (&window["windows"][0], moment(&window["oldest"]));
+        let count = window["points"]["count"].as_u64().expect("a count");
+        let row = [database, store, &moment(&stretch["from"]), &moment(&stretch["to"]), "nothing", &count.to_string(), &oldest].join(" | ");
+        let squeezed = markdown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed.contains(&row), "{row}: {markdown}");
+        let drawn = format!("aria-label=\"recovery window of {name}: 1 period, 0 gaps, {count} single moments\"");
+        assert!(html.contains(&drawn), "{drawn}");
+    }
+}
+
+#[test]
+fn what_was_defined_otherwise_proves_nothing_of_now() {
+    let text = year::policy("shop");
+    let before = |record: &mut DrillRecord| record.definition = Some("sha256:0".into());
+    let rig = drilled(&text, &[("weekly", 1, true)], before);
+    let report = rig.json(&[]);
+    for objective in [RTO, CORRUPTION] {
+        is(&report, objective, "unproven", "as it was defined before, and has not yet as it is defined now");
+    }
+    assert_eq!(one(&report)["drills"]["list"]["shown"][0]["defined_otherwise"], true);
+    assert!(rig.html(&[]).contains("defined otherwise than now"));
+    assert!(rig.report(&["--format", "markdown"]).stdout.contains("passed, defined otherwise than now"));
+    // That it failed is so until it passes.
+    is(&drilled(&text, &[("weekly", 1, false)], before).json(&[]), RTO, "broken", "the last drill `weekly` failed");
+    let report = drilled(&text, &[("weekly", 1, true)], |_| ()).json(&[]);
+    is(&report, RTO, "kept", "had it back");
+    assert!(one(&report)["drills"]["list"]["shown"][0].get("defined_otherwise").is_none());
+    // Where and when it runs is no part of it.
+    let elsewhere = replaced(&[("schedule: { on: sunday, at: \"05:00\" }", "schedule: { on: monday, at: \"06:00\" }")]);
+    assert_eq!(year::definition(&elsewhere, "weekly"), year::definition(&text, "weekly"));
+}
+
+/// Two databases, each with a dump and a drill of its own.
+fn each_with_a_dump(more: &[(&str, &str)]) -> String {
+    let job = |name: &str, of: &str| {
+        format!("  {name}: {{ logical: {{ databases: [{of}] }}, schedule: {{ at: \"03:00\" }}, store: main, keep: {{ daily: 7 }} }}\n")
+    };
+    let dumps = format!("backups:\n{}{}", job("dump-app", "app"), job("dump-crm", "crm"));
+    let both = [
+        ("databases: [app]", "databases: [app, crm]"),
+        ("  rto: 1h\n", "  rto: 2h\n"),
+        ("backups:\n", &dumps),
+        ("restore: { latest: nightly }", "restore: { latest: dump-app }"),
+    ];
+    replaced(&[&both, more].concat())
+}
+
+#[test]
+fn drills_of_each_database_together_prove_what_they_bring_back() {
+    let crm = ("drills:\n", "drills:\n  other: { restore: { latest: dump-crm } }\n");
+    let text = each_with_a_dump(&[crm, ("    rehearses: corruption\n", "")]);
+    let slower = |record: &mut DrillRecord| {
+        if record.drill.as_ref().is_some_and(|drill| drill.as_str() == "other") {
+            record.recovery_millis = Some(3_000_000);
+        }
+    };
+    let both = [("weekly", 1, true), ("other", 2, true)];
+    let report = drilled(&text, &both, slower).json(&[]);
+    is(&report, RTO, "kept", "had every database back after 1 h 19 min, one after the other");
+    assert_eq!(objective(&report, RTO)["found_seconds"], 1_787 + 3_000);
+    is(&drilled(&text, &both[..1], |_| ()).json(&[]), RTO, "unproven", "no drill has brought back `crm` yet");
+    is(&drilled(&text, &[("weekly", 1, true), ("other", 2, false)], |_| ()).json(&[]), RTO, "broken", "the last drill `other` failed");
+    // One database is lost, and nobody knows which: the slowest of them counts, and not whichever came last.
+    let scenario = ("corruption: { recover: cluster, by: point-in-time,", "corruption: { recover: database, by: newest-backup,");
+    let crm = ("drills:\n", "drills:\n  other: { restore: { latest: dump-crm }, rehearses: corruption }\n");
+    let text = each_with_a_dump(&[crm, scenario]);
+    let report = drilled(&text, &both, slower).json(&[]);
+    is(&report, CORRUPTION, "kept", "the slowest of the drills since");
+    assert_eq!(objective(&report, CORRUPTION)["found_seconds"], 3_000);
+    is(&drilled(&text, &both[..1], |_| ()).json(&[]), CORRUPTION, "unproven", "no drill has brought back `crm` yet");
+    // Where only one of them is to be brought back, the other one's drill is not waited for.
+    let one_of_them =
+        ("corruption: { recover: database, by: newest-backup,", "corruption: { recover: database, by: newest-backup, using: dump-app,");
+    let text = text.replace(one_of_them.0, one_of_them.1).replace("{ latest: dump-crm }, rehearses: corruption", "{ latest: dump-crm }");
+    is(&drilled(&text, &both[..1], |_| ()).json(&[]), CORRUPTION, "kept", "the drill of");
+}
+
+/// As `seawall watch` has written them down when they changed.
+#[test]
+fn rates_are_told_with_what_they_rest_on() {
+    let rig = seen(&year::policy("shop"));
+    let newest = ago(&rig, 3 * DAY);
+    let figures = [("rate_p50_bytes_per_second", 60e6), ("rate_p95_bytes_per_second", 30e6), ("rate_samples", 6.0)];
+    let measured = ["fetch/main", "replay", "fetch/gone"].into_iter().flat_map(|subject| {
+        let at = ("rate_measured", newest.as_second() as f64);
+        figures.into_iter().chain([at]).map(move |(name, value)| Measured { name, subject, value })
+    });
+    rig.catalog().measure("shop", &measured.collect::<Vec<_>>(), ago(&rig, DAY)).expect("measured");
+    let report = rig.json(&[]);
+    let rates = one(&report)["rates"].as_array().expect("rates").clone();
+    let said: Vec<(&str, &Value, u64, u64, u64)> = rates
+        .iter()
+        .map(|rate| {
+            let number = |name: &str| rate[name].as_u64().expect("a number");
+            let (p50, p95) = (number("p50_bytes_per_second"), number("p95_bytes_per_second"));
+            (rate["what"].as_str().expect("what"), &rate["store"], p50, p95, number("samples"))
+        })
+        .collect();
+    assert_eq!(said, [("fetch", &"main".into(), 60_000_000, 30_000_000, 6), ("replay", &Value::Null, 60_000_000, 30_000_000, 6)]);
+    let markdown = rig.report(&["--format", "markdown"]).stdout;
+    assert!(markdown.contains("fetching, with one connection") && markdown.contains("30 MB/s"), "{markdown}");
+    assert!(rig.html(&[]).contains(r#"<data value="30000000">"#));
+    let metrics = rig.room.run(&["metrics", "-p", "policies/shop.yaml", "--state", "state"]).stdout;
+    assert!(metrics.contains(r#"seawall_fetch_rate_bytes_per_second{policy="shop",store="main"} 30000000"#), "{metrics}");
 }
 
 #[test]

@@ -94,8 +94,13 @@ fn a_bad_end_is_the_first_thing_that_is_said() {
     assert_eq!(objective(&report, "objectives.rpo")["state"], "broken");
     let main = &shop["stores"][0];
     assert_eq!((main["windows"].as_array().map(Vec::len), main["gaps"].as_array().map(Vec::len)), (Some(2), Some(1)), "{main:#}");
+    let app = &shop["databases"][0]["stores"][0];
+    assert_eq!((&app["windows"], &app["gaps"]), (&main["windows"], &main["gaps"]));
     let markdown = rig.report(&["--format", "markdown"]).stdout;
-    assert!(markdown.contains("**The promise is not kept.**") && markdown.contains("cannot be recovered to any moment"), "{markdown}");
+    let moment = |name: &str| seawall::plan::minute(app["gaps"][0][name].as_str().expect("a moment").parse().expect("a time"));
+    let missing = format!("| {} to {} |", moment("from"), moment("to"));
+    assert!(markdown.contains("**The promise is not kept.**") && markdown.contains(&missing), "{missing}: {markdown}");
+    assert!(rig.html(&[]).contains("recovery window of app in main: 2 periods, 1 gap"));
 }
 
 #[test]

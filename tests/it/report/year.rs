@@ -1,5 +1,8 @@
 //! A year of a database's life, written into a catalog through the catalog's own doors.
 
+use std::path::Path;
+use std::sync::OnceLock;
+
 use seawall::alert::{Item, Notice, NoticeKind};
 use seawall::catalog::{Catalog, DrillEnd, End, Measured, NewDrill, NewRun, Outcome, QueuedNotice, Why};
 use seawall::format::audit::Entry;
@@ -7,7 +10,9 @@ use seawall::inventory::{
     Backup, BackupKind, BackupState, CanaryProof, ClusterInventory, DrillFailure, DrillOutcome, DrillPhase, DrillRecord, Expected, Hold,
     Observed, Phase, RehearsedPromotion, RehearsedStep, Restored, Selection, Size, StoreInventory, WalRange,
 };
+use seawall::policy::document::Document;
 use seawall::policy::file::Severity;
+use seawall::policy::resolve::resolve;
 use seawall::units::Instant;
 
 /// How the year ended.
@@ -399,6 +404,15 @@ fn rehearsal(failed: bool) -> RehearsedPromotion {
     }
 }
 
+static WEEKLY: OnceLock<String> = OnceLock::new();
+
+/// What a policy's drill proves, as its records have it.
+pub fn definition(text: &str, drill: &str) -> String {
+    let document = Document::load("shop.yaml", Path::new("shop.yaml"), &|_| Ok(text.as_bytes().to_vec()));
+    let policy = resolve(&document, jiff::civil::date(2026, 11, 21)).policy.expect("a policy");
+    policy.drills.get(drill).unwrap_or_else(|| panic!("no drill {drill}")).definition.clone()
+}
+
 /// A drill as `seawall drill` leaves it.
 pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRecord {
     let phase = |phase: Phase, seconds: f64, bytes: Option<u64>| DrillPhase { phase, millis: (seconds * pace * 1_000.0) as u64, bytes };
@@ -424,6 +438,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
         id: format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), short(policy)).parse().expect("an id"),
         policy: name(policy),
         drill: Some(name("weekly")),
+        definition: Some(WEEKLY.get_or_init(|| definition(&self::policy("shop"), "weekly")).clone()),
         host: "drill1".into(),
         started,
         ended,
@@ -484,5 +499,5 @@ pub fn keep_drill(catalog: &Catalog, record: &DrillRecord) {
         end: if record.passed() { DrillEnd::Passed } else { DrillEnd::Failed },
         record: &json,
     };
-    catalog.record_drill(&new).expect("recorded");
+    catalog.record_drill(&new, &[]).expect("recorded");
 }
