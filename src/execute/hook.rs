@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use thiserror::Error;
 
 use crate::policy::file;
+use crate::policy::model::Policy;
 
 const USUAL: Duration = Duration::from_secs(300);
 /// How long a program that is asked to end may take over it.
@@ -32,6 +33,39 @@ impl HookFault {
             HookFault::Interrupted { .. } => "",
         }
     }
+}
+
+/// When one of a policy's programs around a recovery runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+impl When {
+    fn of(self, policy: &Policy) -> Option<(&'static str, &file::Command)> {
+        let all = policy.file.hooks.as_ref()?;
+        match self {
+            When::Before => Some(("hooks.before_restore", all.before_restore.as_ref()?)),
+            When::After => Some(("hooks.after_restore", all.after_restore.as_ref()?)),
+        }
+    }
+}
+
+/// `hooks.before_restore` or `hooks.after_restore`, if the policy has it.
+pub fn around_restore(policy: &Policy, when: When, about: &[(&str, String)], stop: &AtomicBool) -> Result<(), HookFault> {
+    match when.of(policy) {
+        Some((path, hook)) => run(path, hook, about, Some(stop)),
+        None => Ok(()),
+    }
+}
+
+/// Where they are about to run, for people who are asked.
+pub fn around_restore_says(policy: &Policy) -> Option<String> {
+    let names = |when: When, what: &str| when.of(policy).map(|(path, _)| format!("`{path}` {what}"));
+    let both = [names(When::Before, "runs before anything is changed"), names(When::After, "runs when all of it is done")];
+    let both: Vec<String> = both.into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join(", "))
 }
 
 /// Runs a hook to its end. What it prints goes to the log, not among our results. `path` is where the policy has it; `about` is what it

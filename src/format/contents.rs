@@ -57,6 +57,9 @@ pub struct Database {
     /// Tables that are in it without their rows (`exclude_table_data`, or because the job chooses others), as SQL names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_rows: Vec<String>,
+    /// Unlogged tables, as SQL names them: a standby was dumped, which has none of their rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlogged: Vec<String>,
     /// The job leaves owners out: what comes back belongs to whoever restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_owners: bool,

@@ -136,7 +136,7 @@ impl Guard {
         let progress = Progress::default();
         let ground = Ground { site: &site, catalog: catalog.as_ref(), progress: &progress, stop: &relay.asked };
         let protection = watched(&progress, || guard::protect(&ground, &plan));
-        let begun = protection.and_then(|protection| match self.on_record(&site, &protection, &mut journal) {
+        let begun = protection.and_then(|protection| match self.on_record(&site, &plan, &protection, &mut journal) {
             Ok(undo) => Ok((protection, undo)),
             Err(fault) => {
                 journal.unprotected(&protection);
@@ -156,8 +156,14 @@ impl Guard {
     }
 
     /// Before the command begins the way back is written down.
-    fn on_record(&self, site: &Site<'_>, protection: &Protection, journal: &mut Journal<'_>) -> Result<Vec<String>, GuardFault> {
-        let undo = guard::lines(&self.around_or_fault(site)?, &protection.way, &self.table, self.database.as_deref());
+    fn on_record(
+        &self,
+        site: &Site<'_>,
+        plan: &Plan<'_>,
+        protection: &Protection,
+        journal: &mut Journal<'_>,
+    ) -> Result<Vec<String>, GuardFault> {
+        let undo = guard::lines(&self.around_or_fault(site)?, &protection.way, &plan.wanted.tables, self.database.as_deref());
         journal.protected(protection, &undo)?;
         Ok(undo)
     }

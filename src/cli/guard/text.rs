@@ -88,5 +88,6 @@ pub(super) fn plan(plan: &Plan<'_>, policy: &Policy, around: &Around) -> String 
     for line in super::template(plan, policy, around) {
         row("undo", line);
     }
+    plan.remarks.iter().for_each(|remark| row("note", remark.clone()));
     text
 }

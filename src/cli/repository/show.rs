@@ -119,6 +119,9 @@ struct LeftOut<'a> {
     /// The job leaves their rows out (`exclude_table_data`, or because it chooses others).
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     without_rows: &'a [String],
+    /// Unlogged tables: a standby was dumped, which has none of their rows.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unlogged: &'a [String],
     /// The only sections that the dump has (`sections`); all of them where none is named.
     #[serde(skip_serializing_if = "<[DumpSection]>::is_empty")]
     sections: &'a [DumpSection],
@@ -131,10 +134,11 @@ impl<'a> LeftOut<'a> {
             unreadable: &database.skipped,
             excluded: &database.excluded,
             without_rows: &database.without_rows,
+            unlogged: &database.unlogged,
             sections: &database.sections,
         };
         let has_some = |left: &LeftOut<'_>| {
-            let tables = [left.unreadable, left.excluded, left.without_rows];
+            let tables = [left.unreadable, left.excluded, left.without_rows, left.unlogged];
             !left.sections.is_empty() || tables.into_iter().any(|tables| !tables.is_empty())
         };
         contents.databases.iter().map(of).filter(has_some).collect()
@@ -496,6 +500,7 @@ fn left_out(row: &mut impl FnMut(&str, String), left: &LeftOut<'_>) {
         ("left out", left.unreadable, "the role that made the dump might not read them"),
         ("left out", left.excluded, "by the job's patterns (`schemas`, `tables`, `exclude_schemas`, `exclude_tables`)"),
         ("without rows", left.without_rows, "by the job's `exclude_table_data`, or because it chooses others"),
+        ("without rows", left.unlogged, "unlogged, and a standby was dumped, which has none of their rows"),
     ];
     for (what, tables, why) in parts.into_iter().filter(|(_, tables, _)| !tables.is_empty()) {
         let more =

@@ -14,6 +14,7 @@ use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
 use crate::execute::files::restore::{self, Plan, RestoredFiles, Wanted};
+use crate::execute::hook::around_restore_says;
 use crate::plan::words::{counted, joined, quoted};
 use crate::site::Site;
 use crate::world::{clock, signals};
@@ -54,7 +55,8 @@ pub(super) fn run(said: &Restore, site: &Site<'_>, patterns: &[String]) -> Resul
         Woken::Now(plan) => plan,
         Woken::Ended(exit) => return Ok(exit),
     };
-    let shown = shown(&plan);
+    let hooks = around_restore_says(site.policy).filter(|_| plan.takes_places());
+    let shown = shown(&plan, hooks);
     match said.way.format {
         Format::Human => print(&shown)?,
         Format::Json => eprint!("{shown}"),
@@ -108,7 +110,8 @@ fn wanted(said: &Restore, patterns: &[String]) -> Result<Wanted, Trouble> {
     })
 }
 
-fn shown(plan: &Plan) -> String {
+/// `hooks` says what the policy has to run around it.
+fn shown(plan: &Plan, hooks: Option<String>) -> String {
     let (descriptor, census, wanted) = (plan.descriptor(), &plan.census, &plan.wanted);
     let mut out = String::from("Restore files\n");
     let mut row = |what: &str, value: String| writeln!(out, "  {what:<12}{}", tame(&value)).expect("a string takes all");
@@ -128,6 +131,9 @@ fn shown(plan: &Plan) -> String {
         let fate = if wanted.overwrite { "and are OVERWRITTEN" } else { "so nothing will be restored without `--overwrite`" };
         row("DIFFERS", format!("{} there and not as in the backup, {fate}", counted(census.differing, "file")));
         census.named.iter().take(NAMED).for_each(|path| row("", path.clone()));
+    }
+    if let Some(hooks) = hooks {
+        row("hooks", hooks);
     }
     for remark in &plan.remarks {
         row("note", remark.clone());

@@ -21,6 +21,7 @@ use crate::cli::exit::{Exit, Trouble};
 use crate::cli::repository::Format;
 use crate::cli::terminal::{complain, print, tame};
 use crate::cli::validate;
+use crate::execute::hook::{When, around_restore_says};
 use crate::execute::table::landing::difference::Difference;
 use crate::execute::table::landing::{self, Change, Condition, CsvTo, Destination, Landed, Onlooker, Report, Seconds, Way};
 use crate::execute::table::source::{self, TableName};
@@ -214,7 +215,8 @@ impl<'b> Bringing<'b> {
             destination.respect(self.site.policy, self.started);
         }
         let planned = self.began.elapsed().as_secs_f64();
-        self.tell(&show::plan(&source, &why, &self.from, &self.wanted, destination.as_ref()))?;
+        let hooks = around_restore_says(self.site.policy);
+        self.tell(&show::plan(&source, &why, &self.from, &self.wanted, (destination.as_ref(), hooks)))?;
         let is_shown_only = self.said.table.plan;
         if is_shown_only && !matches!(self.wanted.way, Way::Merge { .. }) {
             return Ok(Exit::Done);
@@ -240,7 +242,8 @@ impl<'b> Bringing<'b> {
         let (mut tables, differences, done) = match (&self.wanted.way, &destination) {
             (Way::Merge { .. }, Some(destination)) => self.merge(destination, &origin, &mut remarks, &watch, &progress, landing)?,
             _ => {
-                let land = || table::land(destination.as_ref(), &self.wanted, &origin, &mut remarks, landing);
+                let before = || destination.as_ref().map_or(Ok(()), |destination| self.hook(When::Before, destination));
+                let land = || table::land(destination.as_ref(), &self.wanted, &origin, &mut remarks, &before, landing);
                 (watch.during(self.to_stderr(), &progress, land)?, Vec::new(), true)
             }
         };
@@ -270,7 +273,17 @@ impl<'b> Bringing<'b> {
             seconds: Seconds { plan: planned, source: fetched - planned, landing: landed - fetched, total },
             remarks,
         };
+        self.note(&report);
+        // The application goes on as soon as it can.
+        let after = match (&self.wanted.way, &destination) {
+            (Way::Replace { .. } | Way::Merge { .. }, Some(destination)) if report.done => self.hook(When::After, destination),
+            _ => Ok(()),
+        };
         let exit = self.end(&report)?;
+        after.map_err(|fault| {
+            let what = if fault.why == Why::Stopped { "`hooks.after_restore` was interrupted" } else { fault.message.as_str() };
+            Ended::Otherwise(Trouble::failed(format!("{what}; the rows are back"), fault.hint.clone()))
+        })?;
         // It was asked for, and the rows are back all the same: what is left is told, and nobody takes it for all.
         refreshed.map_err(|fault| Ended::Otherwise(fault.into()))?;
         Ok(exit)
@@ -311,8 +324,25 @@ impl<'b> Bringing<'b> {
         if !self.said.way.yes {
             confirm("Say `--yes` to have it done without being asked; `--plan` shows the difference and changes nothing.")?;
         }
-        let tables = watch.during(self.to_stderr(), progress, || change.apply(remarks, landing))?;
+        let apply = || self.hook(When::Before, destination).and_then(|()| change.apply(remarks, landing));
+        let tables = watch.during(self.to_stderr(), progress, apply)?;
         Ok((tables, differences, true))
+    }
+
+    /// The policy's own program, where rows that are there change.
+    fn hook(&self, when: When, destination: &Destination) -> Result<(), TableFault> {
+        match self.begun.get() {
+            Some((backup, store)) => table::hook(self.site, when, (backup, store), destination, &self.ending.asked),
+            None => Ok(()),
+        }
+    }
+
+    /// Also where nobody reads what is said: it is done.
+    fn note(&self, report: &Report) {
+        if report.done {
+            table::note(self.site, report);
+            self.is_done.set(true);
+        }
     }
 
     fn end(&self, report: &Report) -> Result<Exit, Trouble> {
@@ -320,18 +350,11 @@ impl<'b> Bringing<'b> {
             Format::Human => show::report(report),
             Format::Json => validate::json(report)?,
         };
-        let told = if self.wanted.way == Way::Csv(CsvTo::Stdout) {
+        if self.wanted.way == Way::Csv(CsvTo::Stdout) {
             eprint!("{text}");
-            Ok(())
         } else {
-            print(&text)
-        };
-        // Also where nobody reads what is said: it is done.
-        if report.done {
-            table::note(self.site, report);
-            self.is_done.set(true);
+            print(&text)?;
         }
-        told?;
         Ok(Exit::Done)
     }
 
@@ -390,7 +413,7 @@ fn wanted(said: &Restore, tables: &[TableName], zone: &Zone, started: units::Ins
     let kept = match &words.keep_replaced {
         _ if words.no_snapshot => None,
         Some(schema) => Some(plain_name(schema, "--keep-replaced")?),
-        None => Some(stamped("replaced", started)),
+        None => Some(landing::stamped("replaced", started)),
     };
     let way = if let Some(path) = &words.csv {
         Way::Csv(if path.as_os_str() == "-" { CsvTo::Stdout } else { CsvTo::File(path.clone()) })
@@ -401,19 +424,13 @@ fn wanted(said: &Restore, tables: &[TableName], zone: &Zone, started: units::Ins
     } else {
         let schema = words.into_schema.as_deref().map(|schema| plain_name(schema, "--into-schema")).transpose()?;
         let name = words.name.as_deref().map(|name| plain_name(name, "--as")).transpose()?;
-        Way::Schema { schema: schema.unwrap_or_else(|| stamped("restored", started)), name }
+        Way::Schema { schema: schema.unwrap_or_else(|| landing::stamped("restored", started)), name }
     };
     if tables.len() > 1 && (matches!(way, Way::Csv(_) | Way::Schema { name: Some(_), .. }) || !words.key.is_empty()) {
         return Err(Trouble::usage("`--csv`, `--as` and `--key` are for one table", "Bring the tables back one after the other."));
     }
     let lock_timeout = Duration::from_secs(words.lock_timeout.as_secs());
     Ok(landing::Wanted { tables: tables.to_vec(), way, condition, lock_timeout, with_policies: words.with_policies })
-}
-
-/// `restored_20261122_013105`, in UTC.
-fn stamped(word: &str, now: units::Instant) -> String {
-    let at = now.to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{word}_{}", at.strftime("%Y%m%d_%H%M%S"))
 }
 
 fn from(said: &Restore, site: &Site<'_>, tables: Vec<TableName>) -> Result<table::Wanted, Trouble> {

@@ -146,7 +146,9 @@ impl<'r> Run<'r> {
         let mut contents = Contents { format: contents::FORMAT, client: self.client(), databases: Vec::new(), globals: None };
         for (number, database) in order.databases.iter().enumerate() {
             (self.onlooker.stage)(Stage::Dumping(database.clone()));
-            contents.databases.push(self.database(number + 1, database)?);
+            let database = self.database(number + 1, database)?;
+            self.remarks.extend(unlogged(&database));
+            contents.databases.push(database);
         }
         if order.globals {
             (self.onlooker.stage)(Stage::DumpingGlobals);
@@ -369,6 +371,16 @@ fn has(options: &Logical, name: &str, left: &LeftOut) -> String {
     format!("the dump of `{name}` has {} of its {of}{rows}{lacks}", left.all - left.tables.len())
 }
 
+/// What nobody would know of a standby's dump before somebody needs it.
+fn unlogged(database: &Database) -> Option<String> {
+    let more = if database.unlogged.len() > SHOWN { ", …" } else { "" };
+    let names = database.unlogged.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        let name = &database.name;
+        format!("the dump of `{name}` has no rows of unlogged tables, because a standby has none; on the primary they may have some: {names}{more}")
+    })
+}
+
 /// What is known of a database afterwards. Names come from the server: a dump has them in the database's encoding.
 fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Database {
     let mut tables = Vec::new();
@@ -383,7 +395,9 @@ fn recorded(name: &str, snapshot: &Snapshot, order: &Order, made: &[Made]) -> Da
         }
     }
     tables.sort_by(|one, other| (&one.schema, &one.name).cmp(&(&other.schema, &other.name)));
+    let defined = made.iter().flat_map(|made| made.tables(EntryKind::Table)).collect();
     Database {
+        unlogged: snapshot.unlogged(&order.options, &defined),
         partial: order.is_partial(),
         without_owners: order.options.owners == Some(false),
         without_grants: order.options.grants == Some(false),
@@ -410,6 +424,7 @@ fn empty(name: &str, snapshot: &Snapshot) -> Database {
         excluded: Vec::new(),
         some_rows: None,
         without_rows: Vec::new(),
+        unlogged: Vec::new(),
         without_owners: false,
         without_grants: false,
         archives: Vec::new(),

@@ -32,6 +32,8 @@ pub(super) struct Snapshot {
     pub own: Own,
     /// By oid.
     pub tables: HashMap<u32, Named>,
+    /// Those of them whose rows are on the primary alone: unlogged ones, where this is a standby.
+    elsewhere: HashSet<u32>,
     locks: Locks,
     lock_timeout: Duration,
     /// Words for `pg_dump`, as bytes of a database that is not in UTF-8.
@@ -66,7 +68,8 @@ const EXTENSIONS: &str = "\
 const TABLES: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, \
            greatest((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, \
-                    coalesce(pg_stat_get_live_tuples(c.oid), 0) * 64)::text as bytes \
+                    coalesce(pg_stat_get_live_tuples(c.oid), 0) * 64)::text as bytes, \
+           c.relpersistence = 'u' and pg_is_in_recovery() as elsewhere \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid \
     where c.relkind in ('r', 'm') and c.relpersistence <> 't'";
 
@@ -123,10 +126,12 @@ impl Snapshot {
             }
         }
         let rows = connection.query(TABLES, &[])?;
-        let mut tables = HashMap::new();
+        let (mut tables, mut elsewhere) = (HashMap::new(), HashSet::new());
         for row in rows.iter() {
             let named = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: row.parse("bytes")? };
-            tables.insert(row.parse("oid")?, named);
+            let oid = row.parse("oid")?;
+            elsewhere.extend(row.flag("elsewhere")?.then_some(oid));
+            tables.insert(oid, named);
         }
         let own = own::of(&mut connection)?;
         // What was made meanwhile. As it could be emptied meanwhile too, that is looked at.
@@ -145,6 +150,7 @@ impl Snapshot {
             extension_schemas,
             own,
             tables,
+            elsewhere,
             locks,
             lock_timeout,
             encoded,
@@ -190,15 +196,28 @@ impl Snapshot {
         for row in &self.connection.query(OF_PEOPLE, &[])? {
             let (oid, has_rows): (u32, bool) = (row.parse("oid")?, row.flag("has_rows")?);
             let named = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
-            let is_there = if options.has(DumpSection::PreData) { defined.contains(&oid) } else { self.locks.has(oid) };
+            let is_there = self.is_chosen(oid, options, defined);
             left.all += 1;
             if !is_there {
                 left.tables.push(named.quoted());
-            } else if has_rows && options.has(DumpSection::Data) && !filled.contains(&oid) {
+            } else if has_rows && options.has(DumpSection::Data) && !filled.contains(&oid) && !self.elsewhere.contains(&oid) {
                 left.rows.push(named.quoted());
             }
         }
         Ok(left)
+    }
+
+    fn is_chosen(&self, oid: u32, options: &Logical, defined: &HashSet<u32>) -> bool {
+        if options.has(DumpSection::PreData) { defined.contains(&oid) } else { self.locks.has(oid) }
+    }
+
+    /// Of what is in the dump, that of which `pg_dump` writes no row on a standby, and says nothing.
+    pub(super) fn unlogged(&self, options: &Logical, defined: &HashSet<u32>) -> Vec<String> {
+        let is_in = |oid: &&u32| options.has(DumpSection::Data) && self.is_chosen(**oid, options, defined);
+        let mut names: Vec<String> =
+            self.elsewhere.iter().filter(is_in).filter_map(|oid| self.tables.get(oid)).map(Named::quoted).collect();
+        names.sort();
+        names
     }
 
     pub(super) fn has_timescale(&self) -> bool {

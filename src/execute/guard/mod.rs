@@ -47,7 +47,7 @@ pub struct Wanted {
     pub keep: OwnKeep,
     /// How long a restore point may take to come to the store.
     pub patience: Duration,
-    /// Only these are to come back.
+    /// Only these are to come back, as SQL names them; in a plan with their schemas.
     pub tables: Vec<String>,
     pub database: Option<String>,
 }
@@ -60,6 +60,8 @@ pub struct Plan<'p> {
     pub why: String,
     /// Nobody else gives this name.
     pub name: Name,
+    /// What people should know of the way back: sentences without a full stop.
+    pub remarks: Vec<String>,
 }
 
 /// What protects it now.
@@ -105,9 +107,9 @@ pub fn plan<'p>(site: &Site<'p>, wanted: Wanted, now: Instant) -> Result<Plan<'p
         Chosen::Point(_) => true,
         Chosen::Backup { backup, .. } => backup.method.is_physical(),
     };
-    tables::must_come_back(site, &wanted, is_physical)?;
+    let tables::Known { names, remarks } = tables::must_come_back(site, &wanted, is_physical, now)?;
     let name = name(&wanted.label, now)?;
-    Ok(Plan { wanted, chosen, why, name })
+    Ok(Plan { wanted: Wanted { tables: names, ..wanted }, chosen, why, name, remarks })
 }
 
 fn look(site: &Site<'_>, wanted: &Wanted, now: Instant) -> Seen {
@@ -151,7 +153,7 @@ pub fn protect(ground: &Ground<'_>, plan: &Plan<'_>) -> Result<Protection, Guard
     let reason = format!("`seawall guard` of {}: {}", plan.wanted.program, plan.wanted.label);
     let order =
         |from, hold| point::Order { name: &plan.name, reason: &reason, from, hold, patience: plan.wanted.patience, stop: ground.stop };
-    let protection = match &plan.chosen {
+    let mut protection = match &plan.chosen {
         Chosen::Point(base) => {
             let point = point::mark(ground.site, order(base, Some(until)))?;
             Protection::of_point(point, until)
@@ -180,6 +182,7 @@ pub fn protect(ground: &Ground<'_>, plan: &Plan<'_>) -> Result<Protection, Guard
             protection
         }
     };
+    protection.remarks.extend(plan.remarks.iter().cloned());
     if ground.stop.load(Ordering::Relaxed) {
         let_go(ground.site, &protection);
         return Err(GuardFault::interrupted());

@@ -29,12 +29,26 @@ pub(super) fn connect(site: &Site<'_>) -> Result<Connection, SiteFault> {
 
 /// The same in one of its databases.
 pub(super) fn connect_to(site: &Site<'_>, database: &str) -> Result<Connection, SiteFault> {
-    session(site.cluster_connection()?.with_dbname(database))
+    Ok(Connection::connect(&settings_of(site, database)?)?)
 }
 
-fn session(mut settings: Settings) -> Result<Connection, SiteFault> {
+pub(super) fn settings_of(site: &Site<'_>, database: &str) -> Result<Settings, SiteFault> {
+    Ok(patient(site.cluster_connection()?.with_dbname(database)))
+}
+
+/// The server from which this host takes its dumps.
+pub(super) fn reads_a_standby(site: &Site<'_>) -> Result<bool, SiteFault> {
+    let answer = session(site.connection()?)?.query("select pg_catalog.pg_is_in_recovery() as it", &[])?;
+    Ok(answer.one()?.flag("it")?)
+}
+
+fn session(settings: Settings) -> Result<Connection, SiteFault> {
+    Ok(Connection::connect(&patient(settings))?)
+}
+
+fn patient(mut settings: Settings) -> Settings {
     settings.connect_timeout = settings.connect_timeout.min(PATIENCE);
-    Ok(Connection::connect(&settings)?)
+    settings
 }
 
 /// What it says of itself.

@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+use super::landing::about::About;
 use super::landing::{self, Change, Destination, Landed, Origin, Report, Way};
 use super::source::{self, TableName};
 use super::{TableFault, Why, dump};
+use crate::execute::hook::{When, around_restore};
 use crate::execute::restore::{Returned, TimelineChoice};
 use crate::inventory::Phase;
 use crate::policy::model::{Method, Policy};
@@ -226,12 +228,34 @@ impl Server {
     }
 }
 
-/// Where a change is made at once. A merge is shown first, by whoever asks for it.
+/// One of the policy's own programs around a change of rows that are there.
+pub fn hook(
+    site: &Site<'_>,
+    when: When,
+    (backup, store): (&BackupId, &Name),
+    destination: &Destination,
+    stop: &AtomicBool,
+) -> Result<(), TableFault> {
+    let tables: Vec<String> = destination.tables.iter().flatten().map(About::name).collect();
+    let about = [
+        ("POLICY", site.policy.name.to_string()),
+        ("DATABASE", destination.database.clone()),
+        ("SERVER", destination.server.clone()),
+        ("TABLES", tables.join(", ")),
+        ("BACKUP", backup.to_string()),
+        ("STORE", store.to_string()),
+    ];
+    Ok(around_restore(site.policy, when, &about, stop)?)
+}
+
+/// Where a change is made at once; `before` is done when its rows are ready, and nothing is changed yet. A merge is shown first, by whoever asks
+/// for it.
 pub fn land(
     destination: Option<&Destination>,
     wanted: &landing::Wanted,
     origin: &Origin,
     remarks: &mut Vec<String>,
+    before: &dyn Fn() -> Result<(), TableFault>,
     onlooker: landing::Onlooker<'_>,
 ) -> Result<Vec<Landed>, TableFault> {
     match (&wanted.way, destination) {
@@ -241,7 +265,9 @@ pub fn land(
             landing::into_schema(destination, wanted, (schema, name.as_deref()), origin, remarks, onlooker)
         }
         (Way::Replace { .. } | Way::Merge { .. }, Some(destination)) => {
-            Change::stage(destination, wanted, origin, onlooker)?.apply(remarks, onlooker)
+            let change = Change::stage(destination, wanted, origin, onlooker)?;
+            before()?;
+            change.apply(remarks, onlooker)
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A table out of a dump: an empty server is made for it, with all definitions of the database and the rows of the wanted tables only.
 //!
 //! `pg_restore --table` alone would leave its indexes and constraints behind. So first all definitions are restored, which cost next to nothing
-//! where there are no rows; then the rows; then everything else but foreign keys, whose other ends are empty here.
+//! where there are no rows; then the rows; then everything else. Foreign keys come last and unasked, because their other ends are empty here.
 
+mod apart;
 mod timescale;
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::TableFault;
-use super::landing::{Origin, about};
+use super::landing::{Apart, Origin, about};
 use super::source::TableName;
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::encoding;
@@ -25,11 +26,11 @@ use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
 use crate::execute::throwaway::{self, Place, Purpose};
-use crate::format::contents::{Archive, Database, Holds, USUAL_SCHEMA};
+use crate::format::contents::{Archive, Database, Holds, Table, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
 use crate::pipeline::Checked;
 use crate::pipeline::restore::Owner;
-use crate::plan::words::{counted, plain};
+use crate::plan::words::{counted, joined, plain, quoted as shown};
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Settings};
 use crate::site::Site;
@@ -174,7 +175,11 @@ impl Planned<'_> {
 
     /// What the dump has of one of the wanted tables, for people.
     pub fn holds(&self, number: usize) -> String {
+        let name = self.wanted.tables.get(number).map(about::sql);
         match (self.rows.get(number).copied().flatten(), &self.timescale) {
+            (None, _) if name.as_ref().is_some_and(|name| self.database().unlogged.contains(name)) => {
+                "no rows: it is unlogged, and a standby was dumped, which has none of them".to_owned()
+            }
             (Some(0), Some(version)) => match self.recorded_chunks(number) {
                 Some(chunks) => format!("a hypertable of {} (TimescaleDB {version})", counted(chunks, "chunk")),
                 None => format!("no rows of its own; of a hypertable those of its chunks (TimescaleDB {version})"),
@@ -207,12 +212,12 @@ impl Planned<'_> {
         halt.check()?;
         server.start(&id, timescale::settings(self.timescale.as_ref()))?;
         halt.check()?;
-        let mut flaws = Vec::new();
-        server.create_database(self.database(), self.major, &mut flaws)?;
+        let mut known = Known::default();
+        server.create_database(self.database(), self.major, &mut known.flaws)?;
         let objects = objects(&self.chosen, self.database())?;
-        Filling { planned: &self, server: &server, halt: &halt, objects, lists: Vec::new() }.all(begins, &mut flaws)?;
+        Filling { planned: &self, server: &server, halt: &halt, objects, lists: Vec::new() }.all(begins, &mut known)?;
         let moment = format!("as of the dump {} of `{}`, begun {}", self.backup(), self.job(), self.started());
-        Ok(Held { database: self.database().name.clone(), major: self.major, moment, flaws, server })
+        Ok(Held { database: self.database().name.clone(), major: self.major, moment, known, server })
     }
 }
 
@@ -223,7 +228,16 @@ pub struct Held {
     database: String,
     major: u32,
     pub moment: String,
-    pub flaws: Vec<String>,
+    known: Known,
+}
+
+/// What is known of the tables, and is not to be seen in the server's catalogs.
+#[derive(Debug, Default)]
+struct Known {
+    flaws: Vec<String>,
+    /// A standby was dumped, which has none of their rows.
+    unlogged: Vec<String>,
+    apart: Vec<Apart>,
 }
 
 impl Held {
@@ -233,10 +247,10 @@ impl Held {
             programs: self.server.bin.clone(),
             major: self.major,
             moment: self.moment.clone(),
-            flaws: self.flaws.clone(),
-            // A dump has rows of every kind.
-            unlogged: Vec::new(),
+            flaws: self.known.flaws.clone(),
+            unlogged: self.known.unlogged.clone(),
             has_rights: false,
+            apart: self.known.apart.clone(),
         })
     }
 }
@@ -296,7 +310,8 @@ struct Filling<'f> {
 }
 
 impl Filling<'_> {
-    fn all(mut self, begins: &(dyn Fn(&str) + Sync), flaws: &mut Vec<String>) -> Result<(), TableFault> {
+    fn all(mut self, begins: &(dyn Fn(&str) + Sync), known: &mut Known) -> Result<(), TableFault> {
+        let flaws = &mut known.flaws;
         // Nothing reaches the server that is not what the signed descriptor names.
         begins("checking the dump");
         for (_, object) in &self.objects {
@@ -333,16 +348,18 @@ impl Filling<'_> {
         if timescale.is_some() {
             self.rows(&timescale::is_of_catalog)?;
         }
+        let items = self.items()?;
         let mut connection = open()?;
-        let mut expected = Vec::new();
+        apart::make_roles(&mut connection, &items)?;
+        let (mut expected, mut wanted) = (Vec::new(), Vec::new());
         for table in &self.planned.wanted.tables {
             let parts = parts(&mut connection, table)?;
             if parts.is_empty() {
                 return Err(self.unknown(table, flaws));
             }
-            if !self.planned.database().tables.iter().any(|known| known.schema == table.schema && known.name == table.name) {
-                self.must_be_without_rows(&mut connection, table)?;
-            }
+            // Before anything large is read.
+            self.lacks_rows_of(&mut connection, table)?;
+            wanted.push(apart::Wanted::look(&mut connection, table, parts.clone())?);
             expected.extend(parts);
             if timescale.is_some() {
                 expected.extend(timescale::chunks(&mut connection, table, self.planned.database())?);
@@ -359,7 +376,11 @@ impl Filling<'_> {
         }
         // Behind its name stands the owner's, and either may have spaces.
         self.rows(&|line| line.match_indices(' ').any(|(at, _)| entries.contains(&line[..at])))?;
-        self.must_have_all(&mut connection, &expected)?;
+        known.unlogged = self.must_have_all(&mut connection, &expected)?;
+        if !known.unlogged.is_empty() {
+            let names = joined(known.unlogged.iter().map(shown));
+            flaws.push(format!("{names} is unlogged, and a standby was dumped: it has none of the rows, and it is empty here"));
+        }
         if !self.planned.database().has(DumpSection::PostData) {
             flaws.push("the dump is without `post-data` (`sections`): indexes, constraints and triggers do not come".to_owned());
         }
@@ -371,6 +392,8 @@ impl Filling<'_> {
             let words = ["--section=post-data".to_owned(), path];
             self.restore(object, &words)?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
         }
+        known.apart = apart::tie(&mut connection, &items, &wanted)?;
+        known.apart.extend(wanted.iter().flat_map(|wanted| wanted.said(&items, self.planned.database())));
         if timescale.is_some() {
             timescale::end(&open)?;
             for table in &self.planned.wanted.tables {
@@ -436,11 +459,12 @@ impl Filling<'_> {
         Ok(Checked::open(store, &key, object.size, &object.sha256, identities)?)
     }
 
-    fn must_have_all(&self, connection: &mut Connection, expected: &[TableName]) -> Result<(), TableFault> {
+    /// Gives those of which a standby had no rows.
+    fn must_have_all(&self, connection: &mut Connection, expected: &[TableName]) -> Result<Vec<String>, TableFault> {
+        let mut unlogged = Vec::new();
         for table in expected {
-            let dumped = self.planned.database().tables.iter().find(|known| known.schema == table.schema && known.name == table.name);
-            let Some(dumped) = dumped else {
-                self.must_be_without_rows(connection, table)?;
+            let Some(dumped) = self.dumped(table) else {
+                unlogged.extend(self.lacks_rows_of(connection, table)?.then(|| table.to_string()));
                 continue;
             };
             let sql = format!("select count(*) as n from only {}", about::sql(table));
@@ -450,16 +474,29 @@ impl Filling<'_> {
                 return Err(TableFault::new(message, "Nothing was changed. `seawall verify` says whether the dump is whole."));
             }
         }
-        Ok(())
+        Ok(unlogged)
     }
 
-    /// A table that is in a dump without its rows (`exclude_table_data`) must not be taken for an empty one.
-    fn must_be_without_rows(&self, connection: &mut Connection, table: &TableName) -> Result<(), TableFault> {
-        let kind = "select relkind::text as kind from pg_catalog.pg_class where oid = pg_catalog.to_regclass($1)";
-        let rows = connection.query(kind, &[&about::sql(table)])?;
-        let is_plain = rows.iter().next().is_some_and(|row| row.get("kind") == Some("r"));
-        if !self.planned.database().partial || !is_plain {
-            return Ok(());
+    /// With its rows.
+    fn dumped(&self, table: &TableName) -> Option<&Table> {
+        self.planned.database().tables.iter().find(|known| known.schema == table.schema && known.name == table.name)
+    }
+
+    /// A table that is in a dump without its rows (`exclude_table_data`) must not be taken for an empty one. True where it is unlogged and a standby
+    /// was dumped: `pg_dump` passes over its rows without a word.
+    fn lacks_rows_of(&self, connection: &mut Connection, table: &TableName) -> Result<bool, TableFault> {
+        const KIND: &str = "select relkind::text as kind, relpersistence::text as lasts from pg_catalog.pg_class \
+            where oid = pg_catalog.to_regclass($1)";
+        let rows = connection.query(KIND, &[&about::sql(table)])?;
+        let is = |name: &str, one: &str| rows.iter().next().is_some_and(|row| row.get(name) == Some(one));
+        if self.dumped(table).is_some() || !is("kind", "r") {
+            return Ok(false);
+        }
+        if is("lasts", "u") && self.planned.chosen.descriptor.cluster.standby {
+            return Ok(true);
+        }
+        if !self.planned.database().partial {
+            return Ok(false);
         }
         let message = format!("the dump has {} without its rows: the job leaves them out", about::sql(table));
         Err(TableFault::new(message, "Take it out of another backup: `--job` and `--backup` name one."))

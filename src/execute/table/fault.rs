@@ -4,6 +4,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::execute::backup::BackupFault;
+use crate::execute::hook::HookFault;
 use crate::execute::restore::{Asleep, RestoreFault};
 use crate::pipeline::PipelineFault;
 use crate::postgres;
@@ -78,6 +79,15 @@ impl From<RestoreFault> for TableFault {
     fn from(fault: RestoreFault) -> Self {
         let why = if fault.passing { Why::Passing } else { Why::Failed };
         TableFault { message: fault.message, hint: fault.hint, why, asleep: fault.asleep }
+    }
+}
+
+impl From<HookFault> for TableFault {
+    fn from(fault: HookFault) -> Self {
+        match fault {
+            HookFault::Interrupted { .. } => TableFault::stopped(),
+            failed => TableFault::new(failed.to_string(), failed.hint()),
+        }
     }
 }
 

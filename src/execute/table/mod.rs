@@ -9,6 +9,6 @@ mod fault;
 pub mod landing;
 pub mod source;
 
-pub use bring::{Server, Source, Wanted, choose, land, note, note_failed};
+pub use bring::{Server, Source, Wanted, choose, hook, land, note, note_failed};
 pub(in crate::execute) use bring::{has, must_dump, neither};
 pub use fault::{Broken, TableFault, Why};

@@ -105,7 +105,7 @@ impl Acting<'_> {
         for item in left.iter().filter(|item| is_tie(item)) {
             // Of a partitioned table a key cannot be left unchecked before PostgreSQL 18; and one to such a table is a key to each partition,
             // none of which holds alone.
-            match unchecked(&item.definition).filter(|_| self.order.tables_of(item.id).all(|table| !parted.contains(&table))) {
+            match item.unchecked().filter(|_| self.order.tables_of(item.id).all(|table| !parted.contains(&table))) {
                 Some(sql) => later.push(sql),
                 None => now.push(item.definition.clone()),
             }
@@ -248,12 +248,6 @@ fn key(item: &Item) -> String {
     format!("{} {}.{}", item.kind, item.schema, item.name)
 }
 
-/// A key that is kept from now on, and checked against what is there by another statement. None where it never was.
-fn unchecked(definition: &str) -> Option<String> {
-    let bare = definition.trim_end().strip_suffix(';')?;
-    (!bare.ends_with("NOT VALID") && !bare.ends_with("NOT ENFORCED")).then(|| format!("{bare} NOT VALID"))
-}
-
 /// What makes an index or a constraint of a table that has another name now. None where it is not as `pg_dump` usually writes it: then it is
 /// made when the table has its name again.
 fn elsewhere(item: &Item, things: &BTreeMap<(&str, &str), &Thing>) -> Option<String> {
@@ -342,13 +336,5 @@ mod tests {
         ] {
             assert_eq!(there(kind, definition), None, "{definition}");
         }
-    }
-
-    #[test]
-    fn a_key_that_was_never_checked_stays_so() {
-        let key = "ALTER TABLE ONLY public.a\n    ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES public.b(id)";
-        assert_eq!(unchecked(&format!("{key};\n")), Some(format!("{key} NOT VALID")));
-        assert_eq!(unchecked(&format!("{key} NOT VALID;\n")), None);
-        assert_eq!(unchecked(&format!("{key} NOT ENFORCED;\n")), None);
     }
 }

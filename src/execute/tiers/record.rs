@@ -6,28 +6,19 @@ use serde_json::{Value, json};
 
 use super::act::Acting;
 use super::report::Tiered;
+use crate::execute::custody;
+use crate::execute::hook::{When, around_restore};
 use crate::execute::restore::Returned;
 use crate::execute::table::TableFault;
-use crate::execute::{custody, hook as hooks};
 use crate::plan::words::quoted;
 use crate::units::Instant;
 use crate::world::clock;
 
-/// Before and after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    Before,
-    After,
-}
-
 /// They are about the real server.
 pub(super) fn hook(acting: &Acting<'_>, when: When, stop: &AtomicBool) -> Result<(), TableFault> {
-    let Some(all) = acting.site.policy.file.hooks.as_ref().filter(|_| !acting.is_rehearsal) else { return Ok(()) };
-    let (name, hook) = match when {
-        When::Before => ("before_restore", &all.before_restore),
-        When::After => ("after_restore", &all.after_restore),
-    };
-    let Some(hook) = hook else { return Ok(()) };
+    if acting.is_rehearsal {
+        return Ok(());
+    }
     let about = [
         ("POLICY", acting.site.policy.name.to_string()),
         ("DATABASE", acting.ground.wanted.into.clone()),
@@ -35,7 +26,7 @@ pub(super) fn hook(acting: &Acting<'_>, when: When, stop: &AtomicBool) -> Result
         ("BACKUP", acting.begun.backup.clone()),
         ("STORE", acting.begun.store.clone()),
     ];
-    hooks::run(&format!("hooks.{name}"), hook, &about, Some(stop)).map_err(|fault| TableFault::new(fault.to_string(), fault.hint()))
+    around_restore(acting.site.policy, when, &about, stop).map_err(|fault| TableFault::new(fault.to_string(), fault.hint()))
 }
 
 /// That it cannot be written down is no reason to fail a recovery.

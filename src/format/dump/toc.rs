@@ -53,6 +53,12 @@ impl Item {
     pub fn all(head: &[u8]) -> Result<Vec<Item>, BadDump> {
         head::items(head)
     }
+
+    /// A foreign key that is kept from now on, and checked against what is there by another statement. None where it never was.
+    pub fn unchecked(&self) -> Option<String> {
+        let bare = self.definition.trim_end().strip_suffix(';')?;
+        (!bare.ends_with("NOT VALID") && !bare.ends_with("NOT ENFORCED")).then(|| format!("{bare} NOT VALID"))
+    }
 }
 
 /// A dump's head, in which roles have other names.
@@ -75,6 +81,33 @@ pub fn columns_of(copy: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_was_never_checked_stays_so() {
+        let key = "ALTER TABLE ONLY public.a\n    ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES public.b(id)";
+        let unchecked = |definition: String| {
+            let [schema, name, copy, tablespace, owner] = ["public", "a k", "", "", "me"].map(str::to_owned);
+            let (kind, section) = ("FK CONSTRAINT".to_owned(), Section::PostData);
+            let item = Item {
+                id: 1,
+                oid: 1,
+                kind,
+                schema,
+                name,
+                section,
+                definition,
+                copy,
+                tablespace,
+                owner,
+                needs: Vec::new(),
+                has_data: false,
+            };
+            item.unchecked()
+        };
+        assert_eq!(unchecked(format!("{key};\n")), Some(format!("{key} NOT VALID")));
+        assert_eq!(unchecked(format!("{key} NOT VALID;\n")), None);
+        assert_eq!(unchecked(format!("{key} NOT ENFORCED;\n")), None);
+    }
 
     #[test]
     fn columns_stand_behind_the_name() {

@@ -65,8 +65,17 @@ fn in_place_is_said_twice() {
     shell(&ground.rig, "rm -r tree/cache tree/etc/a.log; touch -d '2003-04-05 06:07:08.25' tree/etc");
     let before = ground.seen(&ground.file("tree"));
     shell(&ground.rig, "rm -r tree/etc tree/deep 'tree/not '*; echo other > tree/big");
-    ground.say(&[&words[..], &["--in-place", "--overwrite"]].concat()).ends_with_code(0);
+    // What uses these files is stopped before, and started behind it.
+    let hook =
+        |name: &str| format!("{name}: {{ run: [sh, -c, 'echo $SEAWALL_HOOK $SEAWALL_DIRECTORY >> {}'] }}", ground.file("hooks").display());
+    ground.change("backups:", &format!("hooks: {{ {}, {} }}\nbackups:", hook("before_restore"), hook("after_restore")));
+    ground
+        .say(&[&words[..], &["--in-place", "--overwrite"]].concat())
+        .ends_with_code(0)
+        .says("`hooks.after_restore` runs when all of it is done");
     same(&ground.seen(&ground.file("tree")), &before);
+    restore(&ground, "back", &["kept.*"], &["--overwrite"]).ends_with_code(0);
+    assert_eq!(fs::read_to_string(ground.file("hooks")).expect("they ran"), "before_restore /\nafter_restore /\n");
 }
 
 #[test]

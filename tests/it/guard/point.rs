@@ -113,6 +113,15 @@ fn one_table_comes_back_in_its_place() {
     assert_eq!(rig.cluster.sql("select sum(n) from \"Other\""), "1275");
     assert_eq!(rig.cluster.sql("select sum(n) from serie"), "7");
     assert_eq!(rig.cluster.sql("select to_regclass('untouched') is not null"), "t");
+    // Where a name leads is the role's own affair, and the restore does not know it.
+    rig.cluster.sql("create schema own; create table own.\"Other\" (n int); alter database postgres set search_path = own, public");
+    let said = guard(&rig, &["--plan", "--table", "\"Other\""], &["true"]);
+    assert!(said.code == 0 && said.out.contains("--table 'own.\"Other\"' "), "{}{}", said.out, said.err);
+    // What the restore would refuse is refused while there is time.
+    rig.cluster.sql("create table own.heir () inherits (own.\"Other\")");
+    let refused = guard(&rig, &["--table", "\"Other\""], &["true"]);
+    let why = "what undoes it would be refused: 1 table (own.heir) has inherited from \"own\".\"Other\"";
+    assert!(refused.code == 125 && refused.err.contains(why) && refused.err.contains("was NOT run"), "{}", refused.err);
 }
 
 #[test]

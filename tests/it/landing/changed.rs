@@ -8,7 +8,7 @@ use seawall::execute::table::Why;
 use seawall::execute::table::landing::Way;
 use seawall::postgres::Connection;
 
-use super::rig::{Two, merge, only, replace, rows, wanted};
+use super::rig::{Two, into, merge, only, replace, rows, wanted};
 use crate::clusters::Version;
 use crate::logical::rig::EVERYTHING;
 
@@ -26,13 +26,15 @@ pub const SHOP: &str = "\
     insert into orders (customer, number, total, note) select 1 + k % 50, k, k / 3.0, repeat('x', k % 300) from generate_series(1, 1000) k; \
     insert into lines select 1 + k % 1000, k from generate_series(1, 3000) k; \
     create trigger heard after insert or update or delete on orders for each row execute function heard(); \
-    alter table orders enable row level security; create policy own on orders to clerk using (customer < 10)";
+    alter table orders enable row level security; create policy own on orders to clerk using (customer < 10); \
+    create publication shown for table orders";
 
 /// All that must be the same afterwards.
 const AROUND: &str = "\
     select c.oid || ' ' || coalesce(c.relacl::text, '-') || ' ' || c.relrowsecurity || ' ' || \
       (select count(*) from pg_trigger t where t.tgrelid = c.oid) || ' ' || (select count(*) from pg_policy p where p.polrelid = c.oid) || ' ' || \
       (select string_agg(conname || convalidated, ',' order by conname) from pg_constraint where conrelid = c.oid or confrelid = c.oid) || ' ' || \
+      (select string_agg(prpubid::text, ',') from pg_publication_rel where prrelid = c.oid) || ' ' || \
       (select string_agg(indexrelid::text || indisvalid, ',' order by indexrelid) from pg_index where indrelid = c.oid) || ' ' || \
       'totals'::regclass::oid from pg_class c where c.oid = 'orders'::regclass";
 
@@ -40,6 +42,7 @@ const AROUND: &str = "\
 fn what_the_table_is_stays_and_its_rows_are_those_of_then() {
     for version in [Version::V13, Version::V15, Version::V18] {
         let two = Two::of(version, version, SHOP);
+        computed_columns(&two, version == Version::V18);
         two.now("truncate heard; delete from orders where id % 10 = 0; update orders set total = 0, note = null where id % 7 = 0; \
                  insert into orders (customer, number, total) select 1, 2000 + k, 1 from generate_series(1, 30) k; truncate heard; \
                  update orders set number = -1 where id = 1; update orders set number = 1 where id = 2; update orders set number = 2 where id = 1");
@@ -65,6 +68,31 @@ fn what_the_table_is_stays_and_its_rows_are_those_of_then() {
         two.now(undo);
         assert_eq!(two.now(&rows("orders")), before);
     }
+}
+
+/// Nobody writes them, and one of them may be the key.
+fn computed_columns(two: &Two, has_virtual: bool) {
+    let of_reading = if has_virtual { ", seen int generated always as (a + 1) virtual" } else { "" };
+    let made = format!(
+        "create table computed (a int not null, note text, b int generated always as (a * 10) stored primary key{of_reading}); \
+         insert into computed (a, note) select k, 'n' || k from generate_series(1, 20) k"
+    );
+    two.then(&made);
+    two.now(&format!(
+        "{made}; delete from computed where a < 5; update computed set note = 'x' where a = 7; insert into computed values (30, 'new')"
+    ));
+    let before = two.now(&rows("computed"));
+    let refused = two.refuses(&wanted(&[("public", "computed")], merge()));
+    assert!(refused.message.contains("has a primary key with a generated column: `--merge` cannot tell"), "{refused}");
+    let way = Way::Replace { kept: Some("computed_before".into()) };
+    let (landed, _) = two.brings(&wanted(&[("public", "computed")], way));
+    assert_eq!((two.now(&rows("computed")), landed[0].added), (two.then(&rows("computed")), 20));
+    two.now(landed[0].undo.as_deref().expect("a way back"));
+    assert_eq!(two.now(&rows("computed")), before);
+    two.brings(&wanted(&[("public", "computed")], Way::Merge { key: vec!["a".into()], delete_others: true, kept: None }));
+    assert_eq!(two.now(&rows("computed")), two.then(&rows("computed")));
+    two.brings(&wanted(&[("public", "computed")], into("beside")));
+    assert_eq!(two.now(&rows("beside.computed")), two.now(&rows("computed")));
 }
 
 #[test]

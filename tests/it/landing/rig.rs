@@ -106,6 +106,7 @@ impl Two {
             flaws: Vec::new(),
             unlogged: Vec::new(),
             has_rights: true,
+            apart: Vec::new(),
         }
     }
 

@@ -44,8 +44,13 @@ fn a_table_comes_with_what_is_its_own() {
 #[test]
 fn it_comes_back_under_its_own_name_where_it_was_dropped() {
     let two = Two::new(SHOP);
-    two.now("drop table lines; drop table orders cascade");
-    two.then("create role clerk; create role reader; alter table orders owner to clerk; grant select on orders to reader, public");
+    two.then(
+        "create role clerk; create role reader; alter table orders owner to clerk; grant select on orders to reader, public; grant update (note) on orders to reader; \
+         create function latest() returns setof orders language sql as 'select * from orders limit 1'; alter view busy owner to clerk; \
+         create view busiest as select max(count) from busy; create policy known on customers using (exists (select from orders o where o.customer = id)); \
+         create publication shown for table orders where (id > 5)",
+    );
+    two.now("create role clerk; create role reader; create publication shown; drop table orders cascade");
     let (landed, _) = two.brings(&wanted(&[("public", "orders")], into("public")));
     assert_eq!(landed[0].into, "\"public\".\"orders\"");
     // Whose it was is not lost without a word.
@@ -53,6 +58,24 @@ fn it_comes_back_under_its_own_name_where_it_was_dropped() {
     assert!(landed[0].left_out.iter().any(|what| what == whose), "{:?}", landed[0].left_out);
     assert_eq!(two.now(&rows("orders")), two.then(&rows("orders")));
     assert_eq!(two.now("select count(*) from pg_indexes where tablename = 'orders'"), "2");
+    // Neither is what went with it.
+    for what in [
+        "the function public.latest()",
+        "the view public.busy",
+        "the view public.busiest",
+        "the policy known of public.customers",
+        "the foreign key lines_orders_fkey of public.lines",
+        "that the publication shown has it",
+    ] {
+        assert!(landed[0].left_out.iter().any(|one| one == what), "{what}: {:?}", landed[0].left_out);
+    }
+    landed[0].remake.iter().for_each(|sql| drop(two.now(sql)));
+    let around = "select concat_ws(' ', (select string_agg(relowner::regrole::text, ',' order by relname) from pg_class where relname in ('orders', 'busy')), \
+        has_table_privilege('reader', 'orders', 'select'), has_column_privilege('reader', 'orders', 'note', 'update'), (select count(*) from latest()), \
+        (select max from busiest), (select count(*) from pg_policy), (select count(*) from pg_trigger where tgname = 'noted'), \
+        (select string_agg(conname, ',' order by conname) from pg_constraint where contype = 'f' and convalidated), \
+        (select rowfilter from pg_publication_tables))";
+    assert_eq!(two.now(around), "clerk,clerk t t 1 20 2 1 lines_orders_fkey,orders_customer_fkey (id > 5)");
     let again = two.refuses(&wanted(&[("public", "orders")], into("public")));
     assert_eq!(again.message, "\"public\".\"orders\" is in `shop` already, and is not overwritten");
 }
@@ -76,6 +99,13 @@ fn tables_that_come_together_keep_what_is_between_them() {
 fn every_type_and_every_name() {
     for (origin, live) in [(Version::V15, Version::V15), (Version::V15, Version::V18), (Version::V13, Version::V17)] {
         let two = Two::of(origin, live, EVERYTHING);
+        // Under its own name, with what was made of it.
+        two.then("create view narrow as select id from wide; create publication shown for table wide");
+        two.now("drop table wide; create publication shown");
+        let (landed, _) = two.brings(&wanted(&[("public", "wide")], into("public")));
+        assert_eq!(landed[0].left_out, ["the view public.narrow", "that the publication shown has it"]);
+        landed[0].remake.iter().for_each(|sql| drop(two.now(sql)));
+        assert_eq!(two.now("select (select count(*) from narrow) || tablename from pg_publication_tables"), "4000wide");
         two.now("drop schema public cascade; drop schema \"Sch \"\"ema\" cascade; create schema public");
         let tables = [
             ("public", "types"),

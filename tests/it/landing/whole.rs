@@ -68,9 +68,37 @@ fn out_of_a_dump() {
         .ends_with_code(1)
         .says("`--into-schema public` brings it back under its own name")
         .says("there is no table");
-    let said = say(&["--into-schema", "public", "--yes"]).ends_with_code(0).says("left out   the trigger heard");
-    assert!(said.out.contains("1000 rows"), "{}", said.out);
+    let said = say(&["--table", "public.lines", "--into-schema", "public", "--yes"]).ends_with_code(0).says("left out   the trigger heard");
+    assert!(said.out.contains("1000 rows") && said.out.contains("  remake "), "{}", said.out);
     assert_eq!(ground.sql("select count(*) from pg_indexes where tablename = 'orders'"), "2");
+    // What is between the two has come with them.
+    assert_eq!(
+        ground
+            .sql("select string_agg(conname || convalidated, ',') from pg_constraint where conrelid = 'lines'::regclass and contype = 'f'"),
+        "lines_orders_fkeytrue"
+    );
+    // All else that was around it is told, and comes back by what is printed.
+    ground.sql("drop table lines, orders");
+    let said = say(&["--table", "public.lines", "--into-schema", "public", "--yes", "--format", "json"]).ends_with_code(0);
+    let landed = &crate::cli::follows("restore-table-output", &said.out)["tables"][0];
+    let words = |list: &str| -> Vec<String> {
+        landed[list].as_array().expect("a list").iter().map(|text| text.as_str().expect("text").to_owned()).collect()
+    };
+    let expected = [
+        "what is granted to clerk",
+        "the policy own (row-level security stays on, so only its owner and superusers see rows)",
+        "the trigger heard",
+        "the foreign key orders_customer_fkey",
+        "the view public.totals",
+        "that the publication shown has it",
+    ];
+    assert_eq!(words("left_out"), expected);
+    words("remake").iter().for_each(|sql| drop(ground.sql(sql)));
+    let around = "select concat_ws(' ', has_table_privilege('clerk', 'orders', 'update'), (select polroles::regrole[] from pg_policy where polrelid = 'orders'::regclass), \
+        (select string_agg(tgname, ',') from pg_trigger where tgrelid = 'orders'::regclass and not tgisinternal), \
+        (select confrelid::regclass from pg_constraint where conname = 'orders_customer_fkey' and convalidated), \
+        (select count(*) from totals), (select prrelid::regclass from pg_publication_rel))";
+    assert_eq!(ground.sql(around), "t {clerk} heard customers 50 orders");
     // As CSV, and nothing else, on standard output.
     let csv = say(&["--csv", "-", "--where", "id = 7", "--yes"]).ends_with_code(0);
     assert_eq!(csv.out, "id,customer,number,total,twice,note\n7,8,7,2.33,4.66,xxxxxxx\n");
@@ -157,6 +185,27 @@ fn into_the_database_that_is_named() {
     let sum = "select sum(n) from t";
     say(&["--replace", "--connection", &connection]).ends_with_code(0).says("the table itself in `rescue` on ");
     assert_eq!((crate::logical::rig::sql_in(&ground.rig.cluster, "rescue", sum), ground.sql(sum)), ("0".into(), "10".into()));
+    // The policy's own programs run around a change, and around nothing else.
+    let ran = |hooks: &str| {
+        let path = ground.file("policy.yaml");
+        let policy = fs::read_to_string(&path).expect("the policy");
+        let without = policy.split("hooks: {").next().unwrap_or_default();
+        let hook = |name: &str| format!("{name}: {{ run: [sh, -c, '{hooks} >> {}'] }}", ground.file("hooks").display());
+        fs::write(&path, format!("{without}hooks: {{ {}, {} }}\n", hook("before_restore"), hook("after_restore"))).expect("the policy");
+    };
+    ground.sql("update t set n = 1");
+    ran("exit 3; echo");
+    say(&["--replace"]).ends_with_code(1).says("the hook `hooks.before_restore` failed (exit status 3)");
+    assert_eq!(ground.sql(sum), "10");
+    ran("echo $SEAWALL_HOOK $SEAWALL_DATABASE $SEAWALL_TABLES");
+    say(&["--replace", "--plan"]).ends_with_code(0).says("`hooks.before_restore` runs before anything is changed");
+    say(&["--into-schema", "aside"]).ends_with_code(0);
+    assert!(!ground.file("hooks").exists());
+    say(&["--merge"]).ends_with_code(0).says("10 changed");
+    say(&["--merge"]).ends_with_code(0).says("Nothing to bring back");
+    let both = "before_restore shop \"public\".\"t\"\nafter_restore shop \"public\".\"t\"\n";
+    assert_eq!(fs::read_to_string(ground.file("hooks")).expect("they ran"), both);
+    ground.sql("update t set n = 1");
     // What somebody asks for may name people: it is not kept for ever.
     let said = say(&["--replace", "--where", "id < 4 and 'Jane Roe' <> ''"]).ends_with_code(0).says("times and days in it are those of ");
     assert!(said.out.contains("those that fit now and are not in the backup at all GO"), "{}", said.out);

@@ -2,6 +2,7 @@
 
 use super::rig::{Dump, EVERYTHING, Ground, hashes, sql_in};
 use crate::clusters::{Cluster, Options, Version};
+use crate::run::rig::Said;
 
 /// Another cluster, and the same dump in it by `age`, `zstd` and `pg_restore`.
 fn brought_back(ground: &Ground, dump: &Dump, into: Version) -> Cluster {
@@ -154,10 +155,36 @@ fn from_a_standby() {
     ground.say(&["backup", "dump"]).ends_with_code(1).says("this server is the primary");
     ground.change(&hosts(&ground.rig.cluster), &hosts(&standby));
     let before = hashes(&ground.rig.cluster, "shop");
+    // No standby has its rows.
+    ground.sql("create unlogged table sessions (id int primary key); insert into sessions values (1), (2)");
     let last = ground.rig.cluster.sql("select pg_current_wal_lsn()");
     standby.wait_until(&format!("pg_last_wal_replay_lsn() >= '{last}'"));
     let dump = ground.dump();
     assert!(dump.descriptor.cluster.standby);
     let target = brought_back(&ground, &dump, Version::V18);
-    assert_eq!(hashes(&target, "back"), before);
+    let (empty, others): (Vec<String>, Vec<String>) =
+        hashes(&target, "back").lines().map(str::to_owned).partition(|line| line.starts_with("public.sessions "));
+    assert_eq!((others.join("\n"), empty), (before, vec!["public.sessions 0-".to_owned()]));
+    // Which is said when it is dumped, and whenever somebody wants it back.
+    assert!(
+        dump.said
+            .contains(r#"no rows of unlogged tables, because a standby has none; on the primary they may have some: "public"."sessions""#),
+        "{}",
+        dump.said
+    );
+    let left = serde_json::json!([{ "database": "shop", "unlogged": [r#""public"."sessions""#] }]);
+    let shown = crate::cli::follows("show-output", &ground.say(&["show", "latest", "--format", "json"]).ends_with_code(0).out);
+    assert_eq!(shown["left_out"], left, "{shown:#}");
+    ground.say(&["show", "latest"]).ends_with_code(0).says("unlogged, and a standby was dumped");
+    ground.say(&["restore", "--into-database", "back", "--create"]).says("these come back empty: \"public\".\"sessions\"");
+    let table = ["restore", "--table", "public.sessions", "--job", "dump", "--yes"];
+    for way in [&["--replace", "--no-snapshot"][..], &["--merge", "--delete-others"]] {
+        let refused = ground.say(&[&table[..], way].concat()).ends_with_code(1).says("no rows: it is unlogged");
+        assert!(refused.err.contains("`public.sessions` is unlogged: this backup has none of its rows"), "{}", refused.err);
+    }
+    assert_eq!(ground.sql("select count(*) from sessions"), "2");
+    let mut guard = ground.rig.cluster.account().command(env!("CARGO_BIN_EXE_seawall"));
+    guard.args(["guard", "--plan", "dump", "--table", "sessions", "--host", "db-1", "--policy"]).arg(ground.file("policy.yaml"));
+    let guarded = guard.arg("--state").arg(ground.file("state")).args(["--", "true"]).output().expect("it runs");
+    Said::of(guarded).ends_with_code(125).says("a standby is dumped here, which has none of its rows");
 }

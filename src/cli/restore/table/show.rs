@@ -21,7 +21,14 @@ impl Page {
     }
 }
 
-pub(super) fn plan(source: &Source<'_>, why: &str, from: &table::Wanted, wanted: &Wanted, destination: Option<&Destination>) -> String {
+/// `hooks` says what the policy has to run where rows change.
+pub(super) fn plan(
+    source: &Source<'_>,
+    why: &str,
+    from: &table::Wanted,
+    wanted: &Wanted,
+    (destination, hooks): (Option<&Destination>, Option<String>),
+) -> String {
     let mut page = Page(format!("Bring back {}\n", tame(&joined(wanted.tables.iter().map(about::sql)))));
     let chosen = if why.is_empty() { String::new() } else { format!(" ({why})") };
     match source {
@@ -83,11 +90,11 @@ pub(super) fn plan(source: &Source<'_>, why: &str, from: &table::Wanted, wanted:
         page.row("rows", format!("where {}", plain(condition)));
         page.row("", format!("times and days in it are those of {}", condition.zone()));
     }
-    place(&mut page, wanted, destination);
+    place(&mut page, wanted, destination, hooks);
     page.0
 }
 
-fn place(page: &mut Page, wanted: &Wanted, destination: Option<&Destination>) {
+fn place(page: &mut Page, wanted: &Wanted, destination: Option<&Destination>, hooks: Option<String>) {
     let on =
         destination.map(|destination| format!("`{}` on {} (PostgreSQL {})", destination.database, destination.server, destination.major));
     let on = on.unwrap_or_default();
@@ -138,6 +145,7 @@ fn place(page: &mut Page, wanted: &Wanted, destination: Option<&Destination>) {
             "",
             "no trigger runs; every foreign key from and to it is checked before the end, and one that breaks takes all of it back",
         );
+        hooks.into_iter().for_each(|hooks| page.row("hooks", hooks));
     }
     destination.remarks.iter().for_each(|remark| page.row("note", remark));
 }
@@ -226,6 +234,10 @@ pub(super) fn report(report: &Report) -> String {
             ),
         }
         landed.left_out.iter().for_each(|what| page.row("left out", what));
+        if !landed.remake.is_empty() {
+            page.row("remake", "of what was left out this makes again what can be made, in this order, when somebody has read it:");
+            landed.remake.iter().for_each(|sql| format!("{sql};").lines().for_each(|line| page.row("", line)));
+        }
         landed.held_jobs.iter().for_each(|job| page.row("held job", format!("{} {}", job.id, job.does)));
         if !landed.held_jobs.is_empty() {
             page.row("", format!("let them run, when what they would delete may go: {};", let_run(&landed.held_jobs)));

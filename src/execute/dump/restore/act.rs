@@ -10,6 +10,7 @@ use super::leave::{Who, drop_made, while_ending};
 use super::renamed::Renamed;
 use super::{HeldJob, Plan, Restored, Session, own, record, restoring, swap};
 use crate::execute::dump::child::Halt;
+use crate::execute::hook::When;
 use crate::execute::id::random_word;
 use crate::execute::restore::{Pin, RestoreFault};
 use crate::policy::sql_name::quoted;
@@ -71,7 +72,7 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, onlooker: &Onlooker<'_>) -> Resul
     let found = &plan.found;
     // The rules may let it go meanwhile, and its time to object may be over.
     let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
-    record::hook(site, plan, "before_restore", stop)?;
+    record::hook(site, plan, When::Before, stop)?;
     let brought = bring(plan, &Work { stop, part, checked, fed, keep: false, jobs_run: false });
     let Brought { compared, ended_sessions, held_jobs } = match brought {
         Ok(brought) => brought,
@@ -104,7 +105,7 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, onlooker: &Onlooker<'_>) -> Resul
         remarks: plan.remarks.clone(),
     };
     record::done(site, plan, &restored);
-    record::hook(site, plan, "after_restore", stop)
+    record::hook(site, plan, When::After, stop)
         .map_err(|fault| RestoreFault::new(format!("{fault}; everything is restored in `{}`", plan.wanted.into), fault.hint))?;
     Ok(restored)
 }

@@ -488,6 +488,11 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
     remarks.extend(lacks(database));
     remarks.extend(without(database));
     remarks.extend(hyper::leaves_out(database));
+    if !database.unlogged.is_empty() {
+        let names = joined(database.unlogged.iter().take(SHOWN).cloned());
+        let more = if database.unlogged.len() > SHOWN { format!(" and {} more", database.unlogged.len() - SHOWN) } else { String::new() };
+        remarks.push(format!("a standby was dumped, which has no rows of unlogged tables; these come back empty: {names}{more}"));
+    }
     if !database.skipped.is_empty() {
         let names = joined(database.skipped.iter().take(SHOWN).cloned());
         let more = if database.skipped.len() > SHOWN { format!(" and {} more", database.skipped.len() - SHOWN) } else { String::new() };

@@ -130,7 +130,7 @@ fn head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreF
     Ok((walk.head().to_vec(), items))
 }
 
-pub(super) fn unread(what: &str, stopped: Stopped) -> RestoreFault {
+pub(in crate::execute) fn unread(what: &str, stopped: Stopped) -> RestoreFault {
     match stopped {
         Stopped::Bad(bad) => RestoreFault::new(format!("{what}: {bad}"), "`seawall verify` says whether it is whole."),
         Stopped::Unread(error) => PipelineFault::of_stream(what, &error).into(),

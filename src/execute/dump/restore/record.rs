@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Plan, Restored};
 use crate::catalog::Measured;
+use crate::execute::custody;
+use crate::execute::hook::{When, around_restore};
 use crate::execute::restore::{RestoreFault, Returned};
-use crate::execute::{custody, hook as hooks};
 use crate::observe::LOADED;
 use crate::plan::words::quoted;
 use crate::site::Site;
@@ -17,10 +18,7 @@ use crate::world::clock;
 /// What took less says more about the clock than about the server.
 const SHORTEST_SECONDS: f64 = 0.05;
 
-pub(super) fn hook(site: &Site<'_>, plan: &Plan, name: &str, stop: &AtomicBool) -> Result<(), RestoreFault> {
-    let Some(all) = &site.policy.file.hooks else { return Ok(()) };
-    let hook = if name == "before_restore" { &all.before_restore } else { &all.after_restore };
-    let Some(hook) = hook else { return Ok(()) };
+pub(super) fn hook(site: &Site<'_>, plan: &Plan, when: When, stop: &AtomicBool) -> Result<(), RestoreFault> {
     let about = [
         ("POLICY", site.policy.name.to_string()),
         ("DATABASE", plan.wanted.into.clone()),
@@ -28,7 +26,7 @@ pub(super) fn hook(site: &Site<'_>, plan: &Plan, name: &str, stop: &AtomicBool) 
         ("BACKUP", plan.found.descriptor.id.to_string()),
         ("STORE", plan.found.store_name.to_string()),
     ];
-    Ok(hooks::run(&format!("hooks.{name}"), hook, &about, Some(stop))?)
+    Ok(around_restore(site.policy, when, &about, stop)?)
 }
 
 /// That it cannot be written down is no reason to fail a recovery: nobody waits for a catalog that is away as well.

@@ -9,6 +9,7 @@ use std::time::Instant as Stopwatch;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::execute::hook::When;
 use crate::execute::restore::newest::{self, Newest, newest};
 use crate::execute::restore::{Pin, RestoreFault};
 use crate::format::descriptor::{Descriptor, ObjectKind};
@@ -63,6 +64,11 @@ impl Plan {
 
     pub fn store_name(&self) -> &Name {
         &self.found.store_name
+    }
+
+    /// What is used by others gives way to it.
+    pub fn takes_places(&self) -> bool {
+        self.wanted.in_place && self.wanted.overwrite
     }
 
     pub(in crate::execute) fn place(&self) -> (&Store, &Repository) {
@@ -205,7 +211,7 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, progress: &Progress) -> Result<Re
     }
     // The rules may let it go meanwhile, and its time to object may be over.
     let _pin = Pin::of(&found.store, &found.repository, &found.descriptor, "restore", site.host(), started);
-    let put = match plan.put(progress) {
+    let put = match record::hook(site, plan, When::Before, progress).and_then(|()| plan.put(progress)) {
         Ok(put) => put,
         Err(fault) => {
             record::failed(site, plan, started, &fault);
@@ -235,6 +241,8 @@ pub fn carry_out(site: &Site<'_>, plan: &Plan, progress: &Progress) -> Result<Re
         remarks,
     };
     record::done(site, plan, &restored);
+    record::hook(site, plan, When::After, progress)
+        .map_err(|fault| RestoreFault::new(format!("{fault}; the files are in their places"), fault.hint))?;
     Ok(restored)
 }
 

@@ -4,10 +4,26 @@ use serde_json::{Value, json};
 
 use super::{Plan, RestoredFiles};
 use crate::execute::custody;
+use crate::execute::hook::{When, around_restore};
 use crate::execute::restore::{RestoreFault, Returned};
+use crate::pipeline::restore::Progress;
 use crate::site::Site;
 use crate::units::Instant;
 use crate::world::clock;
+
+/// The policy's own programs, where files that are in use are put back.
+pub(super) fn hook(site: &Site<'_>, plan: &Plan, when: When, progress: &Progress) -> Result<(), RestoreFault> {
+    if !plan.takes_places() {
+        return Ok(());
+    }
+    let about = [
+        ("POLICY", site.policy.name.to_string()),
+        ("DIRECTORY", plan.wanted.root.display().to_string()),
+        ("BACKUP", plan.found.descriptor.id.to_string()),
+        ("STORE", plan.found.store_name.to_string()),
+    ];
+    Ok(around_restore(site.policy, when, &about, &progress.cancelled)?)
+}
 
 pub(super) fn done(site: &Site<'_>, plan: &Plan, restored: &RestoredFiles) {
     custody::note_where_there_is_a_catalog(site, &plan.identities, restored.ended);

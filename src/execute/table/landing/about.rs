@@ -13,8 +13,10 @@ pub struct About {
     pub table: TableName,
     pub kind: Kind,
     pub columns: Vec<Column>,
-    /// Of its primary key, in the order of its index.
+    /// Of its primary key, in the order of its index. None where one of them is computed: it is in no row that is written.
     pub key: Vec<KeyColumn>,
+    /// There is a primary key, and it is none to go by.
+    pub key_is_computed: bool,
     /// A part of a partitioned table.
     pub is_partition: bool,
     /// Tables that inherit from it, without being its partitions.
@@ -71,7 +73,7 @@ const COLUMNS: &str = "\
     where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum";
 
 const KEY: &str = "\
-    select a.attname as name, format('operator(%I.%s)', n.nspname, o.oprname) as equals \
+    select a.attname as name, format('operator(%I.%s)', n.nspname, o.oprname) as equals, a.attgenerated <> '' as generated \
     from pg_index i join pg_class ic on ic.oid = i.indexrelid join pg_am am on am.oid = ic.relam \
     cross join lateral unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality as k(att, class, at) \
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.att \
@@ -118,12 +120,14 @@ impl About {
                 return Err(TableFault::new(message, "Name a table that has rows of its own."));
             }
         };
+        let (key, key_is_computed) = key(connection, &oid)?;
         let heirs = if kind == Kind::Plain { names(connection, HEIRS, &oid)? } else { Vec::new() };
         let mut about = About {
             table: table.clone(),
             kind,
             columns: columns(connection, &oid)?,
-            key: key(connection, &oid)?,
+            key,
+            key_is_computed,
             is_partition: row.flag("part")?,
             heirs,
             row_security: row.flag("secured")?,
@@ -268,9 +272,16 @@ fn columns(connection: &mut Connection, oid: &str) -> Result<Vec<Column>, Fault>
     connection.query(COLUMNS, &[oid])?.iter().map(column).collect()
 }
 
-fn key(connection: &mut Connection, oid: &str) -> Result<Vec<KeyColumn>, Fault> {
-    let column = |row: &Row| Ok(KeyColumn { name: row.text("name")?.to_owned(), equals: row.text("equals")?.to_owned() });
-    connection.query(KEY, &[oid])?.iter().map(column).collect()
+/// And whether one of its columns is computed, and it is none therefore.
+fn key(connection: &mut Connection, oid: &str) -> Result<(Vec<KeyColumn>, bool), Fault> {
+    let mut key = Vec::new();
+    for row in &connection.query(KEY, &[oid])? {
+        if row.flag("generated")? {
+            return Ok((Vec::new(), true));
+        }
+        key.push(KeyColumn { name: row.text("name")?.to_owned(), equals: row.text("equals")?.to_owned() });
+    }
+    Ok((key, false))
 }
 
 /// As `2.17.2`, where the database has it.

@@ -195,7 +195,8 @@ fn must_have_a_key(wanted: &Wanted, about: &About) -> Result<(), TableFault> {
         return Ok(());
     }
     let hint = "Say by which columns they are (`--merge --key COLUMN,…`), or restore into a schema beside it (`--into-schema NAME`).";
-    Err(TableFault::new(format!("{} has no primary key: {what}", about.name()), hint))
+    let has = if about.key_is_computed { "has a primary key with a generated column" } else { "has no primary key" };
+    Err(TableFault::new(format!("{} {has}: {what}", about.name()), hint))
 }
 
 const MAY: &str = "\

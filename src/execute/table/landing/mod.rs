@@ -30,12 +30,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::source::TableName;
+use crate::units::Instant;
 
 pub use change::{Change, Staged};
 pub use condition::Condition;
 pub use csv::{CsvTo, to_csv};
 pub use destination::{Destination, look};
-pub use origin::Origin;
+pub use origin::{Apart, Lost, Origin};
 pub use refresh::refresh;
 pub use report::{Landed, Report, Seconds};
 pub use side::into_schema;
@@ -90,6 +91,12 @@ impl Way {
             Way::Merge { .. } => "merge",
         }
     }
+}
+
+/// `restored_20261122_013105`, in UTC: a schema that nobody has named.
+pub fn stamped(word: &str, now: Instant) -> String {
+    let at = now.to_zoned(jiff::tz::TimeZone::UTC);
+    format!("{word}_{}", at.strftime("%Y%m%d_%H%M%S"))
 }
 
 /// Who watches a landing.

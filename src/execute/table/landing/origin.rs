@@ -24,10 +24,32 @@ pub struct Origin {
     pub moment: String,
     /// What is not as it should be.
     pub flaws: Vec<String>,
-    /// Wanted tables, or parts of them, that are empty here because no backup has their rows.
+    /// Wanted tables, or parts of them, that are empty here because the backup has none of their rows.
     pub unlogged: Vec<String>,
-    /// Owners and grants are those of then: out of a dump they do not come.
+    /// Owners, grants and publications are those of then. Of a dump this server has none of them: what it says of them is among `apart`.
     pub has_rights: bool,
+    /// What the server does not have of what was there.
+    pub apart: Vec<Apart>,
+}
+
+/// Something that does not come with a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// As `the trigger heard`.
+    pub what: String,
+    /// What makes it again, where that is known; without its last `;`.
+    pub sql: Option<String>,
+}
+
+/// The same, as a backup says it of one of its tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    pub table: TableName,
+    pub lost: Lost,
+    /// It belongs to the table, wherever that comes; otherwise it has only led to it, under its own name.
+    pub is_own: bool,
+    /// For this role nothing is lost.
+    pub unless: Option<String>,
 }
 
 impl Origin {
@@ -40,6 +62,7 @@ impl Origin {
             flaws: held.flaws.clone(),
             unlogged: held.unlogged.clone(),
             has_rights: true,
+            apart: Vec::new(),
         })
     }
 
@@ -76,7 +99,7 @@ impl Origin {
         }
         let names = joined(self.unlogged.iter().map(shown));
         let message = format!("{names} is unlogged: this backup has none of its rows, and those that are there now would go");
-        Err(TableFault::new(message, "Nothing was changed. A dump has its rows (`--job NAME`); or leave it out."))
+        Err(TableFault::new(message, "Nothing was changed. A dump of the primary has its rows (`--job NAME`); or leave it out."))
     }
 
     pub(super) fn about(&self, connection: &mut Connection, table: &TableName) -> Result<About, TableFault> {

@@ -71,8 +71,11 @@ pub struct Landed {
     pub kept_in: Option<String>,
     /// SQL that brings back what was there before.
     pub undo: Option<String>,
-    /// What its definition had and has no more.
+    /// What it had and has no more; where it has come back under its own name, also what was made of it or led to it, and is gone.
     pub left_out: Vec<String>,
+    /// SQL that makes of it again what can be made, in this order, where the table has come back under its own name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remake: Vec<String>,
     /// Jobs of TimescaleDB that were made again, and do not run until somebody says so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_jobs: Vec<HeldJob>,

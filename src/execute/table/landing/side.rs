@@ -4,7 +4,7 @@ use super::about::{About, Column, Kind, joined_columns, sql, timescale};
 use super::hypertable::Shape;
 use super::origin::rows_of;
 use super::script::statements;
-use super::{Destination, Landed, Onlooker, Origin, Wanted, sequences, session, stream};
+use super::{Destination, Landed, Lost, Onlooker, Origin, Wanted, sequences, session, stream};
 use crate::execute::backup::BackupFault;
 use crate::execute::dump::child::{self, Halt};
 use crate::execute::table::TableFault;
@@ -13,12 +13,11 @@ use crate::plan::words::quoted as shown;
 use crate::policy::sql_name::quoted;
 use crate::postgres::Connection;
 
+mod lost;
 mod ties;
 
 /// Definitions are small.
 const LARGEST: usize = 256 << 20;
-
-const OF_A_DUMP: &str = "its owner and grants, which a dump has and this does not read: it belongs to whoever restores it";
 
 /// A table on its way.
 struct Mover {
@@ -30,6 +29,8 @@ struct Mover {
     original: String,
     shape: Option<Shape>,
     left_out: Vec<String>,
+    /// Statements, where it comes under its own name.
+    remake: Vec<String>,
 }
 
 /// All tables in one transaction of the destination.
@@ -111,13 +112,23 @@ fn untie(
         .concat();
     // Those have their constraints before their rows, and a foreign key would ask for rows that have not come yet.
     let becomes_hypertable = takes_hypertables && abouts.iter().any(|about| about.kind == Kind::Hypertable);
+    let keeps_references = wanted.condition.is_none() && !becomes_hypertable;
+    let together: &[String] = if keeps_references { &kin } else { &[] };
+    let own: Vec<Vec<Lost>> = abouts.iter().map(|about| lost::own(from, to, about, together, origin)).collect::<Result<_, TableFault>>()?;
     let mut movers = Vec::new();
     let mut patterns: Vec<String> = if is_new { vec![format!("--schema={}", pattern(&[schema]))] } else { Vec::new() };
-    for (number, original) in abouts.iter().enumerate() {
+    for ((number, original), mut lost) in abouts.iter().enumerate().zip(own) {
         let becomes = becomes(&original.table);
         let mut left_out = Vec::new();
         let mut shape = None;
         let read = (original.kind == Kind::Hypertable).then(|| Shape::read(from, &original.table)).transpose()?;
+        let is_itself = becomes == original.table;
+        if is_itself {
+            let aggregates = read.as_ref().map_or(&[] as &[String], |shape| shape.aggregates.as_slice());
+            lost.extend(lost::around(from, to, original, &kin, origin, aggregates)?);
+        }
+        left_out.extend(lost.iter().map(|lost| lost.what.clone()));
+        let remake = if is_itself { lost.into_iter().filter_map(|lost| lost.sql).collect() } else { Vec::new() };
         let about = &ties::make_way(from, original, &becomes, number)?;
         let oid = if let Some(read) = read {
             left_out.extend(read.left_out(&becomes, wanted.with_policies && takes_hypertables));
@@ -128,8 +139,7 @@ fn untie(
             }
             ties::like(from, about, &becomes)?
         } else {
-            let keeps_references = wanted.condition.is_none() && !becomes_hypertable;
-            left_out.extend(ties::untie(from, about, if keeps_references { &kin } else { &[] })?);
+            ties::untie(from, about, together)?;
             ties::shift(from, about, &becomes)?;
             about.oid.clone()
         };
@@ -138,14 +148,13 @@ fn untie(
         }
         left_out.extend(ties::lacking(from, to, &oid, is_new.then_some(schema))?);
         left_out.extend(original.large_objects());
-        left_out.extend(if origin.has_rights { ties::rights(from, to, &original.oid)? } else { Some(OF_A_DUMP.to_owned()) });
         let moved = origin.about(from, &becomes)?;
         // A hypertable's rows are where they were; all others' moved with their table.
         let reads = if about.kind == Kind::Hypertable { about.clone() } else { moved.clone() };
         if !is_new {
             patterns.extend(ties::names(from, &oid)?.iter().map(|table| format!("--table={}", pattern(&[&table.schema, &table.name]))));
         }
-        movers.push(Mover { reads, columns: moved.columns, becomes, original: original.name(), shape, left_out });
+        movers.push(Mover { reads, columns: moved.columns, becomes, original: original.name(), shape, left_out, remake });
     }
     Ok(Plan { movers, patterns })
 }
@@ -205,8 +214,8 @@ fn land(
         let query = format!("select {list} from {}", rows_of(from, &mover.reads, number, wanted.condition.as_ref())?);
         let is_binary = stream::is_binary(from, to, &columns);
         let (rows, bytes) = stream::copy(from, &query, to, &format!("{into} ({list})"), is_binary, onlooker.bytes, onlooker.stop)?;
-        let left_out = mover.left_out.clone();
-        landed.push(Landed { table: mover.original.clone(), into, rows, bytes, added: rows, left_out, ..Landed::default() });
+        let (left_out, remake) = (mover.left_out.clone(), mover.remake.clone());
+        landed.push(Landed { table: mover.original.clone(), into, rows, bytes, added: rows, left_out, remake, ..Landed::default() });
     }
     if !is_whole_before {
         (onlooker.begins)("building indexes and constraints");

@@ -1,9 +1,9 @@
-//! What ties a table to others, taken off at the origin and told.
+//! What ties a table to others, taken off at the origin.
 
 use super::super::about::{About, Kind, sql};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
-use crate::plan::words::{joined, plain};
+use crate::plan::words::plain;
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault, array};
 
@@ -18,56 +18,50 @@ fn of(connection: &mut Connection, oid: &str) -> Result<Vec<String>, Fault> {
     connection.query(KIN, &[oid])?.iter().map(|row| row.text("oid").map(str::to_owned)).collect()
 }
 
-/// Statements to run, and what each of them leaves out.
-fn run_all(connection: &mut Connection, query: &str, parameters: &[&str]) -> Result<Vec<String>, Fault> {
-    let mut left_out = Vec::new();
+/// Statements to run.
+fn run_all(connection: &mut Connection, query: &str, parameters: &[&str]) -> Result<(), Fault> {
     for row in &connection.query(query, parameters)? {
         connection.run(row.text("statement")?)?;
-        left_out.extend(row.get("what").map(plain));
     }
-    Ok(left_out)
+    Ok(())
 }
 
 const PARENTS: &str = "\
     select case when c.relispartition then format('alter table %I.%I detach partition %I.%I', pn.nspname, p.relname, n.nspname, c.relname) \
-      else format('alter table %I.%I no inherit %I.%I', n.nspname, c.relname, pn.nspname, p.relname) end as statement, \
-      format('that it is a part of %I.%I', pn.nspname, p.relname) as what \
+      else format('alter table %I.%I no inherit %I.%I', n.nspname, c.relname, pn.nspname, p.relname) end as statement \
     from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace \
     join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = $1::oid";
 
-/// Those to it and those from it; without a word for those of others.
+/// Those to it and those from it.
 const REFERENCES: &str = "\
-    select format('alter table %I.%I drop constraint if exists %I', n.nspname, c.relname, f.conname) as statement, \
-      case when f.conrelid = any($1::oid[]) then format('the foreign key %I', f.conname) end as what \
+    select format('alter table %I.%I drop constraint if exists %I', n.nspname, c.relname, f.conname) as statement \
     from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
     where f.contype = 'f' and f.conparentid = 0 and (f.conrelid = any($1::oid[]) or f.confrelid = any($2::oid[])) \
       and not (f.conrelid = any($3::oid[]) and f.confrelid = any($3::oid[])) order by f.conrelid, f.conname";
 
 const TRIGGERS: &str = "\
-    select format('drop trigger if exists %I on %I.%I', t.tgname, n.nspname, c.relname) as statement, format('the trigger %I', t.tgname) as what \
+    select format('drop trigger if exists %I on %I.%I', t.tgname, n.nspname, c.relname) as statement \
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace \
     where t.tgrelid = any($1::oid[]) and not t.tgisinternal and t.tgparentid = 0 \
-    union all select format('drop rule if exists %I on %I.%I', r.rulename, n.nspname, c.relname), format('the rule %I', r.rulename) \
+    union all select format('drop rule if exists %I on %I.%I', r.rulename, n.nspname, c.relname) \
     from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_namespace n on n.oid = c.relnamespace where r.ev_class = any($1::oid[]) \
-    union all select format('drop policy if exists %I on %I.%I', p.polname, n.nspname, c.relname), \
-      format('the policy %I (row-level security stays on, so only its owner and superusers see rows)', p.polname) \
+    union all select format('drop policy if exists %I on %I.%I', p.polname, n.nspname, c.relname) \
     from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace where p.polrelid = any($1::oid[])";
 
 const ANCESTORS: &str = "select $1::oid::text as oid union select relid::oid::text from pg_partition_ancestors($1::oid)";
 
-/// Foreign keys between `together`, which all come back, stay.
-pub(super) fn untie(connection: &mut Connection, about: &About, together: &[String]) -> Result<Vec<String>, Fault> {
+/// Foreign keys between `together`, which all come back, stay. What goes has been told before.
+pub(super) fn untie(connection: &mut Connection, about: &About, together: &[String]) -> Result<(), Fault> {
     let kin = kin(connection, about)?;
     let mut up: Vec<String> =
         connection.query(ANCESTORS, &[&about.oid])?.iter().map(|row| row.text("oid").map(str::to_owned)).collect::<Result<_, _>>()?;
     up.extend(kin.iter().cloned());
     // First, because what is detached would be looked through for rows that are referenced.
-    let mut left_out = run_all(connection, REFERENCES, &[&array(&kin), &array(&up), &array(together)])?;
-    left_out.extend(run_all(connection, PARENTS, &[&about.oid])?);
+    run_all(connection, REFERENCES, &[&array(&kin), &array(&up), &array(together)])?;
+    run_all(connection, PARENTS, &[&about.oid])?;
     // By being detached it got copies of its parent's.
-    left_out.extend(run_all(connection, REFERENCES, &[&array(&kin), &array(&kin), &array(together)])?);
-    left_out.extend(run_all(connection, TRIGGERS, &[&array(&kin)])?);
-    Ok(left_out)
+    run_all(connection, REFERENCES, &[&array(&kin), &array(&kin), &array(together)])?;
+    run_all(connection, TRIGGERS, &[&array(&kin)])
 }
 
 /// With everything that lies in a schema of its own right: partitions, sequences, statistics.
@@ -156,23 +150,6 @@ const USED: &str = "\
     left join pg_class s on d.refclassid = 'pg_class'::regclass and s.oid = d.refobjid and s.relkind = 'S' \
       and not exists (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = s.oid and o.deptype in ('a', 'i') and o.refobjid = any($1::oid[])) \
     where p.oid is not null or s.oid is not null";
-
-const OWNER: &str = "select pg_catalog.pg_get_userbyid(relowner)::text as owner from pg_catalog.pg_class where oid = $1::oid";
-const GRANTED: &str = "\
-    select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end as name \
-    from pg_catalog.pg_class c cross join lateral pg_catalog.aclexplode(c.relacl) a where c.oid = $1::oid and a.grantee <> c.relowner order by 1";
-
-/// Whose it was, and who might use it, where that is not so for whoever restores it.
-pub(super) fn rights(from: &mut Connection, to: &mut Connection, oid: &str) -> Result<Option<String>, Fault> {
-    let owner = from.query(OWNER, &[oid])?.one()?.text("owner")?.to_owned();
-    let granted = from.query(GRANTED, &[oid])?;
-    let granted: Vec<String> = granted.iter().map(|row| row.text("name").map(plain)).collect::<Result<_, Fault>>()?;
-    let is_mine = to.query("select current_user::text = $1 as it", &[&owner])?.one()?.flag("it")?;
-    let owned = (!is_mine).then(|| format!("that it belongs to {}", plain(quoted(&owner))));
-    let granted = (!granted.is_empty()).then(|| format!("what is granted to {}", joined(granted)));
-    let both: Vec<String> = owned.into_iter().chain(granted).collect();
-    Ok((!both.is_empty()).then(|| both.join(" and ")))
-}
 
 /// What the destination does not have: types come along where there is a schema to put them into; what calls a function that is not there goes.
 pub(super) fn lacking(from: &mut Connection, to: &mut Connection, oid: &str, schema: Option<&str>) -> Result<Vec<String>, TableFault> {

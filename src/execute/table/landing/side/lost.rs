@@ -1,0 +1,261 @@
+//! What does not come with a table, and the SQL that makes it again.
+//!
+//! Some of it is the table's own: its rights, policies, triggers, foreign keys. Some has only led to it or is made of it: whoever drops a table with
+//! `cascade` drops that too. It is not looked for where the table comes beside the original, which has it still.
+
+use super::super::about::About;
+use super::super::origin::{Lost, Origin};
+use super::ties::kin;
+use crate::execute::table::TableFault;
+use crate::plan::words::{joined, plain};
+use crate::policy::sql_name::quoted;
+use crate::postgres::{Connection, Fault, array};
+
+/// The table, its partitions, and the sequences of both.
+const WITH_SEQUENCES: &str = "\
+    with own(oid) as (select unnest($1::oid[]) union select d.objid from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' \
+        where d.classid = 'pg_class'::regclass and d.refclassid = d.classid and d.deptype in ('a', 'i') and d.refobjid = any($1::oid[])), \
+    granted(oid, kind, name, owner, columns, grantee, privilege, grantable) as ( \
+        select c.oid, c.relkind, c.relname, c.relowner, '', a.grantee, a.privilege_type, a.is_grantable \
+        from pg_class c join own on own.oid = c.oid cross join lateral aclexplode(c.relacl) a \
+        union all select c.oid, c.relkind, c.relname, c.relowner, format(' (%I)', t.attname), a.grantee, a.privilege_type, a.is_grantable \
+        from pg_attribute t join pg_class c on c.oid = t.attrelid cross join lateral aclexplode(t.attacl) a where c.oid = any($1::oid[])) ";
+
+const OWNER: &str = "select pg_get_userbyid(relowner)::text as owner from pg_class where oid = $1::oid";
+const OWNERS: &str = "\
+    select format('alter %s %I.%I owner to %I', case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end, \
+        coalesce(nullif($2, ''), n.nspname), c.relname, pg_get_userbyid(c.relowner)) as statement \
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = any($1::oid[]) order by c.oid";
+const GRANTED: &str = "\
+    select distinct case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end as name from granted where grantee <> owner order by 1";
+const GRANTS: &str = "\
+    select format('grant %s on %s%I.%I to %s%s', string_agg(lower(g.privilege) || g.columns, ', ' order by g.privilege, g.columns), \
+        case g.kind when 'S' then 'sequence ' else '' end, coalesce(nullif($2, ''), n.nspname), g.name, \
+        case g.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(g.grantee)) end, case when g.grantable then ' with grant option' else '' end) \
+        as statement \
+    from granted g join pg_class c on c.oid = g.oid join pg_namespace n on n.oid = c.relnamespace \
+    where g.grantee <> g.owner group by g.oid, g.kind, n.nspname, g.name, g.grantee, g.grantable order by g.oid, 1";
+
+fn statements(connection: &mut Connection, sql: &str, parameters: &[&str]) -> Result<Vec<String>, Fault> {
+    connection.query(sql, parameters)?.iter().map(|row| row.text("statement").map(str::to_owned)).collect()
+}
+
+/// Whose these are and who might use them; in this schema, where it is said.
+fn rights_of(from: &mut Connection, all: &str, schema: &str) -> Result<Vec<String>, Fault> {
+    let mut all_of_it = statements(from, OWNERS, &[all, schema])?;
+    all_of_it.extend(statements(from, &format!("{WITH_SEQUENCES}{GRANTS}"), &[all, schema])?);
+    Ok(all_of_it)
+}
+
+/// Whose it was, and who might use it, where that is not so for whoever restores it.
+fn rights(from: &mut Connection, to: &mut Connection, about: &About) -> Result<Option<Lost>, Fault> {
+    let owner = from.query(OWNER, &[&about.oid])?.one()?.text("owner")?.to_owned();
+    let all = array(&kin(from, about)?);
+    let granted = from.query(&format!("{WITH_SEQUENCES}{GRANTED}"), &[&all])?;
+    let granted: Vec<String> = granted.iter().map(|row| row.text("name").map(plain)).collect::<Result<_, Fault>>()?;
+    let is_mine = is_me(to, &owner)?;
+    let owned = (!is_mine).then(|| format!("that it belongs to {}", plain(quoted(&owner))));
+    let granted = (!granted.is_empty()).then(|| format!("what is granted to {}", joined(granted)));
+    let both: Vec<String> = owned.into_iter().chain(granted).collect();
+    if both.is_empty() {
+        return Ok(None);
+    }
+    let sql = rights_of(from, &all, &about.table.schema)?.join("; ");
+    Ok(Some(Lost { what: both.join(" and "), sql: Some(sql) }))
+}
+
+fn is_me(to: &mut Connection, role: &str) -> Result<bool, Fault> {
+    to.query("select current_user::text = $1 as it", &[role])?.one()?.flag("it")
+}
+
+/// Parts of a table come into its own schema, wherever they were.
+const POLICIES: &str = "\
+    select format('the policy %I%s', p.polname, case when $2 = '' then format(' of %I.%I', n.nspname, c.relname) \
+        else ' (row-level security stays on, so only its owner and superusers see rows)' end) as what, \
+      format('%I.%I', n.nspname, c.relname) as of, p.polname as name, \
+      format('create policy %I on %I.%I as %s for %s to %s', p.polname, coalesce(nullif($2, ''), n.nspname), c.relname, \
+          case when p.polpermissive then 'permissive' else 'restrictive' end, \
+          case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end, \
+          (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ') from unnest(p.polroles) r)) \
+        || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '') \
+        || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '') as statement \
+    from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace ";
+
+const TRIGGERS: &str = "\
+    select format('the trigger %I', t.tgname) as what, pg_get_triggerdef(t.oid) || case t.tgenabled when 'O' then '' else \
+      format('; alter table %I.%I %s trigger %I', $2::text, c.relname, \
+        case t.tgenabled when 'D' then 'disable' when 'R' then 'enable replica' else 'enable always' end, t.tgname) end as statement \
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgrelid = any($1::oid[]) and not t.tgisinternal and t.tgparentid = 0 \
+      and not exists (select from pg_proc f join pg_namespace fn on fn.oid = f.pronamespace where f.oid = t.tgfoid and fn.nspname ~ '^_timescaledb_') \
+    union all select format('the rule %I', r.rulename), rtrim(pg_get_ruledef(r.oid), ';') from pg_rewrite r where r.ev_class = any($1::oid[]) order by 1";
+
+const PARENTS: &str = "\
+    select format('that it is a part of %I.%I', pn.nspname, p.relname) as what, \
+      case when c.relispartition then format('alter table %I.%I attach partition %I.%I ', pn.nspname, p.relname, n.nspname, c.relname) \
+          || pg_get_expr(c.relpartbound, c.oid) \
+        else format('alter table %I.%I inherit %I.%I', n.nspname, c.relname, pn.nspname, p.relname) end as statement \
+    from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace \
+    join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = $1::oid";
+
+/// Those of a partition's parent are its own as well.
+const KEYS: &str = "\
+    select format('the foreign key %I', f.conname) as what, \
+      format('alter table %I.%I add constraint %I %s', $4::text, c.relname, f.conname, pg_get_constraintdef(f.oid)) as statement \
+    from pg_constraint f join pg_class c on c.oid = f.conrelid \
+    where f.contype = 'f' and (f.conparentid = 0 or f.conrelid = $3::oid and exists ( \
+        select from pg_constraint p where p.oid = f.conparentid and p.conrelid <> f.conrelid)) and f.conrelid = any($1::oid[]) \
+      and not (f.conrelid = any($2::oid[]) and f.confrelid = any($2::oid[])) order by f.conrelid, f.conname";
+
+fn lost(connection: &mut Connection, sql: &str, parameters: &[&str]) -> Result<Vec<Lost>, Fault> {
+    let rows = connection.query(sql, parameters)?;
+    rows.iter().map(|row| Ok(Lost { what: plain(row.text("what")?), sql: row.get("statement").map(str::to_owned) })).collect()
+}
+
+/// Of the table itself, before anything is done to it. Foreign keys between `together`, which all come back, stay.
+pub(super) fn own(
+    from: &mut Connection,
+    to: &mut Connection,
+    about: &About,
+    together: &[String],
+    origin: &Origin,
+) -> Result<Vec<Lost>, TableFault> {
+    let all = array(&kin(from, about)?);
+    let schema = about.table.schema.as_str();
+    let mut lost_of_it = Vec::new();
+    if origin.has_rights {
+        lost_of_it.extend(rights(from, to, about)?);
+    }
+    for apart in origin.apart.iter().filter(|apart| apart.table == about.table && apart.is_own) {
+        let is_lost = apart.unless.as_ref().map_or(Ok(true), |role| is_me(to, role).map(|it| !it))?;
+        lost_of_it.extend(is_lost.then(|| apart.lost.clone()));
+    }
+    lost_of_it.extend(lost(from, &format!("{POLICIES} where p.polrelid = any($1::oid[]) order by p.polname"), &[&all, schema])?);
+    lost_of_it.extend(lost(from, TRIGGERS, &[&all, schema])?);
+    lost_of_it.extend(lost(from, PARENTS, &[&about.oid])?);
+    lost_of_it.extend(lost(from, KEYS, &[&all, &array(together), &about.oid, schema])?);
+    Ok(lost_of_it)
+}
+
+/// From tables that do not come.
+const TO_IT: &str = "\
+    select format('the foreign key %I of %I.%I', f.conname, n.nspname, c.relname) as what, format('%I.%I', n.nspname, c.relname) as of, f.conname as name, \
+      format('alter table %I.%I add constraint %I %s', n.nspname, c.relname, f.conname, pg_get_constraintdef(f.oid)) as statement \
+    from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
+    where f.contype = 'f' and f.conparentid = 0 and f.confrelid = any($1::oid[]) and not f.conrelid = any($2::oid[]) order by 1";
+
+/// What takes or gives a row of it. Whose a function is decides what it may do.
+const FUNCTIONS: &str = "\
+    with types(oid) as (select t.oid from pg_type t where t.typrelid = any($1::oid[]) \
+        union select a.oid from pg_type a join pg_type t on t.oid = a.typelem where t.typrelid = any($1::oid[])) \
+    select distinct format('the function %s', p.oid::regprocedure) as what, p.oid::regprocedure::text as name, \
+      case when p.prokind <> 'a' and ($2 = 'true' or not p.prosecdef) then pg_get_functiondef(p.oid) \
+        || case when $2 = 'true' then format('; alter %s %s owner to %I', case p.prokind when 'p' then 'procedure' else 'function' end, \
+          p.oid::regprocedure, pg_get_userbyid(p.proowner)) else '' end end as statement \
+    from pg_depend d join pg_proc p on p.oid = d.objid where d.classid = 'pg_proc'::regclass and d.deptype = 'n' \
+      and (d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]) or d.refclassid = 'pg_type'::regclass and d.refobjid in (select oid from types)) \
+    order by 1";
+
+/// Views, and what is made of those.
+const VIEWS: &str = "\
+    with recursive made(oid, level) as ( \
+        select r.ev_class, 1 from pg_depend d join pg_rewrite r on r.oid = d.objid join pg_class c on c.oid = r.ev_class and c.relkind in ('v', 'm') \
+          where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]) and not r.ev_class = any($1::oid[]) \
+        union select r.ev_class, m.level + 1 from made m join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = m.oid \
+          join pg_rewrite r on r.oid = d.objid join pg_class c on c.oid = r.ev_class and c.relkind in ('v', 'm') where d.classid = 'pg_rewrite'::regclass and r.ev_class <> m.oid), \
+    last(oid, level) as (select oid, max(level) from made group by oid) \
+    select c.oid::text as oid, format('the %sview %I.%I', k.word, n.nspname, c.relname) as what, format('%I.%I', n.nspname, c.relname) as name, \
+      format('create %sview %I.%I', k.word, n.nspname, c.relname) || coalesce(' with (' || array_to_string(c.reloptions, ', ') || ')', '') \
+        || ' as ' || rtrim(pg_get_viewdef(c.oid), ';') \
+        || coalesce((select string_agg('; ' || pg_get_indexdef(i.indexrelid), '' order by i.indexrelid) from pg_index i where i.indrelid = c.oid), '') as statement \
+    from last l join pg_class c on c.oid = l.oid join pg_namespace n on n.oid = c.relnamespace \
+    cross join lateral (select case c.relkind when 'm' then 'materialized ' else '' end as word) k \
+    where n.nspname !~ '^_timescaledb_' order by l.level, 3";
+
+/// Tables that inherit from it.
+const HEIRS: &str = "\
+    select format('the table %I.%I, which inherited from it, with its rows', n.nspname, c.relname) as what, format('%I.%I', n.nspname, c.relname) as name \
+    from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace \
+    where h.inhparent = any($1::oid[]) and not c.relispartition and n.nspname !~ '^_timescaledb_' order by 1";
+
+const PUBLICATIONS: &str = "\
+    select format('that the publication %I has it', p.pubname) as what, \
+      format('alter publication %I add table %I.%I', p.pubname, $2::text, c.relname)";
+/// Since PostgreSQL 15.
+const SOME_OF_IT: &str = " \
+    || coalesce(' (' || (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a \
+        where a.attrelid = c.oid and a.attnum = any(r.prattrs::int2[])) || ')', '') \
+    || coalesce(' where (' || pg_get_expr(r.prqual, r.prrelid) || ')', '')";
+const PUBLISHED: &str = " as statement from pg_publication_rel r join pg_publication p on p.oid = r.prpubid join pg_class c on c.oid = r.prrelid \
+    where r.prrelid = any($1::oid[]) order by 1";
+
+/// What has led to the table or was made of it, and is not there now. `coming` are all tables that come, with their parts; `except` is named elsewhere.
+pub(super) fn around(
+    from: &mut Connection,
+    to: &mut Connection,
+    about: &About,
+    coming: &[String],
+    origin: &Origin,
+    except: &[String],
+) -> Result<Vec<Lost>, TableFault> {
+    let (all, coming) = (array(&kin(from, about)?), array(coming));
+    let mut lost_of_it = Vec::new();
+    let has_rights = if origin.has_rights { "true" } else { "" };
+    let gone = "select to_regprocedure($1) is null as gone";
+    lost_of_it.extend(gone_by_name(from, to, FUNCTIONS, &[&all, has_rights], gone)?.into_iter().map(|(_, lost)| lost));
+    for (name, mut lost) in gone_by_name(from, to, VIEWS, &[&all], IS_NO_RELATION)? {
+        if except.contains(&name) {
+            continue;
+        }
+        if origin.has_rights {
+            let oid = from.query("select to_regclass($1)::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned();
+            let rights = rights_of(from, &format!("{{{oid}}}"), "")?;
+            lost.sql = lost.sql.map(|sql| [vec![sql], rights].concat().join("; "));
+        }
+        lost_of_it.push(lost);
+    }
+    let others = format!(
+        "{POLICIES} where not p.polrelid = any($1::oid[]) and exists (select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid \
+           and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[])) order by 1"
+    );
+    let gone = "select exists (select from pg_class where oid = to_regclass($1)) and not exists ( \
+        select from pg_policy where polrelid = to_regclass($1) and polname = $2) as gone";
+    lost_of_it.extend(gone_of_tables(from, to, &others, &[&all, ""], gone)?);
+    let gone = "select exists (select from pg_class where oid = to_regclass($1)) and not exists ( \
+        select from pg_constraint where conrelid = to_regclass($1) and conname = $2) as gone";
+    lost_of_it.extend(gone_of_tables(from, to, TO_IT, &[&all, &coming], gone)?);
+    lost_of_it.extend(gone_by_name(from, to, HEIRS, &[&all], IS_NO_RELATION)?.into_iter().map(|(_, lost)| lost));
+    let more = if origin.major >= 15 { SOME_OF_IT } else { "" };
+    lost_of_it.extend(lost(from, &format!("{PUBLICATIONS}{more}{PUBLISHED}"), &[&all, &about.table.schema])?);
+    lost_of_it.extend(origin.apart.iter().filter(|apart| apart.table == about.table && !apart.is_own).map(|apart| apart.lost.clone()));
+    Ok(lost_of_it)
+}
+
+const IS_NO_RELATION: &str = "select to_regclass($1) is null as gone";
+
+fn gone_by_name(
+    from: &mut Connection,
+    to: &mut Connection,
+    sql: &str,
+    parameters: &[&str],
+    gone: &str,
+) -> Result<Vec<(String, Lost)>, Fault> {
+    let mut all = Vec::new();
+    for row in &from.query(sql, parameters)? {
+        let name = row.text("name")?;
+        if to.query(gone, &[name])?.one()?.flag("gone")? {
+            all.push((name.to_owned(), Lost { what: plain(row.text("what")?), sql: row.get("statement").map(str::to_owned) }));
+        }
+    }
+    Ok(all)
+}
+
+/// Of other tables, which are there.
+fn gone_of_tables(from: &mut Connection, to: &mut Connection, sql: &str, parameters: &[&str], gone: &str) -> Result<Vec<Lost>, Fault> {
+    let mut all = Vec::new();
+    for row in &from.query(sql, parameters)? {
+        if to.query(gone, &[row.text("of")?, row.text("name")?])?.one()?.flag("gone")? {
+            all.push(Lost { what: plain(row.text("what")?), sql: row.get("statement").map(str::to_owned) });
+        }
+    }
+    Ok(all)
+}
