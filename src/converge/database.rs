@@ -166,7 +166,11 @@ fn apache(found: &mut Found<'_>, database: &Database<'_>, written: &file::Timesc
                     plain(&database.state.version),
                     quoted(database.name)
                 );
-                found.refuse(at.key("retain"), message, "Write `dropped_by: seawall` beside `hypertables`: Seawall then drops them once a day.");
+                found.refuse(
+                    at.key("retain"),
+                    message,
+                    "Write `dropped_by: seawall` beside `hypertables`: Seawall then drops them once a day.",
+                );
             }
             Drops::Nobody | Drops::Seawall { .. } => {
                 retention::compare(found, database, &hypertable.table, table, wants.retain, &at);

@@ -39,8 +39,11 @@ pub fn heedless(policy: &Policy, name: &str, state: &TimescaleState, held: Optio
         let more = if cut.len() > 1 { format!(" and of {} more", cut.len() - 1) } else { String::new() };
         let which = if job.names.is_empty() { "it does not say of which tables" } else { "it looks at no hold" };
         let (procedure, removes) = (plain(&job.procedure), joined(job.removes.iter().map(quoted)));
-        let says =
-            format!("the text of job {}, {procedure}, has {removes}, and {which}: rows of {table}{more} are held by {}", job.id, joined(holds));
+        let says = format!(
+            "the text of job {}, {procedure}, has {removes}, and {which}: rows of {table}{more} are held by {}",
+            job.id,
+            joined(holds)
+        );
         all.push(Heedless { id: job.id, says });
     }
     all

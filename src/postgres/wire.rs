@@ -1,6 +1,7 @@
 //! Messages in and out of a socket.
 
 use std::io::{self, Read, Write};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -13,6 +14,10 @@ use super::sockets::{self, Socket};
 /// backup's list of tablespaces.
 const LARGEST: usize = 64 << 20;
 const READ: usize = 64 << 10;
+/// So much has come of a copy before anybody takes his time.
+const MUCH: usize = 1 << 20;
+/// Less than a socket's buffer takes to fill.
+const NAP: Duration = Duration::from_micros(300);
 const COPY_DATA: u8 = b'd';
 
 pub(super) struct Wire {
@@ -28,12 +33,15 @@ pub(super) struct Wire {
     pub(super) peer: String,
     /// Why nothing more can come of it.
     broken: bool,
+    /// Of COPY data: with the last read, and since the last statement.
+    came: usize,
+    copied: usize,
 }
 
 impl Wire {
     pub(super) fn new(socket: Socket, silence: Duration, deadline: Instant, peer: String) -> Wire {
         let (inbox, outbox, landing) = (BytesMut::new(), BytesMut::new(), vec![0; READ].into_boxed_slice());
-        Wire { socket, inbox, landing, outbox, silence, deadline: Some(deadline), peer, broken: false }
+        Wire { socket, inbox, landing, outbox, silence, deadline: Some(deadline), peer, broken: false, came: 0, copied: 0 }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -58,6 +66,7 @@ impl Wire {
     /// Sends what `write` puts together.
     pub(super) fn send(&mut self, write: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), Fault> {
         self.check()?;
+        self.copied = 0;
         self.outbox.clear();
         write(&mut self.outbox).map_err(|error| {
             // Zero bytes and messages beyond two gigabytes.
@@ -93,7 +102,18 @@ impl Wire {
                 return Ok(false);
             }
             self.check_announced()?;
+            self.let_more_come();
+            let before = self.inbox.len();
             self.fill()?;
+            self.came = self.inbox.len() - before;
+            self.copied += self.came;
+        }
+    }
+
+    /// A server on the same machine hands over 8 KiB at a time, and would wake us for each of them. Of a copy that is large, some are awaited together.
+    fn let_more_come(&self) {
+        if self.copied > MUCH && self.came < READ && matches!(self.socket, Socket::Unix(_)) {
+            thread::sleep(NAP);
         }
     }
 

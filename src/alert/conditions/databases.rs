@@ -11,7 +11,8 @@ use crate::units::Duration;
 /// Somebody may be changing the policy and the database just now.
 const PATIENCE: Duration = Duration::from_mins(10);
 const JOBS_HINT: &str = "Look at `timescaledb_information.job_errors` and at the server's log; do background workers run?";
-const HEEDLESS_HINT: &str = "`seawall plan --connect` names the holds. Let it leave out what `seawall.legal_hold` names, or pause it while they stand.";
+const HEEDLESS_HINT: &str =
+    "`seawall plan --connect` names the holds. Let it leave out what `seawall.legal_hold` names, or pause it while they stand.";
 /// How many differences are told.
 const TOLD: usize = 5;
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Run;
 use super::kept::put_signed;
 use super::slice::Slice;
 use super::table::SETTINGS;
+use super::{Archived, Done, Run};
 use crate::execute::id::new_id;
 use crate::format::archived::{Contents, Extent, Form, Stored};
 use crate::format::codec::Codec;
@@ -18,12 +18,9 @@ use crate::site::SiteFault;
 use crate::units::{BackupId, Instant, hex};
 use crate::world::clock;
 
-/// An index leads to each row by itself, for which its page is looked up and locked anew. By a bitmap, or from one end to the other, a page is read once.
-const PAGE_BY_PAGE: &str = "set local enable_indexscan = off";
-
 /// Rows that the server has sent. They may still be on their way into the store, and without a descriptor they are no extent.
-pub(super) struct Sent {
-    pub slice: Slice,
+struct Sent {
+    slice: Slice,
     id: BackupId,
     exported: Instant,
     condition: String,
@@ -34,15 +31,58 @@ pub(super) struct Sent {
     writer: RowsWriter,
 }
 
-impl Sent {
-    /// The rest is put while somebody does something else.
-    pub(super) fn end(&mut self) -> Result<(), SiteFault> {
-        Ok(self.writer.end()?)
-    }
-}
-
 impl Run<'_> {
-    pub(super) fn send(&self, connection: &mut Connection, slice: Slice) -> Result<Sent, SiteFault> {
+    pub(super) fn export(&self, connection: &mut Connection, slice: &Slice, done: &mut Archived) -> Result<Kept, SiteFault> {
+        let sent = self.send(connection, slice.clone())?;
+        self.commit(sent, done)
+    }
+
+    /// What is exported now can be read back here.
+    pub(super) fn opens_rows(&self) -> Result<bool, SiteFault> {
+        Ok(!self.identities.is_empty() || !self.site.lock()?.is_encrypted())
+    }
+
+    /// Nobody reads anything back here, so no row leaves its table: the server sends the next ones while those before become durable. Says up to where.
+    pub(super) fn export_ahead(
+        &self,
+        connection: &mut Connection,
+        mut after: Option<String>,
+        rows_at_once: u64,
+        done: &mut Archived,
+    ) -> Result<Option<String>, SiteFault> {
+        let mut before: Option<Sent> = None;
+        loop {
+            let next = self.send_next(connection, after.as_deref(), rows_at_once, done);
+            // Whatever became of the next ones, these are whole.
+            if let Some(sent) = before.take() {
+                let kept = self.commit(sent, done)?;
+                self.finish(connection, &kept, done)?;
+            }
+            let Some(sent) = next? else { return Ok(after) };
+            after = Some(sent.slice.to.clone());
+            before = Some(sent);
+        }
+    }
+
+    /// None where nothing is left, or somebody asked the run to end.
+    fn send_next(
+        &self,
+        connection: &mut Connection,
+        after: Option<&str>,
+        rows_at_once: u64,
+        done: &mut Archived,
+    ) -> Result<Option<Sent>, SiteFault> {
+        if self.is_stopped(done) {
+            return Ok(None);
+        }
+        let Some(slice) = Slice::next(connection, &self.table, after, rows_at_once)? else { return Ok(None) };
+        let mut sent = self.send(connection, slice)?;
+        // The rest is put while somebody does something else.
+        sent.writer.end()?;
+        Ok(Some(sent))
+    }
+
+    fn send(&self, connection: &mut Connection, slice: Slice) -> Result<Sent, SiteFault> {
         let exported = clock::now();
         let id = new_id(exported)?;
         let table = &self.table;
@@ -54,9 +94,6 @@ impl Run<'_> {
         let shelf = pipeline::Shelf { store: &self.store, lock: &lock, codec };
         let mut writer = RowsWriter::new(&shelf, Some(&key), in_columns)?;
         connection.run("begin isolation level repeatable read read only")?;
-        if table.hypertable.is_none() {
-            connection.run(PAGE_BY_PAGE)?;
-        }
         let sql = format!("copy (select {} from {} where {condition}) to stdout (format csv, header true)", table.listed, table.name);
         let mut rows = connection.copy_out(&sql)?;
         let mut come = Vec::new();
@@ -74,7 +111,7 @@ impl Run<'_> {
     }
 
     /// Waits until they are durable, and makes them an extent.
-    pub(super) fn commit(&self, sent: Sent) -> Result<Kept, SiteFault> {
+    fn commit(&self, sent: Sent, done: &mut Archived) -> Result<Kept, SiteFault> {
         let Sent { slice, id, exported, condition, rows, version, writer } = sent;
         let (table, policy) = (&self.table, self.site.policy);
         let (lock, codec) = (self.site.lock()?, self.site.codec(None));
@@ -135,7 +172,11 @@ impl Run<'_> {
         let json = serde_json::to_vec_pretty(&extent).expect("texts and numbers");
         let digest = sha256(&json);
         put_signed(&self.store, &self.repository.extent(&id), json, &self.keys.signing)?;
-        Ok(Kept { extent, contents, digest })
+        let kept = Kept { extent, contents, digest };
+        let deed = self.deed(&kept);
+        (self.onlooker.deed)(Done::Exported, &deed);
+        done.exported.push(deed);
+        Ok(kept)
     }
 }
 

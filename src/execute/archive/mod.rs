@@ -44,7 +44,6 @@ use crate::site::{HostKeys, Site, SiteFault};
 use crate::store::{Meta, Moved, Store};
 use crate::units::{BackupId, Instant, Name, StorageClass};
 use crate::world::clock;
-use export::Sent;
 use slice::Slice;
 use table::Table;
 
@@ -222,35 +221,15 @@ impl Run<'_> {
         let (superseded, open) = self.superseded(connection, open, &names, &mut done)?;
         // First, because the holds were read just now: moving rows may take hours.
         self.let_go(connection, &superseded, &mut done)?;
-        let after = self.unfinished(connection, open, &names, &mut done)?;
-        match self.opens_rows()? {
-            true => self.move_next(connection, after, wishes, &mut done)?,
-            false => self.export_ahead(connection, after, wishes, &mut done)?,
+        let mut after = self.unfinished(connection, open, &names, &mut done)?;
+        if !self.opens_rows()? {
+            after = self.export_ahead(connection, after, wishes.rows_at_once, &mut done)?;
         }
-        self.put_to_sleep(&mut done)?;
-        if !done.waiting.is_empty() {
-            let what = counted(done.waiting.len(), "extent");
-            done.remarks
-                .push(format!("{what} stay in the table until somebody with an identity has read them back: `seawall archive verify`"));
-        }
-        if !self.table.triggers.is_empty() {
-            let (triggers, table) = (self.table.triggers.join(", "), &self.table.name);
-            let which = match &self.table.hypertable {
-                Some(_) => "for rows that are taken out one by one, and not for those of a chunk that goes whole",
-                None => "for each row that is taken out",
-            };
-            done.remarks.push(format!("{table}: the triggers {triggers} run {which}"));
-        }
-        Ok(done)
-    }
-
-    /// One stretch of time after the other: exported, read back, and taken out of the table.
-    fn move_next(&self, connection: &mut Connection, mut after: Option<String>, wishes: &Wishes, done: &mut Archived) -> Result<(), SiteFault> {
         let mut again = false;
-        while let Some(sent) = self.send_next(connection, after.as_deref(), wishes, done)? {
-            let slice = sent.slice.clone();
-            let kept = self.keep(sent, done)?;
-            match self.finish(connection, &kept, done)? {
+        while !self.is_stopped(&mut done) {
+            let Some(slice) = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once)? else { break };
+            let kept = self.export(connection, &slice, &mut done)?;
+            match self.finish(connection, &kept, &mut done)? {
                 // On from there: what comes late is for the next run, and nothing that was just deleted is looked through again.
                 Fate::Removed => (after, again) = (Some(slice.to), false),
                 // Somebody wrote there while it was exported: once more, and otherwise in the next run.
@@ -272,61 +251,21 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Nobody reads anything back here, so no row leaves its table: the server sends the next ones while those before become durable.
-    fn export_ahead(
-        &self,
-        connection: &mut Connection,
-        mut after: Option<String>,
-        wishes: &Wishes,
-        done: &mut Archived,
-    ) -> Result<(), SiteFault> {
-        let mut before: Option<Sent> = None;
-        loop {
-            let next = self.send_next(connection, after.as_deref(), wishes, done).and_then(|mut sent| {
-                sent.as_mut().map_or(Ok(()), Sent::end)?;
-                Ok(sent)
-            });
-            // Whatever became of the next ones, these are whole.
-            if let Some(sent) = before.take() {
-                let kept = self.keep(sent, done)?;
-                self.wait_for_reader(&kept, done);
-            }
-            let Some(sent) = next? else { return Ok(()) };
-            after = Some(sent.slice.to.clone());
-            before = Some(sent);
+        self.put_to_sleep(&mut done)?;
+        if !done.waiting.is_empty() {
+            let what = counted(done.waiting.len(), "extent");
+            done.remarks
+                .push(format!("{what} stay in the table until somebody with an identity has read them back: `seawall archive verify`"));
         }
-    }
-
-    /// What is old enough after that moment, as much as moves at a time. None where nothing is left, or somebody asked the run to end.
-    fn send_next(
-        &self,
-        connection: &mut Connection,
-        after: Option<&str>,
-        wishes: &Wishes,
-        done: &mut Archived,
-    ) -> Result<Option<Sent>, SiteFault> {
-        if self.is_stopped(done) {
-            return Ok(None);
+        if !self.table.triggers.is_empty() {
+            let (triggers, table) = (self.table.triggers.join(", "), &self.table.name);
+            let which = match &self.table.hypertable {
+                Some(_) => "for rows that are taken out one by one, and not for those of a chunk that goes whole",
+                None => "for each row that is taken out",
+            };
+            done.remarks.push(format!("{table}: the triggers {triggers} run {which}"));
         }
-        let slice = Slice::next(connection, &self.table, after, wishes.rows_at_once)?;
-        slice.map(|slice| self.send(connection, slice)).transpose()
-    }
-
-    fn keep(&self, sent: Sent, done: &mut Archived) -> Result<Kept, SiteFault> {
-        let kept = self.commit(sent)?;
-        let deed = self.deed(&kept);
-        (self.onlooker.deed)(Done::Exported, &deed);
-        done.exported.push(deed);
-        Ok(kept)
-    }
-
-    fn wait_for_reader(&self, kept: &Kept, done: &mut Archived) {
-        let exported = done.waits_since(kept);
-        done.waiting_since = Some(done.waiting_since.map_or(exported, |since| since.min(exported)));
-        done.waiting.push(self.deed(kept));
+        Ok(done)
     }
 
     fn locked(&self, from: &str, to: &str) -> String {
@@ -459,7 +398,9 @@ impl Run<'_> {
                     }
                 }
                 Ok(false) => {
-                    self.wait_for_reader(kept, done);
+                    let exported = done.waits_since(kept);
+                    done.waiting_since = Some(done.waiting_since.map_or(exported, |since| since.min(exported)));
+                    done.waiting.push(self.deed(kept));
                     return Ok(Fate::Waiting);
                 }
                 // What is wrong with one extent is no reason to leave the others in the table.
@@ -478,11 +419,6 @@ impl Run<'_> {
             kept::note_removed(&self.shelf(), self.site.host(), &kept.extent.id);
         }
         Ok(fate)
-    }
-
-    /// What is exported now can be read back here.
-    fn opens_rows(&self) -> Result<bool, SiteFault> {
-        Ok(!self.identities.is_empty() || !self.site.lock()?.is_encrypted())
     }
 
     fn shelf(&self) -> Shelf<'_> {

@@ -140,7 +140,10 @@ fn refresh(ground: &Ground<'_>, settings: &Settings, database: &str, wanted: &Wa
     let state = observe(&mut connection)?;
     if state.licence == Licence::Apache {
         let message = "its TimescaleDB is without continuous aggregates (`timescaledb.license` is `apache`)";
-        return Err(Fault::unexpected(message, "Install the community build of the same version, or take the aggregate out of the policy."));
+        return Err(Fault::unexpected(
+            message,
+            "Install the community build of the same version, or take the aggregate out of the policy.",
+        ));
     }
     connection.query("select set_config('statement_timeout', $1, false)", &[&format!("{}s", wanted.patience.as_secs())])?;
     let name = resolved(&mut connection, wanted.view)?;

@@ -27,7 +27,8 @@ pub(super) fn look(site: &Site<'_>, server: Observed<ServerState>, arrives: bool
     let of = |name: String, timescale: Observed<Timescale>| {
         let held = seen.holds.get(&name);
         let holds_unknown = matches!(held, Some(Observed::Unknown { .. }));
-        let facts = timescale.map(|timescale| DatabaseFacts { holds_unknown, ..facts(site.policy, &found, &name, (&timescale, held), now) });
+        let facts =
+            timescale.map(|timescale| DatabaseFacts { holds_unknown, ..facts(site.policy, &found, &name, (&timescale, held), now) });
         (name, facts)
     };
     Drift {

@@ -93,7 +93,10 @@ fn timers_are_where_a_job_may_have_to_run() {
     // Either may be the primary one day.
     assert_eq!(timers("pricing-agent", "pricing-db-1"), timers("pricing-agent", "pricing-db-2"));
     assert!(timers("pricing-agent", "pricing-db-2").contains(&"backups.nightly".to_owned()));
-    assert_eq!(timers("pricing-agent", "pricing-staging-1"), ["archive-verify", "drills.monthly", "drills.quarterly", "drills.yearly", "watch"]);
+    assert_eq!(
+        timers("pricing-agent", "pricing-staging-1"),
+        ["archive-verify", "drills.monthly", "drills.quarterly", "drills.yearly", "watch"]
+    );
     // `from: standby` may be any server, what names none is where `backups: true` is.
     assert_eq!(
         timers("document-management", "docs-db-1"),

@@ -49,11 +49,7 @@ impl Room {
         std::fs::write(self.folder.path().join("password"), "password").expect("a password");
         let mut text = format!("version: 1\npolicy: shop\ncluster: {{ connection: \"{}\"", self.place.conninfo());
         writeln!(text, ", password: {{ file: {folder}/password }}, databases: [postgres] }}").expect("a string takes all");
-        write!(
-            text,
-            "encryption: {{ none: {{ because: a test }} }}\nstores: {{ {stores} }}\n{rest}\n"
-        )
-        .expect("a string");
+        write!(text, "encryption: {{ none: {{ because: a test }} }}\nstores: {{ {stores} }}\n{rest}\n").expect("a string");
         write!(text, "timescaledb:\n  postgres:\n{timescaledb}").expect("a string takes all");
         std::fs::write(self.folder.path().join("policy.yaml"), text).expect("a policy");
     }

@@ -20,7 +20,8 @@ fn a_job_that_drops_what_is_held_is_named() {
         let room = Room::new(place);
         room.place.sql(TABLES);
         let job = |procedure: &str, config: &str| {
-            room.place.sql(&format!("select add_job('{procedure}', '1 day', config => '{config}', initial_start => now() + interval '1 year')"))
+            room.place
+                .sql(&format!("select add_job('{procedure}', '1 day', config => '{config}', initial_start => now() + interval '1 year')"))
         };
         let [tidy, of_prices, of_ticks, any, careful, fills] = [
             job("tidy", "{}"),

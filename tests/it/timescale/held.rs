@@ -101,7 +101,8 @@ impl Table {
                     let of = self.literal();
                     place.sql(&format!("select {what} from timescaledb_information.chunks where hypertable_name = '{of}' order by range_start, chunk_name offset {nth} limit 1"))
                 };
-                let (named, stretch) = (chunk("format('%I.%I', chunk_schema, chunk_name)"), chunk("format('at >= %L and at < %L', range_start, range_end)"));
+                let (named, stretch) =
+                    (chunk("format('%I.%I', chunk_schema, chunk_name)"), chunk("format('at >= %L and at < %L', range_start, range_end)"));
                 // All rows of an owner in a stretch of time are in the same chunk.
                 let owners = place.sql(&format!("select string_agg(distinct owner::text, ', ') from {named}"));
                 let of_chunk = if self.in_space { format!("{stretch} and owner in ({owners})") } else { stretch };
