@@ -1,7 +1,7 @@
 //! What TimescaleDB knows of its tables, as its own rows in a backup have it. They are small, and come before any other row: from then on each
 //! hypertable is one, with chunks that are still empty.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
 use super::act::Acting;
