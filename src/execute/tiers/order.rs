@@ -101,7 +101,7 @@ pub struct Unknown {
 /// What may be named by a tier.
 const RELATIONS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW"];
 /// What TimescaleDB keeps for itself lies in schemas that begin so. Nobody else asks for it.
-const OF_TIMESCALE: &str = "_timescaledb_";
+pub const OF_TIMESCALE: &str = "_timescaledb_";
 /// What acts on everything comes when everything is there.
 const LAST: [&str; 3] = ["EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION"];
 
