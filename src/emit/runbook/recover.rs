@@ -359,6 +359,10 @@ fn away(target: &str) -> Step {
 const HOLD_JOBS: &str = "do $$ begin update _timescaledb_catalog.bgw_job set scheduled = false where id >= 1000; \
     exception when undefined_table then update _timescaledb_config.bgw_job set scheduled = false where id >= 1000; end $$";
 
+/// They were filled while nobody saw compressed rows.
+const REFRESH: &str = "do $$ declare one text; begin for one in select oid::pg_catalog.regclass from pg_catalog.pg_class \
+    where relkind = $q$m$q$ and relispopulated order by oid loop execute $q$refresh materialized view $q$ || one; end loop; end $$";
+
 fn one_database(goal: &Goal<'_>) -> Vec<Step> {
     let policy = goal.policy;
     let (target, mut steps) = beside(goal);
@@ -381,9 +385,9 @@ fn one_database(goal: &Goal<'_>) -> Vec<Step> {
     let load = if policy.file.timescaledb.contains_key(name) {
         // The way of TimescaleDB's own manual; several jobs at once would mix up its catalog.
         let after = format!("{HOLD_JOBS}; select timescaledb_post_restore()");
-        let around = ["create extension timescaledb", "select timescaledb_pre_restore()", &after];
-        let [extension, before, after] = around.map(|sql| psql(&into, sql));
-        format!("{extension}\n{before}\n{load}\n{after}")
+        let around = ["create extension timescaledb", "select timescaledb_pre_restore()", &after, REFRESH];
+        let [extension, before, after, refresh] = around.map(|sql| psql(&into, sql));
+        format!("{extension}\n{before}\n{load}\n{after}\n{refresh}")
     } else {
         load
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
 use super::act::Acting;
-use super::order::Shape;
+use super::order::{OF_TIMESCALE, Shape};
 use super::pending;
 use crate::execute::dump::restore::restoring;
 use crate::execute::restore::RestoreFault;
@@ -18,8 +18,6 @@ use crate::format::dump::{BadDump, Item, Stopped, Walk, columns_of};
 use crate::postgres::Connection;
 
 pub(super) const NAME: &str = "timescaledb";
-/// Its own schemas begin so.
-pub(super) const OWN: &str = "_timescaledb_";
 /// As much of it as is believed: that of some hundred thousand chunks.
 const LARGEST: usize = 256 << 20;
 /// In a session: it is told nothing, and does nothing. So rows and definitions come as a dump has them, chunk by chunk.
@@ -46,13 +44,13 @@ pub(super) fn read<R: Read>(walk: &mut Walk<R>, defined: &BTreeSet<(&str, &str)>
     let is_own = |item: &&Item| {
         item.kind == "TABLE DATA"
             && item.has_data
-            && item.schema.starts_with(OWN)
+            && item.schema.starts_with(OF_TIMESCALE)
             && !defined.contains(&(item.schema.as_str(), item.name.as_str()))
     };
     let own: HashMap<i64, &Item> = items.iter().filter(is_own).map(|item| (item.id, item)).collect();
     let (mut all, mut bytes, mut buffer) = (Catalog::new(), 0, vec![0; 1 << 16]);
     while all.len() < own.len() {
-        let Some(id) = walk.next_table()? else { return Err(BadDump::Missing(OWN.to_owned()).into()) };
+        let Some(id) = walk.next_table()? else { return Err(BadDump::Missing(OF_TIMESCALE.to_owned()).into()) };
         let Some(item) = own.get(&id) else { continue };
         let mut rows = Vec::new();
         loop {

@@ -101,7 +101,7 @@ pub struct Unknown {
 /// What may be named by a tier.
 const RELATIONS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW"];
 /// What TimescaleDB keeps for itself lies in schemas that begin so. Nobody else asks for it.
-const OF_TIMESCALE: &str = "_timescaledb_";
+pub const OF_TIMESCALE: &str = "_timescaledb_";
 /// What acts on everything comes when everything is there.
 const LAST: [&str; 3] = ["EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION"];
 
@@ -147,10 +147,10 @@ pub fn order(items: &[Item], shape: &Shape, tiers: &[Tier]) -> Result<Order, Vec
     let of = dealing.of;
     let last = courses.len() - 1;
     let is_view = |item: &&Item| matches!(item.kind.as_str(), "VIEW" | "MATERIALIZED VIEW") && !item.schema.starts_with(OF_TIMESCALE);
-    let away = items.iter().filter(is_view).map(|item| item.id).filter(|line| !lines.tables(*line).is_empty()).collect();
+    let away: BTreeSet<i64> = items.iter().filter(is_view).map(|item| item.id).filter(|line| !lines.tables(*line).is_empty()).collect();
     let is_inner = |line: &i64| {
         let tables = lines.tables(*line);
-        !tables.is_empty() && tables.is_subset(&lines.inner)
+        !tables.is_empty() && tables.is_subset(&lines.inner) && !away.contains(line)
     };
     let inner = if lines.inner.is_empty() { BTreeSet::new() } else { items.iter().map(|item| item.id).filter(is_inner).collect() };
     let aggregates = items.iter().filter(is_view).filter(|item| shape.aggregates.contains(&lines.name(item.id))).map(|item| item.id);

@@ -1,7 +1,7 @@
 //! TimescaleDB's jobs: their owners stand among rows, and not where a dump says whose things are.
 
 use super::{Item, columns_of};
-use crate::format::copied::{END, meaning, written};
+use crate::format::copied::{END, meaning, values, written};
 use crate::format::sql::quoted;
 
 /// Where they are, in newer and in older versions.
@@ -28,7 +28,8 @@ pub fn with_owners(columns: &str, rows: &[u8], to: &dyn Fn(&str) -> Option<Strin
             out.extend(line);
             continue;
         }
-        for (number, value) in line.split(|byte| *byte == b'\t').enumerate() {
+        let (row, end) = line.strip_suffix(b"\n").map_or((line, &b""[..]), |row| (row, b"\n"));
+        for (number, value) in values(row).enumerate() {
             if number > 0 {
                 out.push(b'\t');
             }
@@ -37,6 +38,7 @@ pub fn with_owners(columns: &str, rows: &[u8], to: &dyn Fn(&str) -> Option<Strin
                 None => out.extend(value),
             }
         }
+        out.extend(end);
     }
     Some(out)
 }

@@ -135,7 +135,7 @@ fn without_room_for_an_index_the_rows_stay_and_the_next_one_succeeds() {
     ground.rig.cluster.account().own(&place);
     ground.rig.cluster.sql(&format!("create tablespace small location '{}'", place.display()));
     ground.sql(
-        "create table large (k int, text text); insert into large select k, repeat(md5(k::text), 20) from generate_series(1, 12000) k",
+        "create table large (k int, text text); insert into large select k, md5(k::text) || md5((-k)::text) || md5(k || 'x') from generate_series(1, 60000) k",
     );
     ground.sql("create index on large (text) tablespace small");
     ground.dump();

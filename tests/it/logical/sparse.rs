@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use seawall::execute::table::source::Wanted;
 use seawall::recovery::Target;
 
 use super::rig::{Ground, sql_in};
@@ -43,45 +44,71 @@ fn peak(mut command: Command) -> u64 {
     }
 }
 
+/// A table with rows at its beginning and at its end, and nothing between.
+struct Sparse {
+    ground: Ground,
+    files: [PathBuf; 2],
+}
+
+impl Sparse {
+    fn new() -> Sparse {
+        let ground = Ground::with(Version::V15, Options::default().archiving("exec ../archive %p"), "");
+        ground.rig.archive_into_store();
+        ground.sql("create table sparse (n int, t text) with (autovacuum_enabled = off)");
+        let first = ground.rig.cluster.data().join(ground.sql("select pg_relation_filepath('sparse')"));
+        let files = [first.clone(), first.with_extension("1")];
+        let sparse = Sparse { ground, files };
+        sparse.insert();
+        sparse
+    }
+
+    fn insert(&self) {
+        self.ground.sql("insert into sparse select k, repeat(md5(k::text), 20) from generate_series(1, 2000) k");
+        self.ground.sql("checkpoint");
+    }
+
+    /// Up to so many bytes in each of its files, and rows behind that.
+    fn stretch(&self, lengths: &[u64]) {
+        let cluster = &self.ground.rig.cluster;
+        cluster.stop(StopMode::Fast);
+        for (file, length) in self.files.iter().zip(lengths) {
+            stretch(file, *length);
+            cluster.account().own(file);
+        }
+        cluster.resume();
+        self.insert();
+        let size = self.ground.sql("select pg_relation_size('sparse')").parse::<u64>().expect("a number");
+        assert!(size > lengths.iter().sum(), "{size}");
+        let blocks = blocks(&self.files[..lengths.len()]);
+        assert!(blocks < LITTLE, "{blocks} bytes on the disk");
+    }
+}
+
 #[test]
 fn a_large_and_sparse_table_takes_little_memory_and_little_room() {
-    let ground = Ground::with(Version::V15, Options::default().archiving("exec ../archive %p"), "");
-    let cluster = &ground.rig.cluster;
-    ground.rig.archive_into_store();
-    ground.sql(
-        "create table sparse (n int, t text) with (autovacuum_enabled = off); \
-         insert into sparse select k, repeat(md5(k::text), 20) from generate_series(1, 2000) k; checkpoint",
-    );
-    let first = cluster.data().join(ground.sql("select pg_relation_filepath('sparse')"));
-    let second = first.with_extension("1");
-    cluster.stop(StopMode::Fast);
-    stretch(&first, SEGMENT);
-    stretch(&second, LITTLE);
-    cluster.account().own(&second);
-    cluster.resume();
-    ground.sql("insert into sparse select k, repeat(md5(k::text), 20) from generate_series(2001, 4000) k; checkpoint");
-    assert!(ground.sql("select pg_relation_size('sparse')").parse::<u64>().expect("a number") > SEGMENT + LITTLE);
-    let files = [first, second];
-    assert!(blocks(&files) < LITTLE, "{} bytes on the disk", blocks(&files));
+    let sparse = Sparse::new();
+    let (ground, cluster) = (&sparse.ground, &sparse.ground.rig.cluster);
+    sparse.stretch(&[2 * LITTLE]);
     let before = ground.sql(&hash("sparse"));
-
-    let dumping = peak(ground.command(&["backup", "dump"]));
-    let loading = peak(ground.command(&["restore", "--into-database", "back", "--create", "--yes"]));
-    assert_eq!(sql_in(cluster, "back", &hash("sparse")), before);
-    // It has the rows, and not the room that they were strewn over.
-    assert!(sql_in(cluster, "back", "select pg_relation_size('sparse')").parse::<u64>().expect("a number") < LITTLE);
-
     let saving = peak(ground.command(&["backup", "nightly"]));
     let stored = ground.rig.shell("du -sb store | cut -f1").parse::<u64>().expect("a number");
     assert!(stored < LITTLE, "{stored} bytes in the store");
     let segment = cluster.sql("select pg_walfile_name(pg_switch_wal())");
     cluster.wait_until(&format!("coalesce(last_archived_wal, '') >= '{segment}' from pg_stat_archiver"));
     let tables = Tables::of(cluster, cluster.programs());
-    let wanted =
-        seawall::execute::table::source::Wanted { database: Some("shop".into()), ..tables.wanted(&["public.sparse"], Target::Latest) };
+    let wanted = Wanted { database: Some("shop".into()), ..tables.wanted(&["public.sparse"], Target::Latest) };
     let got = tables.hold(&wanted).unwrap_or_else(|fault| panic!("{fault} {}", fault.hint));
     assert_eq!(got.sql(&hash("sparse")), before);
-    for (what, bytes) in [("dumping", dumping), ("loading", loading), ("saving", saving)] {
+    drop(got);
+
+    // More than one file, which `pg_dump` and the server read, and nobody writes.
+    sparse.stretch(&[SEGMENT, LITTLE]);
+    let before = ground.sql(&hash("sparse"));
+    let dumping = peak(ground.command(&["backup", "dump"]));
+    let loading = peak(ground.command(&["restore", "--into-database", "back", "--create", "--job", "dump", "--yes"]));
+    assert_eq!(sql_in(cluster, "back", &hash("sparse")), before);
+    assert!(sql_in(cluster, "back", "select pg_relation_size('sparse')").parse::<u64>().expect("a number") < LITTLE);
+    for (what, bytes) in [("saving", saving), ("dumping", dumping), ("loading", loading)] {
         assert!(bytes < 2 * LITTLE, "{what} took {bytes} bytes of memory");
     }
 }

@@ -30,6 +30,7 @@ fn the_page_brings_hypertables_back_and_keeps_their_chunks() {
     for programs in some_natives("the_page_brings_hypertables_back_and_keeps_their_chunks") {
         let ground = with_metrics(&programs);
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
+        ground.sql("create materialized view summed as select sum(value) as v, count(*) as n from metrics");
         let before = ground.sql(&rows("metrics"));
         let dump = ground.dump();
         let repository = ground.file(&ground.folder(&dump)).join("../..").canonicalize().expect("a repository");
@@ -52,6 +53,7 @@ fn the_page_brings_hypertables_back_and_keeps_their_chunks() {
         assert_eq!(in_back("select current_setting('timescaledb.restoring')"), "off");
         assert_eq!(in_back(JOBS_THAT_RUN), "0");
         assert_eq!(in_back(&rows("metrics")), before);
+        assert_eq!(in_back("select v, n from summed"), ground.sql("select v, n from summed"));
         assert!(PAGE.contains("select _timescaledb_functions.start_background_workers();"));
         let job = in_back("select job_id from timescaledb_information.jobs where proc_name = 'policy_retention'");
         assert_eq!(in_back(&rows("metrics")), before);
@@ -75,6 +77,8 @@ fn of_runbook(from: &str, to: &str) -> Vec<String> {
 fn the_runbook_brings_hypertables_back_and_keeps_their_chunks() {
     for programs in some_natives("the_runbook_brings_hypertables_back_and_keeps_their_chunks") {
         let ground = with_metrics(&programs);
+        ground.sql("select count(compress_chunk(c)) from show_chunks('metrics', older_than => '2026-01-10Z'::timestamptz) c");
+        ground.sql("create materialized view summed as select sum(value) as v, count(*) as n from metrics");
         let before = ground.sql(&rows("metrics"));
         let cluster = &ground.rig.cluster;
         let run = |commands: &[String]| {
@@ -84,13 +88,14 @@ fn the_runbook_brings_hypertables_back_and_keeps_their_chunks() {
             succeeds(command.env("PGUSER", "postgres").env("PATH", path).current_dir(ground.file("")).output().expect("bash"))
         };
         let load = of_runbook("3. ☐ Dump the database", "4. ☐");
-        assert_eq!(load.len(), 6, "{load:?}");
+        assert_eq!(load.len(), 7, "{load:?}");
         let load: Vec<String> = load.into_iter().map(|line| line.replace("port=5433 dbname=back'", "dbname=shop'")).collect();
         run(&load);
         let in_back = |sql: &str| sql_in(cluster, "back", sql);
         assert_eq!(in_back("select current_setting('timescaledb.restoring')"), "off");
         assert_eq!(in_back(JOBS_THAT_RUN), "0");
         assert_eq!(in_back(&rows("metrics")), before);
+        assert_eq!(in_back("select v, n from summed"), ground.sql("select v, n from summed"));
         let jobs = of_runbook("5. ☐ TimescaleDB's jobs", "6. ☐");
         assert_eq!(jobs.len(), 3, "{jobs:?}");
         assert!(run(&jobs).contains("policy_retention"));

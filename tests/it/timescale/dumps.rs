@@ -198,7 +198,7 @@ fn what_is_made_of_compressed_rows_comes_back_and_jobs_have_their_owners() {
     for programs in some_natives("what_is_made_of_compressed_rows_comes_back_and_jobs_have_their_owners") {
         let ground = with_metrics(&programs);
         ground.sql("select count(compress_chunk(c)) from show_chunks('metrics') c; create materialized view summed as select sum(value) as v, count(*) as n from metrics");
-        ground.rig.cluster.sql("create role \"Old \"\"one\"\"\"; create role reader; create role \"new one\"");
+        ground.rig.cluster.sql("create role \"Old \"\"one\"\"\" login; create role reader; create role \"new one\" login");
         ground.sql("grant create on schema public to \"Old \"\"one\"\"\"; alter table metrics owner to \"Old \"\"one\"\"\"; select lo_from_bytea(77, 'x'); \
                     set role \"Old \"\"one\"\"\"; select add_compression_policy('metrics', interval '100 years')");
         let before = ground.sql("select v, n from summed");

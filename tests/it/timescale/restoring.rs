@@ -86,7 +86,8 @@ fn an_extension_in_a_schema_of_its_own_comes_back_there() {
             ground.say(&table).ends_with_code(0).says("200 rows");
             assert_eq!(ground.sql(&rows("aside.metrics")), before);
             // And tier by tier.
-            let tiers = "objectives: { rpo: 5m, rto: 6h, data: { first: { tables: [days], rto: 1h } } }";
+            let tiers = "objectives: { rpo: 5m, rto: 6h, data: { first: { tables: [days], rto: 1h } } }\n\
+                drills: { tiers: { restore: { latest: dump, tiers: [first] }, expect: { rows: { sql: 'select count(*) from metrics', is: 200 } } } }";
             ground.change("objectives: { rpo: 5m, rto: 1h }", tiers);
             ground
                 .say(&["restore", "--tier", "first", "--into-database", "tiered", "--create", "--job", "dump", "--yes"])
@@ -94,6 +95,7 @@ fn an_extension_in_a_schema_of_its_own_comes_back_there() {
             let in_tiers = |sql: &str| sql_in(&ground.rig.cluster, "tiered", sql);
             assert_eq!((in_tiers(&rows("metrics")), in_tiers(lies)), (before, "Time series keeper".to_owned()));
             assert_eq!(in_tiers(&rows("days")), ground.sql(&rows("days")));
+            ground.say(&["drill", "tiers", "--start-with", &folder]).ends_with_code(0).says("passed");
         }
     }
 }

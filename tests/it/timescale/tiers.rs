@@ -30,21 +30,21 @@ fn all(cluster: &Cluster, database: &str) -> Vec<String> {
     let of = |sql: &str| sql_in(cluster, database, sql);
     let mut all: Vec<String> = EVERY.iter().map(|table| format!("{table}: {}", of(&rows(table)))).collect();
     for what in [
-        "string_agg(hypertable_name || chunk_name || is_compressed, ',' order by 1) from timescaledb_information.chunks",
-        "string_agg(hypertable_name || column_name || coalesce(time_interval::text, num_partitions::text), ',' order by 1) from timescaledb_information.dimensions",
-        "string_agg(hypertable_schema || hypertable_name || attname || coalesce(segmentby_column_index, 0), ',' order by 1) \
-            from timescaledb_information.compression_settings",
-        "string_agg(view_schema || view_name || materialization_hypertable_name, ',' order by 1) from timescaledb_information.continuous_aggregates",
-        "string_agg(job_id || proc_name || config::text, ',' order by 1) from timescaledb_information.jobs where job_id >= 1000",
-        "string_agg(t::text, '|' order by id) from _timescaledb_catalog.hypertable t",
-        "string_agg(t::text, '|' order by id) from _timescaledb_catalog.chunk t",
-        "string_agg(c.relname || i.relname, ',' order by i.relname) from pg_index x join pg_class i on i.oid = indexrelid \
-            join pg_class c on c.oid = indrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname !~ '^pg_'",
-        "string_agg(conrelid::regclass || conname, ',' order by 1) from pg_constraint where contype in ('f', 'p', 'u')",
-        "string_agg(tgrelid::regclass || tgname, ',' order by 1) from pg_trigger where not tgisinternal",
+        "hypertable_name || chunk_name || is_compressed from timescaledb_information.chunks",
+        "hypertable_name || column_name || coalesce(time_interval::text, num_partitions::text) from timescaledb_information.dimensions",
+        "hypertable_schema || hypertable_name || attname || coalesce(segmentby_column_index, 0) from timescaledb_information.compression_settings",
+        "view_schema || view_name || materialization_hypertable_name from timescaledb_information.continuous_aggregates",
+        "job_id || proc_name || config::text from timescaledb_information.jobs where job_id >= 1000",
+        "t::text from _timescaledb_catalog.hypertable t",
+        "t::text from _timescaledb_catalog.chunk t",
+        "c.relname || i.relname from pg_index x join pg_class i on i.oid = indexrelid join pg_class c on c.oid = indrelid \
+            join pg_namespace n on n.oid = c.relnamespace where n.nspname !~ '^pg_'",
+        "conrelid::regclass || conname from pg_constraint where contype in ('f', 'p', 'u')",
+        "tgrelid::regclass || tgname from pg_trigger where not tgisinternal",
     ] {
-        all.push(format!("{what}: {}", of(&format!("select {what}"))));
+        all.extend(of(&format!("select {what}")).lines().map(|line| format!("{what}: {line}")));
     }
+    all.sort_unstable();
     all
 }
 
@@ -110,7 +110,7 @@ fn out_of_a_dump_hypertables_come_with_their_tier() {
             ground.command(&words.iter().chain(more).copied().collect::<Vec<_>>())
         };
         let plan = Said::of(command(&["--plan"]).output().expect("seawall")).ends_with_code(0);
-        plan.says("`critical`: 2 tables with").says("(\"Sea wall.Odd readings, public.devices");
+        plan.says("`critical`: 2 tables with").says("(Sea wall.Odd readings, public.devices)");
         let mut running = command(&["--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("seawall");
         cluster.wait_until("exists (select from pg_stat_activity where datname = 'back' and query ~ 'CREATE INDEX gated')");
         works_with_the_first(cluster, &before);
@@ -169,5 +169,9 @@ fn out_of_a_physical_backup_hypertables_come_with_their_tier() {
         assert_eq!(all(&rig.cluster, "back"), before);
         assert_eq!(definitions(&rig.cluster, &programs, "back"), definitions(&rig.cluster, &programs, "shop"));
         goes_on_as_it_was(&rig.cluster);
+        let drill = "drills: { first: { restore: { latest: nightly, tiers: [critical], database: shop }, \
+            expect: { rows: { sql: 'select count(*) from \"Sea wall\".\"Odd readings\"', is: 2100 } } } }\n";
+        rig.change_policy("wal: { store: local", &format!("{drill}wal: {{ store: local"));
+        Said::of(rig.command(&["drill", "first", "--start-with", &folder]).output().expect("seawall")).ends_with_code(0).says("passed");
     }
 }
