@@ -313,7 +313,7 @@ fn recovery_time(
     let (state, because) = match (rehearsed.failed, &rehearsed.passed, timed) {
         (Some(failed), ..) => (State::Broken, failure(failed)),
         _ if !rehearsed.missing.is_empty() => {
-            let databases = joined(rehearsed.missing.iter().map(|database| quoted(database)));
+            let databases = joined(rehearsed.missing.iter().map(quoted));
             (State::Unproven, format!("no drill has brought back {databases} yet"))
         }
         (None, None, _) if let Some(before) = rehearsed.before => (State::Unproven, defined_before(before)),
