@@ -214,6 +214,7 @@ pub(super) fn wanted(said: &Restore, into: &str) -> Result<Wanted, Trouble> {
         end_connections: words.end_connections,
         globals: words.globals,
         occupied: words.occupied,
+        goes_on: false,
         snapshot: words.snapshot,
         connection: words.connection.clone(),
         jobs: usize::from(words.jobs),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::catalog::{self, Catalog};
+use super::catalog::Catalog;
 use super::order::Order;
 use super::pending::{self, Begun, Kind, Noted};
 use super::plan::{Ground, Plan};
@@ -297,7 +297,7 @@ impl Acting<'_> {
         let mut session = session::open(&self.ground.settings.clone().with_dbname(&self.ground.wanted.into))?;
         session.run(&format!("set application_name = {}", literal(pending::SESSIONS)))?;
         if self.has_timescale() {
-            session.run(catalog::OFF)?;
+            session.run(restoring::OFF)?;
         }
         Ok(session)
     }

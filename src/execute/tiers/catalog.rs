@@ -20,10 +20,6 @@ use crate::postgres::Connection;
 pub(super) const NAME: &str = "timescaledb";
 /// As much of it as is believed: that of some hundred thousand chunks.
 const LARGEST: usize = 256 << 20;
-/// In a session: it is told nothing, and does nothing. So rows and definitions come as a dump has them, chunk by chunk.
-pub(super) const OFF: &str = "set timescaledb.restoring = on";
-/// It is told of what happens to its tables.
-pub(super) const ON: &str = "set timescaledb.restoring = off";
 
 /// Rows of one of its own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]

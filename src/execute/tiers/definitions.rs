@@ -6,12 +6,12 @@ use std::io::{Seek as _, Write as _};
 use std::process::Stdio;
 
 use super::act::Acting;
-use super::catalog;
 use super::order::sections;
 use super::pending::{self, Kind, Thing};
 use crate::execute::backup::BackupFault;
 use crate::execute::dump::child;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
+use crate::execute::dump::restore::restoring;
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::script;
 use crate::execute::table::landing::session::{self, attended};
@@ -180,7 +180,7 @@ impl Acting<'_> {
         if !self.has_timescale() {
             return statements;
         }
-        [catalog::ON.to_owned()].into_iter().chain(statements).chain([catalog::OFF.to_owned()]).collect()
+        [restoring::ON.to_owned()].into_iter().chain(statements).chain([restoring::OFF.to_owned()]).collect()
     }
 
     /// As `pg_restore` writes it: with owners.

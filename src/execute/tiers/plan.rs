@@ -162,7 +162,7 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: Onlooker<'_>, now
     if let Some(begun) = &begun {
         must_be_the_same(begun, wanted, has(site.policy, false))?;
         // It is there, it has things in it, and the application is already connected.
-        (of.create, of.occupied) = (false, true);
+        (of.create, of.occupied, of.goes_on) = (false, true, true);
         of.from_database = Some(begun.database.clone());
         of.backup = Some(begun.backup.parse().map_err(|_| TableFault::new(format!("`{}` is no backup", begun.backup), ""))?);
         // Out of a physical backup, the log that leads to that moment may lie in several.

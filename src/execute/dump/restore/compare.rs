@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Plan;
+use super::{Plan, restoring};
 use crate::execute::dump::child::Halt;
 use crate::execute::restore::RestoreFault;
 use crate::policy::sql_name::quoted;
@@ -26,6 +26,11 @@ pub(super) fn compare(plan: &Plan, connection: &mut Connection, halt: &Halt<'_>)
     for row in &connection.query(OF_EXTENSIONS, &[]).map_err(of)? {
         of_extensions.insert((row.text("schema").map_err(of)?.to_owned(), row.text("name").map_err(of)?.to_owned()));
     }
+    // It answers for what it keeps compressed rows in otherwise than a dump does, or not at all.
+    let has_timescale = plan.database().extensions.contains_key("timescaledb");
+    if has_timescale {
+        connection.run(restoring::OFF).map_err(of)?;
+    }
     let mut compared = Compared { tables: 0, rows: 0 };
     for table in plan.database().tables.iter().filter(|table| plan.brings(table)) {
         if of_extensions.contains(&(table.schema.clone(), table.name.clone())) {
@@ -40,6 +45,9 @@ pub(super) fn compare(plan: &Plan, connection: &mut Connection, halt: &Halt<'_>)
             return Err(RestoreFault::new(message, "A trigger or somebody else has changed it while it was filled."));
         }
         compared = Compared { tables: compared.tables + 1, rows: compared.rows + rows };
+    }
+    if has_timescale {
+        connection.run(restoring::ON).map_err(of)?;
     }
     Ok(compared)
 }

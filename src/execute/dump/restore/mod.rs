@@ -101,6 +101,8 @@ pub struct Wanted {
     pub globals: bool,
     /// Also where users are connected or objects are.
     pub occupied: bool,
+    /// What is there was begun tier by tier, and is gone on with.
+    pub goes_on: bool,
     /// Such a one is copied first.
     pub snapshot: bool,
     /// Another server than the policy's.

@@ -7,6 +7,11 @@ use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
 use crate::timescale;
 
+/// In a session: it is told nothing, and does nothing. So rows and definitions are those that a dump has, chunk by chunk.
+pub(in crate::execute) const OFF: &str = "set timescaledb.restoring = on";
+/// It is told of what happens to its tables, and answers for them.
+pub(in crate::execute) const ON: &str = "set timescaledb.restoring = off";
+
 /// In the dump's version, where it lay. It loads itself into new sessions only.
 pub(in crate::execute) fn make_extension(connection: &mut Connection, into: &str, version: &str, home: &str) -> Result<(), RestoreFault> {
     let sql = format!("create extension if not exists timescaledb with schema {} version {}", quoted(home), literal(version));

@@ -161,7 +161,7 @@ impl Target {
             return Err(RestoreFault::new(message, format!("Its jobs and checks are off. {out} Or say `--replace`.")));
         }
         let is_in_use = !self.sessions.is_empty() || self.objects > 0;
-        if wanted.occupied && is_in_use && dumped.extensions.contains_key("timescaledb") {
+        if wanted.occupied && !wanted.goes_on && is_in_use && dumped.extensions.contains_key("timescaledb") {
             let message = format!("`{into}` is in use, and a dump with TimescaleDB comes back only into a database of its own");
             return Err(RestoreFault::new(
                 message,

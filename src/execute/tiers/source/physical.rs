@@ -20,13 +20,12 @@ use crate::execute::dump::child::{self, Halt};
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
 use crate::execute::dump::restore::needs::Needs;
-use crate::execute::dump::restore::{Ready, Roles, must_be_free, ready};
+use crate::execute::dump::restore::{Ready, Roles, must_be_free, ready, restoring};
 use crate::execute::restore::{Pin, Reached, TimelineChoice};
 use crate::execute::table::TableFault;
 use crate::execute::table::landing::session;
 use crate::execute::table::source::{self, Fault, Fixed, Held, Known, Onlooker, TableName};
 use crate::execute::tiers::act::Acting;
-use crate::execute::tiers::catalog;
 use crate::execute::tiers::pending::{Begun, Kind, Thing};
 use crate::execute::tiers::plan::Wanted;
 use crate::format::dump::Item;
@@ -263,7 +262,7 @@ impl<'s> Physical<'s> {
             let mut from = session::open(&origin)?;
             from.run(&acting.encoding())?;
             if acting.has_timescale() {
-                from.run(catalog::OFF)?;
+                from.run(restoring::OFF)?;
             }
             for (thing, rows) in share {
                 acting.table(to, thing, &rows.columns, &mut |take| {
