@@ -13,7 +13,7 @@ pub(super) enum Going {
     /// With these chunks, of which nothing has to stay.
     Chunks(BTreeSet<String>),
     /// Out of these chunks, of which something stays: held rows, or rows of another time (chunks can be merged, in one partition of space and not
-    /// in another).
+    /// in another). Or TimescaleDB drops none of them, because a foreign key leads to their table, whichever rows it is about.
     Parts(BTreeSet<String>),
 }
 
@@ -26,7 +26,7 @@ pub(super) fn going(connection: &mut Connection, table: &Table, from: &str, to: 
     for chunk in &chunks {
         connection.run(&format!("lock table {chunk} in exclusive mode"))?;
     }
-    if chunks.is_empty() || !are_inside {
+    if chunks.is_empty() || !are_inside || !referring(connection, table)?.is_empty() {
         return Ok(Going::Parts(chunks));
     }
     if table.holds.is_empty() {
@@ -43,6 +43,14 @@ pub(super) fn going(connection: &mut Connection, table: &Table, from: &str, to: 
     );
     let is_held = connection.query(&sql, &[])?.one()?.flag("held")?;
     Ok(if is_held { Going::Parts(chunks) } else { Going::Chunks(chunks) })
+}
+
+/// Tables whose foreign keys lead here, and let nothing go that their rows need.
+pub(super) fn referring(connection: &mut Connection, table: &Table) -> Result<Vec<String>, Fault> {
+    let sql = "select distinct conrelid::regclass::text as by from pg_constraint \
+               where contype = 'f' and confdeltype in ('a', 'r') and conparentid = 0 \
+                 and confrelid in (select $1::oid union all select relid from pg_partition_tree($1::oid)) order by 1";
+    connection.query(sql, &[&table.oid])?.iter().map(|row| row.text("by").map(str::to_owned)).collect()
 }
 
 /// The chunks that have to do with a stretch of time, and whether all lie inside it.

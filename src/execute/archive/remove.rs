@@ -104,14 +104,6 @@ pub(super) fn unrecorded() -> SiteFault {
 const MORE_LOCKS: &str =
     "Raise `max_locks_per_transaction`, and restart the server: each chunk, each partition and each of their indexes needs a lock.";
 
-/// Tables whose foreign keys lead here, and let nothing go that their rows need.
-fn referring(connection: &mut Connection, oid: &str) -> Result<Vec<String>, Fault> {
-    let sql = "select distinct conrelid::regclass::text as by from pg_constraint \
-               where contype = 'f' and confdeltype in ('a', 'r') and conparentid = 0 \
-                 and confrelid in (select $1::oid union all select relid from pg_partition_tree($1::oid)) order by 1";
-    connection.query(sql, &[oid])?.iter().map(|row| row.text("by").map(str::to_owned)).collect()
-}
-
 /// Of what a `copy … to stdout (format csv)` gives. None where somebody asked to end it.
 pub(super) fn tally_of(connection: &mut Connection, sql: &str, stop: &AtomicBool) -> Result<Option<Tally>, Fault> {
     let mut tally = Tally::default();
@@ -175,7 +167,7 @@ impl Run<'_> {
         match fault.code() {
             Some(code) if BUSY.contains(&code) => Ok(Fate::Busy),
             Some(code) if REFERENCED.contains(&code) => {
-                let by = referring(connection, &self.table.oid)?;
+                let by = chunks::referring(connection, &self.table)?;
                 let by = if by.is_empty() { "other tables".to_owned() } else { joined(by) };
                 done.remarks.push(format!("{name}: rows between {from} and {to} stay, because rows of {by} refer to some of them"));
                 Ok(Fate::Referenced)

@@ -138,6 +138,32 @@ fn chunks_that_are_merged_while_they_wait_move_once() {
     }
 }
 
+/// TimescaleDB drops no chunk of a table that a foreign key leads to, whichever rows it is about.
+#[test]
+fn chunks_that_others_refer_to_lose_their_rows() {
+    for place in all_natives("chunks_that_others_refer_to_lose_their_rows") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(
+            "create table prices (at timestamptz not null, product int not null, price float8, note text, primary key (at, product)); \
+             select create_hypertable('prices', 'at', chunk_time_interval => interval '30 days'); \
+             insert into prices select t, p, p * 1.5, 'x' from generate_series(now() - interval '2 years', now(), interval '6 days') t, generate_series(1, 3) p; \
+             create table offers (at timestamptz, product int, foreign key (at, product) references prices); \
+             insert into offers select at, product from prices where at < now() - interval '18 months' order by at desc limit 1",
+        );
+        let run = run_over(cluster, "");
+        let all = sum(&run, "prices");
+        run.say(&["run", JOB]).ends_with_code(0).says("because rows of offers refer to some of them");
+        let edge = "(select max(range_end) from timescaledb_information.chunks where hypertable_name = 'prices' and range_end < now() - interval '1 year')";
+        let old = format!("select count(distinct tableoid), count(*) > 0 from prices where at < {edge}");
+        assert_eq!(run.rig.cluster.sql(&old), "1|t", "what is referred to stays with its chunk's rows, and nothing else does");
+        run.rig.cluster.sql("delete from offers");
+        run.say(&["run", JOB]).ends_with_code(0);
+        assert_eq!(run.rig.cluster.sql(&old), "0|f");
+        run.say(&["archive", "restore", "--table", "prices"]).ends_with_code(0);
+        assert_eq!(sum(&run, "(select * from prices union all select * from prices_archived) u"), all);
+    }
+}
+
 /// Named by the chunks themselves: one that is compressed, and one that is not.
 #[test]
 fn a_hold_on_a_chunk_holds_its_rows() {
