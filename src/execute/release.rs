@@ -19,7 +19,7 @@ use crate::format::history;
 use crate::format::layout::wal_file;
 use crate::inventory::{SystemIdentifier, goes_on_beside};
 use crate::pipeline::restore::Owner;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 use crate::site::Site;
 use crate::units::{Instant, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::wal::{Place, WalFault, find, read_stamp};
@@ -350,7 +350,7 @@ impl<'r> Running<'r> {
 
 /// The settings among `QUIET` without which something would begin here. A setting of a library that is not loaded is not among the server's.
 fn held_back(connection: &mut Connection) -> Result<Vec<String>, Fault> {
-    let names = format!("{{{TIMESCALE_WORKERS},{CRON_JOBS}}}");
+    let names = array([TIMESCALE_WORKERS, CRON_JOBS]);
     let sql = "select name from pg_catalog.pg_settings where name = any($1::text[]) \
                union all select $2::text where exists (select from pg_catalog.pg_subscription where subenabled) order by 1";
     let rows = connection.query(sql, &[&names, SUBSCRIPTIONS])?;

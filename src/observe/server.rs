@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use crate::converge::rights;
 use crate::inventory::{Observed, RoleState, ServerState, Setting};
 use crate::policy::model::Policy;
-use crate::postgres::{Connection, Fault, Row};
+use crate::postgres::{Connection, Fault, Row, array};
 use crate::site::{Site, SiteFault};
 
 /// What the server is set to and what the policy's roles may do, or why that could not be seen.
@@ -33,12 +33,11 @@ pub fn look_at_server(connection: &mut Connection, policy: &Policy) -> Result<Se
 }
 
 fn settings(connection: &mut Connection) -> Result<BTreeMap<String, Setting>, Fault> {
-    let names = format!("{{{}}}", rights::SETTINGS.join(","));
     // Of a command that nothing runs, as long as `archive_mode` is off, the setting is shown as `(disabled)`.
     let rows = connection.query(
         "select name, case when setting = '(disabled)' then reset_val else setting end as setting, context = 'postmaster' as needs_restart, pending_restart as waits from pg_catalog.pg_settings \
          where name = any($1::text[])",
-        &[&names],
+        &[&array(rights::SETTINGS)],
     )?;
     let one = |row: &Row| {
         let setting = Setting {

@@ -3,6 +3,7 @@
 //! Synchronous and small: one socket, PostgreSQL's protocol 3.0, plain SQL and the replication commands. There is no pool and
 //! nothing is retried here; a [`Fault`] says whether trying again may help.
 
+mod array;
 mod auth;
 mod backup;
 mod base_backup;
@@ -20,6 +21,7 @@ mod sockets;
 mod tls;
 mod wire;
 
+pub use array::array;
 pub use backup::{BackupSession, StartPoint, StopPoint};
 pub use base_backup::{Archive, BaseBackup, BaseBackupOptions, EndPoint, Piece};
 pub use cancel::Cancel;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::array::array;
 use super::connection::Connection;
 use super::conninfo::Settings;
 use super::fault::Fault;
@@ -234,7 +235,6 @@ fn databases(connection: &mut Connection) -> Result<Vec<Database>, Fault> {
 }
 
 fn settings(connection: &mut Connection) -> Result<BTreeMap<String, String>, Fault> {
-    let names = format!("{{{}}}", SETTINGS.join(","));
-    let rows = connection.query("select name, setting from pg_settings where name = any($1::text[])", &[&names])?;
+    let rows = connection.query("select name, setting from pg_settings where name = any($1::text[])", &[&array(SETTINGS)])?;
     rows.iter().map(|row| Ok((row.text("name")?.to_owned(), row.get("setting").unwrap_or_default().to_owned()))).collect()
 }

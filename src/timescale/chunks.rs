@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::inventory::{Chunk, ChunkRange, Size, TableName, TimescaleState};
-use crate::postgres::{Connection, Fault, Row, Rows};
+use crate::postgres::{Connection, Fault, Row, Rows, array};
 use crate::units::Instant;
 
 /// The planner takes the views for small, and would look into the catalog once for each chunk.
@@ -79,7 +79,7 @@ fn ask(connection: &mut Connection, rows: &Rows) -> Result<HashMap<String, u64>,
     if never.is_empty() {
         return Ok(HashMap::new());
     }
-    let sizes = connection.query(ASK, &[&format!("{{{}}}", never.join(","))])?;
+    let sizes = connection.query(ASK, &[&array(&never)])?;
     let mut all = HashMap::new();
     for row in &sizes {
         // One that is gone meanwhile has none.

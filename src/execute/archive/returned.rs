@@ -11,7 +11,7 @@ use super::remove::record_of;
 use super::table::Time;
 use crate::format::archived::{Leaving, MAX_BYTES};
 use crate::observe::{Kept, Names};
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 use crate::site::SiteFault;
 use crate::units::BackupId;
 
@@ -52,8 +52,7 @@ fn is_covered(connection: &mut Connection, kept: &Kept, by: &[String], time: Tim
          points as (select $2::text::{time} as at union select before from later where before > $2::text::{time} and before < $3::text::{time}) \
          select not exists (select from points where not exists (select from later where first <= at and before > at)) as covered"
     );
-    // Names of extents need no quotes.
-    connection.query(&sql, &[&format!("{{{}}}", by.join(",")), &contents.from, &contents.to])?.one()?.flag("covered")
+    connection.query(&sql, &[&array(by), &contents.from, &contents.to])?.one()?.flag("covered")
 }
 
 impl Run<'_> {

@@ -9,7 +9,7 @@ use crate::execute::backup::BackupFault;
 use crate::policy::file::{Logical, Unmatched};
 use crate::policy::pattern::Pattern;
 use crate::policy::sql_name::literal;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 
 /// What `pg_dump` calls a table.
 const TABLES: &str = "\
@@ -76,8 +76,7 @@ impl Choice {
 
     /// A partitioned table without its partitions would come back without a row.
     fn add_parts(&mut self, connection: &mut Connection, tables: Vec<u32>) -> Result<(), Fault> {
-        let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
-        for row in &connection.query(PARTS, &[&format!("{{{}}}", oids.join(","))])? {
+        for row in &connection.query(PARTS, &[&array(tables)])? {
             let part = Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 };
             self.only_tables.get_or_insert_default().insert(row.parse("oid")?);
             self.homes.insert(part.schema.clone());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::words::counted;
 use crate::policy::sql_name::quoted;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 
 const SUSPECTS: &str = "\
     select format('%I.%I', h.schema_name, h.table_name) as table, a.attname as column, format('%I.%I', z.schema_name, z.table_name) as compressed \
@@ -17,7 +17,7 @@ const SUSPECTS: &str = "\
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and a.atthasmissing and not a.attisdropped \
     join pg_namespace zn on zn.nspname = z.schema_name join pg_class zc on zc.relnamespace = zn.oid and zc.relname = z.table_name \
     join pg_attribute za on za.attrelid = zc.oid and za.attname = a.attname and not za.attisdropped \
-    where $1 = '' or to_regclass(format('%I.%I', h.schema_name, h.table_name))::oid = any (string_to_array($1, ',')::oid[]) \
+    where cardinality($1::oid[]) = 0 or to_regclass(format('%I.%I', h.schema_name, h.table_name))::oid = any ($1::oid[]) \
     order by 1, 2, 3";
 
 /// Remarks on these tables of a database that has TimescaleDB, or on all of them, as of this session's snapshot, which stays. No dump fails
@@ -36,8 +36,7 @@ pub(super) fn remarks(connection: &mut Connection, database: &str, tables: &[u32
 
 fn look(connection: &mut Connection, database: &str, tables: &[u32]) -> Result<Vec<String>, Fault> {
     let mut chunks: BTreeMap<(String, String), u64> = BTreeMap::new();
-    let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
-    for row in &connection.query(SUSPECTS, &[&tables.join(",")])? {
+    for row in &connection.query(SUSPECTS, &[&array(tables)])? {
         let (table, column) = (row.text("table")?.to_owned(), row.text("column")?.to_owned());
         let sql = format!("select exists (select from {} where {} is null) as it", row.text("compressed")?, quoted(&column));
         if connection.query(&sql, &[])?.one()?.flag("it")? {

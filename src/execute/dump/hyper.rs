@@ -13,7 +13,7 @@ use crate::format::contents::{Database, SomeRows, Tie};
 use crate::format::dump::EntryKind;
 use crate::plan::words::joined;
 use crate::policy::file::Logical;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 use crate::units::DumpSection;
 
 /// Of these tables: which are hypertables, and which are TimescaleDB's own, or parts of hypertables.
@@ -161,9 +161,4 @@ fn lead(connection: &mut Connection, filled: &[u32], roots: &Roots) -> Result<So
         some.aggregates.push(row.text("name")?.to_owned());
     }
     Ok(some)
-}
-
-fn array(oids: &[u32]) -> String {
-    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
-    format!("{{{}}}", oids.join(","))
 }

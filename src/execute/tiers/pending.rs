@@ -13,7 +13,7 @@ use crate::execute::table::TableFault;
 use crate::execute::table::landing::session::go_on;
 use crate::format::dump::Item;
 use crate::policy::sql_name::{literal, quoted};
-use crate::postgres::{Connection, Rows};
+use crate::postgres::{Connection, Rows, array};
 use crate::units::Instant;
 
 /// Where it is noted. It goes when everything is there.
@@ -148,7 +148,7 @@ pub(super) fn put_away(
     begun: &Begun,
 ) -> Result<(), TableFault> {
     connection.run(TABLES)?;
-    let list = format!("{{{}}}", begun.tiers.iter().map(|tier| quoted(tier)).collect::<Vec<_>>().join(","));
+    let list = array(&begun.tiers);
     connection.query_or_null(
         "insert into seawall_pending.run values ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9)",
         &[

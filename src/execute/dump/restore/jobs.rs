@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::act::of;
 use crate::execute::restore::RestoreFault;
 use crate::policy::sql_name::literal;
-use crate::postgres::{Connection, Fault, Row};
+use crate::postgres::{Connection, Fault, Row, array};
 
 /// Those with smaller numbers are the extension's own, and come with it.
 const FIRST: i64 = 1000;
@@ -45,12 +45,11 @@ impl Jobs {
 
     /// Before any of them can begin: the extension is still told that its tables are being restored.
     pub(super) fn hold_others(self, connection: &mut Connection) -> Result<Vec<HeldJob>, RestoreFault> {
-        let before: Vec<String> = self.before.iter().map(i64::to_string).collect();
         let sql = format!(
             "update {} set scheduled = false where scheduled and id >= {FIRST} and id <> all ({}::int[]) \
              returning id, proc_schema || '.' || proc_name || coalesce(' ' || config::text, '') as does",
             self.table,
-            literal(&format!("{{{}}}", before.join(",")))
+            literal(&array(&self.before))
         );
         let held = |row: &Row| Ok(HeldJob { id: row.parse("id")?, does: row.text("does")?.to_owned(), home: self.functions.clone() });
         let rows = connection.query(&sql, &[]).map_err(of)?;
@@ -72,7 +71,7 @@ pub(in crate::execute) fn home(connection: &mut Connection) -> Result<Option<&'s
 
 /// The statement that lets them run: all of them are of one database.
 pub fn let_run(held: &[HeldJob]) -> String {
-    let ids: Vec<String> = held.iter().map(|job| job.id.to_string()).collect();
     let home = held.first().map(|job| job.home.as_str()).unwrap_or_default();
-    format!("select {home}.alter_job(id, scheduled => true) from unnest('{{{}}}'::int[]) id", ids.join(","))
+    let ids = literal(&array(held.iter().map(|job| job.id)));
+    format!("select {home}.alter_job(id, scheduled => true) from unnest({ids}::int[]) id")
 }

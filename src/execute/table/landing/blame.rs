@@ -1,11 +1,10 @@
 //! Who has the lock that was not given in time.
 
-use super::destination::array;
 use super::session;
 use crate::execute::table::source::TableName;
 use crate::execute::table::{TableFault, Why};
 use crate::plan::words::{joined, quoted as shown};
-use crate::postgres::Settings;
+use crate::postgres::{Settings, array};
 
 /// By the tables' names: what locks a table may keep us from being told its number.
 const HOLDERS: &str = "\
@@ -23,7 +22,7 @@ pub(super) fn blamed(settings: &Settings, tables: &[TableName], fault: TableFaul
     if fault.why != Why::Passing || !fault.message.contains("lock") {
         return fault;
     }
-    let names = |of: fn(&TableName) -> &str| array(&tables.iter().map(of).collect::<Vec<_>>());
+    let names = |of: fn(&TableName) -> &str| array(tables.iter().map(of));
     let (schemas, names) = (names(|table| &table.schema), names(|table| &table.name));
     let holders: Vec<String> = session::open(settings)
         .and_then(|mut connection| Ok(connection.query(HOLDERS, &[&schemas, &names])?))

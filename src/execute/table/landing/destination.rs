@@ -12,7 +12,7 @@ use crate::inventory::Kin;
 use crate::observe::kin;
 use crate::plan::words::{counted, joined, quoted as shown};
 use crate::policy::model::Policy;
-use crate::postgres::{Connection, Fault, Settings};
+use crate::postgres::{Connection, Fault, Settings, array};
 use crate::units::Instant;
 
 use super::about::sql;
@@ -249,10 +249,4 @@ fn may_silence_triggers(connection: &mut Connection) -> Result<(), TableFault> {
                     later). Or restore into a schema beside it (`--into-schema NAME`).";
         TableFault::new(message, hint)
     })
-}
-
-/// As a parameter.
-pub(super) fn array(names: &[&str]) -> String {
-    let each = names.iter().map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
-    format!("{{{}}}", each.collect::<Vec<_>>().join(","))
 }

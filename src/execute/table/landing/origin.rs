@@ -10,7 +10,7 @@ use crate::execute::table::TableFault;
 use crate::execute::table::source::{Held, TableName};
 use crate::plan::words::{joined, quoted as shown};
 use crate::policy::sql_name::literal;
-use crate::postgres::{Connection, Settings};
+use crate::postgres::{Connection, Settings, array};
 
 /// A server of which nobody else knows: it may be changed as one likes.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Origin {
             return Ok(());
         }
         let sql = "update pg_catalog.pg_index set indislive = false where indexrelid = any($1::oid[])";
-        self.open()?.query(sql, &[&format!("{{{}}}", hidden.join(","))])?;
+        self.open()?.query(sql, &[&array(hidden)])?;
         Ok(())
     }
 

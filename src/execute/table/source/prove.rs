@@ -10,7 +10,7 @@ use crate::format::relation_file::parse;
 use crate::format::system::LARGE_OBJECTS;
 use crate::plan::words::{joined, quoted};
 use crate::policy::sql_name::literal;
-use crate::postgres::{self, Connection};
+use crate::postgres::{self, Connection, array};
 use crate::units::nearest;
 
 /// All that a table's rows may lie in, as the server has it.
@@ -79,9 +79,9 @@ impl Case<'_> {
         nodes.extend(beside(connection, wanted)?);
         for table in &wanted.tables {
             let oids = self.oids(connection, table, timescale)?;
-            let array = format!("{{{}}}", oids.join(","));
+            let family = array(&oids);
             let mut unlogged = Vec::new();
-            for row in connection.query(FAMILY, &[&array])?.iter() {
+            for row in connection.query(FAMILY, &[&family])?.iter() {
                 let node = row.parse_if::<u32>("node")?;
                 // Nothing is read by one of a table's own indexes, as nothing is written into one.
                 if row.flag("is_index")? {
@@ -177,10 +177,9 @@ impl Case<'_> {
             let near = self.near(connection, table)?.map_or_else(String::new, |near| format!(" Did you mean {}?", quoted(near)));
             return Ok(Fault::new(what, format!("Check its name, or choose another moment.{near}")));
         }
-        let array = there.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let sql = "select n.nspname || '.' || c.relname as name from pg_catalog.pg_class c \
                    join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = any($1::pg_catalog.oid[])";
-        let renamed = connection.query(sql, &[&format!("{{{array}}}")])?;
+        let renamed = connection.query(sql, &[&array(&there)])?;
         if let Some(row) = renamed.iter().next() {
             let now = row.text("name")?;
             return Ok(Fault::new(
@@ -224,9 +223,8 @@ pub(super) fn hide(connection: &mut Connection, indexes: &[String]) -> Result<()
     if indexes.is_empty() {
         return Ok(());
     }
-    let array = format!("{{{}}}", indexes.join(","));
     let sql = "update pg_catalog.pg_index set indislive = false where indexrelid = any($1::pg_catalog.oid[])";
-    connection.query(sql, &[&array]).map(drop)
+    connection.query(sql, &[&array(indexes)]).map(drop)
 }
 
 /// What was prepared and is neither committed nor rolled back holds its locks, and its rows are nobody's yet: at this moment it had not

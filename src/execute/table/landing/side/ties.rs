@@ -5,7 +5,7 @@ use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::plan::words::{joined, plain};
 use crate::policy::sql_name::quoted;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, array};
 
 const KIN: &str = "select $1::oid::text as oid union select relid::oid::text from pg_partition_tree($1::oid)";
 
@@ -16,10 +16,6 @@ pub(super) fn kin(connection: &mut Connection, about: &About) -> Result<Vec<Stri
 
 fn of(connection: &mut Connection, oid: &str) -> Result<Vec<String>, Fault> {
     connection.query(KIN, &[oid])?.iter().map(|row| row.text("oid").map(str::to_owned)).collect()
-}
-
-fn oids(of: &[String]) -> String {
-    format!("{{{}}}", of.join(","))
 }
 
 /// Statements to run, and what each of them leaves out.
@@ -66,11 +62,11 @@ pub(super) fn untie(connection: &mut Connection, about: &About, together: &[Stri
         connection.query(ANCESTORS, &[&about.oid])?.iter().map(|row| row.text("oid").map(str::to_owned)).collect::<Result<_, _>>()?;
     up.extend(kin.iter().cloned());
     // First, because what is detached would be looked through for rows that are referenced.
-    let mut left_out = run_all(connection, REFERENCES, &[&oids(&kin), &oids(&up), &oids(together)])?;
+    let mut left_out = run_all(connection, REFERENCES, &[&array(&kin), &array(&up), &array(together)])?;
     left_out.extend(run_all(connection, PARENTS, &[&about.oid])?);
     // By being detached it got copies of its parent's.
-    left_out.extend(run_all(connection, REFERENCES, &[&oids(&kin), &oids(&kin), &oids(together)])?);
-    left_out.extend(run_all(connection, TRIGGERS, &[&oids(&kin)])?);
+    left_out.extend(run_all(connection, REFERENCES, &[&array(&kin), &array(&kin), &array(together)])?);
+    left_out.extend(run_all(connection, TRIGGERS, &[&array(&kin)])?);
     Ok(left_out)
 }
 
@@ -82,7 +78,7 @@ pub(super) fn shift(connection: &mut Connection, about: &About, becomes: &TableN
         union all select format('alter statistics %I.%I set schema %I', n.nspname, s.stxname, $2::text) \
         from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace where s.stxrelid = any($1::oid[]) and n.nspname <> $2::text";
     let kin = kin(connection, about)?;
-    run_all(connection, SHIFTS, &[&oids(&kin), &becomes.schema])?;
+    run_all(connection, SHIFTS, &[&array(&kin), &becomes.schema])?;
     if about.table.name != becomes.name {
         let moved = TableName { schema: becomes.schema.clone(), name: about.table.name.clone() };
         connection.run(&format!("alter table {} rename to {}", sql(&moved), quoted(&becomes.name)))?;
@@ -123,7 +119,7 @@ pub(super) fn names(connection: &mut Connection, oid: &str) -> Result<Vec<TableN
         union select n.nspname, c.relname from pg_depend d join pg_class c on c.oid = d.objid and c.relkind = 'S' join pg_namespace n on n.oid = c.relnamespace \
         where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = any($1::oid[]) order by 1, 2";
     let kin = of(connection, oid)?;
-    let rows = connection.query(NAMES, &[&oids(&kin)])?;
+    let rows = connection.query(NAMES, &[&array(&kin)])?;
     rows.iter().map(|row| Ok(TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() })).collect()
 }
 
@@ -180,7 +176,7 @@ pub(super) fn rights(from: &mut Connection, to: &mut Connection, oid: &str) -> R
 
 /// What the destination does not have: types come along where there is a schema to put them into; what calls a function that is not there goes.
 pub(super) fn lacking(from: &mut Connection, to: &mut Connection, oid: &str, schema: Option<&str>) -> Result<Vec<String>, TableFault> {
-    let kin = oids(&of(from, oid)?);
+    let kin = array(of(from, oid)?);
     for row in &from.query(TYPES, &[&kin])? {
         let name = row.text("name")?;
         let there = to.query("select to_regtype($1) is not null as there", &[name])?.one()?.flag("there")?;
