@@ -1,9 +1,9 @@
 //! Runs that the catalog did not take: a line of JSON each, beside the state, until it does.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,9 @@ use crate::execute::watch;
 use crate::format::audit::Entry;
 use crate::site::Site;
 use crate::units::Instant;
-use crate::world::files;
 
-/// More than this was written by nobody who works.
-const MAX_BYTES: usize = 16 << 20;
+/// No run has so much to say: what is longer is no line that was written here.
+const LONGEST_LINE: u64 = 1 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Unrecorded {
@@ -155,40 +154,57 @@ fn path(site: &Site<'_>) -> PathBuf {
 
 /// Keeps a run until the catalog takes it.
 pub(super) fn keep(site: &Site<'_>, run: &Unrecorded) -> io::Result<()> {
-    let path = path(site);
     DirBuilder::new().recursive(true).mode(0o700).create(site.policy_state())?;
-    let mut line = serde_json::to_string(run).map_err(io::Error::other)?;
-    line.push('\n');
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-    file.lock()?;
-    let is_new = file.metadata()?.len() == 0;
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
-    if is_new { File::open(site.policy_state())?.sync_all() } else { Ok(()) }
+    let line = serde_json::to_string(run).map_err(io::Error::other)?;
+    append(&path(site), &line)
 }
 
-/// Brings in what the catalog did not take. A line that a crash cut short is no run.
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    file.lock()?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    // A crash cut the line before short: this one must not go with it.
+    let begun = if last == [b'\n'] { "" } else { "\n" };
+    file.write_all(format!("{begun}{line}\n").as_bytes())?;
+    file.sync_all()?;
+    match path.parent().filter(|_| length == 0) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Brings in what the catalog did not take, however much it is. A line that a crash cut short is no run, and is told of.
 pub fn bring_in(site: &Site<'_>, catalog: &Catalog) -> Result<(), CatalogFault> {
     let path = path(site);
     let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { return Ok(()) };
     if file.try_lock().is_err() {
         return Ok(());
     }
-    let text = match files::read(&path, MAX_BYTES) {
-        Ok(text) => text,
-        Err(fault) => {
-            tracing::warn!("runs that the catalog did not take are not brought in: {fault}");
-            return Ok(());
-        }
-    };
     let policy = site.policy.name.as_str();
     let mut first: Option<Instant> = None;
-    for line in text.split(|byte| *byte == b'\n') {
-        if let Ok(run) = serde_json::from_slice::<Unrecorded>(line) {
-            if run.run.is_some() || !run.is_recorded(catalog, policy)? {
-                run.record(catalog, policy)?;
+    let mut lines = BufReader::new(&file);
+    loop {
+        let line = match next_line(&mut lines) {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!("runs that the catalog did not take are not brought in: {error}");
+                return Ok(());
             }
-            first = Some(first.map_or(run.ended, |first| first.min(run.ended)));
+        };
+        match serde_json::from_slice::<Unrecorded>(&line) {
+            Ok(run) => {
+                if run.run.is_some() || !run.is_recorded(catalog, policy)? {
+                    run.record(catalog, policy)?;
+                }
+                first = Some(first.map_or(run.ended, |first| first.min(run.ended)));
+            }
+            Err(_) if line.trim_ascii().is_empty() => {}
+            Err(error) => tracing::warn!("a run that the catalog did not take cannot be read any more, and is on no record: {error}"),
         }
     }
     if let Some(first) = first {
@@ -196,4 +212,36 @@ pub fn bring_in(site: &Site<'_>, catalog: &Catalog) -> Result<(), CatalogFault> 
     }
     let _ = file.set_len(0).and_then(|()| file.sync_all());
     Ok(())
+}
+
+fn next_line(lines: &mut BufReader<&File>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    Ok((read > 0).then_some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("unrecorded.jsonl");
+        append(&path, "one").expect("kept");
+        let mut file = OpenOptions::new().append(true).open(&path).expect("the file");
+        file.write_all(b"tw").expect("cut short");
+        // Longer than any line is.
+        file.write_all(&vec![b' '; 3 << 20]).expect("written");
+        append(&path, "three").expect("kept");
+        let file = File::open(&path).expect("the file");
+        let mut lines = BufReader::new(&file);
+        let mut all = Vec::new();
+        while let Some(line) = next_line(&mut lines).expect("read") {
+            assert!(line.len() as u64 <= LONGEST_LINE);
+            all.push(String::from_utf8(line).expect("text").trim().to_owned());
+        }
+        all.retain(|line| !line.is_empty());
+        assert_eq!(all, ["one", "tw", "three"]);
+    }
 }

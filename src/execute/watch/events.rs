@@ -54,7 +54,7 @@ pub(super) fn since(site: &Site<'_>, catalog: &Catalog, now: Instant) -> Result<
     let news = now.checked_sub(NEWS).unwrap_or(now);
     let from = told.and_then(|told| told.checked_sub(OVERLAP).ok()).unwrap_or(news);
     // A run may have begun long before it ended.
-    let runs = catalog.history(&Filter { policy: Some(policy), since: from.checked_sub(NEWS).ok(), ..Filter::default() })?;
+    let runs = catalog.whole_history(&Filter { policy: Some(policy), since: from.checked_sub(NEWS).ok(), ..Filter::default() })?;
     let mut ended: Vec<&RunRow> = runs.iter().filter(|run| run.job != run::POLICY && run.ended.is_some_and(|ended| ended > from)).collect();
     ended.sort_by_key(|run| run.ended);
     let newest = ended.iter().filter_map(|run| run.ended).max();

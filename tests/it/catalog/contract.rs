@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     ("last_runs", last_runs),
     ("lost_and_found", lost_and_found),
     ("history", history),
+    ("history_of_many", history_of_many),
     ("measurements", measurements),
     ("drills", drills),
     ("many_at_once", many_at_once),
@@ -197,6 +198,22 @@ fn history(place: &Where) {
     let sized = |number: u64| Size { at: at(number as i64 * 101), bytes: number * 1000, stored_bytes: Some(number * 500) };
     assert_eq!(catalog.sizes("orders", "backups.nightly", 2), Ok(vec![sized(8), sized(4)]));
     assert_eq!(catalog.durations("orders", "expire", 1), Ok(vec![Taken { started: at(700), ended: at(707) }]));
+}
+
+/// More than are read at once, and none twice.
+fn history_of_many(place: &Where) {
+    let catalog = open(place);
+    let mut begun: Vec<_> = (0..1_050).map(|number| begin(&catalog, "backups.nightly", number)).collect();
+    begin(&catalog, "expire", 2_000);
+    begun.reverse();
+    let filter = Filter { policy: Some("orders"), job: Some("backups.nightly"), ..Filter::default() };
+    let ids = |since| {
+        let all = catalog.whole_history(&Filter { since, ..filter.clone() }).expect("runs");
+        all.into_iter().map(|run| run.run).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None), begun);
+    assert_eq!(ids(Some(at(10))), begun[..1_040]);
+    assert_eq!(catalog.history(&filter).expect("runs").len(), 1_000);
 }
 
 fn measurements(place: &Where) {

@@ -137,8 +137,11 @@ fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     assert_eq!(run.backups(), 1);
     // What only tidies up was not done without a record.
     run.rig.shell("rmdir state/catalog.db && test -s state/policies/try/unrecorded.jsonl");
+    // However much stands there, and although a crash has cut something short.
+    run.rig.shell("head -c 20000000 /dev/zero | tr '\\0' ' ' >> state/policies/try/unrecorded.jsonl && printf '{\"job\": \"x' >> state/policies/try/unrecorded.jsonl");
     // That belongs to the backup, and is tried again after its pause by whoever calls for the backup.
-    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("nothing is owed; next is `expire`");
+    let said = run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("nothing is owed; next is `expire`");
+    said.says("cannot be read any more, and is on no record");
     let outcomes = run.outcomes();
     assert!(outcomes.contains(&"backups.nightly succeeded".to_owned()), "{outcomes:?}");
     run.rig.shell("! test -s state/policies/try/unrecorded.jsonl");
