@@ -28,6 +28,8 @@ pub(super) struct Needs {
     pub data_directory: Option<String>,
     /// Stores in a cloud, whose credentials come from the environment or from files of the account.
     pub clouds: BTreeSet<&'static str>,
+    /// The keyring of the account, in its home.
+    pub keyring: bool,
     /// Programs of the policy run beside it.
     pub hooks: bool,
     /// It starts PostgreSQL.
@@ -62,6 +64,7 @@ pub(super) fn needs(policy: &Policy, setting: &Setting, called: Called<'_>) -> R
     }
     if let Some(Encryption::OpenPgp(pgp)) = &policy.encryption {
         pgp.keys.iter().try_for_each(|keys| needs.read(keys, "encryption.openpgp.keys"))?;
+        needs.keyring = pgp.keys.is_none();
     }
     needs.read(&setting.policy_file, "the policy's file")?;
     needs.read(&setting.program, "the program")?;

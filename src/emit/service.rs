@@ -194,7 +194,14 @@ fn files(needs: &Needs) -> String {
     } else {
         text.push_str("PrivateTmp=yes\n");
     }
-    text.push_str(if needs.any_overlaps(&PEOPLES) { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
+    if needs.keyring {
+        text.push_str(
+            "# The recipients' keys come from this account's keyring (`gpg`), which is read in its home and cannot be written from here. A file with \
+             them (`encryption.openpgp.keys`) needs neither.\n",
+        );
+    }
+    let sees_homes = needs.keyring || needs.any_overlaps(&PEOPLES);
+    text.push_str(if sees_homes { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
     // Where it is left out nothing is given away: no capability is there, and no call that loads a module is allowed.
     text.push_str(if needs.any_overlaps(&MODULES) { "" } else { "ProtectKernelModules=yes\n" });
     text

@@ -139,6 +139,24 @@ fn hidden(unit: &str) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_keyring_in_the_account_s_home_can_be_read() {
+    let unit = |keys: &str| {
+        let openpgp = format!("{{ openpgp: {{ recipients: [0123456789ABCDEF0123456789ABCDEF01234567]{keys} }} }}");
+        let text = sound("shop").replace("{ none: { because: a sample for tests } }", &openpgp);
+        let room = Room::new().with("p.yaml", text);
+        std::fs::create_dir(room.path().join("units")).expect("a directory");
+        let run = room.run(&["emit", "systemd", "--policy", "p.yaml", "--policy-there", "/etc/seawall/policy.yaml", "--out", "units"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        std::fs::read_to_string(room.path().join("units/seawall-shop-backups.nightly.service")).expect("a unit")
+    };
+    let of_keyring = unit("");
+    assert_eq!(settings(&of_keyring, "ProtectHome"), ["read-only"], "{of_keyring}");
+    assert!(of_keyring.contains("`encryption.openpgp.keys`"), "{of_keyring}");
+    assert_eq!(settings(&unit(", keys: /etc/seawall/recipients.asc"), "ProtectHome"), ["yes"]);
+    assert_eq!(settings(&unit(", keys: /home/dba/recipients.asc"), "ProtectHome"), ["read-only"]);
+}
+
+#[test]
 fn a_unit_hides_nothing_of_what_its_job_copies() {
     let unit = |job: &str, name: &str| {
         let from = "  nightly: { physical: {}";
