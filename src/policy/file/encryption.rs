@@ -51,7 +51,7 @@ pub struct Age {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenPgp {
-    /// The full fingerprints (40 or 64 hexadecimal digits) of the keys that can open the backups.
+    /// The full fingerprints (40 hexadecimal digits) of the keys that can open the backups.
     #[schemars(example = serde_json::json!(["0123456789ABCDEF0123456789ABCDEF01234567"]), length(min = 1))]
     pub recipients: Vec<String>,
     /// A file with the public keys of the recipients (`gpg --export`). Without it they are taken from the keyring of the account that

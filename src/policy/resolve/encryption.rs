@@ -102,9 +102,14 @@ impl Resolver<'_> {
             Finding::error(PRIVATE_KEY, path.clone(), "a private key must not stand in a policy")
                 .masked()
                 .hint("Write the key's fingerprint (`gpg --list-keys --with-colons`).")
-        } else if !matches!(digits.len(), 40 | 64) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        } else if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let message = format!("`{}` is the fingerprint of a key of version 5 or 6, which not every `gpg` opens", clipped(fingerprint));
+            Finding::error(BAD_RECIPIENT, path.clone(), message)
+                .label("expected 40 hexadecimal digits")
+                .hint("Make a key of version 4, as `gpg --quick-generate-key` does, and write its fingerprint.")
+        } else if digits.len() != 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             Finding::error(BAD_RECIPIENT, path.clone(), format!("`{}` is not the fingerprint of a key", clipped(fingerprint)))
-                .label("expected 40 or 64 hexadecimal digits")
+                .label("expected 40 hexadecimal digits")
                 .hint("Short ids and addresses can be forged; write the full fingerprint (`gpg --fingerprint`).")
         } else {
             return;
