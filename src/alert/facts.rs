@@ -50,6 +50,8 @@ pub struct Facts {
     /// Objects that expiry could not delete because they are locked.
     pub locked: Observed<u64>,
     pub failing: Vec<FailingReceiver>,
+    /// Receivers of several people whose messages do not reach all of them.
+    pub partly: Vec<PartlyReached>,
     pub undelivered: Observed<Undelivered>,
     /// Up to where everything would survive; none where nothing would.
     pub recovery_point: Observed<Option<RecoveryPoint>>,
@@ -59,11 +61,25 @@ pub struct Facts {
     pub predictions: Vec<Prediction>,
     /// How the drills stand, by their own records.
     pub drills: BTreeMap<Name, DrillStanding>,
+    /// The public keys of OpenPGP that is encrypted to, by their fingerprints.
+    pub recipients: BTreeMap<String, Observed<RecipientFacts>>,
     /// The recovery identities, by their public keys.
     pub identities: BTreeMap<String, IdentityStanding>,
     /// How fast files are restored and log is replayed, in bytes a second, at the careful end.
     pub restore_rate: Option<u64>,
     pub replay_rate: Option<u64>,
+}
+
+/// A public key that is encrypted to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecipientFacts {
+    /// From when on nothing is encrypted to it; none where that does not come by itself.
+    pub expires: Option<Instant>,
+    /// The fingerprint of the part that is encrypted to; none where there is none any more.
+    pub part: Option<String>,
+    /// Why nothing is encrypted to it, but that it has expired.
+    pub unusable: Option<String>,
 }
 
 /// What is known of one job.
@@ -274,6 +290,17 @@ pub struct FailingReceiver {
     pub waiting: Vec<String>,
 }
 
+/// A receiver of several people, some of whom their server refuses for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartlyReached {
+    pub receiver: Name,
+    /// The first message that did not reach all of them, since one did.
+    pub since: Instant,
+    /// Who, and what the server said.
+    pub refused: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undelivered {
@@ -311,11 +338,13 @@ impl Default for Facts {
             braked: None,
             locked: not_looked_at(),
             failing: Vec::new(),
+            partly: Vec::new(),
             undelivered: not_looked_at(),
             recovery_point: not_looked_at(),
             scenario_points: BTreeMap::new(),
             predictions: Vec::new(),
             drills: BTreeMap::new(),
+            recipients: BTreeMap::new(),
             identities: BTreeMap::new(),
             restore_rate: None,
             replay_rate: None,

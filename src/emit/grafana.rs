@@ -372,6 +372,12 @@ fn drills(panels: &mut Panels) {
         ("time() - max by (policy, recipient) (seawall_identity_opened_timestamp_seconds{policy=~\"$policy\"})", ""),
     );
     panels.table(
+        "How long keys of OpenPGP can still be encrypted to",
+        "When a recipient's key expires, no backup is taken any more, and no log is archived.",
+        SECONDS,
+        ("min by (policy, recipient) (seawall_key_expires_timestamp_seconds{policy=~\"$policy\"}) - time()", ""),
+    );
+    panels.table(
         "Since when a drill has ended",
         "Well or badly.",
         SECONDS,

@@ -4,6 +4,11 @@ use crate::inventory::Proven;
 use crate::policy::model::{Encryption, Policy};
 use crate::units::{Duration, Instant};
 
+/// How long before a key expires somebody is told.
+pub const NOTICE_OF_KEYS: Duration = Duration::from_days(30);
+/// From here on it is urgent.
+pub const URGENT_FOR_KEYS: Duration = Duration::from_days(7);
+
 /// One identity of the policy, held against the time within which it is to be proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Custody {
@@ -16,6 +21,8 @@ pub struct Custody {
     /// From when on it is to be proven; none where nobody has watched yet.
     pub since: Option<Instant>,
     pub within: Option<Duration>,
+    /// When its public key can no longer be encrypted to; none where that does not come by itself, or nobody has looked.
+    pub expires: Option<Instant>,
 }
 
 impl Custody {
@@ -43,7 +50,7 @@ pub fn custody(policy: &Policy, proven: Option<&Proven>) -> Vec<Custody> {
     let within = policy.file.encryption.as_ref().and_then(|encryption| encryption.proven_within);
     let one = |(number, recipient): (usize, String)| {
         let known = proven.and_then(|proven| proven.identities.get(&recipient)).copied().unwrap_or_default();
-        Custody { recipient, number, opened: known.opened, since: known.first_seen, within }
+        Custody { recipient, number, opened: known.opened, since: known.first_seen, within, expires: known.expires }
     };
     recipients(policy).into_iter().enumerate().map(one).collect()
 }
@@ -95,7 +102,7 @@ mod tests {
     #[test]
     fn it_is_unproven_from_when_it_was_first_seen() {
         let at = |day: i64| Some(Instant::from_second(1_790_000_000 + day * 86_400).expect("a moment"));
-        let custody = |opened, since, within| Custody { recipient: "age1x".into(), number: 0, opened, since, within };
+        let custody = |opened, since, within| Custody { recipient: "age1x".into(), number: 0, opened, since, within, expires: None };
         let month = Some(Duration::from_days(30));
         let now = at(100).expect("now");
         assert!(custody(None, at(0), month).is_unproven(now));

@@ -5,11 +5,6 @@ use std::collections::BTreeMap;
 use crate::inventory::{DrillOutcome, DrillRecord, DrillStanding, LastDrill, TierStanding};
 use crate::units::{Instant, Name};
 
-/// Under this name it is on record when an identity opened something; the subject is its public key, as [`super::recipient_key`] has it.
-pub const IDENTITY_OPENED: &str = "identity_opened";
-/// And when its public key was first seen in the policy.
-pub const IDENTITY_FIRST_SEEN: &str = "identity_first_seen";
-
 /// So many recoveries are kept: enough to see which way they go.
 const RECOVERIES: usize = 5;
 
@@ -106,6 +101,7 @@ pub(super) mod tests {
             promotion: None,
             canary: None,
             opened_with: None,
+            opened_with_part: None,
             tiers: Vec::new(),
             remarks: Vec::new(),
         }

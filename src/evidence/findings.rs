@@ -2,7 +2,7 @@
 //!
 //! That a recovery takes too long by what was measured is judged with the other objectives, where its parts are known.
 
-use super::custody::custody;
+use super::custody::{Custody, NOTICE_OF_KEYS, custody};
 use super::point::{EVERYTHING, scenario_promises};
 use crate::inventory::{ClusterInventory, DrillOutcome, DrillStanding, Observed, PointsSeen, Proven};
 use crate::policy::finding::{Code, Finding};
@@ -15,6 +15,7 @@ const DRILL_FAILED: Code = Code(414);
 const DRILL_OVERDUE: Code = Code(415);
 const RPO_WAS_NOT_KEPT: Code = Code(416);
 const IDENTITY_NOT_PROVEN: Code = Code(417);
+const KEY_EXPIRES: Code = Code(418);
 
 /// What contradicts the policy, as it stood at `observed`.
 pub fn contradictions(policy: &Policy, cluster: Option<&ClusterInventory>, observed: Instant) -> Vec<Finding> {
@@ -28,6 +29,7 @@ pub fn contradictions(policy: &Policy, cluster: Option<&ClusterInventory>, obser
     }
     findings.extend(proven.recovery_point.iter().flat_map(|points| not_kept(policy, points)));
     findings.extend(not_proven(policy, proven, observed));
+    findings.extend(expiring(policy, proven, observed));
     findings
 }
 
@@ -92,6 +94,24 @@ fn not_proven(policy: &Policy, proven: &Proven, observed: Instant) -> Vec<Findin
             .label("whoever holds it may have lost it")
             .hint("Let whoever holds it restore something, or run `seawall verify --deep --identity FILE` with it; or take the key out.")
             .related(["encryption", "proven_within"].into(), "declared here")
+    })
+    .collect()
+}
+
+/// Only keys of OpenPGP do.
+fn expiring(policy: &Policy, proven: &Proven, observed: Instant) -> Vec<Finding> {
+    let soon = |custody: &Custody| custody.expires.filter(|expires| Duration::between(observed, *expires) <= NOTICE_OF_KEYS);
+    let of = custody(policy, Some(proven)).into_iter().filter_map(|custody| Some((soon(&custody)?, custody)));
+    of.map(|(expires, custody)| {
+        let path = PolicyPath::from(["encryption", "openpgp", "recipients"]).item(custody.number);
+        let hint = "Let whoever holds it prolong it (`gpg --quick-set-expire`), and put its new export in the place of the old one; or name another key.";
+        match expires <= observed {
+            true => Finding::error(KEY_EXPIRES, path, format!("the key of `{}` expired on {}", custody.short(), day(expires)))
+                .label("no backup is taken, and no log is archived"),
+            false => Finding::warning(KEY_EXPIRES, path, format!("the key of `{}` expires on {}", custody.short(), day(expires)))
+                .label("from then on no backup is taken, and no log is archived"),
+        }
+        .hint(hint)
     })
     .collect()
 }

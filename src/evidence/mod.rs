@@ -6,15 +6,19 @@
 mod custody;
 mod drills;
 mod findings;
+mod identities;
 mod log;
 mod point;
 mod predicted;
 mod rates;
 mod samples;
 
-pub use custody::{Custody, custody, recipient_key, recipients};
-pub use drills::{IDENTITY_FIRST_SEEN, IDENTITY_OPENED, standing};
+pub use custody::{Custody, NOTICE_OF_KEYS, URGENT_FOR_KEYS, custody, recipient_key, recipients};
+pub use drills::standing;
 pub use findings::contradictions;
+pub use identities::{
+    IDENTITY_EXPIRES, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, IDENTITY_PART_FIRST_SEEN, IDENTITY_PART_OPENED, Noted, identities, part_subject,
+};
 pub use log::{LogStored, LogTold, Quiet, waiting_since};
 pub use point::{
     Bound, EVERYTHING, Frontier, LogSeen, Onward, RecoveryPoint, ScenarioPromise, left_in_copies, newest_of_all, recovery_point,

@@ -1,7 +1,9 @@
 //! That an identity has opened something is on record: whoever holds it can still use it.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{Catalog, CatalogFault, Measured};
-use crate::evidence::{IDENTITY_OPENED, recipient_key, recipients};
+use crate::evidence::{IDENTITY_OPENED, IDENTITY_PART_OPENED, part_subject, recipient_key, recipients};
 use crate::format::seal::Identities;
 use crate::site::Site;
 use crate::units::{Instant, figure_of};
@@ -9,9 +11,18 @@ use crate::units::{Instant, figure_of};
 /// Notes which of the policy's identities have opened something by now. The host's own key is none of them.
 pub fn note(site: &Site<'_>, catalog: &Catalog, identities: &Identities, now: Instant) -> Result<(), CatalogFault> {
     let of_policy = recipients(site.policy);
-    let used: Vec<String> = identities.used().iter().map(|key| recipient_key(key)).filter(|key| of_policy.contains(key)).collect();
-    let opened = |key| Measured { name: IDENTITY_OPENED, subject: key, value: figure_of(now) };
-    catalog.measure(site.policy.name.as_str(), &used.iter().map(|key| opened(key.as_str())).collect::<Vec<_>>(), now)
+    let used = identities.used();
+    let used = used.iter().map(|used| (recipient_key(&used.key), used.part.as_deref())).filter(|(key, _)| of_policy.contains(key));
+    // Several parts of one key may have.
+    let noted: BTreeSet<(&str, String)> = used.flat_map(|(key, part)| opened(key, part)).collect();
+    let figures: Vec<Measured<'_>> = noted.iter().map(|(name, subject)| Measured { name, subject, value: figure_of(now) }).collect();
+    catalog.measure(site.policy.name.as_str(), &figures, now)
+}
+
+/// As what it is noted that a key has opened something, and which part of it.
+pub(super) fn opened(key: String, part: Option<&str>) -> impl Iterator<Item = (&'static str, String)> {
+    let part = part.map(|part| (IDENTITY_PART_OPENED, part_subject(&key, part)));
+    std::iter::once((IDENTITY_OPENED, key)).chain(part)
 }
 
 /// The same for a command that runs without the record: where there is a catalog it learns of it. That it does not is no reason to fail.

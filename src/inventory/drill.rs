@@ -58,6 +58,9 @@ pub struct DrillRecord {
     /// The public key whose identity opened the backup; absent where nothing is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_with: Option<String>,
+    /// Of a key of OpenPGP, the fingerprint of the part of it that did; absent elsewhere, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_with_part: Option<String>,
     /// What people should know: sentences without a full stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

@@ -24,7 +24,7 @@ pub struct Proven {
     pub identities: BTreeMap<String, IdentityStanding>,
 }
 
-/// A recovery identity, as far as it was used.
+/// A recovery identity, as far as it was used, and its public key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityStanding {
@@ -36,6 +36,10 @@ pub struct IdentityStanding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-11-16T05:31:00Z")]
     pub opened: Option<Instant>,
+    /// When its public key can no longer be encrypted to. Absent where that does not come by itself, or nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"2027-03-01T00:00:00Z")]
+    pub expires: Option<Instant>,
 }
 
 /// When a tier of data was usable in the last runs of a drill.

@@ -16,7 +16,7 @@ mod webhook;
 
 pub use courier::{Before, Courier, Receipt};
 pub use fault::{FaultKind, SendFault};
-pub use heartbeat::beat;
+pub use heartbeat::{Deaf, beat};
 
 use crate::policy::file::Severity;
 use crate::units::hex;

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use super::courier::{Before, Courier, Receipt};
 use super::fault::{FaultKind, SendFault};
@@ -27,7 +28,7 @@ const LEASE: SignedDuration = SignedDuration::from_mins(5);
 /// Nothing is begun so close to the end of a lease.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 /// Who keeps us waiting for so long in vain is not asked again in this run.
-const SLOW: Duration = Duration::from_secs(9);
+pub(super) const SLOW: Duration = Duration::from_secs(9);
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Also when a receiver asks for less.
@@ -215,6 +216,7 @@ impl Round<'_> {
                 self.remember(outgoing, &thread(&item.key), &reference)?;
             }
         }
+        self.refused(outgoing, &receipt.refused)?;
         Ok(Delivery { id: outgoing.id.clone(), policy: policy.name.clone(), receiver: outgoing.receiver.clone(), refused: receipt.refused })
     }
 
@@ -232,6 +234,20 @@ impl Round<'_> {
         let reached = if outgoing.attempts > 1 { known(&reached_by(&outgoing.id))? } else { None };
         let reached = reached.map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default();
         Ok(Before { reference, reached })
+    }
+
+    /// It arrived; who of several did not get it and never will.
+    fn refused(&self, outgoing: &Outgoing, refused: &[String]) -> Result<(), CatalogFault> {
+        let known = refusals(self.catalog, &outgoing.policy, &outgoing.receiver)?;
+        if refused.is_empty() && known.is_none() {
+            return Ok(());
+        }
+        let said = beginning(refused);
+        // A server says the same in other words each time; whom it refuses stands before them.
+        let known = known.filter(|known| who(&known.said).eq(who(&said)));
+        let now = (!refused.is_empty()).then(|| Refusals { since: known.map_or_else(|| (self.now)(), |known| known.since), said });
+        let json = serde_json::to_string(&now).expect("moments and a text");
+        self.remember(outgoing, REFUSALS, &json)
     }
 
     fn failed(&self, policy: &Policy, outgoing: &Outgoing, fault: &SendFault) -> Result<Failure, CatalogFault> {
@@ -256,6 +272,17 @@ impl Round<'_> {
     }
 }
 
+/// The addresses of a text of refusals.
+fn who(said: &str) -> impl Iterator<Item = &str> {
+    said.split("; ").filter_map(|one| one.strip_prefix('`')?.split('`').next())
+}
+
+fn beginning(refused: &[String]) -> String {
+    let all = refused.join("; ");
+    let end = all.floor_char_boundary(MAX_REFUSALS);
+    if end < all.len() { format!("{}…", &all[..end]) } else { all }
+}
+
 /// A minute, then twice as long each time, an hour at most; up to a fifth more or less, so that a fleet does not come all at once.
 /// Whoever asks for patience gets it.
 fn pause(attempts: u32, id: &str, asked: Option<Duration>) -> Duration {
@@ -272,6 +299,26 @@ fn pause(attempts: u32, id: &str, asked: Option<Duration>) -> Duration {
 /// Under which name the catalog keeps the first message about something.
 fn thread(key: &str) -> String {
     format!("thread:{}", mark(key))
+}
+
+/// Whom a receiver's messages do not reach, of several, because their server refuses them for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// From the first message on that did not reach the same ones.
+    pub since: Instant,
+    /// Who, and what the server said.
+    pub said: String,
+}
+
+/// Under which name the catalog keeps them: they end with the first message that reaches everybody.
+const REFUSALS: &str = "refusals";
+/// With what stands around it, less than the catalog keeps under one name.
+const MAX_REFUSALS: usize = 400;
+
+/// Who is not reached by the messages to a receiver.
+pub fn refusals(catalog: &Catalog, policy: &str, receiver: &str) -> Result<Option<Refusals>, CatalogFault> {
+    let kept = catalog.reference_of(policy, receiver, REFUSALS)?;
+    Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()).flatten())
 }
 
 /// Under which name it keeps whom a notice has reached.

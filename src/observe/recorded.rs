@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, CatalogFault, Latest, RECOVERY_POINT, RECOVERY_POINT_WORST};
-use crate::evidence::{self, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, Record, Sample, recipient_key};
+use crate::evidence::{self, IDENTITY_OPENED, IDENTITY_PART_OPENED, Noted, Record, Sample, part_subject};
 use crate::inventory::{ClusterInventory, DrillPhase, DrillRecord, IdentityStanding, Measured, Observed, Phase, PointsSeen, Proven};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, Name, moment_of};
@@ -153,24 +153,16 @@ fn points(catalog: &Catalog, policy: &str, latest: &[Latest], now: Instant) -> R
 
 /// By the record of what was opened, and by what drills say of themselves.
 pub fn identities(latest: &[Latest], drills: &[DrillRecord]) -> BTreeMap<String, IdentityStanding> {
-    let mut all: BTreeMap<String, IdentityStanding> = BTreeMap::new();
-    for one in latest {
-        let Some(at) = moment_of(one.value) else { continue };
-        match one.name.as_str() {
-            IDENTITY_OPENED => {
-                let opened = &mut all.entry(recipient_key(&one.subject)).or_default().opened;
-                *opened = (*opened).max(Some(at));
-            }
-            IDENTITY_FIRST_SEEN => all.entry(recipient_key(&one.subject)).or_default().first_seen = Some(at),
-            _ => {}
-        }
-    }
-    for drill in drills {
-        let opened = |phase: &DrillPhase| matches!(phase.phase, Phase::Files | Phase::Load);
-        if let (Some(with), true) = (&drill.opened_with, drill.phases.iter().any(opened)) {
-            let opened = &mut all.entry(recipient_key(with)).or_default().opened;
-            *opened = (*opened).max(Some(drill.ended));
-        }
-    }
-    all
+    let opened = |phase: &DrillPhase| matches!(phase.phase, Phase::Files | Phase::Load);
+    let drilled = drills.iter().filter(|drill| drill.phases.iter().any(opened)).filter_map(|drill| {
+        let key = drill.opened_with.as_deref()?;
+        Some((key, drill.opened_with_part.as_deref().map(|part| part_subject(key, part)), drill.ended))
+    });
+    let drilled: Vec<(&str, Option<String>, Instant)> = drilled.collect();
+    let of_drills = drilled.iter().flat_map(|(key, part, at)| {
+        let noted = |name, subject| Noted { name, subject, value: Some(*at), at: *at };
+        [Some(noted(IDENTITY_OPENED, *key)), part.as_deref().map(|part| noted(IDENTITY_PART_OPENED, part))]
+    });
+    let on_record = latest.iter().map(|one| Noted { name: &one.name, subject: &one.subject, value: moment_of(one.value), at: one.at });
+    evidence::identities(on_record.chain(of_drills.flatten()))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Measurements;
 use crate::catalog::{Latest, RECOVERY_POINT};
-use crate::evidence::{IDENTITY_OPENED, ScenarioPromise, recipients, scenario_promises};
+use crate::evidence::{Noted, ScenarioPromise, identities, recipients, scenario_promises};
 use crate::policy::model::Policy;
 use crate::units::{Duration, Instant, moment_of};
 
@@ -97,10 +97,12 @@ pub struct IdentitySeen {
     pub recipient: String,
     /// When it last opened something.
     pub opened: Option<Instant>,
+    /// When its public key can no longer be encrypted to. Absent where that does not come by itself, or nobody has looked.
+    pub expires: Option<Instant>,
 }
 
 /// Puts it together. Nothing is reckoned anew: `seawall watch` has written it down.
-pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStanding {
+pub(super) fn recovery<'m>(policy: &Policy, measured: &'m Measurements) -> RecoveryStanding {
     let whole = |name: &str, subject: &str| measured.seen(name, subject).map(|value| value.max(0.0) as u64);
     let time = |(scenario, promised): (String, Option<Duration>)| RecoveryTime {
         p50_seconds: whole("recovery_time_p50_seconds", &scenario),
@@ -127,7 +129,12 @@ pub(super) fn recovery(policy: &Policy, measured: &Measurements) -> RecoveryStan
             tiers: tiers(subject, measured),
         })
     };
-    let identity = |recipient: String| IdentitySeen { opened: measured.last(IDENTITY_OPENED, &recipient).and_then(moment_of), recipient };
+    let noted = |one: &'m Latest| Noted { name: &one.name, subject: &one.subject, value: moment_of(one.value), at: one.at };
+    let known = identities(measured.0.iter().map(noted));
+    let identity = |recipient: String| {
+        let standing = known.get(&recipient).copied().unwrap_or_default();
+        IdentitySeen { opened: standing.opened, expires: standing.expires, recipient }
+    };
     RecoveryStanding {
         lost_seconds: whole(RECOVERY_POINT, ""),
         points: scenario_promises(policy).iter().map(point).collect(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use age::secrecy::ExposeSecret;
 
 use super::{Site, SiteFault};
-use crate::format::codec::Codec;
+use crate::format::codec::{Codec, Envelope};
 use crate::format::seal::{Certificates, Identities, KeyError, PgpIdentity, Recipients};
 use crate::format::signature::{SigningKey, Writers};
 use crate::pipeline::Lock;
@@ -135,6 +135,15 @@ impl Site<'_> {
         HostKeys::existing(self.state())
     }
 
+    /// How what is encrypted ends in its name; no key is asked for.
+    pub fn envelope(&self) -> Envelope {
+        match &self.policy.encryption {
+            Some(Encryption::Age(_)) => Envelope::Age,
+            Some(Encryption::OpenPgp(_)) => Envelope::OpenPgp,
+            Some(Encryption::None { .. }) | None => Envelope::None,
+        }
+    }
+
     /// Who may open the data.
     pub fn lock(&self) -> Result<Lock, SiteFault> {
         self.lock_for(None)
@@ -179,6 +188,8 @@ impl Site<'_> {
                     format!("Name the passphrase in `encryption.{word}.passphrase`: `{{ file: … }}` or `{{ credential: … }}`.")
                 }
                 KeyError::PassphraseWrong => format!("`encryption.{word}.passphrase` says where it is read."),
+                KeyError::PassphraseOfOne => "Put both under the same passphrase: `gpg --change-passphrase`, or `age -p -a` anew.".into(),
+                KeyError::BesideBinary => "Encrypt it as text (`age -p -a`), and put the two texts one behind the other.".into(),
                 KeyError::Elsewhere(_) => {
                     "What lies on a card stays there: decrypt by hand (`gpg -d`), or restore with the key of another recipient.".into()
                 }

@@ -97,6 +97,7 @@ impl Rig {
             promotion: None,
             canary: None,
             opened_with: None,
+            opened_with_part: None,
             tiers: vec![],
             remarks: vec![],
         };

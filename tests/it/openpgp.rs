@@ -2,6 +2,7 @@
 
 mod both_kinds;
 mod dumps;
+mod expiring;
 mod keyring;
 mod others;
 mod refusals;

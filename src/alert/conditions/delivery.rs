@@ -5,7 +5,7 @@ use crate::alert::condition::{Condition, State};
 use crate::inventory::Observed;
 use crate::plan::words::{counted, sentence};
 use crate::policy::file::Severity;
-use crate::units::Duration;
+use crate::units::{Duration, Name};
 
 /// Mail servers restart, and greylisting takes some minutes.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -34,7 +34,22 @@ pub(super) fn look(look: &mut Look<'_>) {
                 .fact("waiting", failing.waiting.len()),
         });
     }
+    look.policy.file.receivers.iter().filter(|(_, receiver)| receiver.email.is_some()).for_each(|(name, _)| partly(look, name));
     undelivered(look);
+}
+
+/// The others have got it, and hear of this too: they know who is missing.
+fn partly(look: &mut Look<'_>, name: &Name) {
+    let condition = Condition::new(format!("refused:{name}"), Severity::Warning, format!("messages to {name} do not reach everybody"));
+    let condition = condition.hint(format!(
+        "Take the address out of `receivers.{name}.email.to`, or mend it. It is over with the next message that reaches everybody; \
+         `seawall ack refused:{name}` says that somebody knows."
+    ));
+    let seen = look.facts.partly.iter().find(|partly| partly.receiver == *name);
+    look.push(match seen {
+        None => condition,
+        Some(partly) => condition.state(State::Firing).since(Some(partly.since)).text(sentence(&partly.refused)),
+    });
 }
 
 /// Messages that wait although no receiver is known to fail: whatever sends them does not run.

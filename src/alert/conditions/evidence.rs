@@ -2,10 +2,14 @@
 
 use super::{Look, allowed, moment, roots, rough};
 use crate::alert::condition::{Condition, State};
-use crate::evidence::{Bound, Prediction, RecoveryPoint, Tendency, custody, scenario_promises, tendency};
+use crate::alert::facts::RecipientFacts;
+use crate::evidence::{
+    Bound, Custody, NOTICE_OF_KEYS, Prediction, RecoveryPoint, Tendency, URGENT_FOR_KEYS, custody, scenario_promises, tendency,
+};
 use crate::inventory::{Observed, Proven};
 use crate::plan::words::{about, joined, quoted, sentence};
 use crate::policy::file::Severity;
+use crate::policy::model::Encryption;
 use crate::units::{Duration, Name};
 
 pub(super) fn look(look: &mut Look<'_>) {
@@ -14,6 +18,7 @@ pub(super) fn look(look: &mut Look<'_>) {
     drills(look);
     tiers(look);
     identities(look);
+    keys(look);
 }
 
 /// Of what keeps the log or a backup from the store there are alerts of their own: this one is for what they do not see.
@@ -230,3 +235,47 @@ fn identities(look: &mut Look<'_>) {
         );
     }
 }
+
+/// Only keys of OpenPGP expire. In the night in which one does, backups stop, and the log is not archived any more.
+fn keys(look: &mut Look<'_>) {
+    if !matches!(look.policy.encryption, Some(Encryption::OpenPgp(_))) {
+        return;
+    }
+    for custody in custody(look.policy, None) {
+        let condition =
+            Condition::new(format!("key_ending:{}", custody.key()), Severity::Warning, format!("the key of `{}` expires", custody.short()));
+        let Some(seen) = look.facts.recipients.get(&custody.recipient) else {
+            look.push(condition.state(State::Unknown));
+            continue;
+        };
+        let what = format!("encryption.openpgp.{}", custody.key());
+        match look.known(&what, None, seen, None).cloned() {
+            None => look.push(condition.state(State::Unknown)),
+            Some(seen) => look.push(ending(look, condition, &custody, &seen)),
+        }
+    }
+}
+
+fn ending(look: &Look<'_>, condition: Condition, custody: &Custody, seen: &RecipientFacts) -> Condition {
+    let condition = condition.fact("key", &custody.recipient);
+    if let Some(why) = &seen.unusable {
+        let title = format!("nothing can be encrypted to the key of `{}`", custody.short());
+        let condition = Condition { severity: Severity::Critical, title, ..condition };
+        return condition.state(State::Firing).text(format!("{} {STOPS}", sentence(why))).hint(PROLONG);
+    }
+    let Some(ends) = seen.expires else { return condition };
+    let left = Duration::between(look.now, ends);
+    let is_over = ends <= look.now;
+    let severity = if is_over || left <= URGENT_FOR_KEYS { Severity::Critical } else { Severity::Warning };
+    let title = match is_over {
+        true => format!("the key of `{}` has expired", custody.short()),
+        false => format!("the key of `{}` expires on {}", custody.short(), moment(look.policy, ends)),
+    };
+    let condition = Condition { severity, title, ..condition }.firing_if(is_over || left <= NOTICE_OF_KEYS);
+    condition.text(if is_over { STOPS } else { WILL_STOP }).hint(PROLONG).fact("expires", moment(look.policy, ends))
+}
+
+const STOPS: &str = "Nothing is encrypted to it any more: no backup is taken, and no log is archived.";
+const WILL_STOP: &str = "From then on nothing is encrypted to it: no backup is taken, and no log is archived.";
+const PROLONG: &str = "Let whoever holds it prolong it (`gpg --quick-set-expire`), and put its new export in the place of the old one; or encrypt to another \
+                       key in its stead (`encryption.openpgp.recipients`).";

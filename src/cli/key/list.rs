@@ -292,7 +292,9 @@ fn lock_of(store: &Store, key: &Key, size: u64, known: &[Known], names: &[(Strin
             LockedFor::OpenPgp { id } => locked.openpgp.push(id),
         }
     }
-    let opens = |known: &&Known| !matches!(Opened::open(&bytes, &known.identities), Err(SealError::NoKey | SealError::Identity(_)));
+    let is_closed =
+        |error: &SealError| matches!(error, SealError::NoKey | SealError::Identity(_) | SealError::Header(BadHeader::Damaged(_)));
+    let opens = |known: &&Known| !Opened::open(&bytes, &known.identities).is_err_and(|error| is_closed(&error));
     locked.opened_by = known.iter().filter(opens).map(|known| known.name.clone()).collect();
     Ok(locked)
 }

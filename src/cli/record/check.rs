@@ -7,6 +7,7 @@ use crate::alert::allowed;
 use crate::cli::exit::{Exit, Nagios, Trouble};
 use crate::cli::here::Here;
 use crate::cli::terminal::{Colour, print};
+use crate::evidence::{NOTICE_OF_KEYS, URGENT_FOR_KEYS};
 use crate::plan::words::plain;
 use crate::policy::file::{Limit, Severity};
 use crate::report::{Level, Standing};
@@ -158,6 +159,12 @@ fn figures(looked: &Looked, several: bool, now: Instant) -> Vec<String> {
     if standing.runs.all > 0 {
         let rate = standing.runs.succeeded as f64 * 100.0 / standing.runs.all as f64;
         push("success_rate".to_owned(), format!("{rate:.1}%"), Default::default(), ";100");
+    }
+    for (key, expires) in standing.recovery.identities.iter().filter_map(|identity| Some((&identity.recipient, identity.expires?))) {
+        let left = expires.as_second() - now.as_second();
+        // Below these, not above.
+        let limits = (format!("{}:", NOTICE_OF_KEYS.as_secs()), format!("{}:", URGENT_FOR_KEYS.as_secs()));
+        push(format!("key_expires {key}"), format!("{left}s"), limits, "");
     }
     for store in &standing.stores {
         if let Some(used) = store.used_bytes {

@@ -90,6 +90,10 @@ const ABOUT: &[(&str, &str)] = &[
     ),
     ("seawall_drill_tier_usable_seconds", "How long it took in the drill's last run until the tier of data was usable."),
     ("seawall_identity_opened_timestamp_seconds", "When the recovery identity of this public key last opened something."),
+    (
+        "seawall_key_expires_timestamp_seconds",
+        "When this public key of OpenPGP can no longer be encrypted to; not there where it does not expire.",
+    ),
     ("seawall_wal_waiting_since_timestamp_seconds", "Since when the oldest log waits that is not archived; 0 where none does."),
     ("seawall_clock_skew_seconds", "By how much this host's clock and the server's differ."),
     ("seawall_standby_lag_seconds", "How far the standby is behind."),
@@ -282,9 +286,12 @@ fn recovery(standing: &Standing, add: &mut impl FnMut(&'static str, &[(&str, &st
         }
     }
     for identity in &recovery.identities {
+        let labels = [policy, ("recipient", identity.recipient.as_str())];
         if let Some(opened) = identity.opened {
-            let labels = [policy, ("recipient", identity.recipient.as_str())];
             add("seawall_identity_opened_timestamp_seconds", &labels, figure_of(opened));
+        }
+        if let Some(expires) = identity.expires {
+            add("seawall_key_expires_timestamp_seconds", &labels, figure_of(expires));
         }
     }
 }

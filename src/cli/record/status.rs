@@ -170,6 +170,13 @@ fn objectives(standing: &Standing, now: Instant) -> String {
             Some(behind) => text.push_str(&format!("The copy in {} is {} behind.\n", store.store, span(behind as i64))),
         }
     }
+    for (key, expires) in standing.recovery.identities.iter().filter_map(|identity| Some((&identity.recipient, identity.expires?))) {
+        let left = span((expires.as_second() - now.as_second()).max(0));
+        text.push_str(&match expires > now {
+            true => format!("The key {} expires in {left}, on {}.\n", tame(key), minute(expires)),
+            false => format!("The key {} expired on {}.\n", tame(key), minute(expires)),
+        });
+    }
     for hold in &standing.holds {
         let until = hold.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
         text.push_str(&format!("Under hold{until}: {} (`{}`, {}).\n", tame(&hold.holds), tame(&hold.hold), tame(&hold.reason)));

@@ -17,8 +17,8 @@ use crate::cli::record;
 use crate::cli::repository::Format;
 use crate::cli::terminal::{Colour, print, tame};
 use crate::execute::watch::{self, Look, WatchFault, Watched};
-use crate::notify;
 use crate::notify::outbox::Flushed;
+use crate::notify::{self, Deaf};
 use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::world::signals::Ending;
@@ -161,8 +161,9 @@ fn send(known: &[Known], done: &[Done], stop: &AtomicBool) -> (Flushed, Vec<Trou
         }
     }
     let seen: Vec<&Known> = known.iter().filter(|known| seen.contains(known.file.as_str())).collect();
+    let deaf = Deaf::default();
     parallel::map_with(AT_ONCE, &seen, &|known| {
-        if let Err(fault) = notify::beat(&known.policy) {
+        if let Err(fault) = notify::beat(&known.policy, &deaf) {
             tracing::warn!(hint = fault.hint, "no sign of life could be sent for `{}`: {}", known.policy.name, fault.message);
         }
     });

@@ -16,7 +16,7 @@ use super::terminal::{Colour, print, tame};
 use crate::alert::{Firing, Unreadable};
 use crate::catalog::Catalog;
 use crate::execute::watch::{self, Look, WatchFault, Watched};
-use crate::notify;
+use crate::notify::{self, Deaf};
 use crate::plan::words::counted;
 use crate::policy::model::Policy;
 use crate::site::{Site, known};
@@ -72,7 +72,7 @@ impl Watch {
             }
         };
         watch::catalog_is_well(&site, &ending.asked);
-        if let Err(fault) = notify::beat(&policy) {
+        if let Err(fault) = notify::beat(&policy, &Deaf::default()) {
             tracing::warn!(hint = fault.hint, "no sign of life could be sent: {}", fault.message);
         }
         let of = Of::watched(&path, policy.name.as_str(), &watched);

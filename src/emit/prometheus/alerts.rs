@@ -7,9 +7,9 @@ use super::recordings::{ratio, series};
 use super::rule::{Alert, Urgency, length, literal};
 use super::{SILENT, of_policy};
 use crate::alert::allowed;
-use crate::evidence::scenario_promises;
+use crate::evidence::{NOTICE_OF_KEYS, URGENT_FOR_KEYS, scenario_promises};
 use crate::policy::file::Severity::{self, Critical, Warning};
-use crate::policy::model::{Policy, TimedKind};
+use crate::policy::model::{Encryption, Policy, TimedKind};
 use crate::units::{Duration, Instant, Name};
 
 /// A host that restarts, or one scrape that fails, is no alert.
@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// From here on it is urgent, unless the policy says how urgent it is.
 const FULL: &str = "0.950";
 /// The keys of Seawall's own alerts that have a rule of their own here.
-const OWN_RULES: &str =
-    "(overdue|failed|backup_age|replication_lag|storage_used|store|restore_time|delivery):.*|wal_lag|success_rate|clock|drill_age|policy";
+const OWN_RULES: &str = "(overdue|failed|backup_age|replication_lag|storage_used|store|restore_time|delivery|key_ending):.*|wal_lag|success_rate|clock|drill_age|policy";
 
 /// About what tells of policies, whichever they are.
 pub(super) fn common() -> Vec<Alert> {
@@ -326,8 +325,20 @@ fn server(policy: &Policy, alerts: &mut Vec<Alert>) {
     wrong(Critical, format!(">= {badly}"));
 }
 
-/// Custody: a key that nobody has used for long may be one that nobody has any more.
+/// A key that expires stops everything; one that nobody has used for long may be one that nobody has any more.
 fn keys(policy: &Policy, alerts: &mut Vec<Alert>) {
+    if matches!(policy.encryption, Some(Encryption::OpenPgp(_))) {
+        let expires = series(policy, "seawall_key_expires_timestamp_seconds", "");
+        let (notice, urgent) = (NOTICE_OF_KEYS.as_secs(), URGENT_FOR_KEYS.as_secs());
+        for (severity, limits) in [(Warning, format!("<= {notice} > {urgent}")), (Critical, format!("<= {urgent}"))] {
+            let expression = format!("min by (policy, recipient) ({expires}) - time() {limits}");
+            alerts.push(Alert::new("SeawallKeyExpires", severity, expression).says(
+                "the key {{ $labels.recipient }} of {{ $labels.policy }} expires in {{ $value | humanizeDuration }}",
+                "From then on nothing is encrypted to it: no backup is taken, and no log is archived.",
+                "Let whoever holds it prolong it, and put its new export in the place of the old one.",
+            ));
+        }
+    }
     let Some(within) = policy.file.encryption.as_ref().and_then(|encryption| encryption.proven_within) else { return };
     let opened = series(policy, "seawall_identity_opened_timestamp_seconds", "");
     let expression = format!("time() - max by (policy, recipient) ({opened}) > {}", within.as_secs());

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::catalog::{Catalog, CatalogFault, DrillEnd, Latest, Measured, NewDrill};
+use crate::execute::custody;
 use crate::format::layout::{Repository, descriptor_id, signature_of};
 use crate::format::signature::DRILL;
 use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier};
@@ -34,8 +35,9 @@ pub(super) fn put_on_record(catalog: &Catalog, record: &DrillRecord, latest: &[L
         },
         record: &text,
     };
-    let phases = phases(record);
+    let (phases, opened) = (phases(record), opened(record));
     let mut all = measured(record);
+    all.extend(opened.iter().map(|(name, subject)| Measured { name, subject, value: figure_of(record.ended) }));
     all.extend(phases.iter().map(|(subject, seconds)| Measured { name: DRILL_PHASE, subject, value: *seconds }));
     let tiers = tiers(record);
     all.extend(tiers.iter().map(|(subject, seconds)| Measured { name: DRILL_TIER, subject, value: *seconds }));
@@ -52,10 +54,13 @@ fn measured(record: &DrillRecord) -> Vec<Measured<'_>> {
     if let Some(millis) = record.recovery_millis {
         all.push(Measured { name: "drill_recovery_seconds", subject: drill, value: millis as f64 / 1000.0 });
     }
-    if let Some(recipient) = &record.opened_with {
-        all.push(Measured { name: "identity_opened", subject: recipient, value: figure_of(record.ended) });
-    }
     all
+}
+
+/// Whose identity has opened what was drilled.
+fn opened(record: &DrillRecord) -> Vec<(&'static str, String)> {
+    let key = record.opened_with.iter().cloned();
+    key.flat_map(|key| custody::opened(key, record.opened_with_part.as_deref())).collect()
 }
 
 /// When each tier of data was usable.

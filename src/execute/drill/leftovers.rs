@@ -51,6 +51,7 @@ fn lost(mark: &Mark, drill: &Name, phase: Phase) -> DrillRecord {
         promotion: None,
         canary: None,
         opened_with: None,
+        opened_with_part: None,
         tiers: Vec::new(),
         remarks: Vec::new(),
     }

@@ -25,11 +25,11 @@ use crate::evidence::{recipient_key, recipients};
 use crate::execute::restore::{self, Following, Pin, Request, RestorePlan, Server, programs};
 use crate::execute::throwaway::{self, Place, Purpose, Reached};
 use crate::execute::{expect, extensions};
-use crate::format::seal::Identities;
+use crate::format::seal::{Identities, Used};
 use crate::inventory::{DrillFailure, DrillOutcome, DrillReached, DrillRecord, Expected, Phase, Restored};
 use crate::observe::WAL_POSITION;
 use crate::plan::minute;
-use crate::policy::model::{Drill, Policy};
+use crate::policy::model::Drill;
 use crate::recovery::Target;
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
@@ -96,6 +96,7 @@ impl<'r> Run<'r> {
             promotion: None,
             canary: None,
             opened_with: None,
+            opened_with_part: None,
             tiers: Vec::new(),
             remarks: Vec::new(),
         };
@@ -160,7 +161,7 @@ impl<'r> Run<'r> {
         self.must_go_on()?;
 
         self.copy(&plan)?;
-        self.record.opened_with = Run::opener(&plan.identities, self.site.policy);
+        self.opened_by(&plan.identities);
         // The log is needed for as long as it is replayed.
         let pin = Pin::put(&plan, self.site.host(), clock::now());
         self.recover(&plan, &mut server)?;
@@ -310,10 +311,14 @@ impl<'r> Run<'r> {
     }
 
     /// The recipient whose identity has opened it: what was only at hand proves nothing.
-    fn opener(identities: &Identities, policy: &Policy) -> Option<String> {
-        let of_policy = recipients(policy);
-        let used: Vec<String> = identities.used().iter().map(|key| recipient_key(key)).collect();
-        used.iter().find(|key| of_policy.contains(key)).or(used.first()).cloned()
+    fn opened_by(&mut self, identities: &Identities) {
+        let of_policy = recipients(self.site.policy);
+        let mut used: Vec<Used> = identities.used();
+        used.iter_mut().for_each(|used| used.key = recipient_key(&used.key));
+        let Some(first) = used.iter().find(|used| of_policy.contains(&used.key)).or(used.first()) else { return };
+        // Its newest part stands last: what an older one opens besides says less.
+        let newest = used.iter().rfind(|used| used.key == first.key).unwrap_or(first);
+        (self.record.opened_with, self.record.opened_with_part) = (Some(newest.key.clone()), newest.part.clone());
     }
 
     fn copy(&mut self, plan: &RestorePlan) -> Result<(), DrillFault> {

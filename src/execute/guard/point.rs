@@ -120,8 +120,7 @@ fn prove(
     started: Instant,
     session: &mut Connection,
 ) -> Result<Option<String>, GuardFault> {
-    let archive =
-        Archive { store: &place.store, repository: &place.repository, codec: site.codec(None), envelope: site.lock()?.envelope() };
+    let archive = Archive { store: &place.store, repository: &place.repository, codec: site.codec(None), envelope: site.envelope() };
     let needed = Needed {
         cluster: primary.cluster,
         timeline: primary.timeline,

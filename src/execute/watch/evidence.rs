@@ -9,8 +9,8 @@ use super::stores::Stores;
 use crate::alert::{Facts, Failure};
 use crate::catalog::{Catalog, CatalogFault, JobRecord, Latest, Measured, RECOVERY_POINT, RECOVERY_POINT_WORST};
 use crate::evidence::{
-    self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, LogSeen, Onward, Prediction, RecoveryPoint, ScenarioPromise,
-    newest_of_all,
+    self, EVERYTHING, Frontier, IDENTITY_FIRST_SEEN, IDENTITY_OPENED, IDENTITY_PART_FIRST_SEEN, LogSeen, Onward, Prediction, RecoveryPoint,
+    ScenarioPromise, newest_of_all, part_subject,
 };
 use crate::inventory::{DrillOutcome, DrillStanding, IdentityStanding, Measurement, Observed};
 use crate::observe::{Recorded, WAL_POSITION, WAL_PUSH, identities, recorded};
@@ -78,6 +78,11 @@ pub(super) fn look(
     (facts.restore_rate, facts.replay_rate) = (seen.restore_rate, seen.replay_rate);
     facts.identities = identities(latest, &[]);
     for (recipient, known) in seen.identities {
+        // What was remembered may be of a part that is not encrypted to any more.
+        let parts = part_subject(&recipient, "");
+        if latest.iter().any(|one| one.name == IDENTITY_PART_FIRST_SEEN && one.subject.starts_with(&parts)) {
+            continue;
+        }
         let identity = facts.identities.entry(recipient).or_default();
         identity.opened = identity.opened.max(known.opened);
     }

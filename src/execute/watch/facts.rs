@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{canary, databases, drilled, evidence, log, measured, owed, server, stores};
+use super::{canary, databases, drilled, evidence, keys, log, measured, owed, server, stores};
 use crate::alert::{
-    ArchiveFacts, Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, Replaced, Runs, Undelivered, Unreadable,
+    ArchiveFacts, Braked, DutyFacts, Facts, FailingReceiver, Failure, JobFacts, Notice, PartlyReached, Replaced, Runs, Undelivered,
+    Unreadable,
 };
 use crate::catalog::{Acknowledgement, Catalog, CatalogFault, Filter, JobRecord, Latest, Outcome};
 use crate::execute::{run, witness};
 use crate::inventory::Observed;
+use crate::notify::outbox;
 use crate::policy::model::Policy;
 use crate::site::Site;
 use crate::units::{Bytes, Duration, Instant, moment_of};
@@ -75,12 +77,14 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         archives: archives(site.policy, &measured),
         canary: canary::write(site),
         runs: Observed::Known(Runs { succeeded, all }),
+        recipients: keys::look(site, now),
         holds: stores.holds.clone(),
         duties: duties.collect(),
         clock_skew: server.clock_skew,
         braked: braked(&measured),
         locked: Observed::Known(value(&measured, "locked").unwrap_or(0.0) as u64),
         failing: failing(site.policy, catalog.failing_receivers(policy)?, &undelivered),
+        partly: partly(site.policy, catalog, &acks)?,
         undelivered: Observed::Known(Undelivered {
             count: waiting.len() as u64,
             oldest: waiting.iter().map(|notice| notice.created).min(),
@@ -91,6 +95,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     evidence::look(site, catalog, (&records, drilled), &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
     facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
+    keys::record(site.policy, catalog, &measured, &facts, now)?;
     measured::record(catalog, policy, &facts, &measured, now)?;
     Ok(facts)
 }
@@ -173,6 +178,19 @@ pub fn failing(
             })
         })
         .collect()
+}
+
+/// Receivers of whose people some are refused, but of those of whom somebody has said that he knows.
+fn partly(policy: &Policy, catalog: &Catalog, acks: &[Acknowledgement]) -> Result<Vec<PartlyReached>, CatalogFault> {
+    let mut all = Vec::new();
+    for (receiver, _) in policy.file.receivers.iter().filter(|(_, receiver)| receiver.email.is_some()) {
+        let Some(refusals) = outbox::refusals(catalog, policy.name.as_str(), receiver.as_str())? else { continue };
+        let key = format!("refused:{receiver}");
+        if acks.iter().all(|ack| ack.key != key || ack.at < refusals.since) {
+            all.push(PartlyReached { receiver: receiver.clone(), since: refusals.since, refused: refusals.said });
+        }
+    }
+    Ok(all)
 }
 
 /// What a notice that waits speaks of.

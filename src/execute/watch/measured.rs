@@ -5,6 +5,7 @@
 use super::evidence;
 use crate::alert::{Answers, Facts};
 use crate::catalog::{Catalog, CatalogFault, Latest, Measured};
+use crate::evidence::IDENTITY_EXPIRES;
 use crate::units::{Instant, figure_of};
 
 /// All of it, or nothing.
@@ -52,6 +53,12 @@ pub(super) fn record(catalog: &Catalog, policy: &str, facts: &Facts, latest: &[L
     for hold in facts.holds.known().into_iter().flatten() {
         if let Some(until) = hold.until {
             of("hold_ends", hold.name.as_str(), figure_of(until));
+        }
+    }
+    for (key, seen) in &facts.recipients {
+        if let Some(seen) = seen.known().filter(|seen| seen.unusable.is_none()) {
+            // It does not come by itself: no moment at all.
+            of(IDENTITY_EXPIRES, key, seen.expires.map_or(0.0, figure_of));
         }
     }
     evidence::record(facts, latest, now, &mut of);

@@ -10,6 +10,7 @@ mod drilled;
 mod events;
 mod evidence;
 mod facts;
+mod keys;
 mod log;
 mod measured;
 mod owed;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::SecretString;
 use age_core::format::{FileKey, Stanza};
-use pgp::packet::PublicKeyEncryptedSessionKey;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -12,6 +11,7 @@ use super::openpgp::{PgpIdentity, PgpRecipient, PgpSealer};
 use super::writer::AgeSealer;
 use super::{SealError, Sealer};
 use crate::format::codec::Envelope;
+use crate::units::Instant;
 
 /// Why a key cannot be used. Never holds any of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,6 +22,8 @@ pub enum KeyError {
     PassphraseMissing,
     #[error("the passphrase does not open the identity")]
     PassphraseWrong,
+    #[error("the passphrase opens the identity of age in the file, and not the key of OpenPGP beside it")]
+    PassphraseOfOne,
     #[error("no identity is in it")]
     NoIdentity,
     #[error("line {0} is not an identity")]
@@ -36,6 +38,12 @@ pub enum KeyError {
     OnlyPublic,
     #[error("the private key {0} is not in the file: it lies on a card, or was left out")]
     Elsewhere(String),
+    #[error("the key {key} is not valid yet: it was made at {}, and this host's clock has not come there", .made.strftime("%Y-%m-%d %H:%M UTC"))]
+    NotYet { key: String, made: Instant },
+    #[error("{place} {why}")]
+    Export { place: String, why: String },
+    #[error("an identity of age under a passphrase stands there in its binary form, which nothing else can stand beside")]
+    BesideBinary,
 }
 
 enum Recipient {
@@ -121,6 +129,15 @@ pub struct Identities {
     openpgp: Vec<PgpIdentity>,
 }
 
+/// An identity that has opened something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Its public key, as a policy has it.
+    pub key: String,
+    /// Of OpenPGP, the fingerprint of the part that did it: its subkeys are replaced one by one.
+    pub part: Option<String>,
+}
+
 /// One of them, and whether it has opened something since it was read.
 struct Held {
     key: Identity,
@@ -146,22 +163,33 @@ const MAX_FILE: u64 = 1 << 20;
 
 impl Identities {
     /// From a file's text: age identities line by line (as `age-keygen` writes them), an OpenSSH private key, or either of them
-    /// under a passphrase (`age -p`); or private keys of OpenPGP, before or behind which identities of age may stand.
+    /// under a passphrase (`age -p`, and `age -p -a` where something else stands there too); and private keys of OpenPGP.
     pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<Identities, KeyError> {
-        let armored = text.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----");
-        if armored || text.starts_with(b"age-encryption.org/v1") {
-            let plain = open_with_passphrase(text, passphrase)?;
-            return Identities::parse_plain(&plain, passphrase);
+        let has_openpgp = PgpIdentity::are_in(text);
+        match memchr::memmem::find(text, BINARY) {
+            Some(0) if !has_openpgp => return Identities::parse_plain(&open_with_passphrase(text, passphrase)?, passphrase),
+            Some(_) if has_openpgp => return Err(KeyError::BesideBinary),
+            _ => {}
         }
-        if !PgpIdentity::are_in(text) {
+        let mut all = Identities::default();
+        for block in locked_blocks(text) {
+            all.merge(Identities::parse_plain(&open_with_passphrase(block, passphrase)?, passphrase)?);
+        }
+        if all.is_empty() && !has_openpgp {
             return Identities::parse_plain(text, passphrase);
         }
-        let openpgp = PgpIdentity::parse(text, passphrase)?;
-        let age = match outside_of_armor(text) {
-            lines if lines.is_empty() => Vec::new(),
-            lines => Identities::parse_plain(lines.as_bytes(), passphrase)?.age,
-        };
-        Ok(Identities { age, openpgp })
+        if has_openpgp {
+            let keys = PgpIdentity::parse(text, passphrase);
+            all.openpgp = keys.map_err(|error| match error {
+                KeyError::PassphraseWrong if !all.age.is_empty() => KeyError::PassphraseOfOne,
+                error => error,
+            })?;
+        }
+        match outside_of_armor(text) {
+            lines if lines.is_empty() => {}
+            lines => all.merge(Identities::parse_plain(lines.as_bytes(), passphrase)?),
+        }
+        Ok(all)
     }
 
     fn parse_plain(text: &[u8], passphrase: Option<&SecretString>) -> Result<Identities, KeyError> {
@@ -203,19 +231,21 @@ impl Identities {
         self.openpgp.iter().map(PgpIdentity::fingerprint)
     }
 
-    /// The public keys of those that have opened something since they were read: who they belong to can still use them.
-    pub fn used(&self) -> Vec<String> {
+    /// Those that have opened something since they were read: who they belong to can still use them.
+    pub fn used(&self) -> Vec<Used> {
         let public = |held: &Held| match &held.key {
             Identity::X25519(key) => Some(key.to_public().to_string()),
             Identity::Ssh(key) => age::ssh::Recipient::try_from(key.clone()).ok().map(|recipient| recipient.to_string()),
         };
         let age = self.age.iter().filter(|held| held.used.load(Ordering::Relaxed)).filter_map(public);
-        let openpgp = self.openpgp.iter().filter(|key| key.is_used()).map(|key| key.fingerprint().to_owned());
+        let age = age.map(|key| Used { key, part: None });
+        let of_key = |key: &PgpIdentity, part: &str| Used { key: key.fingerprint().to_owned(), part: Some(part.to_owned()) };
+        let openpgp = self.openpgp.iter().flat_map(|key| key.used().map(move |part| of_key(key, part)));
         age.chain(openpgp).collect()
     }
 
-    pub(super) fn unwrap_openpgp(&self, packets: &[PublicKeyEncryptedSessionKey]) -> Result<Zeroizing<[u8; 32]>, SealError> {
-        self.openpgp.iter().find_map(|key| key.unwrap(packets)).unwrap_or(Err(SealError::NoKey))
+    pub(super) fn openpgp(&self) -> &[PgpIdentity] {
+        &self.openpgp
     }
 
     pub(super) fn unwrap(&self, stanzas: &[Stanza]) -> Result<FileKey, SealError> {
@@ -235,16 +265,29 @@ impl Identities {
     }
 }
 
+/// What age writes under a passphrase begins with, in its binary form and in its armour.
+const BINARY: &[u8] = b"age-encryption.org/v1";
+const LOCKED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+const LOCKED_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
+
+/// The armoured blocks of a text that age has put under a passphrase. One without an end goes to where the text ends, and cannot be read.
+fn locked_blocks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memmem::find_iter(text, LOCKED).map(|from| {
+        let end = memchr::memmem::find(&text[from..], LOCKED_END).map_or(text.len(), |end| from + end + LOCKED_END.len());
+        &text[from..end]
+    })
+}
+
 /// The lines of a text that are in no armoured block and no comment.
 fn outside_of_armor(text: &[u8]) -> Zeroizing<String> {
     let (mut lines, mut inside) = (Zeroizing::new(String::new()), false);
     for line in std::str::from_utf8(text).unwrap_or_default().lines() {
-        inside |= line.starts_with("-----BEGIN PGP ");
+        inside |= ["-----BEGIN PGP ", "-----BEGIN AGE "].iter().any(|begin| line.starts_with(begin));
         if !inside && !line.trim().is_empty() && !line.starts_with('#') {
             lines.push_str(line);
             lines.push('\n');
         }
-        inside &= !line.starts_with("-----END PGP ");
+        inside &= !["-----END PGP ", "-----END AGE "].iter().any(|end| line.starts_with(end));
     }
     lines
 }

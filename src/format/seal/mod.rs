@@ -16,6 +16,6 @@ mod writer;
 use either::LOOK;
 pub use either::{Opened, Sealer, Unsealer, line};
 pub use header::{BadHeader, Header, LockedFor, MAX_HEADER, ssh_tag};
-pub use keys::{Identities, KeyError, Recipients};
-pub use openpgp::{Certificates, PgpIdentity, PgpRecipient};
+pub use keys::{Identities, KeyError, Recipients, Used};
+pub use openpgp::{Certificates, KeyStanding, PgpIdentity, PgpRecipient};
 pub use stream::{CHUNK, SEALED_CHUNK, SealError};

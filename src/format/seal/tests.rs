@@ -13,7 +13,7 @@ fn pair() -> (Recipients, Identities, age::x25519::Identity) {
     (recipients, identities, identity)
 }
 
-fn seal(recipients: &Recipients, plain: &[u8], step: usize, more: &[Stanza]) -> Vec<u8> {
+pub(super) fn seal(recipients: &Recipients, plain: &[u8], step: usize, more: &[Stanza]) -> Vec<u8> {
     let mut sealer = Sealer::new(recipients).expect("sealed");
     let mut body = Vec::new();
     plain.chunks(step).for_each(|piece| sealer.push(piece, &mut body));
@@ -23,16 +23,17 @@ fn seal(recipients: &Recipients, plain: &[u8], step: usize, more: &[Stanza]) -> 
     object
 }
 
-fn open(object: &[u8], identities: &Identities) -> std::io::Result<Vec<u8>> {
+pub(super) fn open(object: &[u8], identities: &Identities) -> std::io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     Unsealer::new(object, identities)?.read_to_end(&mut plain).map(|_| plain)
 }
 
-fn stranger() -> Stanza {
+/// A line for whoever has no key.
+pub(super) fn stranger() -> Stanza {
     Stanza { tag: "seawall-wal".into(), args: vec!["1".into(), "x".into()], body: vec![5; 170] }
 }
 
-fn bytes(length: usize) -> Vec<u8> {
+pub(super) fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from(at * 31 % 251).expect("below 251")).collect()
 }
 
@@ -113,7 +114,7 @@ fn only_the_identity_that_opened_something_was_used() {
     let identities = Identities::parse(text.as_bytes(), None).expect("two identities");
     assert!(identities.used().is_empty());
     assert_eq!(open(&seal(&recipients, b"a backup", 3, &[]), &identities).expect("opened"), b"a backup");
-    assert_eq!(identities.used(), [key.to_public().to_string()]);
+    assert_eq!(identities.used(), [Used { key: key.to_public().to_string(), part: None }]);
     let (strangers, ..) = pair();
     open(&seal(&strangers, b"another", 3, &[]), &identities).expect_err("nobody's");
     assert_eq!(identities.used().len(), 1);

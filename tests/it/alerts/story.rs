@@ -18,7 +18,11 @@ smtp: { host: mail.example.com, from: seawall@example.com }
 ";
 
 pub fn policy_of(body: &str) -> Policy {
-    let text = format!("{HEAD}{body}");
+    let head: String = match body.contains("\nencryption:") {
+        true => HEAD.lines().filter(|line| !line.starts_with("encryption:")).map(|line| format!("{line}\n")).collect(),
+        false => HEAD.to_owned(),
+    };
+    let text = format!("{head}{body}");
     let document = Document::load("story.yaml", Path::new("story.yaml"), &|_| Ok(text.as_bytes().to_vec()));
     let resolved = resolve(&document, jiff::civil::date(2026, 1, 1));
     let said = |finding: &seawall::policy::finding::Finding| format!("{}: {}", finding.path, finding.message);

@@ -224,6 +224,30 @@ fn every_alert_fires_beyond_its_limit_and_resolves() {
 }
 
 #[test]
+fn a_key_of_openpgp_is_told_of_before_it_expires() {
+    let openpgp = "openpgp:\n    recipients: [0123456789ABCDEF0123456789ABCDEF01234567]";
+    let text = SHOP.replace("age:\n    recipients: [age1a0lwn6n4awydl5cxgqhvwmg9zg4pkpgxhnuh3m5k5dg3xpcqh4ps53le29]", openpgp);
+    assert_ne!(text, SHOP);
+    let room = Room::new().with("shop.yaml", text);
+    let run = room.run(&["emit", "prometheus", "shop.yaml", "--out", "rules.yml"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    promtool(room.path(), &["check", "rules", "rules.yml"]).expect("rules that Prometheus takes");
+    // It expires after 40 days, and is prolonged a little later than that.
+    let series = of_shop("seawall_key_expires_timestamp_seconds{recipient=\"0123456789ABCDEF0123456789ABCDEF01234567\"}");
+    let case = |severity, moments| Case {
+        alert: "SeawallKeyExpires",
+        severity,
+        series: vec![(series.clone(), "3456000+0x980 99999999+0x9".to_owned())],
+        moments,
+        step: Step::Hour,
+    };
+    let day = 24;
+    let cases = [case("warning", [10 * day - 1, 10 * day, 33 * day]), case("critical", [33 * day - 1, 33 * day, 981])];
+    std::fs::write(room.path().join("tests.yml"), tests_of(&cases, Step::Hour)).expect("tests");
+    promtool(room.path(), &["test", "rules", "tests.yml"]).expect("alerts that fire and resolve");
+}
+
+#[test]
 fn rules_read_as_they_did_and_prometheus_takes_those_of_a_fleet() {
     let room = shop();
     let whole = in_repository(&["emit", "prometheus", "policies"]);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use seawall::alert::{Notice, NoticeKind};
-use seawall::notify::{Before, Courier, FaultKind, Receipt, SendFault};
+use seawall::notify::{Before, Courier, Deaf, FaultKind, Receipt, SendFault, beat};
 use seawall::policy::file::Severity;
 use seawall::policy::model::Policy;
 use serde_json::{Value, json};
@@ -308,4 +308,30 @@ fn an_incident_begins_and_ends() {
     let fault = send(&pager(&receiver, "wrong-sesame"), &notice(NoticeKind::Firing, "n-1")).expect_err("a wrong key");
     assert_eq!(fault.kind, FaultKind::Setup);
     assert!(fault.message.contains("'routing_key' is invalid") && !fault.message.contains("sesame"), "{fault:?}");
+}
+
+#[test]
+fn a_server_that_hears_no_sign_of_life_is_waited_for_once() {
+    let receiver = Receiver::open();
+    let beats = |path: &str| {
+        let url = receiver.secret(&format!("beat{}", path.replace('/', "-")), &receiver.url(path));
+        let heartbeat = format!("heartbeat: {{ url: {{ file: {} }} }}, routes:", url.display());
+        policy(&text("  dba: { slack: { webhook: { env: SLACK } } }\n", "").replace("routes:", &heartbeat))
+    };
+    let (deaf, dead) = (Deaf::default(), beats("/hang"));
+    let began = Instant::now();
+    let fault = beat(&dead, &deaf).expect_err("no answer");
+    assert!(began.elapsed() >= Duration::from_secs(9), "{fault:?}");
+    // As another policy of the fleet, with an address of its own on the same server.
+    let fault = beat(&beats("/hang/other"), &deaf).expect_err("not tried");
+    assert!(fault.message.starts_with("not tried") && fault.kind == FaultKind::Passing, "{fault:?}");
+    assert!(!fault.message.contains("127.0.0.1"), "{fault:?}");
+    let other = Receiver::open();
+    let url = other.secret("beat", &other.url("/"));
+    let good = policy(
+        &text("  dba: { slack: { webhook: { env: SLACK } } }\n", "")
+            .replace("routes:", &format!("heartbeat: {{ url: {{ file: {} }} }}, routes:", url.display())),
+    );
+    beat(&good, &deaf).expect("it answers");
+    assert_eq!(other.requests().len(), 1);
 }

@@ -39,6 +39,15 @@ fn keys_that_cannot_be_used_are_refused_before_anything_is_written() {
         ground.say(&["backup", "dump"]).ends_with_code(1).says("encryption.openpgp.recipients").says(why).says(key);
         assert!(ground.has_nothing(), "{why}");
     }
+    // A file that was cut short: which keys were behind that, nobody knows.
+    let whole = fs::read_to_string(ground.file("keys.asc")).expect("keys");
+    fs::write(ground.file("keys.asc"), format!("# ours\n{}", &whole[..whole.len() / 2])).expect("keys");
+    fs::write(ground.file("policy.yaml"), &policy).expect("the policy");
+    in_place_of_age(&ground.file("policy.yaml"), &format!("recipients: [{good}], keys: {folder}/keys.asc"));
+    ground.rig.cluster.account().own(ground.rig.cluster.folder());
+    let said = ground.say(&["backup", "dump"]).ends_with_code(1).says("encryption.openpgp.keys: in `").says("gpg --export --armor");
+    said.says("what begins in line 2 is cut short or damaged");
+    assert!(ground.has_nothing());
     // Without a file, the keyring of whoever runs it.
     fs::write(ground.file("policy.yaml"), &policy).expect("the policy");
     in_place_of_age(&ground.file("policy.yaml"), &format!("recipients: [{good}]"));

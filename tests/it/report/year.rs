@@ -454,6 +454,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
         promotion: Some(rehearsal(failed)),
         canary: (!failed).then_some(CanaryProof { written: started, after_backup: true, lost_millis: 31_000 }),
         opened_with: None,
+        opened_with_part: None,
         tiers: Vec::new(),
         remarks: Vec::new(),
     }

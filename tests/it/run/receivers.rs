@@ -98,6 +98,35 @@ fn a_refusal_ends_when_somebody_knows_of_it() {
     assert!(!said.out.contains("delivery:dba"), "{said:?}");
 }
 
+/// The others have the message, so nothing is sent again: it is said who has not.
+#[test]
+fn whom_a_mail_server_refuses_for_good_is_named_until_all_are_reached() {
+    let office = PostOffice::open(&[]);
+    let run = Run::new("", &mail(office.port).replace("to: [dba@example.com]", "to: [dba@example.com, gone@example.com]"));
+    run.say(&["run", "nightly"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0).says("1 message sent");
+    run.say(&["watch"]).ends_with_code(0).says("refused:dba");
+    let told = |subject: &str| subjects(&office).iter().filter(|told| told.contains(subject)).count();
+    assert_eq!(told("messages to dba do not reach everybody"), 1, "{:?}", subjects(&office));
+    run.say(&["status"]).says("`gone@example.com` was refused: 550").says("receivers.dba.email.to");
+    // Somebody knows; that this message has not reached everybody either is nothing new.
+    run.say_at("+1m", &["ack", "refused:dba"]).ends_with_code(0);
+    for offset in ["+2m", "+3m"] {
+        let said = run.say_at(offset, &["watch"]).ends_with_code(0);
+        assert!(!said.out.contains("refused:dba"), "{offset}: {said:?}");
+    }
+    // Another one is another matter, and over with the first message that reaches everybody.
+    run.change("gone@example.com", "gone@example.org");
+    run.say_at("+4m", &["run", "nightly"]).ends_with_code(0);
+    run.say_at("+5m", &["watch"]).ends_with_code(0);
+    run.say_at("+6m", &["watch"]).ends_with_code(0).says("refused:dba");
+    run.change(", gone@example.org", "");
+    run.say_at("+7m", &["run", "nightly"]).ends_with_code(0);
+    run.say_at("+8m", &["watch"]).ends_with_code(0);
+    let said = run.say_at("+9m", &["watch"]).ends_with_code(0);
+    assert!(!said.out.contains("refused:dba"), "{said:?}");
+}
+
 /// It ended before what people were last told of, and was recorded after it.
 #[test]
 fn what_is_recorded_late_is_told_all_the_same() {

@@ -71,7 +71,7 @@ impl Run<'_> {
             ..self.of_tiers(drilled, &settings)
         };
         let loaded = self.load_tiers(&self.wanted_tiers(drilled, of, None));
-        self.record.opened_with = Run::opener(&found.identities, self.site.policy);
+        self.opened_by(&found.identities);
         loaded?;
         self.record.recovery_millis = Some(self.millis());
         self.enter(Phase::Expect);
@@ -101,7 +101,7 @@ impl Run<'_> {
             ..self.of_tiers(drilled, &settings)
         };
         let loaded = self.load_tiers(&self.wanted_tiers(drilled, of, Some((&goal, &base))));
-        self.record.opened_with = Run::opener(&plan.identities, self.site.policy);
+        self.opened_by(&plan.identities);
         let ended = loaded?.ok_or_else(|| DrillFault::new("the private server does not say where its log ended", ""))?;
         self.note_reached(&ended, &plan);
         let cut_short = self.must_have_come_back(&plan, &goal)?;

@@ -77,7 +77,7 @@ impl<'r> Run<'r> {
         if found.contents.databases.iter().all(|database| !database.partial && database.lacks().is_none()) {
             self.watch.through(Phase::Load, plans.iter().map(Plan::bytes).sum());
         }
-        self.record.opened_with = Run::opener(&found.identities, self.site.policy);
+        self.opened_by(&found.identities);
         self.must_go_on()?;
         loaded
     }

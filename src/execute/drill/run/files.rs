@@ -82,7 +82,7 @@ impl<'r> Run<'r> {
         let _pin = Pin::of(store, repository, plan.descriptor(), "drill", self.site.host(), clock::now());
         self.enter(Phase::Files);
         let put = plan.put(&self.progress.files);
-        self.record.opened_with = Run::opener(plan.identities(), self.site.policy);
+        self.opened_by(plan.identities());
         self.watch.end(put.as_ref().ok().map(|put| put.bytes));
         self.must_go_on()?;
         let put = put?;

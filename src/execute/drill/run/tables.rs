@@ -87,7 +87,7 @@ impl Run<'_> {
         }
         self.watch.end(None);
         self.watch.through(Phase::Load, found.descriptor.objects.iter().map(|object| object.plain_size).sum());
-        self.record.opened_with = Run::opener(&found.identities, self.site.policy);
+        self.opened_by(&found.identities);
         self.must_go_on()
     }
 
@@ -200,7 +200,7 @@ impl Run<'_> {
         }
         self.watch.end(None);
         self.watch.through(Phase::Load, found.descriptor.objects.iter().map(|object| object.plain_size).sum());
-        self.record.opened_with = Run::opener(&found.identities, self.site.policy);
+        self.opened_by(&found.identities);
         self.record.recovery_millis = Some(self.millis());
         let rows: u64 = found.contents.databases.iter().flat_map(|database| &database.exports).map(|export| export.rows).sum();
         self.record.remarks.push(format!("{rows} rows were read back from Parquet; no database was made of them"));

@@ -83,7 +83,7 @@ impl Run<'_> {
         self.watch.beside(Phase::Fetch, busy(&files.fetching), held.fetched);
         self.watch.beside(Phase::Open, busy(&files.opening), size);
         self.watch.beside(Phase::Write, busy(&files.writing), size);
-        self.record.opened_with = Run::opener(&held.plan.identities, site.policy);
+        self.opened_by(&held.plan.identities);
         Ok(held)
     }
 

@@ -2,158 +2,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::{ExposeSecret, SecretString};
 use pgp::composed::{Deserializable, EncryptionCaps, KeyType, PlainSessionKey, PublicOrSecret, RawSessionKey};
-use pgp::composed::{SecretKeyParamsBuilder, SignedPublicKey, SignedPublicSubKey, SignedSecretKey, SubkeyParamsBuilder};
+use pgp::composed::{SecretKeyParamsBuilder, SignedSecretKey, SubkeyParamsBuilder};
 use pgp::crypto::{ecc_curve::ECCCurve, public_key::PublicKeyAlgorithm, sym::SymmetricKeyAlgorithm};
-use pgp::packet::{PublicKey, PublicKeyEncryptedSessionKey, PublicSubkey, SecretKey, SecretSubkey, Signature, SignatureType};
-use pgp::types::{DecryptionKey, EskType, KeyDetails, Password, S2kParams, SecretParams, StringToKey, Tag, Timestamp};
+use pgp::packet::{PublicKey, PublicKeyEncryptedSessionKey, PublicSubkey, SecretKey, SecretSubkey};
+use pgp::types::{DecryptionKey, EskType, KeyDetails, Password, PkeskBytes, S2kParams, SecretParams, StringToKey, Timestamp};
 use rand_core::OsRng;
 use zeroize::Zeroizing;
 
-use super::super::{KeyError, SealError};
+use super::super::{BadHeader, KeyError, SealError};
+use super::Certificates;
+use super::packet::Beginning;
 use crate::units::Instant;
 
-const ARMORED: &str = "-----BEGIN PGP ";
+pub(super) const ARMORED: &str = "-----BEGIN PGP ";
 
-/// Each armoured block of a text by itself, or binary keys as they are.
-fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
+/// Each armoured block of a text by itself, or binary keys as they are, and the line in which each begins.
+pub(super) fn blocks(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let begins: Vec<usize> = memchr::memmem::find_iter(bytes, ARMORED).collect();
+    let line = |at: usize| memchr::memchr_iter(b'\n', &bytes[..at]).count() + 1;
     match begins.as_slice() {
-        [] => vec![bytes],
-        begins => begins.iter().zip(begins[1..].iter().chain([&bytes.len()])).map(|(from, to)| &bytes[*from..*to]).collect(),
-    }
-}
-
-/// Public keys as `gpg --export` writes them, of whomever they are.
-#[derive(Debug, Default)]
-pub struct Certificates(pub(super) Vec<SignedPublicKey>);
-
-impl Certificates {
-    /// Keys that cannot be read are none of those that could be meant.
-    pub fn parse(bytes: &[u8]) -> Certificates {
-        let mut keys = Vec::new();
-        for block in blocks(bytes) {
-            if let Ok((found, _)) = SignedPublicKey::from_reader_many_buf(block) {
-                keys.extend(found.filter_map(Result::ok));
-            }
-        }
-        Certificates(keys)
-    }
-
-    /// What is encrypted to today for the key with this fingerprint: as with `gpg`, its newest subkey that may encrypt.
-    pub fn recipient(&self, fingerprint: &str, now: Instant) -> Result<PgpRecipient, KeyError> {
-        let digits = hex_digits(fingerprint);
-        let is_it = |key: &&SignedPublicKey| format!("{:X}", key.primary_key.fingerprint()) == digits;
-        let mut all = self.0.iter().filter(is_it);
-        let certificate = all.next().ok_or_else(|| KeyError::NotAmong(digits.clone()))?;
-        // An older export knows neither a new subkey nor that the key was revoked.
-        if all.any(|other| other != certificate) {
-            let why = "it is there more than once, and not the same: leave its newest export alone".to_owned();
-            return Err(KeyError::Unusable { key: digits, why });
-        }
-        let recipient = Standing { certificate, now: u32::try_from(now.as_second()).unwrap_or(u32::MAX) };
-        let key = recipient.choose().map_err(|why| KeyError::Unusable { key: digits.clone(), why })?;
-        let recipient = PgpRecipient { fingerprint: digits, key };
-        // Whatever else may be wrong with a key is better known now than in the middle of a night.
-        match recipient.wrap(&Zeroizing::new([0; 32])) {
-            Ok(_) => Ok(recipient),
-            Err(error) => Err(KeyError::Unusable { key: recipient.fingerprint, why: error.to_string() }),
+        [] => vec![(1, bytes)],
+        begins => {
+            let ends = begins[1..].iter().copied().chain([bytes.len()]);
+            let armored = begins.iter().zip(ends).map(|(from, to)| (line(*from), &bytes[*from..to]));
+            // Before them people write what they like, or stand keys as they are.
+            let before = Some((1, &bytes[..begins[0]])).filter(|(_, before)| before.first().is_some_and(|first| first & 0x80 != 0));
+            before.into_iter().chain(armored).collect()
         }
     }
 }
 
-/// A fingerprint as it is known everywhere: without spaces, in capitals.
-fn hex_digits(fingerprint: &str) -> String {
-    fingerprint.split_whitespace().collect::<String>().to_uppercase()
-}
-
-/// A public key, and what it says of itself at a moment.
-struct Standing<'k> {
-    certificate: &'k SignedPublicKey,
-    now: u32,
-}
-
-impl Standing<'_> {
-    fn choose(&self) -> Result<Encrypting, String> {
-        let primary = &self.certificate.primary_key;
-        let revoked = |signature: &&Signature| signature.verify_key(primary).is_ok();
-        if self.certificate.details.revocation_signatures.iter().any(|signature| revoked(&signature)) {
-            return Err("it was revoked".into());
-        }
-        let own = self.newest_of_itself().ok_or("it has no signature of its own that is valid")?;
-        self.must_be_in_time(primary, own)?;
-        let mut subkeys: Vec<&SignedPublicSubKey> = self.certificate.public_subkeys.iter().collect();
-        subkeys.sort_by_key(|subkey| std::cmp::Reverse(subkey.key.created_at().as_secs()));
-        let mut why = None;
-        for subkey in subkeys {
-            match self.may_encrypt(subkey) {
-                Ok(true) => return Ok(Encrypting::Subkey(Box::new(subkey.key.clone()))),
-                Ok(false) => {}
-                Err(problem) => why = why.or(Some(problem)),
-            }
-        }
-        let flags = own.key_flags();
-        if (flags.encrypt_storage() || flags.encrypt_comms()) && can_encrypt(primary.algorithm()) {
-            return Ok(Encrypting::Primary(Box::new(primary.clone())));
-        }
-        Err(why.unwrap_or_else(|| "none of its keys is for encryption".into()))
-    }
-
-    /// The newest signature with which the key speaks of itself.
-    fn newest_of_itself(&self) -> Option<&Signature> {
-        let (primary, details) = (&self.certificate.primary_key, &self.certificate.details);
-        let direct = details.direct_signatures.iter().filter(|signature| signature.verify_key(primary).is_ok());
-        let of_users = details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (user, signature)));
-        let of_users = of_users.filter(|(user, signature)| {
-            signature.typ() != Some(SignatureType::CertRevocation) && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
-        });
-        self.newest(direct.chain(of_users.map(|(_, signature)| signature)))
-    }
-
-    fn newest<'s>(&self, signatures: impl Iterator<Item = &'s Signature>) -> Option<&'s Signature> {
-        let made = |signature: &&Signature| signature.created().map_or(0, Timestamp::as_secs);
-        // An hour for clocks that do not agree.
-        signatures.filter(|signature| made(signature) <= self.now.saturating_add(3600)).max_by_key(made)
-    }
-
-    /// Whether a subkey is for encryption; an error where it was, and is not any more.
-    fn may_encrypt(&self, subkey: &SignedPublicSubKey) -> Result<bool, String> {
-        let primary = &self.certificate.primary_key;
-        let valid: Vec<&Signature> =
-            subkey.signatures.iter().filter(|signature| signature.verify_subkey_binding(primary, &subkey.key).is_ok()).collect();
-        let (revoking, binding): (Vec<&Signature>, Vec<&Signature>) =
-            valid.into_iter().partition(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation));
-        let Some(binding) = self.newest(binding.into_iter()) else { return Ok(false) };
-        let flags = binding.key_flags();
-        if !(flags.encrypt_storage() || flags.encrypt_comms()) || !can_encrypt(subkey.key.algorithm()) {
-            return Ok(false);
-        }
-        if !revoking.is_empty() {
-            return Err("its subkey for encryption was revoked".into());
-        }
-        self.must_be_in_time(&subkey.key, binding).map_err(|why| format!("its subkey for encryption cannot be used: {why}"))?;
-        Ok(true)
-    }
-
-    fn must_be_in_time(&self, key: &impl KeyDetails, signature: &Signature) -> Result<(), String> {
-        let lasts = signature.key_expiration_time().map(|lasts| lasts.as_secs()).filter(|lasts| *lasts > 0);
-        let Some(ends) = lasts.map(|lasts| u64::from(key.created_at().as_secs()) + u64::from(lasts)) else { return Ok(()) };
-        if ends > u64::from(self.now) {
-            return Ok(());
-        }
-        let day = i64::try_from(ends).ok().and_then(|ends| Instant::from_second(ends).ok());
-        Err(format!("it expired on {}", day.map_or_else(String::new, |day| day.strftime("%Y-%m-%d").to_string())))
-    }
-}
-
-fn can_encrypt(algorithm: PublicKeyAlgorithm) -> bool {
+pub(super) fn can_encrypt(algorithm: PublicKeyAlgorithm) -> bool {
     use PublicKeyAlgorithm::{ECDH, RSA, RSAEncrypt, X448, X25519};
     matches!(algorithm, RSA | RSAEncrypt | ECDH | X25519 | X448)
 }
 
 #[derive(Debug)]
-enum Encrypting {
+pub(super) enum Encrypting {
     Primary(Box<PublicKey>),
     Subkey(Box<PublicSubkey>),
+}
+
+impl Encrypting {
+    pub(super) fn fingerprint(&self) -> String {
+        match self {
+            Encrypting::Primary(key) => format!("{:X}", key.fingerprint()),
+            Encrypting::Subkey(key) => format!("{:X}", key.fingerprint()),
+        }
+    }
 }
 
 /// A public key that objects are encrypted to.
@@ -164,6 +60,15 @@ pub struct PgpRecipient {
 }
 
 impl PgpRecipient {
+    pub(super) fn new(fingerprint: String, key: Encrypting) -> PgpRecipient {
+        PgpRecipient { fingerprint, key }
+    }
+
+    /// By which the policy names it.
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
     /// The session key in a packet for this key.
     pub(super) fn wrap(&self, session: &Zeroizing<[u8; 32]>) -> Result<Vec<u8>, SealError> {
         let (session, cipher) = (RawSessionKey::from(&session[..]), SymmetricKeyAlgorithm::AES256);
@@ -188,8 +93,24 @@ enum Decrypting {
 /// A private key: those of its parts that decrypt, without a passphrase any more.
 pub struct PgpIdentity {
     fingerprint: String,
-    keys: Vec<Decrypting>,
+    parts: Vec<Part>,
+}
+
+/// One of them, and whether it has opened something since it was read.
+struct Part {
+    key: Decrypting,
+    fingerprint: String,
     used: AtomicBool,
+}
+
+impl From<Decrypting> for Part {
+    fn from(key: Decrypting) -> Self {
+        let fingerprint = match &key {
+            Decrypting::Primary(key) => key.fingerprint(),
+            Decrypting::Subkey(key) => key.fingerprint(),
+        };
+        Part { fingerprint: format!("{fingerprint:X}"), key, used: AtomicBool::new(false) }
+    }
 }
 
 impl std::fmt::Debug for PgpIdentity {
@@ -207,7 +128,7 @@ impl PgpIdentity {
     /// The keys of what `gpg --export-secret-keys` writes; armoured blocks may follow each other, and other lines stand before them.
     pub fn parse(bytes: &[u8], passphrase: Option<&SecretString>) -> Result<Vec<PgpIdentity>, KeyError> {
         let mut identities = Vec::new();
-        for block in blocks(bytes) {
+        for (_, block) in blocks(bytes) {
             let (keys, _) = PublicOrSecret::from_reader_many_buf(block).map_err(|_| KeyError::NoIdentity)?;
             for key in keys {
                 match key.map_err(|_| KeyError::NoIdentity)? {
@@ -221,14 +142,14 @@ impl PgpIdentity {
 
     fn of(key: SignedSecretKey, passphrase: Option<&SecretString>) -> Result<PgpIdentity, KeyError> {
         let fingerprint = format!("{:X}", key.primary_key.fingerprint());
-        let (mut keys, mut elsewhere) = (Vec::new(), false);
+        let (mut parts, mut elsewhere): (Vec<Part>, bool) = (Vec::new(), false);
         let mut primary = key.primary_key;
         if can_encrypt(primary.algorithm()) {
             match Protection::of(primary.secret_params()) {
                 Protection::Elsewhere => elsewhere = true,
                 protection => {
                     protection.lift(passphrase, &mut |password| primary.remove_password(password))?;
-                    keys.push(Decrypting::Primary(Box::new(primary)));
+                    parts.push(Decrypting::Primary(Box::new(primary)).into());
                 }
             }
         }
@@ -238,14 +159,14 @@ impl PgpIdentity {
                 Protection::Elsewhere => elsewhere = true,
                 protection => {
                     protection.lift(passphrase, &mut |password| subkey.remove_password(password))?;
-                    keys.push(Decrypting::Subkey(Box::new(subkey)));
+                    parts.push(Decrypting::Subkey(Box::new(subkey)).into());
                 }
             }
         }
-        match (keys.is_empty(), elsewhere) {
+        match (parts.is_empty(), elsewhere) {
             (true, true) => Err(KeyError::Elsewhere(fingerprint)),
             (true, false) => Err(KeyError::Unusable { key: fingerprint, why: "none of its keys is for encryption".into() }),
-            (false, _) => Ok(PgpIdentity { fingerprint, keys, used: AtomicBool::new(false) }),
+            (false, _) => Ok(PgpIdentity { fingerprint, parts }),
         }
     }
 
@@ -283,39 +204,62 @@ impl PgpIdentity {
         &self.fingerprint
     }
 
-    pub fn is_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// The session key, if one of the packets is for this key.
-    pub(in crate::format::seal) fn unwrap(
-        &self,
-        packets: &[PublicKeyEncryptedSessionKey],
-    ) -> Option<Result<Zeroizing<[u8; 32]>, SealError>> {
-        let session = packets.iter().find_map(|packet| self.keys.iter().find_map(|key| key.unwrap(packet)))?;
-        if session.is_ok() {
-            self.used.store(true, Ordering::Relaxed);
-        }
-        Some(session)
+    /// The fingerprints of those of its parts that have opened something since it was read.
+    pub fn used(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter(|part| part.used.load(Ordering::Relaxed)).map(|part| part.fingerprint.as_str())
     }
 }
 
-impl Decrypting {
-    fn unwrap(&self, packet: &PublicKeyEncryptedSessionKey) -> Option<Result<Zeroizing<[u8; 32]>, SealError>> {
-        let (values, nothing) = (packet.values().ok()?, Password::empty());
-        let session = match self {
-            Decrypting::Primary(key) if packet.match_identity(key.as_ref()) => key.decrypt(&nothing, values, EskType::V3_4),
-            Decrypting::Subkey(key) if packet.match_identity(key.as_ref()) => key.decrypt(&nothing, values, EskType::V3_4),
-            _ => return None,
-        };
-        let wrong = |why: String| SealError::Identity(why);
-        Some(match session {
-            Ok(Ok(PlainSessionKey::V3_4 { sym_alg: SymmetricKeyAlgorithm::AES256, ref key })) => {
-                key.as_ref().try_into().map(Zeroizing::new).map_err(|_| wrong("its session key is of another length".into()))
+/// The session key of an object, if one of these identities opens one of its packets.
+pub(super) fn session(identities: &[PgpIdentity], beginning: &Beginning) -> Result<Zeroizing<[u8; 32]>, SealError> {
+    let parts = || identities.iter().flat_map(|identity| &identity.parts);
+    let mut fault = None;
+    for packet in &beginning.keys {
+        for part in parts().filter(|part| part.key.is_named_by(packet)) {
+            match part.key.unwrap(packet) {
+                Ok(session) => {
+                    part.used.store(true, Ordering::Relaxed);
+                    return Ok(session);
+                }
+                Err(error) => fault = fault.or(Some(error)),
             }
-            Ok(Ok(_)) => Err(wrong("it is not encrypted with AES-256".into())),
-            Ok(Err(error)) | Err(error) => Err(wrong(error.to_string())),
-        })
+        }
+    }
+    // Nobody's, by what the packets say: but a packet that another key opens than it names, or that says nothing, is not what was written.
+    let is_renamed = || beginning.keys.iter().any(|packet| parts().any(|part| part.key.unwrap(packet).is_ok()));
+    Err(match fault {
+        Some(fault) => fault,
+        None if beginning.is_damaged || beginning.keys.is_empty() || is_renamed() => CHANGED,
+        None => SealError::NoKey,
+    })
+}
+
+const CHANGED: SealError = SealError::Header(BadHeader::Damaged("the packet of one of its recipients is not what was written"));
+
+impl Decrypting {
+    fn is_named_by(&self, packet: &PublicKeyEncryptedSessionKey) -> bool {
+        match self {
+            Decrypting::Primary(key) => packet.match_identity(key.as_ref()),
+            Decrypting::Subkey(key) => packet.match_identity(key.as_ref()),
+        }
+    }
+
+    /// Whomever it names. What a packet holds is proven by the key's own method; one that this key does not open was changed, or is another's.
+    fn unwrap(&self, packet: &PublicKeyEncryptedSessionKey) -> Result<Zeroizing<[u8; 32]>, SealError> {
+        let values: &PkeskBytes = packet.values().map_err(|_| CHANGED)?;
+        let nothing = Password::empty();
+        let session = match self {
+            Decrypting::Primary(key) => key.decrypt(&nothing, values, EskType::V3_4),
+            Decrypting::Subkey(key) => key.decrypt(&nothing, values, EskType::V3_4),
+        };
+        let wrong = |why: &str| SealError::Identity(why.to_owned());
+        match session {
+            Ok(Ok(PlainSessionKey::V3_4 { sym_alg: SymmetricKeyAlgorithm::AES256, ref key })) => {
+                key.as_ref().try_into().map(Zeroizing::new).map_err(|_| wrong("its session key is of another length"))
+            }
+            Ok(Ok(_)) => Err(wrong("it is not encrypted with AES-256")),
+            Ok(Err(_)) | Err(_) => Err(CHANGED),
+        }
     }
 }
 

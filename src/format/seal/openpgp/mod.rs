@@ -7,6 +7,7 @@
 //! it otherwise: a backup's index has the hash of every piece.
 
 mod body;
+mod certificates;
 mod keys;
 mod packet;
 mod places;
@@ -15,7 +16,8 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use keys::{Certificates, PgpIdentity, PgpRecipient};
+pub use certificates::{Certificates, KeyStanding};
+pub use keys::{PgpIdentity, PgpRecipient};
 pub use packet::note;
 pub(super) use packet::{begins_like_ours, locked_for};
 pub(super) use places::PgpOpened;

@@ -70,17 +70,19 @@ fn packet(bytes: &[u8]) -> Result<(u8, usize, usize), BadHeader> {
 /// What stands before the sealed packet.
 pub(super) struct Beginning {
     pub keys: Vec<PublicKeyEncryptedSessionKey>,
+    /// There is one more packet for a recipient that nobody can read; the others open it all the same.
+    pub is_damaged: bool,
     /// Where the sealed packet's first length stands.
     pub body_at: usize,
 }
 
 impl Beginning {
     pub(super) fn parse(bytes: &[u8]) -> Result<Beginning, BadHeader> {
-        let (mut keys, mut from) = (Vec::new(), 0);
+        let (mut keys, mut is_damaged, mut from) = (Vec::new(), false, 0);
         loop {
             match bytes.get(from) {
                 None => return Err(BadHeader::Short),
-                Some(&SEALED) => return Ok(Beginning { keys, body_at: from + 1 }),
+                Some(&SEALED) => return Ok(Beginning { keys, is_damaged, body_at: from + 1 }),
                 Some(&(NOTE | SESSION_KEY)) => {}
                 Some(_) => return Err(BadHeader::Damaged("it has a packet that is never written here")),
             }
@@ -88,8 +90,11 @@ impl Beginning {
             if tag == SESSION_KEY {
                 let body = &bytes[from + at..from + end];
                 let header = PacketHeader::new_fixed(Tag::PublicKeyEncryptedSessionKey, u32::try_from(body.len()).unwrap_or(u32::MAX));
-                let key = PublicKeyEncryptedSessionKey::try_from_reader(header, body);
-                keys.push(key.map_err(|_| BadHeader::Damaged("a recipient's packet cannot be read"))?);
+                match PublicKeyEncryptedSessionKey::try_from_reader(header, body) {
+                    // No other version is written here.
+                    Ok(key @ PublicKeyEncryptedSessionKey::V3 { .. }) => keys.push(key),
+                    Ok(_) | Err(_) => is_damaged = true,
+                }
             }
             from += end;
         }
@@ -99,6 +104,9 @@ impl Beginning {
 /// For whom an object is locked: the last eight bytes of each key's fingerprint.
 pub(in crate::format::seal) fn locked_for(bytes: &[u8]) -> Result<Vec<LockedFor>, BadHeader> {
     let beginning = Beginning::parse(bytes)?;
+    if beginning.is_damaged {
+        return Err(BadHeader::Damaged("a recipient's packet cannot be read"));
+    }
     let id = |key: &PublicKeyEncryptedSessionKey| {
         key.id().ok().map(|id| LockedFor::OpenPgp { id: crate::units::hex(id.as_ref()).to_uppercase() })
     };

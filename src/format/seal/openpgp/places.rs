@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use super::super::{Identities, SealError};
 use super::body::{ABOUT, BLOCK, Decrypting, PREFIX, TAIL};
+use super::keys::session;
 use super::packet::{Beginning, LAST_LENGTH, PIECE};
 
 /// How bytes of a body lie in its pieces: each behind one octet, the last piece behind five.
@@ -71,7 +72,7 @@ impl PgpOpened {
     /// Opens the beginning of an object, which must hold its header.
     pub fn open(bytes: &[u8], identities: &Identities) -> Result<PgpOpened, SealError> {
         let beginning = Beginning::parse(bytes)?;
-        let session = identities.unwrap_openpgp(&beginning.keys)?;
+        let session = session(identities.openpgp(), &beginning)?;
         Ok(PgpOpened { key: Decrypting::new(&session), body_at: beginning.body_at as u64 })
     }
 

@@ -4,6 +4,7 @@ use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 
 use super::super::{Identities, SealError};
 use super::body::{ABOUT, BLOCK, Decrypting, PREFIX, TAIL, VERSION, Vector};
+use super::keys::session;
 use super::packet::{Beginning, HASH, LAST, LAST_LENGTH, LITERAL, MORE, PIECE, Pieces, cut};
 
 /// How much is decrypted at once: whole blocks.
@@ -50,7 +51,7 @@ impl<R: Read> PgpUnsealer<R> {
                 Err(error) => return Err(invalid(error.into())),
             }
         };
-        let session = identities.unwrap_openpgp(&beginning.keys).map_err(invalid)?;
+        let session = session(identities.openpgp(), &beginning).map_err(invalid)?;
         let rest = bytes.split_off(beginning.body_at);
         let mut body = Pieces::new(Cursor::new(rest).chain(from));
         let mut version = [0];

@@ -1,10 +1,11 @@
 use std::io::Read;
 use std::sync::LazyLock;
 
-use age_core::format::Stanza;
+use pgp::composed::SignedPublicKey;
 use proptest::prelude::*;
 
-use super::super::{Identities, LockedFor, Opened, Recipients, Sealer, Unsealer};
+use super::super::tests::{bytes, open, seal, stranger};
+use super::super::{BadHeader, Identities, KeyError, LockedFor, Opened, Recipients, Sealer, Unsealer, Used};
 use super::packet::PIECE;
 use super::*;
 use crate::units::Instant;
@@ -29,27 +30,15 @@ fn pair() -> Pair {
 
 static PAIR: LazyLock<Pair> = LazyLock::new(pair);
 
-fn seal(recipients: &Recipients, plain: &[u8], step: usize, more: &[Stanza]) -> Vec<u8> {
-    let mut sealer = Sealer::new(recipients).expect("sealed");
-    let mut body = Vec::new();
-    plain.chunks(step).for_each(|piece| sealer.push(piece, &mut body));
-    let mut object = sealer.header(more);
-    sealer.finish(&mut body);
-    object.append(&mut body);
-    object
-}
-
-fn open(object: &[u8], identities: &Identities) -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    Unsealer::new(object, identities)?.read_to_end(&mut plain).map(|_| plain)
-}
-
-fn stamp() -> Stanza {
-    Stanza { tag: "seawall-wal".into(), args: vec!["1".into(), "x".into()], body: vec![5; 170] }
-}
-
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length).map(|at| u8::try_from(at * 31 % 251).expect("below 251")).collect()
+/// Two public keys: each in an armour of its own, and both as they are.
+fn exported() -> (String, Vec<u8>) {
+    static BOTH: LazyLock<(String, Vec<u8>)> = LazyLock::new(|| {
+        let keys: Vec<SignedPublicKey> =
+            [&PAIR.text, &pair().text].map(|text| PgpIdentity::certificate(text.as_bytes()).expect("its public half").0.0.remove(0)).into();
+        let text = keys.iter().map(|key| key.to_armored_string(None.into()).expect("text")).collect();
+        (text, keys.iter().flat_map(|key| pgp::ser::Serialize::to_bytes(key).expect("bytes")).collect())
+    });
+    BOTH.clone()
 }
 
 /// Sizes around everything that matters: pieces, their lengths, what stands before the data and behind it.
@@ -64,7 +53,7 @@ proptest! {
     #[test]
     fn what_is_sealed_is_opened_by_us_and_by_others(length in lengths(), step in 1000usize..200_000, with in any::<bool>()) {
         let plain = bytes(length);
-        let more = if with { vec![stamp()] } else { vec![] };
+        let more = if with { vec![stranger()] } else { vec![] };
         let object = seal(&PAIR.recipients, &plain, step, &more);
         prop_assert_eq!(&open(&object, &PAIR.identities).expect("ours"), &plain);
         use pgp::composed::Deserializable as _;
@@ -108,6 +97,40 @@ proptest! {
         prop_assert!(open(&object, &PAIR.identities).is_err(), "something lies behind it");
     }
 
+    /// Another key would not help whoever is told that none opens it.
+    #[test]
+    fn a_damaged_packet_of_a_recipient_is_damage(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let mut object = seal(&PAIR.recipients, b"x", 1, &[]);
+        let at = at.index(packet::Beginning::parse(&object).expect("a beginning").body_at);
+        object[at] ^= 1 << bit;
+        match open(&object, &PAIR.identities) {
+            Ok(plain) => prop_assert_eq!(plain, b"x"),
+            Err(error) => {
+                let is_of_keys = matches!(
+                    error.get_ref().and_then(|error| error.downcast_ref()),
+                    Some(SealError::NoKey | SealError::Identity(_))
+                );
+                prop_assert!(!is_of_keys, "at {at}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_export_that_was_cut_short_is_refused(at in any::<prop::sample::Index>(), armored in any::<bool>()) {
+        let (text, packets) = exported();
+        let whole = if armored { text.as_bytes() } else { &packets };
+        prop_assert_eq!(Certificates::parse_whole(whole).expect("whole").0.len(), 2);
+        // What is behind the armour's last line is nothing.
+        let cut = &whole[..at.index(whole.len() - 20)];
+        // Where one ends and nothing of the next one shows, nothing is known to be missing.
+        let end = "END PGP PUBLIC KEY BLOCK-----";
+        let first = text.find(end).expect("two blocks") + end.len();
+        let is_between = if armored { (first..first + 20).contains(&cut.len()) } else { certificates::tests::boundaries(&packets).contains(&cut.len()) };
+        prop_assert!(Certificates::parse_whole(cut).is_err() || is_between, "{} of {}", cut.len(), whole.len());
+        // Of somebody's keyring, what can be read is taken.
+        Certificates::parse(cut);
+    }
+
     #[test]
     fn nonsense_is_refused_without_a_panic(object in proptest::collection::vec(any::<u8>(), 0..400), first in prop_oneof![Just(0xc1u8), Just(0xd2), Just(0xfd)]) {
         let object = [vec![first], object].concat();
@@ -120,12 +143,12 @@ proptest! {
 #[test]
 fn a_note_is_found_without_a_key_and_covers_nothing_else() {
     let sealer = Sealer::new(&PAIR.recipients).expect("a sealer");
-    let (bare, noted) = (sealer.header(&[]), sealer.header(&[stamp()]));
+    let (bare, noted) = (sealer.header(&[]), sealer.header(&[stranger()]));
     let (line, end) = note(&noted).expect("packets").expect("a note");
     assert!(line.starts_with(b"seawall-wal 1 x ") && line.ends_with(b"\n"));
     assert_eq!((noted.len() - end, &noted[end..]), (sealer.own_header(), &bare[..]));
     assert_eq!(note(&bare), Ok(None));
-    assert_eq!(note(&noted[..end - 1]), Err(super::super::BadHeader::Short));
+    assert_eq!(note(&noted[..end - 1]), Err(BadHeader::Short));
 }
 
 #[test]
@@ -138,8 +161,10 @@ fn another_key_opens_nothing_and_only_the_one_that_does_was_used() {
     let mut both = Identities::parse(PAIR.text.as_bytes(), None).expect("one");
     both.merge(other.identities);
     assert_eq!(open(&object, &both).expect("opened"), b"x");
-    let fingerprint = PgpIdentity::certificate(PAIR.text.as_bytes()).expect("its public half").1;
-    assert_eq!(both.used(), [fingerprint]);
+    let (certificates, key) = PgpIdentity::certificate(PAIR.text.as_bytes()).expect("its public half");
+    let part = certificates.standing(&key, now()).expect("a key").part;
+    assert!(part.as_ref().is_some_and(|part| *part != key), "a subkey opens it: {part:?}");
+    assert_eq!(both.used(), [Used { key, part }]);
 }
 
 #[test]
@@ -199,7 +224,90 @@ fn a_wrong_hash_stays_wrong() {
 fn more_recipients_than_can_be_read_are_refused() {
     let (certificates, fingerprint) = PgpIdentity::certificate(PAIR.text.as_bytes()).expect("its public half");
     let many = |count| Recipients::openpgp((0..count).map(|_| certificates.recipient(&fingerprint, now()).expect("a key")).collect());
-    let object = seal(&many(300), b"something", 9, &[stamp()]);
+    let object = seal(&many(300), b"something", 9, &[stranger()]);
     assert_eq!(open(&object, &PAIR.identities).expect("opened"), b"something");
     assert!(Sealer::new(&many(1200)).is_err());
+}
+
+#[test]
+fn one_damaged_packet_is_no_obstacle_for_the_others() {
+    let other = pair();
+    let recipient = |pair: &Pair| {
+        let (certificates, fingerprint) = PgpIdentity::certificate(pair.text.as_bytes()).expect("its public half");
+        certificates.recipient(&fingerprint, now()).expect("a recipient")
+    };
+    let object = seal(&Recipients::openpgp(vec![recipient(&other), recipient(&PAIR)]), b"x", 1, &[]);
+    // The version, and the key's name.
+    for at in [2, 5] {
+        let mut damaged = object.clone();
+        damaged[at] ^= 0x40;
+        assert_eq!(open(&damaged, &PAIR.identities).expect("opened"), b"x");
+        let error = open(&damaged, &other.identities).expect_err("damaged");
+        let error = error.get_ref().and_then(|error| error.downcast_ref());
+        assert!(matches!(error, Some(SealError::Header(BadHeader::Damaged(_)))), "{at}: {error:?}");
+    }
+}
+
+#[test]
+fn a_broken_export_is_refused_with_its_place() {
+    let (text, packets) = exported();
+    let refused = |bytes: &[u8]| Certificates::parse_whole(bytes).expect_err("broken").to_string();
+    let second = text.lines().position(|line| line.contains("END PGP")).expect("its end") + 2;
+    let without_end: Vec<&str> = text.lines().take(text.lines().count() - 1).collect();
+    assert_eq!(
+        refused(without_end.join("\n").as_bytes()),
+        format!("what begins in line {second} is cut short or damaged: its armour has no right end")
+    );
+    assert_eq!(refused(&packets[..packets.len() - 3]), "it is cut short or damaged, in the 2nd key of it");
+    assert_eq!(refused(b"<html>not found</html>\n"), "it is no public key");
+    assert_eq!(refused(b""), "it is no public key");
+    let private = format!("{text}{}", PAIR.text);
+    assert!(refused(private.as_bytes()).ends_with("is a private key, and a public one belongs there"));
+    // What people write before it is no part of it.
+    assert_eq!(Certificates::parse_whole(format!("our keys, as of May\n\n{text}").as_bytes()).expect("whole").0.len(), 2);
+}
+
+#[test]
+fn a_key_that_was_made_while_the_clock_was_ahead_is_not_valid_yet() {
+    let made = now() + jiff::SignedDuration::from_hours(48);
+    let text = PgpIdentity::generate("somebody", made).expect("a key");
+    let (certificates, fingerprint) = PgpIdentity::certificate(text.as_bytes()).expect("its public half");
+    let early = certificates.recipient(&fingerprint, now()).expect_err("not yet");
+    let KeyError::NotYet { made: at, .. } = early else { panic!("{early:?}") };
+    assert_eq!(at.as_second(), made.as_second());
+    certificates.recipient(&fingerprint, at).expect("valid from then on");
+    assert_eq!(certificates.standing(&fingerprint, made).expect("a key").ends, None);
+}
+
+#[test]
+fn an_identity_of_age_under_a_passphrase_may_stand_beside_a_key() {
+    use age::secrecy::{ExposeSecret as _, SecretString};
+    use std::io::Write as _;
+    let age = age::x25519::Identity::generate();
+    let passphrase = SecretString::from("correct horse".to_owned());
+    let locked = |format| {
+        let mut recipient = age::scrypt::Recipient::new(passphrase.clone());
+        recipient.set_work_factor(2);
+        let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient)).expect("one recipient");
+        let mut text = Vec::new();
+        let armor = age::armor::ArmoredWriter::wrap_output(&mut text, format).expect("memory takes all");
+        let mut writer = encryptor.wrap_output(armor).expect("memory takes all");
+        writer.write_all(age.to_string().expose_secret().as_bytes()).expect("memory takes all");
+        writer.finish().and_then(age::armor::ArmoredWriter::finish).expect("memory takes all");
+        text
+    };
+    let text = locked(age::armor::Format::AsciiArmor);
+    let key = PAIR.text.as_bytes();
+    for both in [[&text[..], b"\n", key].concat(), [key, b"\n# of old\n", &text[..]].concat()] {
+        let identities = Identities::parse(&both, Some(&passphrase)).expect("both");
+        assert_eq!((identities.public().len(), identities.fingerprints().count()), (1, 1));
+        assert_eq!(Identities::parse(&both, None).expect_err("locked"), KeyError::PassphraseMissing);
+        let wrong = SecretString::from("wrong horse".to_owned());
+        assert_eq!(Identities::parse(&both, Some(&wrong)).expect_err("locked"), KeyError::PassphraseWrong);
+    }
+    let text = locked(age::armor::Format::Binary);
+    for both in [[&text[..], b"\n", key].concat(), [key, &text[..]].concat()] {
+        assert_eq!(Identities::parse(&both, Some(&passphrase)).expect_err("not beside"), KeyError::BesideBinary);
+    }
+    assert_eq!(Identities::parse(&text, Some(&passphrase)).expect("alone").public().len(), 1);
 }
