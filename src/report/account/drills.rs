@@ -120,6 +120,7 @@ fn seconds(millis: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::DrillEnd;
     use crate::inventory::DrillChoice;
     use crate::units::Instant;
 
@@ -149,8 +150,18 @@ mod tests {
     }
 
     fn told(policy: &Policy, records: &[DrillRecord]) -> DrillsAccount {
+        let row = |record: &DrillRecord| DrillRow {
+            id: record.id.to_string(),
+            policy: "shop".to_owned(),
+            drill: record.answers_for().map(ToString::to_string).unwrap_or_default(),
+            started: record.started,
+            ended: record.ended,
+            end: DrillEnd::Passed,
+            record: serde_json::to_string(record).expect("JSON"),
+        };
+        let past = Past { drills: records.iter().map(row).collect(), ..Past::default() };
         let covered = Covered { from: at(0), to: at(100) };
-        drills(policy, &Past::default(), records, &shown(records, &[]), covered, Room::ONE)
+        drills(policy, &past, records, &shown(records, &[]), covered, Room::ONE)
     }
 
     /// Some tables came back in 20 s: that says nothing of the promise of everything.
