@@ -60,7 +60,14 @@ fn a_hypertable_comes_back_as_one() {
         two.now("insert into back.metrics values ('2027-01-01Z', 1, 1); select compress_chunk(c) from show_chunks('back.metrics', older_than => '2026-01-03Z'::timestamptz) c");
         // Under its own name, as what was dropped comes back; and where the backup has something of that name.
         two.now("drop schema back cascade");
-        two.brings(&wanted(&[("public", "metrics")], into("public")));
+        let heard = "create function heard() returns trigger language plpgsql as 'begin return new; end'";
+        two.now(heard);
+        two.then(&format!("{heard}; create trigger heard before insert on metrics for each row execute function heard()"));
+        let (landed, _) = two.brings(&wanted(&[("public", "metrics")], into("public")));
+        // Its triggers are told, and not those by which TimescaleDB makes it one.
+        assert_eq!(landed[0].left_out.iter().filter(|what| what.starts_with("the trigger ")).collect::<Vec<_>>(), ["the trigger heard"]);
+        landed[0].remake.iter().for_each(|sql| drop(two.now(sql)));
+        assert_eq!(two.now("select count(*) from pg_trigger where tgname = 'heard' and tgrelid = 'public.metrics'::regclass"), "1");
         assert_eq!(two.now(&rows("public.metrics")), two.then(&rows("seawall_aside_0.metrics")));
         assert_eq!(two.now(&format!("{dimensions} 'public'")), two.then(&format!("{dimensions} 'seawall_aside_0'")));
         two.then("drop table public.metrics; alter table seawall_aside_0.metrics set schema public; drop schema seawall_aside_0");

@@ -97,10 +97,11 @@ const PARENTS: &str = "\
     from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace \
     join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = $1::oid";
 
-/// Those of a partition's parent are its own as well.
+/// Those of a partition's parent are its own as well, and come with its being one.
 const KEYS: &str = "\
     select format('the foreign key %I', f.conname) as what, \
-      format('alter table %I.%I add constraint %I %s', $4::text, c.relname, f.conname, pg_get_constraintdef(f.oid)) as statement \
+      case when f.conparentid = 0 then \
+        format('alter table %I.%I add constraint %I %s', $4::text, c.relname, f.conname, pg_get_constraintdef(f.oid)) end as statement \
     from pg_constraint f join pg_class c on c.oid = f.conrelid \
     where f.contype = 'f' and (f.conparentid = 0 or f.conrelid = $3::oid and exists ( \
         select from pg_constraint p where p.oid = f.conparentid and p.conrelid <> f.conrelid)) and f.conrelid = any($1::oid[]) \
