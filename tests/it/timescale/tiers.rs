@@ -36,7 +36,8 @@ fn all(cluster: &Cluster, database: &str) -> Vec<String> {
         "view_schema || view_name || materialization_hypertable_name from timescaledb_information.continuous_aggregates",
         "job_id || proc_name || config::text from timescaledb_information.jobs where job_id >= 1000",
         "t::text from _timescaledb_catalog.hypertable t",
-        "t::text from _timescaledb_catalog.chunk t",
+        // Older versions remember chunks that are gone.
+        "t::text from _timescaledb_catalog.chunk t where not coalesce((to_jsonb(t) ->> 'dropped')::boolean, false)",
         "c.relname || i.relname from pg_index x join pg_class i on i.oid = indexrelid join pg_class c on c.oid = indrelid \
             join pg_namespace n on n.oid = c.relnamespace where n.nspname !~ '^pg_'",
         "conrelid::regclass || conname from pg_constraint where contype in ('f', 'p', 'u')",
