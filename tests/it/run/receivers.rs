@@ -108,7 +108,7 @@ fn whom_a_mail_server_refuses_for_good_is_named_until_all_are_reached() {
     run.say(&["watch"]).ends_with_code(0).says("refused:dba");
     let told = |subject: &str| subjects(&office).iter().filter(|told| told.contains(subject)).count();
     assert_eq!(told("messages to dba do not reach everybody"), 1, "{:?}", subjects(&office));
-    run.say(&["status"]).says("`gone@example.com` was refused: 550").says("receivers.dba.email.to");
+    run.say(&["status"]).says("'gone@example.com' was refused: 550").says("receivers.dba.email.to");
     // Somebody knows; that this message has not reached everybody either is nothing new.
     run.say_at("+1m", &["ack", "refused:dba"]).ends_with_code(0);
     for offset in ["+2m", "+3m"] {
