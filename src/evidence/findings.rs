@@ -149,9 +149,9 @@ mod tests {
     fn found_of(objectives: &str, proven: &str) -> Vec<String> {
         let text = format!(
             "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: {{ connection: service=t, databases: [app] }}\n\
-             encryption: {{ age: {{ recipients: ['{KEY}'] }}, proven_within: 30d }}\nstores: {{ main: {{ local: {{ path: /srv/main }} }} }}\n\
-             backups: {{ nightly: {{ physical: {{}}, store: main, schedule: {{ at: '02:00' }}, keep: {{ daily: 30 }} }} }}\n\
-             wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ {objectives} }}\n\
+             encryption: {{ age: {{ recipients: ['{KEY}'] }}, proven_within: 30d }}\nstores: {{ main: {{ local: {{ path: /srv/main }} }}, elsewhere: {{ local: {{ path: /mnt/elsewhere }} }} }}\n\
+             backups: {{ nightly: {{ physical: {{}}, store: main, copies: [elsewhere], schedule: {{ at: '02:00' }}, keep: {{ daily: 30 }} }} }}\n\
+             wal: {{ store: main, copies: [elsewhere], timeout: 60s, keep: 7d }}\nobjectives: {{ {objectives} }}\n\
              drills: {{ weekly: {{ restore: {{ latest: nightly }}, schedule: {{ on: sunday, at: '05:00' }} }} }}\n"
         );
         let document = Document::load("t.yaml", Path::new("t.yaml"), &|_| Ok(text.clone().into_bytes()));

@@ -143,6 +143,7 @@ pub struct PointsSeen {
     pub worst_at: Option<Instant>,
     /// The same of each scenario that promises something of its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = serde_json::json!({ "region-loss": { "seconds": 32_400, "at": "2026-11-09T16:25:00Z" } }))]
     pub scenarios: BTreeMap<Name, WorstPoint>,
 }
 

@@ -141,10 +141,11 @@ mod tests {
     }
 
     /// That passed, as `seawall drill` writes it.
-    fn record(drill: &str, day: i64, seconds: u64) -> DrillRecord {
+    fn record(policy: &Policy, drill: &str, day: i64, seconds: u64) -> DrillRecord {
         serde_json::from_value(serde_json::json!({
             "format_version": 1, "id": format!("20261101T050000Z-{day:04}"), "policy": "shop", "drill": drill, "host": "staging-1",
             "started": at(day), "ended": at(day), "outcome": "passed", "phases": [], "recovery_millis": seconds * 1_000,
+            "definition": policy.drills[drill].definition,
         }))
         .expect("a record")
     }
@@ -168,21 +169,21 @@ mod tests {
     #[test]
     fn what_a_part_took_is_not_held_against_the_promise_of_everything() {
         let policy = policy();
-        let account = told(&policy, &[record("weekly", 1, 13_800), record("few", 2, 20)]);
+        let account = told(&policy, &[record(&policy, "weekly", 1, 13_800), record(&policy, "few", 2, 20)]);
         assert_eq!(account.recovered, Some(Recovered { at: at(1), seconds: 13_800.0 }));
         assert_eq!(account.last_passed.and_then(|last| last.drill).as_deref(), Some("few"));
         let whole: Vec<bool> = account.list.shown.iter().map(|drill| drill.of_everything).collect();
         assert_eq!(whole, [false, true]);
-        assert_eq!(told(&policy, &[record("few", 2, 20)]).recovered, None);
+        assert_eq!(told(&policy, &[record(&policy, "few", 2, 20)]).recovered, None);
     }
 
     /// The drill failed, and somebody has seen that an older backup comes back.
     #[test]
     fn what_somebody_chose_for_once_answers_for_no_drill() {
         let policy = policy();
-        let mut failed = record("weekly", 1, 0);
+        let mut failed = record(&policy, "weekly", 1, 0);
         (failed.outcome, failed.recovery_millis) = (DrillOutcome::Failed, None);
-        let mut chosen = record("weekly", 2, 60);
+        let mut chosen = record(&policy, "weekly", 2, 60);
         chosen.chosen = vec![DrillChoice::Backup];
         let records = [failed, chosen];
         let shown = shown(&records, &[]);

@@ -111,7 +111,7 @@ fn archived_rows_are_read_back_where_the_identity_is() {
     let archived = shop.to_owned() + "archive: { old: { table: orders, column: placed_at, after: 5y, store: main } }\n";
     let with_verifier = archived.replace("staging: { role: staging }", "staging: { role: staging }, eye: { role: verifier }");
     let calls = |text: &str, what: &str, host: &str| {
-        let room = Room::new().with("p.yaml", text.to_owned());
+        let room = Room::new().with("p.yaml", text);
         let run = room.run(&["emit", what, "--policy", "p.yaml", "--policy-there", "/etc/seawall/policy.yaml", "--host", host]);
         assert_eq!(run.code, Some(0), "{run:?}");
         run.stdout.contains("seawall archive verify --policy /etc/seawall/policy.yaml")

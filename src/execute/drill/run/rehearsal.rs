@@ -117,7 +117,8 @@ impl Run<'_> {
 
     fn note_promotion(&mut self, promotion: &Promotion) {
         let limit = judge::promotion_limit(self.site.policy, self.drill, &format!("drills.{}", self.name));
-        let rehearsed = rehearsed(promotion, limit.map(|(limit, _)| limit.as_secs().saturating_mul(1000)));
+        let stopped = self.record.restored.as_ref().map(|restored| restored.stopped);
+        let rehearsed = rehearsed(promotion, limit.map(|(limit, _)| limit.as_secs().saturating_mul(1000)), stopped);
         if let Some(timeline) = rehearsed.timeline {
             self.record.recovery_millis = Some(u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX));
             let last_commit = promotion.loss.last_commit.or(self.record.reached.as_ref().and_then(|reached| reached.last_commit));
@@ -142,12 +143,13 @@ impl Run<'_> {
 }
 
 /// For the drill's record.
-fn rehearsed(promotion: &Promotion, within_millis: Option<u64>) -> RehearsedPromotion {
+fn rehearsed(promotion: &Promotion, within_millis: Option<u64>, stopped: Option<Instant>) -> RehearsedPromotion {
     let loss = &promotion.loss;
     let lost_bytes = loss.primary.zip(loss.replayed).map(|(primary, replayed)| primary.0.saturating_sub(replayed.0));
     let lost_millis = match lost_bytes {
         Some(0) => Some(0),
-        _ => loss.last_commit.map(|last| between(last, promotion.begun)),
+        // Where nothing was committed in the log behind the backup, nothing is older than its end.
+        _ => loss.last_commit.or(stopped).map(|last| between(last, promotion.begun)),
     };
     let steps = promotion.steps.iter().map(|step| RehearsedStep {
         step: step.step.as_str().to_owned(),
