@@ -25,8 +25,8 @@ mod text;
 
 pub use amount::Amount;
 pub use drops::{Drops, HoldName, Why};
-pub use held::hold_entries;
 pub use heedless::{Heedless, heedless};
+pub use held::hold_entries;
 pub use jobs::{JobReport, JobState, NO_WORKERS, job_reports};
 pub use reach::refreshes_from;
 

@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// From here on it is urgent, unless the policy says how urgent it is.
 const FULL: &str = "0.950";
 /// The keys of Seawall's own alerts that have a rule of their own here, beside those of the ages of backups.
-const OWN_RULES: &str =
-    "(overdue|failed|replication_lag|storage_used|store|restore_time|tier_time|delivery|key_ending):.*|wal_lag|success_rate|clock|drill_age|policy";
+const OWN_RULES: &str = "(overdue|failed|replication_lag|storage_used|store|restore_time|tier_time|delivery|key_ending):.*|wal_lag|success_rate|clock|drill_age|policy";
 
 /// About what tells of policies, whichever they are.
 pub(super) fn common() -> Vec<Alert> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::alert::{DatabaseFacts, DatabaseJob};
-use crate::converge::{Change, Convergence, Heedless, JobReport, JobState, NO_WORKERS, Remark, Running, converge, heedless, job_reports, rights};
+use crate::converge::{
+    Change, Convergence, Heedless, JobReport, JobState, NO_WORKERS, Remark, Running, converge, heedless, job_reports, rights,
+};
 use crate::inventory::{Held, Observed, ServerState, Timescale};
 use crate::observe;
 use crate::plan::minute;

@@ -3,6 +3,7 @@
 
 use super::writer::Html;
 use crate::evidence::EVERYTHING;
+use crate::plan::minute;
 use crate::report::account::{DatabaseAccount, DatabaseWindow, DrillAccount, Figure, PhaseAccount, SizeAccount};
 use crate::report::covered::Covered;
 use crate::report::words::{day, lasting, sized};
@@ -11,6 +12,8 @@ use crate::units::Instant;
 /// All charts are this wide and this high, before they are stretched.
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
+/// In seconds: on a scale that is shorter, days tell little.
+const SHORT: i64 = 3 * 86_400;
 
 /// Where a moment lies between two others.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +36,12 @@ impl Scale {
         share.clamp(0.0, 1.0) * WIDTH
     }
 
-    /// The days at its ends and in the middle.
+    /// The days at its ends and in the middle; where all three may be one day, the minutes.
     fn axis(self, html: &mut Html) {
+        let called = if self.to - self.from < SHORT { minute } else { day };
         html.element("div", &[("class", "axis"), ("aria-hidden", "true")], |html| {
             for second in [self.from, self.from.midpoint(self.to), self.to] {
-                html.leaf("span", &[], &Instant::from_second(second).map(day).unwrap_or_default());
+                html.leaf("span", &[], &Instant::from_second(second).map(called).unwrap_or_default());
             }
         });
     }
