@@ -2,8 +2,9 @@
 //! SW0910, as for a job of the database. The job that drops them goes by no age that is not on this record.
 
 use super::amount::Amount;
+use super::held::{SCHEMA, hold_entries};
 use super::{Change, Found, sql};
-use crate::inventory::{Held, Observed, TableName};
+use crate::inventory::{Held, HoldTable, Observed, TableName};
 use crate::policy::path::PolicyPath;
 use crate::units::Period;
 
@@ -37,8 +38,15 @@ pub(super) fn compare(found: &mut Found<'_>, database: &str, tables: Vec<Around>
     let path = PolicyPath::from(["timescaledb", database]);
     let policy = sql::text(found.policy.name.as_str());
     if held.ages.is_none() && tables.iter().any(|one| one.allow.is_some()) {
-        for (says, sql) in [("ages at which Seawall drops rows around holds", RETENTION), ("what has gone so", DROPPED)] {
-            let change = Change::new(path.clone(), Some(database), format!("there is no record of {says}"), sql.to_owned());
+        // Where holds are shown, or will be, they bring it.
+        let is_for_holds = held.shown != HoldTable::Absent || !hold_entries(found.policy, database).is_empty();
+        let schema = (!is_for_holds).then_some(("there is no schema `seawall`, or nothing in it yet", SCHEMA));
+        let records = [
+            ("there is no record of ages at which Seawall drops rows around holds", RETENTION),
+            ("there is no record of what has gone so", DROPPED),
+        ];
+        for (says, sql) in schema.into_iter().chain(records) {
+            let change = Change::new(path.clone(), Some(database), says.to_owned(), sql.to_owned());
             push(found, change.consequence("nothing but the record is made"));
         }
     }

@@ -8,7 +8,7 @@ use crate::policy::path::PolicyPath;
 use crate::policy::sql_name::meaning;
 
 /// `IF NOT EXISTS` asks for the right to make one also where it is there.
-const SCHEMA: &str = "DO $$ BEGIN IF pg_catalog.to_regnamespace('seawall') IS NULL THEN CREATE SCHEMA seawall; END IF; END $$;";
+pub(super) const SCHEMA: &str = "DO $$ BEGIN IF pg_catalog.to_regnamespace('seawall') IS NULL THEN CREATE SCHEMA seawall; END IF; END $$;";
 
 /// It holds what every policy says of this database.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS seawall.hold (policy text NOT NULL, name text NOT NULL, of_table text NOT NULL, \

@@ -1,6 +1,8 @@
 //! A database becomes what its policy says, in one step, and stays so.
 
 use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::{Command, Output};
 
 use super::place::{Place, all_natives, everywhere};
@@ -44,6 +46,10 @@ impl Room {
     pub(super) fn write_with(&self, more: &str, timescaledb: &str, rest: &str) {
         let folder = self.folder.path().display();
         let stores = std::iter::once(("main", "store")).chain(more.split_whitespace().map(|name| (name, name)));
+        // Whoever asks all of them asks also those that have nothing yet.
+        for (_, path) in stores.clone().filter(|_| !more.is_empty()) {
+            DirBuilder::new().mode(0o700).recursive(true).create(self.folder.path().join(path)).expect("a store");
+        }
         let store = |(name, path): (&str, &str)| format!("{name}: {{ local: {{ path: {folder}/{path}, other_device: false }} }}");
         let stores = stores.map(store).collect::<Vec<_>>().join(", ");
         std::fs::write(self.folder.path().join("password"), "password").expect("a password");
