@@ -117,5 +117,9 @@ fn such_a_cluster_is_archived_backed_up_and_drilled() {
     // A backup is taken, and what it asks for and cannot have is said.
     run.change("{ postgres: { hypertables:", "{ postgres: { continuous_aggregates: { daily: { refresh_before: [nightly] } }, hypertables:");
     run.say(&["run", "nightly"]).ends_with_code(1).says("is without continuous aggregates (`timescaledb.license` is `apache`)");
+    // A drill of the newest moment wants log from behind the backup.
+    run.rig.cluster.sql("create table later as select 1 as n");
+    let segment = run.rig.cluster.sql("select pg_walfile_name(pg_switch_wal())");
+    run.rig.cluster.wait_until(&format!("coalesce(last_archived_wal, '') >= '{segment}' from pg_stat_archiver"));
     run.say(&["drill", "whole", "--start-with", &programs]).ends_with_code(0);
 }
