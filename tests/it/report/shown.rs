@@ -110,7 +110,8 @@ fn one_drill_does_not_hide_another() {
 
 #[test]
 fn a_drill_on_demand_proves_nothing_for_ever() {
-    let on_demand = ("    schedule: { on: sunday, at: \"05:00\" }\n", "");
+    let on_demand = format!("    {}\n", year::weekly(1));
+    let on_demand = (on_demand.as_str(), "");
     let of = |text: &str, days: i64| drilled(text, &[("weekly", days, true)], |_| ()).json(&[]);
     let text = replaced(&[on_demand]);
     is(&of(&text, 97), RTO, "kept", "had it back");
@@ -329,7 +330,7 @@ fn what_was_defined_otherwise_proves_nothing_of_now() {
     is(&report, RTO, "kept", "had it back");
     assert!(one(&report)["drills"]["list"]["shown"][0].get("defined_otherwise").is_none());
     // Where and when it runs is no part of it.
-    let elsewhere = replaced(&[("schedule: { on: sunday, at: \"05:00\" }", "schedule: { on: monday, at: \"06:00\" }")]);
+    let elsewhere = replaced(&[(&year::weekly(1), "schedule: { on: monday, at: \"06:00\" }")]);
     assert_eq!(year::definition(&elsewhere, "weekly"), year::definition(&text, "weekly"));
 }
 

@@ -25,7 +25,14 @@ pub enum Fate {
 
 const DAY: i64 = 86_400;
 
+/// Weekly, a day before what `Life::day` lets run `days` ago: whatever the day and the hour at which the test runs, it ran in time.
+pub fn weekly(days: i64) -> String {
+    let day = (Instant::now() - jiff::SignedDuration::from_secs((days + 1) * DAY)).to_zoned(jiff::tz::TimeZone::UTC);
+    format!("schedule: {{ on: {}, at: \"05:00\" }}", day.strftime("%A").to_string().to_lowercase())
+}
+
 pub fn policy(name: &str) -> String {
+    let (verified, drilled) = (weekly(2), weekly(1));
     format!(
         "version: 1
 policy: {name}
@@ -53,11 +60,11 @@ backups:
     copies: {{ offsite: {{ within: 6h }} }}
     keep: {{ daily: 14, weekly: 8, monthly: 12 }}
 verify:
-  weekly: {{ schedule: {{ on: saturday, at: \"06:00\" }} }}
+  weekly: {{ {verified} }}
 drills:
   weekly:
     restore: {{ latest: nightly }}
-    schedule: {{ on: sunday, at: \"05:00\" }}
+    {drilled}
     rehearses: corruption
     expect: {{ rows: {{ check: row-counts }} }}
 holds:
