@@ -9,7 +9,7 @@ use super::{Eyes, signer_beside, width};
 use crate::format::layout::{Repository, compact, signature_of};
 use crate::format::seal::Identities;
 use crate::format::signature::DRILL;
-use crate::inventory::DrillRecord;
+use crate::inventory::{DrillOutcome, DrillRecord};
 use crate::site::{Site, SiteFault};
 use crate::store::{Fault, FaultKind, Meta, Store};
 use crate::units::{BackupId, Instant, Key, Name};
@@ -184,12 +184,21 @@ fn read(
     }))
 }
 
+/// Beside the backup that it restored; one that failed before it had any lies beside some backup.
+fn is_its_place(record: &DrillRecord, repository: &Repository, key: &Key) -> bool {
+    let backup = match &record.restored {
+        Some(restored) => Some(restored.backup.clone()),
+        None if record.outcome == DrillOutcome::Failed => key.as_str().rsplit('/').nth(1).and_then(|folder| folder.parse().ok()),
+        None => None,
+    };
+    backup.is_some_and(|backup| repository.drill(&backup, &record.id) == *key)
+}
+
 /// Signed, and still not what it should be.
 fn contradiction(record: &DrillRecord, repository: &Repository, key: &Key, policy: &str) -> Option<String> {
-    let backup = record.restored.as_ref().map(|restored| &restored.backup);
     if record.format_version > DrillRecord::FORMAT_VERSION {
         Some("a newer seawall wrote it".into())
-    } else if backup.is_none_or(|backup| repository.drill(backup, &record.id) != *key) {
+    } else if !is_its_place(record, repository, key) {
         Some(format!("it is the record of drill {} under another name", record.id))
     } else if record.policy.as_str() != policy {
         Some(format!("it belongs to the policy `{}`", record.policy))

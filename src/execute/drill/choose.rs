@@ -139,6 +139,15 @@ fn of_job<'s>(seen: &'s Seen, job: &'s Name) -> impl Iterator<Item = &'s Backup>
 }
 
 /// Where backups of this job are. With the log of physical ones goes its store.
+/// The stores that are asked for it.
+pub(super) fn sources(site: &Site<'_>, drill: &Drill, wishes: &Wishes) -> Vec<Name> {
+    let only = wishes.store.as_ref().or(drill.from.as_ref());
+    match &drill.restore {
+        DrillRestore::PointInTime(_) => candidates(site.policy, only),
+        DrillRestore::Latest(job) | DrillRestore::Random(job) => stores(site, job, only),
+    }
+}
+
 fn stores(site: &Site<'_>, job: &Name, only: Option<&Name>) -> Vec<Name> {
     let is_physical = site.policy.backups.get(job).is_some_and(|backup| backup.method.is_physical());
     match only {

@@ -10,7 +10,7 @@ use crate::inventory::{DrillOutcome, DrillRecord, DrilledTier};
 use crate::report::{DRILL_PHASE, DRILL_TIER, phase_subject};
 use crate::site::{Site, SiteFault};
 use crate::store::{Put, Store};
-use crate::units::{BackupId, figure_of};
+use crate::units::{BackupId, Name, figure_of};
 
 /// Written where a drill is put on record and where what was lost is.
 pub(super) fn on_record(catalog: &Catalog, record: &DrillRecord) {
@@ -83,6 +83,17 @@ pub(super) struct Beside {
 }
 
 impl Beside {
+    /// For a drill that failed before it had a backup: the newest that is there, so that whoever shares only the store hears of it.
+    pub(super) fn newest(site: &Site<'_>, stores: &[Name]) -> Option<Beside> {
+        stores.iter().find_map(|name| {
+            let store = site.store(name).ok()?;
+            let repository = site.find_repository(&store).ok()??.repository;
+            let listed = store.list(&repository.prefix("backups")).ok()?;
+            let backup = listed.iter().filter_map(|meta| descriptor_id(&meta.key)).max()?;
+            Some(Beside { store, repository, backup })
+        })
+    }
+
     /// Signed, beside its backup. What cannot be written there is a remark: a host that drills need not be able to write. So is what comes
     /// back: that others who read it will not believe it.
     pub(super) fn put(&self, site: &Site<'_>, record: &DrillRecord) -> Result<Option<String>, SiteFault> {

@@ -131,6 +131,9 @@ impl<'r> Run<'r> {
         self.watch.end(None);
         self.record.phases = self.watch.phases();
         self.record.ended = clock::now().max(self.record.started);
+        if self.beside.is_none() && self.record.outcome == DrillOutcome::Failed {
+            self.beside = Beside::newest(self.site, &choose::sources(self.site, self.drill, self.wishes));
+        }
         if let Some(beside) = &self.beside {
             match beside.put(self.site, &self.record) {
                 Ok(None) => {}

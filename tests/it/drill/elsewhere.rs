@@ -154,6 +154,13 @@ fn what_another_host_has_proven_is_evidence_here() {
     watch(&drills, "+6h");
     let told = report(&drills);
     assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(3), Some(1)), "{told:#}");
+    // Neither does one stay unheard of that ended before it had a backup.
+    let early = say(&drills, STAGING, &["drill", "weekly", "--start-with", "/nowhere", "--format", "json"]);
+    assert_eq!((early.code, &early.json()["restored"], &early.json()["remarks"]), (1, &Value::Null, &Value::Null), "{}", early.out);
+    watch(&drills, "+8h");
+    let told = report(&drills);
+    assert_eq!((told["passed"].as_u64(), told["failed"].as_u64()), (Some(3), Some(2)), "{told:#}");
+    assert!(problems(&status(&drills)).contains(&"failed:drills.weekly"));
     drills.nothing_is_left();
 }
 
