@@ -1,6 +1,9 @@
 //! `seawall report`: what was promised, what was found, and what both rest on.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 
 use clap::{Args, ValueEnum};
 
@@ -8,7 +11,7 @@ use super::exit::{Exit, Trouble};
 use super::folder::Catalogs;
 use super::here::Here;
 use super::record::gather::{self, Looked};
-use super::terminal::{Colour, print};
+use super::terminal::Colour;
 use super::validate::json;
 use crate::execute::report::{Stood, Walked, accounts, chain_of};
 use crate::policy::model::Policy;
@@ -61,21 +64,26 @@ impl ReportCommand {
         let asked = gather::asked(&here, Some(colour), now);
         let looked = gather::look(&asked, now, &mut Catalogs::default());
         let made = of(&looked, covered, &mut Vec::new(), now)?;
-        let text = match self.form() {
-            Form::Html => {
-                let numbers: Vec<usize> = (0..made.policies.len()).collect();
-                let sections = parallel::map(&numbers, &|number| html::section(&made, *number));
-                html::page_of(&made, html::Links::Sections, sections)
+        match self.form() {
+            Form::Html => self.put(&mut |out| write_page(&made, out)),
+            Form::Markdown => self.put(&mut |out| out.write_all(markdown::text(&made).as_bytes())),
+            Form::Json => {
+                let text = json(&made)?;
+                self.put(&mut |out| out.write_all(text.as_bytes()))
             }
-            Form::Markdown => markdown::text(&made),
-            Form::Json => json(&made)?,
-        };
-        match &self.out {
-            None => print(&text)?,
-            Some(path) => files::replace(path, text.as_bytes())
-                .map_err(|fault| Trouble::failed(format!("`{}`: {}", path.display(), fault.message), fault.hint))?,
-        }
+        }?;
+        // Taking a fleet's lists apart takes longer than to end with them.
+        std::mem::forget(made);
         Ok(Exit::Done)
+    }
+
+    fn put(&self, write: &mut dyn FnMut(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<(), Trouble> {
+        let Some(path) = &self.out else {
+            let mut out = io::stdout();
+            return Ok(write(&mut out).and_then(|()| out.flush())?);
+        };
+        files::replace_by(path, &mut |file| write(file))
+            .map_err(|fault| Trouble::failed(format!("`{}`: {}", path.display(), fault.message), fault.hint))
     }
 
     fn form(&self) -> Form {
@@ -86,6 +94,31 @@ impl ReportCommand {
             _ => Form::Html,
         })
     }
+}
+
+/// So many policies' sections are made at once, while those before them are written.
+const SECTIONS: usize = 32;
+
+/// A fleet's page is never held whole.
+fn write_page(made: &Report, out: &mut (dyn Write + Send)) -> io::Result<()> {
+    let frame = html::frame(made, html::Links::Sections);
+    let (before, after) = frame.around();
+    let numbers: Vec<usize> = (0..made.policies.len()).collect();
+    out.write_all(before.as_bytes())?;
+    thread::scope(|scope| {
+        let (sender, ready) = mpsc::sync_channel::<Vec<html::Section>>(1);
+        let out = &mut *out;
+        let writes = scope.spawn(move || ready.iter().flatten().try_for_each(|section| out.write_all(section.as_str().as_bytes())));
+        for some in numbers.chunks(SECTIONS) {
+            // Who writes has ended, and says why.
+            if sender.send(parallel::map(some, &|number| html::section(made, *number))).is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        writes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    out.write_all(after.as_bytes())
 }
 
 /// The chain of a catalog, as far as somebody has walked along it.

@@ -130,12 +130,19 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
 ///
 /// The order: write beside it, sync, rename, sync the directory. Whatever happens in between, the old file is whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
-    replace_as(path, bytes, 0o600)
+    replace_as(path, 0o600, &mut |file| file.write_all(bytes))
 }
+
+/// The same with what is written piece by piece.
+pub fn replace_by(path: &Path, write: &mut Writing<'_>) -> Result<(), ReadFault> {
+    replace_as(path, 0o600, write)
+}
+
+pub type Writing<'w> = dyn FnMut(&mut File) -> io::Result<()> + 'w;
 
 /// The same with a file that everybody may read.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
-    replace_as(path, bytes, 0o644)
+    replace_as(path, 0o644, &mut |file| file.write_all(bytes))
 }
 
 /// For the name of a file that nobody else writes at the same time: no other process, and no other thread of this one.
@@ -144,7 +151,7 @@ pub fn own_word() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
+fn replace_as(path: &Path, mode: u32, write: &mut Writing<'_>) -> Result<(), ReadFault> {
     let of = |error: &io::Error| ReadFault::of(error, path);
     if let Ok(about) = fs::metadata(path)
         && !about.is_file()
@@ -156,7 +163,7 @@ fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReadFault> {
     let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), own_word()));
     // One that an interrupted run left behind; what is opened next must be new, not somebody's link to another file.
     let _ = fs::remove_file(&beside);
-    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
+    let written = write_new(&beside, mode, write).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
     written.map_err(|error| {
         // What is left of it says nothing to anybody.
         let _ = fs::remove_file(&beside);
@@ -235,11 +242,11 @@ fn nameless(directory: &Path, beside: &Path) -> io::Result<(File, bool)> {
     }
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, mode: u32, write: &mut Writing<'_>) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // Whatever the umask is.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

@@ -41,10 +41,34 @@ pub enum Links {
 #[derive(Debug)]
 pub struct Section(Html);
 
+impl Section {
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// A page without the sections of its policies.
+#[derive(Debug)]
+pub struct Frame {
+    page: String,
+    /// Where they belong.
+    sections: usize,
+}
+
+impl Frame {
+    /// What stands before the sections, and what stands after them.
+    pub fn around(&self) -> (&str, &str) {
+        self.page.split_at(self.sections)
+    }
+}
+
 /// The whole page.
 pub fn page(report: &Report, links: Links) -> String {
     let count = if links == Links::Sections { report.policies.len() } else { 0 };
-    page_of(report, links, (0..count).map(|number| section(report, number)).collect())
+    let frame = frame(report, links);
+    let (before, after) = frame.around();
+    let sections: String = (0..count).map(|number| section(report, number).0.finish()).collect();
+    [before, &sections, after].concat()
 }
 
 /// The section of one policy, by its place in the report. They may be made side by side.
@@ -60,10 +84,11 @@ pub fn section(report: &Report, number: usize) -> Section {
     Section(html)
 }
 
-/// The whole page, around the sections that were made for it.
-pub fn page_of(report: &Report, links: Links, sections: Vec<Section>) -> String {
+/// What is around the sections.
+pub fn frame(report: &Report, links: Links) -> Frame {
     let alone = report.policies.len() == 1 && links == Links::Sections;
-    let mut html = Html::with_capacity((32 << 10) + sections.iter().map(|section| section.0.len() + (1 << 10)).sum::<usize>());
+    let mut html = Html::default();
+    let mut sections = 0;
     html.doctype();
     html.element("html", &[("lang", "en")], |html| {
         html.element("head", &[], |html| head(html, report));
@@ -75,15 +100,14 @@ pub fn page_of(report: &Report, links: Links, sections: Vec<Section>) -> String 
                 if !alone {
                     fleet::summary(html, report, links);
                 }
-                for section in sections {
-                    html.take(section.0);
-                }
+                sections = html.as_str().len();
                 chains(html, &report.audit);
             });
             html.element("footer", &[], |html| foot(html, report));
         });
     });
-    html.finish()
+    html.end();
+    Frame { page: html.finish(), sections }
 }
 
 /// What the page is called.

@@ -14,22 +14,13 @@ pub(super) struct Html {
 }
 
 impl Html {
-    pub(super) fn with_capacity(bytes: usize) -> Html {
-        Html { out: String::with_capacity(bytes), of: String::new() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.out.len()
+    pub(super) fn as_str(&self) -> &str {
+        &self.out
     }
 
     /// No more room than what was written takes.
     pub(super) fn shrink(&mut self) {
         self.out.shrink_to_fit();
-    }
-
-    /// What was written elsewhere comes here.
-    pub(super) fn take(&mut self, other: Html) {
-        self.out.push_str(&other.out);
     }
 
     /// From here on tables are of this one.
@@ -77,8 +68,12 @@ impl Html {
         self.out.push_str("</style>\n");
     }
 
-    pub(super) fn finish(mut self) -> String {
+    /// What ends every page.
+    pub(super) fn end(&mut self) {
         self.out.push('\n');
+    }
+
+    pub(super) fn finish(self) -> String {
         self.out
     }
 
