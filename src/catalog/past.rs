@@ -188,8 +188,7 @@ impl PastRuns {
         if changes.last().is_some_and(|last| last.digest == digest) {
             return;
         }
-        let first = changes.is_empty();
-        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first });
+        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first: false });
     }
 }
 

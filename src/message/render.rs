@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 
-use super::view::{View, kind_word, line, severity_word, subject};
+use super::view::{View, kind_word, line, subject};
 use crate::alert::Notice;
 use crate::schedule::Zone;
 
@@ -43,7 +43,7 @@ pub fn write(notice: &Notice, zone: &Zone, own: Option<Result<&str, &str>>) -> M
         text: format!("{}\n", text.trim_end()),
         html,
         kind: kind_word(notice.kind),
-        severity: severity_word(notice.severity),
+        severity: notice.severity.as_str(),
     };
     match text {
         Ok(Some(text)) => return message(text, None),

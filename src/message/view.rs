@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::alert::{Item, Notice, NoticeKind};
-use crate::policy::file::Severity;
 use crate::schedule::Zone;
 use crate::units::{Instant, visible};
 
@@ -57,7 +56,7 @@ impl View {
             policy: notice.policy.to_string(),
             receiver: notice.receiver.to_string(),
             kind: kind_word(notice.kind),
-            severity: severity_word(notice.severity),
+            severity: notice.severity.as_str(),
             at: moment(notice.at, zone),
             subject: subject(notice),
             items: notice.items.iter().take(MAX_ITEMS).map(|item| ItemView::of(item, zone)).collect(),
@@ -72,7 +71,7 @@ impl ItemView {
         let facts = item.facts.iter().take(MAX_FACTS);
         ItemView {
             key: line(&item.key),
-            severity: severity_word(item.severity),
+            severity: item.severity.as_str(),
             title: line(&item.title),
             text: text(&item.text, MAX_TEXT),
             hint: item.hint.as_deref().map(|hint| text(hint, MAX_HINT)),
@@ -98,14 +97,6 @@ pub(super) fn kind_word(kind: NoticeKind) -> &'static str {
         NoticeKind::Resolved => "resolved",
         NoticeKind::Event => "event",
         NoticeKind::Sample => "sample",
-    }
-}
-
-pub(super) fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
     }
 }
 

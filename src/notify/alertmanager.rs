@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::courier::{Before, Receipt};
 use super::fault::SendFault;
 use super::http::{self, Post};
-use super::{line, severity};
+use super::line;
 use crate::alert::{Item, Notice, NoticeKind};
 use crate::message::Message;
 use crate::policy::file::{Alertmanager, Severity};
@@ -67,7 +67,7 @@ fn severities(notice: &Notice) -> String {
 }
 
 fn formerly(reference: &str) -> Vec<Severity> {
-    SEVERITIES.into_iter().filter(|known| reference.split(' ').any(|word| word == severity(*known))).collect()
+    SEVERITIES.into_iter().filter(|known| reference.split(' ').any(|word| word == known.as_str())).collect()
 }
 
 fn labels(notice: &Notice, item: &Item, of: Severity) -> Labels {
@@ -76,7 +76,7 @@ fn labels(notice: &Notice, item: &Item, of: Severity) -> Labels {
         ("alertname".to_owned(), line(name)),
         ("key".to_owned(), line(&item.key)),
         ("policy".to_owned(), notice.policy.to_string()),
-        ("severity".to_owned(), severity(of).to_owned()),
+        ("severity".to_owned(), of.as_str().to_owned()),
     ]);
     labels.extend(item.job.as_deref().map(|job| ("job".to_owned(), line(job))));
     // Alertmanager refuses an alert with an empty name.

@@ -18,21 +18,11 @@ pub use courier::{Before, Courier, Receipt};
 pub use fault::{FaultKind, SendFault};
 pub use heartbeat::{Deaf, beat};
 
-use crate::policy::file::Severity;
 use crate::units::hex;
 
 /// Somebody's words on one line, for labels and titles.
 fn line(text: &str) -> String {
     fault::tame(text)
-}
-
-/// As all these systems call it.
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    }
 }
 
 /// A notice's id where anything but letters and digits would be in the way: the same for the same notice.

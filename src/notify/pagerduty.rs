@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::courier::{Before, Receipt};
 use super::fault::{FaultKind, SendFault, tame};
 use super::http::{self, Answer, Post};
-use super::{line, secrets, severity};
+use super::{line, secrets};
 use crate::alert::{Item, Notice, NoticeKind};
 use crate::message::Message;
 use crate::policy::file::{PagerDuty, Severity};
@@ -80,7 +80,7 @@ fn incident(action: &str, notice: &Notice, item: &Item, message: &Message, key: 
         event["payload"] = json!({
             "summary": summary(notice, item),
             "source": host::name(),
-            "severity": severity(item.severity),
+            "severity": item.severity.as_str(),
             "timestamp": item.since.unwrap_or(notice.at).to_string(),
             "component": item.job.as_deref().map(line),
             "group": notice.policy.as_str(),

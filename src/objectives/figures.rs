@@ -215,12 +215,16 @@ impl<'p> Figures<'p> {
         Self::pick(measured, self.policy.objectives.assume.replay, "replay", Rate::per_second(50 * MB))
     }
 
-    /// Fetching and unpacking go on at the same time, so the slower of the two counts.
+    /// Fetching and unpacking go on at the same time, so the slower of the two counts. What came out of other stores says how fast this host
+    /// unpacks, and nothing of how fast this store gives.
     pub fn restore_rate(&self, store: &Name) -> Figure<Rate> {
-        let measured = self.measured.and_then(|measured| measured.restore.as_ref());
-        let restore = Self::pick(measured, self.policy.objectives.assume.restore, "restore", Rate::per_second(100 * MB));
-        match self.measured.and_then(|measured| measured.fetch.get(store)) {
-            Some(fetch) if fetch.value < restore.value => Figure {
+        let picked = |measured| Self::pick(measured, self.policy.objectives.assume.restore, "restore", Rate::per_second(100 * MB));
+        let restore = picked(self.measured.and_then(|measured| measured.restore.as_ref()));
+        let fetch = self.measured.map(|measured| &measured.fetch).filter(|fetch| !fetch.is_empty());
+        match fetch.map(|fetch| fetch.get(store)) {
+            Some(None) if picked(None).value <= restore.value => picked(None),
+            Some(None) => Figure { name: format!("restore from others than {store}"), origin: Origin::Derived, ..restore },
+            Some(Some(fetch)) if fetch.value < restore.value => Figure {
                 value: fetch.value,
                 name: format!("fetch from {store}"),
                 origin: measured_origin(fetch),

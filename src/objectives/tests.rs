@@ -905,6 +905,30 @@ fn what_was_measured_and_is_too_slow_is_said_to_be_measured() {
     assert_eq!(restore.rests_on[1].origin.to_string(), "measured by 6 drills, the newest on 2026-11-02");
 }
 
+/// How fast one store gives says nothing of another.
+#[test]
+fn a_store_that_nobody_read_was_not_measured() {
+    let rate = |restore: &str, fetch: &str| {
+        let inventory = format!(
+            r#"{{ "system_identifier": {{ "unknown": {{ "reason": "x" }} }}, "postgres_version": {{ "known": "16.4" }},
+        "cluster_size": {{ "known": "600GB" }}, "stores": {{}}, "holds": {{ "known": [] }}, "measured": {{ "known": {{
+            "restore": {{ "value": "{restore}", "at": "2026-11-02T04:31:00Z", "how": "drill" }},
+            "fetch": {{ {fetch} }} }} }} }}"#
+        );
+        let text = format!("{NIGHTLY}wal: {{ store: main, timeout: 60s, keep: 7d }}\nobjectives: {{ rpo: 5m, rto: 4h, {ASSUME} }}\n");
+        let judged = measured(&text, &inventory);
+        let part = &judged.rows[1].worst.parts()[2];
+        (part.rests_on[1].value.clone(), part.rests_on[1].origin.to_string())
+    };
+    let fetch = |store: &str, rate: &str| format!(r#""{store}": {{ "value": "{rate}", "at": "2026-11-02T04:31:00Z", "how": "drill" }}"#);
+    let said = |value: &str, origin: &str| (value.to_owned(), origin.to_owned());
+    let measured_then = "measured by a drill on 2026-11-02";
+    assert_eq!(rate("900MB/s", ""), said("900MB/s", measured_then));
+    assert_eq!(rate("900MB/s", &fetch("main", "700MB/s")), said("700MB/s", measured_then));
+    assert_eq!(rate("900MB/s", &fetch("other", "700MB/s")), said("200MB/s", "declared in objectives.assume.restore"));
+    assert_eq!(rate("90MB/s", &fetch("other", "700MB/s")), said("90MB/s", "reckoned"));
+}
+
 /// The size of what a catalog alone knows.
 #[test]
 fn a_size_on_record_counts_where_no_store_was_looked_at() {

@@ -3,7 +3,7 @@
 use super::markdown;
 use super::text::{columns, section, wrapped};
 use super::words::{joined, quoted};
-use crate::objectives::{Assessment, Objective, Oldest, Origin, ReachRow, Row, SubjectKind, Way, WorstCase};
+use crate::objectives::{Assessment, Objective, Oldest, Origin, Part, ReachRow, Row, SubjectKind, Way, WorstCase};
 
 const OBJECTIVES: [&str; 5] = ["what", "target", "worst case", "margin", "how it comes back"];
 const REACH: [&str; 5] = ["job", "store", "oldest backup", "any moment", "how dense"];
@@ -29,7 +29,7 @@ impl Assessment {
             let mut whose = subjects(&rows);
             for part in rows.iter().take(1).flat_map(|row| row.worst.parts()) {
                 // Said once, in the first of its lines.
-                parts.push(vec![std::mem::take(&mut whose), part.length.to_string(), part.label.clone(), origin(&part.origin)]);
+                parts.push(vec![std::mem::take(&mut whose), part.length.to_string(), part.label.clone(), origin(part)]);
             }
         }
         text.push_str(&markdown::folded("What the worst cases are made of", &markdown::table(&["what", "length", "why", "from"], &parts)));
@@ -112,16 +112,21 @@ fn made_of(rows: &[&Row], width: u16) -> String {
         text.push_str(&wrapped(&format!("unknown: {reason}"), "    ", "      ", width));
     }
     for part in row.worst.parts() {
-        let line = format!("{} [{}]", part.label, origin(&part.origin));
+        let line = format!("{} [{}]", part.label, origin(part));
         text.push_str(&wrapped(&line, &format!("    {:>10}  ", part.length), "                ", width));
     }
     text
 }
 
-fn origin(origin: &Origin) -> String {
-    match origin {
+/// The least certain of what it rests on, and what recoveries have measured beside that.
+fn origin(part: &Part) -> String {
+    let first = match &part.origin {
         Origin::Declared(path) => format!("declared in {}", quoted(path)),
         other => other.to_string(),
+    };
+    match part.rests_on.iter().find(|basis| part.origin.is_assumed() && basis.origin.is_rehearsed()) {
+        Some(measured) => format!("{first}; {} {}", measured.figure, measured.origin),
+        None => first,
     }
 }
 

@@ -66,10 +66,10 @@ fn backups(policy: &Policy, record: &OnRecord, now: Instant) -> (Answer, String)
         let path = job.path.to_string();
         let last = record_of(record, &path).and_then(|known| known.last_succeeded);
         match last.filter(|last| *last >= firing) {
-            Some(at) => made.push(format!("{path} at {}", minute(at))),
+            Some(at) => made.push(format!("`{path}` at {}", minute(at))),
             None => missing.push(match last {
-                Some(at) => format!("{path}, due at {}, last at {}", minute(firing), minute(at)),
-                None => format!("{path}, due at {}, never", minute(firing)),
+                Some(at) => format!("`{path}`, due at {}, last at {}", minute(firing), minute(at)),
+                None => format!("`{path}`, due at {}, never", minute(firing)),
             }),
         }
     }
@@ -101,9 +101,9 @@ fn wal(policy: &Policy, standing: &Standing, now: Instant) -> (Answer, String) {
 
 fn stores(standing: &Standing) -> (Answer, String) {
     let said = standing.stores.iter().map(|store| match store.answers {
-        Some(true) => (Answer::Yes, format!("{} answers", store.store)),
-        Some(false) => (Answer::No, format!("{} does not answer", store.store)),
-        None => (Answer::Unknown, format!("{} was not asked", store.store)),
+        Some(true) => (Answer::Yes, format!("`{}` answers", store.store)),
+        Some(false) => (Answer::No, format!("`{}` does not answer", store.store)),
+        None => (Answer::Unknown, format!("`{}` was not asked", store.store)),
     });
     worst(said, "the policy has no stores")
 }
@@ -111,12 +111,12 @@ fn stores(standing: &Standing) -> (Answer, String) {
 fn room(policy: &Policy, standing: &Standing) -> (Answer, String) {
     let limit = u128::from(allowed::storage_used(policy).value.tenths());
     let said = standing.stores.iter().map(|store| match (store.used_bytes, store.capacity_bytes.filter(|capacity| *capacity > 0)) {
-        (_, None) => (Answer::Unknown, format!("the policy does not say how much {} holds", store.store)),
-        (None, _) => (Answer::Unknown, format!("{} was not looked at", store.store)),
+        (_, None) => (Answer::Unknown, format!("the policy does not say how much `{}` holds", store.store)),
+        (None, _) => (Answer::Unknown, format!("`{}` was not looked at", store.store)),
         (Some(used), Some(capacity)) => {
             let tenths = u128::from(used) * 1_000 / u128::from(capacity);
             let answer = if tenths > limit { Answer::No } else { Answer::Yes };
-            (answer, format!("{} is {}% full", store.store, tenths / 10))
+            (answer, format!("`{}` is {}% full", store.store, tenths / 10))
         }
     });
     worst(said, "the policy has no stores")
@@ -141,15 +141,17 @@ fn last_of(policy: &Policy, record: &OnRecord, kind: TimedKind, now: Instant) ->
 
 fn last(job: &Timed<'_>, record: &OnRecord, now: Instant) -> (Answer, String) {
     let path = job.path.to_string();
-    let Some(known) = record_of(record, &path) else { return (Answer::Unknown, format!("{path} has never run")) };
+    let Some(known) = record_of(record, &path) else { return (Answer::Unknown, format!("`{path}` has never run")) };
     match (known.last_outcome, known.last_ended) {
-        (Some(Outcome::Succeeded), Some(at)) => (Answer::Yes, format!("{path} succeeded {} ago", about(now.as_second() - at.as_second()))),
+        (Some(Outcome::Succeeded), Some(at)) => {
+            (Answer::Yes, format!("`{path}` succeeded {} ago", about(now.as_second() - at.as_second())))
+        }
         (Some(outcome), Some(at)) => {
             let why =
                 record.last.get(&path).and_then(|run| run.message.as_ref()).map(|why| format!(": {}", plain(why))).unwrap_or_default();
-            (Answer::No, format!("{path} {outcome} at {}{why}", minute(at)))
+            (Answer::No, format!("`{path}` {outcome} at {}{why}", minute(at)))
         }
-        _ => (Answer::Unknown, format!("{path} has never ended")),
+        _ => (Answer::Unknown, format!("`{path}` has never ended")),
     }
 }
 
@@ -193,12 +195,14 @@ fn review(policy: &Policy, now: Instant) -> (Answer, String) {
 fn duties(policy: &Policy, record: &OnRecord, now: Instant) -> (Answer, String) {
     let said = policy.duties.iter().filter_map(|(name, duty)| Some((name, duty, duty.schedule.as_ref()?))).map(|(name, duty, schedule)| {
         let done = record.done.get(name.as_str());
-        let Some(known) = record_of(record, &format!("duties.{name}")) else { return (Answer::Unknown, format!("{name} was never seen")) };
+        let Some(known) = record_of(record, &format!("duties.{name}")) else {
+            return (Answer::Unknown, format!("`{name}` was never seen"));
+        };
         let seen = DutyFacts { first_seen: Some(known.first_seen), done: done.map(|(_, at)| *at), reminded: known.last_owed_since };
         let last = done.map_or_else(|| "never done".to_owned(), |(by, at)| format!("last done by {} at {}", plain(by), minute(*at)));
         match seen.due_since(schedule, now) {
-            Some(due) => (Answer::No, format!("{name} is due since {}, by {}, {last}", minute(due), duty.who)),
-            None => (Answer::Yes, format!("{name} is not due, {last}")),
+            Some(due) => (Answer::No, format!("`{name}` is due since {}, by {}, {last}", minute(due), duty.who)),
+            None => (Answer::Yes, format!("`{name}` is not due, {last}")),
         }
     });
     worst(said, "the policy has none that comes by the clock")

@@ -1,6 +1,9 @@
 //! A report as Markdown, for pull requests, wikis and the text of a mail.
 
-use super::account::{DatabaseWindow, DrillAccount, Listed, PolicyAccount, Predicted, Report, RunAccount, State};
+use super::account::{
+    DatabaseWindow, DrillAccount, Figure, Listed, PhaseAccount, PolicyAccount, Predicted, Report, RunAccount, State, StoreAccount,
+    TierAccount,
+};
 use super::words::{capital, change, lasting, per_second, sized};
 use crate::plan::markdown::{prose, table};
 use crate::plan::minute;
@@ -81,29 +84,47 @@ fn of_policy(text: &mut String, one: &PolicyAccount, many: bool) {
         ]
     });
     push_table(text, &["objective", "state", "promised", "found", "to be expected", "evidence"], rows.collect());
-    if let Some(worst) = one.loss.worst {
-        text.push_str(&format!("At worst {} would have been lost, at {}.\n\n", lasting(worst.seconds), minute(worst.at)));
-    }
+    loss(text, one);
     stores(text, one);
     heading(text, "Backups and other jobs");
     let rows = one.jobs.iter().map(|job| {
         vec![
             say(&job.job),
+            say(job.schedule.as_deref().unwrap_or("on demand")),
             job.succeeded.to_string(),
-            (job.failed + job.lost).to_string(),
+            job.failed.to_string(),
+            job.lost.to_string(),
             when(job.last_succeeded),
             job.stored_bytes.or(job.bytes).map(sized).unwrap_or_default(),
             job.growth.map(change).unwrap_or_default(),
+            job.took_seconds.map(lasting).unwrap_or_default(),
             say(&job.next),
         ]
     });
-    push_table(text, &["job", "good", "failed", "last good", "stored", "change", "next"], rows.collect());
+    push_table(text, &["job", "when", "good", "failed", "lost", "last good", "stored", "change", "took", "next"], rows.collect());
     drills(text, one);
     rates(text, one);
     promotions(text, one);
     runs(text, "Verification", &one.verifications);
     runs(text, "Runs that failed", &one.failures);
     rest(text, one);
+}
+
+/// The page draws it; here stands when it was too much.
+fn loss(text: &mut String, one: &PolicyAccount) {
+    let Some(worst) = one.loss.worst else { return };
+    text.push_str(&format!("At worst {} would have been lost, at {}.", lasting(worst.seconds), minute(worst.at)));
+    let parts = &one.loss.over_time;
+    let Some(promised) = one.loss.promised_seconds.filter(|_| !parts.is_empty()) else { return text.push_str("\n\n") };
+    let over: Vec<&Figure> = parts.iter().filter(|part| part.seconds > promised as f64).collect();
+    text.push_str(&format!(
+        " In {} of {} that the stretch was measured in, it was more than the {} that are promised.\n\n",
+        over.len(),
+        counted(parts.len(), "part"),
+        lasting(promised as f64),
+    ));
+    let rows = over.iter().map(|part| vec![minute(part.at), lasting(part.seconds)]);
+    push_table(text, &["too much from", "at most"], rows.collect());
 }
 
 /// `34 min to 45 min, measured 6 times, the newest on 2026-11-02`
@@ -127,6 +148,21 @@ fn stores(text: &mut String, one: &PolicyAccount) {
         None => vec![say(&store.store), store.backups.to_string(), when(store.newest_backup), when(store.oldest)],
     });
     push_table(text, &["store", "backups", "newest", "oldest of everything"], rows.collect());
+    let of_store = |store: &'_ StoreAccount| store.tiers.iter().map(|tier| kept_as(&store.store, tier)).collect::<Vec<_>>();
+    let rows = one.stores.iter().flat_map(of_store).collect();
+    push_table(text, &["store", "job", "kept as", "backups", "stored", "the newest", "change"], rows);
+}
+
+fn kept_as(store: &str, tier: &TierAccount) -> Vec<String> {
+    vec![
+        say(store),
+        say(&tier.job),
+        say(&tier.tier),
+        tier.backups.to_string(),
+        sized(tier.bytes),
+        tier.newest_bytes.map_or_else(|| "unknown".to_owned(), sized),
+        tier.growth.map(change).unwrap_or_default(),
+    ]
 }
 
 /// How far back a store leads to a database.
@@ -166,12 +202,25 @@ fn drills(text: &mut String, one: &PolicyAccount) {
             minute(drill.ended),
             if drill.defined_otherwise { format!("{}, defined otherwise than now", drill.outcome) } else { say(&drill.outcome) },
             recovered(drill),
+            drill.within_seconds.map(lasting).unwrap_or_default(),
             maybe_lasting(drill.lost_seconds),
+            format!("{} of {}", drill.expectations_met, drill.expectations),
+            parts(drill),
             why,
         ]
     });
-    push_table(text, &["drill", "ended", "outcome", "recovered in", "lost", "why"], rows.collect());
+    let header = ["drill", "ended", "outcome", "recovered in", "allowed", "lost", "expectations", "parts", "why"];
+    push_table(text, &header, rows.collect());
     left_out(text, &all.list);
+}
+
+/// `restoring the files 26 min 2 s, 90 GB; replaying the log 11 min`
+fn parts(drill: &DrillAccount) -> String {
+    let of = |part: &PhaseAccount| {
+        let bytes = part.bytes.map(|bytes| format!(", {}", sized(bytes))).unwrap_or_default();
+        format!("{} {}{bytes}", part.says, lasting(part.seconds))
+    };
+    drill.phases.iter().filter(|part| !part.beside).map(of).collect::<Vec<_>>().join("; ")
 }
 
 fn rates(text: &mut String, one: &PolicyAccount) {
@@ -232,20 +281,22 @@ fn rest(text: &mut String, one: &PolicyAccount) {
         alerts.acknowledged,
         alerts.list.count
     ));
-    text.push_str(
-        &alerts.median_seconds_to_acknowledge.map(|median| format!(", half of them within {}", lasting(median))).unwrap_or_default(),
-    );
+    if let (Some(median), Some(slowest)) = (alerts.median_seconds_to_acknowledge, alerts.slowest_seconds_to_acknowledge) {
+        text.push_str(&format!(", half of them within {}, all within {}", lasting(median), lasting(slowest)));
+    }
     text.push_str(".\n\n");
     let rows = alerts.list.shown.iter().map(|alert| {
         vec![
             say(&alert.title),
+            alert.severity.as_str().to_owned(),
             minute(alert.since),
             when(alert.until),
             when(alert.acknowledged),
+            alert.seconds_to_acknowledge.map(lasting).unwrap_or_default(),
             say(alert.by.as_deref().unwrap_or_default()),
         ]
     });
-    push_table(text, &["what", "since", "until", "acknowledged", "by"], rows.collect());
+    push_table(text, &["what", "severity", "since", "until", "acknowledged", "after", "by"], rows.collect());
     left_out(text, &alerts.list);
     let holds = one
         .holds
@@ -255,12 +306,11 @@ fn rest(text: &mut String, one: &PolicyAccount) {
     let copies =
         one.copies.iter().map(|copy| vec![say(&copy.of), say(&copy.from), say(&copy.to), word(copy.state).to_owned(), say(&copy.because)]);
     titled(text, "Copies", &["of", "from", "to", "state", "evidence"], copies.collect());
-    let changes = one
-        .changes
-        .shown
-        .iter()
-        .map(|change| vec![minute(change.at), say(change.commit.as_deref().unwrap_or("not known")), say(&change.digest)]);
-    titled(text, "Changes of the policy", &["first run by it", "commit", "digest"], changes.collect());
+    let changes = one.changes.shown.iter().map(|change| {
+        let since = if change.in_force_before { "in force when the stretch began" } else { "changed" };
+        vec![minute(change.at), say(change.commit.as_deref().unwrap_or("not known")), say(&change.digest), since.to_owned()]
+    });
+    titled(text, "Changes of the policy", &["first run by it", "commit", "digest", "since when"], changes.collect());
     let answers = one
         .checklist
         .iter()

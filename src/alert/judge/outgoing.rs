@@ -118,9 +118,9 @@ fn notice(policy: &Name, receiver: &Name, kind: NoticeKind, at: Instant, part: &
 
 fn subject(policy: &Name, kind: NoticeKind, severity: Severity, items: &[Item]) -> String {
     let mark = match kind {
-        NoticeKind::Firing | NoticeKind::Event | NoticeKind::Sample => severity_word(severity).to_owned(),
-        NoticeKind::Reminder => format!("{}, still", severity_word(severity)),
-        NoticeKind::Escalation => format!("{}, not acknowledged", severity_word(severity)),
+        NoticeKind::Firing | NoticeKind::Event | NoticeKind::Sample => severity.as_str().to_owned(),
+        NoticeKind::Reminder => format!("{}, still", severity.as_str()),
+        NoticeKind::Escalation => format!("{}, not acknowledged", severity.as_str()),
         NoticeKind::Resolved => "resolved".to_owned(),
     };
     let what = match items {
@@ -129,14 +129,6 @@ fn subject(policy: &Name, kind: NoticeKind, severity: Severity, items: &[Item]) 
         [] => String::new(),
     };
     format!("[{mark}] {policy}: {}", crate::plan::words::plain(what))
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    }
 }
 
 fn word(kind: NoticeKind) -> &'static str {

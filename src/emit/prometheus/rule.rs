@@ -74,9 +74,7 @@ impl Alert {
             text.push_str(&format!("        for: {}\n", length(self.lasting)));
         }
         let severity = match self.urgency {
-            Urgency::Is(Severity::Critical) => "critical",
-            Urgency::Is(Severity::Warning) => "warning",
-            Urgency::Is(Severity::Info) => "info",
+            Urgency::Is(severity) => severity.as_str(),
             Urgency::OfSeries => "{{ $labels.severity }}",
         };
         text.push_str(&labels(self.labels.iter().map(|(name, value)| (*name, value.as_str())).chain([("severity", severity)])));

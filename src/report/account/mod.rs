@@ -102,7 +102,7 @@ pub fn account(subject: &Subject<'_>, covered: Covered, room: Room, now: Instant
     let last = drills::read(&past.last_drills);
     let shown = drills::shown(&drilled, &last);
     let drills = drills::drills(policy, past, &drilled, &shown, covered, room);
-    let loss = promises::loss(policy, record, standing, past, now);
+    let loss = promises::loss(policy, record, standing, past, (covered, now));
     let found = promises::Found { stores: &stores, observed_at, drilled: &shown };
     let objectives = promises::objectives(policy, record, standing, &loss, &found, now);
     let verdict = promises::verdict(standing, &objectives);

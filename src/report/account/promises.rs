@@ -11,6 +11,7 @@ use crate::plan::minute;
 use crate::plan::words::{counted, joined, quoted};
 use crate::policy::file::Recover;
 use crate::policy::model::{Method, Policy, Scenario};
+use crate::report::Covered;
 use crate::report::standing::{OnRecord, Standing};
 use crate::report::words::{capital, lasting};
 use crate::units::{Duration, Instant, Name, Period, moment_of};
@@ -44,15 +45,18 @@ pub(super) fn is_stale(observed_at: Option<Instant>, now: Instant) -> bool {
     observed_at.is_none_or(|at| Duration::between(at, now) > LISTED)
 }
 
-pub(super) fn loss(policy: &Policy, record: &OnRecord, standing: &Standing, past: &Past, now: Instant) -> Loss {
+pub(super) fn loss(policy: &Policy, record: &OnRecord, standing: &Standing, past: &Past, (covered, now): (Covered, Instant)) -> Loss {
     let measured = record.measured.seen(RECOVERY_POINT, "");
     let reckoned = standing.safe_until.map(|until| (now.as_second() - until.as_second()).max(0) as u64);
-    let worst = past.loss.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+    let now_seconds = measured.map(|seconds| grown(seconds, standing.watched, now)).or(reckoned);
+    // What was measured last has grown since: the worst of a stretch that reaches up to now is never less than it is now.
+    let today = now_seconds.filter(|_| covered.to >= now).map(|seconds| Figure { at: now, seconds: seconds as f64 });
+    let measured = past.loss.iter().map(|worst| Figure { at: worst.at, seconds: worst.value });
     Loss {
         promised_seconds: policy.objectives.rpo.map(Duration::as_secs),
-        now_seconds: measured.map(|seconds| grown(seconds, standing.watched, now)).or(reckoned),
+        now_seconds,
         as_of: standing.watched,
-        worst: worst.map(|worst| Figure { at: worst.at, seconds: worst.value }),
+        worst: measured.chain(today).max_by(|a, b| a.seconds.total_cmp(&b.seconds)),
         over_time: past.loss.iter().map(|part| Figure { at: part.at, seconds: part.value }).collect(),
     }
 }
@@ -468,7 +472,8 @@ mod tests {
             |job: &Name| JobDue { job: format!("backups.{job}"), kind: TimedKind::Backup, due: Due::Later { at: at(110) }, schedule: None };
         let dues: Vec<JobDue> = policy.backups.keys().map(due).collect();
         let standing = stand(policy, &record, &dues, now);
-        let loss = loss(policy, &record, &standing, &Past::default(), now);
+        let covered = Covered { from: watched, to: now };
+        let loss = loss(policy, &record, &standing, &Past::default(), (covered, now));
         let nothing = Found { stores: &[], observed_at: None, drilled: &[] };
         let all = objectives(policy, &record, &standing, &loss, &nothing, now);
         all.into_iter().map(|one| (one.objective, one.state, one.because)).collect()

@@ -3,6 +3,7 @@
 
 use super::writer::Html;
 use crate::evidence::EVERYTHING;
+use crate::inventory::Phase;
 use crate::plan::minute;
 use crate::report::account::{DatabaseAccount, DatabaseWindow, DrillAccount, Figure, PhaseAccount, SizeAccount};
 use crate::report::covered::Covered;
@@ -168,17 +169,65 @@ pub(super) fn window_axis(html: &mut Html, scale: Scale) {
     html.element("div", &[], |html| scale.axis(html));
 }
 
+/// What the parts of drills do: a colour each.
+const DOING: [(&str, &[Phase]); 6] = [
+    ("choosing and checking", &[Phase::Prepare]),
+    (
+        "bringing data back",
+        &[
+            Phase::Files,
+            Phase::Fetch,
+            Phase::Open,
+            Phase::Write,
+            Phase::Sync,
+            Phase::Compare,
+            Phase::Check,
+            Phase::Load,
+            Phase::Index,
+            Phase::Count,
+        ],
+    ),
+    ("starting", &[Phase::Consistent]),
+    ("replaying the log", &[Phase::Replay]),
+    ("proving", &[Phase::Promote, Phase::Expect, Phase::Command]),
+    ("removing the copy", &[Phase::Remove]),
+];
+
+const COLOURS: [&str; 6] = ["part0", "part1", "part2", "part3", "part4", "part5"];
+
+fn doing(part: &PhaseAccount) -> usize {
+    DOING.iter().position(|(_, phases)| phases.iter().any(|phase| phase.as_str() == part.phase)).unwrap_or(0)
+}
+
+fn in_turn(drill: &DrillAccount) -> impl Iterator<Item = &PhaseAccount> {
+    drill.phases.iter().filter(|part| !part.beside)
+}
+
+/// What the colours of these bars stand for.
+pub(super) fn legend(html: &mut Html, drills: &[DrillAccount]) {
+    html.element("ul", &[("class", "legend")], |html| {
+        for (at, (says, _)) in DOING.iter().enumerate() {
+            if drills.iter().flat_map(in_turn).any(|part| doing(part) == at) {
+                html.element("li", &[], |html| {
+                    let key = [("class", "key"), ("viewBox", "0 0 10 10"), ("aria-hidden", "true")];
+                    html.element("svg", &key, |html| rect(html, COLOURS[at], (0.0, 0.0), (10.0, 10.0)));
+                    html.text(says);
+                });
+            }
+        }
+    });
+}
+
 /// The parts of a drill, one after the other, against the longest of all.
 pub(super) fn phases(html: &mut Html, drill: &DrillAccount, longest: f64) {
-    let parts: Vec<&PhaseAccount> = drill.phases.iter().filter(|part| !part.beside).collect();
+    let parts: Vec<&PhaseAccount> = in_turn(drill).collect();
     let said: Vec<String> = parts.iter().map(|part| format!("{} {}", part.says, lasting(part.seconds))).collect();
-    svg(html, "bar", &format!("drill of {}: {}", day(drill.ended), said.join(", ")), |html| {
+    svg(html, "bar", &format!("drill {} of {}: {}", drill.name(), minute(drill.ended), said.join(", ")), |html| {
         rect(html, "track", (0.0, 20.0), (WIDTH, 60.0));
         let mut x = 0.0;
-        for (at, part) in parts.iter().enumerate() {
+        for part in &parts {
             let width = part.seconds / longest.max(0.001) * WIDTH;
-            // Neighbours differ in brightness; which is which, the table says.
-            rect(html, if at % 2 == 0 { "part0" } else { "part1" }, (x, 20.0), (width.max(0.5), 60.0));
+            rect(html, COLOURS[doing(part)], (x, 20.0), (width.max(0.5), 60.0));
             x += width;
         }
     });

@@ -262,10 +262,13 @@ fn drills(html: &mut Html, one: &PolicyAccount, covered: Covered) {
     let longest = list.shown.iter().map(whole).fold(0.0, f64::max);
     html.leaf("h4", &[], "Their parts");
     html.leaf("p", &[("class", "soft")], &format!("Each bar is one drill, part after part; the full width is {}.", lasting(longest)));
+    let bars = &list.shown[..list.shown.len().min(12)];
+    charts::legend(html, bars);
     html.element("div", &[("class", "timeline")], |html| {
-        for drill in list.shown.iter().take(12) {
+        for drill in bars {
             html.element("span", &[], |html| {
-                html.text(&format!("{} {}", crate::report::words::day(drill.ended), if drill.outcome == "passed" { "✓" } else { "✕" }));
+                let sign = if drill.outcome == "passed" { "✓" } else { "✕" };
+                html.text(&format!("{} {} {sign}", drill.name(), crate::plan::minute(drill.ended)));
             });
             charts::phases(html, drill, longest);
         }
@@ -310,7 +313,7 @@ fn drill_row(html: &mut Html, drill: &DrillAccount) {
     html.n(|html| html.maybe_lasting(drill.within_seconds, "–"));
     html.n(|html| html.maybe_lasting(drill.lost_seconds, "–"));
     html.td(|html| {
-        html.leaf("code", &[], drill.backup.as_deref().unwrap_or("none"));
+        html.leaf("code", &[("class", "id")], drill.backup.as_deref().unwrap_or("none"));
         if let (Some(postgres), Some(bytes)) = (&drill.postgres, drill.bytes) {
             html.element("div", &[("class", "soft")], |html| {
                 html.sized(bytes);
@@ -496,7 +499,7 @@ fn alerts(html: &mut Html, alerts: &AlertsAccount) {
         for alert in &alerts.list.shown {
             html.row(|html| {
                 html.element("th", &[("scope", "row")], |html| {
-                    html.text(&alert.title);
+                    html.prose(&alert.title);
                     html.element("div", &[("class", "soft")], |html| html.leaf("code", &[], &alert.key));
                 });
                 html.td(|html| {
