@@ -104,12 +104,13 @@ encryption: { none: { because: a test } }
 stores: { main: { local: { path: /srv/main } }, offsite: { local: { path: /srv/offsite } } }
 wal: { store: main, timeout: 60s, keep: 30d }
 backups:
-  nightly: { physical: {}, schedule: { at: '02:00' }, store: main, keep: { daily: 7 } }
+  nightly: { physical: {}, schedule: { at: '02:00' }, store: main, copies: [offsite], keep: { daily: 7 } }
   dump: { logical: {}, schedule: { at: '03:00' }, store: main, keep: { daily: 7 } }
   some: { tables: { database: app, tables: [orders] }, schedule: { at: '03:00' }, store: main, keep: { daily: 7 } }
   conf: { files: { paths: [/etc/app], exclude: ['*.log'] }, schedule: { at: '03:00' }, store: main, keep: { daily: 7 } }
 drills:
   whole: { restore: { latest: nightly }, within: 90m, rehearses: loss, expect: { a: { sql: select 1, database: app, is: 1 } } }
+  few: { restore: { latest: nightly, tables: [letters], database: app } }
   tiered: { restore: { latest: nightly, database: app, tiers: [critical] } }
   dumped: { restore: { latest: dump } }
   chosen: { restore: { latest: some } }
@@ -139,7 +140,6 @@ drills:
             ("within: 90m", "within: 1h 30m"),
             ("within: 90m", "within: 90m, description: for the auditors"),
             ("within: 90m", "within: 90m, directory: /srv/drills, timeout: 6h"),
-            ("restore: { latest: nightly }", "restore: { latest: nightly, tables: [], tiers: [] }"),
             ("nightly: { physical: {}, schedule: { at: '02:00' }", "nightly: { physical: {}, schedule: { at: '05:00' }, takes: 1h"),
             ("loss: { recover: cluster, by: point-in-time }", "loss: { recover: cluster, by: point-in-time, rto: 2h }"),
             ("dump: { logical: {}", "dump: { logical: { jobs: 4, databases: [crm, app] }"),
@@ -148,7 +148,6 @@ drills:
         }
         for (from, to) in [
             ("restore: { latest: nightly }", "restore: { random: nightly }"),
-            ("restore: { latest: nightly }", "restore: { latest: nightly, tables: [public.orders], database: app }"),
             ("within: 90m", "within: 90m, from: offsite"),
             ("within: 90m", "within: 2h"),
             ("rehearses: loss", "rehearses: slip"),
@@ -164,11 +163,17 @@ drills:
         }
     }
 
+    #[test]
+    fn what_is_not_said_is_no_part_of_it() {
+        assert_eq!(canonical(json!({ "b": [], "a": null, "d": { "e": null }, "c": [[], null] })), json!({ "c": [[], null], "d": {} }));
+    }
+
     /// It is the same drill by its words, and what it names is something else.
     #[test]
     fn what_a_drill_names_is_part_of_it() {
         for (from, to, drills) in [
             ("tables: [orders], database: app, rto", "tables: [orders, payments, items], database: app, rto", &["tiered"][..]),
+            ("tables: [letters]", "tables: [letters, items]", &["few"]),
             ("everything: true, database: crm", "tables: [people], database: crm", &[]),
             ("by: point-in-time }", "by: newest-backup }", &["whole"]),
             ("by: point-in-time }", "by: point-in-time, using: [nightly] }", &["whole"]),

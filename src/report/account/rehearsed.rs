@@ -100,7 +100,7 @@ fn are_all_in_parts(policy: &Policy) -> bool {
 }
 
 /// A drill has brought back all of a database, by what it restored and not by what its job has now.
-fn has_all_of(policy: &Policy, record: &DrillRecord, database: &str) -> bool {
+pub(super) fn has_all_of(policy: &Policy, record: &DrillRecord, database: &str) -> bool {
     if !record.tiers.is_empty() {
         let tiers = drill_of(policy, record).and_then(|drill| drill.tiers.as_ref());
         return tiers.is_some_and(|tiers| tiers.database == database);

@@ -44,8 +44,8 @@ fn status(run: &Run, offset: &str) -> Value {
 }
 
 /// What the report says of the promise: its state, and why.
-fn promise(run: &Run, offset: &str) -> (String, String) {
-    let said = run.say_at(offset, &["report", "--format", "json"]);
+fn promise(run: &Run) -> (String, String) {
+    let said = run.say(&["report", "--format", "json"]);
     let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err));
     let objectives = report["policies"][0]["objectives"].as_array().expect("promises").clone();
     let rpo = objectives.iter().find(|one| one["objective"] == "objectives.rpo").expect("what may be lost");
@@ -98,7 +98,7 @@ fn a_database_that_is_in_no_backup_yet_is_not_protected() {
     let is_lost = |databases: &str| {
         run.say(&["watch"]).ends_with_code(0);
         assert_eq!(lost(&run).map(|(now, _)| now), Some(everything));
-        let (state, because) = promise(&run, "+0");
+        let (state, because) = promise(&run);
         assert!(state == "broken" && because.starts_with("everything would be lost now"), "{state}: {because}");
         run.say_at("+2m", &["watch"]).ends_with_code(0);
         let firing = status(&run, "+2m")["firing"].as_array().expect("alerts").clone();
@@ -114,7 +114,7 @@ fn a_database_that_is_in_no_backup_yet_is_not_protected() {
     run.say(&["run", "backups.dump"]).ends_with_code(0);
     run.say(&["watch"]).ends_with_code(0);
     assert!(lost(&run).is_some_and(|(now, _)| now < DAY), "{:?}", lost(&run));
-    assert_eq!(promise(&run, "+0").0, "kept");
+    assert_eq!(promise(&run).0, "kept");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn that_nothing_would_survive_is_written_down() {
     let everything = EVERYTHING.as_secs() as f64;
     assert_eq!(look(&run, "+0"), Some((everything, everything)));
     assert_eq!(status(&run, "+0")["safe_until"], Value::Null);
-    let (state, because) = promise(&run, "+0");
+    let (state, because) = promise(&run);
     assert!(state == "broken" && because.starts_with("everything would be lost now"), "{state}: {because}");
     // Somebody is told, once it has lasted for a minute.
     run.say_at("+2m", &["watch"]).ends_with_code(0);
