@@ -108,6 +108,7 @@ fn backup(number: u64) -> Backup {
     let parent = (!number.is_multiple_of(168)).then(|| id(number - 1));
     Backup {
         storage_class: None,
+        scope: None,
         id: id(number),
         job: name(),
         kind: if parent.is_some() { BackupKind::Incremental } else { BackupKind::Full },

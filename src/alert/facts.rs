@@ -57,6 +57,8 @@ pub struct Facts {
     pub recovery_point: Observed<Option<RecoveryPoint>>,
     /// The same of each scenario that promises something of its own.
     pub scenario_points: BTreeMap<Name, Observed<Option<RecoveryPoint>>>,
+    /// Databases that no backup has all of.
+    pub in_no_backup: Vec<String>,
     /// How long recoveries will take, by what was measured.
     pub predictions: Vec<Prediction>,
     /// How the drills stand, by their own records.
@@ -96,6 +98,8 @@ pub struct JobFacts {
     pub takes: Option<Duration>,
     /// When its newest complete backup ended; none when there is none.
     pub newest_backup: Option<Observed<Option<Instant>>>,
+    /// The same of those that have all that the job is to have now.
+    pub newest_whole: Option<Observed<Option<Instant>>>,
     /// The sizes of its last backups, the newest first.
     pub sizes: Vec<Bytes>,
     /// How long the recovery of the last drill that got that far took.
@@ -344,6 +348,7 @@ impl Default for Facts {
             undelivered: not_looked_at(),
             recovery_point: not_looked_at(),
             scenario_points: BTreeMap::new(),
+            in_no_backup: Vec::new(),
             predictions: Vec::new(),
             drills: BTreeMap::new(),
             recipients: BTreeMap::new(),

@@ -125,6 +125,7 @@ pub(super) mod tests {
                 postgres: "16.4".into(),
                 target: None,
                 tables: Vec::new(),
+                scope: None,
             }),
             reached: None,
             phases: vec![

@@ -21,8 +21,8 @@ pub use identities::{
 };
 pub use log::{LogStored, LogTold, Quiet, waiting_since};
 pub use point::{
-    Bound, EVERYTHING, Frontier, LogSeen, Onward, RecoveryPoint, ScenarioPromise, left_in_copies, newest_of_all, recovery_point,
-    scenario_promises, worst,
+    Bound, EVERYTHING, Frontier, LogSeen, Onward, RecoveryPoint, ScenarioPromise, in_no_backup, left_in_copies, newest_of_all,
+    recovery_point, scenario_promises, worst,
 };
 pub use predicted::{NEAR, Prediction, Tendency, predict, tendency};
 pub use rates::{Record, measured};

@@ -105,23 +105,14 @@ pub fn recovery_point(frontier: &Frontier, now: Instant) -> Observed<Option<Reco
     }
 }
 
-/// Up to when backups have every database: of each the newest that has all of it, and of those the oldest. `of_job` knows it of one job; files and
-/// chosen tables bring no database back.
-pub fn newest_of_all(policy: &Policy, of_job: impl Fn(&Name) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
+/// Up to when backups have every database: of each the newest that has all of it, and of those the oldest. `of_job` knows up to when backups of
+/// one job have one database, by what they have and not by what the job has now; files and chosen tables bring no database back.
+pub fn newest_of_all(policy: &Policy, of_job: impl Fn(&Name, &str) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
     if !policy.backups.values().any(|backup| backup.method.has_all()) {
         return Observed::unknown("no job of this policy has all of a database");
     }
-    let mut databases: BTreeSet<&str> = policy.databases.iter().map(String::as_str).collect();
-    if databases.is_empty() {
-        let dumped = policy.backups.values().filter_map(|backup| policy.dumped(&backup.method));
-        databases.extend(dumped.flatten().map(String::as_str));
-    }
-    // Nobody has named any: they are in what has the whole cluster.
-    if databases.is_empty() {
-        databases.insert("");
-    }
     let (mut oldest, mut unknown) = (None, None);
-    for database in databases {
+    for database in databases(policy) {
         match newest_of(policy, database, &of_job) {
             Observed::Known(None) => return Observed::Known(None),
             Observed::Known(Some(newest)) => oldest = Some(oldest.map_or(newest, |oldest: Instant| oldest.min(newest))),
@@ -131,14 +122,25 @@ pub fn newest_of_all(policy: &Policy, of_job: impl Fn(&Name) -> Observed<Option<
     unknown.map_or(Observed::Known(oldest), Observed::unknown)
 }
 
-fn newest_of(policy: &Policy, database: &str, of_job: &impl Fn(&Name) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
+/// The databases that no backup has all of, as far as `of_job` knows; of a whole cluster without names there is none to tell.
+pub fn in_no_backup(policy: &Policy, of_job: impl Fn(&Name, &str) -> Observed<Option<Instant>>) -> Vec<String> {
+    let is_in_none = |database: &&str| !database.is_empty() && newest_of(policy, database, &of_job) == Observed::Known(None);
+    databases(policy).into_iter().filter(is_in_none).map(str::to_owned).collect()
+}
+
+/// Where nobody has named any, they are in what has the whole cluster.
+fn databases(policy: &Policy) -> BTreeSet<&str> {
+    let known: BTreeSet<&str> = policy.known_databases().into_iter().map(String::as_str).collect();
+    if known.is_empty() { [""].into() } else { known }
+}
+
+fn newest_of(policy: &Policy, database: &str, of_job: &impl Fn(&Name, &str) -> Observed<Option<Instant>>) -> Observed<Option<Instant>> {
     let (mut newest, mut unknown) = (None, None);
     for (name, backup) in &policy.backups {
         let seen = match &backup.method {
             method if !method.is_stored() => Observed::unknown(format!("what `{name}` has lies with somebody else")),
-            method if !method.has_all() => continue,
-            method if policy.dumped(method).is_some_and(|dumped| dumped.iter().all(|dumped| dumped != database)) => continue,
-            _ => of_job(name),
+            method if method.is_physical() || policy.dumped(method).is_some() => of_job(name, database),
+            _ => continue,
         };
         match seen {
             Observed::Known(at) => newest = newest.max(at),
@@ -267,7 +269,8 @@ mod tests {
         resolved.policy.unwrap_or_else(|| panic!("{:?} {:?}", document.findings, resolved.findings))
     }
 
-    /// `NAME: METHOD @ MINUTE` each; `?` is a job that nobody could see, `-` one without a backup.
+    /// `NAME: METHOD @ MINUTE` each; `?` is a job that nobody could see, `-` one without a backup. `MINUTE a b` has all of those databases, whatever
+    /// the job has now; without any, all that it is to have.
     fn newest(databases: &str, jobs: &[&str]) -> Result<Option<i64>, String> {
         let parts: Vec<(&str, &str, &str)> = jobs
             .iter()
@@ -278,10 +281,17 @@ mod tests {
             format!("  {name}: {{ {method}, schedule: {{ at: '02:00' }}, keep: {{ daily: 3 }} }}\n")
         };
         let policy = policy(databases, &parts.iter().map(job).collect::<String>());
-        let seen = newest_of_all(&policy, |name| match parts.iter().find(|(job, ..)| *job == name.as_str()).expect("a job").2 {
-            "?" => Observed::unknown("away"),
-            "-" => Observed::Known(None),
-            minute => Observed::Known(Some(at(minute.parse().expect("a minute")))),
+        let seen = newest_of_all(&policy, |name, database| {
+            let mut words = parts.iter().find(|(job, ..)| *job == name.as_str()).expect("a job").2.split_whitespace();
+            match words.next().expect("a minute") {
+                "?" => Observed::unknown("away"),
+                "-" => Observed::Known(None),
+                minute => {
+                    let names: Vec<&str> = words.collect();
+                    let has = if names.is_empty() { policy.is_to_have(name, database) } else { names.contains(&database) };
+                    Observed::Known(has.then(|| at(minute.parse().expect("a minute"))))
+                }
+            }
         });
         match seen {
             Observed::Known(newest) => Ok(newest.map(|newest| (newest.as_second() - at(0).as_second()) / 60)),
@@ -300,6 +310,11 @@ mod tests {
         assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: physical: {} @ 9"]), Ok(Some(9)));
         assert_eq!(newest("[]", &["y: physical: {} @ 9", files]), Ok(Some(9)));
         assert_eq!(newest("[]", &["x: logical: { databases: [a] } @ 3", files]), Ok(Some(3)));
+        // It is to have both now, and its newest backup has one of them; or another job had it before.
+        assert_eq!(newest("[a, b]", &["x: logical: {} @ 3 a"]), Ok(None));
+        assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3 a b", "y: logical: { databases: [b] } @ -"]), Ok(Some(3)));
+        // It left something out when it was made.
+        assert_eq!(newest("[a]", &["x: logical: {} @ 9 -", "y: logical: {} @ 3"]), Ok(Some(3)));
         // One of them is in no backup.
         assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3", "y: logical: { databases: [b] } @ -"]), Ok(None));
         assert_eq!(newest("[a, b]", &["x: logical: { databases: [a] } @ 3"]), Ok(None));

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::archived::{Column, Form};
+use crate::inventory::Scope;
 use crate::units::{DumpSection, Lsn};
 
 pub const FORMAT: u32 = 1;
@@ -216,6 +217,13 @@ pub struct Globals {
 }
 
 impl Contents {
+    /// What it has of databases, for those who hold it against a policy.
+    pub fn scope(&self) -> Scope {
+        let is_whole = |database: &Database| !database.partial && database.lacks().is_none();
+        let names = self.databases.iter().map(|database| database.name.clone()).collect();
+        Scope::Databases { names, whole: self.databases.iter().all(is_whole) }
+    }
+
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers, texts and lists")
     }

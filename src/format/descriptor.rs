@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::codec::Envelope;
 use super::recorded::{Answer, Recorded};
 use super::seal::{Identities, Recipients, SealError, Sealer, Unsealer, openpgp};
-use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Size, SystemIdentifier};
+use crate::inventory::{Backup, BackupKind, BackupState, OwnKeep, Scope, Size, SystemIdentifier};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
 /// The version of the repository's format that this program writes; it reads all up to it.
@@ -166,6 +166,9 @@ pub struct Private {
     /// The paths of a backup of files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// What a dump of databases or a copy of files has of what a policy may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// The databases of a dump, in the order of its objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub databases: Vec<String>,
@@ -289,7 +292,15 @@ impl Descriptor {
             stop_lsn: position.map(|position| position.stop),
             verified_at: None,
             storage_class: None,
+            scope: None,
         }
+    }
+
+    /// The same with what only those can say who can open it.
+    pub fn to_opened_backup(&self, identities: &Identities) -> Backup {
+        let has_scope = matches!(self.kind, BackupKind::Logical | BackupKind::Files);
+        let private = has_scope.then(|| self.open_private(identities).ok()).flatten();
+        Backup { scope: private.and_then(|private| private.scope), ..self.to_backup() }
     }
 
     /// What only the keys' owners may read of it. What is wrong comes out as the stream says it ([`super::seal::SealError`]).

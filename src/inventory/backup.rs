@@ -71,6 +71,45 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"GLACIER")]
     pub storage_class: Option<StorageClass>,
+    /// What a dump of databases or a copy of files has, whatever its job has now. Absent where that was not recorded or could not be opened
+    /// here; of the whole cluster and of chosen tables nothing is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "databases": { "names": ["app"], "whole": true } }))]
+    pub scope: Option<Scope>,
+}
+
+/// What a backup has that is no copy of a whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Scope {
+    /// A dump of databases.
+    #[schemars(example = serde_json::json!({ "names": ["app", "crm"], "whole": true }))]
+    Databases {
+        names: Vec<String>,
+        /// Nothing of any of them was left out.
+        whole: bool,
+    },
+    /// A copy of files.
+    #[schemars(example = serde_json::json!({ "paths": ["/etc/postgresql"], "excluded": ["*.log"] }))]
+    Files {
+        /// As the policy named them.
+        paths: Vec<String>,
+        /// Patterns of what was left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        excluded: Vec<String>,
+    },
+}
+
+impl Scope {
+    /// A backup of this kind and scope has all of a database; none where nobody can say. By the name of none, of whatever is in the cluster.
+    pub fn has_all_of(kind: BackupKind, scope: Option<&Scope>, database: &str) -> Option<bool> {
+        match (kind, scope) {
+            (BackupKind::Full | BackupKind::Incremental, _) => Some(true),
+            (BackupKind::Logical, Some(Scope::Databases { names, whole })) => Some(*whole && names.iter().any(|name| name == database)),
+            (BackupKind::Logical | BackupKind::Provider, _) => None,
+            (BackupKind::Tables | BackupKind::Files, _) => Some(false),
+        }
+    }
 }
 
 /// What sort of backup it is.
@@ -128,5 +167,10 @@ impl Backup {
     /// When it ended; for one that has not, when it began.
     pub fn moment(&self) -> Instant {
         self.stopped.unwrap_or(self.started)
+    }
+
+    /// All of a database is in it; none where nobody can say.
+    pub fn has_all_of(&self, database: &str) -> Option<bool> {
+        Scope::has_all_of(self.kind, self.scope.as_ref(), database)
     }
 }

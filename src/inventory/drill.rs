@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BackupKind;
+use super::{BackupKind, Scope};
 use crate::units::{BackupId, Instant, Lsn, Name, Timeline};
 
 /// One restore drill, from its beginning to its end: what came back, how it was proven, and how long each part took. It is written once and
@@ -134,6 +134,17 @@ pub struct Restored {
     /// Only these tables of it; empty where all of it came back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<RestoredTable>,
+    /// What the dump has that came back, whatever its job had when it was judged; absent for the whole cluster, chosen tables and files, and in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+}
+
+impl Restored {
+    /// All of a database came back; none where nobody can say.
+    pub fn has_all_of(&self, database: &str) -> Option<bool> {
+        if self.tables.is_empty() { Scope::has_all_of(self.kind, self.scope.as_ref(), database) } else { Some(false) }
+    }
 }
 
 /// A table that came back without the rest of its cluster.

@@ -27,7 +27,7 @@ mod timescale;
 mod unique;
 mod wal;
 
-pub use backup::{Backup, BackupKind, BackupState, OwnKeep};
+pub use backup::{Backup, BackupKind, BackupState, OwnKeep, Scope};
 pub use chain::{Broken, Chains};
 pub use check::{Problem, ProblemKind};
 pub use cluster::{ClusterInventory, Inventory, StoreInventory};

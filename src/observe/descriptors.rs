@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use super::{Eyes, Rejected, width};
 use crate::format::descriptor::{BadDescriptor, Descriptor, MAX_BYTES};
 use crate::format::layout::{Repository, descriptor_id, signature_of};
+use crate::format::seal::Identities;
 use crate::format::signature::{BACKUP, Writers};
 use crate::inventory::{Backup, BackupKind, SystemIdentifier};
 use crate::store::{Fault, FaultKind, Meta, Store};
@@ -60,7 +61,8 @@ pub(super) struct ReadAll {
     pub stored_bytes: u64,
 }
 
-pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>) -> Result<ReadAll, Fault> {
+/// `openers`: what opens what the backups have; without any, that is not known.
+pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>, openers: &Identities) -> Result<ReadAll, Fault> {
     let all = store.list(&repository.prefix("backups"))?;
     let mut found = ReadAll { stored_bytes: all.iter().map(|meta| meta.size).sum(), ..ReadAll::default() };
     let signatures: HashSet<&str> = all.iter().map(|meta| meta.key.as_str()).filter(|key| key.ends_with(".sig")).collect();
@@ -74,7 +76,7 @@ pub(super) fn read_all(store: &Store, repository: &Repository, eyes: &Eyes<'_>) 
     let read = parallel::map_with(width(store), &descriptors, &|meta: &&Meta| {
         let read = read_descriptor(store, repository, &meta.key, is_signed(&meta.key), eyes.policy, eyes.writers)?;
         Ok::<_, Fault>(match read {
-            Read::Good(descriptor, signer) => Ok(short(&meta.key, &descriptor, signer)),
+            Read::Good(descriptor, signer) => Ok(short(&meta.key, &descriptor, signer, openers)),
             other => Err(other),
         })
     });
@@ -131,7 +133,7 @@ fn is_of_all(fault: &Fault) -> bool {
     fault.is_transient() || matches!(fault.kind, FaultKind::NoStore | FaultKind::Config)
 }
 
-fn short(key: &Key, descriptor: &Descriptor, signer: Option<String>) -> (Backup, Listed) {
+fn short(key: &Key, descriptor: &Descriptor, signer: Option<String>, openers: &Identities) -> (Backup, Listed) {
     let listed = Listed {
         id: descriptor.id.clone(),
         key: key.clone(),
@@ -144,7 +146,7 @@ fn short(key: &Key, descriptor: &Descriptor, signer: Option<String>) -> (Backup,
         objects: descriptor.objects.len(),
         damaged_pages: descriptor.damage.pages,
     };
-    (descriptor.to_backup(), listed)
+    (descriptor.to_opened_backup(openers), listed)
 }
 
 /// Reads one descriptor, and believes it only when all about it agrees.

@@ -64,6 +64,7 @@ fn leftover(store: &Store, repository: &Repository, id: &BackupId, now: Instant)
             stop_lsn: None,
             verified_at: None,
             storage_class: None,
+            scope: None,
         },
         bytes,
     )))

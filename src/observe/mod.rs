@@ -121,7 +121,7 @@ pub fn look_as_far_as_possible(site: &Site<'_>, store: &Store, now: Instant) -> 
     match site.find_repository(store)? {
         Some(found) => {
             let repository = found.repository.clone();
-            let mut seen = look_around(store, found.repository, &eyes)?.passing_over(found.passed_over);
+            let mut seen = look_around(store, found.repository, &eyes, &identities)?.passing_over(found.passed_over);
             let moves =
                 |backup: &Backup| backup.state == BackupState::Complete && backup.parent.is_none() && has_classes(site, &backup.job);
             storage_classes(store, &repository, &mut seen.inventory.backups, &moves)?;
@@ -164,13 +164,14 @@ pub fn log_written(
 
 /// What lies in one repository.
 pub fn look_into(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
-    look_around(store, repository, eyes)?.whole()
+    // Which identity opens the one backup that somebody wants is evidence: it opens no others before.
+    look_around(store, repository, eyes, &Identities::default())?.whole()
 }
 
-fn look_around(store: &Store, repository: Repository, eyes: &Eyes<'_>) -> Result<Seen, SiteFault> {
+fn look_around(store: &Store, repository: Repository, eyes: &Eyes<'_>, openers: &Identities) -> Result<Seen, SiteFault> {
     // The folders come first: what has no descriptor afterwards had none when its folder was seen.
     let folders = store.folders(&repository.prefix("data"))?;
-    let read = descriptors::read_all(store, &repository, eyes)?;
+    let read = descriptors::read_all(store, &repository, eyes, openers)?;
     let sizes = read.listed.iter().map(|listed| (listed.system_identifier, listed.segment_size)).collect();
     let leftovers = leftovers::look(store, &repository, &folders, &read, eyes.now)?;
     let wal = wal::look(store, &repository, &sizes, eyes)?;

@@ -107,6 +107,7 @@ mod tests {
             stop_lsn: None,
             verified_at: None,
             storage_class: None,
+            scope: None,
         }
     }
 

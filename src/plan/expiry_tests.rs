@@ -29,6 +29,7 @@ fn backup(name: &str, job: &str, parent: Option<&str>) -> Backup {
         stop_lsn: None,
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

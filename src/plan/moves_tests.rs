@@ -41,6 +41,7 @@ fn backup(days: i64, parent: Option<&str>) -> Backup {
         stop_lsn: None,
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod decode;
+mod definition;
 pub mod document;
 pub mod exclude;
 pub mod file;

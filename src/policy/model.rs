@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::document::Templates;
 use super::file;
-use crate::inventory::{Hold, HoldEntry, TableName};
+use crate::inventory::{self, BackupKind, Hold, HoldEntry, Scope, TableName};
 use crate::retention::{Keep, TierClasses, TierKind};
 use crate::schedule::{Patience, Schedule, Window, Zone};
 use crate::units::StorageClass;
@@ -213,7 +213,7 @@ pub struct MaintenanceWindow {
 
 #[derive(Debug, Clone)]
 pub struct Drill {
-    /// What it proves, as [`file::Drill::definition`] has it.
+    /// What it proves: SHA-256 over what the policy says of that.
     pub definition: String,
     pub restore: DrillRestore,
     /// Only these tables of it.
@@ -651,6 +651,29 @@ impl Policy {
     pub fn has_every_database(&self, method: &Method) -> bool {
         let (dumped, known) = (self.dumped(method).unwrap_or_default(), self.known_databases());
         method.is_physical() || (method.has_all() && !known.is_empty() && known.into_iter().all(|database| dumped.contains(database)))
+    }
+
+    /// All of a database is to be in a job's backups.
+    pub fn is_to_have(&self, job: &Name, database: &str) -> bool {
+        let method = self.backups.get(job).map(|backup| &backup.method).filter(|method| method.has_all());
+        method.is_some_and(|method| self.dumped(method).is_none_or(|dumped| dumped.iter().any(|dumped| dumped == database)))
+    }
+
+    /// A backup has all that its job is to have by now: databases, or paths of files. None where nobody can say.
+    pub fn has_what_is_wanted(&self, backup: &inventory::Backup) -> Option<bool> {
+        let method = &self.backups.get(&backup.job)?.method;
+        match (method, &backup.scope) {
+            (Method::Logical(_), Some(Scope::Databases { names, whole })) => {
+                let wanted = self.dumped(method).unwrap_or_default();
+                Some((*whole || !method.has_all()) && wanted.iter().all(|database| names.contains(database)))
+            }
+            (Method::Files(files), Some(Scope::Files { paths, excluded })) => {
+                Some(files.paths.iter().all(|path| paths.contains(path)) && excluded.iter().all(|one| files.exclude.contains(one)))
+            }
+            (Method::Logical(_), _) => (backup.kind != BackupKind::Logical).then(|| backup.kind.is_physical()),
+            (Method::Files(_), _) => (backup.kind != BackupKind::Files).then_some(false),
+            _ => Some(true),
+        }
     }
 
     /// The full backup job beneath a physical or incremental one.

@@ -32,6 +32,7 @@ fn full(on: u8) -> Backup {
         stop_lsn: Some(Lsn(u64::from(on) * 100 + 10)),
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

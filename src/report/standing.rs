@@ -14,7 +14,7 @@ use crate::inventory::Observed;
 use crate::plan::words::{about, counted, plain};
 use crate::plan::{Due, minute};
 use crate::policy::file::Severity;
-use crate::policy::model::{Policy, TimedKind};
+use crate::policy::model::{Method, Policy, TimedKind};
 use crate::schedule::Schedule;
 use crate::units::{Duration, Instant, Name, moment_of};
 
@@ -215,6 +215,9 @@ pub struct JobStanding {
     pub overdue_after_seconds: Option<u64>,
     /// When its newest backup was complete.
     pub newest_backup: Option<Instant>,
+    /// The same of those that have all that the job is to have now.
+    #[serde(skip)]
+    pub newest_whole: Observed<Option<Instant>>,
     /// How large the data of the last good backup were.
     pub bytes: Option<u64>,
     /// How much of the store that takes.
@@ -340,9 +343,20 @@ fn safe_until(policy: &Policy, measured: &Measurements, lost: Option<u64>, jobs:
     if let Some((lost, watched)) = lost.map(Duration::from_secs).zip(measured.watched()) {
         return Observed::Known(if lost < EVERYTHING { watched.checked_sub(lost.to_signed()).ok() } else { None });
     }
-    let made = |name: &Name| jobs.iter().find(|job| job.job.strip_prefix("backups.") == Some(name.as_str()))?.newest_backup;
+    let made = |name: &Name, database: &str| {
+        let is_to_have = policy.is_to_have(name, database);
+        let job = jobs.iter().find(|job| job.job.strip_prefix("backups.") == Some(name.as_str())).filter(|_| is_to_have);
+        match job.map(|job| (&job.newest_whole, job.newest_backup)) {
+            None => Observed::Known(None),
+            // Of which database something is missing, only a look can tell.
+            Some((Observed::Known(None), Some(_))) => {
+                Observed::unknown(format!("the backups of `{name}` do not have all that it is to have"))
+            }
+            Some((newest, _)) => newest.clone(),
+        }
+    };
     // The log is worth nothing without a backup that it goes on from.
-    let newest = newest_of_all(policy, |name| Observed::Known(made(name)));
+    let newest = newest_of_all(policy, made);
     let log = policy.wal.as_ref().and_then(|_| measured.seen("wal_waiting_since", ""));
     let until = log.and_then(|waiting| moment_of(waiting).or(measured.watched()));
     newest.map(|newest| newest.map(|newest| until.map_or(newest, |until| until.max(newest))))
@@ -359,6 +373,7 @@ fn job(policy: &Policy, due: &JobDue, record: &OnRecord, now: Instant) -> JobSta
     let expected = schedule.and_then(|schedule| schedule.expected_since(&policy.patience(&due.job, takes), now));
     let last_good = succeeded.or(known.map(|known| known.first_seen));
     let made = record.made.get(&due.job);
+    let newest_backup = (due.kind == TimedKind::Backup).then(|| newest_backup(&record.measured, &due.job, succeeded)).flatten();
     JobStanding {
         job: due.job.clone(),
         kind: due.kind,
@@ -374,7 +389,8 @@ fn job(policy: &Policy, due: &JobDue, record: &OnRecord, now: Instant) -> JobSta
         failures_in_a_row: known.map_or(0, |known| known.failures_in_a_row),
         overdue: expected.zip(last_good).is_some_and(|(expected, last)| last < expected),
         overdue_after_seconds: expected.map(|expected| Duration::between(expected, now).as_secs()),
-        newest_backup: (due.kind == TimedKind::Backup).then(|| newest_backup(&record.measured, &due.job, succeeded)).flatten(),
+        newest_backup,
+        newest_whole: newest_whole(policy, &record.measured, &due.job, newest_backup),
         bytes: made.map(|made| made.bytes),
         stored_bytes: made.and_then(|made| made.stored_bytes),
         took_seconds: took,
@@ -386,6 +402,21 @@ fn newest_backup(measured: &Measurements, job: &str, succeeded: Option<Instant>)
     let Some((seen, watched)) = measured.seen("backup_newest", job).zip(measured.watched()) else { return succeeded };
     let since = succeeded.filter(|at| Duration::between(*at, watched) < LISTED);
     moment_of(seen).max(since)
+}
+
+/// What a dump or a copy of files was to have may be less than it is to have now; what was made since that was looked at was made as it is now.
+fn newest_whole(policy: &Policy, measured: &Measurements, job: &str, newest: Option<Instant>) -> Observed<Option<Instant>> {
+    let method = job.strip_prefix("backups.").and_then(|name| policy.backups.get(name)).map(|backup| &backup.method);
+    let may_lack = matches!(method, Some(Method::Logical(_) | Method::Files(_)));
+    let Some(seen) = measured.seen("backup_newest", job).filter(|_| may_lack) else { return Observed::Known(newest) };
+    if newest > moment_of(seen) {
+        return Observed::Known(newest);
+    }
+    match measured.seen("backup_newest_whole", job) {
+        Some(whole) => Observed::Known(moment_of(whole)),
+        None if newest.is_none() => Observed::Known(None),
+        None => Observed::unknown("what its backups have is not recorded, or cannot be opened here"),
+    }
 }
 
 /// Alerts, and what the record shows by itself: those who should raise alerts may be what is broken.

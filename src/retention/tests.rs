@@ -34,6 +34,7 @@ fn full(id: &str, stopped: &str, lsn: u64) -> Backup {
         stop_lsn: Some(Lsn(lsn + 10)),
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

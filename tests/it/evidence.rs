@@ -88,6 +88,7 @@ impl Rig {
                 postgres: "16.4".into(),
                 target: None,
                 tables: Vec::new(),
+                scope: None,
             }),
             reached: None,
             phases: vec![phase(Phase::Files, files_seconds, None), phase(Phase::Replay, 100, Some(10_000_000_000))],

@@ -53,6 +53,7 @@ fn backup(number: usize, started: Timestamp, minutes: i64, state: BackupState) -
         stop_lsn: Some(Lsn(number as u64 * 1_000 + 500)),
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

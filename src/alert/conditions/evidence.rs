@@ -46,7 +46,9 @@ fn point(look: &mut Look<'_>, key: String, what: &str, promised: Duration, seen:
         Observed::Unknown { .. } => condition.state(State::Unknown),
         Observed::Known(None) => {
             let title = format!("if {what}, a whole database would be lost with it; at most {promised} are promised");
-            let text = "No backup that was seen has it.";
+            let none = &look.facts.in_no_backup;
+            let which = if none.is_empty() { "it".to_owned() } else { format!("all of {}", joined(none.iter().map(quoted))) };
+            let text = format!("No backup that was seen has {which}.");
             let hint = "`seawall list` shows what there is; take a backup now.";
             Condition { title, ..condition }.state(State::Firing).text(text).hint(hint)
         }

@@ -75,6 +75,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
                 stop_lsn: Some(Lsn(position + 10)),
                 verified_at: None,
                 storage_class: None,
+                scope: None,
             }
         })
         .collect();

@@ -306,6 +306,7 @@ impl<'r> Run<'r> {
             postgres: version(descriptor.cluster.version),
             target: if let Target::Time(at) = &goal.target { Some(*at) } else { None },
             tables: Vec::new(),
+            scope: None,
         });
         self.beside =
             Some(Beside { store: plan.chosen.store.clone(), repository: plan.chosen.repository.clone(), backup: descriptor.id.clone() });

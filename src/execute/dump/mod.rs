@@ -37,7 +37,7 @@ use crate::format::contents::{self, Archive, Contents, Database, Table};
 use crate::format::descriptor::{Descriptor, FORMAT, Object, ObjectKind, Position, Private};
 use crate::format::dump::{EntryKind, Whole};
 use crate::format::layout::Repository;
-use crate::inventory::SystemIdentifier;
+use crate::inventory::{BackupKind, SystemIdentifier};
 use crate::pipeline::{Lock, Pace, Shelf, StreamWriter, Streamed};
 use crate::plan::words::counted;
 use crate::policy::file::{Logical, ReadBack, Unreadable};
@@ -295,7 +295,8 @@ impl<'r> Run<'r> {
         // A server that starts without them cannot take back what needs them.
         let preloaded = self.server.setting("shared_preload_libraries").filter(|value| !value.is_empty());
         let settings = preloaded.map(|value| ("shared_preload_libraries".to_owned(), value.to_owned())).into_iter().collect();
-        let private = Private { databases: self.order.databases.clone(), extensions, settings, ..std::mem::take(&mut self.private) };
+        let scope = (self.order.kind() == BackupKind::Logical).then(|| contents.scope());
+        let private = Private { databases: self.order.databases.clone(), scope, extensions, settings, ..std::mem::take(&mut self.private) };
         let private = private.seal(self.index_lock.recipients()).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
         let positions = || contents.databases.iter().map(|database| database.position);
         let objects = std::mem::take(&mut self.objects);

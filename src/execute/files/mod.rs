@@ -28,7 +28,7 @@ use crate::format::descriptor::{Cluster, Descriptor, FORMAT, Object, ObjectKind,
 use crate::format::layout::{Repository, descriptor_id};
 use crate::format::notes::{self, Named, Notes};
 use crate::format::tarball::Owner;
-use crate::inventory::BackupKind;
+use crate::inventory::{BackupKind, Scope};
 use crate::observe::{Read, find_descriptor, read_descriptor};
 use crate::pipeline::backup::tree::Before;
 use crate::pipeline::backup::{Copied, Copy, Job, tree};
@@ -278,7 +278,8 @@ impl Run<'_> {
 
     fn describe(&mut self, copied: Copied) -> Result<Descriptor, BackupFault> {
         let paths = self.tree.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let private = Private { paths, ..Private::default() };
+        let scope = Scope::Files { paths: self.order.options.paths.clone(), excluded: self.order.options.exclude.clone() };
+        let private = Private { paths, scope: Some(scope), ..Private::default() };
         let private = private.seal(self.index_lock.recipients()).map_err(|error| BackupFault::refused(error.to_string(), ""))?;
         let Opening { site, wishes, started, began, .. } = self.opening;
         Ok(Descriptor {

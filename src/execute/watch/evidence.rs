@@ -163,8 +163,13 @@ pub(super) fn recovery_point(
         None => None,
     };
     let onward = policy.wal.as_ref().map_or(Observed::Known(Vec::new()), |wal| onward(wal, stores));
-    let backups = newest_of_all(policy, |job| newest(policy, stores, facts, job));
+    let backups = newest_of_all(policy, |job, database| newest(policy, stores, facts, (job, database)));
     Ok(evidence::recovery_point(&Frontier { backups, log, onward, canary }, now))
+}
+
+/// The databases that would be lost whatever happens, from what this look has seen.
+pub(super) fn in_no_backup(policy: &Policy, stores: &Stores, facts: &Facts) -> Vec<String> {
+    evidence::in_no_backup(policy, |job, database| newest(policy, stores, facts, (job, database)))
 }
 
 /// The same of each scenario that promises something of its own.
@@ -204,10 +209,11 @@ fn onward(wal: &Wal, stores: &Stores) -> Observed<Vec<Onward>> {
     }
 }
 
-/// Up to when the newest backup of a job has everything by itself, in whichever store it lies.
-fn newest(policy: &Policy, stores: &Stores, facts: &Facts, job: &Name) -> Observed<Option<Instant>> {
+/// Up to when the newest backup of a job has all of a database by itself, in whichever store it lies.
+fn newest(policy: &Policy, stores: &Stores, facts: &Facts, (job, database): (&Name, &str)) -> Observed<Option<Instant>> {
     let names = policy.stores_of(job);
-    let newest = stores.held.values().filter_map(|held| held.newest.get(job)).max();
+    let of_job = || stores.held.values().filter_map(|held| held.newest.get(job));
+    let newest = of_job().filter_map(|newest| newest.of(database)).max();
     // A copy has nothing that is newer than what lies where it comes from; only where nothing does, it may be all there is.
     let must_be_seen = if newest.is_some() { &names[..1] } else { &names[..] };
     let unseen = must_be_seen.iter().find(|name| !stores.held.contains_key(**name));
@@ -215,8 +221,13 @@ fn newest(policy: &Policy, stores: &Stores, facts: &Facts, job: &Name) -> Observ
     match unseen {
         Some(unseen) => Observed::unknown(format!("`{unseen}` was not looked at")),
         // Until the first one is there, its absence is nothing unusual.
-        None if newest.is_none() && !has_succeeded() => Observed::unknown(format!("`{job}` has made no backup yet")),
-        None => Observed::Known(newest.copied()),
+        None if newest.is_none() && !has_succeeded() && policy.is_to_have(job, database) => {
+            Observed::unknown(format!("`{job}` has made no backup yet"))
+        }
+        None if newest.is_none() && of_job().any(|newest| newest.unrecorded) => {
+            Observed::unknown(format!("what the dumps of `{job}` have is not recorded, or cannot be opened here"))
+        }
+        None => Observed::Known(newest),
     }
 }
 

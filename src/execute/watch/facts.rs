@@ -40,6 +40,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         };
         if let Some(name) = path.strip_prefix("backups.") {
             facts.newest_backup = stores.newest.get(name).cloned();
+            facts.newest_whole = stores.newest_whole.get(name).cloned();
         }
         jobs.insert(path, facts);
     }
@@ -94,6 +95,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
     let drilled = drilled::look(site, catalog, (&records, &stores.stores), now)?;
     evidence::look(site, catalog, (&records, drilled), &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
+    facts.in_no_backup = evidence::in_no_backup(site.policy, &stores, &facts);
     facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);
     keys::record(site.policy, catalog, &measured, &facts, now)?;
     measured::record(catalog, site.policy, &facts, &measured, now)?;
@@ -114,6 +116,7 @@ fn of_job(catalog: &Catalog, policy: &str, record: &JobRecord) -> Result<JobFact
         running_since: record.running.filter(|running| record.last_run == Some(*running)).and(record.last_started),
         takes: took.first().map(|took| Duration::between(took.started, took.ended)),
         newest_backup: None,
+        newest_whole: None,
         sizes: sizes.iter().map(|sized| Bytes::new(sized.bytes)).collect(),
         restore_time: None,
     })

@@ -50,6 +50,9 @@ pub(super) fn record(catalog: &Catalog, policy: &Policy, facts: &Facts, latest: 
         if let Some(newest) = seen.newest_backup.as_ref().and_then(|newest| newest.known()) {
             of("backup_newest", job, newest.map_or(0.0, figure_of));
         }
+        if let Some(newest) = seen.newest_whole.as_ref().and_then(|newest| newest.known()) {
+            of("backup_newest_whole", job, newest.map_or(0.0, figure_of));
+        }
     }
     for hold in facts.holds.known().into_iter().flatten() {
         if let Some(until) = hold.until {

@@ -11,10 +11,10 @@ use crate::alert::{Answers, CopyFacts, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, FaultKind};
 use crate::evidence::Onward;
 use crate::execute::since::since_down;
-use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, Observed, StoreInventory, WalRange};
+use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, Observed, Scope, StoreInventory, WalRange};
 use crate::observe;
 use crate::plan::{Behind, LogBehind, behind};
-use crate::policy::model::Wal;
+use crate::policy::model::{Policy, Wal};
 use crate::recovery::{self, Forward, Until};
 use crate::site::{Site, SiteFault};
 use crate::units::{BackupId, Bytes, Instant, Name, Timeline};
@@ -28,9 +28,13 @@ const REMEMBERED: &str = "observed.json";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Seen {
     at: Option<Instant>,
+    /// Of the policy that it was looked at for.
+    digest: String,
     used: BTreeMap<Name, u64>,
     /// The end of each job's newest complete backup, in the first store of the job.
     newest: BTreeMap<Name, Instant>,
+    /// The same of those that have all that the job is to have now.
+    newest_whole: BTreeMap<Name, Observed<Instant>>,
     holds: Option<Vec<Hold>>,
     /// How far each second copy was behind.
     copies: BTreeMap<Name, Observed<CopyFacts>>,
@@ -43,18 +47,30 @@ struct Seen {
 /// What databases could be brought back from one store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Held {
-    /// By job, up to when its newest backup there has everything by itself.
-    pub newest: BTreeMap<Name, Instant>,
+    /// By job, up to when its newest backups there have everything by themselves.
+    pub newest: BTreeMap<Name, NewestOfJob>,
     /// How whatever log is there goes on from the backup that leads furthest; none where nothing leads anywhere.
     pub onward: Option<Onward>,
     /// Up to when that one can be rolled forward.
     pub reached: Option<Instant>,
 }
 
+/// Up to when the backups of a job have everything, whatever the job has now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct NewestOfJob {
+    /// Of the whole cluster.
+    pub cluster: Option<Instant>,
+    pub databases: BTreeMap<String, Instant>,
+    /// There are some of which nobody can say what they have.
+    pub unrecorded: bool,
+}
+
 pub(super) struct Stores {
     pub stores: BTreeMap<Name, StoreFacts>,
     /// By job.
     pub newest: BTreeMap<Name, Observed<Option<Instant>>>,
+    /// The same of those that have all that the job is to have now.
+    pub newest_whole: BTreeMap<Name, Observed<Option<Instant>>>,
     pub holds: Observed<Vec<Hold>>,
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Of each store that was seen.
@@ -74,7 +90,7 @@ impl Stores {
 pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, lacking: bool, now: Instant) -> Result<Stores, CatalogFault> {
     let is_fresh = |seen: &Seen| {
         let at = seen.at.filter(|at| now.duration_since(*at).abs() < EVERY);
-        at.is_some_and(|at| made.is_none_or(|made| made < at)) && seen.lacking == lacking
+        at.is_some_and(|at| made.is_none_or(|made| made < at)) && seen.lacking == lacking && seen.digest == site.policy.digest
     };
     let remembered = recall(site, REMEMBERED).filter(is_fresh).map(|seen| (ask(site), seen));
     // A store that was away when everything was looked at, and is back.
@@ -104,18 +120,20 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
         };
         stores.insert(name, facts);
     }
-    let newest = site.policy.backups.keys().filter_map(|job| {
-        let store = site.policy.store_of(job)?;
-        let known = if seen.held.contains_key(store) {
-            Observed::Known(seen.newest.get(job).copied())
-        } else {
-            Observed::unknown(format!("`{store}` was not looked at"))
+    let of_jobs = |newest: &dyn Fn(&Name) -> Observed<Option<Instant>>| {
+        let of_job = |job: &Name| {
+            let store = site.policy.store_of(job)?;
+            let is_seen = seen.held.contains_key(store);
+            let known = if is_seen { newest(job) } else { Observed::unknown(format!("`{store}` was not looked at")) };
+            Some((job.clone(), known))
         };
-        Some((job.clone(), known))
-    });
-    let newest = newest.collect();
+        site.policy.backups.keys().filter_map(of_job).collect()
+    };
+    let newest = of_jobs(&|job| Observed::Known(seen.newest.get(job).copied()));
+    let newest_whole =
+        of_jobs(&|job| seen.newest_whole.get(job).map_or(Observed::Known(None), |newest| newest.as_ref().map(|newest| Some(*newest))));
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, holds, copies: seen.copies, held: seen.held })
+    Ok(Stores { stores, newest, newest_whole, holds, copies: seen.copies, held: seen.held })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -145,11 +163,12 @@ fn keep(site: &Site<'_>, catalog: &Catalog, inventory: &ClusterInventory, now: I
 
 fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) {
     let cluster = observe::cluster(site, now);
-    let mut seen = Seen { at: Some(now), holds: cluster.inventory.holds.known().cloned(), ..Seen::default() };
+    let digest = site.policy.digest.clone();
+    let mut seen = Seen { at: Some(now), digest, holds: cluster.inventory.holds.known().cloned(), ..Seen::default() };
     for (name, store) in &cluster.inventory.stores {
         let Observed::Known(store) = store else { continue };
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
-        newest(site, name, store, &mut seen.newest);
+        newest(site.policy, name, store, &mut seen);
         seen.held.insert(name.clone(), held(store, now));
     }
     for to in site.policy.copy_stores().into_keys() {
@@ -172,11 +191,24 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
     (asked, seen, cluster.inventory)
 }
 
-fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTreeMap<Name, Instant>) {
+fn newest(policy: &Policy, name: &Name, store: &StoreInventory, seen: &mut Seen) {
     for backup in store.backups.iter().filter(|backup| backup.state == BackupState::Complete) {
-        if site.policy.store_of(&backup.job) == Some(name) {
-            let at = newest.entry(backup.job.clone()).or_insert(backup.moment());
-            *at = (*at).max(backup.moment());
+        if policy.store_of(&backup.job) != Some(name) {
+            continue;
+        }
+        let later = |at: &mut Instant| *at = (*at).max(backup.moment());
+        seen.newest.entry(backup.job.clone()).and_modify(later).or_insert(backup.moment());
+        let whole = seen.newest_whole.get(&backup.job).and_then(Observed::known).copied();
+        match policy.has_what_is_wanted(backup) {
+            Some(true) => {
+                let at = whole.map_or(backup.moment(), |whole| whole.max(backup.moment()));
+                seen.newest_whole.insert(backup.job.clone(), Observed::Known(at));
+            }
+            None if whole.is_none() => {
+                let unknown = Observed::unknown("what the backups have is not recorded, or cannot be opened here");
+                seen.newest_whole.insert(backup.job.clone(), unknown);
+            }
+            Some(false) | None => {}
         }
     }
 }
@@ -186,17 +218,38 @@ const ON_ITS_WAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
 fn held(store: &StoreInventory, now: Instant) -> Held {
     let ways = ways(store);
-    let mut newest: BTreeMap<Name, Instant> = BTreeMap::new();
-    let physical = ways.iter().map(|way| (&way.backup.job, way.backup.moment()));
-    // A dump has the database as it was when it began.
-    let dumps = store.backups.iter().filter(|backup| backup.kind == BackupKind::Logical && backup.state == BackupState::Complete);
-    for (job, at) in physical.chain(dumps.map(|dump| (&dump.job, dump.started))) {
-        let known = newest.entry(job.clone()).or_insert(at);
-        *known = (*known).max(at);
+    let mut newest: BTreeMap<Name, NewestOfJob> = BTreeMap::new();
+    for way in &ways {
+        let of_job = newest.entry(way.backup.job.clone()).or_default();
+        of_job.cluster = of_job.cluster.max(Some(way.backup.moment()));
+    }
+    for dump in store.backups.iter().filter(|backup| backup.kind == BackupKind::Logical && backup.state == BackupState::Complete) {
+        newest.entry(dump.job.clone()).or_default().see(dump);
     }
     let furthest = ways.into_iter().max_by_key(|way| way.until);
     let onward = furthest.as_ref().map(|way| Onward { broken_at: is_broken(store, way, now).then_some(way.until), behind_since: None });
     Held { newest, onward, reached: furthest.map(|way| way.until) }
+}
+
+impl NewestOfJob {
+    /// A dump has its databases as they were when it began.
+    fn see(&mut self, dump: &Backup) {
+        match &dump.scope {
+            Some(Scope::Databases { names, whole: true }) => {
+                for name in names {
+                    let known = self.databases.entry(name.clone()).or_insert(dump.started);
+                    *known = (*known).max(dump.started);
+                }
+            }
+            Some(_) => {}
+            None => self.unrecorded = true,
+        }
+    }
+
+    /// Of one database; none where no backup has all of it.
+    pub fn of(&self, database: &str) -> Option<Instant> {
+        self.databases.get(database).copied().max(self.cluster)
+    }
 }
 
 /// A physical backup that a cluster can be made of, and how far the log rolls it forward.

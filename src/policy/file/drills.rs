@@ -2,11 +2,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-use sha2::{Digest, Sha256};
 
 use super::{Command, Schedule, exactly_one};
-use crate::units::{Decimal, Duration, Name, Percent, hex};
+use crate::units::{Decimal, Duration, Name, Percent};
 
 /// A restore drill.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -53,35 +51,6 @@ pub struct Drill {
     /// How long the whole drill may take before it is stopped and counts as failed.
     #[schemars(example = &"6h")]
     pub timeout: Option<Duration>,
-}
-
-impl Drill {
-    /// SHA-256 over what it proves: what comes back and from where, how soon, and what must be true of it. However that is written, and whatever is
-    /// said of when and where it runs, it is the same drill.
-    pub fn definition(&self) -> String {
-        let Drill { restore, rehearses, from, within, expect, run, promote, .. } = self;
-        let proves = json!({
-            "restore": restore, "rehearses": rehearses, "from": from, "within": within, "expect": expect, "run": run, "promote": promote,
-        });
-        format!("sha256:{}", hex(&Sha256::digest(canonical(proves).to_string())))
-    }
-}
-
-/// In the order of the keys, and without what is not said: a key that a later version adds changes nothing where nobody uses it.
-fn canonical(value: Json) -> Json {
-    match value {
-        Json::Object(map) => {
-            let sorted: BTreeMap<String, Json> = map.into_iter().map(|(key, value)| (key, canonical(value))).collect();
-            let is_said = |(_, value): &(String, Json)| {
-                !value.is_null()
-                    && value.as_array().is_none_or(|all| !all.is_empty())
-                    && value.as_object().is_none_or(|all| !all.is_empty())
-            };
-            Json::Object(sorted.into_iter().filter(is_said).collect())
-        }
-        Json::Array(all) => Json::Array(all.into_iter().map(canonical).collect()),
-        plain => plain,
-    }
 }
 
 /// How a promotion is rehearsed. None of the policy's `hooks` runs: they are about the real servers.
@@ -227,49 +196,5 @@ impl Canary {
     /// What is said of it, or a minute.
     pub fn interval(&self) -> Duration {
         self.every.unwrap_or(Duration::from_mins(1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn definition(drill: Json) -> String {
-        serde_json::from_value::<Drill>(drill).expect("a drill").definition()
-    }
-
-    #[test]
-    fn a_definition_is_what_is_proven() {
-        let weekly = json!({ "restore": { "latest": "nightly" }, "within": "90m", "expect": { "a": { "sql": "select 1", "is": 1 } } });
-        let with = |key: &str, value: Json| {
-            let mut drill = weekly.clone();
-            drill[key] = value;
-            definition(drill)
-        };
-        let own = definition(weekly.clone());
-        assert!(own.starts_with("sha256:") && own.len() == 71, "{own}");
-        for (key, value) in [
-            ("host", json!("staging-1")),
-            ("description", json!("for the auditors")),
-            ("directory", json!("/srv/drills")),
-            ("timeout", json!("6h")),
-            ("within", json!("1h 30m")),
-            ("restore", json!({ "latest": "nightly", "tables": [], "tiers": [] })),
-        ] {
-            assert_eq!(with(key, value.clone()), own, "{key}: {value}");
-        }
-        for (key, value) in [
-            ("restore", json!({ "random": "nightly" })),
-            ("restore", json!({ "latest": "nightly", "tables": ["public.orders"] })),
-            ("from", json!("offsite")),
-            ("within", json!("2h")),
-            ("rehearses", json!("server-loss")),
-            ("expect", json!({})),
-            ("expect", json!({ "a": { "sql": "select 1", "is": 2 } })),
-            ("run", json!({ "run": ["./validate.sh"] })),
-            ("promote", json!({ "within": "2m" })),
-        ] {
-            assert_ne!(with(key, value.clone()), own, "{key}: {value}");
-        }
     }
 }

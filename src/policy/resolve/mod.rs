@@ -16,10 +16,11 @@ mod usage;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use super::definition::definition;
 use super::document::Document;
 use super::file::{self, PolicyFile};
 use super::finding::{Code, Finding};
-use super::model::{Expire, Policy};
+use super::model::{Drill, Expire, Policy};
 use super::path::PolicyPath;
 use crate::schedule::Zone;
 use crate::units::{Duration, Name, Percent, nearest};
@@ -99,7 +100,7 @@ impl Resolver<'_> {
             grace: file.expire.as_ref().and_then(|expire| expire.grace).unwrap_or(Duration::from_hours(24)),
             brake: file.expire.as_ref().and_then(|expire| expire.brake).unwrap_or(Percent::new(20)),
         };
-        Some(Policy {
+        let mut policy = Policy {
             name: file.policy.clone()?,
             digest: document.digest.clone(),
             file: document.file.clone()?,
@@ -122,7 +123,12 @@ impl Resolver<'_> {
             backup_holds,
             duties,
             reports,
-        })
+        };
+        let defined = |(name, drill): (&Name, &Drill)| Some((name.clone(), definition(&policy, file.drills.get(name)?, drill)));
+        for (name, definition) in policy.drills.iter().filter_map(defined).collect::<Vec<_>>() {
+            policy.drills.entry(name).and_modify(|drill| drill.definition = definition);
+        }
+        Some(policy)
     }
 
     fn review(&mut self) {

@@ -176,7 +176,8 @@ impl Resolver<'_> {
         }
         let schedule = written.schedule.as_ref().map(|schedule| self.schedule(schedule, &path.key("schedule")));
         Some(Drill {
-            definition: written.definition(),
+            // It is of what the whole policy says, and that is not together yet.
+            definition: String::new(),
             restore: restore?,
             tables,
             tiers,

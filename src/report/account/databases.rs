@@ -23,7 +23,7 @@ pub(super) fn databases(policy: &Policy, stores: &[Looked], room: Room) -> Vec<D
 
 /// None where nothing of the database lies there, and nothing is meant to.
 fn window(policy: &Policy, database: Option<&String>, (store, moments): &Looked, most: usize) -> Option<DatabaseWindow> {
-    let own = || moments.iter().rev().filter(|point| has(policy, database, point));
+    let own = || moments.iter().rev().filter(|point| has(database, point));
     let window = DatabaseWindow {
         store: store.store.clone(),
         unknown: store.unknown.clone(),
@@ -35,12 +35,8 @@ fn window(policy: &Policy, database: Option<&String>, (store, moments): &Looked,
     (window.oldest.is_some() || belongs(policy, database, &store.store)).then_some(window)
 }
 
-fn has(policy: &Policy, database: Option<&String>, point: &PointAccount) -> bool {
-    let is_physical = || policy.backups.get(point.job.as_str()).is_none_or(|backup| backup.method.is_physical());
-    match database {
-        Some(database) => point.databases.is_empty() || point.databases.contains(database),
-        None => point.databases.is_empty() && is_physical(),
-    }
+fn has(database: Option<&String>, point: &PointAccount) -> bool {
+    point.databases.is_empty() || database.is_some_and(|database| point.databases.contains(database))
 }
 
 /// A job of the policy brings all of the database there.

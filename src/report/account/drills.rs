@@ -1,7 +1,7 @@
 //! The restore drills of the stretch: what came back, how long each part took, and why one failed.
 
 use super::promises::Subject;
-use super::rehearsed::rehearsed;
+use super::rehearsed::{has_all_of, rehearsed};
 use super::shape::{DrillAccount, DrilledTierAccount, DrillsAccount, LastPassed, Listed, PhaseAccount, Recovered};
 use super::{Past, Room};
 use crate::catalog::DrillRow;
@@ -55,7 +55,9 @@ fn recovered(policy: &Policy, shown: &[&DrillRecord]) -> Option<Recovered> {
 
 /// How long it took can be held against the promise of everything.
 fn is_of_everything(policy: &Policy, record: &DrillRecord) -> bool {
-    record.answers_for().and_then(|name| policy.drills.get(name)).is_some_and(|drill| drill.restores_everything(policy))
+    let drill = record.answers_for().and_then(|name| policy.drills.get(name));
+    let had_all = || policy.known_databases().into_iter().all(|database| has_all_of(policy, record, database));
+    drill.is_some_and(|drill| drill.restores_everything(policy)) && (record.restored.is_none() || had_all())
 }
 
 fn one(policy: &Policy, record: &DrillRecord) -> DrillAccount {
@@ -146,6 +148,8 @@ mod tests {
             "format_version": 1, "id": format!("20261101T050000Z-{day:04}"), "policy": "shop", "drill": drill, "host": "staging-1",
             "started": at(day), "ended": at(day), "outcome": "passed", "phases": [], "recovery_millis": seconds * 1_000,
             "definition": policy.drills[drill].definition,
+            "restored": { "job": "nightly", "store": "main", "backup": "20261101T020000Z-7f3c", "kind": "full", "stopped": at(day), "size": 1,
+                "postgres": "16.4" },
         }))
         .expect("a record")
     }

@@ -139,9 +139,9 @@ fn files<'p>(policy: &'p Policy, scenario: &Scenario, standing: &Standing, now: 
         [] => (Observed::unknown("no job that may answer it copies files"), None),
         [job] => {
             let path = format!("backups.{job}");
-            let newest = standing.jobs.iter().find(|one| one.job == path).and_then(|one| one.newest_backup);
-            let lost = newest.map(|newest| Duration::between(newest, now).as_secs());
-            (Observed::Known(lost), policy.stores_of(job).first().copied())
+            let newest = standing.jobs.iter().find(|one| one.job == path).map_or(Observed::Known(None), |one| one.newest_whole.clone());
+            let lost = newest.map(|newest| newest.map(|newest| Duration::between(newest, now).as_secs()));
+            (lost, policy.stores_of(job).first().copied())
         }
         // Each may have files that the others have not.
         _ => (Observed::unknown("several jobs copy files, and `using` does not name one of them"), None),
@@ -240,6 +240,11 @@ fn some_backup(period: Period, policy: &Policy, found: &Found<'_>, now: Instant)
     let wanted = period.before(now, policy.zone.time_zone());
     let oldest = stores.iter().filter_map(|store| Some((store, store.oldest?))).min_by_key(|(_, oldest)| *oldest);
     let (found, state, because) = match oldest {
+        None if stores.iter().any(|store| store.unrecorded) => {
+            let says =
+                "no store is known to hold a backup of everything: of some dumps it is not recorded what they have, or it cannot be opened";
+            (None, State::Unproven, says.to_owned())
+        }
         None => (None, unseen(stores), "no store is known to hold a backup of everything".to_owned()),
         Some((store, oldest)) => {
             let says = format!("the oldest backup is of {}, in `{}`", minute(oldest), store.store);

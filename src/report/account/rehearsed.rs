@@ -99,11 +99,19 @@ fn are_all_in_parts(policy: &Policy) -> bool {
         && known.into_iter().all(|database| parts().any(|part| part.contains(database)))
 }
 
+/// A drill has brought back all of a database, by what it restored and not by what its job has now.
+pub(super) fn has_all_of(policy: &Policy, record: &DrillRecord, database: &str) -> bool {
+    if !record.tiers.is_empty() {
+        let tiers = drill_of(policy, record).and_then(|drill| drill.tiers.as_ref());
+        return tiers.is_some_and(|tiers| tiers.database == database);
+    }
+    record.restored.as_ref().and_then(|restored| restored.has_all_of(database)) == Some(true)
+}
+
 /// What `good` says, the newest of which comes first, and the databases of which it says nothing.
 fn passed(policy: &Policy, good: &[&DrillRecord], subject: Subject<'_>) -> (Option<Passed>, Vec<String>) {
-    let part = |record: &DrillRecord| drill_of(policy, record).and_then(|drill| drill.databases(policy));
-    let whole = good.iter().copied().find(|record| part(record).is_none());
     let wanted = databases(policy, subject);
+    let whole = good.iter().copied().find(|record| wanted.iter().all(|database| has_all_of(policy, record, database)));
     let rests_on = match subject.scenario {
         Some((_, scenario)) if scenario.recover == Recover::Database => RestsOn::Slowest,
         _ => RestsOn::Each,
@@ -112,7 +120,7 @@ fn passed(policy: &Policy, good: &[&DrillRecord], subject: Subject<'_>) -> (Opti
     if let Some(one) = newest.or(whole.filter(|_| rests_on == RestsOn::Each)) {
         return (Some(of_several(policy, &[one], subject, RestsOn::One)), Vec::new());
     }
-    let of = |database: &String| good.iter().copied().find(|record| part(record).is_none_or(|part| part.contains(database)));
+    let of = |database: &String| good.iter().copied().find(|record| has_all_of(policy, record, database));
     let (mut records, mut missing): (Vec<&DrillRecord>, Vec<String>) = (Vec::new(), Vec::new());
     for database in wanted {
         match of(database) {
@@ -122,7 +130,8 @@ fn passed(policy: &Policy, good: &[&DrillRecord], subject: Subject<'_>) -> (Opti
         }
     }
     match &records[..] {
-        [] => (None, Vec::new()),
+        [] if good.is_empty() => (None, Vec::new()),
+        [] => (None, missing),
         [one] => (Some(of_several(policy, &[one], subject, RestsOn::One)), missing),
         several => (Some(of_several(policy, several, subject, rests_on)), missing),
     }
@@ -165,7 +174,9 @@ fn of_a_tier<'d>(policy: &Policy, drilled: &[&'d DrillRecord], tier: &Name) -> R
     let in_time = |record: &&DrillRecord| of(record).is_some_and(|(took, within)| within.is_none_or(|within| took <= within));
     let mut known = BTreeSet::new();
     let mut last = drilled.iter().copied().filter(|record| known.insert(&record.drill));
-    let good = drilled.iter().copied().filter(in_time).find(|record| is_as_defined(policy, record));
+    // Of a drill that the policy no longer has, nobody knows which tables that were.
+    let is_of_today = |record: &&DrillRecord| drill_of(policy, record).is_some() && is_as_defined(policy, record);
+    let good = drilled.iter().copied().filter(in_time).find(is_of_today);
     Rehearsed {
         failed: last.find(|record| !in_time(record)),
         passed: good.map(|record| Passed {

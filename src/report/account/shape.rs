@@ -273,6 +273,9 @@ pub struct StoreAccount {
     pub unusable: Vec<String>,
     /// What keeps the backups, with how many and how large they are. A backup may be kept by several.
     pub tiers: Vec<TierAccount>,
+    /// There are dumps of which nobody can say what they have.
+    #[serde(skip)]
+    pub unrecorded: bool,
 }
 
 /// A database, and how far back it can be brought.

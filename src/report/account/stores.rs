@@ -6,9 +6,9 @@ use super::Room;
 use super::databases::{Looked, databases};
 use super::jobs::growth;
 use super::shape::{DatabaseAccount, Listed, PointAccount, StoreAccount, Stretched, TierAccount};
-use crate::inventory::{Backup, BackupState, ClusterInventory, Hold, Observed, StoreInventory};
+use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, Observed, Scope, StoreInventory};
 use crate::plan::{keeps_in, window_in};
-use crate::policy::model::{Method, Policy};
+use crate::policy::model::Policy;
 use crate::recovery::{Point, Reach, reach_back};
 use crate::report::standing::Standing;
 use crate::retention::{Action, KeepReason, RetentionInput, TierKind, Verdict, WalKeep, verdicts};
@@ -62,6 +62,7 @@ fn nothing(name: &Name) -> StoreAccount {
         points: Listed::default(),
         unusable: Vec::new(),
         tiers: Vec::new(),
+        unrecorded: false,
     }
 }
 
@@ -86,33 +87,38 @@ fn of(policy: &Policy, name: &Name, inventory: &ClusterInventory, seen: &StoreIn
         points: Listed::of(moments.iter().rev().cloned(), room.points as usize),
         unusable: reach.unusable.iter().map(ToString::to_string).collect(),
         tiers: tiers(policy, name, inventory, seen, window.as_ref(), now),
+        unrecorded: complete().any(|backup| backup.kind == BackupKind::Logical && backup.scope.is_none()),
         ..nothing(name)
     };
     (store, moments)
 }
 
-/// Single moments beside the windows, the oldest first. A dump that leaves something out is none, nor is one of a job that the policy no longer
-/// has: nobody knows what it left out.
+/// Single moments beside the windows, the oldest first, each with the databases that its backup has, whatever its job has now. A dump that leaves
+/// something out is none, nor is one of which nobody knows what it has.
 fn moments(policy: &Policy, seen: &StoreInventory, reach: &Reach) -> Vec<PointAccount> {
-    let jobs: BTreeMap<&BackupId, &Name> = seen.backups.iter().map(|backup| (&backup.id, &backup.job)).collect();
+    let backups: BTreeMap<&BackupId, &Backup> = seen.backups.iter().map(|backup| (&backup.id, backup)).collect();
     let moment = |point: &Point| {
-        let job = *jobs.get(&point.backup)?;
-        let method = policy.backups.get(job).map(|backup| &backup.method);
-        if !method.map_or(point.kind.is_physical(), Method::has_all) {
-            return None;
-        }
-        let some = method.filter(|method| !policy.has_every_database(method)).and_then(|method| policy.dumped(method));
-        let databases = some.unwrap_or_default().to_vec();
-        Some(PointAccount { at: point.at, backup: point.backup.to_string(), job: job.to_string(), databases })
+        let backup = *backups.get(&point.backup)?;
+        let databases = match &backup.scope {
+            _ if point.kind.is_physical() => Vec::new(),
+            Some(Scope::Databases { names, whole: true }) if has_every(policy, names) => Vec::new(),
+            Some(Scope::Databases { names, whole: true }) => names.clone(),
+            _ => return None,
+        };
+        Some(PointAccount { at: point.at, backup: point.backup.to_string(), job: backup.job.to_string(), databases })
     };
     reach.points.iter().filter_map(moment).collect()
 }
 
+/// Where the policy does not name them, the cluster may have more than a dump.
+fn has_every(policy: &Policy, names: &[String]) -> bool {
+    !policy.databases.is_empty() && policy.databases.iter().all(|database| names.contains(database))
+}
+
 /// From when on dumps that leave nothing out have every database: of each the oldest, and of those the newest.
 fn oldest_dumps(policy: &Policy, moments: &[PointAccount]) -> Option<Instant> {
-    let dumped = |point: &PointAccount| policy.dumped(&policy.backups.iter().find(|(job, _)| job.as_str() == point.job)?.1.method);
     let oldest = |database: &String| {
-        moments.iter().find(|point| dumped(point).is_some_and(|dumped| dumped.contains(database))).map(|point| point.at)
+        moments.iter().find(|point| point.databases.is_empty() || point.databases.contains(database)).map(|point| point.at)
     };
     policy.known_databases().into_iter().map(oldest).collect::<Option<Vec<Instant>>>()?.into_iter().max()
 }

@@ -44,8 +44,8 @@ fn status(run: &Run, offset: &str) -> Value {
 }
 
 /// What the report says of the promise: its state, and why.
-fn promise(run: &Run, offset: &str) -> (String, String) {
-    let said = run.say_at(offset, &["report", "--format", "json"]);
+fn promise(run: &Run) -> (String, String) {
+    let said = run.say(&["report", "--format", "json"]);
     let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err));
     let objectives = report["policies"][0]["objectives"].as_array().expect("promises").clone();
     let rpo = objectives.iter().find(|one| one["objective"] == "objectives.rpo").expect("what may be lost");
@@ -81,6 +81,42 @@ fn a_copy_of_files_is_no_backup_of_a_database() {
     assert!(safe() <= at, "{} {at}", safe());
 }
 
+/// A policy names another database, or wants all of one, and no backup was made since.
+#[test]
+fn a_database_that_is_in_no_backup_yet_is_not_protected() {
+    let run = with_jobs(
+        "",
+        "backups: { dump: { logical: { exclude_table_data: [large] }, schedule: { at: '02:00' }, keep: { last: 3 }, takes: 1m } }\n",
+    );
+    run.change("rpo: 5m", "rpo: 25h");
+    run.rig.cluster.sql("create table large (id int)");
+    run.rig.cluster.sql("create database crm");
+    run.say(&["run", "backups.dump"]).ends_with_code(0);
+    // All of the database is wanted now; what is remembered of the stores for an hour is of another policy.
+    run.change("logical: { exclude_table_data: [large] }", "logical: {}");
+    let everything = EVERYTHING.as_secs() as f64;
+    let is_lost = |databases: &str| {
+        run.say(&["watch"]).ends_with_code(0);
+        assert_eq!(lost(&run).map(|(now, _)| now), Some(everything));
+        let (state, because) = promise(&run);
+        assert!(state == "broken" && because.starts_with("everything would be lost now"), "{state}: {because}");
+        run.say_at("+2m", &["watch"]).ends_with_code(0);
+        let firing = status(&run, "+2m")["firing"].as_array().expect("alerts").clone();
+        let alert = firing.iter().find(|alert| alert["key"] == "recovery_point").unwrap_or_else(|| panic!("{firing:?}"));
+        assert!(alert["text"].as_str().is_some_and(|text| text.contains(&format!("all of {databases}."))), "{alert}");
+    };
+    is_lost("`postgres`");
+    run.say(&["run", "backups.dump"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    assert!(lost(&run).is_some_and(|(now, _)| now < DAY), "{:?}", lost(&run));
+    run.change("databases: [postgres]", "databases: [postgres, crm]");
+    is_lost("`crm`");
+    run.say(&["run", "backups.dump"]).ends_with_code(0);
+    run.say(&["watch"]).ends_with_code(0);
+    assert!(lost(&run).is_some_and(|(now, _)| now < DAY), "{:?}", lost(&run));
+    assert_eq!(promise(&run).0, "kept");
+}
+
 #[test]
 fn that_nothing_would_survive_is_written_down() {
     let run = Run::new("", "");
@@ -92,7 +128,7 @@ fn that_nothing_would_survive_is_written_down() {
     let everything = EVERYTHING.as_secs() as f64;
     assert_eq!(look(&run, "+0"), Some((everything, everything)));
     assert_eq!(status(&run, "+0")["safe_until"], Value::Null);
-    let (state, because) = promise(&run, "+0");
+    let (state, because) = promise(&run);
     assert!(state == "broken" && because.starts_with("everything would be lost now"), "{state}: {because}");
     // Somebody is told, once it has lasted for a minute.
     run.say_at("+2m", &["watch"]).ends_with_code(0);

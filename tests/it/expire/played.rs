@@ -33,6 +33,7 @@ fn as_backup(number: i64) -> Backup {
         stop_lsn: Some(Lsn(number as u64 * SEGMENT + 500)),
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

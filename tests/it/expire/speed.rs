@@ -33,6 +33,7 @@ fn backup(number: u64) -> Backup {
         stop_lsn: Some(Lsn(number * 1000 + 500)),
         verified_at: None,
         storage_class: None,
+        scope: None,
     }
 }
 

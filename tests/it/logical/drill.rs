@@ -80,6 +80,9 @@ fn passes(from: Version, into: Version, logical: &str) {
     let wall = began.elapsed().as_millis() as u64;
     assert_eq!(record["outcome"], "passed", "{record:#}");
     assert_eq!(record["restored"]["kind"], "logical");
+    // What came back, and what lies there, is what the dump has.
+    let has = &record["restored"]["scope"]["databases"];
+    assert!(has["whole"].is_boolean() && has["names"].as_array().is_some_and(|names| names.contains(&"shop".into())), "{record:#}");
     assert_eq!(record["expectations"].as_array().map(Vec::len), Some(4), "{record:#}");
     assert_eq!(record["command"]["output"], "shop|postgres");
     assert!(record["opened_with"].as_str().is_some_and(|key| key.starts_with("age1")), "{record:#}");
@@ -95,6 +98,9 @@ fn passes(from: Version, into: Version, logical: &str) {
     ground.say(&["verify"]).ends_with_code(0);
     let inventory: Value = serde_json::from_str(&ground.say(&["inventory", "export"]).ends_with_code(0).out).expect("JSON");
     let measured = &inventory["clusters"]["try"]["measured"]["known"];
+    let backups =
+        inventory["clusters"]["try"]["stores"].as_object().expect("stores").values().find_map(|store| store["known"]["backups"].as_array());
+    assert!(backups.is_some_and(|all| all.iter().any(|backup| backup["scope"]["databases"] == *has)), "{inventory:#}");
     assert!(measured["load"]["value"].is_string() && measured["restore"].is_null() && measured["fetch"].is_null(), "{inventory:#}");
     drill(&ground, 0, &["some", &with[0], &with[1]]);
     // To be looked at: owners, grants and settings are as they were.

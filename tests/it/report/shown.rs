@@ -1,7 +1,7 @@
 //! What drills have shown, and what was listed, held against promises: whenever it was, whatever the stretch of the report is.
 
 use seawall::catalog::Measured;
-use seawall::inventory::DrillRecord;
+use seawall::inventory::{BackupKind, DrillRecord, DrilledTier, Scope};
 use seawall::units::Instant;
 use serde_json::Value;
 
@@ -149,7 +149,8 @@ fn a_part_proves_nothing_of_everything() {
     let report = drilled(&replaced(&drilled_dump), &[("weekly", 1, true)], |_| ()).json(&[]);
     is(&report, RTO, "kept", "had it back");
     let two = [("service=shop, databases: [app]", "service=shop, databases: [app, crm]")];
-    let report = drilled(&replaced(&[&drilled_dump[..], &two[..]].concat()), &[("weekly", 1, true)], |_| ()).json(&[]);
+    let app = |record: &mut DrillRecord| of_dump(record, &["app"], true);
+    let report = drilled(&replaced(&[&drilled_dump[..], &two[..]].concat()), &[("weekly", 1, true)], app).json(&[]);
     is(&report, RTO, "unproven", "no drill of the policy rehearses it");
 }
 
@@ -230,12 +231,115 @@ fn an_old_list_proves_nothing() {
     }
 }
 
+/// The same backups as dumps that have these databases; of none, as those of which nobody recorded what they have.
+fn as_dumps(document: &str, databases: &[&str], whole: bool) -> String {
+    let mut inventory: Value = serde_json::from_str(document).expect("JSON");
+    for store in ["main", "offsite"] {
+        for backup in inventory["stores"][store]["known"]["backups"].as_array_mut().expect("backups") {
+            backup["kind"] = "logical".into();
+            if !databases.is_empty() {
+                backup["scope"] = serde_json::json!({ "databases": { "names": databases, "whole": whole } });
+            }
+        }
+    }
+    inventory.to_string()
+}
+
+/// A drill of a dump that has these databases.
+fn of_dump(record: &mut DrillRecord, databases: &[&str], whole: bool) {
+    let restored = record.restored.as_mut().expect("restored");
+    restored.kind = BackupKind::Logical;
+    let names = databases.iter().map(|name| (*name).to_owned()).collect();
+    restored.scope = (!databases.is_empty()).then_some(Scope::Databases { names, whole });
+}
+
+/// The job has both databases now, and its backups are as they were made.
+#[test]
+fn a_backup_has_what_it_had_when_it_was_made() {
+    let both = [
+        ("databases: [app]", "databases: [app, crm]"),
+        ("wal: { store: main, copies: [offsite], timeout: 60s, keep: 14d }\n", ""),
+        ("any_moment: 7d", "some_backup: 300d"),
+        ("physical: {}", "logical: {}"),
+        ("by: point-in-time", "by: newest-backup"),
+    ];
+    let text = replaced(&both);
+    let some = "objectives.reach_back.some_backup";
+    let counts = |report: &Value| -> Vec<u64> {
+        let databases = one(report)["databases"].as_array().expect("databases").clone();
+        databases.iter().map(|database| database["stores"][0]["points"]["count"].as_u64().expect("a count")).collect()
+    };
+    for (databases, whole, state, because, points) in [
+        (&["app", "crm"][..], true, "kept", "the oldest backup is of", [28, 28]),
+        (&["app"], true, "broken", "a backup of everything", [28, 0]),
+        (&["app", "crm"], false, "broken", "a backup of everything", [0, 0]),
+        (&[], true, "unproven", "it is not recorded what they have", [0, 0]),
+    ] {
+        let report = listed(&seen(&text), 3_600, |document| as_dumps(&document, databases, whole));
+        is(&report, some, state, because);
+        assert_eq!(counts(&report), points, "{databases:?} {whole}");
+    }
+    for (databases, whole, state, because) in [
+        (&["app", "crm"][..], true, "kept", "had it back"),
+        (&["app"], true, "unproven", "no drill has brought back `crm` yet"),
+        (&["app", "crm"], false, "unproven", "no drill has brought back `app` and `crm` yet"),
+        (&[], true, "unproven", "no drill has brought back `app` and `crm` yet"),
+    ] {
+        let report = drilled(&text, &[("weekly", 1, true)], |record| of_dump(record, databases, whole)).json(&[]);
+        for objective in [RTO, CORRUPTION] {
+            is(&report, objective, state, because);
+        }
+    }
+}
+
+/// The drill passed for the tables that the tier had.
+#[test]
+fn a_tier_with_other_tables_has_not_been_drilled() {
+    let text = |tables: &str| {
+        let tier = format!("  rto: 1h\n  data:\n    critical: {{ tables: [{tables}], rto: 40m }}\n");
+        replaced(&[("  rto: 1h\n", &tier), ("restore: { latest: nightly }", "restore: { latest: nightly, tiers: [critical] }")])
+    };
+    let of_tier = |before: &str| {
+        let before = year::definition(&text(before), "weekly");
+        drilled(&text("orders, items"), &[("weekly", 1, true)], |record| {
+            record.definition = Some(before.clone());
+            record.tiers =
+                vec![DrilledTier { tier: "critical".parse().expect("a name"), rows: Some(1), millis: Some(60_000), within_millis: None }];
+        })
+    };
+    is(&of_tier("items, orders").json(&[]), "objectives.data.critical.rto", "kept", "had it back");
+    let before = "as it was defined before, and has not yet as it is defined now";
+    is(&of_tier("orders").json(&[]), "objectives.data.critical.rto", "unproven", before);
+}
+
+/// What was copied lacks a path that is to be copied now, or a pattern left something out that is wanted now.
+#[test]
+fn a_copy_of_files_without_all_of_them_is_none_of_them() {
+    let conf = "backups:\n  conf: { files: { paths: [/etc/app] }, schedule: { every: 1h }, store: main, keep: { daily: 7 } }\n";
+    let lost = "  scenarios:\n    lost: { recover: files, rpo: 26h }\n";
+    let rig = seen(&replaced(&[("backups:\n", conf), ("  scenarios:\n", lost)]));
+    let of = |whole: Option<Instant>| {
+        let (newest, at) = (ago(&rig, 3_600), Instant::now());
+        let figure = |at: Instant| at.as_second() as f64;
+        let measured = |name, subject, value| Measured { name, subject, value };
+        let mut all = vec![measured("watched", "", figure(at)), measured("backup_newest", "backups.conf", figure(newest))];
+        all.extend(whole.map(|whole| measured("backup_newest_whole", "backups.conf", figure(whole))));
+        rig.catalog().measure("shop", &all, at).expect("measured");
+        rig.json(&[])
+    };
+    let rpo = "objectives.scenarios.lost.rpo";
+    is(&of(None), rpo, "unproven", "is not recorded, or cannot be opened here");
+    is(&of(Some(ago(&rig, 3_600))), rpo, "kept", "would be lost now");
+    is(&of(Some(ago(&rig, 30 * 3_600))), rpo, "broken", "would be lost now");
+    is(&of(Some(Instant::UNIX_EPOCH)), rpo, "broken", "there is no backup on record");
+}
+
 #[test]
 fn dumps_reach_back_as_well() {
     let wal = "wal: { store: main, copies: [offsite], timeout: 60s, keep: 14d }\n";
     let pairs =
         [(wal, ""), ("any_moment: 7d", "some_backup: 300d"), ("physical: {}", "logical: {}"), ("by: point-in-time", "by: newest-backup")];
-    let dumps = |document: String| document.replace("\"kind\":\"full\"", "\"kind\":\"logical\"");
+    let dumps = |document: String| as_dumps(&document, &["app"], true);
     let some = "objectives.reach_back.some_backup";
     let report = listed(&seen(&replaced(&pairs)), 3_600, dumps);
     is(&report, some, "kept", "the oldest backup is of");
@@ -277,6 +381,7 @@ fn each_database_has_a_window_of_its_own() {
         for backup in inventory["stores"]["main"]["known"]["backups"].as_array_mut().expect("backups").iter_mut().skip(14) {
             backup["job"] = "dump".into();
             backup["kind"] = "logical".into();
+            backup["scope"] = serde_json::json!({ "databases": { "names": ["crm"], "whole": true } });
         }
         inventory.to_string()
     });
@@ -353,8 +458,11 @@ fn each_with_a_dump(more: &[(&str, &str)]) -> String {
 fn drills_of_each_database_together_prove_what_they_bring_back() {
     let crm = ("drills:\n", "drills:\n  other: { restore: { latest: dump-crm } }\n");
     let text = each_with_a_dump(&[crm, ("    rehearses: corruption\n", "")]);
+    let of = |record: &DrillRecord| if record.drill.as_ref().is_some_and(|drill| drill.as_str() == "other") { "crm" } else { "app" };
+    let dumps = |record: &mut DrillRecord| of_dump(record, &[of(record)], true);
     let slower = |record: &mut DrillRecord| {
-        if record.drill.as_ref().is_some_and(|drill| drill.as_str() == "other") {
+        dumps(record);
+        if of(record) == "crm" {
             record.recovery_millis = Some(3_000_000);
         }
     };
@@ -362,8 +470,8 @@ fn drills_of_each_database_together_prove_what_they_bring_back() {
     let report = drilled(&text, &both, slower).json(&[]);
     is(&report, RTO, "kept", "had every database back after 1 h 19 min, one after the other");
     assert_eq!(objective(&report, RTO)["found_seconds"], 1_787 + 3_000);
-    is(&drilled(&text, &both[..1], |_| ()).json(&[]), RTO, "unproven", "no drill has brought back `crm` yet");
-    is(&drilled(&text, &[("weekly", 1, true), ("other", 2, false)], |_| ()).json(&[]), RTO, "broken", "the last drill `other` failed");
+    is(&drilled(&text, &both[..1], dumps).json(&[]), RTO, "unproven", "no drill has brought back `crm` yet");
+    is(&drilled(&text, &[("weekly", 1, true), ("other", 2, false)], dumps).json(&[]), RTO, "broken", "the last drill `other` failed");
     // One database is lost, and nobody knows which: the slowest of them counts, and not whichever came last.
     let scenario = ("corruption: { recover: cluster, by: point-in-time,", "corruption: { recover: database, by: newest-backup,");
     let crm = ("drills:\n", "drills:\n  other: { restore: { latest: dump-crm }, rehearses: corruption }\n");
@@ -371,12 +479,12 @@ fn drills_of_each_database_together_prove_what_they_bring_back() {
     let report = drilled(&text, &both, slower).json(&[]);
     is(&report, CORRUPTION, "kept", "the slowest of the drills since");
     assert_eq!(objective(&report, CORRUPTION)["found_seconds"], 3_000);
-    is(&drilled(&text, &both[..1], |_| ()).json(&[]), CORRUPTION, "unproven", "no drill has brought back `crm` yet");
+    is(&drilled(&text, &both[..1], dumps).json(&[]), CORRUPTION, "unproven", "no drill has brought back `crm` yet");
     // Where only one of them is to be brought back, the other one's drill is not waited for.
     let one_of_them =
         ("corruption: { recover: database, by: newest-backup,", "corruption: { recover: database, by: newest-backup, using: dump-app,");
     let text = text.replace(one_of_them.0, one_of_them.1).replace("{ latest: dump-crm }, rehearses: corruption", "{ latest: dump-crm }");
-    is(&drilled(&text, &both[..1], |_| ()).json(&[]), CORRUPTION, "kept", "the drill of");
+    is(&drilled(&text, &both[..1], dumps).json(&[]), CORRUPTION, "kept", "the drill of");
 }
 
 /// As `seawall watch` has written them down when they changed.

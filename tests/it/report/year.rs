@@ -304,6 +304,7 @@ impl Life<'_> {
             stop_lsn: Some(self.lsn(ago - 1_500)),
             verified_at: None,
             storage_class: None,
+            scope: None,
         }
     }
 
@@ -465,6 +466,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
             postgres: "16.4".into(),
             target: None,
             tables: Vec::new(),
+            scope: None,
         }),
         reached: None,
         phases,

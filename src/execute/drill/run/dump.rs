@@ -94,6 +94,7 @@ impl<'r> Run<'r> {
             postgres: version(descriptor.cluster.version),
             target: None,
             tables: Vec::new(),
+            scope: (descriptor.kind == BackupKind::Logical).then(|| found.contents.scope()),
         });
         self.beside = Some(Beside { store: found.store.clone(), repository: found.repository.clone(), backup: descriptor.id.clone() });
         self.record.remarks.extend(found.remarks.iter().cloned());

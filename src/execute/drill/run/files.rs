@@ -70,6 +70,7 @@ impl<'r> Run<'r> {
             postgres: version(descriptor.cluster.version),
             target: None,
             tables: Vec::new(),
+            scope: None,
         });
         let (store, repository) = plan.place();
         self.beside = Some(Beside { store: store.clone(), repository: repository.clone(), backup: descriptor.id.clone() });
