@@ -9,12 +9,12 @@ use super::consequence::{Consequence, Existing, ExistingBackup};
 use super::inventory::existing_backup;
 use super::jobs::place_of;
 use crate::inventory::{Hold, Observed, StoreInventory, Timelines};
-use crate::plan::{keeps_in, minute, window_in};
+use crate::plan::{Awaited, awaited_by_any, keeps_in, minute, window_in};
 use crate::policy::model::Policy;
 use crate::policy::path::PolicyPath;
 use crate::recovery::reach_back;
 use crate::retention::{Action, KeepReason, RetentionInput, Verdict, verdicts, window_start};
-use crate::units::{Instant, Name};
+use crate::units::{BackupId, Instant, Name};
 
 /// What becomes deletable in one store.
 #[derive(Default)]
@@ -96,9 +96,11 @@ impl Comparison<'_> {
         let timelines = self.world.timelines();
         let before = judged(self.old, store, there, &timelines, &old_holds, self.world.now);
         let after = judged(self.new, store, there, &timelines, &new_holds, self.world.now);
-        let gone: Vec<usize> = (0..after.len())
-            .filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(|before| !before.is_deletable()))
-            .collect();
+        let (waited, waits) = (self.awaited(self.old, store, there), self.awaited(self.new, store, there));
+        let waited_only = |id: &BackupId| waited.get(id).filter(|_| !waits.contains_key(id));
+        let stayed = |before: &Verdict<'_>| !before.is_deletable() || waited_only(&before.backup.id).is_some();
+        let gone: Vec<usize> =
+            (0..after.len()).filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(stayed)).collect();
         let mut losses = Losses::default();
         if gone.is_empty() {
             return losses;
@@ -109,7 +111,11 @@ impl Comparison<'_> {
             if released.is_empty() { Vec::new() } else { judged(self.new, store, there, &timelines, &all_holds, self.world.now) };
         for at in gone {
             let (was, is) = (&before[at].action, &after[at].action);
-            let backup = existing_backup(after[at].backup, store, words(was), words(is));
+            let was = match waited_only(&after[at].backup.id).filter(|_| before[at].is_deletable()) {
+                Some(awaited) => awaited.why(),
+                None => words(was),
+            };
+            let backup = existing_backup(after[at].backup, store, was, words(is));
             match still_held.get(at).map(|verdict| &verdict.action) {
                 Some(Action::Keep(reasons)) => {
                     let hold = reasons.iter().find_map(|reason| match reason {
@@ -124,6 +130,12 @@ impl Comparison<'_> {
             }
         }
         losses
+    }
+
+    /// What of a store a copy is to have first.
+    fn awaited(&self, policy: &Policy, store: &Name, there: &StoreInventory) -> BTreeMap<BackupId, Awaited> {
+        let Some(inventory) = self.world.inventory else { return BTreeMap::new() };
+        awaited_by_any(policy, store, there, &inventory.stores, &inventory.holds, self.world.now)
     }
 
     /// It is not as it was, and ends before a hold that is released: what that one protected goes when this one ends.

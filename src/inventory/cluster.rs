@@ -84,6 +84,13 @@ pub struct StoreInventory {
     pub used: Observed<Size>,
 }
 
+impl StoreInventory {
+    /// A store in which nothing lies.
+    pub fn empty() -> StoreInventory {
+        StoreInventory { backups: Vec::new(), wal: Vec::new(), forks: Vec::new(), used: Observed::unknown("nothing lies there") }
+    }
+}
+
 impl ClusterInventory {
     /// By all stores that were seen.
     pub fn timelines(&self) -> Timelines {

@@ -12,10 +12,25 @@ const NO_AGGREGATES: &str = "select null::oid, null::oid where false";
 /// What has rows in common with a table, of any kind: the one question by which a hold on one table is found to be one on another. A continuous
 /// aggregate has rows of its own and is no view of what it is made of; neither are TimescaleDB's own views.
 pub fn kin(connection: &mut Connection, oid: &str) -> Result<Kin, Fault> {
+    let sql = kin_query(connection, "$1")?;
+    let mut kin = Kin::default();
+    for row in &connection.query(&sql, &[oid])? {
+        let table = TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() };
+        match row.text("kind")? {
+            "whole" => kin.whole.push(table),
+            "part" => kin.parts.push(table),
+            _ => kin.views.push(table),
+        }
+    }
+    Ok(kin)
+}
+
+/// The question itself, of an `oid` in SQL: `schema`, `name`, and of which `kind` each is. It is asked of a database like this one.
+pub fn kin_query(connection: &mut Connection, oid: &str) -> Result<String, Fault> {
     let has_aggregates = "select exists (select from pg_extension where extname = 'timescaledb') as there";
     let aggregates = if connection.query(has_aggregates, &[])?.one()?.flag("there")? { AGGREGATES } else { NO_AGGREGATES };
-    let sql = format!(
-        "with recursive up(id) as (select $1::oid union select inhparent from pg_inherits join up on inhrelid = id), \
+    Ok(format!(
+        "with recursive up(id) as (select {oid}::oid union select inhparent from pg_inherits join up on inhrelid = id), \
          down(id) as ({down}), aggregates(view, inside) as ({aggregates}), \
          whole(id) as (select id from up union select view from aggregates where inside in (select id from up)), \
          reads(id) as (select id from (select id from whole union select id from down) known \
@@ -27,18 +42,8 @@ pub fn kin(connection: &mut Connection, oid: &str) -> Result<Kin, Fault> {
          select n.nspname as schema, c.relname as name, \
            case when c.oid in (select id from whole) then 'whole' when c.oid in (select id from down) then 'part' else 'view' end as kind \
          from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid in (select id from reads) order by 1, 2",
-        down = family("$1")
-    );
-    let mut kin = Kin::default();
-    for row in &connection.query(&sql, &[oid])? {
-        let table = TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() };
-        match row.text("kind")? {
-            "whole" => kin.whole.push(table),
-            "part" => kin.parts.push(table),
-            _ => kin.views.push(table),
-        }
-    }
-    Ok(kin)
+        down = family(oid)
+    ))
 }
 
 /// A table, and all that are a part of it or inherit from it.

@@ -25,7 +25,7 @@ pub use descriptors::{Listed, Read, find_descriptor, is_listed, read_descriptor,
 pub use drilled::{DrillsFound, KnownDrills, NotCounted, drills};
 pub use held::{ages, holds_shown, left_until, look_at_holds, no_rows};
 pub use holds::{holds, holds_since};
-pub use kin::{family, kin};
+pub use kin::{family, kin, kin_query};
 pub use recorded::{DRILLS_WITHIN, LOADED, RECOVERED, Recorded, WAL_POSITION, WAL_PUSH, identities, recorded, recorded_with};
 pub use server::{look_at_server, server};
 pub use wal::{WalSeen, accept_stamp, signer};

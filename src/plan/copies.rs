@@ -4,6 +4,7 @@
 //! again, and one that it would let go at once does not get there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 
 use super::existing::{keeps_in, window_in};
 use super::log::log_needs;
@@ -51,10 +52,22 @@ fn copy_to<'p>(policy: &'p Policy, job: &Name, to: &Name) -> Option<&'p CopyTo> 
 /// Which backups belong in the copy, there or not: the newest first, and none before what it builds on.
 pub fn belonging(
     policy: &Policy,
-    (source, to): (&CopySource<'_>, &Name),
+    between: (&CopySource<'_>, &Name),
     lying: &StoreInventory,
     there: &StoreInventory,
     placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> Vec<BackupId> {
+    wanted(policy, between, (lying, there), placed, &wants, now)
+}
+
+/// The same, by what a verdict of the copy's rules means for it.
+fn wanted(
+    policy: &Policy,
+    (source, to): (&CopySource<'_>, &Name),
+    (lying, there): (&StoreInventory, &StoreInventory),
+    placed: &Observed<Vec<Hold>>,
+    wants: &dyn Fn(&CopyTo, &Verdict<'_>) -> bool,
     now: Instant,
 ) -> Vec<BackupId> {
     let all = together(&lying.backups, &there.backups);
@@ -124,6 +137,151 @@ fn is_of(reason: &KeepReason, only: &[TierName]) -> bool {
     }
 }
 
+/// A copy that is to have a backup before it goes where it was put first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    pub by: Name,
+    pub job: Name,
+    /// Why it is not known what lies there; none where the backup is known to be missing.
+    pub unknown: Option<String>,
+}
+
+impl Awaited {
+    /// What it waits for, without the way out.
+    pub fn why(&self) -> String {
+        match &self.unknown {
+            None => format!("`{}` is to have a copy first, and has none", self.by),
+            Some(reason) => format!("`{}` is to have a copy first, and what lies there is not known: {reason}", self.by),
+        }
+    }
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Awaited { by, job, .. } = self;
+        write!(f, "{}; it stays until it is there, or until the policy copies no such backup of `{job}` to `{by}`", self.why())
+    }
+}
+
+/// Which backups of a store one copy wants and is not known to have. What cannot be decided is wanted, and of a copy that cannot be seen
+/// everything is that its rules would keep if nothing lay there.
+pub fn awaited(
+    policy: &Policy,
+    (from, to): (&Name, &Name),
+    lying: &StoreInventory,
+    there: &Observed<&StoreInventory>,
+    placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> BTreeMap<BackupId, Awaited> {
+    let nothing = StoreInventory::empty();
+    let (seen, unknown) = match there {
+        Observed::Known(there) => (*there, None),
+        Observed::Unknown { reason } => (&nothing, Some(reason.clone())),
+    };
+    let wants = |copy: &CopyTo, verdict: &Verdict<'_>| matches!(verdict.action, Action::Undecided(_)) || wants(copy, verdict);
+    let sources = copy_sources(policy, to);
+    let Some(source) = sources.iter().find(|source| source.store == from) else { return BTreeMap::new() };
+    let jobs: HashMap<&BackupId, &Name> = lying.backups.iter().map(|backup| (&backup.id, &backup.job)).collect();
+    let has: BTreeSet<&BackupId> = seen.backups.iter().filter(|backup| has_descriptor(backup)).map(|backup| &backup.id).collect();
+    let belongs = wanted(policy, (source, to), (lying, seen), placed, &wants, now);
+    let missing = belongs.into_iter().filter(|id| !has.contains(id));
+    let awaited = missing.filter_map(|id| {
+        let job = (*jobs.get(&id)?).clone();
+        Some((id, Awaited { by: to.clone(), job, unknown: unknown.clone() }))
+    });
+    awaited.collect()
+}
+
+/// The same of all copies of a store, each as it was seen.
+pub fn awaited_by_any(
+    policy: &Policy,
+    from: &Name,
+    lying: &StoreInventory,
+    stores: &BTreeMap<Name, Observed<StoreInventory>>,
+    placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> BTreeMap<BackupId, Awaited> {
+    let mut all = BTreeMap::new();
+    for to in policy.copy_stores().into_keys() {
+        let there = stores.get(to).map_or_else(|| Observed::unknown("it was not looked at"), Observed::as_ref);
+        for (id, awaited) in awaited(policy, (from, to), lying, &there, placed, now) {
+            all.entry(id).or_insert(awaited);
+        }
+    }
+    all
+}
+
+/// Log that a copy of the log wants of a store and does not have.
+#[derive(Debug)]
+pub struct LogAwaited {
+    pub by: Name,
+    /// What stays there once the backups are there that belong there.
+    needs: LogNeeds,
+    missing: Vec<LogStretch>,
+}
+
+#[derive(Debug)]
+struct LogStretch {
+    cluster: Option<SystemIdentifier>,
+    timeline: Timeline,
+    from: Lsn,
+    to: Lsn,
+}
+
+impl LogAwaited {
+    pub fn wants(&self, cluster: SystemIdentifier, timeline: Timeline, from: Lsn, to: Lsn) -> bool {
+        let is_part = |missing: &LogStretch| {
+            missing.cluster.is_none_or(|of| of == cluster) && missing.timeline == timeline && from < missing.to && missing.from < to
+        };
+        self.missing.iter().any(is_part) && self.needs.needs(cluster, timeline, from, to)
+    }
+}
+
+/// What of the log in a store must be copied before it goes there. Where a store cannot be seen no log goes anyway (`log_needs`).
+pub fn log_awaited(
+    policy: &Policy,
+    from: &Name,
+    stores: &BTreeMap<Name, Observed<&StoreInventory>>,
+    placed: &Observed<Vec<Hold>>,
+    now: Instant,
+) -> Vec<LogAwaited> {
+    let Some(lying) = stores.get(from).and_then(|seen| seen.known().copied()) else { return Vec::new() };
+    let nothing = StoreInventory::empty();
+    let mut all = Vec::new();
+    for to in policy.wal.iter().filter(|wal| wal.store == *from).flat_map(|wal| &wal.copies).filter(|to| *to != from) {
+        let sources = copy_sources(policy, to);
+        let Some(source) = sources.iter().find(|source| source.log && source.store == from) else { continue };
+        let there = match stores.get(to) {
+            None => &nothing,
+            Some(Observed::Known(there)) => there,
+            Some(Observed::Unknown { .. }) => continue,
+        };
+        let belongs = belonging(policy, (source, to), lying, there, placed, now);
+        let then = once_copied(lying, there, &belongs);
+        let mut then_all = stores.clone();
+        then_all.insert(to.clone(), Observed::Known(&then));
+        // By the rules of its own expiry: what that lets go there is not waited for here.
+        let needs = log_needs(policy, to, &then_all, now);
+        let holes = lying.wal.iter().flat_map(|range| uncovered(range, &there.wal));
+        let missing = holes.map(|hole| LogStretch {
+            cluster: hole.of.system_identifier,
+            timeline: hole.of.timeline,
+            from: hole.from,
+            to: hole.to,
+        });
+        all.push(LogAwaited { by: to.clone(), needs, missing: missing.collect() });
+    }
+    all
+}
+
+/// The copy with these backups in it, and the log of the store that it is made from.
+fn once_copied(lying: &StoreInventory, there: &StoreInventory, belongs: &[BackupId]) -> StoreInventory {
+    let ids: BTreeSet<&BackupId> = belongs.iter().collect();
+    let mut backups = together(&lying.backups, &there.backups);
+    backups.retain(|backup| ids.contains(&backup.id) || there.backups.iter().any(|known| known.id == backup.id));
+    StoreInventory { backups, wal: lying.wal.clone(), forks: lying.forks.clone(), ..there.clone() }
+}
+
 /// What of the log belongs in the copy once these backups are there.
 pub fn log_of_copy(
     policy: &Policy,
@@ -133,10 +291,7 @@ pub fn log_of_copy(
     belongs: &[BackupId],
     now: Instant,
 ) -> LogNeeds {
-    let ids: BTreeSet<&BackupId> = belongs.iter().collect();
-    let mut backups = together(&lying.backups, &there.backups);
-    backups.retain(|backup| ids.contains(&backup.id) || there.backups.iter().any(|known| known.id == backup.id));
-    let then = StoreInventory { backups, wal: lying.wal.clone(), forks: lying.forks.clone(), ..there.clone() };
+    let then = once_copied(lying, there, belongs);
     log_needs(policy, to, &BTreeMap::from([(to.clone(), Observed::Known(&then))]), now)
 }
 
@@ -333,6 +488,44 @@ mod tests {
         let weekly = policy("{ off: { only: weekly, keep: { weekly: 2 } } }", "");
         // Monday is the 16th.
         assert_eq!(days(&weekly, &[13, 14, 15, 16, 17, 18, 19], &[]), [16, 13]);
+    }
+
+    #[test]
+    fn what_a_copy_wants_and_is_not_known_to_have_is_awaited() {
+        let of = |copies: &str, main: &[u8], off: Observed<StoreInventory>| {
+            let policy = policy(copies, "");
+            let stores = BTreeMap::from([("off".parse().expect("a name"), off)]);
+            let none = Observed::Known(Vec::new());
+            let from = "main".parse().expect("a name");
+            let all = awaited_by_any(&policy, &from, &store(main, &[]), &stores, &none, at("2026-11-21T12:00:00Z"));
+            all.into_iter().map(|(id, awaited)| (id.as_str()[6..8].parse().expect("a day"), awaited.unknown.is_some())).collect::<Vec<(u8, bool)>>()
+        };
+        let lies = |days: &[u8]| Observed::Known(store(days, &[]));
+        assert_eq!(of("[off]", &[19, 20, 21], lies(&[19, 21])), [(20, false)]);
+        assert_eq!(of("[off]", &[19, 20, 21], Observed::unknown("gone")), [(19, true), (20, true), (21, true)]);
+        let short = "{ off: { keep: { last: 2 } } }";
+        assert_eq!(of(short, &[18, 19, 20, 21], Observed::unknown("gone")), [(20, true), (21, true)]);
+        assert_eq!(of(short, &[18, 19], lies(&[20, 21])), []);
+        assert_eq!(of("{ off: { only: weekly, keep: { weekly: 2 } } }", &[13, 14, 16, 17], lies(&[13])), [(16, false)]);
+    }
+
+    #[test]
+    fn log_is_awaited_as_far_as_the_copy_needs_it_and_lacks_it() {
+        let policy = policy("[off]", "wal: { store: main, copies: [off], timeout: 60s, keep: 30d }\n");
+        let name = |name: &str| name.parse::<Name>().expect("a name");
+        let of = |off: Option<&[(u64, u64)]>, piece: (u64, u64)| {
+            let main = store(&[21], &[(0, 100)]);
+            let off = off.map(|off| store(&[21], off));
+            let mut stores = BTreeMap::from([(name("main"), Observed::Known(&main))]);
+            stores.extend(off.as_ref().map(|off| (name("off"), Observed::Known(off))));
+            let all = log_awaited(&policy, &name("main"), &stores, &Observed::Known(Vec::new()), at("2026-11-21T12:00:00Z"));
+            let (cluster, timeline) = ("7".parse().expect("a cluster"), crate::units::Timeline::FIRST);
+            all.iter().any(|awaited| awaited.wants(cluster, timeline, Lsn(piece.0), Lsn(piece.1)))
+        };
+        assert!(of(None, (10, 20)), "nothing lies there yet");
+        assert!(of(Some(&[(0, 10), (20, 100)]), (10, 20)));
+        assert!(!of(Some(&[(0, 10), (20, 100)]), (20, 30)), "it has that");
+        assert!(!of(Some(&[(0, 100)]), (10, 20)));
     }
 
     fn behind_of(policy: &Policy, main: StoreInventory, off: Observed<StoreInventory>) -> Observed<Behind> {

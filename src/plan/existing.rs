@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::copies::awaited_by_any;
 use super::moves::{MoveTerms, moves};
 use crate::inventory::{ClusterInventory, Hold, Observed, Size};
 use crate::policy::model::Policy;
@@ -52,6 +53,9 @@ pub struct Existing {
     pub size: Option<Size>,
     /// What becomes of it.
     pub fate: Fate,
+    /// Of what no rule wants: which copy is to have it before it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
     /// Where its data move, when they lie too warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<Moving>,
@@ -183,7 +187,12 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
     };
     let mut moving: BTreeMap<BackupId, Moving> =
         moves(&judged, &terms).into_iter().map(|one| (one.id, Moving { to: one.to, reason: one.reason })).collect();
-    state.existing = judged.iter().map(|verdict| existing(verdict, moving.remove(&verdict.backup.id))).collect();
+    let mut awaited = awaited_by_any(policy, name, observed, &inventory.stores, &inventory.holds, now);
+    let mut existing = |verdict: &Verdict<'_>| {
+        let awaited = awaited.remove(&verdict.backup.id).filter(|_| verdict.is_deletable());
+        existing(verdict, moving.remove(&verdict.backup.id), awaited.map(|awaited| awaited.why()))
+    };
+    state.existing = judged.iter().map(&mut existing).collect();
     state.existing.sort_by(|one, other| other.moment.cmp(&one.moment).then_with(|| one.id.cmp(&other.id)));
     let reach = reach_back(observed, inventory.system_identifier.known().copied());
     state.any_moment_since = reach.any_moment_since();
@@ -210,7 +219,7 @@ fn state(policy: &Policy, name: &Name, place: String, inventory: Option<&Cluster
     state
 }
 
-fn existing(verdict: &Verdict<'_>, moves: Option<Moving>) -> Existing {
+fn existing(verdict: &Verdict<'_>, moves: Option<Moving>, waits: Option<String>) -> Existing {
     let fate = match &verdict.action {
         Action::Keep(reasons) => Fate::Keep { reasons: reasons.iter().map(ToString::to_string).collect() },
         Action::Delete(reason) => Fate::Delete { reason: reason.to_string() },
@@ -222,6 +231,7 @@ fn existing(verdict: &Verdict<'_>, moves: Option<Moving>) -> Existing {
         moment: verdict.backup.moment(),
         size: verdict.backup.stored_size.or(verdict.backup.size),
         fate,
+        waits,
         moves,
     }
 }

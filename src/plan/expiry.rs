@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use super::copies::Awaited;
 use crate::inventory::{Backup, BackupState};
 use crate::retention::{Action, Keep, Verdict};
 use crate::units::{BackupId, Duration, Instant, Name, Percent};
@@ -27,6 +28,8 @@ pub struct ExpiryTerms<'a> {
     pub marks: &'a BTreeMap<BackupId, Mark>,
     /// What is being restored.
     pub pinned: &'a BTreeSet<BackupId>,
+    /// What a copy is to have first.
+    pub awaited: &'a BTreeMap<BackupId, Awaited>,
     /// How long the backups of each job stay here.
     pub keeps: &'a BTreeMap<Name, Keep>,
     pub grace: Duration,
@@ -84,11 +87,21 @@ pub enum WhyWaiting {
     },
     /// It is being restored.
     Pinned,
+    /// A copy is to have it first.
+    Copy(Awaited),
     /// What builds on it is still there.
     Child(BackupId),
     Braked,
     /// A reviewed plan is carried out, and it is not in it.
     NotNamed,
+}
+
+impl Expiry {
+    /// Which backups would go now, or would but for the brake, a restore or a child.
+    pub fn ripe(&self) -> BTreeSet<&BackupId> {
+        let would = |waiting: &&Waiting| matches!(waiting.why, WhyWaiting::Pinned | WhyWaiting::Child(_) | WhyWaiting::Braked);
+        self.delete.iter().chain(self.waiting.iter().filter(would).map(|waiting| &waiting.doomed)).map(|doomed| &doomed.id).collect()
+    }
 }
 
 impl WhyWaiting {
@@ -103,6 +116,7 @@ impl fmt::Display for WhyWaiting {
         match self {
             WhyWaiting::Grace { until } => write!(f, "marked; it goes at {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")),
             WhyWaiting::Pinned => f.write_str("it is being restored"),
+            WhyWaiting::Copy(awaited) => awaited.fmt(f),
             WhyWaiting::Child(id) => write!(f, "{id} builds on it and is still there"),
             WhyWaiting::Braked => f.write_str("the brake is on"),
             WhyWaiting::NotNamed => f.write_str("the reviewed plan does not name it"),
@@ -138,9 +152,12 @@ pub fn expiry<'a>(verdicts: &[Verdict<'a>], terms: &ExpiryTerms<'a>) -> Expiry {
             // Without a descriptor there is nothing to mark or to spare; a tombstone may be left of a deletion that broke off.
             _ if matches!(verdict.backup.state, BackupState::Failed | BackupState::Running) => {}
             (Action::Delete(_), None) => run.mark.push(doomed(verdict)),
-            (Action::Delete(_), Some(mark)) => match until(mark, terms) {
-                None => ripe.push((doomed(verdict), mark.acknowledged)),
-                Some(until) => run.waiting.push(Waiting { doomed: doomed(verdict), why: WhyWaiting::Grace { until } }),
+            (Action::Delete(_), Some(mark)) => match (until(mark, terms), terms.awaited.get(id)) {
+                (None, None) => ripe.push((doomed(verdict), mark.acknowledged)),
+                (None, Some(awaited)) => {
+                    run.waiting.push(Waiting { doomed: doomed(verdict), why: WhyWaiting::Copy(awaited.clone()) });
+                }
+                (Some(until), _) => run.waiting.push(Waiting { doomed: doomed(verdict), why: WhyWaiting::Grace { until } }),
             },
             (Action::Keep(_) | Action::Undecided(_), Some(_)) => {
                 run.unmark.push(Spared { id: id.clone(), job: verdict.backup.job.clone(), reason: verdict.action.to_string() });

@@ -48,6 +48,7 @@ fn marks(marked: &[(&str, i64)]) -> BTreeMap<BackupId, Mark> {
 }
 
 static NO_KEEPS: BTreeMap<Name, Keep> = BTreeMap::new();
+static NOT_AWAITED: BTreeMap<BackupId, Awaited> = BTreeMap::new();
 const NOW: &str = "2026-11-21T06:30:00Z";
 
 fn decided(verdicts: &[Verdict<'_>], marked: &BTreeMap<BackupId, Mark>, pinned: &[&str], acknowledged: bool) -> Expiry {
@@ -55,6 +56,7 @@ fn decided(verdicts: &[Verdict<'_>], marked: &BTreeMap<BackupId, Mark>, pinned: 
     let terms = ExpiryTerms {
         marks: marked,
         pinned: &pinned,
+        awaited: &NOT_AWAITED,
         keeps: &NO_KEEPS,
         grace: Duration::from_hours(24),
         brake: Percent::new(20),

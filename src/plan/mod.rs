@@ -26,7 +26,9 @@ pub mod text;
 pub mod words;
 
 pub use basis::{Basis, WhyFull, basis};
-pub use copies::{Behind, CopySource, LogBehind, behind, belonging, copy_sources, log_of_copy};
+pub use copies::{
+    Awaited, Behind, CopySource, LogAwaited, LogBehind, awaited, awaited_by_any, behind, belonging, copy_sources, log_awaited, log_of_copy,
+};
 pub use due::Due;
 pub use existing::{Existing, Fate, Moving, StoreState, WalState, classes_in, keeps_in, window_in};
 pub use expiry::{Brake, Doomed, Expiry, ExpiryTerms, Mark, Spared, Waiting, WhyWaiting, expiry};

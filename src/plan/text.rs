@@ -173,12 +173,17 @@ pub(super) fn remarks(store: &StoreState) -> Vec<String> {
         remarks.push(format!("cannot be restored, because the log of its own making is not there: {names}"));
     }
     let mut undecided: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut waiting: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
     for backup in &store.existing {
+        if let Some(why) = &backup.waits {
+            *waiting.entry(why).or_default() += 1;
+        }
         if let Fate::Undecided { reason } = &backup.fate {
             *undecided.entry(reason).or_default() += 1;
         }
     }
     remarks.extend(undecided.iter().map(|(reason, count)| format!("undecided, so kept: {}: {reason}", counted(*count, "backup"))));
+    remarks.extend(waiting.iter().map(|(why, count)| format!("to be deleted, but not yet: {}: {why}", counted(*count, "backup"))));
     if let Some(wal) = store.wal.as_ref().filter(|wal| wal.deletable > 0) {
         let verb = if wal.deletable == 1 { "is" } else { "are" };
         remarks.push(format!(

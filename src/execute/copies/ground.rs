@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Onlooker;
 use crate::format::layout::{Repository, descriptor_id};
 use crate::format::signature::Writers;
-use crate::inventory::{Backup, Hold, Observed, StoreInventory, WalRange};
+use crate::inventory::{Backup, Hold, Observed, WalRange};
 use crate::observe::{Eyes, Listed, Rejected, Seen, look_into};
 use crate::site::{About, Site, SiteFault};
 use crate::store::{FaultKind, Store, fresh_name};
@@ -166,9 +166,4 @@ pub(super) fn holds_of(from: Option<&Side>, to: Option<&Side>) -> Observed<Vec<H
         }
     }
     Observed::Known(all)
-}
-
-/// A store in which nothing lies.
-pub(super) fn nothing() -> StoreInventory {
-    StoreInventory { backups: Vec::new(), wal: Vec::new(), forks: Vec::new(), used: Observed::unknown("nothing lies there") }
 }

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::inventory::Backup;
+use crate::inventory::{Backup, StoreInventory};
 use crate::observe::Listed;
 use crate::pipeline::backup::Progress;
 use crate::plan::{CopySource, belonging, copy_sources, log_of_copy};
@@ -175,7 +175,7 @@ pub fn missing(site: &Site<'_>, to: &Name) -> Result<Vec<Left>, SiteFault> {
     for source in sources(site, to)? {
         let Some(from) = Side::open(site, source.store, now)? else { continue };
         let there = Side::open(site, to, now)?;
-        let nothing = ground::nothing();
+        let nothing = StoreInventory::empty();
         let inventory = there.as_ref().map_or(&nothing, |side| &side.seen.inventory);
         let holds = ground::holds_of(Some(&from), there.as_ref());
         let belongs = belonging(site.policy, (&source, to), &from.seen.inventory, inventory, &holds, now);

@@ -149,17 +149,23 @@ impl Ground {
     /// What is to be done with the backups, looked at a second time by other code.
     pub(super) fn decide(&self, site: &Site<'_>, wishes: &Wishes) -> Result<Expiry, ExpireFault> {
         let policy = site.policy;
-        let keeps = keeps_in(policy, &self.name);
-        let terms = ExpiryTerms {
+        let (keeps, pinned) = (keeps_in(policy, &self.name), self.pinned());
+        let by_all_but_copies = ExpiryTerms {
             marks: &self.marks,
-            pinned: &self.pinned(),
+            pinned: &pinned,
+            awaited: &BTreeMap::new(),
             keeps: &keeps,
             grace: policy.expire.grace,
             brake: policy.expire.brake,
             acknowledged: wishes.acknowledged.contains(&self.name),
             now: self.moment.store,
         };
-        let decided = self.judged(site, |judged| expiry(judged, &terms));
+        let decided = self.judged(site, |judged| expiry(judged, &by_all_but_copies));
+        let awaited = self.awaited(site, &decided.ripe());
+        let decided = match awaited.is_empty() {
+            true => decided,
+            false => self.judged(site, |judged| expiry(judged, &ExpiryTerms { awaited: &awaited, ..by_all_but_copies })),
+        };
         let going = || decided.delete.iter().map(|doomed| &doomed.id);
         let later = || decided.mark.iter().chain(decided.waiting.iter().map(|waiting| &waiting.doomed)).map(|doomed: &Doomed| &doomed.id);
         let holds: Vec<&Hold> = self.holds.iter().collect();

@@ -20,11 +20,11 @@ use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
 use crate::observe::width;
-use crate::plan::{LogPiece, lint_log};
+use crate::plan::{LogAwaited, LogPiece, lint_log};
 use crate::policy::model::Policy;
 use crate::retention::LogNeeds;
 use crate::store::{Fault, Locked, Meta, Purged};
-use crate::units::{Instant, Key, Lsn, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::world::parallel;
 
 /// So many objects are held in memory at a time.
@@ -36,6 +36,8 @@ pub(super) struct Log<'r> {
     pub cluster: SystemIdentifier,
     pub size: SegmentSize,
     pub needs: &'r LogNeeds,
+    /// What copies are to have before it goes here.
+    pub awaited: &'r [LogAwaited],
     /// Of all stores: none of these loses its log.
     pub backups: &'r [&'r Backup],
     pub policy: &'r Policy,
@@ -56,6 +58,8 @@ struct Line {
     deleted_to: Option<Lsn>,
     bytes: u64,
     locked: Vec<Locked>,
+    /// What a copy waits for: which one, how much, and up to where.
+    awaited: BTreeMap<Name, (u64, u64, Lsn)>,
     /// It is on record that some of it goes.
     announced: bool,
 }
@@ -126,11 +130,18 @@ impl Log<'_> {
             return;
         }
         let line = lines.entry(piece.timeline).or_default();
-        if self.is_ripe(piece) {
+        if let Some(by) = self.awaited_by(piece) {
+            line.waits_for(by, &meta, piece);
+        } else if self.is_ripe(piece) {
             going.push(Going { meta, piece });
         } else {
             line.stays(&meta, piece);
         }
+    }
+
+    fn awaited_by(&self, piece: LogPiece) -> Option<&Name> {
+        let wants = |awaited: &&LogAwaited| awaited.wants(self.cluster, piece.timeline, piece.from, piece.to);
+        self.awaited.iter().find(wants).map(|awaited| &awaited.by)
     }
 
     /// Marked for long enough, by the store's clock.
@@ -248,6 +259,10 @@ impl Log<'_> {
                 expired.bytes += deed.bytes;
                 expired.deleted.push(deed);
             }
+            for (by, (objects, bytes, to)) in &line.awaited {
+                let why = format!("{NOT_NEEDED}; `{by}` is to have a copy first, and has none; it stays until it is there, or until `wal.copies` does not name `{by}`");
+                expired.waiting.push(Deed { bytes: *bytes, ..deed(*to, why, *objects, 0, None) });
+            }
             if let (Some(to), Some(Fate::Deferred { why, until })) = (line.left_to(), locked(&line.locked)) {
                 expired.deferred.push(deed(to, why, line.locked.len() as u64, 0, until));
             }
@@ -260,7 +275,10 @@ impl Log<'_> {
         let repository = &self.ground.repository;
         self.ground.store.list_each(&repository.claims_prefix(self.cluster), &mut |meta| {
             let piece = repository.claimed_file(self.cluster, &meta.key).and_then(|file| self.piece_of(file));
-            let goes = |piece: LogPiece| self.is_ripe(piece) && !self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to);
+            let is_needed = |piece: LogPiece| {
+                self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to) || self.awaited_by(piece).is_some()
+            };
+            let goes = |piece: LogPiece| self.is_ripe(piece) && !is_needed(piece);
             if piece.is_some_and(goes) {
                 going.push(meta.key);
             }
@@ -343,6 +361,11 @@ impl Line {
             Some(last) if last.from <= piece.from && piece.from <= last.to => last.to = last.to.max(piece.to),
             _ => self.left_stretches.push(stretch(piece)),
         }
+    }
+
+    fn waits_for(&mut self, copy: &Name, meta: &Meta, piece: LogPiece) {
+        let (objects, bytes, to) = self.awaited.entry(copy.clone()).or_default();
+        (*objects, *bytes, *to) = (*objects + 1, *bytes + meta.size, piece.to.max(*to));
     }
 
     fn left_to(&self) -> Option<Lsn> {

@@ -4,11 +4,12 @@
 //!    nothing goes on the strength of an unknown.
 //! 2. The clocks of this host, the store and the database must agree.
 //! 3. What no rule wants is marked (a tombstone, `expiring/<backup>.json`). What is marked and wanted again loses its mark.
-//! 4. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, chains side by side, each
+//! 4. What a copy of the store wants and does not have, or may not have, waits for that (`copies`).
+//! 5. What has been marked for `expire.grace`, and is *still* not wanted by a decision made anew, is deleted: children before parents, chains side by side, each
 //!    in the order that `backups` describes, each asked about once more right before. That it is about to go is on record before anything of it
 //!    does: a run that is killed leaves no deletion of which nobody knows, at most the record of one that was not begun.
-//! 5. Then, when every store of the policy was seen a moment ago, the log that nothing which is still there needs (`log`).
-//! 6. What only longer tiers still keep is moved to their storage classes (`moves`).
+//! 6. Then, when every store of the policy was seen a moment ago, the log that nothing which is still there needs, and that no copy waits for (`log`).
+//! 7. What only longer tiers still keep is moved to their storage classes (`moves`).
 //!
 //! Two runs at once, or one that slept for an hour in the middle, do no harm: marks are put once and only start a clock, all that is decided is
 //! decided from what lies there now, deleting twice is deleting once, and what is unfinished has its mark still. So there is no lease here;
@@ -16,6 +17,7 @@
 
 mod backups;
 mod clock;
+mod copies;
 mod fault;
 mod ground;
 mod log;
@@ -40,9 +42,9 @@ use log::Log;
 
 use crate::execute::backup::sweep;
 use crate::format::tombstone::{FORMAT, Marker, Tombstone};
-use crate::inventory::{Backup, Observed, StoreInventory};
+use crate::inventory::{Backup, Hold, Observed, StoreInventory};
 use crate::observe::width;
-use crate::plan::{Doomed, Expiry, Move, Waiting, WhyWaiting, log_needs};
+use crate::plan::{Doomed, Expiry, Move, Waiting, WhyWaiting, log_awaited, log_needs};
 use crate::retention::{Action, UndecidedReason, Verdict};
 use crate::site::Site;
 use crate::units::{BackupId, Instant, Name};
@@ -487,14 +489,39 @@ fn log_of(site: &Site<'_>, onlooker: Onlooker<'_>, name: &Name, grounds: &Ground
         }
         return Ok(());
     }
+    let awaited = log_awaited(site.policy, name, &stores, &placed(grounds), ground.moment.rules);
     let marker = marker(site);
     let all: Vec<&Backup> = stores.values().filter_map(Observed::known).flat_map(|seen| &seen.backups).collect();
     for (cluster, size) in &ground.seen.segment_sizes {
         let (policy, marker) = (site.policy, &marker);
         let grounds = grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()).collect();
-        Log { ground, cluster: *cluster, size: *size, needs: &needs, backups: &all, policy, marker, onlooker, grounds }.expire(expired)?;
+        let log = Log {
+            ground,
+            cluster: *cluster,
+            size: *size,
+            needs: &needs,
+            awaited: &awaited,
+            backups: &all,
+            policy,
+            marker,
+            onlooker,
+            grounds,
+        };
+        log.expire(expired)?;
     }
     Ok(())
+}
+
+/// What was placed at run time, wherever that was.
+fn placed(grounds: &Grounds) -> Observed<Vec<Hold>> {
+    let mut all = Vec::new();
+    for ground in grounds.values().filter_map(|seen| seen.as_ref().ok()?.as_ref()) {
+        match &ground.seen.holds {
+            Observed::Known(holds) => all.extend(holds.iter().cloned()),
+            Observed::Unknown { reason } => return Observed::unknown(reason.clone()),
+        }
+    }
+    Observed::Known(all)
 }
 
 /// None for a store that is known to have nothing of the policy.

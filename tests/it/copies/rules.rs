@@ -2,7 +2,10 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use seawall::execute::expire::{Deed, What};
+
 use super::Pair;
+use crate::expire::rig::{day, files, later};
 
 fn let_go(pair: &Pair, store: &str) -> String {
     let mut said = String::new();
@@ -74,4 +77,94 @@ fn what_is_being_copied_is_not_deleted_under_the_copier() {
     // It stays where it is wanted.
     pair.copy();
     assert!(pair.off().keys().any(|name| name.contains("-b0.json")));
+}
+
+/// What a copy missed while it was away is missed by nobody once it has gone in the first store.
+#[test]
+fn what_a_copy_is_to_have_stays_in_the_first_store_until_it_has_it() {
+    let mut pair = Pair::new("{ off: { keep: { last: 10 } } }");
+    pair.ground.change("keep: { last: 7 }, store", "keep: { last: 1 }, store");
+    pair.backup(0);
+    pair.copy();
+    let away = pair.path("away");
+    std::fs::rename(pair.path("off"), &away).expect("it is away");
+    pair.backups(1..3);
+    let said = let_go(&pair, "main");
+    // Of the first one, too, nobody can tell now whether it lies there.
+    assert_eq!(pair.ground.there(), ["b0", "b1", "b2"], "{said}");
+    let plan = pair.run(&["expire", "main", "--plan"]);
+    let waits = |said: &str, id: &str| said.lines().any(|line| line.contains(id) && line.contains("`off` is to have a copy first"));
+    assert!(plan.code == Some(0) && waits(&plan.stdout, "b0") && waits(&plan.stdout, "b1"), "{}{}", plan.stdout, plan.stderr);
+    std::fs::rename(&away, pair.path("off")).expect("it is back");
+    // One that lost an object has no backup to rely on.
+    let data = pair.path("off").join(pair.ground.fixture.repository.as_str()).join("data/b0");
+    let lost = files(&data).pop().expect("an object");
+    let kept = std::fs::read(&lost).expect("read");
+    std::fs::remove_file(&lost).expect("lost");
+    let said = let_go(&pair, "main");
+    assert_eq!(pair.ground.there(), ["b0", "b1", "b2"], "{said}");
+    std::fs::write(&lost, kept).expect("back");
+    let said = let_go(&pair, "main");
+    assert_eq!(pair.ground.there(), ["b1", "b2"], "{said}");
+    assert!(waits(&said, "b1") && said.contains("until the policy copies no such backup of `nightly` to `off`"), "{said}");
+    pair.copy();
+    assert!(["-b0.json", "-b1.json", "-b2.json"].iter().all(|end| pair.off().keys().any(|name| name.ends_with(end))));
+    let said = let_go(&pair, "main");
+    assert_eq!(pair.ground.there(), ["b2"], "{said}");
+}
+
+#[test]
+fn what_no_copy_would_keep_waits_for_none() {
+    let mut pair = Pair::new("{ off: { keep: { last: 2 } } }");
+    pair.ground.change("keep: { last: 7 }, store", "keep: { last: 1 }, store");
+    pair.backup(0);
+    pair.copy();
+    std::fs::rename(pair.path("off"), pair.path("away")).expect("it is away");
+    pair.backups(1..4);
+    let said = let_go(&pair, "main");
+    assert_eq!(pair.ground.there(), ["b2", "b3"], "{said}");
+    // Somebody lets it go on purpose, and sees before what that means.
+    let before = std::fs::read_to_string(pair.path("policy.yaml")).expect("a policy");
+    pair.ground.change(", copies: { off: { keep: { last: 2 } } }", "");
+    std::fs::write(pair.path("before.yaml"), before).expect("written");
+    let export = pair.run(&["inventory", "export"]);
+    std::fs::write(pair.path("inventory.json"), &export.stdout).expect("written");
+    let (before, inventory) = (pair.path("before.yaml"), pair.path("inventory.json"));
+    let (before, inventory) = (before.to_str().expect("text"), inventory.to_str().expect("text"));
+    let after = pair.path("policy.yaml");
+    let diff = pair.run(&["diff", before, after.to_str().expect("text"), "--inventory", inventory]);
+    assert!(diff.stdout.contains("b2") && diff.stdout.contains("SW0903"), "{}{}{}", export.stderr, diff.stdout, diff.stderr);
+    let said = let_go(&pair, "main");
+    assert_eq!(pair.ground.there(), ["b3"], "{said}");
+}
+
+/// The copy keeps the weeks, and answers for the window by a base of its own, which is older.
+#[test]
+fn log_that_a_copy_is_to_have_stays_in_the_first_store_until_it_has_it() {
+    let mut pair = Pair::new("{ off: { only: weekly, keep: { weekly: 8 } } }");
+    pair.ground.change("keep: { last: 7 }, store", "keep: { last: 2 }, store");
+    pair.ground.change("keep: 1d }", "keep: 2d }");
+    pair.ground.change("timeout: 60s,", "copies: [off], timeout: 60s,");
+    pair.backup(0);
+    pair.copy();
+    // A segment a day; those of the 6th (a Monday) and after lie in the first store alone.
+    pair.backups(1..10);
+    let noon = |day_of: i64| later(&day(day_of), 10);
+    for hours in [0, 1, 2, 3] {
+        let run = pair.ground.expire(&later(&noon(9), hours));
+        assert!(run.failed.is_empty(), "{run:?}");
+    }
+    let run = pair.ground.expire(&later(&noon(9), 4));
+    // What the window here begins with, and the week's.
+    assert_eq!(pair.ground.there(), ["b5", "b7", "b8", "b9"], "{run:?}");
+    // The first night's log is that of its backup in the copy; nobody but the copy wants the seventh segment.
+    assert_eq!(pair.ground.segments(1), [1, 6, 7, 8, 9, 10].into(), "{run:?}");
+    let waits = |deed: &Deed| matches!(deed.what, What::Log { .. }) && deed.reason.contains("`off` is to have a copy first");
+    assert!(run.waiting.iter().any(waits), "{run:?}");
+    pair.copy();
+    for hours in [5, 6, 7, 8] {
+        pair.ground.expire(&later(&noon(9), hours));
+    }
+    assert_eq!(pair.ground.there(), ["b7", "b8", "b9"]);
+    assert_eq!(pair.ground.segments(1), [1, 6, 8, 9, 10].into());
 }

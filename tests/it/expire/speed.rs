@@ -67,6 +67,7 @@ fn a_hundred_thousand_backups_are_decided_in_a_second() {
     let terms = ExpiryTerms {
         marks: &marks,
         pinned: &BTreeSet::new(),
+        awaited: &BTreeMap::new(),
         keeps: &keeps,
         grace: Duration::from_hours(24),
         brake: Percent::new(20),

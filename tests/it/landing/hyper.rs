@@ -397,6 +397,25 @@ fn a_hold_by_another_name_holds() {
 }
 
 #[test]
+fn the_days_of_a_hold_count_where_a_change_is_taken_back() {
+    for programs in some_natives("the_days_of_a_hold_count_where_a_change_is_taken_back") {
+        let two = two(&programs);
+        two.now(HOLDS);
+        two.now("update metrics set value = -1 where device = 4 and at < '2026-01-03Z'");
+        let before = two.now(&rows("metrics"));
+        let way = Way::Merge { key: Vec::new(), delete_others: false, kept: Some("merged".into()) };
+        let (landed, _) = two.brings(&only(wanted(&[("public", "metrics")], way), "device = 4 and at < '2026-01-03Z'"));
+        let undo = landed[0].undo.clone().expect("a way back");
+        hold(&two, "metrics", "'2026-01-02', '2026-01-02'");
+        let refused = two.session().run(&undo).expect_err("it is held").message;
+        assert!(refused.contains("of the rows of") && refused.contains("under the hold `litigation`"), "{refused}");
+        hold(&two, "metrics", "'2026-01-03', null");
+        two.now(&undo);
+        assert_eq!(two.now(&rows("metrics")), before);
+    }
+}
+
+#[test]
 fn a_hold_on_what_is_inherited_from_holds() {
     let two = Two::new(
         "create table everything (id int primary key, customer int); create table orders (total int, primary key (id)) inherits (everything); \

@@ -59,6 +59,10 @@ struct Done {
     told: Option<String>,
     /// What the rows that came ask of the table's sequences.
     needs: Vec<sequences::Need>,
+    /// How many rows there were changed or removed.
+    gone: u64,
+    /// Where rows of a hypertable came or went.
+    spans: Spans,
 }
 
 impl Staged {
@@ -73,6 +77,11 @@ impl Staged {
     /// What the condition gives at the destination.
     fn meant(&self) -> String {
         format!("pg_temp.seawall_meant_{}", self.number)
+    }
+
+    /// By which the days of a hold count, and its type.
+    fn time(&self) -> Option<(&str, &str)> {
+        self.care.as_ref().map(|care| (care.time.as_str(), care.time_type.as_str()))
     }
 
     fn columns(&self) -> Vec<&Column> {
@@ -346,7 +355,34 @@ fn within(
     for staged in tables.iter() {
         remarks.extend(sequences::forward(connection, &staged.done.needs)?);
     }
+    (onlooker.begins)("looking for holds that came");
+    held::none_comes_now(connection, wanted.lock_timeout, onlooker.stop)?;
+    let mut came = destination.holds_by_now(connection)?;
+    came.retain(|hold| !holds.contains(hold));
+    for staged in tables.iter() {
+        must_stay_as_it_was(connection, &came, wanted, staged)?;
+    }
     Ok(landed)
+}
+
+/// Of these holds, which came while rows were changed, none holds a row that was.
+fn must_stay_as_it_was(connection: &mut Connection, came: &[Hold], wanted: &Wanted, staged: &Staged) -> Result<(), TableFault> {
+    let Staged { about, key, care, done, .. } = staged;
+    match wanted.way.kept() {
+        Some(schema) => {
+            let rows = sql(&undo::kept(schema, about).0);
+            // Of a whole table those were kept, too, that stayed.
+            let from = match key.is_empty() {
+                true => format!("{rows} t"),
+                false => format!("{rows} t join {} g on {}", staged.gone(), same_key(key, "t", "g")),
+            };
+            let going = Going { oid: &about.oid, name: about.name(), time: staged.time(), from: &from, apart: true };
+            held::must_stay(connection, came, &going, held::CHANGED)?;
+        }
+        None if done.gone > 0 => held::must_not_touch(connection, came, about)?,
+        None => {}
+    }
+    care.as_ref().map_or(Ok(()), |care| care.must_stay_as_made(connection, came, &done.spans))
 }
 
 /// How all of it is taken back.
@@ -359,6 +395,7 @@ fn take_back(connection: &mut Connection, wanted: &Wanted, tables: &[Staged], la
         whole: is_whole.then_some(staged.rows),
         within: staged.care.as_ref().map(|care| care.within(&staged.done.came)),
         told: staged.done.told.as_deref(),
+        time: staged.time(),
     });
     let undo = undo::undo(connection, schema, &parts.collect::<Vec<_>>())?;
     for (landed, staged) in landed.iter_mut().zip(tables) {
@@ -406,9 +443,9 @@ fn must_be_as_it_was(connection: &mut Connection, staged: &Staged) -> Result<(),
 
 fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: &Staged) -> Result<(Landed, Done), TableFault> {
     let (about, then, care) = (&staged.about, staged.then(), staged.care.as_ref());
-    let time = care.map(|care| (care.time.as_str(), care.time_type.as_str()));
+    let time = staged.time();
     let must_stay = |connection: &mut Connection, from: &str| {
-        held::must_stay(connection, holds, &Going { oid: &about.oid, name: about.name(), time, from }, held::CHANGED)
+        held::must_stay(connection, holds, &Going { oid: &about.oid, name: about.name(), time, from, apart: false }, held::CHANGED)
     };
     let mut spans = Spans::default();
     let (name, columns) = (about.name(), about.stored_list());
@@ -492,7 +529,8 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         let rows = connection.query(&format!("select count(*) as n from {name}"), &[])?.one()?.parse("n")?;
         must_be(rows, staged.rows, "there", &name)?;
     }
-    Ok((landed, Done { came, told, needs }))
+    let gone = landed.changed + landed.removed;
+    Ok((landed, Done { came, told, needs, gone, spans }))
 }
 
 /// What is about to be changed or removed, as it is.

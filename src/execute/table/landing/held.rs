@@ -1,8 +1,13 @@
 //! Rows under a legal hold: what the policy holds, and what the database shows of other policies. None of them is changed or removed here.
 
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant as Stopwatch};
+
 use super::about::About;
+use super::session;
 use crate::execute::archive::Time;
-use crate::execute::table::TableFault;
+use crate::execute::table::{TableFault, Why};
 use crate::inventory::{Kin, TableName, Touch};
 use crate::observe::{family, kin};
 use crate::plan::words::{counted, plain, quoted as shown};
@@ -111,6 +116,8 @@ pub(super) struct Going<'g> {
     pub time: Option<(&'g str, &'g str)>,
     /// What a `select t.*` takes them from.
     pub from: &'g str,
+    /// That is not the table any more: of which part of it they were nobody can tell.
+    pub apart: bool,
 }
 
 /// What becomes of held rows of a table.
@@ -154,6 +161,51 @@ pub(super) fn must_stay(connection: &mut Connection, holds: &[Hold], going: &Goi
     }
 }
 
+/// The same of rows that are gone by now and were kept nowhere: whatever the holds say of the table may have been said of them.
+pub(super) fn must_not_touch(connection: &mut Connection, holds: &[Hold], about: &About) -> Result<(), TableFault> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let kin = kin(connection, &about.oid)?;
+    match holds.iter().find(|hold| kin.touch(&meaning(&hold.of)).is_some()) {
+        None => Ok(()),
+        Some(hold) => {
+            let message = format!("{} {}, which came while rows were changed", about.name(), hold.says());
+            Err(TableFault::stale(message, "Nothing was changed. Run it again: then it is asked first which rows are held."))
+        }
+    }
+}
+
+/// From here to the end of the transaction no hold comes. The lock is the last one and is asked for again and again instead of waited for, so that
+/// nobody waits in a circle; a role that may only read holds does without.
+pub(super) fn none_comes_now(connection: &mut Connection, patience: Duration, stop: &AtomicBool) -> Result<(), TableFault> {
+    const MAY: &str = "select coalesce(has_table_privilege(to_regclass('seawall.hold'), 'update, delete, truncate'), false) as may";
+    /// Somebody has it.
+    const TAKEN: &str = "55P03";
+    const AGAIN: Duration = Duration::from_millis(100);
+    if !connection.query(MAY, &[])?.one()?.flag("may")? {
+        return Ok(());
+    }
+    connection.run("savepoint seawall_hold")?;
+    let began = Stopwatch::now();
+    loop {
+        match connection.run("lock table seawall.hold in share mode nowait") {
+            Ok(_) => return Ok(()),
+            Err(fault) if fault.code() == Some(TAKEN) && began.elapsed() < patience => {
+                connection.run("rollback to savepoint seawall_hold")?;
+                session::go_on(stop)?;
+                thread::sleep(AGAIN);
+            }
+            Err(fault) if fault.code() == Some(TAKEN) => {
+                let message = "somebody is changing holds (`seawall.hold`), so nobody can tell which rows will be held";
+                let hint = "Nothing was changed. Run it again when that has ended, or wait longer for it (`--lock-timeout`).";
+                return Err(TableFault { why: Why::Passing, ..TableFault::new(message, hint) });
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+}
+
 /// Times in a hold's condition are those of its own zone.
 fn in_zone(connection: &mut Connection, zone: &str, sql: &str) -> Result<Rows, Fault> {
     const SET: &str = "select set_config('timezone', $1, false) as zone";
@@ -172,7 +224,7 @@ pub(super) fn first_held(connection: &mut Connection, holds: &[Hold], going: &Go
     for hold in holds {
         let (condition, view) = match kin.touch(&meaning(&hold.of)) {
             Some(Touch::Whole) => (hold.condition(None, going.time), None),
-            Some(Touch::Part(part)) => (hold.condition(Some(part), going.time), None),
+            Some(Touch::Part(part)) => (hold.condition((!going.apart).then_some(part), going.time), None),
             Some(Touch::View(view)) => ("true".to_owned(), Some(view.clone())),
             None => continue,
         };

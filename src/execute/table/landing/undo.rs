@@ -5,8 +5,10 @@
 
 use super::about::{About, KeyColumn, Kind, joined_columns, same_key, same_row, sql};
 use super::{references, uniques};
+use crate::execute::archive::Time;
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
+use crate::observe::{family, kin_query};
 use crate::plan::words::quoted as shown;
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::Connection;
@@ -28,6 +30,8 @@ pub(super) struct Part<'p> {
     pub within: Option<Vec<String>>,
     /// What its continuous aggregates must be told again.
     pub told: Option<&'p str>,
+    /// The column by which the days of a hold count, and its type.
+    pub time: Option<(&'p str, &'p str)>,
 }
 
 /// Of all tables in one transaction: what leads from one to the other may hold only when all are as they were.
@@ -42,6 +46,12 @@ pub(super) fn undo(connection: &mut Connection, schema: &str, parts: &[Part<'_>]
         let message = format!("rows of {} were written since, and would be lost", part.about.name());
         let hint = format!("What was there before is in the schema {}: take over from there what is wanted.", quoted(schema));
         all.push(raise(&part.written_since(schema), &message, &hint));
+    }
+    // No hold comes from here on, as far as this role may see to that.
+    all.push(format!("do {}", literal(NONE_COMES_NOW)));
+    for part in parts {
+        let kin = kin_query(connection, &format!("{}::regclass", literal(&part.about.name())))?;
+        all.push(format!("do {}", literal(&part.must_not_be_held(schema, &kin))));
     }
     all.push("set local session_replication_role = replica".to_owned());
     for part in parts {
@@ -62,6 +72,11 @@ pub(super) fn undo(connection: &mut Connection, schema: &str, parts: &[Part<'_>]
     all.push("commit;".to_owned());
     Ok(all.join("; "))
 }
+
+/// The lock is the last one, and not waited for, so that nobody waits in a circle.
+const NONE_COMES_NOW: &str = "begin \
+    if coalesce(has_table_privilege(to_regclass('seawall.hold'), 'update, delete, truncate'), false) then \
+    lock table seawall.hold in share mode nowait; end if; end";
 
 fn raise(unwanted: &str, message: &str, hint: &str) -> String {
     let (message, hint) = (literal(message), literal(hint));
@@ -108,6 +123,59 @@ impl Part<'_> {
                 format!("{gone} or {new}")
             }
         }
+    }
+
+    /// Stops where a hold stands, by then, on a row that would be taken away. What the holds are is not known before, so it is asked when it is run,
+    /// by the rules that hold here (`held`): what a hold names may be the table, a part of it, or a view over it.
+    fn must_not_be_held(&self, schema: &str, kin: &str) -> String {
+        let (name, _, brought) = self.names(schema);
+        let from = match self.key.is_empty() {
+            true => format!("{name} t"),
+            false => format!("{name} t join {brought} b on {}", same_key(self.key, "t", "b")),
+        };
+        let rows = literal(&format!("select count(*) from (select t.tableoid as seawall_part, t.* from {from}) t where "));
+        let part = family("%L::regclass").replace('\'', "''");
+        let hint = literal(&format!(
+            "Nothing was changed. What was there before is in the schema {}: take over from there what is not held.",
+            quoted(schema)
+        ));
+        format!(
+            "declare h record; k record; w text; n bigint; z text := current_setting('timezone'); p text[]; begin \
+             if to_regclass('seawall.hold') is null then return; end if; \
+             for h in select policy, name, of_table, condition, rows_from, rows_to, zone, reason from seawall.hold \
+             where until is null or (clock_timestamp() at time zone zone)::date < until order by policy, name loop \
+             begin p := parse_ident(h.of_table); exception when others then p := string_to_array(lower(h.of_table), '.'); end; \
+             select * into k from ({kin}) kin where kin.name = p[cardinality(p)] \
+             and (cardinality(p) < 2 or kin.schema = p[cardinality(p) - 1]) \
+             order by case kin.kind when 'whole' then 1 when 'part' then 2 else 3 end limit 1; \
+             continue when not found; w := 'true'; \
+             if k.kind = 'part' then w := w || format(' and seawall_part in ({part})', format('%I.%I', k.schema, k.name)); end if; \
+             if k.kind <> 'view' then {days} \
+             if h.condition is not null then w := w || ' and (' || h.condition || chr(10) || ')'; end if; end if; \
+             perform set_config('timezone', h.zone, true); \
+             execute {rows} || '(' || w || ') is not false' into n; \
+             perform set_config('timezone', z, true); \
+             if n > 0 then raise exception using message = format('%s of the rows of %s that would be taken back are under the hold `%s` of the \
+             policy `%s` (%s)', n, {table}, h.name, h.policy, h.reason), hint = {hint}; end if; \
+             end loop; end",
+            days = self.days(),
+            table = literal(&name),
+        )
+    }
+
+    /// The days that a hold names, where they count, added to what is asked.
+    fn days(&self) -> String {
+        let Some((column, time)) = self.time.and_then(|(column, r#type)| Some((column, Time::of(r#type)?))) else { return String::new() };
+        // Written once with what stands for a day and for a zone, which `format` fills in.
+        let column = quoted(column).replace('%', "%%");
+        let one = |from: Option<&str>, to: Option<&str>, of: &str| {
+            let text: String = time.days(&column, (from, to), "%2$L").concat().replace("'%1$L'", "%1$L").replace("'%2$L'", "%2$L");
+            format!(
+                "if h.{of} is not null then w := w || ' and ' || format({}, to_char(h.{of}, 'YYYY-MM-DD'), h.zone); end if;",
+                literal(&text)
+            )
+        };
+        format!("{} {}", one(Some("%1$L"), None, "rows_from"), one(None, Some("%1$L"), "rows_to"))
     }
 
     fn back(&self, schema: &str) -> Vec<String> {

@@ -411,7 +411,7 @@ impl Aggregate {
     }
 
     fn going<'g>(&'g self, from: &'g str) -> Going<'g> {
-        Going { oid: &self.oid, name: self.view.clone(), time: Some((&self.bucket.0, &self.bucket.1)), from }
+        Going { oid: &self.oid, name: self.view.clone(), time: Some((&self.bucket.0, &self.bucket.1)), from, apart: false }
     }
 }
 
