@@ -59,6 +59,9 @@ pub struct Facts {
     pub scenario_points: BTreeMap<Name, Observed<Option<RecoveryPoint>>>,
     /// How long recoveries will take, by what was measured.
     pub predictions: Vec<Prediction>,
+    /// When the drills began whose records lie in the stores and are not believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_drills: Vec<Instant>,
     /// How the drills stand, by their own records.
     pub drills: BTreeMap<Name, DrillStanding>,
     /// The public keys of OpenPGP that is encrypted to, by their fingerprints.
@@ -345,6 +348,7 @@ impl Default for Facts {
             recovery_point: not_looked_at(),
             scenario_points: BTreeMap::new(),
             predictions: Vec::new(),
+            refused_drills: Vec::new(),
             drills: BTreeMap::new(),
             recipients: BTreeMap::new(),
             identities: BTreeMap::new(),
