@@ -84,3 +84,25 @@ fn made(drilled: drill::Drilled) -> Made {
         ..Made::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::DrillRecord;
+
+    #[test]
+    fn what_could_not_prove_anything_yet_is_tried_again() {
+        let json = r#"{ "format_version": 1, "id": "20261121T020000Z-7f3c", "policy": "shop", "host": "db", "started": "2026-11-21T02:00:00Z",
+            "ended": "2026-11-21T02:10:00Z", "outcome": "stopped", "phases": [],
+            "failure": { "phase": "wait", "message": "nothing was archived", "hint": "Wait." } }"#;
+        let record: DrillRecord = serde_json::from_str(json).expect("a record");
+        let of = |passing: bool, outcome: DrillOutcome| {
+            end(&drill::Drilled { record: DrillRecord { outcome, ..record.clone() }, kept: None, passing })
+        };
+        let message = "waiting for log behind the backup: nothing was archived";
+        assert_eq!(of(true, DrillOutcome::Stopped), Ended::failed(message, "Wait.", true));
+        // Somebody has ended it; and what was found to be wrong would be found again.
+        assert_eq!(of(false, DrillOutcome::Stopped), Ended::Stopped);
+        assert_eq!(of(false, DrillOutcome::Failed), Ended::failed(message, "Wait.", false));
+    }
+}
