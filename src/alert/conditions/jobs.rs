@@ -74,10 +74,9 @@ fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
     }
     let refused = look.facts.refused_drills.iter().filter(|began| **began >= last).count() as u64;
     if let (Some(host), TimedKind::Drill, 1..) = (host, job.kind, refused) {
-        let lie = if refused == 1 { "lies in the stores and is not believed" } else { "lie in the stores and are not believed" };
         text.push_str(&format!(
-            " {} that began since {lie}: does `encryption.writers` have the key of `{host}`?",
-            counted(refused, "record of drills")
+            " Records of {} that began since lie in the stores and are not believed: does `encryption.writers` have the key of `{host}`?",
+            counted(refused, "drill")
         ));
     }
     let mut condition = Condition { title, ..condition }.firing_if(last < expected).text(text);

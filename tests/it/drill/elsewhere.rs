@@ -106,7 +106,7 @@ fn what_another_host_has_proven_is_evidence_here() {
     let overdue = before["problems"].as_array().expect("problems").iter().find(|one| one["key"] == "overdue:drills.weekly").expect("it");
     let says = |field: &str, what: &str| assert!(overdue[field].as_str().is_some_and(|text| text.contains(what)), "{overdue:#}");
     says("text", "It runs on `staging-1`, which owes it.");
-    says("text", "1 record of drills that began since lies in the stores and is not believed");
+    says("text", "Records of 1 drill that began since lie in the stores and are not believed");
     says("hint", "See on `staging-1`");
     let (export, err) = exported(&drills);
     assert!(err.contains("not counted") && err.contains("does not accept"), "{err}");
