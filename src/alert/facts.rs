@@ -61,6 +61,9 @@ pub struct Facts {
     pub in_no_backup: Vec<String>,
     /// How long recoveries will take, by what was measured.
     pub predictions: Vec<Prediction>,
+    /// When the drills began whose records lie in the stores and are not believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_drills: Vec<Instant>,
     /// How the drills stand, by their own records.
     pub drills: BTreeMap<Name, DrillStanding>,
     /// The public keys of OpenPGP that is encrypted to, by their fingerprints.
@@ -350,6 +353,7 @@ impl Default for Facts {
             scenario_points: BTreeMap::new(),
             in_no_backup: Vec::new(),
             predictions: Vec::new(),
+            refused_drills: Vec::new(),
             drills: BTreeMap::new(),
             recipients: BTreeMap::new(),
             identities: BTreeMap::new(),

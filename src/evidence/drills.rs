@@ -122,6 +122,7 @@ pub(super) mod tests {
                 kind: BackupKind::Full,
                 stopped: ended,
                 size: 100_000_000_000,
+                stored_size: None,
                 postgres: "16.4".into(),
                 target: None,
                 tables: Vec::new(),

@@ -36,7 +36,7 @@ pub struct DrillRecord {
     /// Where recovery ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<DrillReached>,
-    /// In the order in which they began.
+    /// In the order in which a drill goes through them.
     pub phases: Vec<DrillPhase>,
     /// From the first look at the store to a server that answers at its target: what a recovery would have taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct DrillRecord {
 pub enum DrillOutcome {
     Passed,
     Failed,
-    /// Somebody, or its time limit, ended it.
+    /// Somebody ended it, or it could not prove anything yet.
     Stopped,
 }
 
@@ -126,6 +126,9 @@ pub struct Restored {
     pub stopped: Instant,
     /// Plain bytes of the backup.
     pub size: u64,
+    /// What it takes of the store; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size: Option<u64>,
     /// The version of PostgreSQL that ran on it.
     pub postgres: String,
     /// The moment that was asked for; absent for the newest that is archived, or the backup's own end.
@@ -201,6 +204,8 @@ pub struct DrillPhase {
 pub enum Phase {
     /// Looking at the store, choosing what to restore, checking that there is room and that the right PostgreSQL is there.
     Prepare,
+    /// Of a backup that has only just ended: until something is archived behind it. It is no part of a recovery.
+    Wait,
     /// All files, from the store to the disk.
     Files,
     /// Of that: waiting for the store.
@@ -219,14 +224,14 @@ pub enum Phase {
     Load,
     /// Of a dump: its indexes and constraints, and what else comes behind the rows.
     Index,
-    /// Of a dump: its rows are counted and compared, and the server looks at them for its planner.
-    Count,
     /// From the server's start to a consistent state.
     Consistent,
     /// From a consistent state to the target: the write-ahead log.
     Replay,
     /// The rehearsal of a promotion: the fence's program, the rest of the log, the promotion itself, the program that tells the world.
     Promote,
+    /// Of a dump: its rows are counted and compared, and the server looks at them for its planner. Of tables: their rows are counted.
+    Count,
     /// The expectations and the checks.
     Expect,
     /// The application's own tests.
@@ -239,6 +244,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Prepare => "prepare",
+            Phase::Wait => "wait",
             Phase::Files => "files",
             Phase::Fetch => "fetch",
             Phase::Open => "open",
@@ -262,6 +268,7 @@ impl Phase {
     pub fn says(self) -> &'static str {
         match self {
             Phase::Prepare => "choosing and checking",
+            Phase::Wait => "waiting for log behind the backup",
             Phase::Files => "restoring the files",
             Phase::Fetch => "fetching",
             Phase::Open => "decrypting and expanding",

@@ -10,6 +10,7 @@ use crate::units::{DumpSection, Name};
 const PROVES_LITTLE: Code = Code(801);
 const NO_IDENTITY: Code = Code(802);
 const TOO_RARE: Code = Code(803);
+const UNHEARD: Code = Code(806);
 
 pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let policy = facts.policy;
@@ -32,8 +33,27 @@ pub(super) fn prove(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             );
         }
     }
+    unheard(policy, findings);
     no_identity(policy, findings);
     too_rare(facts, findings);
+}
+
+/// What a host has proven is known to others by what it signs, or by a catalog that they share.
+fn unheard(policy: &Policy, findings: &mut Vec<Finding>) {
+    let writers = policy.file.encryption.iter().flat_map(|encryption| encryption.writers.keys()).collect::<Vec<_>>();
+    if writers.is_empty() || policy.file.catalog.as_ref().is_some_and(|catalog| catalog.postgres.is_some()) {
+        return;
+    }
+    for (name, drill) in &policy.drills {
+        let Some(host) = drill.host.as_ref().filter(|host| !writers.contains(host)) else { continue };
+        let message = format!("`{host}` is not among the writers: no other host will believe what this drill has proven");
+        findings.push(Finding::warning(UNHEARD, drill_path(name).key("host"), message).label("signs with a key that nobody accepts").hint(
+            format!(
+                "Add its key to `encryption.writers`, as `{host}`: the line that `seawall key host` prints there. Or let all hosts share a \
+             `catalog: {{ postgres: … }}`."
+            ),
+        ));
+    }
 }
 
 /// How the job takes its backups that a drill restores.

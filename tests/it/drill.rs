@@ -1,5 +1,6 @@
 //! Restore drills: real servers, restored into throw-away ones, with what they must find planted.
 
+mod clocks;
 mod damage;
 mod elsewhere;
 pub mod killed;
@@ -8,3 +9,4 @@ mod promotion;
 pub mod rig;
 mod taken_out;
 mod together;
+mod young;

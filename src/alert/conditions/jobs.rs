@@ -7,7 +7,7 @@ use crate::alert::facts::JobFacts;
 use crate::inventory::Observed;
 use crate::plan::words::{counted, sentence};
 use crate::policy::file::{Event, Severity};
-use crate::policy::model::{Timed, TimedKind};
+use crate::policy::model::{Policy, Timed, TimedKind};
 use crate::schedule::Schedule;
 use crate::units::{Bytes, Duration, Instant, Name};
 
@@ -68,13 +68,37 @@ fn overdue(look: &mut Look<'_>, job: &Timed<'_>, path: &str, seen: &JobFacts) {
     if let Some(since) = seen.running_since {
         text.push_str(&format!(" It has been running since {}.", moment(look.policy, since)));
     }
+    let host = given_to(look.policy, path);
+    if let Some(host) = host {
+        text.push_str(&format!(" It runs on `{host}`, which owes it."));
+    }
+    let refused = look.facts.refused_drills.iter().filter(|began| **began >= last).count() as u64;
+    if let (Some(host), TimedKind::Drill, 1..) = (host, job.kind, refused) {
+        text.push_str(&format!(
+            " Records of {} that began since lie in the stores and are not believed: does `encryption.writers` have the key of `{host}`?",
+            counted(refused, "drill")
+        ));
+    }
     let mut condition = Condition { title, ..condition }.firing_if(last < expected).text(text);
-    condition =
-        condition.hint(format!("See whether its timer runs (`systemctl list-timers 'seawall*'`); `seawall run {path}` runs it now."));
+    condition = condition.hint(match host {
+        Some(host) => {
+            format!("See on `{host}` whether its timer runs (`systemctl list-timers 'seawall*'`); there, `seawall run {path}` runs it now.")
+        }
+        None => format!("See whether its timer runs (`systemctl list-timers 'seawall*'`); `seawall run {path}` runs it now."),
+    });
     if let Some(at) = seen.succeeded {
         condition = condition.fact("last success", moment(look.policy, at));
     }
     look.push(condition);
+}
+
+/// The host that alone runs it.
+fn given_to<'p>(policy: &'p Policy, path: &str) -> Option<&'p Name> {
+    match path.split_once('.')? {
+        ("drills", name) => policy.drills.iter().find(|(drill, _)| drill.as_str() == name)?.1.host.as_ref(),
+        ("verify", name) => policy.verify.iter().find(|(verify, _)| verify.as_str() == name)?.1.host.as_ref(),
+        _ => None,
+    }
 }
 
 /// The beginning of the stretch in which something must have succeeded.

@@ -114,6 +114,7 @@ impl Drill {
             Ended::Succeeded | Ended::Elsewhere { .. } | Ended::NotOwed { .. } => Ok(Exit::Done),
             Ended::Stopped => Ok(if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted }),
             Ended::Busy { message, hint } => Err(Trouble::try_again(message, hint)),
+            Ended::Failed { message, hint, transient: true } => Err(Trouble::try_again(message, hint)),
             Ended::Failed { message, hint, .. } => Err(Trouble::failed(message, hint)),
         }
     }

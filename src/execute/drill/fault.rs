@@ -16,11 +16,15 @@ pub struct DrillFault {
     pub message: String,
     /// What to do, as a sentence.
     pub hint: String,
+    /// The same may pass a little later.
+    pub(super) passing: bool,
+    /// What a restore says to somebody who restores.
+    pub(super) of_a_restore: bool,
 }
 
 impl DrillFault {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        DrillFault { message: message.into(), hint: hint.into() }
+        DrillFault { message: message.into(), hint: hint.into(), passing: false, of_a_restore: false }
     }
 
     /// A restore speaks to somebody who restores; here nothing is left that could be gone on with.
@@ -37,7 +41,7 @@ impl DrillFault {
             Phase::Load | Phase::Index if self.hint.contains("--no-owner") => {
                 "Let the job dump the roles too (`logical.globals`). A recovery would end here as well.".to_owned()
             }
-            Phase::Consistent | Phase::Replay => {
+            Phase::Consistent | Phase::Replay if self.of_a_restore => {
                 "A recovery to this moment would end here too. `--store NAME` tries another copy of the log, and \
                                                   `--keep` leaves the copy and its log to be looked at."
                     .to_owned()
@@ -56,7 +60,7 @@ impl From<PromoteFault> for DrillFault {
 
 impl From<RestoreFault> for DrillFault {
     fn from(fault: RestoreFault) -> Self {
-        DrillFault::new(fault.message, fault.hint)
+        DrillFault { of_a_restore: true, ..DrillFault::new(fault.message, fault.hint) }
     }
 }
 

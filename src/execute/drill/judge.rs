@@ -1,10 +1,17 @@
 //! Whether what came back, and how soon, is what was promised.
 
+use super::DrillFault;
 use crate::execute::restore::Chosen;
 use crate::inventory::{CanaryProof, CommandEnd, DrilledTier, Expected};
 use crate::plan::words::{counted, joined, quoted};
 use crate::policy::model::{Drill, Policy};
 use crate::units::{Duration, Instant, Lsn, Segment, SegmentSize};
+
+/// A push of a segment takes no longer, even over a slow line.
+const PUSH: Duration = Duration::from_mins(1);
+
+/// Longer nobody waits at a stretch.
+const MOST: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// How long fetching, restoring and replaying may take together, and what says so.
 pub(super) fn limit(policy: &Policy, drill: &Drill, path: &str) -> Option<(Duration, String)> {
@@ -48,6 +55,46 @@ pub(super) fn goes_beyond_the_backup(chosen: &Chosen) -> bool {
     let Some(size) = SegmentSize::new(chosen.descriptor.cluster.wal_segment_size) else { return false };
     let own = Segment::before(position.timeline, position.stop, size).end(size);
     chosen.wal.last().is_some_and(|end| end.timeline != position.timeline || end.to > own)
+}
+
+/// Until when log may still be on its way that was written right behind the backup: a segment waits until it is full or its time is up, is
+/// pushed, and where nobody else writes anything the next heartbeat row does.
+pub(super) fn awaited_until(policy: &Policy, stopped: Instant) -> Option<Instant> {
+    let wal = policy.wal.as_ref()?;
+    let beat = policy.file.canary.as_ref().map_or(Duration::ZERO, |canary| canary.interval());
+    stopped.checked_add((wal.timeout + beat + PUSH).to_signed()).ok()
+}
+
+/// What to do about log that has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// It may come any moment.
+    Wait,
+    /// It may still come, and others have waited for their turn long enough.
+    TryLater,
+    /// It is there, or none is to be expected any more.
+    GoOn,
+}
+
+pub(super) fn awaits(until: Option<Instant>, now: Instant, waited: std::time::Duration) -> Awaited {
+    match until {
+        Some(until) if now < until && waited < MOST => Awaited::Wait,
+        Some(until) if now < until => Awaited::TryLater,
+        _ => Awaited::GoOn,
+    }
+}
+
+/// What to do where the log ends with the backup.
+pub(super) fn nothing_behind(policy: &Policy) -> DrillFault {
+    let hint = match &policy.file.canary {
+        Some(canary) => format!(
+            "Does `seawall watch` run, and does the server archive? A heartbeat row is written every {}, so something should have come since; \
+             `seawall wal status` says how far the log goes.",
+            canary.interval()
+        ),
+        None => "Run it later, after `select pg_switch_wal()`, or declare a `canary`, which writes a row every minute.".to_owned(),
+    };
+    DrillFault::new("nothing was archived after the backup had ended, so nothing was proven of the log", hint)
 }
 
 /// The copy stands within the last segment that was archived, or beyond it: what a server writes when it opens comes after the log.
@@ -123,6 +170,17 @@ mod tests {
             tier("free", Some(9), None),
         ];
         assert_eq!(late(&all), ["the tier `first` was usable after 60.0 s, and `objectives.data.first` allows 1m"]);
+    }
+
+    #[test]
+    fn log_behind_a_young_backup_is_waited_for() {
+        let minutes = |minutes: u64| std::time::Duration::from_secs(minutes * 60);
+        assert_eq!(awaits(Some(at(3)), at(0), minutes(0)), Awaited::Wait);
+        assert_eq!(awaits(Some(at(3)), at(3), minutes(3)), Awaited::GoOn);
+        // It is as young as ever, and the same may pass a little later.
+        assert_eq!(awaits(Some(at(60)), at(10), minutes(10)), Awaited::TryLater);
+        assert_eq!(awaits(Some(at(60)), at(60), minutes(10)), Awaited::GoOn);
+        assert_eq!(awaits(None, at(0), minutes(0)), Awaited::GoOn);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Drilled {
     pub record: DrillRecord,
     /// A copy that was left to be looked at.
     pub kept: Option<Kept>,
+    /// It could not prove anything yet: the same may pass a little later.
+    pub passing: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

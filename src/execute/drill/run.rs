@@ -7,6 +7,7 @@ mod rehearsal;
 mod suits;
 mod tables;
 mod taken_out;
+mod wait;
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,6 +55,8 @@ pub(super) struct Run<'r> {
     place: Option<Place>,
     beside: Option<Beside>,
     reached: Option<Reached>,
+    /// It went no further for a reason that may pass.
+    passing: bool,
 }
 
 /// Which backup comes back, and where.
@@ -116,6 +119,7 @@ impl<'r> Run<'r> {
             place: None,
             beside: None,
             reached: None,
+            passing: false,
         }
     }
 
@@ -141,7 +145,7 @@ impl<'r> Run<'r> {
                 Err(fault) => self.record.remarks.push(format!("it is not on record beside its backup: {}", fault.message)),
             }
         }
-        Drilled { record: self.record, kept }
+        Drilled { record: self.record, kept, passing: self.passing }
     }
 
     /// What a recovery does, and then what proves that it did.
@@ -174,19 +178,22 @@ impl<'r> Run<'r> {
             self.rehearse(rehearsal, &goal, (&plan, &mut server), port)?;
         }
         drop(pin);
-        let cut_short = self.must_have_come_back(&plan, &goal)?;
-        self.must_hold_what_was_written(&plan, &goal)?;
+        let log = self.judge_the_log(&plan, &goal);
 
         self.enter(Phase::Expect);
         let reached = Reached::of(self.place(), port, self.site.policy)?;
         self.reached = Some(reached.clone());
-        self.look_at_the_canary(&plan, &goal, &reached)?;
-        if let Some(cut_short) = cut_short.filter(|_| !judge::is_proven(self.record.canary.as_ref())) {
-            return Err(cut_short);
-        }
-        self.examine(&plan, &reached)?;
+        let canary = self.look_at_the_canary(&plan, &goal, &reached);
+        let met = self.examine(&plan, &reached);
+        self.must_be_proven(log, canary, met)?;
         self.run_command(&reached)?;
         self.must_be_in_time()
+    }
+
+    /// When it was chosen what comes back: with what was waited for, later than the drill's own beginning.
+    fn begun(&self) -> Instant {
+        let waited = jiff::SignedDuration::try_from(self.watch.waited()).unwrap_or_default();
+        self.record.started.checked_add(waited).unwrap_or(self.record.started)
     }
 
     fn place(&self) -> &Place {
@@ -228,6 +235,9 @@ impl<'r> Run<'r> {
         let request = self.request(&goal, &place, port)?;
         self.place = Some(place);
         let mut plan = restore::plan(self.site, request, now)?;
+        while self.waits_for_log(&plan.chosen, &goal)? {
+            plan = restore::plan(self.site, plan.request, clock::now())?;
+        }
         if self.drill.promote.is_some() {
             rehearsal::keep_quiet(&mut plan);
         }
@@ -303,6 +313,7 @@ impl<'r> Run<'r> {
             kind: descriptor.kind,
             stopped: descriptor.stopped,
             size: descriptor.size,
+            stored_size: Some(descriptor.stored_size),
             postgres: version(descriptor.cluster.version),
             target: if let Target::Time(at) = &goal.target { Some(*at) } else { None },
             tables: Vec::new(),
@@ -407,18 +418,43 @@ impl<'r> Run<'r> {
             let at = reached.map_or_else(|| "an unknown position".to_owned(), |at| at.to_string());
             return Err(DrillFault::new(format!("replay ended at {at}, and the archived log goes on to {end}"), ""));
         }
-        let nothing = DrillFault::new(
-            "nothing was archived after the backup had ended, so nothing was proven of the log",
-            "Run it later, after `select pg_switch_wal()`, or declare a `canary`, which writes a row every minute.",
-        );
-        Ok((!judge::goes_beyond_the_backup(&plan.chosen)).then_some(nothing))
+        Ok((!judge::goes_beyond_the_backup(&plan.chosen)).then(|| judge::nothing_behind(self.site.policy)))
+    }
+
+    fn judge_the_log(&self, plan: &RestorePlan, goal: &Goal) -> Result<Option<DrillFault>, DrillFault> {
+        let cut_short = self.must_have_come_back(plan, goal)?;
+        self.must_hold_what_was_written(plan, goal)?;
+        Ok(cut_short)
+    }
+
+    /// What is wrong with the log goes before what is wrong with the rows, and is told after all of them were looked at.
+    fn must_be_proven(
+        &mut self,
+        log: Result<Option<DrillFault>, DrillFault>,
+        canary: Result<(), DrillFault>,
+        met: Result<(), DrillFault>,
+    ) -> Result<(), DrillFault> {
+        let of_log = match log {
+            Ok(cut_short) => {
+                canary?;
+                cut_short.filter(|_| !judge::is_proven(self.record.canary.as_ref()))
+            }
+            Err(fault) => Some(fault),
+        };
+        match of_log {
+            Some(fault) => {
+                self.watch.enter(Phase::Replay);
+                Err(fault)
+            }
+            None => met,
+        }
     }
 
     /// A store that has lost its newest log leads to its own end and knows of nothing behind it. The server was seen to be further.
     fn must_hold_what_was_written(&self, plan: &RestorePlan, goal: &Goal) -> Result<(), DrillFault> {
         let (Some(may_lack), Some(catalog)) = (self.may_lack(plan, goal), self.catalog) else { return Ok(()) };
         let policy = self.site.policy.name.as_str();
-        let archived_by = self.record.started - may_lack.to_signed();
+        let archived_by = self.begun() - may_lack.to_signed();
         // Where the record does not say it, nobody knows.
         let positions = catalog.series(policy, WAL_POSITION, "", archived_by - LATELY).unwrap_or_default();
         let Some(lacking) = judge::lacks(&plan.chosen, &positions, archived_by) else { return Ok(()) };
@@ -452,7 +488,7 @@ impl<'r> Run<'r> {
         let owed = expect::Owed {
             stop: plan.chosen.descriptor.position.stop,
             stopped: plan.chosen.descriptor.stopped,
-            until: if let Target::Time(at) = &goal.target { *at } else { self.record.started },
+            until: if let Target::Time(at) = &goal.target { *at } else { self.begun() },
             archived: plan.chosen.archived_until,
             written: self.written(),
             may_lack: self.may_lack(plan, goal),
@@ -558,11 +594,13 @@ impl<'r> Run<'r> {
                 (DrillOutcome::Failed, DrillFault::new(message, "Find out what took so long from its phases, or give it more time."))
             }
             (true, None) => (DrillOutcome::Stopped, DrillFault::new("it was asked to end", "")),
+            (false, _) if fault.passing => (DrillOutcome::Stopped, fault),
             // A server of a few tables is gone by then, and whoever made it has said what may serve.
             (false, _) if self.drill.tables.is_some() && self.place.is_none() => (DrillOutcome::Failed, fault),
             (false, _) => (DrillOutcome::Failed, fault.in_a_drill(phase)),
         };
         (self.onlooker.failed)(&fault.message);
+        self.passing = fault.passing && !self.is_asked_to_end();
         self.record.outcome = outcome;
         self.record.failure = Some(DrillFailure { phase, message: fault.message, hint: fault.hint });
     }

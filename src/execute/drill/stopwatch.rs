@@ -10,17 +10,28 @@ pub(super) struct Stopwatch {
     began: Instant,
     phases: Vec<DrillPhase>,
     now: (Phase, Instant),
+    waited: Duration,
 }
 
 impl Stopwatch {
     pub(super) fn start() -> Stopwatch {
         let began = Instant::now();
-        Stopwatch { began, phases: Vec::new(), now: (Phase::Prepare, began) }
+        Stopwatch { began, phases: Vec::new(), now: (Phase::Prepare, began), waited: Duration::ZERO }
     }
 
-    /// Since the beginning.
+    /// Since the beginning, but for what a recovery would not have waited for.
     pub(super) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.began.elapsed().saturating_sub(self.waited)
+    }
+
+    /// For that, so far.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// For so long the phase has been under way.
+    pub(super) fn under_way(&self) -> Duration {
+        self.now.1.elapsed()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -36,7 +47,11 @@ impl Stopwatch {
     /// The phase that is under way has ended.
     pub(super) fn end(&mut self, bytes: Option<u64>) {
         let (phase, since) = self.now;
-        self.put(phase, since.elapsed(), bytes);
+        let took = since.elapsed();
+        if phase == Phase::Wait {
+            self.waited += took;
+        }
+        self.put(phase, took, bytes);
         self.now.1 = Instant::now();
     }
 
@@ -79,8 +94,11 @@ impl Stopwatch {
         }
     }
 
+    /// As a drill goes through them, in whatever order they were measured.
     pub(super) fn phases(&self) -> Vec<DrillPhase> {
-        self.phases.clone()
+        let mut phases = self.phases.clone();
+        phases.sort_by_key(|one| one.phase);
+        phases
     }
 }
 
@@ -107,5 +125,30 @@ mod tests {
         assert_eq!(watch.phase(), Phase::Consistent);
         watch.end(Some(9));
         assert_eq!(watch.phases().last().map(|one| (one.phase, one.bytes)), Some((Phase::Consistent, Some(9))));
+    }
+
+    #[test]
+    fn phases_stand_as_a_drill_goes_through_them() {
+        let mut watch = Stopwatch::start();
+        for phase in [Phase::Files, Phase::Consistent, Phase::Replay, Phase::Expect] {
+            watch.enter(phase);
+        }
+        watch.end(Some(1));
+        for phase in [Phase::Files, Phase::Consistent, Phase::Replay, Phase::Fetch, Phase::Open, Phase::Write, Phase::Count] {
+            watch.beside(phase, Duration::from_millis(1), 1);
+        }
+        let order: Vec<&str> = watch.phases().iter().map(|one| one.phase.as_str()).filter(|name| *name != "prepare").collect();
+        assert_eq!(order, ["files", "fetch", "open", "write", "consistent", "replay", "count", "expect"]);
+    }
+
+    #[test]
+    fn what_was_waited_for_is_a_phase_and_no_part_of_a_recovery() {
+        let mut watch = Stopwatch::start();
+        watch.enter(Phase::Wait);
+        std::thread::sleep(Duration::from_millis(200));
+        watch.enter(Phase::Prepare);
+        let waited = watch.phases().into_iter().find(|one| one.phase == Phase::Wait).map_or(0, |one| one.millis);
+        assert!(waited >= 200);
+        assert!(watch.began.elapsed() >= watch.elapsed() + Duration::from_millis(200));
     }
 }

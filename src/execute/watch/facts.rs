@@ -93,7 +93,8 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         ..Facts::default()
     };
     let drilled = drilled::look(site, catalog, (&records, &stores.stores), now)?;
-    evidence::look(site, catalog, (&records, drilled), &measured, &mut facts, now)?;
+    facts.refused_drills = drilled.refused;
+    evidence::look(site, catalog, (&records, drilled.has_new), &measured, &mut facts, now)?;
     facts.recovery_point = evidence::recovery_point(site.policy, catalog, &stores, &facts, now)?;
     facts.in_no_backup = evidence::in_no_backup(site.policy, &stores, &facts);
     facts.scenario_points = evidence::scenario_points(site.policy, &facts, now);

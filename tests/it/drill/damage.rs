@@ -246,16 +246,6 @@ drills:
     drills.nothing_is_left();
 }
 
-/// Right after a backup of a server that does nothing, the log proves nothing.
-#[test]
-fn a_log_that_ends_with_the_backup() {
-    let drills = Drills::with(Version::V15, Options::default(), NEWEST);
-    drills.rig.backup();
-    let (phase, message) = fails(&drills, &["newest"]);
-    assert_eq!(phase, "expect");
-    assert!(message.contains("nothing was archived after the backup"), "{message}");
-}
-
 #[test]
 fn the_original_itself_and_what_lies_in_it() {
     let drills = Drills::new(Version::V15, "");

@@ -63,6 +63,9 @@ fn passes(version: Version) {
     let (all, taken) = (record["restored"]["size"].as_u64().expect("bytes"), phase(&record, "files")["bytes"].as_u64().expect("bytes"));
     assert!(taken + bulk <= all, "{taken} of {all}, with {bulk}");
     let one_after_the_other = ["prepare", "files", "consistent", "replay", "count", "expect", "command", "remove"];
+    let order: Vec<&str> = record["phases"].as_array().expect("phases").iter().filter_map(|phase| phase["phase"].as_str()).collect();
+    let expected = ["prepare", "files", "fetch", "open", "write", "consistent", "replay", "count", "expect", "command", "remove"];
+    assert_eq!(order, expected, "{record:#}");
     let sum: u64 = one_after_the_other.iter().map(|name| millis(&record, name)).sum();
     assert!(super::passing::is_all_of(sum, wall), "{sum} of {wall} ms: {record:#}");
     drills.nothing_is_left();

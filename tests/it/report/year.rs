@@ -463,6 +463,7 @@ pub fn drill(policy: &str, started: Instant, failed: bool, pace: f64) -> DrillRe
             kind: BackupKind::Full,
             stopped: started,
             size: 90_000_000_000,
+            stored_size: Some(30_000_000_000),
             postgres: "16.4".into(),
             target: None,
             tables: Vec::new(),

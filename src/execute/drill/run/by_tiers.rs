@@ -108,14 +108,11 @@ impl Run<'_> {
         self.opened_by(&plan.identities);
         let ended = loaded?.ok_or_else(|| DrillFault::new("the private server does not say where its log ended", ""))?;
         self.note_reached(&ended, &plan);
-        let cut_short = self.must_have_come_back(&plan, &goal)?;
-        self.must_hold_what_was_written(&plan, &goal)?;
-        if let Some(cut_short) = cut_short {
-            return Err(cut_short);
-        }
+        let log = self.judge_the_log(&plan, &goal);
         self.enter(Phase::Expect);
         let reached = self.reached_in(drilled, &settings);
-        self.examine(&plan, &reached)?;
+        let met = self.examine(&plan, &reached);
+        self.must_be_proven(log, Ok(()), met)?;
         Ok(reached)
     }
 

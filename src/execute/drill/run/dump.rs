@@ -91,6 +91,7 @@ impl<'r> Run<'r> {
             kind: descriptor.kind,
             stopped: descriptor.stopped,
             size: descriptor.size,
+            stored_size: Some(descriptor.stored_size),
             postgres: version(descriptor.cluster.version),
             target: None,
             tables: Vec::new(),

@@ -35,15 +35,12 @@ impl Run<'_> {
             let message = format!("no backup has the rows of {}: they are not in the log", joined(unlogged.iter().map(quoted)));
             return Err(DrillFault::new(message, "Nothing could bring them back. `alter table … set logged` changes that."));
         }
-        let cut_short = self.must_have_come_back(&plan, &goal)?;
-        self.must_hold_what_was_written(&plan, &goal)?;
-        if let Some(cut_short) = cut_short {
-            return Err(cut_short);
-        }
+        let log = self.judge_the_log(&plan, &goal);
         self.enter(Phase::Count);
         self.count_rows(drilled, &reached, &plan)?;
         self.enter(Phase::Expect);
-        self.examine(&plan, &reached)?;
+        let met = self.examine(&plan, &reached);
+        self.must_be_proven(log, Ok(()), met)?;
         let mut variables = reached.variables().to_vec();
         // What a database or a role has set would go before the copy's own settings.
         variables.extend(reached.options.map(|options| ("PGOPTIONS", options)));
@@ -69,7 +66,12 @@ impl Run<'_> {
     /// Fetches, replays and proves. The copy is gone when this fails.
     fn hold(&mut self, wanted: &Wanted, drilled: &DrilledTables, goal: &Goal) -> Result<Held, DrillFault> {
         let (site, progress, onlooker) = (self.site, self.progress, self.onlooker);
-        let planned = timed(&mut self.watch, progress, onlooker, |onlooker| source::physical(site, wanted, onlooker))?;
+        let mut planned = timed(&mut self.watch, progress, onlooker, |onlooker| source::physical(site, wanted, onlooker))?;
+        while self.waits_for_log(&planned.plan().chosen, goal)? {
+            drop(planned);
+            // On the clock of the wait.
+            planned = source::physical(site, wanted, source::Onlooker { phase: &|_| {}, stop: onlooker.stop, progress })?;
+        }
         self.note(planned.plan(), goal);
         self.note_tables(drilled);
         self.must_go_on()?;
