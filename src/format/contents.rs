@@ -68,6 +68,9 @@ pub struct Database {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_grants: bool,
     pub archives: Vec<Archive>,
+    /// Of chosen tables: the definitions of what is no table, types above all, of which their columns may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Archive>,
     pub tables: Vec<Table>,
     #[serde(default)]
     pub large_objects: u64,

@@ -6,6 +6,7 @@ mod changed;
 mod conditions;
 mod csv;
 mod cut;
+mod encodings;
 mod held;
 mod hyper;
 pub mod rig;

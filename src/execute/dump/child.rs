@@ -150,7 +150,11 @@ pub(in crate::execute) fn shown(said: &str) -> String {
 
 /// What to do about the faults that are met most.
 fn hint(said: &str) -> &'static str {
-    const KNOWN: [(&str, &str); 6] = [
+    const KNOWN: [(&str, &str); 7] = [
+        (
+            "permission denied for large object",
+            "Dump as their owner or as a superuser: `pg_read_all_data` does not open large objects. `unreadable: skip` leaves all of them out, and says so.",
+        ),
         (
             "permission denied for",
             "Grant the role `pg_read_all_data` (from PostgreSQL 14 on) or `select`, or leave out what it may not read: `exclude_tables`, or `unreadable: skip`.",

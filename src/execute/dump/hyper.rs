@@ -119,6 +119,10 @@ impl Roots {
         Ok(roots)
     }
 
+    pub(super) fn leave_large_objects(&mut self) {
+        self.with_large_objects = false;
+    }
+
     pub(super) fn has_hypertable(&self) -> bool {
         !self.hypertables.is_empty()
     }

@@ -50,6 +50,8 @@ use crate::world::parallel;
 
 /// More names say no more.
 const SHOWN: usize = 20;
+/// As what a dump does not have.
+const LARGE_OBJECTS: &str = "large objects";
 
 /// Dumps what a job of the policy says. Nothing that looks complete is left behind when it does not come to its end.
 pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>) -> Result<Taken, Failure> {
@@ -187,11 +189,15 @@ impl<'r> Run<'r> {
         let choice = Choice::of(snapshot.session(), options).map_err(|fault| archive::of_database(name, fault))?;
         self.remarks.extend(choice.must_fit(options, self.order.job.as_str(), name)?);
         let skipped = self.skipped(&mut snapshot, name)?;
+        let closed = self.closed(&mut snapshot, name)?;
         let is_timescale = snapshot.has_timescale();
         if is_timescale && (self.order.is_partial() || !skipped.is_empty()) {
             hyper::must_have_its_catalog(options, name, &skipped)?;
             let path = format!("backups.{}.logical.tables", self.order.job);
-            let roots = hyper::Roots::chosen(&mut snapshot, &choice, options, &path)?;
+            let mut roots = hyper::Roots::chosen(&mut snapshot, &choice, options, &path)?;
+            if closed {
+                roots.leave_large_objects();
+            }
             return self.some_rows(number, name, snapshot, &roots);
         }
         if is_timescale {
@@ -201,9 +207,10 @@ impl<'r> Run<'r> {
         let jobs = if is_timescale || !options.has(DumpSection::Data) { 1 } else { self.order.jobs };
         let left_out = skipped.iter().map(|table| format!("--exclude-table={}", pieces::pattern(table)));
         let parts = choice.parts.iter().map(|part| format!("--table={}", pieces::pattern(part)));
-        let selection: Vec<String> = self.order.selection().into_iter().chain(parts).chain(left_out).collect();
+        let large_objects = closed.then(|| "--no-blobs".to_owned());
+        let selection: Vec<String> = self.order.selection().into_iter().chain(parts).chain(left_out).chain(large_objects).collect();
         let made = self.pieces(number, name, &mut snapshot, jobs, &selection)?;
-        let skipped: Vec<String> = skipped.iter().map(Named::quoted).collect();
+        let skipped: Vec<String> = skipped.iter().map(Named::quoted).chain(closed.then(|| LARGE_OBJECTS.to_owned())).collect();
         let oids = |kind| made.iter().flat_map(|made| made.tables(kind)).collect();
         let is_partial = self.order.is_partial();
         let left = match is_partial {
@@ -278,6 +285,21 @@ impl<'r> Run<'r> {
             ));
         }
         Ok(skipped)
+    }
+
+    /// Whether large objects are left out, because this role may not read some: `pg_dump` has all of them or none.
+    fn closed(&mut self, snapshot: &mut Snapshot, name: &str) -> Result<bool, BackupFault> {
+        if self.order.options.unreadable != Some(Unreadable::Skip) {
+            return Ok(false);
+        }
+        let count = snapshot.closed()?;
+        if count > 0 {
+            let some = counted(count, "large object");
+            self.remarks.push(format!(
+                "no large object is in the dump of `{name}`: this role may not read {some}, and `pg_dump` has all of them or none (`unreadable: skip`)"
+            ));
+        }
+        Ok(count > 0)
     }
 
     fn contents(&mut self, contents: &Contents) -> Result<(), BackupFault> {
@@ -429,6 +451,7 @@ fn empty(name: &str, snapshot: &Snapshot) -> Database {
         without_owners: false,
         without_grants: false,
         archives: Vec::new(),
+        types: None,
         tables: Vec::new(),
         large_objects: 0,
         exports: Vec::new(),

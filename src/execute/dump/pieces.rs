@@ -37,6 +37,12 @@ pub(super) fn tables(number: usize, tables: &[Named]) -> Piece {
     Piece { name: format!("dump-{number:05}"), holds: Holds::Everything, arguments }
 }
 
+/// Everything that is no table and belongs to none: types, and what makes them. No table is locked for it, and none need be readable.
+pub(super) fn types(number: usize) -> Piece {
+    let arguments = ["--section=pre-data", "--exclude-table=*.*", "--no-privileges", "--no-blobs"].map(str::to_owned).to_vec();
+    Piece { name: format!("dump-{number:05}-types"), holds: Holds::Definitions, arguments }
+}
+
 /// The rows of these tables, in at most `jobs` pieces.
 pub(super) fn rows(number: usize, jobs: usize, dumped: &[&Named], selection: &[String]) -> Vec<Piece> {
     let mut tables: Vec<&Named> = dumped.iter().copied().filter(|table| table.bytes >= LEAST_BYTES).collect();

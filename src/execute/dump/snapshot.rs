@@ -82,6 +82,12 @@ const UNREADABLE: &str = "\
         and case c.relkind when 'S' then has_sequence_privilege(c.oid, 'select') else has_table_privilege(c.oid, 'select') end) \
     order by 1, 2";
 
+/// Large objects that this role may not read. Where the server lets everybody read them, there are none.
+const CLOSED: &str = "\
+    select count(*) as n from pg_largeobject_metadata m \
+    where not current_setting('lo_compat_privileges')::boolean and not pg_has_role(m.lomowner, 'usage') and not exists ( \
+      select from aclexplode(m.lomacl) a where a.privilege_type = 'SELECT' and (a.grantee = 0 or pg_has_role(a.grantee, 'usage')))";
+
 /// What a dump of everything would have, of what has rows or partitions.
 const OF_PEOPLE: &str = "\
     select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relkind = 'r' as has_rows \
@@ -187,6 +193,11 @@ impl Snapshot {
         let rows = self.connection.query(UNREADABLE, &[])?;
         let named = |row: &Row| Ok(Named { schema: row.text("schema")?.into(), name: row.text("name")?.into(), bytes: 0 });
         rows.iter().map(named).collect()
+    }
+
+    /// How many large objects it may not read.
+    pub(super) fn closed(&mut self) -> Result<u64, BackupFault> {
+        Ok(self.connection.query(CLOSED, &[])?.one()?.parse("n")?)
     }
 
     /// Held against what is in the dump, as `pg_dump` chose it. Of sections that it does not have nothing is missed; where it has no definitions,

@@ -56,13 +56,14 @@ impl Run<'_> {
                 return self.some_rows(number, database, snapshot, &roots);
             }
         }
-        let (mut made, mut exports) = (Vec::new(), Vec::new());
+        let (mut made, mut exports, mut types) = (Vec::new(), Vec::new(), None);
         match chosen.format {
             TableFormat::Custom => {
                 let parts = parts(snapshot.session(), tables.iter().map(|table| table.oid))?;
                 let piece = pieces::tables(number, &parts.into_values().collect::<Vec<_>>());
                 snapshot.encode(piece.arguments.iter())?;
                 made.push(self.archive(&snapshot, database, &piece)?);
+                types = Some(self.archive(&snapshot, database, &pieces::types(number))?);
             }
             TableFormat::Csv | TableFormat::Parquet => {
                 prepare(snapshot.session())?;
@@ -75,6 +76,10 @@ impl Run<'_> {
         let mut recorded = recorded(database, &snapshot, self.order, &made);
         snapshot.end(oids).map_err(|fault| archive::of_database(database, fault))?;
         self.objects.extend(made.into_iter().map(|made| made.object));
+        if let Some(types) = types {
+            recorded.types = Some(types.archive);
+            self.objects.push(types.object);
+        }
         for (object, export) in exports {
             self.objects.push(object);
             recorded.tables.push(Table { schema: export.schema.clone(), name: export.table.clone(), rows: export.rows });

@@ -126,7 +126,7 @@ fn physical<'s>(site: &'s Site<'s>, wanted: &Wanted, onlooker: source::Onlooker<
         made_later: wanted.made_later,
         ..source::Wanted::new(wanted.tables.clone(), wanted.target.clone())
     };
-    Ok(Source::Physical(Box::new(source::physical(site, &of, onlooker)?)))
+    Ok(Source::Physical(Box::new(source::physical(site, &of, onlooker).map_err(TableFault::by_our_words)?)))
 }
 
 fn dumped<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Source<'s>, TableFault> {

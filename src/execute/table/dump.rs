@@ -8,7 +8,7 @@ mod timescale;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,13 +21,14 @@ use crate::execute::dump::child::Halt;
 use crate::execute::dump::encoding;
 use crate::execute::dump::programs::Programs;
 use crate::execute::dump::restore::feed::{self, feed_and_hear};
-use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing, own};
+use crate::execute::dump::restore::{Found, Pace, Which, choose, find, listing, own, with_job_owners};
 use crate::execute::empty;
 use crate::execute::id::new_id;
 use crate::execute::restore::{Pin, RestoreFault, directory, programs};
 use crate::execute::throwaway::{self, Place, Purpose};
 use crate::format::contents::{Archive, Database, Holds, Table, USUAL_SCHEMA};
 use crate::format::descriptor::Object;
+use crate::format::dump::Item;
 use crate::pipeline::Checked;
 use crate::pipeline::restore::Owner;
 use crate::plan::words::{counted, joined, plain, quoted as shown};
@@ -39,6 +40,10 @@ use crate::world::clock;
 
 /// So much of what went wrong is told.
 const MOST_TOLD: usize = 300;
+
+/// What a dump has that may be taken for a table.
+const NO_TABLES: [(&str, &str); 4] =
+    [("VIEW", "a view"), ("MATERIALIZED VIEW", "a materialized view"), ("FOREIGN TABLE", "a foreign table"), ("SEQUENCE", "a sequence")];
 
 /// What somebody wants back.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +116,8 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, Tabl
     };
     let rows: Vec<Option<u64>> = wanted.tables.iter().map(rows_of).collect();
     // Of the dump's own version, or the oldest newer one that is here.
-    let (bin, major) = programs::find_from(wanted.programs.as_deref(), chosen.descriptor.cluster.version / 10_000).map_err(by_our_words)?;
+    let (bin, major) =
+        programs::find_from(wanted.programs.as_deref(), chosen.descriptor.cluster.version / 10_000).map_err(TableFault::by_our_words)?;
     let clients = Programs::find(wanted.programs.as_deref(), chosen.client().max(major))
         .map_err(|fault| TableFault::new(fault.to_string(), format!("{} Or say where with `--programs DIR`.", fault.hint())))?;
     let timescale = timescale::version((&bin, major), database, &wanted.tables, &rows)?;
@@ -119,6 +125,11 @@ pub fn plan<'s>(site: &'s Site<'s>, wanted: &Wanted) -> Result<Planned<'s>, Tabl
     let (fetch, plain) = objects.iter().fold((0, 0), |(stored, plain), (_, object)| (stored + object.size, plain + object.plain_size));
     let directory = wanted.directory.clone().unwrap_or_else(|| throwaway::usual_for_tables(site));
     Ok(Planned { site, wanted: wanted.clone(), chosen, at, bin, major, clients, timescale, rows, fetch, plain, directory })
+}
+
+/// What makes the types of chosen tables; none where all definitions are there, or a dump is of before they were kept.
+fn types(chosen: &Found, database: &Database) -> Result<Option<Object>, TableFault> {
+    Ok(database.types.as_ref().map(|archive| chosen.object(&archive.object).cloned()).transpose()?)
 }
 
 fn objects(chosen: &Found, database: &Database) -> Result<Vec<(Archive, Object)>, TableFault> {
@@ -263,12 +274,6 @@ struct Server {
     port: u16,
 }
 
-/// Here the programs are named otherwise.
-fn by_our_words(fault: RestoreFault) -> RestoreFault {
-    let hint = fault.hint.replace("--start-with", "--programs");
-    fault.with_hint(hint)
-}
-
 impl Server {
     fn start(&self, id: &BackupId, more: Vec<(String, String)>) -> Result<(), TableFault> {
         // It goes with the machine.
@@ -277,7 +282,7 @@ impl Server {
         let mut lines = throwaway::of_copy(&self.place, id, self.port);
         lines.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
         lines.extend(more);
-        Ok(empty::start(&self.place, &self.bin, self.owner, &lines).map_err(by_our_words)?)
+        empty::start(&self.place, &self.bin, self.owner, &lines).map_err(TableFault::by_our_words)
     }
 
     fn settings(&self, database: &str) -> Result<Settings, TableFault> {
@@ -314,7 +319,8 @@ impl Filling<'_> {
         let flaws = &mut known.flaws;
         // Nothing reaches the server that is not what the signed descriptor names.
         begins("checking the dump");
-        for (_, object) in &self.objects {
+        let types = types(&self.planned.chosen, self.planned.database())?;
+        for object in self.objects.iter().map(|(_, object)| object).chain(&types) {
             self.planned.chosen.check(object, &mut |_| self.halt.check().is_ok())?;
             self.halt.check()?;
         }
@@ -333,6 +339,9 @@ impl Filling<'_> {
         // A dump of chosen tables has none of what they lie in.
         for schema in self.planned.chosen.homes(self.planned.database()) {
             open()?.run(&format!("create schema if not exists {}", quoted(schema)))?;
+        }
+        if let Some(object) = &types {
+            self.make_types(object)?;
         }
         let has_definitions = |(archive, _): &&(Archive, Object)| archive.holds != Holds::Rows;
         for ((_, object), list) in self.objects.iter().zip(&self.lists).filter(|(of, _)| has_definitions(of)) {
@@ -355,7 +364,7 @@ impl Filling<'_> {
         for table in &self.planned.wanted.tables {
             let parts = parts(&mut connection, table)?;
             if parts.is_empty() {
-                return Err(self.unknown(table, flaws));
+                return Err(self.unknown(table, &items, flaws));
             }
             // Before anything large is read.
             self.lacks_rows_of(&mut connection, table)?;
@@ -393,6 +402,7 @@ impl Filling<'_> {
             self.restore(object, &words)?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
         }
         known.apart = apart::tie(&mut connection, &items, &wanted)?;
+        known.apart.extend(apart::unmade(&mut connection, &items, &wanted)?);
         known.apart.extend(wanted.iter().flat_map(|wanted| wanted.said(&items, self.planned.database())));
         if timescale.is_some() {
             timescale::end(&open)?;
@@ -412,13 +422,30 @@ impl Filling<'_> {
         Ok(listing::as_listed(&encoding::bytes(connection, &name)?))
     }
 
-    fn unknown(&self, table: &TableName, flaws: &[String]) -> TableFault {
-        let message = format!("there is no table {} in the dump {}", about::sql(table), self.planned.backup());
-        let hint = flaws.first().map_or_else(
-            || "Names are exact, and case counts.".to_owned(),
-            |flaw| format!("Of its definitions not all could be restored here: {flaw}."),
-        );
-        TableFault::new(message, hint)
+    /// As far as that goes: what the tables do not need may need what is not here. Schemas are there already.
+    fn make_types(&self, object: &Object) -> Result<(), TableFault> {
+        let of = (object.name.as_str(), self.planned.database().encoding.as_str());
+        let listed = listing::list(&self.planned.clients, &mut self.open(object)?, of, self.halt)?;
+        let Some(path) = self.list(&listed, &|entry| !entry.starts_with("EVENT TRIGGER"))? else { return Ok(()) };
+        if let Err(fault) = self.restore(object, &[path])? {
+            tracing::info!("not all types and functions of the dump could be made: {}", fault.message);
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, table: &TableName, items: &[Item], flaws: &[String]) -> TableFault {
+        let (name, dump) = (about::sql(table), self.planned.backup());
+        let of_it = |kind: &str| items.iter().any(|item| item.kind == kind && item.schema == table.schema && item.name == table.name);
+        if of_it("TABLE") {
+            let message = format!("the table {name} is in the dump {dump}, and cannot be made here");
+            let why = flaws.first().map_or_else(String::new, |flaw| format!("`pg_restore` says: {flaw}. "));
+            let hint = "What it needs is not in the dump, or not installed here; a job with `logical` dumps everything that a table needs.";
+            return TableFault::new(message, format!("{why}{hint}"));
+        }
+        if let Some((_, what)) = NO_TABLES.iter().find(|(kind, _)| of_it(kind)) {
+            return TableFault::new(format!("{name} is {what} in the dump {dump}"), "Name a table that has rows of its own.");
+        }
+        TableFault::new(format!("there is no table {name} in the dump {dump}"), "Names are exact, and case counts.")
     }
 
     /// Rows of those entries that are wanted, out of whichever archive has them.
@@ -441,7 +468,12 @@ impl Filling<'_> {
         all.extend(words.iter().cloned());
         let mut command: Command = self.planned.clients.command("pg_restore", all);
         settings.environment(&settings.targets[0]).apply(&mut command);
-        let mut reader = self.open(object)?;
+        let checked = self.open(object)?;
+        // Nobody but this server's superuser is here, and jobs do not run.
+        let mut reader: Box<dyn Read> = match self.planned.timescale {
+            Some(_) => with_job_owners(&object.name, checked, |_| Some(empty::USER.to_owned()))?,
+            None => Box::new(checked),
+        };
         let source = feed::Source { from: &mut reader, fed: &AtomicU64::new(0), given: &|| {} };
         let heard = feed_and_hear(command, self.halt, &object.name, Some(source));
         match heard {

@@ -63,6 +63,12 @@ impl TableFault {
         TableFault { why: Why::Unknown, ..TableFault::new(message, hint) }
     }
 
+    /// Of a table the programs are named otherwise.
+    pub(super) fn by_our_words(fault: RestoreFault) -> TableFault {
+        let hint = fault.hint.replace("--start-with", "--programs");
+        fault.with_hint(hint).into()
+    }
+
     pub fn stopped() -> TableFault {
         TableFault { why: Why::Stopped, ..TableFault::new("it was asked to end", "") }
     }

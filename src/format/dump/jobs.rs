@@ -19,8 +19,7 @@ pub fn is_table(schema: &str, name: &str) -> bool {
 
 /// The same rows, with other owners. None where they are not as TimescaleDB has them. `columns` stand in brackets.
 pub fn with_owners(columns: &str, rows: &[u8], to: &dyn Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
-    let mut columns = columns.strip_prefix('(')?.strip_suffix(')')?.split(", ");
-    let at = columns.position(|column| column == "owner")?;
+    let at = owner_at(columns)?;
     let (mut out, mut is_over) = (Vec::with_capacity(rows.len()), false);
     for line in rows.split_inclusive(|byte| *byte == b'\n') {
         is_over |= line.strip_suffix(b"\n") == Some(END);
@@ -41,6 +40,15 @@ pub fn with_owners(columns: &str, rows: &[u8], to: &dyn Fn(&str) -> Option<Strin
         out.extend(end);
     }
     Some(out)
+}
+
+pub(super) fn have_owners(columns: &str) -> bool {
+    owner_at(columns).is_some()
+}
+
+fn owner_at(columns: &str) -> Option<usize> {
+    let mut columns = columns.strip_prefix('(')?.strip_suffix(')')?.split(", ");
+    columns.position(|column| column == "owner")
 }
 
 /// As SQL names a role.

@@ -61,9 +61,20 @@ impl<R: Read> Walk<R> {
     /// All of it from its beginning, in which roles have other names.
     pub fn with_roles<F: Fn(&str) -> Option<String>>(self, to: F) -> Result<impl Read + use<R, F>, BadDump> {
         let head = super::with_roles(&self.head, &to)?;
-        let items = self.items()?;
-        let jobs = items.iter().find(|item| jobs::are_in(item)).map(|item| (item.id, jobs::columns(&item.copy).to_owned()));
+        let jobs = self.jobs()?;
         Ok(std::io::Cursor::new(head).chain(Renaming::new(self.rest.chain(self.from), self.int_size, jobs, to)))
+    }
+
+    /// All of it as it is, but that TimescaleDB's jobs belong to others. Those of old versions belong to nobody.
+    pub fn with_job_owners<F: Fn(&str) -> Option<String>>(self, to: F) -> Result<impl Read + use<R, F>, BadDump> {
+        let jobs = self.jobs()?.filter(|(_, columns)| jobs::have_owners(columns));
+        Ok(std::io::Cursor::new(self.head).chain(Renaming::new(self.rest.chain(self.from), self.int_size, jobs, to)))
+    }
+
+    /// The entry that has TimescaleDB's jobs, and its columns.
+    fn jobs(&self) -> Result<Option<(i64, String)>, BadDump> {
+        let items = self.items()?;
+        Ok(items.iter().find(|item| jobs::are_in(item)).map(|item| (item.id, jobs::columns(&item.copy).to_owned())))
     }
 
     /// The entry whose rows come next; none at the end. Large objects are passed over.

@@ -47,7 +47,7 @@ pub(super) fn look(ground: &Ground<'_>, contents: Option<&Contents>, key: &Key, 
         return Err(damaged(format!("it holds {} bytes, and {} were written", whole.bytes, object.plain_size)));
     }
     let Some(contents) = contents else { return Ok(()) };
-    let mut archives = contents.databases.iter().flat_map(|database| &database.archives);
+    let mut archives = contents.databases.iter().flat_map(|database| database.archives.iter().chain(&database.types));
     let Some(archive) = archives.find(|archive| archive.object == object.name) else {
         return Err(damaged("contents.json does not have it".into()));
     };

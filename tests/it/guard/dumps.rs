@@ -57,6 +57,10 @@ fn a_policy_with_dumps_alone_takes_one_and_one_that_leaves_something_out_does_no
     let ground = Ground::new(Version::V15, "");
     let path = ground.file("policy.yaml");
     let text = fs::read_to_string(&path).expect("the policy");
+    // Without the log no copy of the files becomes a cluster.
+    fs::write(&path, text.replace("wal: { store: disk, timeout: 60s, keep: 7d }\n", "")).expect("the policy");
+    guard(&ground.rig, &["--plan"], &["true"]).ends_with_code(0).says("a backup by `backups.dump`");
+    guard(&ground.rig, &["--plan", "nightly"], &["true"]).ends_with_code(125).says("does not archive the write-ahead log");
     let at = text.find(", nightly:").expect("the physical job");
     let text = format!("{} }}\n", &text[..at]).replace("wal: { store: disk, timeout: 60s, keep: 7d }\n", "");
     fs::write(&path, text).expect("the policy");
@@ -91,9 +95,12 @@ fn a_policy_with_dumps_alone_takes_one_and_one_that_leaves_something_out_does_no
 fn files_come_back_where_they_were() {
     let ground = Ground::new(Version::V15, "");
     ground.rig.shell("mkdir conf && echo one > conf/a && echo two > conf/b");
+    // Whose time nobody else may set.
+    ground.rig.shell_as_root("ln -s a conf/roots; echo three > conf/c");
     let folder = ground.file("conf").display().to_string();
     ground.change("backups: {", &format!("backups: {{ conf: {{ files: {{ paths: [{folder}] }}, schedule: {{ at: \"03:00\" }}, keep: {{ last: 2 }}, takes: 1m, size: 1MB }}, "));
     let said = guard(&ground.rig, &["conf"], &["sh", "-c", &format!("echo spoiled > {folder}/a; rm {folder}/b")]).ends_with_code(0);
     follow(&ground.rig, &undo(&said)[0]).ends_with_code(0);
-    assert_eq!(ground.rig.shell("cat conf/a conf/b"), "one\ntwo");
+    assert_eq!(ground.rig.shell("cat conf/a conf/b conf/roots conf/c"), "one\ntwo\none\nthree");
+    assert_eq!(ground.rig.shell("stat -c %U conf/roots conf/c"), "root\nroot");
 }

@@ -133,3 +133,38 @@ fn sequences_go_on_behind_the_rows() {
         ("1152921504606846977".into(), "-3103".into())
     );
 }
+
+/// PostgreSQL refuses each deletion where it could not be published. That is said before anything is fetched.
+#[test]
+fn what_is_published_without_an_identity_is_refused() {
+    let two = Two::new(
+        "create table keyed (id int primary key, v text); create table bare (id int, v text); insert into bare values (1, 'x'); \
+         create table late (id int, v text, primary key (id) deferrable); \
+         create table parted (id int, day int) partition by list (day); create table parted_1 partition of parted for values in (1); \
+         create table parted_2 partition of parted for values in (2); alter table parted_2 replica identity full",
+    );
+    two.now("create publication added for all tables with (publish = 'insert, update')");
+    let wish = |table: &str| wanted(&[("public", table)], replace());
+    for table in ["keyed", "bare", "late", "parted"] {
+        two.look(&wish(table)).expect("no deletion is published");
+    }
+    two.now("create publication all_of for all tables");
+    two.look(&wish("keyed")).expect("its key is its identity");
+    for (table, named) in [("bare", "public.bare"), ("late", "public.late"), ("parted", "public.parted_1")] {
+        let refused = two.look(&wish(table)).expect_err("it could not be done");
+        let said = format!("the publication `all_of` publishes deletes, and {named} has no replica identity");
+        assert!(refused.message.ends_with(&said), "{refused}");
+        assert!(refused.hint.contains(&format!("`alter table {named} replica identity full`")), "{}", refused.hint);
+    }
+    // Beside it nothing is deleted.
+    two.look(&wanted(&[("public", "bare")], super::rig::into("aside"))).expect("it is beside");
+    two.now("drop publication all_of; create publication parts for table parted");
+    two.look(&wish("bare")).expect("it is in no publication of deletes");
+    assert!(two.look(&wish("parted")).expect_err("with its parent").message.contains("`parts`"));
+    two.now("drop publication parts; create publication home for tables in schema public");
+    assert!(two.look(&wish("bare")).expect_err("with its schema").message.contains("`home`"));
+    two.now("alter table bare replica identity full");
+    two.now("delete from bare");
+    two.brings(&wish("bare"));
+    assert_eq!(two.now("select v from bare"), "x");
+}

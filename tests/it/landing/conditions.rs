@@ -103,3 +103,31 @@ fn days_are_those_of_the_zone() {
     assert_eq!(landed[0].rows, 24);
     assert_eq!(two.now("select min(id) || ' ' || max(id) from day.orders"), "3 26");
 }
+
+/// Where no schema is searched, `=` of such a type is another one, which finds other rows. So it must be said.
+#[test]
+fn a_type_of_an_extension_is_not_taken_for_text() {
+    let two = Two::new(
+        "create extension citext; create domain mails as citext; create domain names as text; \
+         create table people (id int primary key, email citext, other mails, name names, note varchar(9)); \
+         insert into people select k, 'U' || k || '@x.y', 'O' || k, 'n' || k, 'v' || k from generate_series(1, 9) k",
+    );
+    two.now("delete from people");
+    let people = || wanted(&[("public", "people")], merge());
+    for (condition, column) in
+        [("email = 'u5@x.y'", "\"email\""), ("id = 5 or email in ('u5@x.y', 'u6@x.y')", "\"email\""), ("other like 'o5'", "\"other\"")]
+    {
+        let refused = two.refuses(&only(people(), condition));
+        assert!(refused.message.contains(&format!("compare {column} as PostgreSQL's own text, and not as the public.citext")), "{refused}");
+        assert!(refused.hint.contains(&format!("{column} operator(public.=) 'it'")), "{}", refused.hint);
+    }
+    for (condition, count) in [
+        ("email operator(public.=) 'u5@x.y'", 1),
+        ("email::text = 'U6@x.y' or other is null", 1),
+        ("name = 'n7' and note <> 'x'", 1),
+        ("id = 8", 1),
+        ("email::text = 'u9@x.y'", 0),
+    ] {
+        assert_eq!(two.brings(&only(people(), condition)).0.first().map_or(0, |landed| landed.added), count, "{condition}");
+    }
+}

@@ -103,6 +103,7 @@ fn out_of_a_dump() {
     let csv = say(&["--csv", "-", "--where", "id = 7", "--yes"]).ends_with_code(0);
     assert_eq!(csv.out, "id,customer,number,total,twice,note\n7,8,7,2.33,4.66,xxxxxxx\n");
     nothing_is_left(&ground);
+    ground.say(&["restore", "--table", "totals", "--job", "dump", "--csv", "-", "--yes"]).ends_with_code(1).says("is a view in the dump");
     // What makes no sense.
     for (words, said) in [
         (&["--where", "1=1); drop table x; --"][..], "`--where`: it closes a `(` that it has not opened"),

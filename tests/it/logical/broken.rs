@@ -134,3 +134,23 @@ fn what_may_not_be_read_is_left_out_where_the_policy_says_so() {
     assert!(!said.out.contains("left out"), "{}", said.out);
     into("shop", "--replace").ends_with_code(0);
 }
+
+/// `pg_dump` has all large objects or none, and knows no rights on them but their owner's and those that he gave.
+#[test]
+fn large_objects_that_may_not_be_read_are_left_out_and_named() {
+    let ground = Ground::new(Version::V15, "globals: false");
+    ground.sql("create table orders (n int); insert into orders values (1); select lo_from_bytea(77, 'x')");
+    ground.sql("create role reader login; grant pg_read_all_data to reader");
+    ground.change("user=postgres", "user=reader");
+    ground.say(&["backup", "dump"]).ends_with_code(1).says("permission denied for large object").says("`unreadable: skip` leaves all");
+    ground.change("globals: false", "globals: false, unreadable: skip");
+    let dump = ground.dump();
+    assert!(dump.said.contains("no large object is in the dump of `shop`: this role may not read 1 large object"), "{}", dump.said);
+    let database = &ground.contents(&dump)["databases"][0];
+    assert_eq!((&database["partial"], &database["skipped"][0]), (&true.into(), &"large objects".into()), "{database:#}");
+    ground.say(&["show", "latest"]).ends_with_code(0).says("large objects");
+    ground.sql("grant select on large object 77 to reader");
+    let dump = ground.dump();
+    let database = &ground.contents(&dump)["databases"][0];
+    assert_eq!((&database["partial"], &database["large_objects"]), (&false.into(), &1.into()), "{database:#}");
+}

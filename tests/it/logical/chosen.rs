@@ -188,3 +188,43 @@ fn what_is_wrong_is_named_and_leaves_nothing() {
     other.run("rollback").expect("its end");
     taken(&ground);
 }
+
+/// What its columns are of is no table, and comes beside the tables: so one of them can be made anew alone.
+#[test]
+fn one_of_them_comes_back_alone_with_its_types() {
+    let ground = Ground::new(Version::V15, "");
+    ground.sql(
+        "create schema own; create extension citext schema own; create type own.mood as enum ('sad', 'ok'); create domain few as int check (value < 10); \
+         create type pair as (mood own.mood, few few); create function plus(few) returns int immutable language sql as 'select $1 + 1'; \
+         create table secret (n int); create role reader login; \
+         create table goods (id int primary key, name own.citext, mood own.mood, pairs pair[], few few, next int generated always as (plus(few)) stored); \
+         create index dear on goods (id) where id > 5; create function heard() returns trigger language plpgsql as 'begin return new; end'; \
+         create trigger heard before insert on goods for each row execute function heard(); \
+         create function of_secret() returns int immutable language sql begin atomic select max(n) from secret; end; \
+         create index by_secret on goods ((few + of_secret())); \
+         insert into goods select k, 'N' || k, 'ok', array[row('sad', 3)::pair], k from generate_series(1, 9) k; \
+         grant usage on schema own to reader; grant select on goods to reader",
+    );
+    with(&ground, "tables: [goods]");
+    // Of other tables the role need not be able to read anything.
+    ground.change("user=postgres", "user=reader");
+    taken(&ground);
+    ground.change("user=reader", "user=postgres");
+    ground.say(&["verify", "--deep"]).ends_with_code(0);
+    let back = ["restore", "--table", "public.goods", "--job", "some", "--yes"];
+    ground
+        .say(&[&back[..], &["--into-schema", "aside"]].concat())
+        .ends_with_code(0)
+        .says("9 rows")
+        .says("the trigger heard")
+        .says("the index by_secret");
+    assert_eq!(ground.sql("select string_agg(indexname, ' ' order by 1) from pg_indexes where schemaname = 'aside'"), "dear goods_pkey");
+    assert_eq!(rows(&ground, "shop", "aside.goods"), rows(&ground, "shop", "public.goods"));
+    ground.sql("update goods set few = 1");
+    ground.say(&[&back[..], &["--replace"]].concat()).ends_with_code(0).says("8 changed");
+    assert_eq!(rows(&ground, "shop", "aside.goods"), rows(&ground, "shop", "public.goods"));
+    ground
+        .say(&["restore", "--table", "public.secret", "--job", "some", "--csv", "-", "--yes"])
+        .ends_with_code(1)
+        .says("there is no table");
+}

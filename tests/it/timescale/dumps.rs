@@ -229,6 +229,33 @@ fn what_is_made_of_compressed_rows_comes_back_and_jobs_have_their_owners() {
     }
 }
 
+/// The application's role is on no private server: tables come back without it, and TimescaleDB's jobs, which belong to it, do not matter.
+#[test]
+fn jobs_of_a_role_that_is_not_there_keep_no_table_back() {
+    const SOME: &str = "drills: { some: { restore: { latest: some }, expect: { rows: { sql: 'select count(*) from metrics', is: 2000 } } } }\n\
+        backups: { some: { tables: { tables: [metrics, plain] }, schedule: { at: \"04:00\" }, keep: { last: 2 }, takes: 1m, size: 1MB }, ";
+    for programs in some_natives("jobs_of_a_role_that_is_not_there_keep_no_table_back") {
+        let ground = with_metrics(&programs);
+        ground.rig.cluster.sql("create role \"Old \"\"one\"\"\" login");
+        ground.sql(
+            "grant create on schema public to \"Old \"\"one\"\"\"; alter table metrics owner to \"Old \"\"one\"\"\"; \
+                    set role \"Old \"\"one\"\"\"; select add_compression_policy('metrics', interval '100 years')",
+        );
+        ground.change("backups: { ", SOME);
+        ground.dump();
+        ground.say(&["backup", "some"]).ends_with_code(0);
+        let folder = programs.display().to_string();
+        for job in ["dump", "some"] {
+            for table in ["metrics", "plain"] {
+                let words = ["restore", "--table", table, "--job", job, "--programs", &folder, "--into-schema", job, "--yes"];
+                ground.say(&words).ends_with_code(0);
+                assert_eq!(ground.sql(&rows(&format!("{job}.{table}"))), ground.sql(&rows(&format!("public.{table}"))), "{job} {table}");
+            }
+        }
+        ground.say(&["drill", "some", "--start-with", &folder]).ends_with_code(0).says("passed");
+    }
+}
+
 #[test]
 fn a_dump_of_hypertables_is_drilled_and_one_of_them_exported() {
     for programs in some_natives("a_dump_of_hypertables_is_drilled_and_one_of_them_exported") {

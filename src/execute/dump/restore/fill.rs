@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::act::{Part, Work, of};
 use super::feed::{Source, feed};
 use super::jobs::HeldJob;
-use super::{Plan, listing, restoring, target};
+use super::{Plan, listing, restoring, target, with_job_owners};
 use crate::execute::dump::child::Halt;
 use crate::execute::dump::encoding;
 use crate::execute::restore::RestoreFault;
@@ -233,10 +233,16 @@ impl Fill<'_> {
         command
     }
 
-    fn open(&self, object: &Object) -> Result<Box<dyn Read>, RestoreFault> {
+    fn open(&self, object: &Object) -> Result<Box<dyn Read + '_>, RestoreFault> {
         let found = &self.plan.found;
         let checked = Checked::open(&found.store, &self.key(object), object.size, &object.sha256, &found.identities)?;
-        self.plan.wanted.roles.over(&object.name, checked)
+        let dump = self.plan.wanted.roles.over(&object.name, checked)?;
+        if !self.plan.wanted.no_owner {
+            return Ok(dump);
+        }
+        // Nobody would know that role, and no job would come for want of it.
+        let is_there = |role: &str| self.plan.known_roles.contains(role);
+        with_job_owners(&object.name, dump, move |role| (!is_there(role)).then(|| self.plan.settings.user.clone()))
     }
 
     fn stream(&self, into: &str, object: &Object, more: Vec<String>, given: &dyn Fn()) -> Result<(), RestoreFault> {

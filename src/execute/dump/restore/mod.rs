@@ -42,6 +42,7 @@ pub(in crate::execute) use jobs::home as job_table;
 pub use jobs::{HeldJob, let_run};
 pub use pace::Pace;
 pub use rolemap::RoleMap;
+pub(in crate::execute) use rolemap::with_job_owners;
 pub use roles::Roles;
 pub(in crate::execute) use target::must_be_free;
 pub use target::{Session, Target};

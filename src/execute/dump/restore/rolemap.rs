@@ -113,3 +113,13 @@ impl RoleMap {
         own
     }
 }
+
+/// A dump on its way, in which TimescaleDB's jobs belong to others: their owners stand among rows, where `--no-owner` does not reach.
+pub(in crate::execute) fn with_job_owners<'d>(
+    what: &str,
+    dump: impl Read + 'd,
+    to: impl Fn(&str) -> Option<String> + 'd,
+) -> Result<Box<dyn Read + 'd>, RestoreFault> {
+    let walk = Walk::new(dump).map_err(|stopped| unread(what, stopped))?;
+    Ok(Box::new(walk.with_job_owners(to).map_err(|bad| unread(what, Stopped::Bad(bad)))?))
+}

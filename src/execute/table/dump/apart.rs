@@ -53,6 +53,21 @@ impl Wanted {
         of.filter_map(|part| item.name.strip_prefix(part.name.as_str())?.strip_prefix(' ')).min_by_key(|rest| rest.len())
     }
 
+    /// Which part something belongs to, and what it is called.
+    fn part_of(&self, item: &Item) -> Option<(&TableName, String)> {
+        let mut parts = self.parts.iter().filter(|part| part.schema == item.schema);
+        if item.kind == "INDEX" {
+            // Its line does not say of which table it is.
+            let on = |part: &&TableName| {
+                let name = format!("{}.{}", quoted_where_needed(part.schema.clone()), quoted_where_needed(part.name.clone()));
+                [" ON ", " ON ONLY "].iter().any(|word| item.definition.contains(&format!("{word}{name} ")))
+            };
+            return Some((parts.find(on)?, item.name.clone()));
+        }
+        let name = self.behind(item)?;
+        Some((parts.find(|part| item.name == format!("{} {name}", part.name))?, name.to_owned()))
+    }
+
     /// All of them have usually the same one.
     fn owner(&self, items: &[Item]) -> Option<Apart> {
         let owner_of = |part: &TableName| {
@@ -160,6 +175,34 @@ pub(super) fn tie(connection: &mut Connection, items: &[Item], wanted: &[Wanted]
         }
         if let Some((wanted, name)) = wanted.iter().find_map(|wanted| Some((wanted, wanted.behind(item)?))) {
             apart.push(wanted.apart(format!("the foreign key {}", plain(name)), statement(&item.definition)));
+        }
+    }
+    Ok(apart)
+}
+
+/// What belongs to wanted tables and could not be made here, for want of a function that is in no dump of chosen tables.
+pub(super) fn unmade(connection: &mut Connection, items: &[Item], wanted: &[Wanted]) -> Result<Vec<Apart>, Fault> {
+    const KINDS: [(&str, &str, &str); 4] = [
+        ("TRIGGER", "the trigger", "select from pg_catalog.pg_trigger where tgrelid = pg_catalog.to_regclass($1) and tgname = $2"),
+        ("RULE", "the rule", "select from pg_catalog.pg_rewrite where ev_class = pg_catalog.to_regclass($1) and rulename = $2"),
+        (
+            "CONSTRAINT",
+            "the constraint",
+            "select from pg_catalog.pg_constraint where conrelid = pg_catalog.to_regclass($1) and conname = $2",
+        ),
+        ("INDEX", "the index", "select where pg_catalog.to_regclass($1) is not null"),
+    ];
+    let mut apart = Vec::new();
+    for item in items.iter().filter(|item| is_readable(&item.name)) {
+        let Some((_, what, there)) = KINDS.iter().find(|(kind, ..)| *kind == item.kind) else { continue };
+        let of = wanted.iter().find_map(|wanted| Some((wanted, wanted.part_of(item)?)));
+        let Some((wanted, (part, name))) = of else { continue };
+        let is_there = match item.kind.as_str() {
+            "INDEX" => connection.query(there, &[&about::sql(&TableName { schema: item.schema.clone(), name: name.clone() })])?,
+            _ => connection.query(there, &[&about::sql(part), &name])?,
+        };
+        if is_there.is_empty() {
+            apart.push(wanted.apart(format!("{what} {}", plain(name)), statement(&item.definition)));
         }
     }
     Ok(apart)

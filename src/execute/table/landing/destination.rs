@@ -209,6 +209,46 @@ const ALWAYS: &str = "\
     select 'the trigger ' || quote_ident(tgname) as name from pg_trigger where tgrelid in (select oid from kin) and not tgisinternal and tgenabled in ('A', 'R') \
     union all select 'the rule ' || quote_ident(rulename) from pg_rewrite where ev_class in (select oid from kin) and ev_enabled in ('A', 'R') order by 1";
 
+/// What has rows of the table, is in a publication of deletes, and has no replica identity: PostgreSQL refuses every deletion there, also in a
+/// session that runs no triggers. Rows that differ are deleted and come anew, so what publishes updates alone does not matter.
+const UNIDENTIFIED: &str = "\
+    with recursive kin(oid) as (select $1::oid union select i.inhrelid from pg_inherits i join kin k on i.inhparent = k.oid), \
+    bare as ( \
+      select c.oid, c.relnamespace, format('%I.%I', n.nspname, c.relname) as name \
+      from kin k join pg_class c on c.oid = k.oid join pg_namespace n on n.oid = c.relnamespace \
+      where c.relkind = 'r' and c.relpersistence = 'p' and c.relreplident <> 'f' and not exists ( \
+        select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indimmediate \
+          and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident end)), \
+    of as (select oid, oid as above, relnamespace as home from bare \
+      union select b.oid, a.relid, c.relnamespace from bare b cross join lateral pg_partition_ancestors(b.oid) a join pg_class c on c.oid = a.relid) \
+    select b.name, p.pubname as publication from bare b join pg_publication p on p.pubdelete and (p.puballtables \
+      or exists (select from of join pg_publication_rel r on r.prrelid = of.above where of.oid = b.oid and r.prpubid = p.oid) {SCHEMAS}) \
+    order by 1, 2";
+/// From PostgreSQL 15 on.
+const SCHEMAS: &str =
+    "or exists (select from of join pg_publication_namespace s on s.pnnspid = of.home where of.oid = b.oid and s.pnpubid = p.oid)";
+const FIRST_OF_SCHEMAS: u32 = 15;
+/// More tables say no more.
+const SHOWN: usize = 3;
+
+fn must_have_an_identity(connection: &mut Connection, about: &About, beside: &str) -> Result<(), TableFault> {
+    let schemas = if connection.major() < FIRST_OF_SCHEMAS { "" } else { SCHEMAS };
+    let rows = connection.query(&UNIDENTIFIED.replace("{SCHEMAS}", schemas), &[&about.oid])?;
+    let Some(first) = rows.iter().next() else { return Ok(()) };
+    let mut tables: Vec<&str> = rows.iter().map(|row| row.text("name")).collect::<Result<_, _>>()?;
+    tables.dedup();
+    let more = if tables.len() > SHOWN { format!(" and {} more", tables.len() - SHOWN) } else { String::new() };
+    let message = format!(
+        "rows of {} cannot be deleted: the publication {} publishes deletes, and {}{more} {} no replica identity",
+        about.name(),
+        shown(first.text("publication")?),
+        joined(tables.iter().take(SHOWN).map(ToString::to_string)),
+        if tables.len() == 1 { "has" } else { "have" }
+    );
+    let each = tables.iter().take(SHOWN).map(|table| format!("`alter table {table} replica identity full`"));
+    Err(TableFault::new(message, format!("Say {}, as the application needs it too, or give it a primary key. {beside}", joined(each))))
+}
+
 pub(super) fn must_be_changeable(connection: &mut Connection, about: &About) -> Result<(), TableFault> {
     let name = about.name();
     let beside = "Restore into a schema beside it (`--into-schema NAME`).";
@@ -232,7 +272,7 @@ pub(super) fn must_be_changeable(connection: &mut Connection, about: &About) -> 
         let message = format!("{} of {name} would run for each row that comes back, whoever writes it", joined(&always));
         return Err(TableFault::new(message, format!("`alter table … disable` it for the time being. {beside}")));
     }
-    Ok(())
+    must_have_an_identity(connection, about, beside)
 }
 
 fn has(tables: &[String]) -> String {

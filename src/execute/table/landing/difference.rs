@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::about::{About, Column, KeyColumn, same_key, same_row};
+use super::session;
 use crate::policy::sql_name::{literal, quoted};
 use crate::postgres::{Connection, Fault};
 
@@ -80,9 +81,9 @@ impl Sides<'_> {
         format!("from {} n join {} s on {key} where not {row}", self.now, self.then)
     }
 
-    fn key_text(&self, of: &str) -> String {
+    fn key_text(&self, of: &str, is_bytes: bool) -> String {
         let each: Vec<String> = self.key.iter().map(|column| format!("{of}.{}::text", quoted(&column.name))).collect();
-        format!("left(concat_ws(', ', {}), {SHOWN})", each.join(", "))
+        as_text(&format!("left(concat_ws(', ', {}), {SHOWN})", each.join(", ")), is_bytes)
     }
 
     fn order(&self, of: &str) -> String {
@@ -109,7 +110,8 @@ impl Sides<'_> {
     }
 
     fn keys(&self, connection: &mut Connection, what: &str, of: &str, most: u32) -> Result<Vec<String>, Fault> {
-        let sql = format!("select {} as key {what} order by {} limit {most}", self.key_text(of), self.order(of));
+        let key = self.key_text(of, session::is_of_bytes(connection));
+        let sql = format!("select {key} as key {what} order by {} limit {most}", self.order(of));
         connection.query(&sql, &[])?.iter().map(|row| Ok(row.get("key").unwrap_or_default().to_owned())).collect()
     }
 
@@ -118,14 +120,18 @@ impl Sides<'_> {
         let values: Vec<String> = (self.columns().iter())
             .map(|column| format!("({}, (c.n).{1}::text, (c.s).{1}::text)", literal(&column.name), quoted(&column.name)))
             .collect();
+        let is_bytes = session::is_of_bytes(connection);
+        let shown = |value: &str| as_text(&format!("left({value}, {SHOWN})"), is_bytes);
         // Rows as values: a bare `n` would be a column of that name, where the table has one.
         let sql = format!(
-            "select c.at::text as at, c.key, v.name, left(v.here, {SHOWN}) || case when length(v.here) > {SHOWN} then '…' else '' end as here, \
-             left(v.back, {SHOWN}) || case when length(v.back) > {SHOWN} then '…' else '' end as back \
+            "select c.at::text as at, c.key, v.name, {here} as here, {back} as back, \
+             coalesce(length(v.here) > {SHOWN}, false) as here_goes_on, coalesce(length(v.back) > {SHOWN}, false) as back_goes_on \
              from (select row_number() over (order by {order}) as at, {key} as key, coalesce(n.*) as n, coalesce(s.*) as s {changed} order by 1 limit {most}) c \
              left join lateral (values {values}) v(name, here, back) on v.here is distinct from v.back order by c.at",
             order = self.order("n"),
-            key = self.key_text("n"),
+            key = self.key_text("n", is_bytes),
+            here = shown("v.here"),
+            back = shown("v.back"),
             changed = self.changed(),
             values = values.join(", ")
         );
@@ -136,10 +142,18 @@ impl Sides<'_> {
                 all.push(Changed { key: row.get("key").unwrap_or_default().to_owned(), columns: Vec::new() });
             }
             if let (Some(changed), Some(name)) = (all.last_mut(), row.get("name")) {
-                let text = |column: &str| row.get(column).map(str::to_owned);
-                changed.columns.push(ChangedColumn { name: name.to_owned(), now: text("here"), then: text("back") });
+                // Not every encoding of a database has this sign.
+                let end = |column: &str| -> Result<&str, Fault> { Ok(if row.flag(column)? { "…" } else { "" }) };
+                let text = |column: &str, end: &str| row.get(column).map(|text| format!("{text}{end}"));
+                let (now, then) = (text("here", end("here_goes_on")?), text("back", end("back_goes_on")?));
+                changed.columns.push(ChangedColumn { name: name.to_owned(), now, then });
             }
         }
         Ok(all)
     }
+}
+
+/// What has no encoding may be no text: of that, bytes beyond ASCII read as `\351`.
+fn as_text(text: &str, is_bytes: bool) -> String {
+    if is_bytes { format!("encode(convert_to({text}, 'SQL_ASCII'), 'escape')") } else { text.to_owned() }
 }

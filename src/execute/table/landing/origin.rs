@@ -128,5 +128,6 @@ pub(super) fn rows_of(
         TableFault::new(format!("the condition on rows of {} is not understood: {}", about.name(), fault.message), hint)
     })?;
     reads::must_be_the_row(connection, about, &view)?;
+    reads::must_be_said(connection, about, &view)?;
     Ok(view)
 }

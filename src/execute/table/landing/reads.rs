@@ -5,6 +5,7 @@
 
 use super::about::About;
 use crate::execute::table::TableFault;
+use crate::policy::sql_name::quoted;
 use crate::postgres::Connection;
 
 /// A view's own tree names each relation that it reads, and each function that it calls, also by an operator. Those of PostgreSQL itself are
@@ -48,4 +49,32 @@ pub(super) fn must_be_the_row(connection: &mut Connection, about: &About, view: 
     }
     let message = format!("what the condition on rows of {} reads cannot be told on this server", about.name());
     Err(TableFault::new(message, "Restore into a schema beside it (`--into-schema NAME`) without a condition, and choose there."))
+}
+
+/// Columns that are taken for text, or for another type of PostgreSQL's own, without anybody having said so: the operators of their type lie in
+/// its schema, and nothing is looked for there. In a view's tree that is a relabelling or a call with the format 2.
+const RELABELLED: &str = "\
+    with recursive rule as (select r.ev_action::text as tree from pg_rewrite r where r.ev_class = to_regclass($1)), \
+    taken(attnum, oid, made) as (select m[1]::int2, m[2]::oid, m[3]::oid from rule cross join lateral regexp_matches(rule.tree, \
+        '\\{RELABELTYPE :arg \\{VAR :varno [0-9]+ :varattno ([0-9]+) :vartype ([0-9]+) [^{}]*\\} :resulttype ([0-9]+) [^{}]*:relabelformat 2', 'g') m), \
+    base(attnum, oid) as (select attnum, oid from taken where made in (select oid from pg_type where typnamespace = 'pg_catalog'::regnamespace) \
+        union select b.attnum, t.typbasetype from base b join pg_type t on t.oid = b.oid where t.typtype = 'd') \
+    select a.attname as name, format('%I.%I', n.nspname, t.typname) as type, quote_ident(n.nspname) as home \
+    from base b join pg_type t on t.oid = b.oid and t.typtype <> 'd' join pg_namespace n on n.oid = t.typnamespace and n.nspname <> 'pg_catalog' \
+    join pg_attribute a on a.attrelid = $2::oid and a.attnum = b.attnum order by 1 limit 1";
+
+/// A condition does not mean another thing here than in a session of the application. That the schema of such a type is searched would let anybody who may
+/// make functions there have them run by whoever restores.
+pub(super) fn must_be_said(connection: &mut Connection, about: &About, view: &str) -> Result<(), TableFault> {
+    let rows = connection.query(RELABELLED, &[view, &about.oid])?;
+    let Some(row) = rows.iter().next() else { return Ok(()) };
+    let (name, home) = (quoted(row.text("name")?), row.text("home")?);
+    let message = format!(
+        "the condition on rows of {} would compare {name} as PostgreSQL's own text, and not as the {} that it is",
+        about.name(),
+        row.text("type")?
+    );
+    let hint =
+        format!("Its operators need their schema: `{name} operator({home}.=) 'it'`. Where text is meant, say so: `{name}::text = 'it'`.");
+    Err(TableFault::new(message, hint))
 }

@@ -25,7 +25,16 @@ pub(in crate::execute) fn open(settings: &Settings) -> Result<Connection, TableF
     connection.set_silence(SILENCE)?;
     connection.lift_limits()?;
     connection.run(WORDS)?;
+    if is_of_bytes(&connection) {
+        // Whatever bytes there are pass as they are: as UTF-8, not all of them would.
+        connection.run("set client_encoding = 'SQL_ASCII'")?;
+    }
     Ok(connection)
+}
+
+/// Its database has no encoding.
+pub(super) fn is_of_bytes(connection: &Connection) -> bool {
+    connection.parameter("server_encoding") == Some("SQL_ASCII")
 }
 
 /// The same at the destination, where others work: no lock is waited for longer than somebody said, not even by a look.

@@ -13,6 +13,8 @@ use crate::world::accounts::Accounts;
 
 /// Who runs with the rights of a file's owner or group.
 const SET_ID: u32 = 0o6000;
+/// All that a change of rights can change.
+const ALL_RIGHTS: u32 = 0o7777;
 /// Access control lists, as the kernel calls them.
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
@@ -45,6 +47,9 @@ impl Settler {
         let fallback = Attributes::default();
         let more = piece.more.as_deref().unwrap_or(&fallback);
         let of_path = |error: Errno| fault(path, error);
+        if self.is_somebody_s_as_it_was(of, piece, more).map_err(of_path)? {
+            return Ok(());
+        }
         let mut mode = piece.mode;
         // Taking another owner takes the rights of that kind away, so it comes first.
         if !self.own(of, more).map_err(of_path)? {
@@ -64,6 +69,22 @@ impl Settler {
         .map_err(of_path)?;
         // Last: until then it is its owner's alone, and of a directory its rights say that it is finished.
         if piece.kind == Kind::Link { Ok(()) } else { self.rights(of, piece.kind, mode, more).map_err(of_path) }
+    }
+
+    /// Nothing of it could be set here, and nothing has to be.
+    fn is_somebody_s_as_it_was(&self, of: &Of<'_>, piece: &Piece, more: &Attributes) -> rustix::io::Result<bool> {
+        if self.is_root {
+            return Ok(false);
+        }
+        let stat = match of {
+            Of::Open(file) => rustix::fs::fstat(file)?,
+            Of::Named(at, name) => rustix::fs::statat(at, *name, AtFlags::SYMLINK_NOFOLLOW)?,
+        };
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        let has_rights = piece.kind == Kind::Link || stat.st_mode & ALL_RIGHTS == piece.mode & ALL_RIGHTS;
+        let is_of_then = stat.st_mtime == piece.mtime && u32::try_from(stat.st_mtime_nsec).is_ok_and(|nanos| nanos == more.nanos);
+        let is_same = has_rights && is_of_then && (stat.st_uid, stat.st_gid) == self.owners(more);
+        Ok(!is_ours && is_same && self.has_attributes(of, more))
     }
 
     /// With a list, the group's bits of a mode are the list's mask, which is more than the group may have. So the list comes first; where it
