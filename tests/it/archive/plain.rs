@@ -441,6 +441,26 @@ fn times_beyond_the_calendar_move_and_come_back_once() {
     assert_eq!(ground.sql(&format!("{SUM} (select {columns} from purchases where placed_at < 'infinity') t")), old);
 }
 
+/// As long as a name can be: the server would cut what is put behind it, and its own rows would come back into it.
+#[test]
+fn rows_of_a_table_with_a_long_name_come_back_beside_it() {
+    let long = "o".repeat(63);
+    let ground = Ground::with(&format!("archive: {{ old-orders: {{ table: {long}, column: placed_at, after: 2y, store: disk }} }}\n"));
+    ground.sql(&format!("alter table orders rename to {long}"));
+    ground.archive();
+    ground.run.say(&["archive", "restore", "--table", &long]).ends_with_code(0).says("1500 rows").says("_archived");
+    assert_eq!(ground.sql(&format!("select count(*) from {long}")), "0");
+    let beside = "select count(*) from pg_class where relkind = 'r' and relname like 'ooo%\\_archived' and length(relname) = 63";
+    assert_eq!(ground.sql(beside), "1");
+    // Another name that makes it the table itself.
+    ground.run.change(&long, "letters");
+    ground.sql(&format!("alter table {long} rename to letters; insert into letters (id, placed_at) values (1, '2019-01-01')"));
+    ground.archive();
+    ground.sql("alter table letters rename to letters_archived");
+    ground.run.say(&["archive", "restore", "--table", "letters"]).ends_with_code(1).says("is the table itself").says("`--into`");
+    assert_eq!(ground.sql("select count(*) from letters_archived"), "0");
+}
+
 /// A foreign key that lets nothing go keeps its extent in the table, and the others move on; whenever it is asked.
 #[test]
 fn rows_that_others_refer_to_stay() {
