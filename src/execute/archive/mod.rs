@@ -26,10 +26,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use bring_back::{BroughtBack, Wanted, bring_back};
+pub(in crate::execute) use held::PLACING;
 pub use kept::read_back;
-pub use retain::{Dropped, retain};
+pub use retain::{Dropped, Retained, retain};
 pub(in crate::execute) use table::{SETTINGS, Time, columns};
 
+use super::expire;
 use crate::format::archived::Stretch;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
@@ -140,9 +142,10 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
     let writers = site.must_be_writer(&keys)?;
     let mut connection = connect(site, &archive.database)?;
     let cluster = system_of(&mut connection)?;
+    let moment = expire::moment_of(&mut connection)?;
     let (store, cold) = site.store_to_read_back(&archive.store)?;
     let repository = site.own_repository(&archive.store, &store, cluster, now)?;
-    let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
+    let table = Table::find(&mut connection, site.policy, &archive.into(), moment)?;
     if let Some(view) = &table.view {
         let message = format!("{}: `{view}` is a continuous aggregate, and not a table", archive.path);
         return Err(SiteFault::new(message, "Only tables can be archived."));

@@ -25,7 +25,7 @@ const ROOM: &str = "\
 pub(super) const BUSY: [&str; 3] = ["55P03", "40P01", "23505"];
 
 /// Rows of another table need some of these. From 18 on, what says `restrict` has a code of its own.
-const REFERENCED: [&str; 2] = ["23503", "23001"];
+pub(super) const REFERENCED: [&str; 2] = ["23503", "23001"];
 
 /// More locks than the server has room for.
 const NO_ROOM: &str = "53200";

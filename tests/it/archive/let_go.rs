@@ -34,7 +34,7 @@ fn moved(ground: &Ground) -> Vec<String> {
     ground.sql(
         "insert into orders select 20000 + i, timestamptz '2015-01-01 00:00+00' + i * interval '1 day', 1 from generate_series(1, 50) i",
     );
-    ground.run.say_at("-6y", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("-2190d", &["run", "old-orders"]).ends_with_code(0);
     ground.archive();
     let all = ground.extents();
     assert_eq!(all.len(), 2, "{all:?}");
@@ -223,7 +223,7 @@ fn what_keeps_changing_leaves_no_copy_with_every_run() {
             .map(|one| (one["extent"].as_str().expect("an id").to_owned(), one["rows"].as_u64().expect("a number")))
             .collect::<Vec<_>>()
     };
-    ground.run.say_at("-11d", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("-11d", &["run", "old-orders"]).ends_with_code(0);
     for (count, words) in [(2, "have changed since they were exported"), (3, "keep changing"), (4, "keep changing")] {
         read();
         change();

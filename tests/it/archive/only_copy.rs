@@ -124,12 +124,12 @@ fn what_was_read_back_long_ago_is_compared_byte_by_byte() {
     ground.run.rig.shell_as_root(&format!(
         "cp -p {object} copy; chmod u+w {object}; printf damaged | dd of={object} bs=1 seek=4000 conv=notrunc 2>/dev/null"
     ));
-    ground.run.say_at("+8d", &["run", "old-orders"]).ends_with_code(1).says("rows.csv.zst.age").says("is not any more what was read back");
+    ground.say_then("+8d", &["run", "old-orders"]).ends_with_code(1).says("rows.csv.zst.age").says("is not any more what was read back");
     assert_eq!(ground.sql("select count(*) from orders"), "1500");
     ground.run.say_at("+8d", &["archive", "verify", "--identity", &identity]).ends_with_code(1).says("rows.csv.zst.age");
     ground.run.rig.shell_as_root(&format!("cp -p copy {held}"));
     // Verified on the 2nd, and the job runs on the 1st: nobody has to read it back in between.
-    ground.run.say_at("+30d", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("+30d", &["run", "old-orders"]).ends_with_code(0);
     assert_eq!(ground.sql("select count(*) from orders where placed_at < now() - interval '2 years'"), "0");
 }
 
