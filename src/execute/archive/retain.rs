@@ -1,6 +1,7 @@
 //! Retention with holds: what is old enough goes, chunk by chunk, and what is held stays. TimescaleDB's own job looks at nothing but the age,
 //! so where a hold names rows of a table, it is taken away and this is done instead.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -71,20 +72,15 @@ pub fn retain(
     }
     let (mut after, mut done) = (None, Retained::default());
     while !stop.load(Ordering::Relaxed) {
-        let Some(slice) = Slice::next(&mut connection, &table, after.as_deref(), u64::MAX)? else { break };
-        begin(&mut connection)?;
-        let dropped = drop_one(&mut connection, &table, &slice);
-        match dropped.and_then(|dropped| Ok((dropped, held::came_at_last(&mut connection, &table)?))) {
-            Ok((_, Some(came))) => {
-                connection.run("rollback")?;
-                remarks.push(came);
-                break;
-            }
-            Ok((Some(dropped), None)) if !each(&dropped) => {
-                connection.run("rollback")?;
-                return Err(unrecorded());
-            }
-            Ok((Some(_), None)) => drop(connection.run("commit")?),
+        let Some(slice) = Slice::next(&mut connection, &table, after.as_deref(), u64::MAX, &BTreeSet::new())? else { break };
+        let (from, to) = (&slice.from, &slice.to);
+        let stay = |why: &str| format!("{}: rows between {from} and {to} {why}", table.known_as());
+        let fate = take_out(&mut connection, &table, &slice, each);
+        if !matches!(fate, Ok(Fate::Gone(_))) && !connection.is_broken() {
+            connection.run("rollback")?;
+        }
+        match fate {
+            Ok(Fate::Gone(dropped)) => done.dropped += dropped.rows,
             // The next run takes a chunk that somebody made there just now with the others.
             Ok(Fate::Stays) => done.remarks.push(stay("stay for now: others came meanwhile, or a trigger keeps them")),
             Ok(Fate::Held(came)) => {

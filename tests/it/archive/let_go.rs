@@ -264,8 +264,9 @@ fn what_keeps_changing_leaves_no_copy_with_every_run() {
     assert_eq!((ground.sql("select count(*) from orders"), extents().len()), ("0".into(), 4));
     ground.archive();
     ground.two_days_later();
-    ground.archive().says("3 extents deleted");
-    assert_eq!(extents().len(), 1);
+    // But for the one that had more: nobody knows whether what is missing went on purpose.
+    ground.archive().says("2 extents deleted").says("may be the only copy of rows");
+    assert_eq!(extents().iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [1502, 1500]);
 }
 
 /// It came back into its table by this database's own record, was changed there and left anew: the later extent has what there is of it.
