@@ -109,6 +109,37 @@ fn a_hold_and_a_longer_keep_take_the_mark_off() {
     assert_eq!(ground.extents(), all);
 }
 
+/// A new table has the name of the one that it left, and the hold names that one as it is called now.
+#[test]
+fn a_hold_on_a_table_by_its_new_name_keeps_what_left_it() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    ground.sql(AGES);
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 1);
+    ground.sql(
+        "alter table orders rename to orders_2020; create table orders (like orders_2020 including all); create table letters (at date)",
+    );
+    ground.run.add("holds: { case: { reason: litigation, rows: { database: postgres, table: orders_2020 } } }\n");
+    let stays = |words: &str| {
+        for _ in 0..2 {
+            ground.two_days_later();
+            ground.archive().says(words);
+            assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (all.clone(), 0));
+        }
+    };
+    stays("another table has their rows");
+    // It is gone, and nobody can tell any more whether one of the holds meant it.
+    ground.sql("drop table orders_2020");
+    ground.run.change("table: orders_2020", "table: letters");
+    stays("a hold stands in this database");
+    ground.run.change("reason: litigation,", "reason: litigation, until: 2020-01-01,");
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("rows deleted from the archive");
+    assert_eq!(ground.extents().len(), 1);
+}
+
 /// It has another identifier, and the record that it had before.
 #[test]
 fn an_upgraded_cluster_lets_go_of_what_left_before() {
