@@ -192,7 +192,7 @@ impl Shelf<'_> {
         self.names.removed.contains(kept.extent.id.as_str())
     }
 
-    /// The newest one that has its rows, by what is noted of them. What left later than it may have done itself came late.
+    /// The newest of those that have its rows, by what is noted of them. What left later than it may have done itself came late.
     fn superseded_by(&self, kept: &Kept) -> Option<&Kept> {
         let is_later = |other: &&Kept| {
             other.extent.exported > kept.extent.exported
@@ -200,8 +200,9 @@ impl Shelf<'_> {
                 && self.is_removed(other)
                 && other.contents.overlaps(&kept.contents)
         };
-        let later = self.extents.iter().filter(is_later).max_by_key(|other| other.extent.exported);
-        later.filter(|_| !self.names.may_have_left(&kept.extent.id))
+        let later: Vec<&Kept> = self.extents.iter().filter(is_later).collect();
+        let newest = later.iter().copied().max_by_key(|other| other.extent.exported);
+        newest.filter(|_| kept.is_replaced_by(&later) && !self.names.may_have_left(&kept.extent.id))
     }
 }
 

@@ -75,7 +75,8 @@ pub(super) fn compare(found: &mut Found<'_>, database: &str, timescale: &Timesca
         let sql = format!("DELETE FROM seawall.hold WHERE policy = {policy} AND name = {name};");
         let change = Change::new(holds.clone(), Some(database), says, sql)
             .consequence("it is no longer shown, and archives and `retain` leave its rows no longer");
-        found.push(Change { hold: Some(became_of(entry, Became::Released)), ..change });
+        // After those that may replace it, and not together with the rest, which is done first: what breaks off before leaves both.
+        found.push(Change { in_transaction: false, hold: Some(became_of(entry, Became::Released)), ..change });
     }
 }
 

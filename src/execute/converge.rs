@@ -3,7 +3,8 @@
 use serde_json::json;
 use thiserror::Error;
 
-use super::run;
+use super::archive::PLACING;
+use super::{expire, run};
 use crate::catalog::{Catalog, CatalogFault};
 use crate::converge::{Change, Convergence, HoldChange, Running, converge};
 use crate::inventory::Observed;
@@ -89,6 +90,10 @@ fn apply_to(site: &Site<'_>, catalog: &Catalog, place: &Place<'_>, shown: &[&Cha
     let settings = site.cluster_connection()?;
     let settings = place.database.map_or_else(|| settings.clone(), |database| settings.clone().with_dbname(database));
     let mut connection = Connection::connect(&settings)?;
+    if place.database.is_some() {
+        // By a clock that is ahead, a hold would have ended that stands, and a job of the database would drop what it holds.
+        expire::moment_of(&mut connection)?;
+    }
     connection.run("begin")?;
     // Whatever goes wrong from here to the commit, the session ends and takes all of it back.
     connection.run(PATIENCE)?;
@@ -111,12 +116,25 @@ fn apply_to(site: &Site<'_>, catalog: &Catalog, place: &Place<'_>, shown: &[&Cha
     let of_hold = |change: &Change| change.hold.as_ref().map_or(Ok(()), |hold| record_hold(site, catalog, place, hold));
     together.into_iter().for_each(|change| told(of_hold(change)));
     for change in alone {
-        connection.run(&change.sql).map_err(|fault| refused(change, fault, "what was done before it stays"))?;
+        run_alone(&mut connection, change).map_err(|fault| refused(change, fault, "what was done before it stays"))?;
         // At once: what comes after it may fail, and the next look finds no difference here.
         told(of_hold(change));
     }
     told(record(site, catalog, "converge.applied", place, shown, ""));
     Ok(())
+}
+
+/// A hold comes when nobody is about to take out rows: whoever does so has looked for holds under this lock, and ends before it comes.
+fn run_alone(connection: &mut Connection, change: &Change) -> Result<(), Fault> {
+    if change.hold.is_none() {
+        return connection.run(&change.sql).map(drop);
+    }
+    let alone = format!("select pg_catalog.pg_advisory_xact_lock({PLACING})");
+    let done = ["begin", PATIENCE, &alone, &change.sql, "commit"].into_iter().try_for_each(|sql| connection.run(sql).map(drop));
+    if done.is_err() && !connection.is_broken() {
+        connection.run("rollback")?;
+    }
+    done
 }
 
 /// Looks again, inside of the transaction.

@@ -27,6 +27,29 @@ impl Kept {
         !self.extent.private.starts_with('{')
     }
 
+    /// What left its table as these later ones has all that this one has, as far as that can be told without reading them: they are of the same table,
+    /// cover its stretch of time, and have at least as many rows. Of those that lie on one another the first counts, for what left after it came late;
+    /// of one that reaches beyond the stretch nobody knows how many of its rows are meant, and where a hold has ended, rows that were held do not stand
+    /// for others.
+    pub fn is_replaced_by(&self, later: &[&Kept]) -> bool {
+        let may_count = |other: &&&Kept| {
+            other.extent.exported > self.extent.exported
+                && other.contents.oid == self.contents.oid
+                && self.contents.covers(&other.contents)
+                && self.contents.leaves_out_no_more_than(&other.contents)
+        };
+        let mut later: Vec<&Kept> = later.iter().filter(may_count).copied().collect();
+        later.sort_by_key(|other| other.extent.exported);
+        let mut count: Vec<&Kept> = Vec::new();
+        for other in later {
+            if !count.iter().any(|one| one.contents.overlaps(&other.contents)) {
+                count.push(other);
+            }
+        }
+        let rows: u64 = count.iter().map(|one| one.extent.rows).sum();
+        rows >= self.extent.rows && self.contents.is_covered_by(count.iter().map(|one| &one.contents))
+    }
+
     /// The object that the rows come back from.
     pub fn csv(&self) -> Option<&Stored> {
         self.extent.objects.iter().find(|object| object.form == Form::Csv)

@@ -12,7 +12,7 @@ use crate::execute::restore::archive::how_they_stand;
 use crate::format::archived::Column;
 use crate::format::rows::Tallied;
 use crate::format::seal::Identities;
-use crate::observe::{Kept, Shelf, width};
+use crate::observe::{Kept, Shelf, sha256, width};
 use crate::pipeline::read_rows;
 use crate::plan::words::{counted, span};
 use crate::policy::sql_name::{literal, quoted};
@@ -70,12 +70,15 @@ pub fn bring_back(
     let mut connection = connect(site, &wanted.database)?;
     let contents = &first.contents;
     let original = format!("{}.{}", quoted(&contents.schema), quoted(&contents.table));
-    let beside = || format!("{}.{}", quoted(&contents.schema), quoted(&format!("{}_archived", contents.table)));
-    let into = wanted.into.clone().unwrap_or_else(beside);
+    let into = wanted.into.clone().unwrap_or_else(|| format!("{}.{}", quoted(&contents.schema), quoted(&beside(&contents.table))));
     let all = extents;
     let extents = of_that_time(&mut connection, all, wanted)?;
     connection.run("begin")?;
     let is_original = is_same(&mut connection, &into, &original)? || is_renamed(&mut connection, &into, &extents)?;
+    if is_original && wanted.into.is_none() {
+        let message = format!("{into} is the table itself that these rows came from, and nobody has named it");
+        return Err(SiteFault::new(message, "Name the table that they are to come into with `--into`."));
+    }
     let chosen = choose(&mut connection, place, (extents.as_slice(), all), wanted, is_original)?;
     must_be_awake(site, place, &chosen.coming, wanted.thaw)?;
     let coming: Vec<BackupId> = chosen.coming.iter().map(|kept| kept.extent.id.clone()).collect();
@@ -90,6 +93,20 @@ pub fn bring_back(
         place.store.withdraw(&notes)?;
     }
     Ok(brought)
+}
+
+/// The server cuts a name to so many bytes without a word, and it would be another table's.
+const LONGEST_NAME: usize = 63;
+
+/// Where rows of this table come back that are to come nowhere else. A long name is cut here, and tables that begin alike keep names of their own.
+fn beside(table: &str) -> String {
+    const END: &str = "_archived";
+    if table.len() + END.len() <= LONGEST_NAME {
+        return format!("{table}{END}");
+    }
+    let own = &sha256(table.as_bytes())[..8];
+    let stem = &table[..table.floor_char_boundary(LONGEST_NAME - END.len() - own.len() - 1)];
+    format!("{stem}_{own}{END}")
 }
 
 /// Those that are wanted, or have something of what is.
@@ -349,4 +366,27 @@ fn cut(connection: &mut Connection, into: &str, column: &str, wanted: &Wanted) -
     }
     let sql = format!("with cut as (delete from {into} where {} returning 1) select count(*)::text as rows from cut", outside.join(" or "));
     Ok(connection.query(&sql, &[])?.one()?.parse("rows")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_beside_a_table_is_whole_and_its_own() {
+        assert_eq!(beside("orders"), "orders_archived");
+        assert_eq!(beside(&"o".repeat(54)), format!("{}_archived", "o".repeat(54)));
+        let long = [
+            format!("{}a", "o".repeat(62)),
+            format!("{}b", "o".repeat(62)),
+            "o".repeat(55),
+            "ö".repeat(31),
+            format!("x{}", "ö".repeat(31)),
+        ];
+        let beside: Vec<String> = long.iter().map(|table| beside(table)).collect();
+        for (at, (table, name)) in long.iter().zip(&beside).enumerate() {
+            assert!(name.len() <= LONGEST_NAME && name.ends_with("_archived") && name != table, "{name}");
+            assert!(!beside[..at].contains(name), "{name}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::bring_back::Wanted;
 use super::{held, remove, system_of};
 use crate::format::archived::{Leaving, MAX_BYTES};
 use crate::format::rows::Tally;
+use crate::inventory::SystemIdentifier;
 use crate::observe::{Kept, Shelf};
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault};
@@ -107,6 +108,8 @@ struct Looked<'l> {
     gone: BTreeSet<String>,
     /// Which record that is.
     record: Option<String>,
+    /// Which cluster.
+    system: SystemIdentifier,
 }
 
 impl<'l> Looked<'l> {
@@ -128,23 +131,30 @@ impl<'l> Looked<'l> {
         // An upgraded cluster has another identifier and the same record.
         let gone = if is_other { record.into_iter().chain(wanted.removed.iter().cloned()).collect() } else { record };
         let record = if has_room { Some(remove::record_of(connection)?) } else { None };
-        Ok(Looked { place, all, wanted, gone, record })
+        Ok(Looked { place, all, wanted, gone, record, system })
     }
 
     fn standing(&self, connection: &mut Connection, kept: &Kept) -> Result<Standing, SiteFault> {
         let may_have_left = self.may_have_left(kept);
-        if !may_have_left && self.is_superseded(kept) {
+        let left: Vec<&Kept> = self.left_since(kept).filter(|_| !may_have_left).collect();
+        if kept.is_replaced_by(&left) {
             return Ok(Standing::Superseded);
         }
         let there = look(connection, |connection| rows_there(connection, kept))?;
+        // What has the name by now tells nothing of a table that had it before.
+        let may_have_left = may_have_left || self.is_of_another(connection, kept)?;
         Ok(match there {
+            Some(there) if there >= kept.extent.rows && !may_have_left => Standing::InTable,
+            _ if !left.is_empty() => left.iter().max_by_key(|later| later.extent.rows).map_or(Standing::Superseded, |later| {
+                let (id, rows) = (&later.extent.id, later.extent.rows);
+                if rows < kept.extent.rows { Standing::Shrunk(id.clone(), rows) } else { Standing::Superseded }
+            }),
             Some(0) => match self.exported_anew(kept).filter(|_| !may_have_left) {
                 Some(later) if later.extent.rows < kept.extent.rows => Standing::Shrunk(later.extent.id.clone(), later.extent.rows),
                 Some(_) => Standing::Superseded,
                 None => Standing::Lacking,
             },
-            Some(there) if there < kept.extent.rows && !may_have_left => Standing::Partly(there),
-            Some(there) if there >= kept.extent.rows && !may_have_left => Standing::InTable,
+            Some(there) if !may_have_left => Standing::Partly(there),
             None if !may_have_left => Standing::Incomparable,
             _ if look(connection, |connection| has_them_all(connection, kept))? == Some(true) => Standing::InTable,
             _ => Standing::Doubtful,
@@ -162,9 +172,18 @@ impl<'l> Looked<'l> {
         note.is_none_or(|note| Some(&note.record) != self.record.as_ref())
     }
 
-    fn is_superseded(&self, kept: &Kept) -> bool {
-        let has_left = |other: &Kept| self.gone.contains(other.extent.id.as_str());
-        self.later_than(kept).any(|other| has_left(other) && other.contents.overlaps(&kept.contents))
+    /// As which later ones rows of its stretch of time left its table.
+    fn left_since(&self, kept: &'l Kept) -> impl Iterator<Item = &'l Kept> {
+        let has_left = |other: &&Kept| self.gone.contains(other.extent.id.as_str());
+        self.later_than(kept).filter(has_left).filter(|other| other.contents.overlaps(&kept.contents))
+    }
+
+    /// Of one that was there before the one that has its name now.
+    fn is_of_another(&self, connection: &mut Connection, kept: &Kept) -> Result<bool, SiteFault> {
+        let Some(oid) = kept.contents.oid.filter(|_| kept.extent.system_identifier == self.system) else { return Ok(false) };
+        let sql = "select to_regclass($1)::oid <> $2::text::oid as is_other";
+        let rows = connection.query(sql, &[&table(kept), &oid.to_string()])?;
+        Ok(rows.one()?.get("is_other").is_some_and(|is_other| is_other == "t"))
     }
 
     /// The last one with all of its stretch of time, where of neither a row has left.
@@ -200,7 +219,7 @@ fn table(kept: &Kept) -> String {
     format!("{}.{}", quoted(&kept.contents.schema), quoted(&kept.contents.table))
 }
 
-fn rows_there(connection: &mut Connection, kept: &Kept) -> Result<u64, Fault> {
+pub(super) fn rows_there(connection: &mut Connection, kept: &Kept) -> Result<u64, Fault> {
     let table = table(kept);
     if !connection.query("select to_regclass($1) is not null as there", &[&table])?.one()?.flag("there")? {
         return Ok(0);

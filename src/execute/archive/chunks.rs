@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::table::Table;
 use crate::policy::sql_name::literal;
-use crate::postgres::{Connection, Fault};
+use crate::postgres::{Connection, Fault, Row};
 
 /// How the rows of a stretch of time leave their table.
 pub(super) enum Going {
@@ -47,10 +47,18 @@ pub(super) fn going(connection: &mut Connection, table: &Table, from: &str, to: 
 
 /// Tables whose foreign keys lead here, and let nothing go that their rows need.
 pub(super) fn referring(connection: &mut Connection, table: &Table) -> Result<Vec<String>, Fault> {
-    let sql = "select distinct conrelid::regclass::text as by from pg_constraint \
+    let mut by: Vec<String> = references(connection, table)?.into_iter().map(|(by, _)| by).collect();
+    by.dedup();
+    Ok(by)
+}
+
+/// The same, each with its constraint.
+pub(super) fn references(connection: &mut Connection, table: &Table) -> Result<Vec<(String, String)>, Fault> {
+    let sql = "select distinct conrelid::regclass::text as by, conname as name from pg_constraint \
                where contype = 'f' and confdeltype in ('a', 'r') and conparentid = 0 \
-                 and confrelid in (select $1::oid union all select relid from pg_partition_tree($1::oid)) order by 1";
-    connection.query(sql, &[&table.oid])?.iter().map(|row| row.text("by").map(str::to_owned)).collect()
+                 and confrelid in (select $1::oid union all select relid from pg_partition_tree($1::oid)) order by 1, 2";
+    let one = |row: &Row| Ok((row.text("by")?.to_owned(), row.text("name")?.to_owned()));
+    connection.query(sql, &[&table.oid])?.iter().map(one).collect()
 }
 
 /// The chunks that have to do with a stretch of time, and whether all lie inside it.

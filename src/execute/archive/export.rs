@@ -75,7 +75,7 @@ impl Run<'_> {
         if self.is_stopped(done) {
             return Ok(None);
         }
-        let Some(slice) = Slice::next(connection, &self.table, after, rows_at_once)? else { return Ok(None) };
+        let Some(slice) = Slice::next(connection, &self.table, after, rows_at_once, &done.bounds)? else { return Ok(None) };
         let mut sent = self.send(connection, slice)?;
         // The rest is put while somebody does something else.
         sent.writer.end()?;

@@ -14,6 +14,9 @@ use crate::schedule::Zone;
 use crate::site::SiteFault;
 use crate::units::Instant;
 
+/// The lock under which holds are placed in a database, and rows taken out. Any number will do, as long as it stays.
+pub(in crate::execute) const PLACING: i64 = 5_374_872_650_218;
+
 /// The table that has the rows.
 pub(super) struct Rows<'r> {
     pub oid: &'r str,
@@ -44,20 +47,17 @@ impl Holds {
         rows: &Rows<'_>,
         now: Instant,
     ) -> Result<Holds, SiteFault> {
-        let today = policy.zone.wall_clock(now).date();
-        let stands = |hold: &RowHold| hold.database == archive.database && hold.stands_on(today);
-        let mut known: Vec<(String, HoldEntry)> =
-            hold_entries(policy, archive.database).into_iter().map(|entry| (policy.name.to_string(), entry)).collect();
+        let own = own_holds(policy, archive.database, policy.zone.wall_clock(now).date());
+        let mut known: Vec<(String, HoldEntry)> = own.iter().map(|(entry, _)| (policy.name.to_string(), entry.clone())).collect();
         // Under the policy's own name, too: it was read before, and somebody may have applied a later one since.
-        let shown: Vec<(String, HoldEntry)> = holds_shown(connection)?.into_iter().filter(|one| !known.contains(one)).collect();
+        let shown = besides(&known, holds_shown(connection)?);
         let mut others: Vec<OtherHold> = shown.iter().map(|(of, entry)| OtherHold::shown(archive.database, of, entry)).collect();
         for other in &mut others {
             // Nobody reviewed it with this policy: what would not stay one expression among others holds all rows.
             other.hold.condition = other.hold.condition.take().filter(|text| Condition::read(text).is_ok());
         }
         known.extend(shown);
-        let own = policy.row_holds.iter().filter(|(_, hold)| stands(hold));
-        let own = own.map(|(name, hold)| Standing { policy: policy.name.as_str(), name: name.as_str(), hold, zone: &policy.zone });
+        let own = own.iter().map(|(entry, hold)| Standing { policy: policy.name.as_str(), name: &entry.name, hold, zone: &policy.zone });
         let theirs = others.iter().map(|one| Standing { policy: &one.policy, name: &one.name, hold: &one.hold, zone: &one.zone });
         let standing: Vec<Standing<'_>> = own.chain(theirs).collect();
         let mut holds = Holds { known, ..Holds::default() };
@@ -95,6 +95,18 @@ impl Holds {
         }
         Ok(())
     }
+}
+
+/// The policy's own that stand on this day, each as the database is to show it. One that has ended by this host's clock is none of them, and stands
+/// all the same where the database's own has not come so far.
+fn own_holds<'p>(policy: &'p Policy, database: &str, today: jiff::civil::Date) -> Vec<(HoldEntry, &'p RowHold)> {
+    let of_it = policy.row_holds.values().filter(|hold| hold.database == database);
+    hold_entries(policy, database).into_iter().zip(of_it).filter(|(_, hold)| hold.stands_on(today)).collect()
+}
+
+/// What is shown and is not among those already.
+fn besides(known: &[(String, HoldEntry)], shown: Vec<(String, HoldEntry)>) -> Vec<(String, HoldEntry)> {
+    shown.into_iter().filter(|one| !known.contains(one)).collect()
 }
 
 /// A hold that stands, by whichever policy.
@@ -193,9 +205,13 @@ pub(super) fn came(connection: &mut Connection, table: &Table) -> Result<Option<
     }))
 }
 
-/// The same, and from here to the end of the transaction none comes. This lock is the last one and is not waited for, so that nobody waits in a circle;
-/// a role that may only read holds does without.
+/// The same, and from here to the end of the transaction none comes. These locks are the last ones and are not waited for, so that nobody waits in a
+/// circle. The first is that of `apply`, and needs neither a right nor a table; the second keeps out whoever places one by hand.
 pub(super) fn came_at_last(connection: &mut Connection, table: &Table) -> Result<Option<String>, Fault> {
+    let free = format!("select pg_catalog.pg_try_advisory_xact_lock_shared({PLACING}) as free");
+    if !connection.query(&free, &[])?.one()?.flag("free")? {
+        return Ok(Some(format!("{}: somebody places a hold just now: what is left stays until the next run", table.known_as())));
+    }
     let may = "select coalesce(has_table_privilege(to_regclass('seawall.hold'), 'update, delete, truncate'), false) as may";
     if connection.query(may, &[])?.one()?.flag("may")? {
         connection.run("lock table seawall.hold in share mode nowait")?;
@@ -206,4 +222,30 @@ pub(super) fn came_at_last(connection: &mut Connection, table: &Table) -> Result
 fn oid_of(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
     let name = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
     Ok(connection.query("select $1::regclass::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "version: 1\npolicy: shop\nowner: dba@example.com\ncluster: { connection: host=db, databases: [shop] }\n\
+        encryption: { none: { because: a test } }\nstores: { main: { local: { path: /srv/backups } } }\n\
+        holds: { case: { reason: litigation, until: 2026-05-01, rows: { database: shop, table: orders } } }\n";
+
+    /// A minute of this host's clock is enough.
+    #[test]
+    fn what_the_database_shows_stands_when_it_has_ended_here() {
+        let document =
+            crate::policy::document::Document::load("t.yaml", std::path::Path::new("t.yaml"), &|_| Ok(POLICY.as_bytes().to_vec()));
+        let resolved = crate::policy::resolve::resolve(&document, jiff::civil::date(2026, 4, 1));
+        let policy = resolved.policy.unwrap_or_else(|| panic!("{:?}", resolved.findings));
+        let known = |today: &str| -> Vec<(String, HoldEntry)> {
+            let own = own_holds(&policy, "shop", today.parse().expect("a day"));
+            own.into_iter().map(|(entry, _)| (policy.name.to_string(), entry)).collect()
+        };
+        let shown = known("2026-04-30");
+        assert_eq!(shown.len(), 1);
+        assert_eq!(besides(&known("2026-04-30"), shown.clone()), []);
+        assert_eq!(besides(&known("2026-05-01"), shown.clone()), shown);
+    }
 }

@@ -21,6 +21,15 @@ use crate::site::SiteFault;
 use crate::store::Locked;
 use crate::units::{BackupId, Instant, Key};
 
+/// Which table the rows of an extent came from that has the name of this one.
+enum Whose {
+    This,
+    /// It has another name by now, and holds of its own.
+    Another,
+    /// It is not there any more, or that was not noted.
+    Unknown,
+}
+
 impl Run<'_> {
     pub(super) fn let_go(&self, connection: &mut Connection, superseded: &[Kept], done: &mut Archived) -> Result<(), SiteFault> {
         let marks = self.shelf().marks()?;
@@ -55,11 +64,8 @@ impl Run<'_> {
         due.extend(superseded.iter().cloned());
         let marked = |kept: &&Kept| marks.contains_key(&kept.extent.id);
         self.unmark(wanted.iter().filter(marked))?;
-        if !self.table.holds.is_empty() && !due.is_empty() {
-            let what = counted(due.len(), "extent");
-            done.remarks.push(format!("{what} of {} that may go from the archive stay: the table is under hold", self.table.name));
-            return self.unmark(due.iter().filter(marked));
-        }
+        let (due, staying) = self.without_hold(connection, due, done)?;
+        self.unmark(staying.iter().filter(marked))?;
         for kept in &due {
             if self.is_stopped(done) {
                 break;
@@ -76,6 +82,45 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What no hold keeps of them, and the others.
+    fn without_hold(&self, connection: &mut Connection, due: Vec<Kept>, done: &mut Archived) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
+        let (mut going, mut staying, mut why) = (Vec::new(), Vec::new(), BTreeMap::<_, usize>::new());
+        for kept in due {
+            let stays = match self.whose(connection, &kept)? {
+                Whose::Another => Some("another table has their rows, which had this name when they were exported"),
+                _ if !self.table.holds.is_empty() => Some("the table is under hold"),
+                Whose::Unknown if !self.table.known_holds.is_empty() => {
+                    Some("a hold stands in this database, and which table they were of cannot be told any more")
+                }
+                Whose::This | Whose::Unknown => None,
+            };
+            match stays {
+                Some(because) => {
+                    *why.entry(because).or_default() += 1;
+                    staying.push(kept);
+                }
+                None => going.push(kept),
+            }
+        }
+        for (because, count) in why {
+            let (what, table) = (counted(count, "extent"), &self.table.name);
+            done.remarks.push(format!("{what} of {table} that may go from the archive stay: {because}"));
+        }
+        Ok((going, staying))
+    }
+
+    /// By the table's own number, which it keeps when it is renamed; another cluster's says nothing here.
+    fn whose(&self, connection: &mut Connection, kept: &Kept) -> Result<Whose, SiteFault> {
+        let oid = kept.contents.oid.filter(|_| kept.extent.system_identifier == self.cluster);
+        let Some(oid) = oid.map(|oid| oid.to_string()) else { return Ok(Whose::Unknown) };
+        if oid == self.table.oid {
+            return Ok(Whose::This);
+        }
+        let sql = "select exists (select from pg_catalog.pg_class where oid = $1::text::oid and relkind in ('r', 'p')) as there";
+        let is_there = connection.query(sql, &[&oid])?.one()?.flag("there")?;
+        Ok(if is_there { Whose::Another } else { Whose::Unknown })
     }
 
     /// Those of this table: others have rules of their own. An upgraded cluster has another identifier and the same record.

@@ -20,16 +20,19 @@ mod slice;
 mod stale;
 mod table;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 
 pub use bring_back::{BroughtBack, Wanted, bring_back};
+pub(in crate::execute) use held::PLACING;
 pub use kept::read_back;
-pub use retain::{Dropped, retain};
+pub use retain::{Dropped, Retained, retain};
 pub(in crate::execute) use table::{SETTINGS, Time, columns};
 
+use super::expire;
 use crate::format::archived::Stretch;
 use crate::format::layout::Repository;
 use crate::format::seal::Identities;
@@ -38,12 +41,12 @@ use crate::inventory::SystemIdentifier;
 use crate::observe::{Kept, Names, Shelf};
 use crate::plan::words::counted;
 use crate::policy::model::Archive;
-use crate::policy::sql_name::literal;
 use crate::postgres::Connection;
 use crate::site::{HostKeys, Site, SiteFault};
 use crate::store::{Meta, Moved, Store};
 use crate::units::{BackupId, Instant, Name, StorageClass};
 use crate::world::clock;
+use chosen::rows_there;
 use slice::Slice;
 use table::Table;
 
@@ -131,6 +134,8 @@ pub struct Archived {
     pub stopped: bool,
     /// What was exported before this run and is in the table still, and when.
     earlier: Vec<(Stretch, Instant)>,
+    /// Where those extents begin and end.
+    bounds: BTreeSet<String>,
 }
 
 /// Moves what is old enough by now.
@@ -140,9 +145,10 @@ pub fn archive(site: &Site<'_>, archive: &Archive, wishes: &Wishes, onlooker: On
     let writers = site.must_be_writer(&keys)?;
     let mut connection = connect(site, &archive.database)?;
     let cluster = system_of(&mut connection)?;
+    let moment = expire::moment_of(&mut connection)?;
     let (store, cold) = site.store_to_read_back(&archive.store)?;
     let repository = site.own_repository(&archive.store, &store, cluster, now)?;
-    let table = Table::find(&mut connection, site.policy, &archive.into(), now)?;
+    let table = Table::find(&mut connection, site.policy, &archive.into(), moment)?;
     if let Some(view) = &table.view {
         let message = format!("{}: `{view}` is a continuous aggregate, and not a table", archive.path);
         return Err(SiteFault::new(message, "Only tables can be archived."));
@@ -194,6 +200,16 @@ struct Run<'r> {
     onlooker: Onlooker<'r>,
 }
 
+/// What is to be done with an extent that is not on record as gone.
+enum Standing {
+    /// It may be taken out, or stays.
+    Open,
+    /// Later ones have its rows.
+    Superseded,
+    /// Later ones of its stretch of time have left the table without some of its rows, which are not there either.
+    Lacking,
+}
+
 /// What became of an extent that was exported.
 enum Fate {
     Removed,
@@ -218,6 +234,8 @@ impl Run<'_> {
         let mut done = Archived::default();
         let removed = remove::on_record(connection)?;
         let (open, names) = self.kept(&removed, &mut done)?;
+        let ours = open.iter().filter(|kept| self.is_ours(kept));
+        done.bounds = ours.flat_map(|kept| [kept.contents.from.clone(), kept.contents.to.clone()]).collect();
         let (superseded, open) = self.superseded(connection, open, &names, &mut done)?;
         // First, because the holds were read just now: moving rows may take hours.
         self.let_go(connection, &superseded, &mut done)?;
@@ -227,7 +245,8 @@ impl Run<'_> {
         }
         let mut again = false;
         while !self.is_stopped(&mut done) {
-            let Some(slice) = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once)? else { break };
+            let next = Slice::next(connection, &self.table, after.as_deref(), wishes.rows_at_once, &done.bounds)?;
+            let Some(slice) = next else { break };
             let kept = self.export(connection, &slice, &mut done)?;
             match self.finish(connection, &kept, &mut done)? {
                 // On from there: what comes late is for the next run, and nothing that was just deleted is looked through again.
@@ -292,9 +311,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Of what is on no record: that whose rows were exported anew and left the table as another extent's, and the others. The first can never be
+    /// Of what is on no record: that whose rows were exported anew and left the table as those of later extents, and the others. The first can never be
     /// finished, and no row left its table on its word: not as far as this database says, and not as far as the store does, for a database may have been
-    /// made anew without its record. Or the rows came back, and left anew. Or they were exported anew again and again, and are in the table.
+    /// made anew without its record. Or the rows came back, and left anew. Or they were exported anew again and again, and are in the table. What has
+    /// more rows than have left since, and than the table has, is neither, and stays: somebody has deleted some.
     fn superseded(
         &self,
         connection: &mut Connection,
@@ -302,18 +322,38 @@ impl Run<'_> {
         names: &Names,
         done: &mut Archived,
     ) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
-        let (mut superseded, mut others) = (Vec::new(), Vec::new());
+        let (mut superseded, mut others, mut lacking) = (Vec::new(), Vec::new(), 0);
         for kept in open {
-            let is_one = match names.may_have_left(&kept.extent.id) {
-                _ if !self.is_ours(&kept) => false,
-                true => self.left_anew(connection, &kept, names)?,
-                false => remove::left_since(connection, &kept, self.table.time)?,
-            };
-            if is_one { superseded.push(kept) } else { others.push(kept) }
+            match self.standing(connection, &kept, names)? {
+                Standing::Open => others.push(kept),
+                Standing::Superseded => superseded.push(kept),
+                Standing::Lacking => lacking += 1,
+            }
         }
-        let (between, others) = self.exported_anew(connection, others, names, done)?;
+        let (between, others) = self.exported_anew(connection, others, names, lacking, done)?;
         superseded.extend(between);
         Ok((superseded, others))
+    }
+
+    fn standing(&self, connection: &mut Connection, kept: &Kept, names: &Names) -> Result<Standing, SiteFault> {
+        if !self.is_ours(kept) {
+            return Ok(Standing::Open);
+        }
+        if names.may_have_left(&kept.extent.id) {
+            return Ok(if self.left_anew(connection, kept, names)? { Standing::Superseded } else { Standing::Open });
+        }
+        let later = remove::left_since(connection, kept, self.table.time)?;
+        if later.is_empty() {
+            return Ok(Standing::Open);
+        }
+        let later = self.sound(&later, names)?;
+        // Of one that does not say which table it was, only its name is known, and that may be another one's by now.
+        let is_superseded = kept.contents.oid.is_some() && kept.is_replaced_by(&later.iter().collect::<Vec<_>>());
+        Ok(match is_superseded {
+            true => Standing::Superseded,
+            false if self.is_of_this_table(kept) && self.has_rows_of(connection, kept)? => Standing::Open,
+            false => Standing::Lacking,
+        })
     }
 
     /// What earlier runs exported and did not take out of the table. Says up to where rows wait there for somebody who reads them back.
@@ -373,13 +413,20 @@ impl Run<'_> {
         (&kept.contents.schema, &kept.contents.table) == (&self.table.schema, &self.table.table)
     }
 
-    /// As many as it has, at least: whether they are the same is for the comparison that takes them out.
+    /// Not one of the same name that was there before it.
+    fn is_of_this_table(&self, kept: &Kept) -> bool {
+        kept.contents.oid.is_none_or(|oid| oid.to_string() == self.table.oid)
+    }
+
+    /// As many as it has, at least: whether they are the same is for the comparison that takes them out. By its own condition: what was held when it was
+    /// exported does not stand for what was not.
     fn has_rows_of(&self, connection: &mut Connection, kept: &Kept) -> Result<bool, SiteFault> {
-        let (column, time) = (&self.table.column.1, self.table.time.sql());
-        let (from, to) = (literal(&kept.contents.from), literal(&kept.contents.to));
-        let sql =
-            format!("select count(*)::text as rows from {} where {column} >= {from}::{time} and {column} < {to}::{time}", self.table.name);
-        Ok(connection.query(&sql, &[])?.one()?.parse::<u64>("rows")? >= kept.extent.rows)
+        match rows_there(connection, kept) {
+            Ok(there) => Ok(there >= kept.extent.rows),
+            // Its columns have changed, and nobody can tell.
+            Err(fault) if fault.code().is_some() && !connection.is_broken() => Ok(false),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     fn finish(&self, connection: &mut Connection, kept: &Kept, done: &mut Archived) -> Result<Fate, SiteFault> {

@@ -25,7 +25,7 @@ const ROOM: &str = "\
 pub(super) const BUSY: [&str; 3] = ["55P03", "40P01", "23505"];
 
 /// Rows of another table need some of these. From 18 on, what says `restrict` has a code of its own.
-const REFERENCED: [&str; 2] = ["23503", "23001"];
+pub(super) const REFERENCED: [&str; 2] = ["23503", "23001"];
 
 /// More locks than the server has room for.
 const NO_ROOM: &str = "53200";
@@ -71,17 +71,18 @@ pub(super) fn moved_before(connection: &mut Connection, store: &str, limit: Inst
     Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
-/// Rows of its stretch of time left the table as another extent's, after it was exported. Of one that may have left itself, that means nothing: what
-/// left later came late.
-pub(super) fn left_since(connection: &mut Connection, kept: &Kept, time: Time) -> Result<bool, SiteFault> {
+/// As which extents rows of its stretch of time left the table after it was exported. Of one that may have left itself, that means nothing: what left
+/// later came late.
+pub(super) fn left_since(connection: &mut Connection, kept: &Kept, time: Time) -> Result<Vec<String>, SiteFault> {
     let time = time.sql();
     let sql = format!(
-        "select exists (select from seawall.archived where table_name = $1 and removed > $2::text::timestamptz \
-         and first::{time} < $3::text::{time} and before::{time} > $4::text::{time}) as there"
+        "select extent from seawall.archived where table_name = $1 and removed > $2::text::timestamptz \
+         and first::{time} < $3::text::{time} and before::{time} > $4::text::{time}"
     );
     let (contents, exported) = (&kept.contents, kept.extent.exported.to_string());
     let values: [&str; 4] = [&contents.table_name(), &exported, &contents.to, &contents.from];
-    Ok(connection.query(&sql, &values)?.one()?.flag("there")?)
+    let rows = connection.query(&sql, &values)?;
+    Ok(rows.iter().map(|row| row.text("extent").map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
 /// What is seen after a lock was waited for must be what is there then, whatever the role's or the server's default says. A held row in a large

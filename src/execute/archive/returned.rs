@@ -57,7 +57,8 @@ fn is_covered(connection: &mut Connection, kept: &Kept, by: &[String], time: Tim
 
 impl Run<'_> {
     /// By this database's record, and by no other's; and no database has noted since that they are gone. All of the stretch of time has left the
-    /// table anew, into extents that are there as whole as they were when they were read back. Where anything of that is missing, it stays.
+    /// table anew, into extents that are there as whole as they were when they were read back, with no fewer rows. Where anything of that is missing,
+    /// it stays.
     pub(super) fn left_anew(&self, connection: &mut Connection, kept: &Kept, names: &Names) -> Result<bool, SiteFault> {
         let time = self.table.time;
         if names.removed.contains(kept.extent.id.as_str()) || !has_room(connection)? {
@@ -67,18 +68,25 @@ impl Run<'_> {
         if later.is_empty() || !self.is_noted_by(connection, kept)? {
             return Ok(false);
         }
+        let sound = self.sound(&later, names)?;
+        let ids: Vec<String> = sound.iter().map(|later| later.extent.id.to_string()).collect();
+        Ok(is_covered(connection, kept, &ids, time)? && kept.is_replaced_by(&sound.iter().collect::<Vec<_>>()))
+    }
+
+    /// Those of them that lie there as they did when they were read back, and are to stay there.
+    pub(super) fn sound(&self, ids: &[String], names: &Names) -> Result<Vec<Kept>, SiteFault> {
         let (marks, identities) = (self.shelf().marks()?, self.site.identities(None)?);
         let there: BTreeSet<&str> = names.extents.iter().filter(|id| !marks.contains_key(*id)).map(BackupId::as_str).collect();
         let mut sound = Vec::new();
-        for id in later {
-            let Some(parsed) = id.parse::<BackupId>().ok().filter(|_| there.contains(id.as_str())) else { continue };
-            let Ok(later) = self.shelf().read(&parsed, names, &identities)? else { continue };
-            let was_read = !self.shelf().readers(&later, names)?.is_empty();
-            if was_read && self.is_there(&later)?.is_ok() {
-                sound.push(id);
+        for id in ids {
+            let Some(id) = id.parse::<BackupId>().ok().filter(|id| there.contains(id.as_str())) else { continue };
+            let Ok(kept) = self.shelf().read(&id, names, &identities)? else { continue };
+            let was_read = !self.shelf().readers(&kept, names)?.is_empty();
+            if was_read && self.is_there(&kept)?.is_ok() {
+                sound.push(kept);
             }
         }
-        Ok(is_covered(connection, kept, &sound, time)?)
+        Ok(sound)
     }
 
     /// That its rows were about to leave was written into this very record.

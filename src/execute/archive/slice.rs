@@ -1,8 +1,10 @@
 //! Which stretch of time moves next: the oldest that is old enough.
 
+use std::collections::BTreeSet;
+
 use super::table::Table;
 use crate::policy::sql_name::literal;
-use crate::postgres::Connection;
+use crate::postgres::{Connection, array};
 use crate::site::SiteFault;
 
 /// From so many rows on they are not counted, but reckoned by what the server knows of the column: counting takes a quarter of the time that
@@ -17,9 +19,34 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    /// The next one after `after`; none where nothing is left to move.
-    pub(super) fn next(connection: &mut Connection, table: &Table, after: Option<&str>, most: u64) -> Result<Option<Slice>, SiteFault> {
-        if table.hypertable.is_some() { Slice::of_chunks(connection, table, after) } else { Slice::of_rows(connection, table, after, most) }
+    /// The next one after `after`; none where nothing is left to move. Of a plain table none reaches beyond one of the `bounds`.
+    pub(super) fn next(
+        connection: &mut Connection,
+        table: &Table,
+        after: Option<&str>,
+        most: u64,
+        bounds: &BTreeSet<String>,
+    ) -> Result<Option<Slice>, SiteFault> {
+        if table.hypertable.is_some() {
+            return Slice::of_chunks(connection, table, after);
+        }
+        match Slice::of_rows(connection, table, after, most)? {
+            Some(slice) if !bounds.is_empty() => slice.cut(connection, table, bounds).map(Some),
+            slice => Ok(slice),
+        }
+    }
+
+    /// Where another extent begins or ends, so does this one: then their rows can be held against each other by their number.
+    fn cut(self, connection: &mut Connection, table: &Table, bounds: &BTreeSet<String>) -> Result<Slice, SiteFault> {
+        let time = table.time.sql();
+        let bounds: Vec<&str> = bounds.iter().map(String::as_str).collect();
+        let sql = format!(
+            "select bound from unnest($1::text[]) bound where bound::{time} > $2::text::{time} and bound::{time} < $3::text::{time} \
+             order by bound::{time} limit 1"
+        );
+        let rows = connection.query(&sql, &[&array(&bounds), &self.from, &self.to])?;
+        let bound = rows.iter().next().and_then(|row| row.get("bound")).map(str::to_owned);
+        Ok(Slice { to: bound.unwrap_or(self.to), from: self.from })
     }
 
     fn of_rows(connection: &mut Connection, table: &Table, after: Option<&str>, most: u64) -> Result<Option<Slice>, SiteFault> {

@@ -25,11 +25,6 @@ struct Waiting<'k> {
 }
 
 impl Waiting<'_> {
-    /// By their number: which rows those are, only reading them would tell.
-    fn has_rows_of(&self, other: &Waiting<'_>) -> bool {
-        self.kept.extent.rows >= other.kept.extent.rows && self.kept.contents.covers(&other.kept.contents)
-    }
-
     /// Exported because the other one could not be taken out any more. No column is lost with the other one.
     fn replaces(&self, other: &Waiting<'_>) -> bool {
         let (mine, theirs) = (&self.kept.contents, &other.kept.contents);
@@ -37,7 +32,7 @@ impl Waiting<'_> {
         self.is_current
             && self.kept.extent.exported > other.kept.extent.exported
             && self.stretch.overlaps(other.stretch)
-            && mine.column == theirs.column
+            && (&mine.column, mine.oid) == (&theirs.column, theirs.oid)
             && theirs.columns.iter().all(|column| has(&column.name, &column.r#type))
     }
 }
@@ -52,16 +47,17 @@ impl Archived {
 }
 
 impl Run<'_> {
-    /// What may go of them, and what may still be taken out of its table.
+    /// What may go of them, and what may still be taken out of its table. `lacking`: so many that may not go are known already.
     pub(super) fn exported_anew(
         &self,
         connection: &mut Connection,
         open: Vec<Kept>,
         names: &Names,
+        mut lacking: usize,
         done: &mut Archived,
     ) -> Result<(Vec<Kept>, Vec<Kept>), SiteFault> {
         let all = self.waiting(&open, names);
-        let (mut between, mut replaced, mut lacking) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (mut between, mut replaced) = (BTreeSet::new(), BTreeSet::new());
         let mut staying: Vec<Waiting<'_>> = Vec::new();
         for (at, one) in all.iter().enumerate() {
             let (id, later) = (&one.kept.extent.id, &all[at + 1..]);
@@ -72,7 +68,9 @@ impl Run<'_> {
             replaced.insert(id.clone());
             if !staying.iter().any(|before| before.stretch.overlaps(one.stretch)) {
                 staying.push(*one);
-            } else if later.iter().any(|later| later.has_rows_of(one)) || self.has_rows_of(connection, one.kept)? {
+            } else if later.iter().any(|later| one.kept.is_replaced_by(&[later.kept]))
+                || (self.is_of_this_table(one.kept) && self.has_rows_of(connection, one.kept)?)
+            {
                 between.insert(id.clone());
             } else {
                 lacking += 1;

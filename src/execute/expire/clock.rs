@@ -7,8 +7,8 @@ use super::ExpireFault;
 pub(super) use crate::execute::store_clock::AGREES;
 use crate::execute::store_clock::{apart, stores_time};
 use crate::format::layout::Repository;
-use crate::postgres::Connection;
-use crate::site::Site;
+use crate::postgres::{Connection, Fault};
+use crate::site::{Site, SiteFault};
 use crate::store::Store;
 use crate::units::Instant;
 use crate::world::clock;
@@ -48,6 +48,17 @@ pub(in crate::execute) fn moment(clock: Clock, site: &Site<'_>, store: &Store, r
     Ok(Moment { store: at, rules: before.min(at) })
 }
 
+/// The moment by which rows of a database are old enough, or under hold: the earlier of this host's clock and of its own, where they agree. By
+/// one that is ahead rows would go that are young, and holds would have ended that stand.
+pub(in crate::execute) fn moment_of(connection: &mut Connection) -> Result<Instant, SiteFault> {
+    let (before, at, after) = time_of(connection)?;
+    match agree("the database's", at, before, after) {
+        Ok(()) => Ok(before.min(at)),
+        Err(ExpireFault::Site(fault)) => Err(fault),
+        Err(refused) => Err(SiteFault::new(refused.to_string(), refused.hint())),
+    }
+}
+
 /// `at` was read somewhere between the two moments of this host's clock.
 fn agree(whose: &str, at: Instant, before: Instant, after: Instant) -> Result<(), ExpireFault> {
     if apart(before, at, after).abs() <= AGREES {
@@ -68,10 +79,16 @@ fn databases_time(site: &Site<'_>) -> Option<(Instant, Instant, Instant)> {
     settings.connect_timeout = settings.connect_timeout.min(DATABASE_PATIENCE);
     let mut connection = Connection::connect(&settings).ok()?;
     connection.set_silence(DATABASE_PATIENCE).ok()?;
+    time_of(&mut connection).ok()
+}
+
+/// The database's, and this host's before and after it was asked.
+fn time_of(connection: &mut Connection) -> Result<(Instant, Instant, Instant), Fault> {
     let before = clock::now();
-    let sql = "select floor(extract(epoch from clock_timestamp()))::bigint as seconds";
-    let seconds: i64 = connection.query(sql, &[]).ok()?.one().ok()?.parse("seconds").ok()?;
-    Some((before, Instant::from_second(seconds).ok()?, clock::now()))
+    let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as micros";
+    let micros: i64 = connection.query(sql, &[])?.one()?.parse("micros")?;
+    let at = Instant::from_microsecond(micros).map_err(|error| Fault::unexpected(format!("the server's time is none: {error}"), ""))?;
+    Ok((before, at, clock::now()))
 }
 
 /// How long ago something was looked at. A machine that slept did not count its seconds, and one whose clock was set did not see them.

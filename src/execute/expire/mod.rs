@@ -31,7 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use clock::Clock;
-pub(in crate::execute) use clock::moment;
+pub(in crate::execute) use clock::{moment, moment_of};
 pub use fault::ExpireFault;
 pub(in crate::execute) use ground::pins;
 pub use outcome::{Braked, Deed, Done, Expired, Failed, What};

@@ -1,13 +1,13 @@
 //! Rows that move to a store, or go by their age, with every deed in the audit chain before the next one begins.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::audit;
 use super::record::Record;
 use super::steps::Steps;
 use super::{Ended, Ground, Made};
 use crate::catalog::{Measured, StepOutcome};
-use crate::execute::archive::{self, Archived, Deed, Done, Dropped, Onlooker, Wishes};
+use crate::execute::archive::{self, Archived, Deed, Done, Dropped, Onlooker, Retained, Wishes};
 use crate::plan::words::counted;
 use crate::plan::{Action, steps_of_archive, steps_of_dropping};
 use crate::policy::model::{Archive, Dropping};
@@ -93,16 +93,12 @@ pub(super) fn retain(ground: &Ground<'_>, job: &Dropping, record: &Record<'_>) -
     let planned = steps_of_dropping(job);
     let steps = Steps::new(&planned, record);
     steps.enter(|action| matches!(action, Action::DropOldRows { .. }));
-    let rows = AtomicU64::new(0);
-    let each = |dropped: &Dropped| {
-        rows.fetch_add(dropped.rows, Ordering::Relaxed);
-        audit::dropped(ground, dropped)
-    };
+    let each = |done: Done, dropped: &Dropped| audit::dropped(ground, done, dropped);
     match archive::retain(ground.site, job, &each, ground.stop) {
         Ok(_) if ground.stop.load(Ordering::Relaxed) => (Ended::Stopped, Made::default(), Vec::new()),
-        Ok(mut remarks) => {
+        Ok(Retained { dropped, mut remarks }) => {
             steps.end(StepOutcome::Succeeded, None);
-            remarks.insert(0, format!("{} rows dropped", rows.into_inner()));
+            remarks.insert(0, format!("{dropped} rows dropped"));
             (Ended::Succeeded, Made::default(), remarks)
         }
         Err(fault) => {

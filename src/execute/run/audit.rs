@@ -77,10 +77,14 @@ pub(super) fn archived(ground: &Ground<'_>, done: archive::Done, deed: &archive:
     append(ground, clock::now(), what, kind.to_owned(), serde_json::to_string(deed).unwrap_or_default())
 }
 
-/// Of rows that went by their age.
-pub(super) fn dropped(ground: &Ground<'_>, dropped: &archive::Dropped) -> bool {
-    let what = format!("{} rows of {} from {} to {} were dropped by their age", dropped.rows, dropped.table, dropped.from, dropped.to);
-    append(ground, clock::now(), what, "retain.dropped".to_owned(), serde_json::to_string(dropped).unwrap_or_default())
+/// Of rows that go by their age, and of those that have: one that comes to no second entry was taken back.
+pub(super) fn dropped(ground: &Ground<'_>, done: archive::Done, dropped: &archive::Dropped) -> bool {
+    let (kind, what) = match done {
+        archive::Done::Removed => ("retain.dropped", "were dropped"),
+        _ => ("retain.dropping", "are about to be dropped"),
+    };
+    let what = format!("{} rows of {} from {} to {} {what} by their age", dropped.rows, dropped.table, dropped.from, dropped.to);
+    append(ground, clock::now(), what, kind.to_owned(), serde_json::to_string(dropped).unwrap_or_default())
 }
 
 /// Of a run whose process is gone.

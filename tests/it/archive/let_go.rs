@@ -34,7 +34,7 @@ fn moved(ground: &Ground) -> Vec<String> {
     ground.sql(
         "insert into orders select 20000 + i, timestamptz '2015-01-01 00:00+00' + i * interval '1 day', 1 from generate_series(1, 50) i",
     );
-    ground.run.say_at("-6y", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("-2190d", &["run", "old-orders"]).ends_with_code(0);
     ground.archive();
     let all = ground.extents();
     assert_eq!(all.len(), 2, "{all:?}");
@@ -107,6 +107,37 @@ fn a_hold_and_a_longer_keep_take_the_mark_off() {
     ground.archive();
     assert_eq!(ground.files("expiring/archive").len(), 0);
     assert_eq!(ground.extents(), all);
+}
+
+/// A new table has the name of the one that it left, and the hold names that one as it is called now.
+#[test]
+fn a_hold_on_a_table_by_its_new_name_keeps_what_left_it() {
+    let ground = Ground::with(KEEPS);
+    let all = moved(&ground);
+    ground.sql(AGES);
+    ground.archive();
+    assert_eq!(ground.files("expiring/archive").len(), 1);
+    ground.sql(
+        "alter table orders rename to orders_2020; create table orders (like orders_2020 including all); create table letters (at date)",
+    );
+    ground.run.add("holds: { case: { reason: litigation, rows: { database: postgres, table: orders_2020 } } }\n");
+    let stays = |words: &str| {
+        for _ in 0..2 {
+            ground.two_days_later();
+            ground.archive().says(words);
+            assert_eq!((ground.extents(), ground.files("expiring/archive").len()), (all.clone(), 0));
+        }
+    };
+    stays("another table has their rows");
+    // It is gone, and nobody can tell any more whether one of the holds meant it.
+    ground.sql("drop table orders_2020");
+    ground.run.change("table: orders_2020", "table: letters");
+    stays("a hold stands in this database");
+    ground.run.change("reason: litigation,", "reason: litigation, until: 2020-01-01,");
+    ground.archive();
+    ground.two_days_later();
+    ground.archive().says("rows deleted from the archive");
+    assert_eq!(ground.extents().len(), 1);
 }
 
 /// It has another identifier, and the record that it had before.
@@ -223,7 +254,7 @@ fn what_keeps_changing_leaves_no_copy_with_every_run() {
             .map(|one| (one["extent"].as_str().expect("an id").to_owned(), one["rows"].as_u64().expect("a number")))
             .collect::<Vec<_>>()
     };
-    ground.run.say_at("-11d", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("-11d", &["run", "old-orders"]).ends_with_code(0);
     for (count, words) in [(2, "have changed since they were exported"), (3, "keep changing"), (4, "keep changing")] {
         read();
         change();
@@ -264,8 +295,9 @@ fn what_keeps_changing_leaves_no_copy_with_every_run() {
     assert_eq!((ground.sql("select count(*) from orders"), extents().len()), ("0".into(), 4));
     ground.archive();
     ground.two_days_later();
-    ground.archive().says("3 extents deleted");
-    assert_eq!(extents().len(), 1);
+    // But for the one that had more: nobody knows whether what is missing went on purpose.
+    ground.archive().says("2 extents deleted").says("may be the only copy of rows");
+    assert_eq!(extents().iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [1502, 1500]);
 }
 
 /// It came back into its table by this database's own record, was changed there and left anew: the later extent has what there is of it.

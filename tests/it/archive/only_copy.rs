@@ -1,6 +1,6 @@
 //! When only the archive has rows, nothing takes them from there, whatever else was lost.
 
-use super::rig::{Ground, SUM};
+use super::rig::{Ground, ORDERS, SUM};
 
 const GRACE: &str = "expire: { grace: 1d }\narchive: { old-orders: { table: orders, column: placed_at, after: 2y, store: disk } }\n";
 
@@ -88,6 +88,85 @@ fn what_left_later_does_not_stand_for_what_left_before() {
     assert_eq!(ground.sql("select count(*) from orders"), "0");
 }
 
+/// They were exported and waited for somebody to read them back; the rest has left the table since.
+#[test]
+fn what_was_deleted_while_it_waited_lies_in_its_only_copy() {
+    let ground = Ground::with(GRACE);
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    let identity = ground.run.file("elsewhere.txt").display().to_string();
+    ground.archive();
+    let first = ground.extents();
+    ground.run.say(&["archive", "verify", "--identity", &identity]).ends_with_code(0);
+    ground.sql("update orders set note = 'changed' where id = 700");
+    ground.archive();
+    assert_eq!(ground.extents().len(), 2);
+    ground.sql("delete from orders where id % 5 = 0");
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    ground.archive();
+    // What comes late, and as many as are missing, are others.
+    ground.sql(
+        "insert into orders (id, placed_at) select -i, timestamptz '2020-01-01' + i * interval '1 hour' from generate_series(1, 300) i",
+    );
+    ground.archive();
+    assert_eq!(ground.sql("select count(*) from orders"), "0");
+    let list = ground.list();
+    let mut rows: Vec<u64> = list.iter().map(|one| one["rows"].as_u64().expect("a number")).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [300, 1200, 1500, 1500]);
+    assert!(list.iter().all(|one| one.get("superseded_by").is_none()), "{list:?}");
+    for _ in 0..2 {
+        ground.archive().says("may be the only copy of rows");
+        assert_eq!((ground.files("expiring/archive").len(), ground.extents().len()), (0, 4));
+        ground.two_days_later();
+    }
+    let back = ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("1500 rows of 2 extents");
+    back.says("with 1200 rows instead of 1500").says(&format!("`--extent {}` brings them all", first[0]));
+    let one = ["archive", "restore", "--table", "orders", "--extent", &first[0], "--into", "beside"];
+    ground.run.say(&one).ends_with_code(0).says("1500 rows");
+}
+
+/// Under the same name, with as many rows in the same stretch of time.
+#[test]
+fn a_table_made_anew_does_not_stand_for_the_one_before_it() {
+    let ground = Ground::with(GRACE);
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    ground.archive();
+    ground.sql(&format!("drop table orders; {ORDERS}; update orders set note = 'made anew'"));
+    ground.run.rig.shell("mv elsewhere.txt identity.txt");
+    ground.archive();
+    assert_eq!((ground.sql("select count(*) from orders"), ground.extents().len()), ("0".into(), 2));
+    for _ in 0..2 {
+        ground.archive().says("may be the only copy of rows");
+        assert_eq!((ground.files("expiring/archive").len(), ground.extents().len()), (0, 2));
+        ground.two_days_later();
+    }
+    ground.run.say(&["archive", "restore", "--table", "orders"]).ends_with_code(0).says("3000 rows of 2 extents");
+    assert_eq!(ground.sql("select count(*) from orders_archived where note = 'made anew'"), "1500");
+}
+
+/// They were held when the others were exported, and do not stand for those of them that somebody has deleted.
+#[test]
+fn held_rows_do_not_stand_for_others() {
+    let ground = Ground::with(&format!(
+        "{GRACE}holds: {{ case: {{ reason: litigation, rows: {{ database: postgres, table: orders, where: customer = 3 }} }} }}\n"
+    ));
+    ground.run.rig.shell("mv identity.txt elsewhere.txt");
+    let identity = ground.run.file("elsewhere.txt").display().to_string();
+    for change in ["select 1", "update orders set note = 'changed' where id = 700", "delete from orders where customer = 2"] {
+        ground.sql(change);
+        ground.archive();
+        ground.run.say(&["archive", "verify", "--identity", &identity]).ends_with_code(0);
+    }
+    assert_eq!(ground.extents().len(), 3);
+    // The hold would keep all of the archive; that it ends must not let go what it had nothing to do with.
+    ground.archive().says("may be the only copy of rows");
+    ground.run.change("reason: litigation,", "reason: litigation, until: 2020-01-01,");
+    for _ in 0..2 {
+        ground.archive().says("may be the only copy of rows");
+        assert_eq!(ground.files("expiring/archive").len(), 0);
+    }
+}
+
 /// Read back by another host; then something happens to the objects before the rows leave.
 fn read_back_elsewhere() -> (Ground, String) {
     let ground = Ground::new();
@@ -124,12 +203,12 @@ fn what_was_read_back_long_ago_is_compared_byte_by_byte() {
     ground.run.rig.shell_as_root(&format!(
         "cp -p {object} copy; chmod u+w {object}; printf damaged | dd of={object} bs=1 seek=4000 conv=notrunc 2>/dev/null"
     ));
-    ground.run.say_at("+8d", &["run", "old-orders"]).ends_with_code(1).says("rows.csv.zst.age").says("is not any more what was read back");
+    ground.say_then("+8d", &["run", "old-orders"]).ends_with_code(1).says("rows.csv.zst.age").says("is not any more what was read back");
     assert_eq!(ground.sql("select count(*) from orders"), "1500");
     ground.run.say_at("+8d", &["archive", "verify", "--identity", &identity]).ends_with_code(1).says("rows.csv.zst.age");
     ground.run.rig.shell_as_root(&format!("cp -p copy {held}"));
     // Verified on the 2nd, and the job runs on the 1st: nobody has to read it back in between.
-    ground.run.say_at("+30d", &["run", "old-orders"]).ends_with_code(0);
+    ground.say_then("+30d", &["run", "old-orders"]).ends_with_code(0);
     assert_eq!(ground.sql("select count(*) from orders where placed_at < now() - interval '2 years'"), "0");
 }
 

@@ -39,6 +39,19 @@ impl Ground {
         self.run.say(&["run", "old-orders"]).ends_with_code(0)
     }
 
+    /// By another clock, off by so many days, which the database says to have too: rows go by none that it does not share.
+    #[track_caller]
+    pub fn say_then(&self, offset: &str, words: &[&str]) -> Said {
+        self.sql(&format!(
+            "create schema elsewhen; create function elsewhen.clock_timestamp() returns timestamptz language sql \
+             as $$ select pg_catalog.clock_timestamp() + interval '{offset}' $$; \
+             alter role postgres set search_path = elsewhen, pg_catalog, public"
+        ));
+        let said = self.run.say_at(offset, words);
+        self.sql("alter role postgres reset search_path; drop schema elsewhen cascade");
+        said
+    }
+
     /// Everything that lies in the store is sound; without any backup it would not be.
     #[track_caller]
     pub fn verify(&self) -> Said {

@@ -1,6 +1,11 @@
 //! Chunks that move to a store.
 
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+
+use seawall::cli::here::Here;
+use seawall::cli::terminal::Colour;
+use seawall::execute::archive::{self, Done, Dropped};
 
 use crate::archive::rig::SUM;
 use crate::backup::rig::{Policy, Rig};
@@ -18,6 +23,9 @@ const PRICES: &str = "\
         from generate_series(now() - interval '3 years', now(), interval '12 hours') t, generate_series(1, 4) p; \
     alter table prices set (timescaledb.compress, timescaledb.compress_segmentby = 'product'); \
     select count(compress_chunk(c)) from show_chunks('prices', older_than => interval '2 years') c";
+
+const HOLDS: &str = "create table seawall.hold (policy text not null, name text not null, of_table text not null, condition text, rows_from date, \
+    rows_to date, reason text not null, until date, zone text not null, primary key (policy, name))";
 
 fn run_over(cluster: Cluster, more: &str) -> Run {
     let run = Run { rig: Rig::over(cluster, &Policy::default()) };
@@ -222,6 +230,12 @@ fn retention_leaves_what_is_held() {
         assert_eq!(sum(&run, "prices"), all);
         run.add("acknowledge: [{ finding: SW0910, at: timescaledb.postgres.hypertables.prices.retain, reason: a test }]\n");
         run.say(&["apply", "--yes"]).says("DESTRUCTIVE, acknowledged: drops ").says("postgres: 1 change done");
+        // By a clock that is ahead of the database's, rows would be older than they are, and holds over.
+        run.rig.shell("sed -i.now 's/reason: litigation/reason: litigation, until: 2050-01-01/; s/reason: audit/reason: audit, until: 2050-01-01/' policy.yaml");
+        run.say_at("+60y", &["apply", "--yes"]).ends_with_code(1).says("this host's clock says").says("and the database's");
+        run.rig.shell("mv policy.yaml.now policy.yaml");
+        run.say_at("+2y", &["run", RETAIN]).ends_with_code(1).says("this host's clock says").says("and the database's");
+        assert_eq!(sum(&run, "prices"), all);
         run.say(&["run", RETAIN]).ends_with_code(0).says("rows dropped");
         assert_eq!(sum(&run, "prices"), kept);
         run.say(&["run", RETAIN]).ends_with_code(0).says("0 rows dropped");
@@ -242,6 +256,83 @@ fn retention_leaves_what_is_held() {
     }
 }
 
+/// The first one of a database, where there was nothing that shows holds: it comes while rows are on their way out.
+#[test]
+fn a_hold_that_comes_while_rows_are_dropped_is_kept() {
+    for place in all_natives("a_hold_that_comes_while_rows_are_dropped_is_kept") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(PRICES);
+        let run = Run { rig: Rig::over(cluster, &Policy::default()) };
+        run.add(
+            "timescaledb: { postgres: { dropped_by: seawall, hypertables: { prices: { retain: 2y } } } }\n\
+             acknowledge: [{ finding: SW0910, reason: a test }]\n",
+        );
+        run.say(&["apply", "--yes"]).says(" changes done");
+        assert_eq!(run.rig.cluster.sql("select to_regclass('seawall.hold') is null"), "t");
+        let (all, place) = (sum(&run, "prices"), |name: &str| Some(run.file(name)));
+        let here = Here { policy: place("policy.yaml"), state: place("another-state"), host: Some("db-1".parse().expect("a name")) };
+        let policy = here.read(Colour::Never).expect("a sound policy");
+        let (site, stop) = (here.site(&policy), AtomicBool::new(false));
+        let retain = |each: &dyn Fn(Done)| {
+            let each = |done: Done, _: &Dropped| {
+                each(done);
+                true
+            };
+            archive::retain(&site, &policy.droppings[0], &each, &stop).expect("it goes")
+        };
+        // Whoever places one has come first, and has not ended.
+        let mut other = run.rig.cluster.connect();
+        other.run("begin; select pg_advisory_xact_lock(5374872650218)").expect("the lock");
+        let kept = retain(&|_| ());
+        assert!(kept.dropped == 0 && kept.remarks[0].contains("somebody places a hold just now"), "{kept:?}");
+        other.run("commit").expect("its end");
+        // Nobody can while rows are about to be gone for good.
+        other.run("begin; select pg_advisory_xact_lock_shared(5374872650218)").expect("the lock");
+        run.add("holds: { case: { reason: litigation, rows: { database: postgres, table: prices } } }\n");
+        run.say(&["apply", "--yes"]).says("lock timeout");
+        assert_eq!(run.rig.cluster.sql("select count(*) from seawall.hold"), "0");
+        other.run("commit").expect("its end");
+        // It comes while what goes is put on record, and with it the table that shows it.
+        run.rig.cluster.sql("drop table seawall.hold cascade");
+        let kept = retain(&|done| {
+            if done == Done::Removing {
+                run.rig.cluster.sql(&format!(
+                    "{HOLDS}; insert into seawall.hold values ('legal', 'case', 'prices', null, null, null, 'litigation', null, 'UTC')"
+                ));
+            }
+        });
+        assert!(kept.dropped == 0 && kept.remarks[0].contains("the hold `case` of the policy `legal` came meanwhile"), "{kept:?}");
+        assert_eq!(sum(&run, "prices"), all);
+    }
+}
+
+/// A foreign key leads to rows that are to go: it says whose, and what can be done.
+#[test]
+fn rows_that_others_refer_to_are_not_dropped() {
+    for place in all_natives("rows_that_others_refer_to_are_not_dropped") {
+        let Place::Native(cluster) = place else { continue };
+        cluster.sql(
+            "create table prices (at timestamptz not null, product int not null, price float8, note text, primary key (at, product)); \
+             select create_hypertable('prices', 'at', chunk_time_interval => interval '30 days'); \
+             insert into prices select t, p, p * 1.5, 'x' from generate_series(now() - interval '3 years', now(), interval '6 days') t, generate_series(1, 3) p; \
+             create table offers (at timestamptz, product int, constraint of_price foreign key (at, product) references prices); \
+             insert into offers select at, product from prices order by at limit 1",
+        );
+        let run = Run { rig: Rig::over(cluster, &Policy::default()) };
+        run.add(
+            "timescaledb: { postgres: { dropped_by: seawall, hypertables: { prices: { retain: 2y } } } }\n\
+             acknowledge: [{ finding: SW0910, reason: a test }]\n",
+        );
+        run.say(&["apply", "--yes"]).says(" changes done");
+        let all = sum(&run, "prices");
+        let said = run.say(&["run", "timescaledb.postgres.hypertables.prices.retain"]).ends_with_code(1);
+        said.says("because rows of `offers` (by its constraint `of_price`) refer to some of them").says("Let those rows go first");
+        assert_eq!(sum(&run, "prices"), all);
+        run.rig.cluster.sql("delete from offers");
+        run.say(&["run", "timescaledb.postgres.hypertables.prices.retain"]).ends_with_code(0).says("rows dropped");
+    }
+}
+
 /// What another policy holds in the same database stays too, by its own calendar.
 #[test]
 fn holds_of_another_policy_hold_too() {
@@ -256,10 +347,7 @@ fn holds_of_another_policy_hold_too() {
                 "insert into seawall.hold values ('legal', '{name}', '{table}', {which}, {days}, 'litigation', null, '{zone}')"
             ));
         };
-        run.rig.cluster.sql(
-            "create schema seawall; create table seawall.hold (policy text not null, name text not null, of_table text not null, \
-             condition text, rows_from date, rows_to date, reason text not null, until date, zone text not null, primary key (policy, name))",
-        );
+        run.rig.cluster.sql(&format!("create schema seawall; {HOLDS}"));
         let day = format!("'{}'::date", run.rig.cluster.sql("select (now() - interval '500 days')::date"));
         legal("night", "prices", "null", &format!("{day}, {day}"), "Pacific/Auckland");
         legal("product", "public.others", "'product = 2'", "null, null", "UTC");

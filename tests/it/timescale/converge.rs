@@ -364,6 +364,18 @@ fn applications_see_what_is_under_hold() {
         let kinds: Vec<&str> = audit.split("\"kind\":\"hold.").skip(1).filter_map(|part| part.split('"').next()).collect();
         assert_eq!(kinds, ["placed", "placed", "changed", "released"], "{audit}");
         assert!(audit.contains("the hold `case-1` on rows of `letters` in `postgres` was released: it's 'litigation'"), "{audit}");
+        // One takes the place of another: that one goes last, and where its successor cannot be placed, not at all.
+        let hold = |name: &str| format!("holds: {{ {name}: {{ reason: audit, rows: {{ database: postgres, table: letters }} }} }}\n");
+        write(&hold("second"));
+        ends(&room.apply(&["--yes"]), 0);
+        write(&hold("third"));
+        room.place.sql("alter table seawall.hold add constraint no_third check (name <> 'third')");
+        assert!(ends(&room.apply(&["--yes"]), 1).contains("no_third"));
+        let names = "select string_agg(name, ' ' order by name) from seawall.hold where policy = 'shop'";
+        assert_eq!(room.place.sql(names), "second");
+        room.place.sql("alter table seawall.hold drop constraint no_third");
+        ends(&room.apply(&["--yes"]), 0);
+        assert_eq!(room.place.sql(names), "third");
     }
 }
 
