@@ -96,7 +96,7 @@ const READINGS: &str = "\
       note text not null default 'x', gone text, constraint my_uq unique (at, device), constraint positive check (value >= 0)) with (fillfactor = 80, autovacuum_enabled = false); \
     select create_hypertable('\"R;r\"', 'at', chunk_time_interval => interval '1 day'); alter table \"R;r\" drop gone; \
     create index \"by v\" on \"R;r\" (value) where value > 3; create unique index by_n on \"R;r\" (at, n, s); create statistics of_both (dependencies) on device, value from \"R;r\"; \
-    alter table \"R;r\" alter value set statistics 500, alter device set (n_distinct = 5), alter note set storage external, cluster on \"by v\"; \
+    alter table \"R;r\" alter value set statistics 500, alter device set (n_distinct = 5), alter note set storage external, cluster on by_n; \
     comment on table \"R;r\" is 'a table'; comment on column \"R;r\".note is 'a column'; comment on constraint my_uq on \"R;r\" is 'a constraint'; comment on index \"by v\" is 'an index'; \
     insert into \"R;r\" (at, device, value) select '2026-01-01Z'::timestamptz + k * interval '1 hour', k % 5, k from generate_series(1, 100) k; \
     create function heard() returns trigger language plpgsql as 'begin return new; end'; \
@@ -120,7 +120,10 @@ fn nothing_of_a_hypertables_definition_is_lost() {
         assert!(left_out.iter().any(|what| what.contains("(row-level security stays on, also for its owner")), "{left_out:?}");
         assert_eq!(two.now("select relrowsecurity and relforcerowsecurity from pg_class where relname = 'R;r'"), "t");
         assert!(remarks.len() == 1 && remarks[0].starts_with("default privileges of the destination give public rights on"), "{remarks:?}");
-        assert_eq!(two.now("select count(*) from pg_class c cross join aclexplode(relacl) a where c.relname like '%R;r%' and a.grantee = 0"), "0");
+        assert_eq!(
+            two.now("select count(*) from pg_class c cross join aclexplode(relacl) a where c.relname like '%R;r%' and a.grantee = 0"),
+            "0"
+        );
         assert_eq!(
             two.now("select bool_or(has_table_privilege('reader', show_chunks, 'insert')) from show_chunks('\"R;r\"')"),
             "f",
@@ -137,7 +140,8 @@ fn nothing_of_a_hypertables_definition_is_lost() {
         two.now("insert into beside.then (at, device, value) values ('2026-02-01Z', 1, 1)");
         let closed = "select relrowsecurity || ' ' || (select count(*) from pg_index where indrelid = c.oid) from pg_class c where oid = 'beside.then'::regclass";
         assert_eq!(two.now(closed), "true 4");
-        let owned = "select string_agg(relname, ',' order by relname) from pg_class where relkind = 'S' and relnamespace = 'beside'::regnamespace";
+        let owned =
+            "select string_agg(relname, ',' order by relname) from pg_class where relkind = 'S' and relnamespace = 'beside'::regnamespace";
         assert_eq!(two.now(owned), "R;r_n_seq,R;r_s_seq");
     }
 }

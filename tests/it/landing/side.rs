@@ -181,14 +181,16 @@ fn what_was_dropped_comes_back_whole() {
     two.then(AROUND);
     two.now(AROUND);
     let before = two.definitions(&[]);
-    two.then("alter table holder add e events; insert into pg_seclabel values ('events'::regclass, 'pg_class'::regclass, 0, 'mac', 'sec''ret')");
+    two.then(
+        "alter table holder add e events; insert into pg_seclabel values ('events'::regclass, 'pg_class'::regclass, 0, 'mac', 'sec''ret')",
+    );
     two.remember();
     two.now("drop table events cascade; drop schema t1 cascade; drop table tickets; drop sequence counter");
     let (landed, remarks) = two.brings(&wanted(&[("public", "events"), ("public", "tickets")], into("public")));
     for what in [
         "the policy own (row-level security was off)",
         "that it belongs to \"clerk\", what is granted to reader and what its owner may not do",
-        "the tablespace far (of t1.events, t2.by_kind)",
+        "the tablespace far (of t2.by_kind, t1.events)",
         "the security labels of mac",
         "the function public.label(public.events)",
         "the function t1.of_both(t2.events,text)",
@@ -201,7 +203,9 @@ fn what_was_dropped_comes_back_whole() {
         assert!(landed[0].left_out.iter().any(|one| one == what), "{what}: {:?}", landed[0].left_out);
     }
     assert_eq!(landed[1].left_out, ["the default of n, which needs public.counter"]);
-    for remark in ["the schema \"t1\", which was not there any more, is made", "default privileges of the destination give public rights on"] {
+    for remark in
+        ["the schema \"t1\", which was not there any more, is made", "default privileges of the destination give public rights on"]
+    {
         assert!(remarks.iter().any(|one| one.starts_with(remark)), "{remark}: {remarks:?}");
     }
     assert_eq!(two.now(&rows("events")), two.then(&rows("events")));
@@ -213,12 +217,17 @@ fn what_was_dropped_comes_back_whole() {
     let only = |these: &[String], those: &[String]| these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>();
     assert_eq!((only(&before, &after), only(&after, &before)), (Vec::new(), Vec::new()));
     assert_eq!(before.len(), after.len());
+    let far = "select string_agg(c.relname, ',' order by c.relname) from pg_class c join pg_tablespace t on t.oid = c.reltablespace where t.spcname = 'far'";
+    assert_eq!(two.now(far), "by_kind,events");
     assert_eq!(two.now("insert into tickets (t) values ('c') returning n > 20"), "t", "its numbers go on");
 
     // Beside it there is one schema for everything.
     two.anew();
     let (landed, remarks) = two.brings(&wanted(&[("public", "events"), ("public", "bare")], into("beside")));
-    assert_eq!((two.now(&rows("beside.events")), two.now("select count(*) from beside.bare")), (two.then(&rows("beside.events")), "2".into()));
+    assert_eq!(
+        (two.now(&rows("beside.events")), two.now("select count(*) from beside.bare")),
+        (two.then(&rows("beside.events")), "2".into())
+    );
     let parts = "select string_agg(relname, ',' order by relname) from pg_class where relnamespace = 'beside'::regnamespace and relispartition and relkind = 'r'";
     assert_eq!(two.now(parts), "events_1,events_2");
     let renamed = "the name of the table \"t2\".\"events\", which is taken: here it is \"beside\".\"events_2\"";
@@ -259,7 +268,8 @@ fn what_was_dropped_comes_back_whole() {
     let settings = crate::clusters::settings(&format!("{} user=tenant dbname=shop", two.live.conninfo()));
     let wish = wanted(&[("public", "bare")], into("empty"));
     let destination = landing::look(&settings, &wish).expect("it can be done");
-    let landed = two.watched(|onlooker| landing::into_schema(&destination, &wish, ("empty", None), &two.origin(), &mut Vec::new(), onlooker));
+    let landed =
+        two.watched(|onlooker| landing::into_schema(&destination, &wish, ("empty", None), &two.origin(), &mut Vec::new(), onlooker));
     let refused = landed.expect_err("it may not");
     assert!(refused.message.contains("permission denied") && !refused.hint.contains("does not have"), "{refused:?}");
 }

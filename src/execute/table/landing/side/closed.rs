@@ -28,7 +28,8 @@ pub(super) fn close(from: &mut Connection, to: &mut Connection, relations: &[Tab
             continue;
         }
         let had = from.query(HAD, &[&name])?;
-        let had: Vec<(&str, &str)> = had.iter().map(|row| Ok((row.text("grantee")?, row.text("privilege")?))).collect::<Result<_, Fault>>()?;
+        let had: Vec<(&str, &str)> =
+            had.iter().map(|row| Ok((row.text("grantee")?, row.text("privilege")?))).collect::<Result<_, Fault>>()?;
         for row in &open {
             let (grantee, privilege) = (row.text("grantee")?, row.text("privilege")?);
             if !had.contains(&(grantee, privilege)) {
@@ -39,7 +40,20 @@ pub(super) fn close(from: &mut Connection, to: &mut Connection, relations: &[Tab
     }
     let said = |(grantee, names): (String, BTreeSet<String>)| {
         let grantee = plain(grantee);
-        format!("default privileges of the destination give {grantee} rights on {} that the original had not given: they were revoked", joined(names))
+        format!(
+            "default privileges of the destination give {grantee} rights on {} that the original had not given: they were revoked",
+            joined(names)
+        )
     };
     Ok(taken.into_iter().map(said).collect())
+}
+
+/// What closes a relation of this kind (`r` or `S`) that somebody makes there.
+pub(super) fn closes(to: &mut Connection, kind: &str, name: &str) -> Result<Option<String>, Fault> {
+    const ROLES: &str = "\
+        select string_agg(distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end, ', ') as roles \
+        from pg_default_acl d cross join lateral aclexplode(d.defaclacl) a where d.defaclobjtype = $1 and a.grantee <> d.defaclrole";
+    let word = if kind == "S" { "sequence " } else { "" };
+    let rows = to.query(ROLES, &[kind])?;
+    Ok(rows.one()?.get("roles").map(|roles| format!("revoke all on {word}{name} from {roles}")))
 }

@@ -5,6 +5,7 @@
 
 use super::super::about::About;
 use super::super::origin::{Lost, Origin};
+use super::closed;
 use super::ties::{IS_NO_FUNCTION, IS_NO_RELATION, is_gone, kin};
 use crate::execute::table::TableFault;
 use crate::plan::words::{joined, plain};
@@ -289,6 +290,8 @@ pub(super) fn around(
         if except.contains(&name) {
             continue;
         }
+        let closes = closed::closes(to, "r", &name)?;
+        lost.sql = lost.sql.map(|sql| [sql].into_iter().chain(closes).collect::<Vec<_>>().join("; "));
         if origin.has_rights {
             let oid = from.query("select to_regclass($1)::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned();
             let rights = rights_of(from, &format!("{{{oid}}}"))?;

@@ -2,6 +2,7 @@
 
 use super::super::about::{About, sql};
 use super::super::origin::Lost;
+use super::closed;
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::plan::words::plain;
@@ -135,7 +136,8 @@ pub(super) fn statistics(connection: &mut Connection, kin: &[String]) -> Result<
 impl Statistics {
     /// Where they have not come.
     pub(super) fn make(&self, connection: &mut Connection) -> Result<(), Fault> {
-        const THERE: &str = "select from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace where n.nspname = $1 and s.stxname = $2";
+        const THERE: &str =
+            "select from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace where n.nspname = $1 and s.stxname = $2";
         if connection.query(THERE, &[&self.name.schema, &self.name.name])?.is_empty() {
             connection.run(&self.makes)?;
         }
@@ -159,22 +161,24 @@ const TYPES: &str = "\
 /// Functions and sequences that its defaults, checks and indexes go by, and what would have to go without them.
 const USED: &str = "\
     with uses as ( \
-      select format('alter table %I.%I alter column %I set default ', n.nspname, c.relname, a.attname) || pg_get_expr(ad.adbin, ad.adrelid) as again, ad.oid as object, 'pg_attrdef'::regclass::oid as class, a.attname as name, a.attgenerated <> '' as computed, \
+      select format('alter table %I.%I alter column %I set default ', n.nspname, c.relname, a.attname) || pg_get_expr(ad.adbin, ad.adrelid) as again, \
+        case when a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then format('(%I) from %I.%I', a.attname, n.nspname, c.relname) end as numbers, ad.oid as object, 'pg_attrdef'::regclass::oid as class, a.attname as name, a.attgenerated <> '' as computed, \
         format('alter table %I.%I alter column %I drop default', n.nspname, c.relname, a.attname) as statement, format('the default of %I', a.attname) as what \
       from pg_attrdef ad join pg_attribute a on a.attrelid = ad.adrelid and a.attnum = ad.adnum \
       join pg_class c on c.oid = ad.adrelid join pg_namespace n on n.oid = c.relnamespace where ad.adrelid = any($1::oid[]) \
-      union all select format('alter table %I.%I add constraint %I ', n.nspname, c.relname, k.conname) || pg_get_constraintdef(k.oid), \
+      union all select format('alter table %I.%I add constraint %I ', n.nspname, c.relname, k.conname) || pg_get_constraintdef(k.oid), null, \
         k.oid, 'pg_constraint'::regclass, k.conname, false, \
         format('alter table %I.%I drop constraint if exists %I', n.nspname, c.relname, k.conname), format('the constraint %I', k.conname) \
       from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace \
       where k.conrelid = any($1::oid[]) and k.contype = 'c' and k.coninhcount = 0 \
-      union all select pg_get_indexdef(i.oid), i.oid, 'pg_class'::regclass, i.relname, false, format('drop index if exists %I.%I', n.nspname, i.relname), format('the index %I', i.relname) \
+      union all select pg_get_indexdef(i.oid), null, i.oid, 'pg_class'::regclass, i.relname, false, format('drop index if exists %I.%I', n.nspname, i.relname), format('the index %I', i.relname) \
       from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = i.relnamespace \
       where x.indrelid = any($1::oid[]) and not i.relispartition) \
     select u.statement, u.what, u.computed, u.name, coalesce(p.oid::regprocedure::text, s.oid::regclass::text) as needs, p.oid is not null as calls, \
       case when p.oid is null or p.prokind <> 'a' and not p.prosecdef then coalesce(pg_get_functiondef(p.oid), format( \
         'create sequence %s as %s increment %s minvalue %s maxvalue %s start %s cache %s%s', s.oid::regclass, format_type(q.seqtypid, null), q.seqincrement, \
-        q.seqmin, q.seqmax, q.seqstart, q.seqcache, case when q.seqcycle then ' cycle' else '' end)) || '; ' || u.again end as again \
+        q.seqmin, q.seqmax, q.seqstart, q.seqcache, case when q.seqcycle then ' cycle' else '' end)) || '; ' || u.again || coalesce(format('; select pg_catalog.setval(%L, (select ', s.oid::regclass) || case when q.seqincrement > 0 then 'max' else 'min' end \
+          || u.numbers || '))', '') end as again \
     from uses u join pg_depend d on d.classid = u.class and d.objid = u.object and d.deptype = 'n' \
     left join pg_proc p on d.refclassid = 'pg_proc'::regclass and p.oid = d.refobjid and p.pronamespace <> 'pg_catalog'::regnamespace \
     left join pg_class s on d.refclassid = 'pg_class'::regclass and s.oid = d.refobjid and s.relkind = 'S' \
@@ -244,7 +248,9 @@ pub(super) fn lacking(from: &mut Connection, to: &mut Connection, oid: &str, sch
         }
         from.run(row.text("statement")?)?;
         let what = format!("{}, which needs {}", plain(row.text("what")?), plain(needs));
-        left_out.push(Lost { what, sql: row.get("again").map(str::to_owned) });
+        let closes = if calls { None } else { closed::closes(to, "S", needs)? };
+        let sql = row.get("again").map(|again| [again.to_owned()].into_iter().chain(closes).collect::<Vec<_>>().join("; "));
+        left_out.push(Lost { what, sql });
     }
     Ok(left_out)
 }
