@@ -153,15 +153,6 @@ pub(in crate::execute) fn check_disk(order: Place<'_>, root: Option<&Path>, last
     let Some((path, same_device_is_fine)) = order.local else { return Ok(()) };
     // Before the first backup the directory may not be there.
     let Some(there) = path.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
-    let owner = fs::metadata(there).map_or(0, |about| about.uid());
-    if rustix::process::geteuid().is_root() && owner != 0 {
-        let message = format!(
-            "stores.{}: {} belongs to another user ({owner}), who could not read what root puts there",
-            order.store,
-            path.display()
-        );
-        return Err(BackupFault::refused(message, "Run it as the database's user: `runuser -u postgres -- seawall backup …`."));
-    }
     let device = |path: &Path| fs::metadata(path).ok().map(|about| about.dev());
     if let Some(root) = root
         && !same_device_is_fine
