@@ -15,8 +15,9 @@ use super::Catalog;
 use super::fault::CatalogFault;
 use super::link::{Access, Where};
 use super::server::Server;
-use super::sqlite::{beside, create_folder, open_lock};
+use super::sqlite::{beside, open_empty};
 use crate::units::hex;
+use crate::world::files;
 
 /// A session that only holds a lock is silent for hours. (Version 13 has no such limit.)
 const STAY: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
@@ -70,8 +71,8 @@ fn lock_file(catalog: &Path, name: &str) -> Result<Option<Guard>, CatalogFault> 
     let folder = beside(catalog, ".locks");
     let path = folder.join(name);
     let of = |error: std::io::Error| CatalogFault::of_file(&error, &path);
-    create_folder(&folder).map_err(of)?;
-    let file = open_lock(&path).map_err(of)?;
+    files::make_folders(&folder).map_err(of)?;
+    let file = open_empty(&path).map_err(of)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Guard(Held::File(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),

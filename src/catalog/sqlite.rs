@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::fault::{CatalogFault, FaultKind, folder};
 use super::link::Access;
 use super::value::{Row, Value};
+use crate::world::files;
 
 /// How long a writer waits for another. Each holds the file for some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,8 +134,9 @@ impl Drop for Sqlite {
 /// Makes the empty file, for its owner only, in a folder for its owner only. One that is there stays as it is.
 pub(super) fn create(path: &Path) -> Result<(), CatalogFault> {
     let of = |error: io::Error| CatalogFault::of_file(&error, path);
-    create_folder(folder(path)).map_err(of)?;
-    if create_file(path).map_err(of)?.is_some() {
+    files::make_folders(folder(path)).map_err(of)?;
+    if !path.exists() {
+        open_empty(path).map_err(of)?;
         File::open(folder(path)).and_then(|folder| folder.sync_all()).map_err(of)?;
     }
     Ok(())
@@ -143,45 +145,14 @@ pub(super) fn create(path: &Path) -> Result<(), CatalogFault> {
 /// Held while tables are made or changed: changing a file's mode cannot be waited for by SQLite's own means.
 pub(super) fn lock_for_change(path: &Path) -> Result<File, CatalogFault> {
     let of = |error: io::Error| CatalogFault::of_file(&error, path);
-    let file = open_lock(&beside(path, ".lock")).map_err(of)?;
+    let file = open_empty(&beside(path, ".lock")).map_err(of)?;
     file.lock().map_err(of)?;
     Ok(file)
 }
 
-/// An empty file to lock.
-pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    match create_file(path)? {
-        Some(file) => Ok(file),
-        None => OpenOptions::new().append(true).custom_flags(NO_LINK).open(path),
-    }
-}
-
-pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    as_the_folder_above(&File::open(folder)?, folder)
-}
-
-/// None if it is there already.
-fn create_file(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => as_the_folder_above(&file, path).map(|()| Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Where root looks in by hand, what it makes belongs to whom the folder belongs: or that user's next run could not open it.
-/// Only what was made just now is ever given away.
-fn as_the_folder_above(made: &File, path: &Path) -> io::Result<()> {
-    let above = fs::metadata(folder(path))?;
-    if rustix::process::geteuid().is_root() && above.uid() != 0 {
-        std::os::unix::fs::fchown(made, Some(above.uid()), Some(above.gid()))?;
-    }
-    Ok(())
+/// An empty file, to lock or to fill.
+pub(super) fn open_empty(path: &Path) -> io::Result<File> {
+    files::open_or_make(path, OpenOptions::new().append(true))
 }
 
 /// `catalog.db` and `.locks` are `catalog.db.locks`.

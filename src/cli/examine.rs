@@ -9,6 +9,7 @@ use crate::policy::finding::{Finding, sorted};
 use crate::policy::model::Policy;
 use crate::policy::resolve::resolve;
 use crate::proof::{acknowledge, prove};
+use crate::site;
 use crate::units::Instant;
 
 /// One policy, what it means, and everything that was found in it.
@@ -55,6 +56,7 @@ pub fn examine(document: Document, now: Instant, known: Known<'_>) -> Examined {
     let mut findings = document.findings.clone();
     findings.extend(resolved.findings);
     findings.extend(message::check(&document, now));
+    findings.extend(site::connection::check(&document));
     let (mut assessment, mut evidence) = (None, None);
     if let Some(policy) = &resolved.policy {
         let inventory = known.inventory.and_then(|inventory| Some((inventory.clusters.get(&policy.name)?, inventory.observed_at)));

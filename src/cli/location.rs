@@ -31,9 +31,12 @@ impl Location {
         Ok(Location::Git { revision: revision.to_owned(), path: path.to_owned() })
     }
 
-    /// The arguments, or where policies usually are when there are none.
+    /// The arguments, or where policies are when there are none: where SEAWALL_POLICY says, else where they usually are.
     pub fn all(arguments: &[String]) -> Result<Vec<Location>, Trouble> {
         if arguments.is_empty() {
+            if let Some(said) = std::env::var_os("SEAWALL_POLICY").filter(|said| !said.is_empty()) {
+                return Ok(vec![Location::Path(without_dots(Path::new(&said)))]);
+            }
             let usual = Path::new("policies");
             let place = if crate::world::files::is_directory(usual) { usual } else { Path::new(".") };
             return Ok(vec![Location::Path(place.to_owned())]);

@@ -40,18 +40,18 @@ use crate::world::{clock, files, parallel};
     after_help = "\
 Examples:
   seawall plan                                       every policy below `policies`
-  seawall plan policies/pricing.yaml                 one policy
+  seawall plan policies/pricing-agent.yaml           one policy
   seawall plan --inventory state.json                with what is known of the world: what is due, what would be deleted
   seawall plan --until 2027-06-30                    which backups exist then, and how far back they reach
   seawall plan --format markdown                     as a comment on a pull request
   seawall plan --out plan.json                       keep it, with the digest of the policy it was made from
-  seawall plan --connect policies/pricing.yaml       also ask its databases what they keep, compress and refresh
+  seawall plan --connect policies/pricing-agent.yaml also ask its databases what they keep, compress and refresh
   seawall plan --detailed-exitcode                   exit with 2 when there is something to do"
 )]
 pub struct PlanCommand {
     /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
     ///
-    /// Without any: the directory `policies` if it exists, else this one.
+    /// Without any: $SEAWALL_POLICY, else the directory `policies` if it exists, else this one.
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
     /// What is known of the world; `seawall schema inventory` describes the file.

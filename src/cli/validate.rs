@@ -24,7 +24,7 @@ use crate::world::clock;
 #[command(after_help = "\
 Examples:
   seawall validate                                   every policy below `policies`, or below this directory
-  seawall validate policies/pricing.yaml             one policy
+  seawall validate policies/pricing-agent.yaml       one policy
   seawall validate git:main:policies                 the policies as they are on another branch
   envsubst < template.yaml | seawall validate -      standard input
   seawall validate --strict --format github          in a pull request: warnings fail as well
@@ -34,7 +34,7 @@ Examples:
 pub struct Validate {
     /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
     ///
-    /// Without any: the directory `policies` if it exists, else this one.
+    /// Without any: $SEAWALL_POLICY, else the directory `policies` if it exists, else this one.
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
     /// What is known of the world: measured figures and drills that contradict a policy are found as well. `seawall schema inventory` describes

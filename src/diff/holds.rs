@@ -106,6 +106,7 @@ mod tests {
             name: "case".parse().expect("a name"),
             reason: "because".into(),
             until: None,
+            passing: false,
             selects: Selection {
                 jobs: jobs.iter().map(|job| job.parse().expect("a name")).collect(),
                 labels: labels.iter().map(|label| (*label).to_owned()).collect(),

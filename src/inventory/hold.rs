@@ -18,6 +18,9 @@ pub struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2029-01-01T00:00:00Z")]
     pub until: Option<Instant>,
+    /// Whoever placed it meant it for a while only, as `seawall guard` does: nobody is asked whether it goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
     /// What it holds.
     #[schemars(example = serde_json::json!({ "jobs": ["nightly"], "from": "2024-01-01T00:00:00Z", "to": "2024-06-30T23:59:59Z" }))]
     pub selects: Selection,

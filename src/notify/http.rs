@@ -89,8 +89,10 @@ pub(super) fn post(post: Post) -> Result<Answer, SendFault> {
     runtime::wait(work, || "whether it arrived is not known")
 }
 
-/// In words without the address.
+/// In words without the address, which may be the secret, but for the host and the port that everybody on the way sees.
 fn unreachable(error: reqwest::Error) -> SendFault {
+    let host = error.url().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let host = host.unwrap_or_else(|| "the server".to_owned());
     let error = error.without_url();
     let cause = deepest(&error);
     if error.is_builder() {
@@ -98,12 +100,12 @@ fn unreachable(error: reqwest::Error) -> SendFault {
     }
     if certificate_refused(&error) {
         let hint = "The authority that signed it must be among the system's, or in the file that SSL_CERT_FILE names.";
-        return SendFault::setup(format!("the server's certificate is not accepted: {cause}"), hint);
+        return SendFault::setup(format!("the certificate of {host} is not accepted: {cause}"), hint);
     }
     SendFault::passing(match () {
-        () if error.is_connect() => format!("no connection: {cause}"),
-        () if error.is_timeout() => format!("no answer within {} s", WHOLE.as_secs()),
-        () => format!("no answer that makes sense: {cause}"),
+        () if error.is_connect() => format!("no connection to {host}: {cause}"),
+        () if error.is_timeout() => format!("no answer from {host} within {} s", WHOLE.as_secs()),
+        () => format!("no answer of {host} that makes sense: {cause}"),
     })
 }
 

@@ -39,6 +39,7 @@ pub use make::{make, minute};
 pub use moves::{Move, MoveTerms, moves};
 pub use owed::{LastRun, Past, RunEnd, Whose, on_demand, owed, rank};
 pub use step::{Action, Precondition, Step};
+pub use steps::room_needed;
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -182,7 +182,9 @@ impl fmt::Display for Action {
         let names = |all: &[String]| joined(all.iter().map(quoted));
         match self {
             Action::RunHook { program, timeout } => write!(f, "run {}, for at most {timeout}", quoted(program.join(" "))),
-            Action::CheckRoom { store, at_least: Some(size) } => write!(f, "check that `{store}` has room for {}", size.rounded()),
+            Action::CheckRoom { store, at_least: Some(size) } => {
+                write!(f, "check that `{store}` has room for as much as last time, or {} the first time", size.rounded())
+            }
             Action::CheckRoom { store, at_least: None } => write!(f, "check that `{store}` has room for as much as last time"),
             Action::RefreshAggregate { database, view, timeout } => {
                 write!(f, "refresh {} in {}, for at most {timeout}", quoted(view), quoted(database))

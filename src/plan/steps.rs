@@ -20,10 +20,8 @@ pub fn of_backup(policy: &Policy, name: &Name, backup: &Backup, basis: &str) -> 
         steps.push(hook(before, format!("`backups.{name}.before` says so; the backup does not start if it fails")));
     }
     if let Some(store) = &backup.store {
-        let at_least =
-            backup.size.or(policy.objectives.assume.cluster_size).filter(|_| backup.method.is_physical() || backup.size.is_some());
         steps.push(Step::new(
-            Action::CheckRoom { store: store.clone(), at_least: at_least.map(compressed) },
+            Action::CheckRoom { store: store.clone(), at_least: room_needed(policy, backup) },
             "a backup that runs out of room is none",
             vec![Precondition::StoreAnswers { store: store.clone() }],
         ));
@@ -73,9 +71,11 @@ pub fn of_copy(policy: &Policy, to: &Name) -> Vec<Step> {
     copy_sources(policy, to).into_iter().map(step).collect()
 }
 
-/// What a careful guess leaves for: compression is expected to halve it.
-fn compressed(size: Bytes) -> Bytes {
-    Bytes::new(size.get() / 2)
+/// How much room a job's first backup is taken to need: compression is expected to halve what the policy says. After that it is what the last one
+/// took.
+pub fn room_needed(policy: &Policy, backup: &Backup) -> Option<Bytes> {
+    let said = backup.size.or_else(|| policy.objectives.assume.cluster_size.filter(|_| backup.method.is_physical()));
+    said.map(|size| Bytes::new(size.get() / 2))
 }
 
 fn hook(command: &file::Command, reason: String) -> Step {

@@ -180,6 +180,19 @@ impl Attempt<'_> {
         Ok((Socket::Tls(Box::new(protected)), true))
     }
 
+    /// PostgreSQL does not know where we have a wrong word from.
+    fn explained(&self, mut fault: Fault) -> Fault {
+        let said_by = &self.settings.said_by;
+        match (fault.code(), &said_by.password) {
+            (Some("28P01"), Some(place)) => {
+                fault.hint = format!("The password came from {place}, and the server does not take it for this user.");
+            }
+            (Some("3D000"), _) => fault.hint.clone_from(&said_by.database),
+            _ => {}
+        }
+        fault
+    }
+
     /// Introduces us and waits until the server is ready.
     fn start(&self, connection: &mut Connection, asked: &mut bool) -> Result<(), Fault> {
         let settings = self.settings;
@@ -207,7 +220,7 @@ impl Attempt<'_> {
             let mut refused = None;
             let message = connection.next_at_the_door(&mut refused)?;
             if let Some(fault) = refused {
-                return Err(at_the_door(fault));
+                return Err(at_the_door(self.explained(fault)));
             }
             match message {
                 Some(Message::BackendKeyData(body)) if let_in => connection.key = Some((body.process_id(), body.secret_key())),

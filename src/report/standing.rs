@@ -226,6 +226,29 @@ pub struct JobStanding {
     pub took_seconds: Option<f64>,
 }
 
+/// Beside what came of the last run stands nothing of another one.
+impl JobStanding {
+    fn shows_the_good_one(&self) -> bool {
+        self.running_since.is_none() && self.last_outcome == Some(Outcome::Succeeded.word())
+    }
+
+    /// How long that run took whose outcome is the last one.
+    pub fn took_then(&self) -> Option<f64> {
+        if self.shows_the_good_one() {
+            return self.took_seconds;
+        }
+        // When one that was lost ended nobody knows.
+        let ended = self.last_ended.filter(|_| self.running_since.is_none() && self.last_outcome != Some(Outcome::Lost.word()))?;
+        let started = self.last_started.filter(|started| *started <= ended)?;
+        Some(ended.duration_since(started).as_secs_f64())
+    }
+
+    /// How much of the store it takes.
+    pub fn stored_then(&self) -> Option<u64> {
+        self.stored_bytes.or(self.bytes).filter(|_| self.shows_the_good_one())
+    }
+}
+
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Receiver {
     pub receiver: String,

@@ -117,6 +117,7 @@ fn thousands_of_holds_are_counted() {
         name: name(&format!("h{at}")),
         reason: "r".into(),
         until: None,
+        passing: false,
         selects: crate::inventory::Selection::default(),
     };
     let holds: Vec<Hold> = (0..3_000).map(hold).collect();
@@ -138,6 +139,7 @@ fn holds_chains_and_own_keeps() {
         name: name("case-4711"),
         reason: "litigation".into(),
         until: Some(at("2029-01-01T00:00:00Z")),
+        passing: false,
         selects: Selection { labels: vec!["evidence".into()], ..Selection::default() },
     }];
     let keeps = rules(|keep| keep.last = Some(2));

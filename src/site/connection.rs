@@ -1,6 +1,9 @@
 //! How this policy's cluster is reached.
 
 use super::{Site, SiteFault, keys};
+use crate::policy::document::Document;
+use crate::policy::finding::{Code, Finding};
+use crate::policy::path::PolicyPath;
 use crate::postgres::{self, Settings};
 use crate::world::secret::secret;
 
@@ -9,6 +12,23 @@ impl From<postgres::Fault> for SiteFault {
         let transient = fault.is_transient();
         SiteFault { message: fault.message, hint: fault.hint, transient }
     }
+}
+
+const UNREADABLE: Code = Code(260);
+
+/// What is wrong with the connection strings of a policy, seen without a server. Nothing of them is shown: they may hold a password.
+pub fn check(document: &Document) -> Vec<Finding> {
+    let Some(file) = &document.file else { return Vec::new() };
+    let mut all: Vec<(PolicyPath, &str)> = Vec::new();
+    if let Some(cluster) = &file.cluster {
+        all.extend(cluster.connection.as_deref().map(|text| (PolicyPath::from(["cluster", "connection"]), text)));
+        let of_hosts = cluster.hosts.iter().filter_map(|(name, host)| Some((name, host.connection.as_deref()?)));
+        all.extend(of_hosts.map(|(name, text)| (PolicyPath::from(["cluster", "hosts", name.as_str(), "connection"]), text)));
+    }
+    let catalog = file.catalog.as_ref().and_then(|catalog| catalog.postgres.as_ref());
+    all.extend(catalog.map(|catalog| (PolicyPath::from(["catalog", "postgres", "connection"]), catalog.connection.as_str())));
+    let wrong = all.into_iter().filter_map(|(path, text)| Some((path, Settings::check(text).err()?)));
+    wrong.map(|(path, fault)| Finding::error(UNREADABLE, path, fault.message).hint(fault.hint).masked()).collect()
 }
 
 impl Site<'_> {

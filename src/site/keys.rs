@@ -1,8 +1,7 @@
 //! The keys on this host: its own two, made at first use, and the recovery identity where there is one.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -261,12 +260,11 @@ pub fn place(reference: &Secret) -> SecretPlace {
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
     let write = || {
         if let Some(parent) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            files::make_folders(parent)?;
         }
         let beside = path.with_extension(format!("part.{}", files::own_word()));
-        let named = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).and_then(|mut file| {
+        let named = files::open_or_make(&beside, OpenOptions::new().write(true).truncate(true)).and_then(|mut file| {
             file.write_all(bytes).and_then(|()| file.sync_all())?;
-            belong_to_the_folder(&file, &beside)?;
             fs::hard_link(&beside, path)
         });
         let _ = fs::remove_file(&beside);
@@ -281,13 +279,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SiteFault> {
         let hint = "Run as the user that owns the state directory, or name another one with `--state`.";
         SiteFault::new(format!("`{}` cannot be written: {error}", path.display()), hint)
     })
-}
-
-/// What root makes in another account's state is that account's: PostgreSQL archives as its own.
-fn belong_to_the_folder(file: &fs::File, path: &Path) -> std::io::Result<()> {
-    let Some(folder) = path.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
-    let about = fs::metadata(folder)?;
-    std::os::unix::fs::fchown(file, Some(about.uid()), Some(about.gid()))
 }
 
 #[cfg(test)]

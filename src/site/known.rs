@@ -1,8 +1,6 @@
 //! The last version of a policy that could be read, for the day on which it cannot: who is told then, only a policy can say.
 
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -56,7 +54,7 @@ fn read(place: &Path) -> Option<Known> {
 
 fn write(place: &Path, known: &Known) -> std::io::Result<()> {
     if let Some(folder) = place.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        files::make_folders(folder)?;
     }
     let json = serde_json::to_vec(known)?;
     files::replace(place, &json).map_err(|fault| std::io::Error::other(fault.message))

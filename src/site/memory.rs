@@ -1,9 +1,9 @@
 //! What this host remembers of the stores it has written to. An empty mount point looks like a store that nobody has used yet; what
 //! was put there instead would be lost with the next mount.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::{Site, SiteFault};
@@ -76,7 +76,7 @@ impl Site<'_> {
 
     fn remember(&self, name: &Name, repository: &Repository) -> std::io::Result<()> {
         let note = self.note(name);
-        DirBuilder::new().recursive(true).mode(0o700).create(note.parent().unwrap_or(&note))?;
+        files::make_folders(note.parent().unwrap_or(&note))?;
         let text = format!("{}\n{repository}\n", self.place(name));
         files::replace(&note, text.as_bytes()).map_err(|fault| std::io::Error::other(fault.message))
     }

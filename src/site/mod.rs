@@ -1,7 +1,7 @@
 //! A policy on this host: its stores opened, its keys read, its repository found. What the executor and the commands stand on.
 
 mod candidates;
-mod connection;
+pub mod connection;
 mod keys;
 pub mod known;
 mod memory;

@@ -58,7 +58,9 @@ impl Fault {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 (FaultKind::Denied, "Look who owns the store's directory, and as whom this runs.")
             }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (FaultKind::Full, "Make room; nothing half-written was left behind."),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                (FaultKind::Full, "Make room; of the object that was being written nothing is left.")
+            }
             ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::StaleNetworkFileHandle => (FaultKind::Transient, ""),
             _ => (FaultKind::Other, "Check whether the disk or the mount is in order."),
         };

@@ -4,10 +4,9 @@
 //! byte: its stamp and its signature stay what they are, and no key is needed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -64,8 +63,8 @@ fn folder(state: &Path, cluster: SystemIdentifier) -> PathBuf {
 pub(super) fn owe(state: &Path, cluster: SystemIdentifier, store: &Name, file: WalFile, fault: &WalFault) -> Result<(), WalFault> {
     let folder = folder(state, cluster).join(store.as_str());
     let write = || -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let mut note = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.join(file.to_string()))?;
+        files::make_folders(&folder)?;
+        let mut note = files::open_or_make(&folder.join(file.to_string()), OpenOptions::new().write(true).truncate(true))?;
         // Its name is the debt. The reason is a comfort, for which a full disk has no room.
         let _ = note.write_all(Refused::note(Refused::of(fault).as_ref()).as_bytes());
         note.sync_all()?;

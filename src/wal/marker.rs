@@ -10,14 +10,15 @@
 //! later change would then carry a later time. A marker that was left sooner is not wrong; the content decides, which
 //! costs one pass of BLAKE3.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::inventory::SystemIdentifier;
 use crate::units::WalFile;
+use crate::world::files;
 
 /// The clocks of file systems tick every few milliseconds; those of old ones and of network drives every second.
 const SETTLED_NS: i128 = 2_000_000_000;
@@ -140,9 +141,9 @@ impl Markers {
     pub(super) fn leave(&self, cluster: SystemIdentifier, file: WalFile, seen: &Seen) -> io::Result<()> {
         let text = format!("{FIRST_WORD} {} {}\n", hex(&self.destinations), seen.words());
         let folder = self.folder(cluster);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        files::make_folders(&folder)?;
         let beside = folder.join(format!(".{file}.{}", std::process::id()));
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?.write_all(text.as_bytes())?;
+        files::open_or_make(&beside, OpenOptions::new().write(true).truncate(true))?.write_all(text.as_bytes())?;
         fs::rename(&beside, folder.join(file.to_string()))
     }
 

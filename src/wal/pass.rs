@@ -5,14 +5,14 @@
 //! read, by the same rule as for segments (see `marker`); where there is any doubt the policy is read. A pass says nothing but
 //! where the markers lie and for which set of stores they must have been left.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Markers;
 use super::marker::{Identity, Seen, now_ns};
+use crate::world::files;
 
 const FIRST_WORD: &str = concat!("seawall-wal-pass-", env!("CARGO_PKG_VERSION"));
 const MAX_PASS: u64 = 64 << 10;
@@ -72,9 +72,9 @@ impl Pass {
 
     fn write(&self, text: &str) -> std::io::Result<()> {
         let folder = self.path.parent().unwrap_or(&self.path);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        files::make_folders(folder)?;
         let beside = self.path.with_extension(std::process::id().to_string());
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?.write_all(text.as_bytes())?;
+        files::open_or_make(&beside, OpenOptions::new().write(true).truncate(true))?.write_all(text.as_bytes())?;
         fs::rename(&beside, &self.path)
     }
 }

@@ -1,13 +1,17 @@
 //! Files and directories.
+//!
+//! What root makes in another account's folder belongs to that account: whoever runs a command by hand as root must not lock out the account that
+//! archives and backs up. Everything of a state directory and of a local store is made here, or given away by [`give`]. Where that cannot be done,
+//! nothing is made, and that is a fault.
 
-use std::fs::{self, File, FileType};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::unix::fs::{FileTypeExt, MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchown, fstat, linkat, mkdirat, open, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, open, openat};
 
 use super::words::ReadFault;
 
@@ -158,12 +162,14 @@ fn replace_as(path: &Path, mode: u32, write: &mut Writing<'_>) -> Result<(), Rea
     {
         return Err(ReadFault::new(format!("`{}` is there and is not a plain file", path.display()), "Name another file."));
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = folder_of(path);
     let name = path.file_name().ok_or_else(|| ReadFault::new("no file is named", "Name a file."))?;
     let beside = directory.join(format!(".{}.{}.new", name.to_string_lossy(), own_word()));
     // One that an interrupted run left behind; what is opened next must be new, not somebody's link to another file.
     let _ = fs::remove_file(&beside);
-    let written = write_new(&beside, mode, write).and_then(|()| fs::rename(&beside, path)).and_then(|()| File::open(directory)?.sync_all());
+    let written = write_new(&beside, directory, mode, write)
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| File::open(directory)?.sync_all());
     written.map_err(|error| {
         // What is left of it says nothing to anybody.
         let _ = fs::remove_file(&beside);
@@ -175,16 +181,21 @@ fn replace_as(path: &Path, mode: u32, write: &mut Writing<'_>) -> Result<(), Rea
 ///
 /// The order: write, sync, sync the directory; what could not be written to its end is removed.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    let directory = folder_of(path);
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(ReadFault::new(format!("`{}` is there already, and is not overwritten", path.display()), "Name another file."));
         }
         Err(error) => return Err(ReadFault::of(&error, path)),
     };
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| File::open(directory)?.sync_all());
-    written.map_err(|error| {
+    let mut write = || {
+        give(&file, directory)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| {
         // Half a key is none.
         let _ = fs::remove_file(path);
         ReadFault::of(&error, path)
@@ -194,7 +205,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), ReadFault> {
 /// Makes a file of what `write` writes, readable by its owner only: it gets its name when it is whole and on disk, and nothing is left of one that
 /// did not come so far. What is there already is replaced only where that is meant, and only if it is a plain file.
 pub fn made<T, E: From<io::Error>>(path: &Path, over: bool, write: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>) -> Result<T, E> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = folder_of(path);
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     match path.symlink_metadata() {
         Ok(_) if !over => return Err(io::Error::from(io::ErrorKind::AlreadyExists).into()),
@@ -238,36 +249,83 @@ pub fn made<T, E: From<io::Error>>(path: &Path, over: bool, write: impl FnOnce(&
 fn nameless(directory: &Path, beside: &Path) -> io::Result<(File, bool)> {
     match open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
         Ok(file) if Path::new("/proc/self/fd").is_dir() => Ok((File::from(file), true)),
-        _ => Ok((fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?, false)),
+        _ => Ok((OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?, false)),
     }
 }
 
-fn write_new(path: &Path, mode: u32, write: &mut Writing<'_>) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+fn write_new(path: &Path, directory: &Path, mode: u32, write: &mut Writing<'_>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    give(&file, directory)?;
     // Whatever the umask is.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     write(&mut file)?;
     file.sync_all()
 }
 
-/// A folder with what is missing above it. What is made belongs to whom the first folder belongs that is there: what root makes in another
-/// account's folder must not lock that account out.
+/// What was made just now belongs to whom the folder belongs. Who is not root owns what it makes.
+pub fn give(made: &impl AsFd, folder: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let about = fs::metadata(folder)?;
+    if about.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(made, Some(about.uid()), Some(about.gid()))
+}
+
+/// The same of a folder, and through no link that came in its place.
+pub fn give_folder(made: &Path, above: &Path) -> io::Result<()> {
+    give(&open(made, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?, above)
+}
+
+/// Opens a file to write, made if it is not there, for its owner only. Only what was made just now is ever given away, and one that is there is
+/// opened through no link.
+pub fn open_or_make(path: &Path, how: &OpenOptions) -> io::Result<File> {
+    const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+    loop {
+        match how.clone().create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(file) => {
+                return match give(&file, folder_of(path)) {
+                    Ok(()) => Ok(file),
+                    Err(error) => {
+                        let _ = fs::remove_file(path);
+                        Err(error)
+                    }
+                };
+            }
+        }
+        match how.clone().create(false).custom_flags(NO_LINK).open(path) {
+            // Somebody has taken it away between the two.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A folder with what is missing above it, for their owner only. What is made belongs to whom the first folder belongs that is there.
 pub fn make_folders(path: &Path) -> io::Result<()> {
+    let path = &std::path::absolute(path)?;
     let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
     let Some(above) = missing.last().and_then(|highest| highest.parent()) else { return Ok(()) };
     let folder = OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Step by step, and through no link: whoever owns the first folder could put one in the way.
     let mut at = open(above, folder, Mode::empty())?;
-    let about = fstat(&at)?;
-    let (uid, gid) = (rustix::fs::Uid::from_raw(about.st_uid), rustix::fs::Gid::from_raw(about.st_gid));
     for name in missing.iter().rev().filter_map(|path| path.file_name()) {
-        match mkdirat(&at, name, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        let made = match mkdirat(&at, name, Mode::RWXU) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::EXIST) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
         at = openat(&at, name, folder | OFlags::NOFOLLOW, Mode::empty())?;
-        if rustix::process::geteuid().is_root() {
-            fchown(&at, Some(uid), Some(gid))?;
+        if made {
+            give(&at, above)?;
         }
     }
     Ok(())
@@ -295,6 +353,18 @@ mod tests {
             let made = state.join(made);
             assert_eq!((owner(&made), made.metadata().expect("there").permissions().mode() & 0o777), (owner(&state), 0o700));
         }
+        replace(&state.join("seen.json"), b"{}").expect("put in place");
+        create(&state.join("room"), b"").expect("made");
+        for _ in 0..2 {
+            open_or_make(&state.join("lock"), OpenOptions::new().write(true)).expect("made, and there already");
+        }
+        for made in ["seen.json", "room", "lock"] {
+            assert_eq!(owner(&state.join(made)), owner(&state), "{made}");
+        }
+        // Nor is what somebody else's link leads to opened, or given away.
+        fs::write(folder.path().join("ours"), "").expect("a file");
+        symlink(folder.path().join("ours"), state.join("theirs")).expect("a link");
+        assert!(open_or_make(&state.join("theirs"), OpenOptions::new().write(true)).is_err());
         // Nobody is led elsewhere by a link that leads to what is not there yet.
         let elsewhere = folder.path().join("elsewhere");
         symlink(&elsewhere, state.join("link")).expect("a link");

@@ -1,5 +1,6 @@
 //! The command line as people and CI use it: the built binary on real files.
 
+mod docs;
 mod exits;
 mod explain;
 mod fleets;

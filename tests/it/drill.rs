@@ -1,5 +1,6 @@
 //! Restore drills: real servers, restored into throw-away ones, with what they must find planted.
 
+mod as_root;
 mod clocks;
 mod damage;
 mod elsewhere;

@@ -26,20 +26,40 @@ fn review(look: &mut Look<'_>) {
     );
 }
 
+/// Where whoever wants to prolong a hold has to look for it.
+#[derive(Clone, Copy)]
+enum Lies {
+    InPolicy,
+    InStore,
+}
+
+impl Lies {
+    fn hint(self, name: &Name) -> String {
+        match self {
+            Lies::InPolicy => format!("Ask whether it must go on. If so, write a later `holds.{name}.until`."),
+            Lies::InStore => format!(
+                "Ask whether it must go on. If so, write a later `until` into `holds/{name}.json`, which lies in the store and not in the policy, or \
+                 hold the same backups under `holds` in the policy."
+            ),
+        }
+    }
+}
+
 fn holds(look: &mut Look<'_>) {
     if look.facts.holds.known().is_none() {
         look.all_unknown("hold_ending");
     }
     let stored = look.facts.holds.known().map(Vec::as_slice).unwrap_or_default();
-    let mut ends: Vec<(&Name, &str, Instant)> = Vec::new();
-    let backups = look.policy.backup_holds.iter().chain(stored);
-    ends.extend(backups.filter_map(|hold: &Hold| hold.until.map(|until| (&hold.name, hold.reason.as_str(), until))));
+    let mut ends: Vec<(&Name, &str, Instant, Lies)> = Vec::new();
+    let end = |hold: &'_ Hold| hold.until.filter(|_| !hold.passing);
+    ends.extend(look.policy.backup_holds.iter().filter_map(|hold| Some((&hold.name, hold.reason.as_str(), end(hold)?, Lies::InPolicy))));
+    ends.extend(stored.iter().filter_map(|hold| Some((&hold.name, hold.reason.as_str(), end(hold)?, Lies::InStore))));
     for (name, hold) in &look.policy.row_holds {
-        ends.extend(hold.ends(look.policy.zone.time_zone()).map(|until| (name, hold.reason.as_str(), until)));
+        ends.extend(hold.ends(look.policy.zone.time_zone()).map(|until| (name, hold.reason.as_str(), until, Lies::InPolicy)));
     }
-    ends.sort_by_key(|(name, _, until)| (*name, *until));
+    ends.sort_by_key(|(name, _, until, _)| (*name, *until));
     ends.dedup_by_key(|(name, ..)| *name);
-    for (name, reason, until) in ends {
+    for (name, reason, until, lies) in ends {
         let left = Duration::between(look.now, until);
         look.push(
             Condition::new(
@@ -50,7 +70,7 @@ fn holds(look: &mut Look<'_>) {
             .event(Event::HoldEnding)
             .firing_if(until > look.now && left <= allowed::NOTICE_OF_HOLDS)
             .text(format!("It was made for: {}. What only it keeps may be deleted after that.", plain(reason)))
-            .hint(format!("Ask whether it must go on. If so, write a later `holds.{name}.until`.")),
+            .hint(lies.hint(name)),
         );
     }
 }

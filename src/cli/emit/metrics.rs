@@ -26,11 +26,8 @@ Examples:
   seawall emit prometheus --diff /etc/prometheus/rules/seawall.yml            exit with 2 when that differs
   seawall emit prometheus --runbook-url https://wiki.example.com/seawall      with a link in every alert")]
 pub struct Prometheus {
-    /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
-    ///
-    /// Without any: the directory `policies` if it exists, else this one.
-    #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    #[command(flatten)]
+    named: Named,
     /// Where people find the runbook; it becomes the annotation `runbook_url`.
     #[arg(long, value_name = "URL")]
     runbook_url: Option<String>,
@@ -40,14 +37,35 @@ pub struct Prometheus {
 
 /// Write a dashboard for Grafana: objectives, backups, drills, log, stores and alerts of every policy that Prometheus knows.
 ///
-/// It uses the recording rules of `seawall emit prometheus` for limits and ages.
+/// It uses the recording rules of `seawall emit prometheus` for limits and ages. Which policies are named makes no difference to it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   seawall emit grafana --out /var/lib/grafana/dashboards/seawall.json")]
 pub struct Grafana {
     #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
     whole: Whole,
+}
+
+/// Which policies.
+#[derive(Debug, Args)]
+struct Named {
+    /// Files, directories (searched for *.yaml and *.yml), `git:REV:PATH`, or `-` for standard input.
+    ///
+    /// Without any: $SEAWALL_POLICY, else the directory `policies` if it exists, else this one.
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// One more of them, named as other commands take it.
+    #[arg(long, short = 'p', value_name = "FILE")]
+    policy: Option<String>,
+}
+
+impl Named {
+    fn locations(&self) -> Result<Vec<Location>, Trouble> {
+        Location::all(&self.paths.iter().chain(&self.policy).cloned().collect::<Vec<_>>())
+    }
 }
 
 impl Prometheus {
@@ -55,7 +73,7 @@ impl Prometheus {
         if self.runbook_url.as_ref().is_some_and(|url| url.chars().any(is_wild)) {
             return Err(Trouble::usage("`--runbook-url` has a sign that is no part of an address", "Write it as a browser shows it."));
         }
-        let fleet = Fleet::load(&Location::all(&self.paths)?, clock::now(), Known::default());
+        let fleet = Fleet::load(&self.named.locations()?, clock::now(), Known::default());
         let policies = readable(&fleet, colour)?;
         self.whole.put(&emit::prometheus(&policies, self.runbook_url.as_deref()))
     }
@@ -63,6 +81,7 @@ impl Prometheus {
 
 impl Grafana {
     pub(super) fn run(&self) -> Result<Exit, Trouble> {
+        self.named.locations()?;
         self.whole.put(&emit::grafana())
     }
 }

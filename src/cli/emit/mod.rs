@@ -78,6 +78,9 @@ struct Options {
     /// The directory on that host with what the policy calls `{ credential: NAME }`.
     #[arg(long, value_name = "DIR", default_value = Setting::CREDENTIALS)]
     credentials: String,
+    /// The policy's file, as with `--policy`.
+    #[arg(value_name = "POLICY", conflicts_with = "policy")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     here: Here,
 }
@@ -102,13 +105,14 @@ impl Emit {
 
 impl Options {
     fn read(&self, colour: Colour) -> Result<(Policy, Setting), Trouble> {
-        let policy = self.here.read(colour)?;
+        let here = Here { policy: self.file.clone().or_else(|| self.here.policy.clone()), ..self.here.clone() };
+        let policy = here.read(colour)?;
         let setting = Setting {
-            host: host_of(&policy, self.here.host.as_ref())?,
-            policy_file: absolute(self.policy_there.as_deref().unwrap_or(&self.here.path()))?,
+            host: host_of(&policy, here.host.as_ref())?,
+            policy_file: absolute(self.policy_there.as_deref().unwrap_or(&here.path()))?,
             program: self.program.clone(),
             user: self.user.clone(),
-            state: self.here.state.as_deref().map(absolute).transpose()?,
+            state: here.state.as_deref().map(absolute).transpose()?,
             credentials: self.credentials.clone(),
         };
         Ok((policy, setting))

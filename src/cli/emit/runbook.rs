@@ -29,6 +29,9 @@ pub struct Runbook {
     /// The policy's file [default: $SEAWALL_POLICY, then /etc/seawall/policy.yaml].
     #[arg(value_name = "POLICY")]
     policy: Option<PathBuf>,
+    /// The same, said as other commands take it.
+    #[arg(long = "policy", short = 'p', value_name = "FILE", conflicts_with = "policy")]
+    named: Option<PathBuf>,
     /// What is known of the world; `seawall inventory export` writes it.
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
@@ -58,7 +61,7 @@ enum Format {
 
 impl Runbook {
     pub(super) fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
-        let here = Here { policy: self.policy.clone(), state: None, host: None };
+        let here = Here { policy: self.policy.clone().or_else(|| self.named.clone()), state: None, host: None };
         let (policy, files) = here.read_with_files(colour)?;
         let now = self.at.unwrap_or_else(clock::now);
         let inventory = self.inventory.as_deref().map(moment::read_inventory).transpose()?;

@@ -23,9 +23,9 @@ const MAX_COLUMN: usize = 72;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seawall policy show policies/pricing.yaml
-  seawall policy show git:main:policies/pricing.yaml
-  seawall policy show policies/pricing.yaml --format json | jq '.origins[\"wal.keep\"]'")]
+  seawall policy show policies/pricing-agent.yaml
+  seawall policy show git:main:policies/pricing-agent.yaml
+  seawall policy show policies/pricing-agent.yaml --format json | jq '.origins[\"wal.keep\"]'")]
 pub struct Show {
     /// The policy: a file, `git:REV:PATH`, or `-` for standard input.
     #[arg(value_name = "PATH")]

@@ -133,8 +133,8 @@ fn row(job: &JobStanding, now: Instant) -> Vec<String> {
         job.job.clone(),
         job.last_started.map(|at| ago(at, now)).unwrap_or_default(),
         outcome,
-        job.took_seconds.map(|took| span(took as i64)).unwrap_or_default(),
-        job.stored_bytes.or(job.bytes).map(|bytes| Bytes::new(bytes).rounded()).unwrap_or_default(),
+        job.took_then().map(|took| span(took as i64)).unwrap_or_default(),
+        job.stored_then().map(|bytes| Bytes::new(bytes).rounded()).unwrap_or_default(),
         next,
     ]
 }

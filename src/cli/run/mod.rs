@@ -49,7 +49,7 @@ Examples:
   seawall run --plan plan.json            what a reviewed plan says is due, and nothing else")]
 pub struct Run {
     /// The jobs: `nightly`, `backups.nightly`, `expire`, `verify.weekly`.
-    #[arg(value_name = "JOB", required_unless_present_any = ["due", "plan"])]
+    #[arg(value_name = "JOB")]
     jobs: Vec<String>,
     /// Only what is owed now; of all jobs where none is named.
     #[arg(long)]
@@ -82,6 +82,10 @@ pub struct Run {
 impl Run {
     pub fn run(&self, colour: Colour) -> Result<Exit, Trouble> {
         log::begin(self.log_format);
+        if self.jobs.is_empty() && !self.due && self.plan.is_none() {
+            let hint = "`seawall run --due` runs whatever is owed now, `seawall run nightly` a job by its name, `seawall run --plan FILE` what was reviewed.";
+            return Err(Trouble::usage("it is not said what to run", hint));
+        }
         let path = self.here.path();
         if files::is_directory(&path) {
             if !self.due || !self.jobs.is_empty() {
@@ -105,10 +109,11 @@ impl Run {
         let named = self.named(&policy)?;
         let wanted = self.wanted(&site, &named, &owed)?;
         if wanted.is_empty() {
-            self.nothing(&policy, &path, &owed)?;
-            let waits = |(job, due): &(Job<'_>, Due)| matches!(due, Due::Again { .. }) && is_meant(&site, &named, job);
+            let meant: Vec<&(Job<'_>, Due)> = owed.all.iter().filter(|(job, _)| is_meant(&site, &named, job)).collect();
+            self.nothing(&policy, &path, &meant)?;
             // Who calls for this job alone is to call again.
-            return Ok(if !named.is_empty() && owed.all.iter().any(waits) { Exit::TryAgain } else { Exit::Done });
+            let waits = !named.is_empty() && meant.iter().any(|(_, due)| matches!(due, Due::Again { .. }));
+            return Ok(if waits { Exit::TryAgain } else { Exit::Done });
         }
         let site = site.at_commit(git::commit_of(&files));
         let ending = signals::ending().map_err(|error| Trouble::failed(format!("signals cannot be listened for: {error}"), ""))?;
@@ -176,13 +181,20 @@ impl Run {
         let _ = if self.format == Format::Human { print(&human(policy, ran)) } else { Ok(()) };
     }
 
-    fn nothing(&self, policy: &Policy, path: &Path, owed: &Owed<'_>) -> Result<(), Trouble> {
+    /// What is meant waits for its time; what broke off, and is owed all the time, for its next try.
+    fn nothing(&self, policy: &Policy, path: &Path, meant: &[&(Job<'_>, Due)]) -> Result<(), Trouble> {
         if self.format == Format::Json {
             return Ok(print(&json(&[Of::policy(policy, path, &[])])?)?);
         }
-        let next = owed.all.iter().filter_map(|(job, due)| Some((next_of(due)?, job))).min_by_key(|(at, _)| *at);
-        let next = next.map_or_else(String::new, |(at, job)| format!("; next is `{job}` at {}", minute(at)));
-        print(&format!("nothing is owed{next}\n"))?;
+        let next = meant
+            .iter()
+            .filter_map(|(job, due)| Some((next_of(due)?, job, due)))
+            .min_by_key(|(at, _, due)| (!matches!(due, Due::Again { .. }), *at));
+        print(&match next {
+            Some((at, job, Due::Again { .. })) => format!("`{job}` broke off, and is tried again at {}\n", minute(at)),
+            Some((at, job, _)) => format!("nothing is owed; next is `{job}` at {}\n", minute(at)),
+            None => "nothing is owed\n".to_owned(),
+        })?;
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! From a policy to what the hot path needs of it.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -93,7 +92,7 @@ pub(super) fn forget_failure(site: &Site<'_>) {
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
+    files::make_folders(path.parent().unwrap_or(path))?;
     files::replace(path, text.as_bytes()).map_err(|fault| std::io::Error::other(fault.message))
 }
 

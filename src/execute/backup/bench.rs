@@ -60,7 +60,7 @@ pub fn bench(site: &Site<'_>, job: &Name, amount: Bytes, onlooker: Onlooker<'_>)
     if listing.bytes > amount.get() {
         listing.thin_to(amount.get());
     }
-    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), first_needs: order.first_needs };
     server::check_disk(place, Some(&root), Some(listing.bytes))?;
     let id = new_id(started)?;
     let lease = Lease::take(&store, &repository, &id, &order.job, site.host(), started, Wishes::default().force)?;

@@ -9,9 +9,8 @@
 //! The file is emptied before the descriptor is put. From then on nobody adds to what that descriptor names, even if the store
 //! should say much later that it has it.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::backup::Left;
 use crate::units::BackupId;
+use crate::world::files;
 
 const FORMAT: u32 = 1;
 /// Of a petabyte in parts.
@@ -51,9 +51,9 @@ impl Journal {
     /// The job's journal and what it says, if nobody else on this host is taking a backup by this job.
     pub(super) fn open(policy_state: &Path, job: &str, terms: &str) -> io::Result<Option<(Journal, Option<Unfinished>)>> {
         let folder = policy_state.join("backups");
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        files::make_folders(&folder)?;
         let path = folder.join(format!("{job}.unfinished"));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = files::open_or_make(&path, OpenOptions::new().read(true).write(true))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }

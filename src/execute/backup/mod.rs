@@ -124,7 +124,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         Source::Protocol => None,
     };
     root.map_or(Ok(()), |root| server::sees_tablespaces(root, &server))?;
-    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), first_needs: order.first_needs };
     let (store, repository) = opening.repository(place, cluster, root, &Repository::latest)?;
 
     let made = |path: &PathBuf| format!("`stores.{}`: {} was not there and was made", order.store, path.display());

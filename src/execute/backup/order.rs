@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::BackupFault;
 use crate::format::codec::Codec;
 use crate::inventory::OwnKeep;
+use crate::plan::room_needed;
 use crate::policy::file::{DamagedPages, ReadBack, ReadFrom};
 use crate::policy::model::{Method, Policy, StoreKind};
 use crate::site::Site;
@@ -38,7 +39,8 @@ pub(super) struct Order {
     pub data_directory: Option<PathBuf>,
     /// The store's directory, if it is one, and whether it may be on the cluster's own disk.
     pub local: Option<(PathBuf, bool)>,
-    pub declared_size: Option<Bytes>,
+    /// What the first backup is taken to need.
+    pub first_needs: Option<Bytes>,
     pub timeout: Option<Duration>,
 }
 
@@ -80,7 +82,7 @@ impl Order {
             codec: site.codec(Some(job)),
             data_directory: policy.file.cluster.as_ref().and_then(|cluster| cluster.data_directory.as_ref()).map(PathBuf::from),
             local: local(policy, &store),
-            declared_size: backup.size,
+            first_needs: room_needed(policy, backup),
             timeout: backup.timeout.map(patience),
             store,
         })

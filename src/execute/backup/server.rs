@@ -136,13 +136,16 @@ pub(super) fn read_control(root: &Path) -> Result<(Vec<u8>, Control), BackupFaul
     }
 }
 
+const OF_A_FIRST: &str =
+    "Make room. Before the first backup half of its job's `size` is taken for it, or of `objectives.assume.cluster_size`: is that right?";
+
 /// Where a backup goes.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::execute) struct Place<'p> {
     pub store: &'p Name,
     /// The store's directory, if it is one, and whether it may be on the cluster's own disk.
     pub local: Option<&'p (PathBuf, bool)>,
-    pub declared_size: Option<Bytes>,
+    pub first_needs: Option<Bytes>,
 }
 
 /// The store is not on the disk whose loss it shall survive, and has room.
@@ -150,15 +153,6 @@ pub(in crate::execute) fn check_disk(order: Place<'_>, root: Option<&Path>, last
     let Some((path, same_device_is_fine)) = order.local else { return Ok(()) };
     // Before the first backup the directory may not be there.
     let Some(there) = path.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
-    let owner = fs::metadata(there).map_or(0, |about| about.uid());
-    if rustix::process::geteuid().is_root() && owner != 0 {
-        let message = format!(
-            "stores.{}: {} belongs to another user ({owner}), who could not read what root puts there",
-            order.store,
-            path.display()
-        );
-        return Err(BackupFault::refused(message, "Run it as the database's user: `runuser -u postgres -- seawall backup …`."));
-    }
     let device = |path: &Path| fs::metadata(path).ok().map(|about| about.dev());
     if let Some(root) = root
         && !same_device_is_fine
@@ -169,13 +163,14 @@ pub(in crate::execute) fn check_disk(order: Place<'_>, root: Option<&Path>, last
         let hint = format!("One broken disk would take both. If that is meant, say `stores.{}.local.other_device: false`.", order.store);
         return Err(BackupFault::refused(message, hint));
     }
-    let needed = last_size.or(order.declared_size.map(|size| size.get()));
+    let needed = last_size.or(order.first_needs.map(|size| size.get()));
     if let (Some(needed), Ok(about)) = (needed, rustix::fs::statvfs(there)) {
         let free = about.f_bavail.saturating_mul(about.f_frsize);
         if free < needed {
             let shown = |bytes: u64| Bytes::new(bytes).rounded();
             let message = format!("stores.{} has room for {}, and a backup takes about {}", order.store, shown(free), shown(needed));
-            return Err(BackupFault::refused(message, "Make room, or let `expire` run first."));
+            let hint = if last_size.is_some() { "Make room, or let `expire` run first." } else { OF_A_FIRST };
+            return Err(BackupFault::refused(message, hint));
         }
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +13,7 @@ use crate::execute::hook;
 use crate::execute::throwaway::{BESIDE, Place};
 use crate::inventory::CommandEnd;
 use crate::policy::file;
+use crate::world::files;
 
 const USUAL: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(10);
@@ -38,8 +38,7 @@ pub(super) fn run(program: &file::Command, variables: &[(&str, String)], place: 
 
 fn start(program: &file::Command, variables: &[(&str, String)], place: &Place) -> io::Result<Child> {
     let (name, arguments) = program.run.split_first().ok_or_else(|| io::Error::other("no program is named"))?;
-    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let said = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(no_link).open(place.output())?;
+    let said = files::open_or_make(&place.output(), OpenOptions::new().append(true))?;
     let passed_on = PASSED_ON.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     Command::new(name)
         .args(arguments)

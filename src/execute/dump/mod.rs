@@ -63,7 +63,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     server::check_role(order.options.from, &server)?;
     let named = order.options.programs.as_deref().map(std::path::Path::new);
     let programs = if order.needs_programs() { Some(Programs::find(named, server.major())?) } else { None };
-    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), first_needs: order.first_needs };
     let root = server.setting("data_directory").map(std::path::Path::new).filter(|path| path.is_dir());
     let latest = |repository: &Repository| repository.latest_of(job);
     let (store, repository) = opening.repository(place, SystemIdentifier(server.system), root, &latest)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::execute::backup::{BackupFault, order};
 use crate::format::codec::Codec;
 use crate::inventory::BackupKind;
+use crate::plan::room_needed;
 use crate::policy::file::{DumpFormat, Logical, ReadBack, TableFormat, Unmatched};
 use crate::policy::model::Method;
 use crate::site::Site;
@@ -28,7 +29,8 @@ pub(super) struct Order {
     pub read_back: ReadBack,
     pub codec: Codec,
     pub local: Option<(PathBuf, bool)>,
-    pub declared_size: Option<Bytes>,
+    /// What the first backup is taken to need.
+    pub first_needs: Option<Bytes>,
     pub timeout: Option<Duration>,
 }
 
@@ -68,7 +70,7 @@ impl Order {
             read_back: backup.read_back,
             codec: site.codec(Some(job)),
             local: order::local(policy, &store),
-            declared_size: backup.size,
+            first_needs: room_needed(policy, backup),
             timeout: backup.timeout.map(order::patience),
             options,
             tables,

@@ -55,7 +55,7 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     let keys = opening.keys()?;
     let mut remarks = Vec::new();
     let mut asked = ask(&opening, &order, &mut remarks)?;
-    let place = server::Place { store: &order.store, local: order.local.as_ref(), declared_size: order.declared_size };
+    let place = server::Place { store: &order.store, local: order.local.as_ref(), first_needs: order.first_needs };
     let latest = |repository: &Repository| repository.latest_of(job);
     let data_directory = asked.as_ref().and_then(|(_, server)| server.setting("data_directory")).map(Path::new);
     let tree = order.tree(site.policy, data_directory, &mut remarks)?;

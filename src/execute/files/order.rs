@@ -9,6 +9,7 @@ use crate::execute::backup::{BackupFault, order};
 use crate::format::codec::Codec;
 use crate::pipeline::PipelineFault;
 use crate::pipeline::backup::tree::Tree;
+use crate::plan::room_needed;
 use crate::policy::exclude;
 use crate::policy::file::{Files, ReadBack};
 use crate::policy::model::{Method, Policy, StoreKind};
@@ -27,7 +28,8 @@ pub(super) struct Order {
     pub read_back: ReadBack,
     pub codec: Codec,
     pub local: Option<(PathBuf, bool)>,
-    pub declared_size: Option<Bytes>,
+    /// What the first backup is taken to need.
+    pub first_needs: Option<Bytes>,
     pub timeout: Option<Duration>,
 }
 
@@ -50,7 +52,7 @@ impl Order {
             read_back: backup.read_back,
             codec: site.codec(Some(job)),
             local: order::local(policy, &store),
-            declared_size: backup.size,
+            first_needs: room_needed(policy, backup),
             timeout: backup.timeout.map(order::patience),
             store,
         })

@@ -89,6 +89,7 @@ fn hold(place: &Place, order: &Order<'_>, until: Instant) -> Result<Key, GuardFa
         name: order.name.clone(),
         reason: order.reason.to_owned(),
         until: Some(until),
+        passing: true,
         selects: Selection { backups: vec![order.from.backup.clone()], ..Selection::default() },
     };
     let key = Key::new(format!("{}/{}.json", place.repository.prefix("holds"), order.name));

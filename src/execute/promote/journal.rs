@@ -1,7 +1,7 @@
 //! Written down before and after each step, on this host's own disk: the catalog may be on the machine that is lost.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::PromoteFault;
@@ -25,8 +25,6 @@ pub struct Journal {
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    /// The state directory: what root writes there belongs to whom it belongs to, or the server's account could not archive.
-    state: PathBuf,
     /// Held as long as this lives.
     _lock: File,
 }
@@ -35,15 +33,6 @@ struct Place {
 pub fn foreign_owner(site: &Site<'_>) -> Option<u32> {
     let owner = fs::metadata(site.state()).ok()?.uid();
     (rustix::process::geteuid().is_root() && owner != 0).then_some(owner)
-}
-
-/// To the owner of the state directory, and through no link that he may have put there. Who is not root owns what it writes.
-fn give(state: &Path, path: &Path) {
-    if rustix::process::geteuid().is_root()
-        && let Ok(about) = fs::metadata(state)
-    {
-        let _ = lchown(path, Some(about.uid()), Some(about.gid()));
-    }
 }
 
 /// The last promotion on this host, done or not.
@@ -62,12 +51,8 @@ impl Journal {
             )
         };
         files::make_folders(&folder).map_err(|error| fault(&folder, error.to_string()))?;
-        let state = site.state().to_owned();
         let path = folder.join(LOCK);
-        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link).open(&path);
-        let lock = lock.map_err(|error| fault(&path, error.to_string()))?;
-        give(&state, &path);
+        let lock = files::open_or_make(&path, OpenOptions::new().write(true)).map_err(|error| fault(&path, error.to_string()))?;
         if lock.try_lock().is_err() {
             return Err(PromoteFault::may_pass("another promotion of this policy is going on, on this host", "Wait for it, or end it."));
         }
@@ -75,7 +60,7 @@ impl Journal {
             let message = "another promotion of this policy ran on this host since this one was planned";
             return Err(PromoteFault::may_pass(message, "Run it again: it says what stands now."));
         }
-        let journal = Journal { promotion, place: Some(Place { path: folder.join(NAME), state, _lock: lock }) };
+        let journal = Journal { promotion, place: Some(Place { path: folder.join(NAME), _lock: lock }) };
         journal.keep()?;
         Ok(journal)
     }
@@ -86,11 +71,9 @@ impl Journal {
     }
 
     pub fn keep(&self) -> Result<(), PromoteFault> {
-        let Some(Place { path, state, .. }) = &self.place else { return Ok(()) };
+        let Some(Place { path, .. }) = &self.place else { return Ok(()) };
         let json = serde_json::to_vec_pretty(&self.promotion).expect("texts and numbers");
-        files::replace(path, &json).map_err(|fault| PromoteFault::new(fault.message, fault.hint))?;
-        give(state, path);
-        Ok(())
+        files::replace(path, &json).map_err(|fault| PromoteFault::new(fault.message, fault.hint))
     }
 
     pub fn reach(&mut self, stage: Stage) -> Result<(), PromoteFault> {

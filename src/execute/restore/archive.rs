@@ -211,7 +211,8 @@ fn hold(store: &Store, repository: &Repository, id: &BackupId, until: Instant) -
     let name: Name =
         format!("thaw-{}", words.join("-")).chars().take(63).collect::<String>().trim_end_matches('-').parse().expect("a name");
     let reason = format!("{id} was requested from an archive class, to be restored");
-    let hold = Hold { reason, until: Some(until), selects: Selection { backups: vec![id.clone()], ..Selection::default() }, name };
+    let hold =
+        Hold { reason, until: Some(until), passing: true, selects: Selection { backups: vec![id.clone()], ..Selection::default() }, name };
     let json = serde_json::to_vec_pretty(&hold).expect("texts and moments");
     store.replace(&repository.hold(&hold.name), Bytes::from(json))
 }

@@ -121,15 +121,12 @@ impl Report {
 
     /// Kept for later estimates and reports. That it could not be kept is no reason to fail a recovery.
     pub fn keep(&self, state: &Path) -> Result<(), RestoreFault> {
-        let fault = |error: std::io::Error| {
-            RestoreFault::new(
-                format!("the report cannot be written to `{}`: {error}", state.display()),
-                "Name another directory with `--state`.",
-            )
+        let fault = |why: String| {
+            let message = format!("the report cannot be written to `{}`: {why}", state.display());
+            RestoreFault::new(message, "Name another directory with `--state`.")
         };
-        std::fs::create_dir_all(state).map_err(fault)?;
-        let part = state.join(format!("{NAME}.part"));
-        std::fs::write(&part, self.to_json()).and_then(|()| std::fs::rename(&part, state.join(NAME))).map_err(fault)
+        files::make_folders(state).map_err(|error| fault(error.to_string()))?;
+        files::replace(&state.join(NAME), self.to_json().as_bytes()).map_err(|told| fault(told.message))
     }
 
     pub fn last(state: &Path) -> Option<Report> {

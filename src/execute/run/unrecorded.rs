@@ -1,8 +1,8 @@
 //! Runs that the catalog did not take: a line of JSON each, beside the state, until it does.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::execute::watch;
 use crate::format::audit::Entry;
 use crate::site::Site;
 use crate::units::Instant;
+use crate::world::files;
 
 /// No run has so much to say: what is longer is no line that was written here.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -154,13 +155,13 @@ fn path(site: &Site<'_>) -> PathBuf {
 
 /// Keeps a run until the catalog takes it.
 pub(super) fn keep(site: &Site<'_>, run: &Unrecorded) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(site.policy_state())?;
+    files::make_folders(&site.policy_state())?;
     let line = serde_json::to_string(run).map_err(io::Error::other)?;
     append(&path(site), &line)
 }
 
 fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let mut file = files::open_or_make(path, OpenOptions::new().read(true).append(true))?;
     file.lock()?;
     let length = file.metadata()?.len();
     let mut last = [b'\n'];

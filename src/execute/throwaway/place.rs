@@ -112,7 +112,10 @@ impl Place {
         let failed = |path: &Path, error: &io::Error| {
             RestoreFault::new(format!("`{}` cannot be made: {error}", path.display()), format!("{}.", purpose.elsewhere()))
         };
-        let make = |path: &Path| DirBuilder::new().mode(0o700).create(path).map_err(|error| failed(path, &error));
+        let make = |path: &Path| {
+            let made = DirBuilder::new().mode(0o700).create(path).and_then(|()| files::give_folder(path, base));
+            made.map_err(|error| failed(path, &error))
+        };
         files::make_folders(base).map_err(|error| failed(base, &error))?;
         let folder = base.join(id.as_str());
         let fresh = base.join(format!("{UNFINISHED}{id}"));
@@ -130,7 +133,7 @@ impl Place {
         let mut place = Place { folder: fresh.clone(), mark, lock: None, link: None, gone: false };
         // Locked before the folder has its name: whoever looks for what was left behind never sees one that nobody holds.
         let path = fresh.join(MARK);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| failed(&path, &error))?;
+        let file = files::open_or_make(&path, OpenOptions::new().write(true)).map_err(|error| failed(&path, &error))?;
         file.try_lock().map_err(|error| failed(&path, &io::Error::other(error.to_string())))?;
         place.lock = Some(file);
         place.write_mark()?;
@@ -270,8 +273,7 @@ fn sockets(folder: &Path, id: &BackupId) -> PathBuf {
 
 /// The server's account may write there too: where it has put a link, nothing is written.
 fn note(path: &Path, text: &str) -> io::Result<()> {
-    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(no_link).open(path)?.write_all(text.as_bytes())
+    files::open_or_make(path, OpenOptions::new().write(true).truncate(true))?.write_all(text.as_bytes())
 }
 
 /// A folder whose mark says that it is a copy's.

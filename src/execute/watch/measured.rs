@@ -54,7 +54,7 @@ pub(super) fn record(catalog: &Catalog, policy: &Policy, facts: &Facts, latest: 
             of("backup_newest_whole", job, newest.map_or(0.0, figure_of));
         }
     }
-    for hold in facts.holds.known().into_iter().flatten() {
+    for hold in facts.holds.known().into_iter().flatten().filter(|hold| !hold.passing) {
         if let Some(until) = hold.until {
             of("hold_ends", hold.name.as_str(), figure_of(until));
         }

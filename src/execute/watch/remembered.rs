@@ -1,6 +1,5 @@
 //! What was seen, kept on this host until the next look.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -21,7 +20,7 @@ pub(super) fn recall<T: DeserializeOwned>(site: &Site<'_>, name: &str) -> Option
 
 /// What cannot be remembered is only looked at again.
 pub(super) fn remember(site: &Site<'_>, name: &str, seen: &impl Serialize) {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(site.policy_state());
+    let made = files::make_folders(&site.policy_state());
     if let (Ok(()), Ok(json)) = (made, serde_json::to_vec(seen)) {
         let _ = files::replace(&place(site, name), &json);
     }

@@ -5,9 +5,8 @@
 //! A disk that is full takes no new file, so the file is made while all is well, with room in it, and is written over in place. Where not even
 //! that can be written, it is said at every look: too often rather than never.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,8 +109,8 @@ fn recall(path: &Path) -> Said {
 fn remember(site: &Site<'_>, path: &Path, said: &Said) -> io::Result<()> {
     let mut json = serde_json::to_vec(said).map_err(io::Error::other)?;
     json.resize(json.len().max(ROOM), b' ');
-    make_folder(site)?;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    files::make_folders(&site.policy_state())?;
+    let mut file = files::open_or_make(path, OpenOptions::new().write(true))?;
     file.write_all(&json)?;
     // One that was longer leaves nothing behind.
     file.set_len(json.len() as u64)?;
@@ -119,10 +118,6 @@ fn remember(site: &Site<'_>, path: &Path, said: &Said) -> io::Result<()> {
 }
 
 fn reserve(site: &Site<'_>, path: &Path) -> io::Result<()> {
-    make_folder(site)?;
+    files::make_folders(&site.policy_state())?;
     files::create(path, &[b' '; ROOM]).map_err(|fault| io::Error::other(fault.message))
-}
-
-fn make_folder(site: &Site<'_>) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(site.policy_state())
 }

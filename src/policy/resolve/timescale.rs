@@ -265,6 +265,7 @@ impl Resolver<'_> {
                     name: name.clone(),
                     reason: hold.reason.clone(),
                     until: hold.until.and_then(|date| self.beginning(date.0)),
+                    passing: false,
                     selects,
                 });
             }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub names_database: bool,
     pub user: String,
     pub(in super::super) password: Option<SecretString>,
+    /// Who said the password and the database, for whoever has to mend them.
+    pub(in super::super) said_by: SaidBy,
     pub tls: Tls,
     pub channel_binding: ChannelBinding,
     /// For each target: from the first packet to the server's first "ready".
@@ -34,6 +36,14 @@ pub struct Settings {
     pub keepalive: Option<Keepalive>,
     /// What was left aside, for people.
     pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(in super::super) struct SaidBy {
+    /// As words after "it came from"; a file of passwords where nothing else said one.
+    pub password: Option<String>,
+    /// As a sentence.
+    pub database: String,
 }
 
 /// How the channel is protected.
@@ -109,9 +119,28 @@ impl Settings {
         outside::machine(|outside| Settings::resolve(text, outside))
     }
 
+    /// What is wrong with the text itself, on whatever machine: nothing of the environment, of a service or of a file counts.
+    pub fn check(text: &str) -> Result<(), Fault> {
+        let nowhere = Outside {
+            env: &|_| None,
+            home: Some(PathBuf::from("/")),
+            user: Some("nobody".to_owned()),
+            file: &|_| None,
+            // What it names may be there.
+            exists: &|_| true,
+        };
+        let mut words = text::read(text)?;
+        words.retain(|(name, _)| name != "service");
+        let of_text = words.len();
+        Settings::of(&Said { words, of_environment: 0, of_text, service: None, names_database: false }, &nowhere).map(drop)
+    }
+
     /// The same as a function. What the text says goes before its service, that before the environment, that before defaults.
     pub fn resolve(text: &str, outside: &Outside<'_>) -> Result<Settings, Fault> {
-        let said = Said::gather(text, outside)?;
+        Settings::of(&Said::gather(text, outside)?, outside)
+    }
+
+    fn of(said: &Said, outside: &Outside<'_>) -> Result<Settings, Fault> {
         said.refuse_missing()?;
         let sockets = ["/var/run/postgresql", "/tmp"].into_iter().find(|path| (outside.exists)(path.as_ref())).unwrap_or("/tmp");
         let user = said
@@ -124,18 +153,19 @@ impl Settings {
             dbname: said.get("dbname").unwrap_or(&user).to_owned(),
             names_database: said.names_database,
             password: said.get("password").map(SecretString::from),
-            tls: tls(&said, outside)?,
-            channel_binding: choose(&said, "channel_binding", ChannelBinding::Prefer, &BINDINGS)?,
-            connect_timeout: connect_timeout(&said)?,
+            said_by: SaidBy { password: said.place_of("password"), database: said.database_place() },
+            tls: tls(said, outside)?,
+            channel_binding: choose(said, "channel_binding", ChannelBinding::Prefer, &BINDINGS)?,
+            connect_timeout: connect_timeout(said)?,
             application_name: said.get("application_name").or(said.get("fallback_application_name")).unwrap_or("seawall").to_owned(),
             options: said.get("options").map(str::to_owned),
-            attributes: choose(&said, "target_session_attrs", Attributes::Any, &ATTRIBUTES)?,
-            keepalive: keepalive(&said)?,
+            attributes: choose(said, "target_session_attrs", Attributes::Any, &ATTRIBUTES)?,
+            keepalive: keepalive(said)?,
             warnings: Vec::new(),
             user,
         };
         if settings.password.is_none() {
-            settings.look_up_passwords(&said, outside, sockets);
+            settings.look_up_passwords(said, outside, sockets);
         }
         Ok(settings)
     }
@@ -144,6 +174,7 @@ impl Settings {
     #[must_use]
     pub fn with_password(mut self, password: SecretString) -> Settings {
         self.password = Some(password);
+        self.said_by.password = Some("the policy's `cluster.password`".to_owned());
         self
     }
 
@@ -151,6 +182,8 @@ impl Settings {
     #[must_use]
     pub fn with_dbname(mut self, dbname: impl Into<String>) -> Settings {
         self.dbname = dbname.into();
+        let named = "It is named where the policy lists databases (`cluster.databases`), or on the command line; `psql -l` shows those that are there.";
+        named.clone_into(&mut self.said_by.database);
         self
     }
 
@@ -158,6 +191,7 @@ impl Settings {
         let own = || outside.home.as_ref().map(|home| home.join(".pgpass"));
         let Some(path) = said.get("passfile").map(PathBuf::from).or_else(own) else { return };
         let Some(file) = (outside.file)(&path) else { return };
+        self.said_by.password = Some(format!("the password file `{}`", path.display()));
         if let Some(objection) = passfile::objection(&path, &file) {
             self.warnings.push(objection);
             return;
@@ -176,7 +210,13 @@ impl Settings {
 
 /// All words, by whom they were said.
 struct Said {
+    /// Of the environment, of a service, and of the text itself; what comes later counts.
     words: Words,
+    /// How many of them are the environment's.
+    of_environment: usize,
+    /// How many are the text's own.
+    of_text: usize,
+    service: Option<String>,
     names_database: bool,
 }
 
@@ -191,18 +231,37 @@ impl Said {
         let mut named = names_database(&written);
         let mut words: Words =
             OPTIONS.iter().filter_map(|(name, variable, _)| Some(((*name).to_owned(), outside.env((*variable)?)?))).collect();
-        if let Some(service) = service {
-            let of_service = service::read(&service, outside)?;
+        let (of_environment, of_text) = (words.len(), written.len());
+        if let Some(service) = &service {
+            let of_service = service::read(service, outside)?;
             named |= is_own && names_database(&of_service);
             words.extend(of_service);
         }
         words.extend(written);
-        Ok(Said { words, names_database: named })
+        Ok(Said { words, of_environment, of_text, service, names_database: named })
     }
 
     /// The last word counts; an empty value says nothing.
     fn get(&self, name: &str) -> Option<&str> {
         self.words.iter().rev().find(|(word, _)| word == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Where the word that counts was written.
+    fn place_of(&self, name: &str) -> Option<String> {
+        let at = self.words.iter().rposition(|(word, _)| word == name).filter(|at| !self.words[*at].1.is_empty())?;
+        let variable = || OPTIONS.iter().find(|(option, ..)| *option == name).and_then(|(_, variable, _)| *variable).unwrap_or_default();
+        Some(match &self.service {
+            _ if at >= self.words.len() - self.of_text => "the connection string (`cluster.connection`)".to_owned(),
+            Some(service) if at >= self.of_environment => format!("the service `{service}`"),
+            _ => format!("the environment's {}", variable()),
+        })
+    }
+
+    fn database_place(&self) -> String {
+        match self.place_of("dbname") {
+            Some(place) => format!("It is named by `dbname` of {place}."),
+            None => "Nobody names one, so it is the user's name: write `dbname=…` into `cluster.connection`.".to_owned(),
+        }
     }
 
     fn or_empty(&self, name: &str) -> &str {

@@ -17,6 +17,7 @@ use super::writing::Writing;
 use super::{INCOMING, Local, PIECE_SIZE};
 use crate::store::{Fault, FaultKind, Key, Put};
 use crate::world::direct::{DirectFile, Room};
+use crate::world::files;
 
 /// What nobody holds any more and was not written to for so long is left of a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
@@ -38,6 +39,10 @@ impl Local {
             let path = directory.join(format!("{}-{number}-{:08x}", std::process::id(), random()));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
+                    if let Err(error) = files::give(&file, &self.root) {
+                        let _ = fs::remove_file(&path);
+                        return Err(error);
+                    }
                     // Where the file system knows no locks, the process's number and the time must do.
                     let _ = file.try_lock();
                     // This file is of the store's own time; this host's clock may be another.
@@ -158,8 +163,11 @@ impl Local {
         self.make_folders(parent)?;
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => File::open(parent)?.sync_all()?,
+            Err(_) => {}
+            // What is not the account's that archives would be in its way: it goes again.
+            Ok(()) => files::give_folder(path, parent).inspect_err(|_| drop(fs::remove_dir(path)))?,
         }
+        File::open(parent)?.sync_all()?;
         if let Some(folder) = there() {
             self.durable.lock().unwrap_or_else(PoisonError::into_inner).insert(folder);
         }

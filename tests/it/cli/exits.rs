@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::{Room, sound};
+use super::{Room, finish, sound};
 
 #[test]
 fn each_end_has_its_code() {
@@ -88,6 +88,22 @@ fn without_paths_the_usual_directory_is_read() {
     let run = room.run(&["validate"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stdout.contains("SW0013"), "{run:?}");
+    // As every other command does it.
+    let run = finish(room.command().arg("validate").env("SEAWALL_POLICY", "a.txt"), b"");
+    assert_eq!(run.stdout, "1 policy is sound\n", "{run:?}");
+}
+
+#[test]
+fn a_policy_is_named_in_one_way_as_in_the_other() {
+    let room = Room::new().with("a.yaml", sound("a"));
+    for command in [&["systemd"][..], &["cron"], &["prometheus"], &["grafana"], &["runbook", "--at", "2026-11-21"]] {
+        let said = |more: &[&str]| room.run(&[&["emit"][..], command, more].concat());
+        let (one, other) = (said(&["a.yaml"]), said(&["-p", "a.yaml"]));
+        assert_eq!((one.code, other.code), (Some(0), Some(0)), "{command:?}: {one:?} {other:?}");
+        assert_eq!(one.stdout, other.stdout, "{command:?}");
+    }
+    let run = room.run(&["run", "-p", "a.yaml"]);
+    assert!(run.code == Some(64) && run.stderr.contains("seawall run --due"), "{run:?}");
 }
 
 #[test]

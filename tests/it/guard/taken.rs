@@ -24,6 +24,31 @@ fn without_a_backup_one_is_taken_and_a_point_made_after_it() {
     // The next one needs none.
     let said = guard(&rig, &[], &["true"]);
     assert!(said.err.contains("a restore point is enough"), "{}", said.err);
+    // Its hold is meant to end, and nobody is asked about that.
+    assert!(matches!(&holds(&rig)[..], [one] if one["passing"] == true), "{:?}", holds(&rig));
+    let hold = rig.cluster.folder().join("store").join(holds_key(&rig));
+    let asked = || {
+        rig.seawall(&["watch"]);
+        let status = rig.seawall(&["status", "--format", "json"]).out;
+        let list = rig.seawall(&["checklist", "--format", "json"]).json();
+        let questions = list["policies"][0]["questions"].as_array().expect("questions").clone();
+        let of_holds = questions.into_iter().find(|question| question["key"] == "holds").expect("it is asked");
+        (status, of_holds["answer"].clone())
+    };
+    let (status, answer) = asked();
+    assert!(!status.contains("hold_ending") && answer == "yes", "{answer} {status}");
+    // One that somebody else placed is another matter, and lies in the store.
+    let text = std::fs::read_to_string(&hold).expect("a hold").replace("\"passing\":true,", "");
+    rig.write(hold.strip_prefix(rig.cluster.folder()).expect("below it").to_str().expect("text"), &text);
+    let (status, answer) = asked();
+    assert!(status.contains("which lies in the store and not in the policy") && answer == "no", "{answer} {status}");
+}
+
+/// Where the only hold lies.
+fn holds_key(rig: &Rig) -> String {
+    let found = rig.shell("cd store && find . -path '*/holds/*.json'");
+    assert_eq!(found.lines().count(), 1, "{found}");
+    found
 }
 
 #[test]

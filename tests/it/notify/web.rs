@@ -94,7 +94,7 @@ fn what_a_web_server_says_decides_what_comes_next() {
     let absent = policy(&text(&format!("  dba: {{ webhook: {{ url: {{ file: {} }} }} }}\n", nowhere.display()), ""));
     let fault = send(&absent, &notice(NoticeKind::Firing, "n-1")).expect_err("nobody is there");
     assert_eq!(fault.kind, FaultKind::Passing);
-    assert!(fault.message.starts_with("no connection: ") && !format!("{fault:?}").contains("sesame"), "{fault:?}");
+    assert!(fault.message.starts_with("no connection to 127.0.0.1:1: ") && !format!("{fault:?}").contains("sesame"), "{fault:?}");
 }
 
 #[test]

@@ -109,8 +109,18 @@ fn the_right_password_and_no_other() {
             let fault = server.connect(user, &format!("password={password} {more}")).expect_err("a wrong password");
             assert_eq!(fault.kind, FaultKind::Denied, "{user} {more}: {fault:?}");
             assert!(!fault.is_transient() && !format!("{fault:?}").contains("wrong'"), "{fault:?}");
+            let is_explained = fault.hint.contains("the connection string (`cluster.connection`)") || password == "''";
+            assert!(is_explained, "{fault:?}");
         }
     }
+    let given = settings(&server.text("scram", "")).with_password(SecretString::from("wrong"));
+    let fault = Connection::connect(&given).expect_err("a wrong password");
+    assert!(fault.hint.contains("came from the policy's `cluster.password`"), "{fault:?}");
+    let nowhere = settings(&server.text("scram", "password=right dbname=nowhere"));
+    let fault = Connection::connect(&nowhere).expect_err("no such database");
+    assert!(fault.hint.contains("`dbname` of the connection string"), "{fault:?}");
+    let fault = Connection::connect(&nowhere.with_dbname("elsewhere")).expect_err("no such database");
+    assert!(fault.hint.contains("`cluster.databases`"), "{fault:?}");
     // The policy's own password goes before the string's.
     let given = settings(&server.text("scram", "password=wrong")).with_password(SecretString::from("right"));
     Connection::connect(&given).expect("the right password");

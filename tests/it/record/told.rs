@@ -11,6 +11,8 @@ fn all_is_well() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.stdout.starts_with("shop: all is well\n"), "{run:?}");
     assert!(run.stdout.contains("backups.nightly") && run.stdout.contains("30 min ago") && run.stdout.contains("succeeded"), "{run:?}");
+    let row = run.stdout.lines().find(|line| line.contains("backups.nightly")).expect("its row");
+    assert!(row.contains(" 10 min ") && row.contains(" 1 GB "), "{row}");
     assert!(run.stdout.contains("If the server were lost now, 6") && run.stdout.contains("(promised: 24h)"), "{run:?}");
     assert!(run.stdout.contains("1 of 2 runs of the last 30 days succeeded."), "{run:?}");
     let json = rig.json(&["status"]);
@@ -38,6 +40,9 @@ fn a_failure_is_critical_although_nobody_raised_an_alert() {
         run.stdout.starts_with("shop: CRITICAL 1 problem\n  CRITICAL  backups.nightly failed: the disk is full (failed:backups.nightly)"),
         "{run:?}"
     );
+    // What the good run before it took and stored is not the failed one's.
+    let row = run.stdout.lines().find(|line| line.contains("backups.nightly") && line.contains(" ago ")).expect("its row");
+    assert!(row.contains("failed") && row.contains(" 1 min ") && !row.contains("GB"), "{row}");
     let run = rig.run(&["check"]);
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.stdout.starts_with("SEAWALL CRITICAL - shop: backups.nightly failed: the disk is full | "), "{run:?}");

@@ -262,6 +262,7 @@ impl Life<'_> {
             name: "audit-2026".parse().expect("a name"),
             reason: "asked for by the auditor".into(),
             until: Some(self.ago(-90 * DAY)),
+            passing: false,
             selects: Selection { jobs: vec!["nightly".parse().expect("a name")], ..Selection::default() },
         };
         ClusterInventory {

@@ -58,12 +58,24 @@ fn with_values(block: &str, programs: &Path, values: &[(&str, String)]) -> Strin
 #[test]
 fn the_page_works_as_it_is_written() {
     let rig = Rig::start(Version::V15, Options::default());
+    let policy = rig.path("policy.yaml");
+    let more = format!(
+        "backups:\n  dump: {{ logical: {{}}, schedule: {{ at: \"03:00\" }}, keep: {{ daily: 7 }} }}\n  \
+         system: {{ files: {{ paths: [{}] }}, schedule: {{ at: \"04:00\" }}, keep: {{ daily: 7 }} }}\n",
+        policy.display()
+    );
+    rig.change_policy("backups:\n", &more);
     rig.series();
     rig.cluster.tablespace("fast");
     rig.cluster.sql("create table there (n int) tablespace fast");
     rig.cluster.sql("insert into there select generate_series(1, 1000)");
     rig.load(20);
     rig.backup();
+    // What lies beside it is newer, and none that a cluster can come from.
+    for job in ["dump", "system"] {
+        let said = rig.seawall(&["backup", job]);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    }
     rig.load(20);
     let (moment, rows) = (rig.after_row(30), rig.hash(30));
     rig.cluster.sql("drop table there");

@@ -14,6 +14,10 @@ fn what_is_owed_runs_once_and_its_steps_are_on_record() {
     let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n");
     run.say(&["run", "--due"]).ends_with_code(0).says("backups.nightly").says("succeeded");
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed; next is");
+    // Who asks for one hears of that one, whatever comes before it.
+    for job in ["backups.nightly", "verify.weekly"] {
+        run.say(&["run", "--due", job]).ends_with_code(0).says(&format!("nothing is owed; next is `{job}` at"));
+    }
     assert_eq!(run.backups(), 1);
     // What follows a backup followed it.
     assert_eq!(run.outcomes(), ["backups.nightly succeeded", "expire succeeded"]);
@@ -48,7 +52,9 @@ fn a_fault_that_may_pass_is_tried_again_and_one_that_does_not_is_not() {
     let failed = &run.history()[0];
     assert_eq!((failed.outcome, failed.transient), (Some(Outcome::Failed), true));
     // Not at once, and not in a burst.
-    run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed; next is `backups.nightly`");
+    run.say(&["run", "--due"]).ends_with_code(0).says("`backups.nightly` broke off, and is tried again at");
+    // Who asks for one job is to ask again.
+    run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("`backups.nightly` broke off, and is tried again at");
     run.rig.cluster.resume();
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
@@ -140,7 +146,7 @@ fn a_backup_is_taken_although_nothing_can_be_recorded_and_the_record_follows() {
     // However much stands there, and although a crash has cut something short.
     run.rig.shell("head -c 20000000 /dev/zero | tr '\\0' ' ' >> state/policies/try/unrecorded.jsonl && printf '{\"job\": \"x' >> state/policies/try/unrecorded.jsonl");
     // That belongs to the backup, and is tried again after its pause by whoever calls for the backup.
-    let said = run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("nothing is owed; next is `expire`");
+    let said = run.say(&["run", "--due", "backups.nightly"]).ends_with_code(75).says("`expire` broke off, and is tried again at");
     said.says("cannot be read any more, and is on no record");
     let outcomes = run.outcomes();
     assert!(outcomes.contains(&"backups.nightly succeeded".to_owned()), "{outcomes:?}");
