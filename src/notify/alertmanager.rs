@@ -63,7 +63,7 @@ const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Warning, Severi
 /// With which severities this was told: `critical`, or several for a digest.
 fn severities(notice: &Notice) -> String {
     let told = SEVERITIES.into_iter().filter(|severity| notice.items.iter().any(|item| item.severity == *severity));
-    told.map(severity).collect::<Vec<_>>().join(" ")
+    told.map(Severity::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn formerly(reference: &str) -> Vec<Severity> {

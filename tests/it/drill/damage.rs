@@ -7,7 +7,7 @@ use seawall::catalog::{Catalog, Measured, Where};
 use seawall::units::Instant;
 
 use super::rig::{Drills, begin_until};
-use crate::clusters::{Options, Version};
+use crate::clusters::Version;
 use crate::faults::small::Small;
 use crate::restore::rig::{flip, objects, said};
 
