@@ -297,7 +297,11 @@ fn a_backup_has_what_it_had_when_it_was_made() {
 fn a_tier_with_other_tables_has_not_been_drilled() {
     let text = |tables: &str| {
         let tier = format!("  rto: 1h\n  data:\n    critical: {{ tables: [{tables}], rto: 40m }}\n");
-        replaced(&[("  rto: 1h\n", &tier), ("restore: { latest: nightly }", "restore: { latest: nightly, tiers: [critical] }")])
+        replaced(&[
+            ("  rto: 1h\n", &tier),
+            ("restore: { latest: nightly }", "restore: { latest: nightly, tiers: [critical] }"),
+            ("    rehearses: corruption\n", ""),
+        ])
     };
     let of_tier = |before: &str| {
         let before = year::definition(&text(before), "weekly");
