@@ -99,8 +99,7 @@ impl Comparison<'_> {
         let (waited, waits) = (self.awaited(self.old, store, there), self.awaited(self.new, store, there));
         let waited_only = |id: &BackupId| waited.get(id).filter(|_| !waits.contains_key(id));
         let stayed = |before: &Verdict<'_>| !before.is_deletable() || waited_only(&before.backup.id).is_some();
-        let gone: Vec<usize> =
-            (0..after.len()).filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(stayed)).collect();
+        let gone: Vec<usize> = (0..after.len()).filter(|&at| after[at].is_deletable() && before.get(at).is_some_and(stayed)).collect();
         let mut losses = Losses::default();
         if gone.is_empty() {
             return losses;

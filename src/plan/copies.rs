@@ -263,12 +263,8 @@ pub fn log_awaited(
         // By the rules of its own expiry: what that lets go there is not waited for here.
         let needs = log_needs(policy, to, &then_all, now);
         let holes = lying.wal.iter().flat_map(|range| uncovered(range, &there.wal));
-        let missing = holes.map(|hole| LogStretch {
-            cluster: hole.of.system_identifier,
-            timeline: hole.of.timeline,
-            from: hole.from,
-            to: hole.to,
-        });
+        let missing =
+            holes.map(|hole| LogStretch { cluster: hole.of.system_identifier, timeline: hole.of.timeline, from: hole.from, to: hole.to });
         all.push(LogAwaited { by: to.clone(), needs, missing: missing.collect() });
     }
     all
@@ -498,7 +494,9 @@ mod tests {
             let none = Observed::Known(Vec::new());
             let from = "main".parse().expect("a name");
             let all = awaited_by_any(&policy, &from, &store(main, &[]), &stores, &none, at("2026-11-21T12:00:00Z"));
-            all.into_iter().map(|(id, awaited)| (id.as_str()[6..8].parse().expect("a day"), awaited.unknown.is_some())).collect::<Vec<(u8, bool)>>()
+            all.into_iter()
+                .map(|(id, awaited)| (id.as_str()[6..8].parse().expect("a day"), awaited.unknown.is_some()))
+                .collect::<Vec<(u8, bool)>>()
         };
         let lies = |days: &[u8]| Observed::Known(store(days, &[]));
         assert_eq!(of("[off]", &[19, 20, 21], lies(&[19, 21])), [(20, false)]);

@@ -260,7 +260,9 @@ impl Log<'_> {
                 expired.deleted.push(deed);
             }
             for (by, (objects, bytes, to)) in &line.awaited {
-                let why = format!("{NOT_NEEDED}; `{by}` is to have a copy first, and has none; it stays until it is there, or until `wal.copies` does not name `{by}`");
+                let why = format!(
+                    "{NOT_NEEDED}; `{by}` is to have a copy first, and has none; it stays until it is there, or until `wal.copies` does not name `{by}`"
+                );
                 expired.waiting.push(Deed { bytes: *bytes, ..deed(*to, why, *objects, 0, None) });
             }
             if let (Some(to), Some(Fate::Deferred { why, until })) = (line.left_to(), locked(&line.locked)) {
@@ -275,9 +277,8 @@ impl Log<'_> {
         let repository = &self.ground.repository;
         self.ground.store.list_each(&repository.claims_prefix(self.cluster), &mut |meta| {
             let piece = repository.claimed_file(self.cluster, &meta.key).and_then(|file| self.piece_of(file));
-            let is_needed = |piece: LogPiece| {
-                self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to) || self.awaited_by(piece).is_some()
-            };
+            let is_needed =
+                |piece: LogPiece| self.needs.needs(self.cluster, piece.timeline, piece.from, piece.to) || self.awaited_by(piece).is_some();
             let goes = |piece: LogPiece| self.is_ripe(piece) && !is_needed(piece);
             if piece.is_some_and(goes) {
                 going.push(meta.key);

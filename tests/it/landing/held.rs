@@ -110,8 +110,13 @@ fn what_takes_a_change_back_asks_for_holds_too() {
         two.session().run(undo).err().map(|fault| fault.message)
     };
     two.now("alter database shop set datestyle = 'German'; create view cheap as select * from orders");
-    let all =
-        [("public.orders", "id = 10"), ("Orders", "id = 7 -- this one"), ("\"cheap\"", "id = 2"), ("orders", "null::boolean"), ("shop.public.orders", "true")];
+    let all = [
+        ("public.orders", "id = 10"),
+        ("Orders", "id = 7 -- this one"),
+        ("\"cheap\"", "id = 2"),
+        ("orders", "null::boolean"),
+        ("shop.public.orders", "true"),
+    ];
     for (of, condition) in all {
         let said = refused(&undo, of, condition).unwrap_or_else(|| panic!("{of}: {condition}: nobody asked"));
         assert!(said.contains("of the rows of") && said.contains("under the hold `case-7` of the policy `shop` (a court asks)"), "{said}");
