@@ -77,9 +77,9 @@ fn each_phase_takes_what_a_clock_from_outside_says() {
     let sum = |names: &[&str]| names.iter().map(|name| millis(&record, name)).sum::<u64>();
     for (from, to, names) in [
         ("files", "consistent", &["files", "sync"][..]),
-        ("consistent", "expect", &["consistent", "replay"]),
-        ("expect", "command", &["expect"]),
-        ("command", "remove", &["command"]),
+        ("consistent", "expect", &["consistent", "replay"][..]),
+        ("expect", "command", &["expect"][..]),
+        ("command", "remove", &["command"][..]),
     ] {
         let (outside, own) = (of(from, to), sum(names));
         assert!(outside.abs_diff(own) < 500 + outside / 5, "{names:?}: {own} ms, and {outside} from outside: {record:#}");
