@@ -247,9 +247,10 @@ fn jobs_of_a_role_that_is_not_there_keep_no_table_back() {
         let folder = programs.display().to_string();
         for job in ["dump", "some"] {
             for table in ["metrics", "plain"] {
-                let words = ["restore", "--table", table, "--job", job, "--programs", &folder, "--into-schema", job, "--yes"];
+                let into = format!("of_{job}");
+                let words = ["restore", "--table", table, "--job", job, "--programs", &folder, "--into-schema", &into, "--yes"];
                 ground.say(&words).ends_with_code(0);
-                assert_eq!(ground.sql(&rows(&format!("{job}.{table}"))), ground.sql(&rows(&format!("public.{table}"))), "{job} {table}");
+                assert_eq!(ground.sql(&rows(&format!("{into}.{table}"))), ground.sql(&rows(&format!("public.{table}"))), "{job} {table}");
             }
         }
         ground.say(&["drill", "some", "--start-with", &folder]).ends_with_code(0).says("passed");
