@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::remembered::{recall, remember};
-use crate::alert::{Answers, CopyFacts, StoreFacts};
+use crate::alert::{Answers, CopyFacts, RivalTimelines, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, FaultKind};
 use crate::evidence::Onward;
 use crate::execute::since::since_down;
@@ -15,7 +15,7 @@ use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, 
 use crate::observe;
 use crate::plan::{Behind, LogBehind, behind};
 use crate::policy::model::Wal;
-use crate::recovery::{self, Forward, Until};
+use crate::recovery::{self, Forward, Missing, Until};
 use crate::site::{Site, SiteFault};
 use crate::units::{BackupId, Bytes, Instant, Name, Timeline};
 use crate::world::parallel;
@@ -36,6 +36,8 @@ struct Seen {
     copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Stores that were seen, and what databases could be brought back from them.
     held: BTreeMap<Name, Held>,
+    /// Two timelines that go on in a store, by the first that has them.
+    rivals: Option<RivalTimelines>,
     /// What the server called archived was in no store.
     lacking: bool,
 }
@@ -59,6 +61,8 @@ pub(super) struct Stores {
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Of each store that was seen.
     pub held: BTreeMap<Name, Held>,
+    /// Unknown where none was.
+    pub rivals: Observed<Option<RivalTimelines>>,
 }
 
 impl Stores {
@@ -115,7 +119,8 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
     });
     let newest = newest.collect();
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, holds, copies: seen.copies, held: seen.held })
+    let rivals = if seen.held.is_empty() { Observed::unknown("no store was looked at") } else { Observed::Known(seen.rivals) };
+    Ok(Stores { stores, newest, holds, copies: seen.copies, held: seen.held, rivals })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -151,6 +156,7 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
         newest(site, name, store, &mut seen.newest);
         seen.held.insert(name.clone(), held(store, now));
+        seen.rivals = seen.rivals.or_else(|| rivals(name, store));
     }
     for to in site.policy.copy_stores().into_keys() {
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
@@ -170,6 +176,13 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
     }
     let asked = cluster.stores.into_iter().map(|(name, seen)| (name, seen.map(drop))).collect();
     (asked, seen, cluster.inventory)
+}
+
+fn rivals(name: &Name, store: &StoreInventory) -> Option<RivalTimelines> {
+    match recovery::rivals_in(store)? {
+        Missing::Rivals { timeline, rival, rival_end } => Some(RivalTimelines { store: name.clone(), timeline, rival, until: rival_end }),
+        _ => None,
+    }
 }
 
 fn newest(site: &Site<'_>, name: &Name, store: &StoreInventory, newest: &mut BTreeMap<Name, Instant>) {
