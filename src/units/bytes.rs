@@ -303,7 +303,7 @@ mod tests {
             [(500_000_000_000, "500GB"), (64 << 20, "64MiB"), (35_240_232, "35.2 MB"), (50_800_000, "50.8 MB"), (80_000_000, "80MB")]
         {
             assert_eq!(Bytes::new(bytes).told(), told);
-            assert_eq!(Rate::new(bytes).told(), format!("{told}/s"));
+            assert_eq!(Rate::per_second(bytes).told(), format!("{told}/s"));
         }
     }
 }
