@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{Prediction, RecoveryPoint};
 use crate::inventory::{DrillStanding, Hold, IdentityStanding, Measured, Observed};
 use crate::schedule::Schedule;
-use crate::units::{Bytes, Duration, Instant, Name};
+use crate::units::{Bytes, Duration, Instant, Name, Timeline};
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Facts {
     pub wal: Observed<WalFacts>,
     /// Files of the log that a copy's store refuses for good, by store and by the host that has archived them.
     pub owed: BTreeMap<Name, BTreeMap<String, u64>>,
+    /// Two timelines that both go on in a store of the log; none where one store was seen and none has them.
+    pub rivals: Observed<Option<RivalTimelines>>,
     /// How far each standby is behind.
     pub standbys: Observed<BTreeMap<String, Observed<Duration>>>,
     /// What the server is set to and our roles may do otherwise than the policy says, a sentence each; none where the policy needs nothing of it.
@@ -159,6 +161,18 @@ pub struct StoreFacts {
     pub answers: Answers,
     #[serde(default = "not_looked_at")]
     pub used: Observed<Bytes>,
+}
+
+/// A server that was promoted, and one that went on beside it in the same repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RivalTimelines {
+    pub store: Name,
+    /// The newest one.
+    pub timeline: Timeline,
+    pub rival: Timeline,
+    /// Up to when that one was written to.
+    pub until: Instant,
 }
 
 /// A store that gets second copies.
@@ -335,6 +349,7 @@ impl Default for Facts {
             copies: BTreeMap::new(),
             wal: not_looked_at(),
             owed: BTreeMap::new(),
+            rivals: not_looked_at(),
             standbys: not_looked_at(),
             server_differs: None,
             databases: BTreeMap::new(),

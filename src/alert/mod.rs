@@ -17,7 +17,7 @@ pub use conditions::{Limit, allowed, catalog_down, conditions, severity_of_failu
 pub use event::{Acknowledgement, Event};
 pub use facts::{
     Answers, ArchiveFacts, Braked, CanaryFacts, CopyFacts, DatabaseFacts, DatabaseJob, DutyFacts, Facts, FailingReceiver, Failure,
-    JobFacts, PartlyReached, RecipientFacts, Replaced, Runs, StoreFacts, Undelivered, Unreadable, WalFacts,
+    JobFacts, PartlyReached, RecipientFacts, Replaced, RivalTimelines, Runs, StoreFacts, Undelivered, Unreadable, WalFacts,
 };
 pub use judge::{Firing, Judged, Seen, Silence, Unheard, judge};
 pub use memory::{Memory, MemoryError};

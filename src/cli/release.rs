@@ -14,12 +14,14 @@ use crate::units::Duration;
 
 /// End the quarantine of a restored server, step by step.
 ///
-/// Waits until it is promoted, turns archiving on, waits until the new timeline's history and first segment lie in the store, and
+/// Refused while the server that it is a copy of goes on. Waits until it is promoted, turns archiving on, waits until the new timeline's history and first segment lie in the store, and
 /// then (with `--restart`) lets extensions' background jobs run again. Each step is printed. It can be run again at any time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   seawall release --target /var/lib/postgresql/16/main
+  seawall release --target /var/lib/postgresql/16/main --fenced-by-hand 'ann: server room, power cable'
+                                                                   where the original cannot be asked
   seawall release --target /var/lib/postgresql/16/main --restart   also wake background jobs, which needs a restart")]
 pub struct ReleaseCommand {
     /// The restored data directory.
@@ -37,6 +39,9 @@ pub struct ReleaseCommand {
     /// Although the server that this is a copy of goes on: then every restore has to say which timeline is meant.
     #[arg(long)]
     beside_original: bool,
+    /// Who made certain that the server that this is a copy of writes no more, and how: where it cannot be asked, or archived until lately.
+    #[arg(long, value_name = "WHO AND HOW", value_parser = super::promote::words, conflicts_with = "beside_original")]
+    fenced_by_hand: Option<String>,
     /// How the result is written; as JSON, the steps go to standard error.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -60,6 +65,7 @@ impl ReleaseCommand {
             restart: self.restart,
             programs: self.pg_bin.clone(),
             beside_original: self.beside_original,
+            fenced_by_hand: self.fenced_by_hand.clone(),
             patience: std::time::Duration::from_secs(self.wait.as_secs()),
         };
         let released = release::release(&site, &wanted, &mut |step| {

@@ -47,6 +47,12 @@ impl History {
         self.stretches.iter().rev().nth(1)?.until
     }
 
+    /// Which timeline that was, and the place.
+    pub fn last_left(&self) -> Option<(Timeline, Lsn)> {
+        let before = self.stretches.iter().rev().nth(1)?;
+        Some((before.timeline, before.until?.0))
+    }
+
     /// Whether this position of this timeline came before the fork.
     pub fn contains(&self, timeline: Timeline, lsn: Lsn) -> bool {
         self.from(timeline).first().is_some_and(|stretch| stretch.until.is_none_or(|(until, _)| lsn <= until))

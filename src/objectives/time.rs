@@ -44,20 +44,20 @@ pub(super) fn physical(
             let figure = declared_tier_size(question, size);
             sum.add(
                 PartKind::Restore,
-                format!("these tables first: {size} from `{}` at {}", base.store, rate.value),
+                format!("these tables first: {} from `{}` at {}", size.told(), base.store, rate.value.told()),
                 size.at(rate.value),
                 vec![figure.clone(), rate.basis()],
             );
             sum.add(
                 PartKind::Load,
-                format!("their load into a new database, at {}", load.value),
+                format!("their load into a new database, at {}", load.value.told()),
                 size.at(load.value),
                 vec![figure, load.basis()],
             );
         }
         (None, Ok(size)) => sum.add(
             PartKind::Restore,
-            format!("fetch and restore {} from `{}` at {}", size.value, base.store, rate.value),
+            format!("fetch and restore {} from `{}` at {}", size.value.told(), base.store, rate.value.told()),
             size.value.at(rate.value),
             vec![size.basis(), rate.basis()],
         ),
@@ -71,7 +71,7 @@ pub(super) fn physical(
         match figures.size(increments.name) {
             Ok(size) => {
                 let all = Bytes::new(size.value.get().saturating_mul(count));
-                let label = format!("up to {count} of `{}`, {} each, at {}", increments.name, size.value, rate.value);
+                let label = format!("up to {count} of `{}`, {} each, at {}", increments.name, size.value.told(), rate.value.told());
                 sum.add(PartKind::Increments, label, all.at(rate.value), vec![size.basis(), rate.basis()]);
             }
             Err(lack) => sum.lack(lack),
@@ -113,7 +113,7 @@ fn replay(figures: &Figures<'_>, run: &Run<'_>, sum: &mut Sum) {
     let volume = Bytes::new(u64::try_from(volume).unwrap_or(u64::MAX));
     basis.extend([wal.basis(), rate.basis()]);
     let what = if since { "the longest run of the log" } else { "the log written during the backup" };
-    let label = format!("replay of {what}: {length} at {} an hour, {} at {}", wal.value, volume.rounded(), rate.value);
+    let label = format!("replay of {what}: {length} at {} an hour, {} at {}", wal.value.told(), volume.rounded(), rate.value.told());
     sum.add(PartKind::Replay, label, volume.at(rate.value), basis);
 }
 
@@ -136,7 +136,7 @@ pub(super) fn load(figures: &Figures<'_>, question: &Question<'_>, dumps: &[Stoc
                 continue;
             }
         };
-        let label = format!("load of {size} of `{}` from `{}` at {}", dump.name, dump.store, rate.value);
+        let label = format!("load of {} of `{}` from `{}` at {}", size.told(), dump.name, dump.store, rate.value.told());
         sum.add(PartKind::Load, label, size.at(rate.value), vec![basis, rate.basis()]);
     }
     end(figures, &mut sum);
@@ -151,7 +151,7 @@ pub(super) fn files(figures: &Figures<'_>, _: &Question<'_>, stock: &Stock<'_>) 
     let rate = figures.restore_rate(stock.store);
     match figures.size(stock.name) {
         Ok(size) => {
-            let label = format!("fetch {} from `{}` at {}", size.value, stock.store, rate.value);
+            let label = format!("fetch {} from `{}` at {}", size.value.told(), stock.store, rate.value.told());
             sum.add(PartKind::Restore, label, size.value.at(rate.value), vec![size.basis(), rate.basis()]);
         }
         Err(lack) => sum.lack(lack),

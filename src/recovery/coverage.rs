@@ -61,6 +61,12 @@ impl Coverage {
         self.runs.iter().filter_map(|(timeline, runs)| Some((*timeline, runs.iter().map(Run::end_time).max()?)))
     }
 
+    /// Where the log of a timeline ends, and up to which moment that was written.
+    pub(super) fn end(&self, timeline: Timeline) -> Option<(Lsn, Instant)> {
+        let last = self.runs.get(&timeline)?.last()?;
+        Some((last.to, last.end_time()))
+    }
+
     pub(super) fn newest_timeline(&self) -> Option<Timeline> {
         self.runs.keys().next_back().copied()
     }

@@ -9,6 +9,7 @@
 
 mod base;
 mod coverage;
+mod left;
 mod missing;
 mod path;
 mod reach;
@@ -17,7 +18,8 @@ mod target;
 mod tests;
 
 pub use base::{BaseReason, Skipped, Why};
+pub use left::{LeftBehind, left_behind};
 pub use missing::Missing;
-pub use path::{Path, WalStretch, find_path};
+pub use path::{Path, WalStretch, find_path, rivals_in};
 pub use reach::{Forward, Gap, Point, Reach, Until, Window, forward, reach_back};
 pub use target::{Aim, Target};

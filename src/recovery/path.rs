@@ -62,6 +62,11 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
     Err(skipped.into_iter().next().map_or(Missing::NoBase, |newest| newest.because))
 }
 
+/// Two timelines that both go on, so that nobody who does not name one is brought back: known before somebody needs it.
+pub fn rivals_in(store: &StoreInventory) -> Option<Missing> {
+    find_path(store, &Aim::at(Target::Latest)).err().filter(|missing| matches!(missing, Missing::Rivals { .. }))
+}
+
 /// A promoted copy has a higher timeline than the server it was copied from, which may be the one that everybody works with. Whoever does not
 /// name a timeline would get the copy's, and lose what the other has written since.
 fn rivals(coverage: &Coverage, timeline: Timeline, history: &History, target: &Target) -> Option<Missing> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::inventory::{Backup, BackupKind, BackupState, Fork, Observed, Size, StoreInventory, SystemIdentifier, WalRange};
-use crate::units::{Instant, Lsn, Timeline};
+use crate::units::{Instant, Lsn, SegmentSize, Timeline};
 
 fn day(day: u8, hour: u8) -> Instant {
     format!("2026-11-{day:02}T{hour:02}:00:00Z").parse().expect("a moment")
@@ -154,6 +154,30 @@ fn recovery_follows_the_newest_timeline_back_through_its_fork() {
 }
 
 #[test]
+fn what_the_older_timeline_has_past_the_fork_is_left_behind_whatever_its_age() {
+    let size = SegmentSize::new(16 << 20).expect("a size");
+    let segment = |number: u64| Lsn(number * size.bytes());
+    let mut store = store();
+    let fork = |at: Lsn| Fork { system_identifier: CLUSTER, timeline: line(2), parent: line(1), at_lsn: at, at_time: None };
+    let ends = |to: u64| wal(1, (segment(1).0, day(1, 1)), (segment(to).0, day(6, 12)));
+    store.wal = vec![ends(9), wal(2, (segment(9).0, day(6, 12)), (segment(10).0, day(6, 13)))];
+    let left = |store: &StoreInventory| left_behind(store, CLUSTER, line(2), size).map(|left| left.to_string());
+    assert_eq!(left(&store), None, "where timeline 2 comes from is not known");
+    // It ended where the new one began, or within its last segment.
+    for at in [segment(9), Lsn(segment(9).0 - 100)] {
+        store.forks = vec![fork(at)];
+        assert_eq!(left(&store), None, "{at}");
+    }
+    store.wal[0] = ends(10);
+    store.forks = vec![fork(segment(9))];
+    assert_eq!(
+        left(&store).as_deref(),
+        Some("timeline 1 has log past 0/9000000, where timeline 2 left it: up to 0/A000000, written until 2026-11-06T12:00:00Z")
+    );
+    assert_eq!(left_behind(&store, CLUSTER, line(1), size), None);
+}
+
+#[test]
 fn a_copy_that_was_released_beside_its_original_does_not_hide_it() {
     let mut store = store();
     // A copy of the state of the 4th, promoted on the 5th, while the original went on to the 6th.
@@ -176,6 +200,7 @@ fn a_copy_that_was_released_beside_its_original_does_not_hide_it() {
         let path = find_path(&store, &Aim { timeline: Some(line(timeline)), ..Aim::at(Target::Latest) }).expect("it was named");
         assert_eq!((path.chain[0].id.as_str(), path.wal.last()), (base, Some(&end)));
     }
+    assert_eq!(rivals_in(&store), Some(rivals));
     // Nothing of the copy has been archived yet but its history.
     store.wal.pop();
     assert!(matches!(to(&store, Target::Latest), Err(Missing::Rivals { .. })));

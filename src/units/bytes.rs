@@ -130,7 +130,23 @@ impl fmt::Display for Rate {
     }
 }
 
+/// So many signs a figure has that a policy would say.
+const SHORT: usize = 6;
+
+impl Rate {
+    /// As a policy would say it where that is short, else about how much: `80MB/s`, `50.8 MB/s`.
+    pub fn told(self) -> String {
+        format!("{}/s", Bytes::new(self.get()).told())
+    }
+}
+
 impl Bytes {
+    /// As a policy would say it where that is short, else about how much: `500GB`, `35.2 MB`.
+    pub fn told(self) -> String {
+        let exact = self.to_string();
+        if exact.len() <= SHORT { exact } else { self.rounded() }
+    }
+
     /// About how much, for people: `38.2 GB`.
     pub fn rounded(self) -> String {
         let decimal = UNITS.iter().filter(|(name, _)| !name.contains('i'));
@@ -278,6 +294,16 @@ mod tests {
         fn multiples_of_units_read_as_the_same(count in 1..1_000u64, unit in 0..UNITS.len()) {
             let bytes = Bytes(count * UNITS[unit].1);
             prop_assert_eq!(bytes.to_string().parse(), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn a_figure_is_told_as_a_policy_would_say_it_where_that_is_short() {
+        for (bytes, told) in
+            [(500_000_000_000, "500GB"), (64 << 20, "64MiB"), (35_240_232, "35.2 MB"), (50_800_000, "50.8 MB"), (80_000_000, "80MB")]
+        {
+            assert_eq!(Bytes::new(bytes).told(), told);
+            assert_eq!(Rate::per_second(bytes).told(), format!("{told}/s"));
         }
     }
 }

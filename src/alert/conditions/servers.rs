@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Look, allowed, moment, roots, rough, stores};
 use crate::alert::condition::{Condition, State};
+use crate::inventory::Observed;
 use crate::plan::words::{counted, sentence};
 use crate::policy::file::Severity;
 use crate::policy::model::Wal;
@@ -24,7 +25,33 @@ pub(super) fn look(look: &mut Look<'_>) {
     if let Some(wal) = &look.policy.wal {
         self::wal(look, wal);
         owed(look, wal);
+        rivals(look);
     }
+}
+
+/// A copy that was released beside its original, or an original that was started again. Until one of them is retired nothing comes back by
+/// itself: no drill, and no restore that names no timeline.
+fn rivals(look: &mut Look<'_>) {
+    let facts = look.facts;
+    let condition = Condition::new("timelines", Severity::Critical, "two timelines of the cluster go on beside each other");
+    let Observed::Known(seen) = &facts.rivals else { return look.push(condition.state(State::Unknown)) };
+    let Some(seen) = seen else { return look.push(condition) };
+    let text = format!(
+        "In {} timeline {} is the newest, and timeline {} was written beside it until {}. No drill and no restore to the newest state works \
+         until it is certain which one is meant.",
+        seen.store,
+        seen.timeline,
+        seen.rival,
+        moment(look.policy, seen.until)
+    );
+    look.push(
+        condition
+            .state(State::Firing)
+            .text(text)
+            .hint("Stop the server that is not meant, and retire its timeline: docs/restore.md, \"Two timelines\", says how.")
+            .fact("newest", seen.timeline)
+            .fact("beside it", seen.rival),
+    );
 }
 
 /// What a copy's store is to get and refuses: the first store has it, so nothing waits, and nobody else would tell of it.

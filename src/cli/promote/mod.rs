@@ -55,7 +55,7 @@ pub struct Promote {
     here: Here,
 }
 
-fn words(text: &str) -> Result<String, String> {
+pub(super) fn words(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.len() < 3 { Err("say who fenced it, and how".to_owned()) } else { Ok(text.to_owned()) }
 }

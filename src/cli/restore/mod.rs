@@ -24,11 +24,11 @@ use super::confirm::confirm;
 use super::exit::{Exit, Trouble};
 use super::here::Here;
 use super::repository::Format;
-use super::terminal::{Colour, print};
+use super::terminal::{Colour, complain, print};
 use crate::execute::restore::{self, Action, Asleep, Following, Report, Request, RestoreFault, RestorePlan, Server, State};
 use crate::policy::model::Policy;
 use crate::site::Site;
-use crate::units::{BackupId, Haste, Lsn, Name};
+use crate::units::{BackupId, Haste, Instant, Lsn, Name};
 use crate::world::signals::{self, Ending};
 use crate::world::{clock, host};
 
@@ -259,7 +259,7 @@ impl Restore {
             return Ok(exit);
         }
         let started = clock::now();
-        let report = match self.bring_back(&site, &plan, server.as_mut()) {
+        let report = match self.bring_back(&site, &plan, server.as_mut(), started) {
             Ok(Ok(report)) => report,
             Ok(Err(exit)) => return Ok(exit),
             Err(trouble) => {
@@ -277,22 +277,35 @@ impl Restore {
         Ok(Exit::Done)
     }
 
-    fn bring_back(&self, site: &Site<'_>, plan: &RestorePlan, server: Option<&mut Server<'_>>) -> Result<Result<Report, Exit>, Trouble> {
+    fn bring_back(
+        &self,
+        site: &Site<'_>,
+        plan: &RestorePlan,
+        server: Option<&mut Server<'_>>,
+        started: Instant,
+    ) -> Result<Result<Report, Exit>, Trouble> {
         // Until the server is started, an interrupted restore leaves what cannot be started.
         let ending = signals::ending()?;
         let mut report = match self.copy(site, plan, &ending) {
             Err(trouble) if ending.code().is_some() => {
-                eprintln!("error: {trouble}");
-                eprintln!("  help: nothing in the directory can be started; the same call with `--delta`, by its owner, goes on");
-                Report::note_failed(site, plan, clock::now(), "it was asked to end");
-                return Ok(Err(Exit::Interrupted));
+                complain(
+                    &trouble.to_string(),
+                    "Nothing in the directory can be started; the same call with `--delta`, by its owner, goes on.",
+                );
+                return Ok(Err(stopped(site, plan, started, &ending)));
             }
             other => other?,
         };
         if let Some(server) = server {
             // Its files are whole: from here on it is the server's own affair whether this goes on.
             self.keep(site, &report);
-            self.recover(plan, server, &mut report, &ending)?;
+            match self.recover(plan, server, &mut report, &ending) {
+                Err(trouble) if ending.code().is_some() => {
+                    complain(&trouble.to_string(), trouble.hint().unwrap_or_default());
+                    return Ok(Err(stopped(site, plan, started, &ending)));
+                }
+                other => other?,
+            }
         }
         self.keep(site, &report);
         Ok(Ok(report))
@@ -384,4 +397,9 @@ impl Restore {
             eprintln!("warning: {fault}");
         }
     }
+}
+
+fn stopped(site: &Site<'_>, plan: &RestorePlan, started: Instant, ending: &Ending) -> Exit {
+    Report::note_stopped(site, plan, started, "it was asked to end");
+    if ending.code() == Some(143) { Exit::Terminated } else { Exit::Interrupted }
 }

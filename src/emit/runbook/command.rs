@@ -76,6 +76,31 @@ pub(super) fn address_of(url: &str, name: &str) -> String {
     format!("{scheme}://{server}/{}{query}", encoded(name))
 }
 
+/// Where a server that has these settings answers on its own host: the port, and the folder of its socket. A service says neither here.
+pub(super) fn door_of(connection: &str) -> String {
+    let (mut host, mut port) = (None, None);
+    let mut say = |key: &str, value: String| match key {
+        "host" => host = Some(value),
+        "port" => port = Some(value),
+        _ => {}
+    };
+    match connection.split_once("://") {
+        Some((_, rest)) => {
+            let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+            let server = place.split('/').next().unwrap_or_default();
+            let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
+            if let Some((_, port)) = server.rsplit_once(':').filter(|_| !server.contains(',')) {
+                say("port", port.to_owned());
+            }
+            query.split('&').filter_map(|word| word.split_once('=')).for_each(|(key, value)| say(&decoded(key), decoded(value)));
+        }
+        None => connection.split_whitespace().filter_map(|word| word.split_once('=')).for_each(|(key, value)| say(key, value.to_owned())),
+    }
+    let socket = host.filter(|host| host.starts_with('/') && !host.contains([',', '\'', ' '])).map(|folder| format!("host={folder}"));
+    let port = port.filter(|port| port.parse::<u16>().is_ok()).map(|port| format!("port={port}"));
+    socket.into_iter().chain(port).collect::<Vec<_>>().join(" ")
+}
+
 /// Of two that say it the later one would count, and its key may be encoded.
 fn is_database(word: &str) -> bool {
     decoded(word.split_once('=').map_or(word, |(key, _)| key)) == "dbname"
@@ -128,5 +153,21 @@ mod tests {
             assert_eq!(address_of(url, "app_rescued"), expected);
         }
         assert_eq!(address_of("postgres://db1/app", "my 'db/?"), "postgres://db1/my%20%27db%2F%3F");
+    }
+
+    #[test]
+    fn a_server_answers_by_its_own_port_and_socket_wherever_its_original_was() {
+        for (connection, door) in [
+            ("host=/run/postgresql port=55432 user=postgres", "host=/run/postgresql port=55432"),
+            ("host=db-1.example.com port=5433 dbname=shop", "port=5433"),
+            ("postgresql://seawall@db-1.example.com:5433/shop?sslmode=verify-full", "port=5433"),
+            ("postgresql://[fd00::1]/shop", ""),
+            ("postgresql:///shop?host=%2Frun%2Fpostgresql&port=5434", "host=/run/postgresql port=5434"),
+            ("host=db-1,db-2 port=5432,5433", ""),
+            ("postgresql://db-1:5432,db-2:5433/shop", ""),
+            ("service=shop", ""),
+        ] {
+            assert_eq!(door_of(connection), door, "{connection}");
+        }
     }
 }

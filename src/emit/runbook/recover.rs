@@ -1,7 +1,7 @@
 //! The commands that bring something back.
 
 use super::Setting;
-use super::command::{Word, address_of, command, database, seawall, stop, words_of};
+use super::command::{Word, address_of, command, database, door_of, seawall, stop, words_of};
 use super::page::{Block, Step};
 use super::scenario::Situation;
 use super::today::{InStore, Today};
@@ -83,15 +83,27 @@ pub(super) fn restored_as(goal: &Goal<'_>) -> Restored {
 }
 
 /// A query against what came back.
-pub(super) fn ask(restored: Restored, database: Option<&str>, sql: &str) -> String {
+pub(super) fn ask(policy: &Policy, restored: Restored, database: Option<&str>, sql: &str) -> String {
     match restored {
-        Restored::Beside => psql(&with_database(&format!("port={BESIDE}"), database), sql),
-        Restored::Here => psql(&with_database("", database), sql),
+        Restored::Beside => psql(&with_database(&door_beside(policy), database), sql),
+        Restored::Here => psql(&with_database(&own_door(policy), database), sql),
         Restored::Named => command(
             "psql",
             &[Word::Is("--no-psqlrc"), Word::Is("--dbname"), Word::Of("restored"), Word::Is("--command"), Word::Is(sql.trim())],
         ),
     }
+}
+
+/// The port and the socket that the original's settings give, by which the restored server answers on its own host: never another host's name.
+fn own_door(policy: &Policy) -> String {
+    policy.file.cluster.as_ref().and_then(|cluster| cluster.connection.as_deref()).map(door_of).unwrap_or_default()
+}
+
+/// The copy has the original's folder of sockets, and a port of its own.
+fn door_beside(policy: &Policy) -> String {
+    let own = own_door(policy);
+    let socket = own.split(' ').find(|word| word.starts_with("host=")).map(|word| format!("{word} ")).unwrap_or_default();
+    format!("{socket}port={BESIDE}")
 }
 
 fn psql(connection: &str, sql: &str) -> String {
@@ -323,6 +335,13 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
     }
     steps.extend(hook(goal, |hooks| hooks.before_restore.as_ref(), "`restore` runs this hook by itself before the first file changes:"));
     steps.push(Step::new("Check it (below) while it is in quarantine."));
+    if goal.policy.file.encryption.as_ref().is_some_and(|encryption| !encryption.writers.is_empty()) {
+        steps.push(Step::with(
+            "On a host that has not archived for this policy before, as the server's account: put the line that this shows into `encryption.writers`. \
+             Nobody would accept what it archives otherwise, and `release` refuses.",
+            seawall(goal.setting, &[Word::Is("key"), Word::Is("host")]),
+        ));
+    }
     steps.push(Step::with(
         "Let it be the original: archiving begins, on a timeline of its own, and background jobs run again.",
         seawall(goal.setting, &[Word::Is("release"), Word::Is("--target"), Word::Is(target), Word::Is("--restart")]),
@@ -372,7 +391,7 @@ fn one_database(goal: &Goal<'_>) -> Vec<Step> {
         "pg_dump",
         &[
             Word::Is("--dbname"),
-            Word::Is(&with_database(&format!("port={}", BESIDE), Some(name))),
+            Word::Is(&with_database(&door_beside(policy), Some(name))),
             Word::Is("--format=custom"),
             Word::Is("--file"),
             Word::Is("rescue.dump"),
@@ -563,6 +582,7 @@ fn promote(goal: &Goal<'_>) -> Vec<Block> {
              that first, and says what is left."
         ),
         ask(
+            policy,
             Restored::Here,
             None,
             "select pg_last_wal_replay_lsn(), pg_last_xact_replay_timestamp(), now() - pg_last_xact_replay_timestamp()",
@@ -598,7 +618,7 @@ fn promote(goal: &Goal<'_>) -> Vec<Block> {
     }
     steps.push(Step::with(
         "See that it is the primary, on a timeline of its own: `f`, and a higher number than before.",
-        ask(Restored::Here, None, "select pg_is_in_recovery(), left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"),
+        ask(policy, Restored::Here, None, "select pg_is_in_recovery(), left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"),
     ));
     steps.push(Step::with("See that the new primary archives its log.", seawall(goal.setting, &[Word::Is("wal"), Word::Is("status")])));
     steps.push(Step::new("Keep the old primary down. `promote` printed the command that makes it a standby of the new one."));

@@ -201,7 +201,7 @@ impl Situation<'_> {
 
 fn check(policy: &Policy, name: &Name, expected: &file::Expectation, restored: Restored) -> Step {
     let database = expected.database.as_ref().or(policy.databases.first());
-    let psql = |sql: &str| recover::ask(restored, database.map(String::as_str), sql);
+    let psql = |sql: &str| recover::ask(policy, restored, database.map(String::as_str), sql);
     if let Some(sql) = &expected.sql {
         return Step::with(format!("{name}: {}.", wanted(expected)), psql(sql));
     }

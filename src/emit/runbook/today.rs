@@ -87,7 +87,7 @@ impl InStore {
         full.backups.retain(|backup| backup.kind != BackupKind::Incremental);
         let newest = find_path(&full, &Aim::at(Target::Latest)).map(|path| {
             let base = path.chain.last().expect("a path has a base");
-            Newest { backup: base.id.clone(), ended: base.moment(), size: base.size.as_ref().map(ToString::to_string) }
+            Newest { backup: base.id.clone(), ended: base.moment(), size: base.size.map(|size| size.bytes().told()) }
         });
         let reach = reach_back(&full, None);
         InStore { full, reach, newest, has_increments }
@@ -100,7 +100,7 @@ impl InStore {
             return vec![Block::Warning("there is no complete backup here that this version can restore.".into())];
         }
         let row = |backup: &&crate::inventory::Backup| {
-            let size = backup.size.as_ref().map(ToString::to_string).unwrap_or_default();
+            let size = backup.size.map(|size| size.bytes().told()).unwrap_or_default();
             let verified = backup.verified_at.map_or_else(|| "never".to_owned(), minute);
             vec![quoted(&backup.id), backup.job.to_string(), minute(backup.moment()), size, verified]
         };

@@ -8,7 +8,7 @@ use crate::policy::file::HostRole;
 use crate::postgres::conninfo::{SslMode, whereabouts};
 use crate::postgres::{Connection, Fault, FaultKind, Settings};
 use crate::site::Site;
-use crate::units::Lsn;
+use crate::units::{Lsn, Timeline};
 use crate::world::parallel;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ pub struct Asked {
 pub enum Answer {
     Primary {
         at: Lsn,
+        timeline: Timeline,
     },
     /// Another one, or the one that is to be promoted.
     Standby {
@@ -59,7 +60,7 @@ impl Asked {
 
     pub fn says(&self) -> String {
         let said = match &self.answer {
-            Answer::Primary { at } => format!("answers and TAKES WRITES, at {at}"),
+            Answer::Primary { at, .. } => format!("answers and TAKES WRITES, at {at}"),
             Answer::Standby { received } => received.map_or_else(|| "is a standby".to_owned(), |at| format!("is a standby, at {at}")),
             Answer::Stranger(number) => format!("is another cluster ({number})"),
             Answer::Answers(what) => format!("answers, and tells nothing: {what}"),
@@ -109,7 +110,8 @@ impl Doors {
         }
     }
 
-    fn of(site: &Site<'_>, seen: &Seen) -> Doors {
+    /// Those that the policy names, but this host's own.
+    fn of(site: &Site<'_>, own: Option<&str>) -> Doors {
         let mut doors = Doors::default();
         let cluster = site.policy.file.cluster.as_ref();
         if cluster.is_some_and(|cluster| cluster.connection.is_some()) {
@@ -117,32 +119,46 @@ impl Doors {
         }
         for (name, host) in &site.policy.hosts {
             let role = matches!(host.role, HostRole::Primary | HostRole::Standby);
-            if let Some(text) = host.connection.as_deref().filter(|_| role && name.as_str() != site.host()) {
+            if let Some(text) = host.connection.as_deref().filter(|_| role && Some(name.as_str()) != own) {
                 let settings = site.server_at(text).map_err(|fault| fault.message);
                 doors.add(&format!("cluster.hosts.{name}"), settings, host.role == HostRole::Primary);
             }
         }
-        // As the standby itself knows it; its account need not be allowed into a database, and then that it answers is what counts.
-        if !seen.primary_conninfo.is_empty() {
-            // What it says may be more than we understand; then it is only seen whether anybody is there.
-            let somebody = || whereabouts(&seen.primary_conninfo).and_then(|at| Settings::read(&at));
-            let settings = Settings::read(&seen.primary_conninfo).or_else(|fault| somebody().map_err(|_| fault));
-            let settings = settings.map(|settings| settings.with_dbname("postgres"));
-            doors.add("primary_conninfo", settings.map_err(|fault| fault.message), true);
-        }
         doors
+    }
+
+    /// As the standby itself knows it; its account need not be allowed into a database, and then that it answers is what counts.
+    fn add_primary(&mut self, conninfo: &str) {
+        if conninfo.is_empty() {
+            return;
+        }
+        // What it says may be more than we understand; then it is only seen whether anybody is there.
+        let somebody = || whereabouts(conninfo).and_then(|at| Settings::read(&at));
+        let settings = Settings::read(conninfo).or_else(|fault| somebody().map_err(|_| fault));
+        let settings = settings.map(|settings| settings.with_dbname("postgres"));
+        self.add("primary_conninfo", settings.map_err(|fault| fault.message), true);
+    }
+
+    fn ask(self, cluster: SystemIdentifier) -> Vec<Asked> {
+        let answers = parallel::map_with(self.0.len().clamp(1, 8), &self.0, &|door| match &door.settings {
+            Ok(settings) => answer(settings, cluster),
+            Err(why) => Answer::NotAsked(why.clone()),
+        });
+        let each = self.0.into_iter().zip(answers);
+        each.map(|(door, answer)| Asked { at: door.at(), named_by: door.named_by, answer, may_be_primary: door.may_be_primary }).collect()
     }
 }
 
 /// Asks all of them, each server once.
 pub fn ask(site: &Site<'_>, seen: &Seen) -> Vec<Asked> {
-    let doors = Doors::of(site, seen).0;
-    let answers = parallel::map_with(doors.len().clamp(1, 8), &doors, &|door| match &door.settings {
-        Ok(settings) => answer(settings, seen.cluster),
-        Err(why) => Answer::NotAsked(why.clone()),
-    });
-    let each = doors.into_iter().zip(answers);
-    each.map(|(door, answer)| Asked { at: door.at(), named_by: door.named_by, answer, may_be_primary: door.may_be_primary }).collect()
+    let mut doors = Doors::of(site, Some(site.host()));
+    doors.add_primary(&seen.primary_conninfo);
+    doors.ask(seen.cluster)
+}
+
+/// Asks those that the policy names, this host's own too: a restored copy stands on any of them.
+pub fn ask_all(site: &Site<'_>, cluster: SystemIdentifier) -> Vec<Asked> {
+    Doors::of(site, None).ask(cluster)
 }
 
 fn answer(settings: &Settings, cluster: SystemIdentifier) -> Answer {
@@ -165,7 +181,9 @@ fn answer(settings: &Settings, cluster: SystemIdentifier) -> Answer {
 
 fn asked(connection: &mut Connection, ours: SystemIdentifier) -> Result<Answer, Fault> {
     const SQL: &str = "select (select system_identifier::text from pg_catalog.pg_control_system()) as cluster, pg_catalog.pg_is_in_recovery() as standby, \
-         case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_receive_lsn() else pg_catalog.pg_current_wal_lsn() end::text as at";
+         case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_receive_lsn() else pg_catalog.pg_current_wal_lsn() end::text as at, \
+         case when not pg_catalog.pg_is_in_recovery() then \
+             ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int::text end as timeline";
     let rows = connection.query(SQL, &[])?;
     let row = rows.one()?;
     let number: i64 = row.parse("cluster")?;
@@ -176,7 +194,7 @@ fn asked(connection: &mut Connection, ours: SystemIdentifier) -> Result<Answer, 
     } else if row.flag("standby")? {
         Answer::Standby { received: row.parse_if("at")? }
     } else {
-        Answer::Primary { at: row.parse("at")? }
+        Answer::Primary { at: row.parse("at")?, timeline: row.parse("timeline")? }
     })
 }
 

@@ -12,7 +12,7 @@ mod after;
 mod archived;
 mod before;
 mod claim;
-mod elsewhere;
+pub(in crate::execute) mod elsewhere;
 mod fault;
 mod hooks;
 mod journal;

@@ -238,7 +238,7 @@ fn each_of<'a>(
 
 pub(super) fn loss(seen: &Seen, asked: &[Asked], archives: &[(Name, Result<Frontier, String>)], now: Instant) -> Loss {
     let primary = asked.iter().find_map(|asked| match asked.answer {
-        Answer::Primary { at } => Some(at),
+        Answer::Primary { at, .. } => Some(at),
         _ => None,
     });
     let have = seen.received.max(seen.replayed);

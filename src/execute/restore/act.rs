@@ -153,7 +153,7 @@ fn prepare(plan: &RestorePlan, ground: &Ground) -> Result<File, RestoreFault> {
     let failed = |error: std::io::Error| PipelineFault::file(format!("`{}` cannot be written", root.join(MARKER).display()), error);
     let marker = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(root.join(MARKER)).map_err(failed)?;
     if marker.try_lock().is_err() {
-        return Err(RestoreFault::new(format!("another restore into `{}` is going on", root.display()), "Wait for it, or end it."));
+        return Err(directory::goes_on(root));
     }
     // Whoever goes on with it is that account, and not root.
     ground.give(&root.join(MARKER))?;

@@ -10,11 +10,12 @@ use crate::format::seal::Identities;
 use crate::format::signature::Writers;
 use crate::inventory::{Chains, Fork, StoreInventory, WalRange};
 use crate::observe::{self, Eyes, Read, Rejected, Seen};
+use crate::plan::words::joined;
 use crate::policy::model::Policy;
-use crate::recovery::{Aim, Missing, Path, Target, WalStretch, find_path};
+use crate::recovery::{Aim, LeftBehind, Missing, Path, Target, WalStretch, find_path, left_behind};
 use crate::site::{Found, Site};
 use crate::store::Store;
-use crate::units::{Instant, Name, Timeline, to_the_millisecond};
+use crate::units::{Instant, Name, SegmentSize, Timeline, to_the_millisecond};
 use crate::wal::still_there;
 
 /// The way back that was found.
@@ -42,6 +43,8 @@ pub struct Chosen {
     pub asked: Vec<Name>,
     /// Other stores of the log that do not answer, each with the reason. Recovery would ask them at the log's end, and stop there.
     pub silent: Vec<String>,
+    /// What the newest state leaves out, because another timeline has it.
+    pub left_behind: Option<LeftBehind>,
     /// What lies in the store and was not believed.
     pub rejected: Vec<Rejected>,
 }
@@ -91,12 +94,26 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
         [] => Err(RestoreFault::new("no store of the policy gets physical backups", "Add a job with `physical: {}`.")),
         [(name, fault)] => Err(fault.clone().with_message(format!("store `{name}`: {fault}"))),
         [(_, first), ..] => {
-            let lines: Vec<String> = passed_over.iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
             let passing = passed_over.iter().any(|(_, fault)| fault.passing);
-            let message = format!("no store leads there\n  {}", lines.join("\n  "));
+            let message = format!("no store leads there: {}", by_reason(&passed_over));
             Err(RestoreFault { passing, ..RestoreFault::new(message, first.hint.clone()) })
         }
     }
+}
+
+/// On one line, as it stands in reports and alerts; what several stores lack alike is said once.
+fn by_reason(passed_over: &[(Name, RestoreFault)]) -> String {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for (name, fault) in passed_over {
+        let name = format!("`{name}`");
+        match reasons.iter_mut().find(|(why, _)| *why == fault.message) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((&fault.message, vec![name])),
+        }
+    }
+    let said =
+        |(why, names): (&str, Vec<String>)| format!("{} {}: {why}", if names.len() == 1 { "store" } else { "stores" }, joined(names));
+    reasons.into_iter().map(said).collect::<Vec<_>>().join("; ")
 }
 
 /// From where the log is fetched, and which of its stores are left out: those that do not answer, and no other. One that answers has more
@@ -168,10 +185,20 @@ fn from_store(site: &Site<'_>, name: &Name, request: &Request, eyes: &Eyes<'_>, 
         passed_over: Vec::new(),
         asked: Vec::new(),
         silent: Vec::new(),
+        left_behind: left(&inventory, request, &path, &descriptor),
         rejected: seen.rejected,
         descriptor,
         store,
     })
+}
+
+/// Of the newest state only, and where nobody has named the timeline: whoever names a moment or a branch has said what he wants.
+fn left(inventory: &StoreInventory, request: &Request, path: &Path<'_>, descriptor: &Descriptor) -> Option<LeftBehind> {
+    if request.target != Target::Latest || request.timeline != TimelineChoice::Latest {
+        return None;
+    }
+    let size = SegmentSize::new(descriptor.cluster.wal_segment_size)?;
+    left_behind(inventory, Some(descriptor.cluster.system_identifier), path.timeline, size)
 }
 
 fn open_private(descriptor: &Descriptor, identities: &Identities) -> Result<Private, RestoreFault> {
@@ -239,10 +266,10 @@ pub(super) fn find<'i>(inventory: &'i StoreInventory, request: &Request) -> Resu
 fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> RestoreFault {
     let mut message = missing.to_string();
     for rejected in seen.rejected.iter().take(10) {
-        message.push_str(&format!("\n  not believed: {}: {}", rejected.key, rejected.why));
+        message.push_str(&format!("; not believed: {}: {}", rejected.key, rejected.why));
     }
     for doubt in seen.doubts.iter().take(10) {
-        message.push_str(&format!("\n  not known: {doubt}"));
+        message.push_str(&format!("; not known: {doubt}"));
     }
     let hint = match (missing, &request.target) {
         (Missing::WalEndsBefore { end_time: Some(end), .. }, Target::Time(time)) if *time <= now => {
@@ -259,8 +286,8 @@ fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> R
         }
         (Missing::BaseBefore { .. }, _) => "Choose a later target; nothing older is in this store.".into(),
         (Missing::Rivals { timeline, rival, .. }, _) => format!(
-            "Say which: `--timeline {rival}` or `--timeline {timeline}`. A copy that was released beside its original has a timeline of its own in \
-             the same repository."
+            "A restore says which: `--timeline {rival}` or `--timeline {timeline}`. A copy that was released beside its original has a timeline of \
+             its own in the same repository. Drills, and whoever names none, go on when the wrong one is retired (docs/restore.md, \"Two timelines\")."
         ),
         (Missing::NoSuchTimeline(_), _) => "Leave `--timeline` away for the newest.".into(),
         _ => "`seawall list` shows what is there.".into(),
@@ -288,4 +315,16 @@ pub fn unsigned_warning(writers: &Writers) -> Option<String> {
          add the hosts' keys to `encryption.writers`"
             .to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stores_lack_alike_is_said_once_and_on_one_line() {
+        let lacks = |name: &str, why: &str| (name.parse().expect("a name"), RestoreFault::new(why, ""));
+        let all = [lacks("main", "the log has a gap"), lacks("near", "it does not answer"), lacks("offsite", "the log has a gap")];
+        assert_eq!(by_reason(&all), "stores `main` and `offsite`: the log has a gap; store `near`: it does not answer");
+    }
 }

@@ -51,6 +51,7 @@ pub fn examine(request: &Request, descriptor: &Descriptor) -> Result<Directory, 
     if standing == Standing::Empty {
         can_write(if path.is_dir() { path } else { parent })?;
     } else {
+        refuse_restoring(path)?;
         refuse_running(path)?;
         if !request.delta {
             let (message, hint) = match standing {
@@ -74,6 +75,22 @@ pub fn examine(request: &Request, descriptor: &Descriptor) -> Result<Directory, 
     refuse_small(request, path, parent, standing, descriptor)?;
     let uid = owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
     Ok(Directory { standing, owner, account, uid })
+}
+
+/// Whoever restores holds a lock on the mark; what an interrupted restore left has nobody's.
+pub fn refuse_restoring(path: &Path) -> Result<(), RestoreFault> {
+    // It may be the account's own link: nothing is followed, and nothing written.
+    let (flags, mode) =
+        (rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty());
+    let Ok(marker) = rustix::fs::open(path.join(MARKER), flags, mode) else { return Ok(()) };
+    match fs::File::from(marker).try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => Err(goes_on(path)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn goes_on(path: &Path) -> RestoreFault {
+    RestoreFault::new(format!("another restore into `{}` is going on", path.display()), "Wait for it, or end it.")
 }
 
 /// A data directory within another one, or within a store, would be taken for a part of it.

@@ -40,5 +40,6 @@ pub use record::Returned;
 pub use report::{Phases, Reached, Report, State};
 pub use request::{Action, FetchCommand, Remapped, Request, Standby, TimelineChoice, Which};
 pub(in crate::execute) use running::pid_file;
+pub(in crate::execute) use server::RECOVERY_LOG;
 pub use server::{Following, Recovered, Server, Stopped, connect};
 pub use standby::{Follows, Primary, Upstream};

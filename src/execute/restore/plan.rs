@@ -17,6 +17,7 @@ use crate::pipeline::restore::{Extras, Ground, Names, Source};
 use crate::pipeline::{PipelineFault, RangedObject};
 use crate::plan::words::{counted, joined};
 use crate::policy::model::Encryption;
+use crate::recovery::LeftBehind;
 use crate::site::Site;
 use crate::store::Meta;
 use crate::units::{Instant, SegmentSize};
@@ -186,6 +187,8 @@ fn warnings(site: &Site<'_>, plan: &RestorePlan) -> Result<Vec<String>, RestoreF
     let asked = joined(plan.chosen.asked.iter().map(|name| format!("`{name}`")));
     let without = |why: &String| format!("the log comes from {asked} alone, because another one does not answer: {why}");
     warnings.extend(plan.chosen.silent.iter().map(without));
+    let not_restored = |left: &LeftBehind| format!("{left}; none of that is restored, and `--timeline {}` leads there", left.timeline);
+    warnings.extend(plan.chosen.left_behind.as_ref().map(not_restored));
     for rejected in plan.chosen.rejected.iter().take(10) {
         warnings.push(format!("not believed: {}: {}", rejected.key, rejected.why));
     }

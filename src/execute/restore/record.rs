@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{self, Catalog, CatalogFault, End, NewRun};
+use crate::catalog::{self, Catalog, CatalogFault, End, NewRun, Outcome};
 use crate::execute::{custody, run};
 use crate::format::audit::Entry;
 use crate::site::Site;
@@ -40,16 +40,25 @@ impl Returned<'_> {
 
     /// The same, where the catalog is open.
     pub fn note_in(&self, site: &Site<'_>, catalog: &Catalog, end: Result<(), &str>) -> Result<(), CatalogFault> {
+        self.note_as(site, catalog, end, if end.is_ok() { Outcome::Succeeded } else { Outcome::Failed })
+    }
+
+    /// Somebody asked it to end: it is no failure that anybody has to hear of.
+    pub fn note_stopped(&self, site: &Site<'_>, why: &str) {
+        custody::with_catalog(site, &|catalog| self.note_as(site, catalog, Err(why), Outcome::Stopped));
+    }
+
+    fn note_as(&self, site: &Site<'_>, catalog: &Catalog, end: Result<(), &str>, outcome: Outcome) -> Result<(), CatalogFault> {
         let (kind, what) = match end {
             Ok(()) => (format!("restore.{}", self.kind), format!("{} came back: {}", self.subject, self.to)),
             Err(why) => ("restore.failed".to_owned(), format!("{} did not come back ({}): {why}", self.subject, self.to)),
         };
-        let entry = run::audit_entry(site, clock::now(), what, kind, Value::Object(self.details(end)).to_string());
-        self.note_run(site, catalog, &entry, end)
+        let entry = run::audit_entry(site, clock::now(), what, kind, Value::Object(self.details(end, outcome)).to_string());
+        self.note_run(site, catalog, &entry, outcome)
     }
 
     /// Written when it is over: in an emergency nothing waits for it.
-    fn note_run(&self, site: &Site<'_>, catalog: &Catalog, entry: &Entry, end: Result<(), &str>) -> Result<(), CatalogFault> {
+    fn note_run(&self, site: &Site<'_>, catalog: &Catalog, entry: &Entry, outcome: Outcome) -> Result<(), CatalogFault> {
         let boot = host::boot();
         let run = catalog.begin_run(&NewRun {
             policy: site.policy.name.as_str(),
@@ -63,15 +72,14 @@ impl Returned<'_> {
             digest: Some(&site.policy.digest),
             commit: site.commit(),
         })?;
-        let outcome = if end.is_ok() { catalog::Outcome::Succeeded } else { catalog::Outcome::Failed };
         let known = End::with(outcome, self.ended.max(self.started));
         let (backup, store) = (Some(self.backup), Some(self.store));
         catalog.end_run(run, &End { message: Some(&entry.what), backup, store, bytes: self.bytes, entry: Some(entry), ..known })
     }
 
-    fn details(&self, end: Result<(), &str>) -> Map<String, Value> {
+    fn details(&self, end: Result<(), &str>, outcome: Outcome) -> Map<String, Value> {
         let common = json!({
-            "kind": self.kind, "status": if end.is_ok() { "succeeded" } else { "failed" }, "backup": self.backup, "store": self.store,
+            "kind": self.kind, "status": outcome.word(), "backup": self.backup, "store": self.store,
             "to": self.to, "started": self.started, "ended": self.ended, "bytes": self.bytes, "message": end.err(),
         });
         let mut details = Map::new();
@@ -102,10 +110,10 @@ mod tests {
             bytes: None,
             more: json!({ "files": 7, "status": "odd", "nothing": null }),
         };
-        let good = returned.details(Ok(()));
+        let good = returned.details(Ok(()), Outcome::Succeeded);
         assert_eq!((&good["status"], &good["files"]), (&json!("succeeded"), &json!(7)));
         assert!(!good.contains_key("bytes") && !good.contains_key("nothing") && !good.contains_key("message"));
-        let bad = returned.details(Err("the disk is full"));
+        let bad = returned.details(Err("the disk is full"), Outcome::Failed);
         assert_eq!((&bad["status"], &bad["message"]), (&json!("failed"), &json!("the disk is full")));
     }
 }

@@ -151,6 +151,11 @@ impl Report {
         returned(plan, started, clock::now()).note(site, Err(why));
     }
 
+    /// The same, where somebody asked it to end.
+    pub fn note_stopped(site: &Site<'_>, plan: &RestorePlan, started: Instant, why: &str) {
+        returned(plan, started, clock::now()).note_stopped(site, why);
+    }
+
     /// Plain bytes in a second, of the whole copying.
     pub fn rate(&self) -> Option<f64> {
         let seconds = self.seconds.files + self.seconds.sync;

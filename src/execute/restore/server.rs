@@ -77,6 +77,8 @@ pub struct Stopped {
     pub before: bool,
 }
 
+/// What a server that was started here says, in its data directory.
+pub(in crate::execute) const RECOVERY_LOG: &str = "seawall-recovery.log";
 /// How much of the log's end is kept for what it said.
 const KEPT: usize = 256 << 10;
 /// So long a server may take from its start to its first sign.
@@ -112,7 +114,7 @@ impl<'p> Server<'p> {
             }
         }
         port::refuse_taken(plan)?;
-        let log = plan.request.directory.join("seawall-recovery.log");
+        let log = plan.request.directory.join(RECOVERY_LOG);
         Ok(Server {
             plan,
             programs,
@@ -177,10 +179,27 @@ impl<'p> Server<'p> {
             let following =
                 Following { lsn: self.replayed(), consistent: self.consistent.is_some(), seconds: self.began.elapsed().as_secs_f64() };
             if !watch(&following) {
-                return Err(RestoreFault::new("the server goes on recovering by itself", "Its log is in the data directory."));
+                return Err(self.left_alone());
             }
             std::thread::sleep((self.began.elapsed() / 20).clamp(LOOK_AT_FIRST, LOOK_EVERY));
         }
+    }
+
+    /// Somebody who waits no longer need not want it stopped: it is said how either is done.
+    fn left_alone(&self) -> RestoreFault {
+        let (control, data, log) = (self.programs.join("pg_ctl"), for_shell(&self.plan.request.directory), for_shell(&self.log));
+        let (control, account) = (for_shell(&control), &self.plan.directory.account);
+        RestoreFault::new(
+            format!(
+                "it is waited for no longer; the server runs in `{}`, and goes on recovering by itself",
+                self.plan.request.directory.display()
+            ),
+            format!(
+                "Its log is {log}. As `{account}`, `{control} -D {data} -m fast stop` stops it, and `{control} -D {data} -l {log} start` lets it go \
+                 on where it was. When it is promoted, `seawall release --target {data}` ends its quarantine. To have the files anew: stop it, \
+                 and the same call with `--delta`."
+            ),
+        )
     }
 
     fn look(&mut self) -> Result<Option<Recovered>, RestoreFault> {

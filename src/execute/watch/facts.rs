@@ -71,6 +71,7 @@ pub fn gather(site: &Site<'_>, catalog: &Catalog, unreadable: Option<Unreadable>
         stores: stores.stores.clone(),
         copies: stores.copies.clone(),
         wal: log::facts(site, server.log, has_newest, &stores, now),
+        rivals: stores.rivals.clone(),
         owed: owed::look(site, catalog, &measured, now)?,
         standbys: server.standbys,
         server_differs: drift.server,

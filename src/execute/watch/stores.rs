@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::remembered::{recall, remember};
-use crate::alert::{Answers, CopyFacts, StoreFacts};
+use crate::alert::{Answers, CopyFacts, RivalTimelines, StoreFacts};
 use crate::catalog::{Catalog, CatalogFault, FaultKind};
 use crate::evidence::Onward;
 use crate::execute::since::since_down;
@@ -15,7 +15,7 @@ use crate::inventory::{Backup, BackupKind, BackupState, ClusterInventory, Hold, 
 use crate::observe;
 use crate::plan::{Behind, LogBehind, behind};
 use crate::policy::model::{Policy, Wal};
-use crate::recovery::{self, Forward, Until};
+use crate::recovery::{self, Forward, Missing, Until};
 use crate::site::{Site, SiteFault};
 use crate::units::{BackupId, Bytes, Instant, Name, Timeline};
 use crate::world::parallel;
@@ -40,6 +40,8 @@ struct Seen {
     copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Stores that were seen, and what databases could be brought back from them.
     held: BTreeMap<Name, Held>,
+    /// Two timelines that go on in a store, by the first that has them.
+    rivals: Option<RivalTimelines>,
     /// What the server called archived was in no store.
     lacking: bool,
 }
@@ -75,6 +77,8 @@ pub(super) struct Stores {
     pub copies: BTreeMap<Name, Observed<CopyFacts>>,
     /// Of each store that was seen.
     pub held: BTreeMap<Name, Held>,
+    /// Unknown where none was.
+    pub rivals: Observed<Option<RivalTimelines>>,
 }
 
 impl Stores {
@@ -133,7 +137,8 @@ pub(super) fn look(site: &Site<'_>, catalog: &Catalog, made: Option<Instant>, la
     let newest_whole =
         of_jobs(&|job| seen.newest_whole.get(job).map_or(Observed::Known(None), |newest| newest.as_ref().map(|newest| Some(*newest))));
     let holds = seen.holds.map_or_else(|| Observed::unknown("not every store was looked at"), Observed::Known);
-    Ok(Stores { stores, newest, newest_whole, holds, copies: seen.copies, held: seen.held })
+    let rivals = if seen.held.is_empty() { Observed::unknown("no store was looked at") } else { Observed::Known(seen.rivals) };
+    Ok(Stores { stores, newest, newest_whole, holds, copies: seen.copies, held: seen.held, rivals })
 }
 
 type Asked = Vec<(Name, Result<(), SiteFault>)>;
@@ -170,6 +175,7 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
         seen.used.extend(store.used.known().map(|used| (name.clone(), used.bytes().get())));
         newest(site.policy, name, store, &mut seen);
         seen.held.insert(name.clone(), held(store, now));
+        seen.rivals = seen.rivals.or_else(|| rivals(name, store));
     }
     for to in site.policy.copy_stores().into_keys() {
         let behind = behind(site.policy, to, &cluster.inventory.stores, &cluster.inventory.holds, now);
@@ -189,6 +195,13 @@ fn everything(site: &Site<'_>, now: Instant) -> (Asked, Seen, ClusterInventory) 
     }
     let asked = cluster.stores.into_iter().map(|(name, seen)| (name, seen.map(drop))).collect();
     (asked, seen, cluster.inventory)
+}
+
+fn rivals(name: &Name, store: &StoreInventory) -> Option<RivalTimelines> {
+    match recovery::rivals_in(store)? {
+        Missing::Rivals { timeline, rival, rival_end } => Some(RivalTimelines { store: name.clone(), timeline, rival, until: rival_end }),
+        _ => None,
+    }
 }
 
 fn newest(policy: &Policy, name: &Name, store: &StoreInventory, seen: &mut Seen) {

@@ -75,6 +75,16 @@ fn an_interrupted_restore_goes_on_in_its_own_tablespace_only() {
     assert_eq!(rig.restore("r", &["--tablespace", &map]).code, 1);
     fs::write(&part, whole).expect("back again");
     assert!(rig.path("r/seawall.restoring").exists() && !rig.path("r/pg_tblspc").join("16385").exists());
+    // Whoever restores holds a lock on the mark: that one is not interrupted.
+    let other = fs::File::open(rig.path("r/seawall.restoring")).expect("the mark");
+    other.lock().expect("nobody else holds it");
+    for words in [&[][..], &["--delta"]] {
+        let said = rig.restore("r", words);
+        assert!(said.code == 1 && said.err.contains("another restore into") && !said.err.contains("interrupted"), "{}", said.err);
+    }
+    drop(other);
+    let said = rig.restore("r", &[]);
+    assert!(said.code == 1 && said.err.contains("that was interrupted") && said.err.contains("--delta"), "{}", said.err);
     rig.shell("mkdir -p elsewhere/PG_16_0 && touch elsewhere/PG_16_0/begun");
     let before = digest(&rig, &place);
     let said = rig.restore("r", &["--delta"]);

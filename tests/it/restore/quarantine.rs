@@ -1,5 +1,8 @@
 //! Until it is released, a restored server does nothing to the world, and the world nothing to it.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use super::rig::Rig;
 use crate::clusters::{Options, Version};
 
@@ -77,4 +80,43 @@ fn where_nothing_is_kept_quiet_nothing_is_woken() {
     assert_eq!(std::fs::read_to_string(&seen).expect("the hook ran"), format!("shop {data}\n"));
     let conf = std::fs::read_to_string(copy.data.join("postgresql.auto.conf")).expect("a configuration");
     assert!(!conf.contains("max_logical_replication_workers") && !conf.contains("timescaledb"), "{conf}");
+}
+
+/// The machine may never have seen the database: whether what it archives will be accepted is known before it archives.
+#[test]
+fn a_host_that_nobody_accepts_is_told_before_anything_changes() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    rig.archive();
+    let copy = rig.bring_back("copy", &[]);
+    rig.cluster.stop(crate::clusters::StopMode::Immediate);
+    let data = copy.data.to_str().expect("text").to_owned();
+    let settings = || std::fs::read(copy.data.join("postgresql.auto.conf")).expect("settings");
+    let before = settings();
+    let elsewhere = |words: &[&str]| super::rig::said(rig.command_on("elsewhere", words).output().expect("it runs"));
+    let refused = elsewhere(&["release", "--target", &data]);
+    assert!(
+        refused.code == 1 && refused.err.contains("this host has no key") && refused.err.contains("seawall key host"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(elsewhere(&["key", "host"]).code, 0);
+    let refused = elsewhere(&["release", "--target", &data]);
+    assert!(refused.code == 1 && refused.err.contains("`encryption.writers`"), "{}", refused.err);
+    assert_eq!(settings(), before);
+
+    // What keeps it from archiving is said while it is waited for, in the words of what it calls.
+    rig.shell("chmod -R a-w store");
+    let mut waits = rig.command(&["release", "--target", &data, "--wait", "10m"]);
+    let mut waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let lines = BufReader::new(waits.stdout.take().expect("its steps")).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.take_while(|line| !line.contains("archiving fails so far: ")).collect();
+    assert_eq!(waits.try_wait().expect("it lives"), None, "it ended before it said why: {said:?}");
+    waits.kill().expect("it lives");
+    waits.wait().expect("its end");
+    rig.shell("chmod -R u+w store");
+    let last = rig.seawall(&["release", "--target", &data, "--wait", "10m"]);
+    assert_eq!(last.code, 0, "{}{}", last.out, last.err);
 }

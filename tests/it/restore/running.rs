@@ -180,3 +180,43 @@ fn programs_of_the_policy_run_before_the_first_file_changes_and_after_all_is_don
     assert!(last.starts_with(&format!("after_restore shop {} ", data.display())) && last.lines().count() == 1, "{last}");
     assert_eq!(restored.hash().split_whitespace().next(), Some("5"));
 }
+
+/// Whoever does not wait any longer is told that a server runs, and how to stop it or let it go on.
+#[test]
+fn asked_to_end_while_the_server_recovers_it_says_what_goes_on() {
+    let rig = Rig::start(Version::V16, Options::default());
+    rig.series();
+    rig.backup();
+    rig.load(5);
+    rig.archive();
+    let [port] = crate::clusters::free_ports();
+    let (data, programs) = (rig.path("r"), rig.cluster.version().programs());
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    // It recovers until tomorrow, unless it is told otherwise.
+    let settings = [format!("port={port}"), "recovery_min_apply_delay=1d".to_owned()];
+    let (target, programs) = (text(&data), text(&programs));
+    let words =
+        ["restore", "--yes", "--latest", "--target", &target, "--start-with", &programs, "--set", &settings[0], "--set", &settings[1]];
+    let mut child = rig.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let log = || fs::read_to_string(data.join("seawall-recovery.log")).unwrap_or_default();
+    let began = Instant::now();
+    while !log().contains("consistent recovery state reached") {
+        assert!(child.try_wait().expect("a child").is_none() && began.elapsed() < Duration::from_secs(300), "{}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let server = rig.running("r", port);
+    let asks = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a number")).expect("a process");
+    rustix::process::kill_process(asks, rustix::process::Signal::INT).expect("it lives");
+    let said = super::rig::said(child.wait_with_output().expect("its end"));
+    assert_eq!(said.code, 130, "{}{}", said.out, said.err);
+    for words in ["it is waited for no longer", "-m fast stop", "seawall release --target", "seawall-recovery.log", "--delta"] {
+        assert!(said.err.contains(words), "no `{words}` in {}", said.err);
+    }
+    let history = rig.seawall(&["history", "--format", "json"]);
+    assert!(history.out.contains("stopped") && !history.out.contains("failed"), "{}{}", history.out, history.err);
+    // The very line that was given stops it.
+    let line = said.err.split('`').find(|part| part.ends_with("-m fast stop")).expect("a command");
+    rig.shell(line);
+    assert!(!data.join("postmaster.pid").exists());
+    drop(server);
+}

@@ -61,18 +61,44 @@ fn beside_the_original_only_by_wish() {
     assert!(original.code == 1 && original.err.contains("was not restored by seawall"), "{}", original.err);
     assert_eq!(rig.cluster.sql("select count(*) from pg_settings where name = 'archive_command' and sourcefile like '%auto.conf'"), "0");
 
-    // Promoted ten minutes ago, and the original goes on.
-    rig.shell(&format!("touch -d '10 minutes ago' {}/pg_wal/00000002.history", copy.data.display()));
+    // It need not have archived anything: that it answers is enough.
+    let settings = || fs::read(copy.data.join("postgresql.auto.conf")).expect("settings");
+    let before = settings();
+    for more in [&[][..], &["--fenced-by-hand", "ann: I believe so"]] {
+        let refused = release(&directory(&copy.data), more);
+        for words in ["goes on, on timeline 1", "TAKES WRITES", "cluster.connection", "--beside-original"] {
+            assert!(refused.code == 1 && refused.err.contains(words), "no `{words}` in {}", refused.err);
+        }
+    }
+    // A moment after the copy was promoted: nothing is too late to be lost.
     rig.load(2);
     rig.archive();
+    rig.cluster.stop(StopMode::Fast);
     let refused = release(&directory(&copy.data), &[]);
     assert!(
-        refused.code == 1 && refused.err.contains("goes on: its timeline 1") && refused.err.contains("--beside-original"),
+        refused.code == 1 && refused.err.contains("went on: its segment 00000001") && refused.err.contains("--fenced-by-hand"),
         "{}",
         refused.err
     );
-    let released = release(&directory(&copy.data), &["--beside-original"]);
-    assert_eq!(released.code, 0, "{}{}", released.out, released.err);
+    assert_eq!(settings(), before, "nothing was changed before it is known");
+    let released = release(&directory(&copy.data), &["--fenced-by-hand", "ann: stopped, and masked"]);
+    assert!(released.code == 0 && released.out.contains("fenced by hand: ann"), "{}{}", released.out, released.err);
+    assert!(released.out.contains("(cluster.connection) does not answer"), "{}", released.out);
+    let again = release(&directory(&copy.data), &["--beside-original"]);
+    assert_eq!(again.code, 0, "{}{}", again.out, again.err);
+
+    // Whoever takes the newest is told what he leaves behind; whoever names it is not.
+    let shown = directory(&rig.path("shown"));
+    // Nobody says yes: the plan is all there is.
+    let plan = |timeline: &str| rig.seawall(&["restore", "--latest", "--timeline", timeline, "--target", &shown]);
+    let newest = plan("latest");
+    let left = "timeline 1 has log past";
+    assert!(newest.out.contains("on timeline 2"), "{}{}", newest.out, newest.err);
+    assert!(newest.out.contains(left) && newest.out.contains("`--timeline 1` leads there"), "{}", newest.out);
+    for named in ["1", "2"] {
+        let named = plan(named);
+        assert!(named.out.contains("on timeline ") && !named.out.contains(left), "{}{}", named.out, named.err);
+    }
     // Whose newest backup it is may have to be said; whoever names one has said it.
     let named = rig.restore("named", &["--immediate", "--backup", &base]);
     assert_eq!(named.code, 0, "{}{}", named.out, named.err);

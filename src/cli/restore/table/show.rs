@@ -89,6 +89,7 @@ pub(super) fn plan(
     if let Some(condition) = &wanted.condition {
         page.row("rows", format!("where {}", plain(condition)));
         page.row("", format!("times and days in it are those of {}", condition.zone()));
+        page.row("", "no server has read it yet: what is wrong in it is said before anything changes");
     }
     place(&mut page, wanted, destination, hooks);
     page.0

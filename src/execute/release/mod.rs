@@ -3,6 +3,9 @@
 //! The order matters: the new timeline's history and its first segment lie safely in the store *before* anything else may change
 //! data, because a second recovery would otherwise give the same timeline number to another history.
 
+mod archiver;
+mod original;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs;
@@ -11,17 +14,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
+use self::archiver::Archiver;
+use self::original::Copy;
 use super::restore::directory;
 use super::restore::settings::{self, CRON_JOBS, PUSH, QUIET, STANDBYS, SUBSCRIPTIONS, TIMESCALE_WORKERS};
-use super::restore::{FetchCommand, RestoreFault, connect, pid_file, programs};
+use super::restore::{FetchCommand, RECOVERY_LOG, RestoreFault, connect, pid_file, programs};
 use crate::format::control::Control;
-use crate::format::history;
 use crate::format::layout::wal_file;
-use crate::inventory::{SystemIdentifier, goes_on_beside};
+use crate::inventory::SystemIdentifier;
 use crate::pipeline::restore::Owner;
 use crate::postgres::{Connection, Fault, array};
 use crate::site::Site;
-use crate::units::{Instant, Name, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{Name, Timeline, WalFile};
 use crate::wal::{Place, WalFault, find, read_stamp};
 use crate::world::files;
 
@@ -38,6 +42,8 @@ pub struct Release {
     pub patience: Duration,
     /// Although the server that it is a copy of goes on.
     pub beside_original: bool,
+    /// Who made certain that the original writes no more, and how.
+    pub fenced_by_hand: Option<String>,
 }
 
 /// What became of it.
@@ -54,21 +60,27 @@ pub struct Released {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the server is asked why nothing comes.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 
 pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) -> Result<Released, RestoreFault> {
     let server = Running::find(release)?;
     let control = server.control()?;
     server.must_be_restored()?;
     server.can_keep_state(site)?;
+    can_sign(site)?;
     server.wait_until_promoted(say)?;
     let timeline = server.timeline()?;
     say(&format!("it is a server of its own, on timeline {timeline}"));
     if !release.beside_original {
-        server.refuse_beside_original(site, control.system_identifier, control.wal_segment_size, timeline)?;
+        let (cluster, segment_size, lines) = (control.system_identifier, control.wal_segment_size, server.lines());
+        let copy = Copy { directory: &release.directory, lines, cluster, timeline, segment_size };
+        original::refuse_beside(site, &copy, release.fenced_by_hand.as_deref(), say)?;
     }
+    let archiver = Archiver::of(&release.directory, server.owner.is_some());
     server.archive(say)?;
     server.switch_wal(say);
-    server.wait_until_archived(site, control.system_identifier, timeline, say)?;
+    server.wait_until_archived(site, (control.system_identifier, timeline), &archiver, say)?;
     let (still_quiet, restarted) = server.wake(say)?;
     if let Some(hook) = site.policy.file.hooks.as_ref().and_then(|hooks| hooks.after_restore.as_ref()).filter(|_| still_quiet.is_empty()) {
         let about = [("POLICY", site.policy.name.to_string()), ("DIRECTORY", release.directory.display().to_string())];
@@ -76,6 +88,22 @@ pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) ->
         say("the hook `hooks.after_restore` ran");
     }
     Ok(Released { format_version: 1, timeline, still_quiet, restarted })
+}
+
+/// Whoever reads the policy elsewhere would refuse what this host archives. A machine that has never seen the database has no key yet.
+fn can_sign(site: &Site<'_>) -> Result<(), RestoreFault> {
+    match site.existing_host_keys()? {
+        Some(keys) => {
+            site.must_be_writer(&keys)?;
+        }
+        None if site.writers()?.is_empty() => {}
+        None => {
+            let message = format!("this host has no key in `{}`, and the policy says whose are accepted", site.state().display());
+            let hint = "`seawall key host`, as the server's account, makes it and shows the line for `encryption.writers`; with that in the                         policy, run this again. If it has one elsewhere, `--state` (or STATE_DIRECTORY) says where.";
+            return Err(RestoreFault::new(message, hint));
+        }
+    }
+    Ok(())
 }
 
 /// The server in the directory.
@@ -87,6 +115,7 @@ struct Running<'r> {
 impl<'r> Running<'r> {
     fn find(release: &'r Release) -> Result<Running<'r>, RestoreFault> {
         let directory = &release.directory;
+        directory::refuse_restoring(directory)?;
         if directory.join(directory::MARKER).exists() {
             let hint = "Finish it first: `seawall restore --delta`.";
             return Err(RestoreFault::new(format!("`{}` holds a restore that was interrupted", directory.display()), hint));
@@ -161,44 +190,6 @@ impl<'r> Running<'r> {
         }
     }
 
-    /// A copy that archives beside its original makes the store ambiguous: every recovery after it would have to be told which one is meant.
-    fn refuse_beside_original(
-        &self,
-        site: &Site<'_>,
-        cluster: SystemIdentifier,
-        segment_size: SegmentSize,
-        timeline: Timeline,
-    ) -> Result<(), RestoreFault> {
-        let path = self.release.directory.join("pg_wal").join(WalFile::History(timeline).to_string());
-        let (Ok(text), Ok(about)) = (fs::read_to_string(&path), fs::metadata(&path)) else { return Ok(()) };
-        let Some(left) = history::parse(&text).ok().and_then(|lines| lines.into_iter().next_back()) else { return Ok(()) };
-        let fork = Segment::of(left.timeline, left.at, segment_size);
-        let promoted = about.modified().ok().and_then(|time| Instant::try_from(time).ok()).unwrap_or(Instant::MAX);
-        for name in stores(site)? {
-            let store = site.store(&name)?;
-            let Some(found) = site.find_repository(&store)? else { continue };
-            let mut later = None;
-            store.list_each(&found.repository.timeline_prefix(cluster, left.timeline), &mut |meta| {
-                let is_later = wal_file(&meta.key).is_some_and(|(file, ..)| matches!(file, WalFile::Segment(segment) if segment > fork));
-                if is_later && goes_on_beside(promoted, meta.modified) {
-                    later = Some(meta.modified);
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            })?;
-            if let Some(at) = later {
-                let message = format!(
-                    "the server that this is a copy of goes on: its timeline {} was archived into store `{name}` at {at}, after this one was promoted",
-                    left.timeline
-                );
-                let hint = "Rescue what you need from the copy, stop it and delete it; or stop the original first. With `--beside-original` both archive, \
-                            and every restore has to say which `--timeline` is meant.";
-                return Err(RestoreFault::new(message, hint));
-            }
-        }
-        Ok(())
-    }
-
     fn conf(&self) -> PathBuf {
         self.release.directory.join("postgresql.auto.conf")
     }
@@ -271,11 +262,11 @@ impl<'r> Running<'r> {
     fn wait_until_archived(
         &self,
         site: &Site<'_>,
-        cluster: SystemIdentifier,
-        timeline: Timeline,
+        (cluster, timeline): (SystemIdentifier, Timeline),
+        archiver: &Archiver<'_>,
         say: &mut dyn FnMut(&str),
     ) -> Result<(), RestoreFault> {
-        let began = Clock::now();
+        let (began, mut asked, mut failure) = (Clock::now(), Clock::now(), None);
         for name in stores(site)? {
             let store = site.store(&name)?;
             let repository = site
@@ -289,10 +280,19 @@ impl<'r> Running<'r> {
                     say(&format!("store `{name}` has the history of timeline {timeline} and its first segment"));
                     break;
                 }
+                if asked.elapsed() > ASK_EVERY {
+                    asked = Clock::now();
+                    let now = archiver.failure();
+                    if let Some(why) = now.as_ref().filter(|_| now != failure) {
+                        say(&format!("archiving fails so far: {why}"));
+                    }
+                    failure = now;
+                }
                 if began.elapsed() > self.release.patience {
                     let what = if seen.0 { "a segment" } else { "the history" };
+                    let why = failure.map(|why| format!(": {why}")).unwrap_or_default();
                     let hint = "Look into the server's log for what `archive_command` says; then run this again.";
-                    return Err(RestoreFault::new(format!("{what} of timeline {timeline} did not come into store `{name}`"), hint));
+                    return Err(RestoreFault::new(format!("{what} of timeline {timeline} did not come into store `{name}`{why}"), hint));
                 }
                 std::thread::sleep(LOOK_EVERY);
             }
@@ -338,8 +338,7 @@ impl<'r> Running<'r> {
         let major = fs::read_to_string(directory.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let programs = programs::find(self.release.programs.as_deref(), major)?;
         let mut command = programs::as_owner(&programs.join("pg_ctl"), self.owner);
-        let output =
-            command.arg("-D").arg(directory).args(["-m", "fast", "-w", "-l"]).arg(directory.join("seawall-recovery.log")).arg("restart");
+        let output = command.arg("-D").arg(directory).args(["-m", "fast", "-w", "-l"]).arg(directory.join(RECOVERY_LOG)).arg("restart");
         let status = output.stdout(std::process::Stdio::null()).status();
         match status {
             Ok(status) if status.success() => Ok(()),
