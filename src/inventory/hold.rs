@@ -20,6 +20,7 @@ pub struct Hold {
     pub until: Option<Instant>,
     /// Whoever placed it meant it for a while only, as `seawall guard` does: nobody is asked whether it goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(example = true)]
     pub passing: bool,
     /// What it holds.
     #[schemars(example = serde_json::json!({ "jobs": ["nightly"], "from": "2024-01-01T00:00:00Z", "to": "2024-06-30T23:59:59Z" }))]

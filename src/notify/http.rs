@@ -105,7 +105,7 @@ fn unreachable(error: reqwest::Error) -> SendFault {
     SendFault::passing(match () {
         () if error.is_connect() => format!("no connection to {host}: {cause}"),
         () if error.is_timeout() => format!("no answer from {host} within {} s", WHOLE.as_secs()),
-        () => format!("no answer of {host} that makes sense: {cause}"),
+        () => format!("no answer that makes sense from {host}: {cause}"),
     })
 }
 

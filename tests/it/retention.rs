@@ -311,8 +311,8 @@ proptest! {
         let now = moment("2025-06-10T00:00:00Z") + SignedDuration::from_hours(24 * days);
         let keeps = BTreeMap::from([(name("nightly"), keep), (name("quarterly-hours"), other)]);
         let holds = [
-            Hold { name: name("migration"), reason: String::new(), until: None, selects: Selection { labels: vec!["before-migration".into()], ..Selection::default() } },
-            Hold { name: name("over"), reason: String::new(), until: Some(now), selects: Selection::default() },
+            Hold { name: name("migration"), reason: String::new(), until: None, passing: false, selects: Selection { labels: vec!["before-migration".into()], ..Selection::default() } },
+            Hold { name: name("over"), reason: String::new(), until: Some(now), passing: false, selects: Selection::default() },
         ];
         let wal = WalKeep { period: Period::from_days(20), zone: TimeZone::UTC };
         let timelines = Timelines::of(&[&store_of(backups.clone(), Vec::new(), Vec::new())]);

@@ -47,5 +47,7 @@ fn every_policy_in_the_documentation_can_be_read() {
     }
     assert!(names.len() > 20, "{names:?}");
     let run = room.run(&[&["validate".to_owned()][..], &names].concat());
-    assert!(!run.stdout.contains("error["), "{}", run.stdout);
+    // Keys are only hinted at (`age1…`).
+    let wrong: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("error[") && !line.starts_with("error[SW0212]")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}\n{}", run.stdout);
 }

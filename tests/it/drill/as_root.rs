@@ -57,7 +57,7 @@ fn what_root_makes_belongs_to_the_account_that_archives() {
         &format!("stores: {{ copy: {{ local: {{ path: {}, other_device: false }} }}, local:", rig.path("copy").display()),
     );
     rig.change_policy("wal: { store: local,", "wal: { store: local, copies: [copy],");
-    rig.change_policy("backups:\n  nightly: {", "backups:\n  nightly: { copies: [copy],");
+    rig.change_policy("backups:\n  nightly: {", "backups:\n  nightly: { store: local, copies: [copy],");
     rig.shell("rm -rf state/catalog.db* state/policies state/known");
     let target = rig.path("restored").display().to_string();
     let all: [(&[&str], &[&str]); 9] = [

@@ -28,6 +28,8 @@ fn without_a_backup_one_is_taken_and_a_point_made_after_it() {
     assert!(matches!(&holds(&rig)[..], [one] if one["passing"] == true), "{:?}", holds(&rig));
     let hold = rig.cluster.folder().join("store").join(holds_key(&rig));
     let asked = || {
+        // The stores are looked at anew.
+        rig.shell("rm -f state/policies/shop/observed.json");
         rig.seawall(&["watch"]);
         let status = rig.seawall(&["status", "--format", "json"]).out;
         let list = rig.seawall(&["checklist", "--format", "json"]).json();
