@@ -90,6 +90,7 @@ fn decide(store: &StoreInventory, keeps: &BTreeMap<Name, Keep>, marks: &BTreeMap
     let terms = ExpiryTerms {
         marks,
         pinned: &BTreeSet::new(),
+        awaited: &BTreeMap::new(),
         keeps,
         grace: Duration::from_hours(24),
         brake: Percent::new(20),
