@@ -218,7 +218,10 @@ fn one_of_them_comes_back_alone_with_its_types() {
         .says("9 rows")
         .says("the trigger heard")
         .says("the index by_secret");
-    assert_eq!(ground.sql("select string_agg(indexname, ' ' order by 1) from pg_indexes where schemaname = 'aside'"), "dear goods_pkey");
+    assert_eq!(
+        ground.sql("select string_agg(indexname, ' ' order by indexname) from pg_indexes where schemaname = 'aside'"),
+        "dear goods_pkey"
+    );
     assert_eq!(rows(&ground, "shop", "aside.goods"), rows(&ground, "shop", "public.goods"));
     ground.sql("update goods set few = 1");
     ground.say(&[&back[..], &["--replace"]].concat()).ends_with_code(0).says("8 changed");
