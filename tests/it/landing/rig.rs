@@ -12,6 +12,7 @@ use seawall::execute::table::source::TableName;
 use seawall::postgres::{Connection, Row};
 
 use crate::clusters::{Cluster, Options, Version};
+use crate::logical::rig::succeeds;
 
 /// Databases that begin alike: `was` is held still, `shop` goes on.
 #[derive(Debug)]
@@ -89,6 +90,17 @@ impl Two {
     pub fn anew(&self) {
         self.origin.sql("drop database was with (force)");
         self.origin.sql("create database was template pristine");
+    }
+
+    /// As `pg_dump` writes it, line by line; of some tables (`--table=…`) or of everything.
+    pub fn definitions(&self, words: &[&str]) -> Vec<String> {
+        let mut dump = self.live.program("pg_dump");
+        dump.arg("--schema-only").args(words).arg("--dbname").arg(format!("{} dbname=shop", self.live.conninfo()));
+        let text = succeeds(dump.output().expect("pg_dump"));
+        let is_said = |line: &&str| !line.is_empty() && !["--", "\\", "SET "].iter().any(|word| line.starts_with(word));
+        let mut lines: Vec<String> = text.lines().filter(is_said).map(str::to_owned).collect();
+        lines.sort();
+        lines
     }
 
     pub fn session(&self) -> Connection {

@@ -150,3 +150,74 @@ fn one_partition_alone_and_some_rows_under_another_name() {
     assert_eq!(view.message, "\"public\".\"seen\" is a view");
     assert_eq!(two.now("select count(*) from pg_namespace where nspname = 'x'"), "0");
 }
+
+/// Partitions of one name in several schemas, and all that may be around a table.
+const AROUND: &str = "\
+    create role clerk; create role reader; create schema t1; create schema t2; create type mood as enum ('so', 'so''s'); create domain few as int default 3 check (value < 9); \
+    create sequence counter increment 5 start 20; create table tickets (n int not null default nextval('counter'), t text); insert into tickets (t) values ('a'), ('b'); \
+    create table moody (m mood, f few); create table bare (); insert into bare default values; insert into bare default values; \
+    create table events (id serial, day date not null, kind text, note text, primary key (id, day)) partition by range (day); \
+    create table t1.events partition of events for values from ('2025-01-01') to ('2026-01-01') tablespace far; \
+    create table t2.events partition of events for values from ('2026-01-01') to ('2027-01-01'); create index by_kind on t2.events (kind) tablespace far; \
+    insert into events (day, kind) select '2025-06-01'::date + k, 'k' || k % 3 from generate_series(1, 400) k; \
+    create function heard() returns trigger language plpgsql as 'begin return new; end'; \
+    create trigger heard before insert on events for each row execute function heard(); alter table t2.events disable trigger heard; comment on trigger heard on events is 'a trigger'; \
+    create policy own on events using (true); comment on policy own on events is 'a policy'; \
+    create function label(events) returns text language sql as 'select $1.note'; create function t1.of_both(t2.events, text) returns text language sql as 'select $2'; \
+    create table log (id int default nextval('events_id_seq'), t text); create rule copied as on insert to log do also insert into events (day) values ('2026-05-05'); \
+    create view open as select id, day, note from events; create trigger instead instead of insert on open for each row execute function heard(); \
+    create view other as select 1 as one; create rule gone as on insert to other do instead delete from events; \
+    create rule none as on delete to open do instead nothing; alter view open alter note set default 'x'; comment on view open is 'a view'; comment on column open.note is 'its column'; \
+    alter view open owner to clerk; grant select on open to reader; create statistics t1.of_both (dependencies) on kind, note from t2.events; \
+    comment on statistics t1.of_both is 'statistics'; alter statistics t1.of_both set statistics 50; \
+    alter table events owner to clerk; alter table t1.events owner to clerk; grant select on t2.events to reader; revoke truncate, delete on events from clerk; create table holder (id int); \
+    alter default privileges grant select on tables to public; alter default privileges grant usage on sequences to public";
+
+#[test]
+fn what_was_dropped_comes_back_whole() {
+    let two = Two::new("select");
+    two.origin.tablespace("far");
+    two.live.tablespace("far");
+    two.then(AROUND);
+    two.now(AROUND);
+    let before = two.definitions(&[]);
+    two.then(
+        "alter table holder add e events; insert into pg_seclabel values ('events'::regclass, 'pg_class'::regclass, 0, 'mac', 'sec''ret')",
+    );
+    two.remember();
+    two.now("drop table events cascade; drop schema t1 cascade; drop table tickets; drop sequence counter");
+    let (landed, remarks) = two.brings(&wanted(&[("public", "events"), ("public", "tickets")], into("public")));
+    for what in [
+        "the policy own (row-level security was off)",
+        "that it belongs to \"clerk\", what is granted to reader and what its owner may not do",
+        "the tablespace far (of t2.by_kind, t1.events)",
+        "the security labels of mac",
+        "the function public.label(public.events)",
+        "the function t1.of_both(t2.events,text)",
+        "the column e of public.holder, of its row type, with its data",
+        "the rule copied of public.log",
+        "the rule gone of public.other",
+        "the default of id of public.log",
+        "the view public.open",
+    ] {
+        assert!(landed[0].left_out.iter().any(|one| one == what), "{what}: {:?}", landed[0].left_out);
+    }
+    assert_eq!(landed[1].left_out, ["the default of n, which needs public.counter"]);
+    for remark in
+        ["the schema \"t1\", which was not there any more, is made", "default privileges of the destination give public rights on"]
+    {
+        assert!(remarks.iter().any(|one| one.starts_with(remark)), "{remark}: {remarks:?}");
+    }
+    assert_eq!(two.now(&rows("events")), two.then(&rows("events")));
+    let (labels, remake): (Vec<&String>, Vec<&String>) =
+        landed.iter().flat_map(|landed| &landed.remake).partition(|sql| sql.starts_with("security label"));
+    assert_eq!(labels, ["security label for mac on table public.events is 'sec''ret'"]);
+    remake.iter().for_each(|sql| drop(two.now(sql)));
+    let after = two.definitions(&[]);
+    let only = |these: &[String], those: &[String]| these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>();
+    assert_eq!((only(&before, &after), only(&after, &before)), (Vec::new(), Vec::new()));
+    assert_eq!(before.len(), after.len());
+    let far = "select string_agg(c.relname, ',' order by c.relname) from pg_class c join pg_tablespace t on t.oid = c.reltablespace where t.spcname = 'far' and c.relname !~ 'toast'";
+    assert_eq!(two.now(far), "by_kind,events");
+    assert_eq!(two.now("insert into tickets (t) values ('c') returning n > 20"), "t", "its numbers go on");
+}

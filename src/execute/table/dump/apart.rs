@@ -60,11 +60,7 @@ impl Wanted {
             of_it.find_map(Item::owned_by)
         };
         let own = owner_of(&self.table)?;
-        // Below a schema of another name they come into the table's.
-        let given = |part: &TableName| {
-            let name = TableName { schema: self.table.schema.clone(), name: part.name.clone() };
-            Some(format!("alter table {} owner to {}", about::sql(&name), quoted(owner_of(part)?)))
-        };
+        let given = |part: &TableName| Some(format!("alter table {} owner to {}", about::sql(part), quoted(owner_of(part)?)));
         let sql = self.parts.iter().filter_map(given).collect::<Vec<_>>().join("; ");
         let is_one = self.parts.iter().filter_map(owner_of).all(|owner| owner == own);
         let apart = self.apart(format!("that it belongs to {}", plain(quoted(own))), Some(sql));

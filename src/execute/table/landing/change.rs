@@ -324,7 +324,7 @@ fn within(
     }
     connection.run("set local session_replication_role = replica")?;
     if let Some(schema) = wanted.way.kept() {
-        connection.run(&format!("create schema if not exists {}", quoted(schema)))?;
+        super::schemas::make(connection, schema)?;
     }
     (onlooker.begins)("changing rows");
     let mut landed = Vec::new();

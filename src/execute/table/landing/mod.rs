@@ -18,6 +18,7 @@ mod reads;
 mod references;
 mod refresh;
 mod report;
+mod schemas;
 pub(in crate::execute) mod script;
 mod sequences;
 pub(in crate::execute) mod session;

@@ -1,19 +1,23 @@
 //! Into a schema beside the original: the table with its indexes, constraints and defaults, and without what ties it to others.
 
-use super::about::{About, Column, Kind, joined_columns, sql, timescale};
+use std::collections::BTreeSet;
+
+use super::about::{About, Column, Kind, sql, timescale};
 use super::hypertable::Shape;
 use super::origin::rows_of;
 use super::script::statements;
-use super::{Destination, Landed, Lost, Onlooker, Origin, Wanted, sequences, session, stream};
+use super::{Destination, Landed, Lost, Onlooker, Origin, Wanted, schemas, sequences, session, stream};
 use crate::execute::backup::BackupFault;
 use crate::execute::dump::child::{self, Halt};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
 use crate::plan::words::quoted as shown;
 use crate::policy::sql_name::quoted;
-use crate::postgres::Connection;
+use crate::postgres::{Connection, Fault};
 
+mod closed;
 mod lost;
+mod room;
 mod ties;
 
 /// Definitions are small.
@@ -21,10 +25,8 @@ const LARGEST: usize = 256 << 20;
 
 /// A table on its way.
 struct Mover {
-    /// What is read.
-    reads: About,
-    /// Of what it becomes.
-    columns: Vec<Column>,
+    /// At the origin, where it is called as it will be.
+    moved: About,
     becomes: TableName,
     original: String,
     shape: Option<Shape>,
@@ -62,7 +64,7 @@ pub fn into_schema(
         let script = |section: &str| definitions(origin, &plan.patterns, section, onlooker).map(|text| statements(&text, schema));
         let (before, after) = (script("pre-data")?, script("post-data")?);
         to.run("begin transaction isolation level read committed read write")?;
-        let landed = land(from, to, wanted, (schema, &plan.movers), (&before, &after), onlooker).and_then(|landed| {
+        let landed = land(from, to, wanted, &plan, (&before, &after), remarks, onlooker).and_then(|landed| {
             session::go_on(onlooker.stop)?;
             (onlooker.begins)("committing");
             session::commit(to, "Look whether the tables are there.")?;
@@ -82,10 +84,16 @@ pub fn into_schema(
     Ok(landed)
 }
 
+#[derive(Default)]
 struct Plan {
     movers: Vec<Mover>,
     /// What `pg_dump` is told to take.
     patterns: Vec<String>,
+    /// Where anything of them comes to.
+    schemas: BTreeSet<String>,
+    /// Tables, their partitions and sequences, as they are called there.
+    relations: Vec<TableName>,
+    statistics: Vec<ties::Statistics>,
 }
 
 /// At the origin, which is nobody else's: everything is changed there as it shall be at the destination.
@@ -114,49 +122,68 @@ fn untie(
     let becomes_hypertable = takes_hypertables && abouts.iter().any(|about| about.kind == Kind::Hypertable);
     let keeps_references = wanted.condition.is_none() && !becomes_hypertable;
     let together: &[String] = if keeps_references { &kin } else { &[] };
+    let mut given = room::Given::new();
+    let mut renamed: Vec<Vec<String>> = vec![Vec::new(); abouts.len()];
+    for (about, renamed) in abouts.iter().zip(&mut renamed).filter(|(about, _)| becomes(&about.table) == about.table) {
+        let kin = ties::kin(from, about)?;
+        renamed.extend(room::make(from, to, (about, &kin), &about.table, &mut given)?);
+    }
     let own: Vec<Vec<Lost>> = abouts.iter().map(|about| lost::own(from, to, about, together, origin)).collect::<Result<_, TableFault>>()?;
-    let mut movers = Vec::new();
-    let mut patterns: Vec<String> = if is_new { vec![format!("--schema={}", pattern(&[schema]))] } else { Vec::new() };
-    for ((number, original), mut lost) in abouts.iter().enumerate().zip(own) {
-        let becomes = becomes(&original.table);
-        let mut left_out = Vec::new();
+    let patterns: Vec<String> = if is_new { vec![format!("--schema={}", pattern(&[schema]))] } else { Vec::new() };
+    let mut plan = Plan { patterns, schemas: BTreeSet::from([schema.to_owned()]), ..Plan::default() };
+    for (((number, about), mut lost), mut left_out) in abouts.iter().enumerate().zip(own).zip(renamed) {
+        let becomes = becomes(&about.table);
         let mut shape = None;
-        let read = (original.kind == Kind::Hypertable).then(|| Shape::read(from, &original.table)).transpose()?;
-        let is_itself = becomes == original.table;
+        let read = (about.kind == Kind::Hypertable).then(|| Shape::read(from, &about.table)).transpose()?;
+        let is_itself = becomes == about.table;
         if is_itself {
             let aggregates = read.as_ref().map_or(&[] as &[String], |shape| shape.aggregates.as_slice());
-            lost.extend(lost::around(from, to, original, &kin, origin, aggregates)?);
+            lost.extend(lost::around(from, to, about, &kin, origin, aggregates)?);
         }
-        left_out.extend(lost.iter().map(|lost| lost.what.clone()));
-        let remake = if is_itself { lost.into_iter().filter_map(|lost| lost.sql).collect() } else { Vec::new() };
-        let about = &ties::make_way(from, original, &becomes, number)?;
-        let oid = if let Some(read) = read {
+        ties::make_way(from, about, &becomes, number)?;
+        if let Some(read) = read {
             left_out.extend(read.left_out(&becomes, wanted.with_policies && takes_hypertables));
             if takes_hypertables {
                 shape = Some(read);
             } else {
-                remarks.push(format!("{} comes back as a plain table: the destination has no TimescaleDB", original.name()));
+                remarks.push(format!("{} comes back as a plain table: the destination has no TimescaleDB", about.name()));
             }
-            ties::like(from, about, &becomes)?
+            ties::untie_hypertable(from, about)?;
         } else {
             ties::untie(from, about, together)?;
-            ties::shift(from, about, &becomes)?;
-            about.oid.clone()
-        };
+        }
+        let parts = ties::kin(from, about)?;
+        if !is_itself {
+            left_out.extend(room::make(from, to, (about, &parts), &becomes, &mut given)?);
+        }
+        ties::shift(from, about, &becomes)?;
         if !about.heirs.is_empty() {
-            remarks.push(format!("rows of tables that inherit from {} are their own, and not among these", original.name()));
+            remarks.push(format!("rows of tables that inherit from {} are their own, and not among these", about.name()));
         }
-        left_out.extend(ties::lacking(from, to, &oid, is_new.then_some(schema))?);
-        left_out.extend(original.large_objects());
+        // First what the table is made of, then what is made of the table.
+        let mut all_lost = ties::lacking(from, to, &about.oid, is_new.then_some(schema))?;
+        all_lost.extend(lost);
+        left_out.extend(all_lost.iter().map(|lost| lost.what.clone()));
+        left_out.extend(about.large_objects());
+        let remake = if is_itself { all_lost.into_iter().filter_map(|lost| lost.sql).collect() } else { Vec::new() };
         let moved = origin.about(from, &becomes)?;
-        // A hypertable's rows are where they were; all others' moved with their table.
-        let reads = if about.kind == Kind::Hypertable { about.clone() } else { moved.clone() };
+        let pieces = room::pieces(from, &parts)?;
+        plan.schemas.extend(pieces.iter().map(|piece| piece.name.schema.clone()));
+        plan.relations.extend(pieces.into_iter().filter(room::Piece::is_relation).map(|piece| piece.name));
         if !is_new {
-            patterns.extend(ties::names(from, &oid)?.iter().map(|table| format!("--table={}", pattern(&[&table.schema, &table.name]))));
+            plan.statistics.extend(ties::statistics(from, &parts)?);
         }
-        movers.push(Mover { reads, columns: moved.columns, becomes, original: original.name(), shape, left_out, remake });
+        plan.movers.push(Mover { becomes, original: about.name(), moved, shape, left_out, remake });
     }
-    Ok(Plan { movers, patterns })
+    for other in plan.schemas.iter().filter(|other| *other != schema) {
+        if !schemas::is_there(to, other)? {
+            remarks.push(format!("the schema {}, which was not there any more, is made for parts of the table", quoted(other)));
+        }
+    }
+    if !is_new {
+        plan.patterns.extend(plan.relations.iter().map(|table| format!("--table={}", pattern(&[&table.schema, &table.name]))));
+    }
+    Ok(plan)
 }
 
 /// In quotes nothing is a pattern.
@@ -190,17 +217,23 @@ fn land(
     from: &mut Connection,
     to: &mut Connection,
     wanted: &Wanted,
-    (schema, movers): (&str, &[Mover]),
-    (before, after): (&str, &str),
+    plan: &Plan,
+    script: (&str, &str),
+    remarks: &mut Vec<String>,
     onlooker: Onlooker<'_>,
 ) -> Result<Vec<Landed>, TableFault> {
+    let (movers, (before, after)) = (&plan.movers, script);
     to.run(&format!("set local lock_timeout = '{}ms'", wanted.lock_timeout.as_millis()))?;
-    to.run(&format!("create schema if not exists {}", quoted(schema)))?;
-    to.run(before).map_err(|fault| undefined(fault.into()))?;
+    for schema in &plan.schemas {
+        schemas::make(to, schema)?;
+    }
+    to.run(before).map_err(undefined)?;
+    // Before there are chunks, which get the rights of their table.
+    remarks.extend(closed::close(from, to, &plan.relations)?);
     // `alter table only`, as it is written there, is not for hypertables: these are made of tables that have everything.
     let is_whole_before = movers.iter().any(|mover| mover.shape.is_some());
     if is_whole_before {
-        to.run(after).map_err(|fault| undefined(fault.into()))?;
+        to.run(after).map_err(undefined)?;
     }
     let mut landed = Vec::new();
     for (number, mover) in movers.iter().enumerate() {
@@ -209,17 +242,22 @@ fn land(
             shape.make(to, &mover.becomes)?;
         }
         (onlooker.begins)(&format!("copying rows into {}", shown(&into)));
-        let columns: Vec<&Column> = mover.columns.iter().filter(|column| !column.is_generated).collect();
-        let list = joined_columns(columns.iter().map(|column| quoted(&column.name)));
-        let query = format!("select {list} from {}", rows_of(from, &mover.reads, number, wanted.condition.as_ref())?);
+        let columns: Vec<&Column> = mover.moved.stored().collect();
+        let list = mover.moved.stored_list();
+        let query = format!("select {list} from {}", rows_of(from, &mover.moved, number, wanted.condition.as_ref())?);
         let is_binary = stream::is_binary(from, to, &columns);
-        let (rows, bytes) = stream::copy(from, &query, to, &format!("{into} ({list})"), is_binary, onlooker.bytes, onlooker.stop)?;
+        // Of a table without columns there are rows all the same, and no list.
+        let listed = if columns.is_empty() { into.clone() } else { format!("{into} ({list})") };
+        let (rows, bytes) = stream::copy(from, &query, to, &listed, is_binary, onlooker.bytes, onlooker.stop)?;
         let (left_out, remake) = (mover.left_out.clone(), mover.remake.clone());
         landed.push(Landed { table: mover.original.clone(), into, rows, bytes, added: rows, left_out, remake, ..Landed::default() });
     }
     if !is_whole_before {
         (onlooker.begins)("building indexes and constraints");
-        to.run(after).map_err(|fault| undefined(fault.into()))?;
+        to.run(after).map_err(undefined)?;
+    }
+    for statistics in &plan.statistics {
+        statistics.make(to)?;
     }
     for (mover, landed) in movers.iter().zip(&mut landed) {
         if let Some(shape) = &mover.shape {
@@ -235,8 +273,14 @@ fn land(
     Ok(landed)
 }
 
-/// It names something that the destination does not have.
-fn undefined(fault: TableFault) -> TableFault {
+/// It may name something that the destination does not have.
+fn undefined(fault: Fault) -> TableFault {
+    const UNDEFINED: [&str; 6] = ["3F000", "42703", "42704", "42883", "42P01", "42P02"];
+    let is_undefined = fault.code().is_some_and(|code| UNDEFINED.contains(&code));
+    let fault = TableFault::from(fault);
+    if !is_undefined {
+        return fault;
+    }
     let hint = "Its definition needs something that the destination does not have. Make that there first, or write the rows as CSV (`--csv FILE`).";
     TableFault { hint: hint.to_owned(), ..fault }
 }
