@@ -1,6 +1,6 @@
 //! Into a schema beside the original.
 
-use seawall::execute::table::landing::Way;
+use seawall::execute::table::landing::{self, Way};
 
 use super::rig::{Two, into, only, rows, wanted};
 use crate::clusters::Version;
@@ -220,4 +220,64 @@ fn what_was_dropped_comes_back_whole() {
     let far = "select string_agg(c.relname, ',' order by c.relname) from pg_class c join pg_tablespace t on t.oid = c.reltablespace where t.spcname = 'far' and c.relname !~ 'toast'";
     assert_eq!(two.now(far), "by_kind,events");
     assert_eq!(two.now("insert into tickets (t) values ('c') returning n > 20"), "t", "its numbers go on");
+}
+
+#[test]
+fn names_that_are_taken_are_not_in_the_way() {
+    let two = Two::new("select");
+    two.origin.tablespace("far");
+    two.live.tablespace("far");
+    two.then(AROUND);
+    two.now(AROUND);
+    two.remember();
+    // Beside it there is one schema for everything.
+    let (landed, remarks) = two.brings(&wanted(&[("public", "events"), ("public", "bare")], into("beside")));
+    assert_eq!(
+        (two.now(&rows("beside.events")), two.now("select count(*) from beside.bare")),
+        (two.then(&rows("beside.events")), "2".into())
+    );
+    let parts = "select string_agg(relname, ',' order by relname) from pg_class where relnamespace = 'beside'::regnamespace and relispartition and relkind = 'r'";
+    assert_eq!(two.now(parts), "events_1,events_2");
+    let renamed = "the name of the table \"t2\".\"events\", which is taken: here it is \"beside\".\"events_2\"";
+    assert!(landed[0].left_out.iter().any(|what| what == renamed), "{:?}", landed[0].left_out);
+    assert!(landed[0].remake.is_empty() && remarks.iter().any(|remark| remark.contains("they were revoked")), "{remarks:?}");
+
+    // Under another name where the original is.
+    two.anew();
+    two.now("create table by_kind_1 (n int)");
+    let way = Way::Schema { schema: "public".into(), name: Some("events_then".into()) };
+    let (landed, _) = two.brings(&wanted(&[("public", "events")], way));
+    let indexes = "select string_agg(relname, ',' order by relname) from pg_class c join pg_depend d on d.objid = c.oid and d.classid = 'pg_class'::regclass \
+        where d.refobjid = 'events_then'::regclass and relkind in ('S', 'I')";
+    assert_eq!(two.now(&format!("{indexes} and deptype = 'a'")), "events_then_id_seq", "{:?}", landed[0].left_out);
+    assert_eq!(two.now("select conname from pg_constraint where conrelid = 'events_then'::regclass and contype = 'p'"), "events_then_pkey");
+    two.now("insert into events_then (day) values ('2026-03-03')");
+
+    // A type that is gone is made by hand, and it is said how.
+    two.anew();
+    two.now("drop table moody; drop type mood");
+    let hint = two.refuses(&wanted(&[("public", "moody")], into("public"))).hint;
+    let sql = hint.split('`').nth(1).expect("a statement");
+    assert_eq!(sql, "create type public.mood as enum ('so', 'so''s')");
+    two.now(sql);
+    two.brings(&wanted(&[("public", "moody")], into("public")));
+
+    // Whoever has a schema needs no right to make one.
+    two.anew();
+    two.now("create role tenant login; create schema its authorization tenant");
+    let settings = crate::clusters::settings(&format!("{} user=tenant dbname=shop", two.live.conninfo()));
+    let wish = wanted(&[("public", "tickets")], into("its"));
+    let destination = landing::look(&settings, &wish).expect("it can be done");
+    let landed = two.watched(|onlooker| landing::into_schema(&destination, &wish, ("its", None), &two.origin(), &mut Vec::new(), onlooker));
+    assert_eq!(landed.expect("it came")[0].rows, 2);
+    // What is not about something missing is not told as if it were.
+    two.anew();
+    two.now("create schema empty");
+    let settings = crate::clusters::settings(&format!("{} user=tenant dbname=shop", two.live.conninfo()));
+    let wish = wanted(&[("public", "bare")], into("empty"));
+    let destination = landing::look(&settings, &wish).expect("it can be done");
+    let landed =
+        two.watched(|onlooker| landing::into_schema(&destination, &wish, ("empty", None), &two.origin(), &mut Vec::new(), onlooker));
+    let refused = landed.expect_err("it may not");
+    assert!(refused.message.contains("permission denied") && !refused.hint.contains("does not have"), "{refused:?}");
 }
