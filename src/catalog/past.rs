@@ -47,7 +47,7 @@ pub struct Changed {
     pub at: Instant,
     pub digest: String,
     pub commit: Option<String>,
-    /// It was so before: what the last run before the stretch went by, where that is another one than the first within, else the first.
+    /// It was so before: what the last run before the stretch went by, where that is another one than the first within, else the first within.
     pub first: bool,
 }
 
@@ -89,10 +89,10 @@ impl Catalog {
             let (policy, digest, commit) = (row.shown()?, row.maybe_shown()?, row.maybe_shown()?);
             let run = run(row)?;
             if let Some(digest) = digest {
-                if let Some(was) = before.remove(&*policy).filter(|was| was.digest != *digest) {
-                    of(&mut past.changes, &policy).push(was);
-                }
-                past.went_by(&policy, &digest, commit, run.started);
+                let was = before.remove(&*policy);
+                let is_as_before = was.as_ref().is_some_and(|was| was.digest == *digest);
+                of(&mut past.changes, &policy).extend(was.filter(|_| !is_as_before));
+                past.went_by(&policy, &digest, commit, (run.started, is_as_before));
             }
             of(&mut past.runs, &policy).push(run);
             Ok(())
@@ -183,12 +183,12 @@ impl Catalog {
 
 impl PastRuns {
     /// What the last run that said so went by is compared with.
-    fn went_by(&mut self, policy: &str, digest: &str, commit: Option<Cow<'_, str>>, at: Instant) {
+    fn went_by(&mut self, policy: &str, digest: &str, commit: Option<Cow<'_, str>>, (at, first): (Instant, bool)) {
         let changes = of(&mut self.changes, policy);
         if changes.last().is_some_and(|last| last.digest == digest) {
             return;
         }
-        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first: false });
+        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first });
     }
 }
 

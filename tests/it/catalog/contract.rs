@@ -357,6 +357,9 @@ fn a_stretch_of_the_past(place: &Where) {
     };
     let (a, b) = (|| "a".to_owned(), || "b".to_owned());
     assert_eq!(told(&past), [(at(110), a(), true), (at(120), b(), false), (at(140), a(), false)]);
+    // Before the first of all nothing was in force.
+    let all = catalog.past_runs(&["orders"], Stretch { from: at(90), ..stretch }).expect("asked");
+    assert_eq!(told(&all), [(at(100), a(), false), (at(120), b(), false), (at(140), a(), false)]);
     // Changed between the last run before and the first within.
     let later = catalog.past_runs(&["billing", "orders"], Stretch { from: at(115), ..stretch }).expect("asked");
     assert_eq!(told(&later), [(at(110), a(), true), (at(120), b(), false), (at(140), a(), false)]);
