@@ -98,7 +98,9 @@ fn each_phase_takes_what_a_clock_from_outside_says() {
     let descriptor: serde_json::Value = serde_json::from_str(&descriptor).expect("JSON");
     let stop = lsn(descriptor["position"]["stop"].as_str().expect("a position"));
     let reached = lsn(record["reached"]["lsn"].as_str().expect("a position"));
-    assert!((written..=archived).contains(&reached), "{reached} is not in {written}..{archived}");
+    // A server that was promoted writes some pages of its own.
+    let most = archived + (1 << 16);
+    assert!((written..=most).contains(&reached), "{reached} is not in {written}..{most}");
     assert_eq!(phase(&record, "replay")["bytes"], reached - stop, "{record:#}");
     // What it takes of the store is on record beside what it is.
     assert_eq!((&record["restored"]["size"], &record["restored"]["stored_size"]), (&descriptor["size"], &descriptor["stored_size"]));

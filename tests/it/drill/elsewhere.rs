@@ -173,10 +173,11 @@ fn what_another_host_has_proven_is_evidence_here() {
 /// Neither the original's sockets nor its files can be seen there.
 #[test]
 fn a_host_without_any_way_to_the_original() {
-    let drills = Drills::new(Version::V15, DRILLS);
+    let drills = Drills::new(Version::V15, "");
     let rig = &drills.rig;
     let hosts = "databases: [postgres], hosts: { db: { role: primary }, staging-1: { role: staging } },";
     rig.change_policy("databases: [postgres],", hosts);
+    drills.drills(DRILLS);
     let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     if !can.is_ok_and(|can| can.status.success()) {
         eprintln!("no namespace can be made here");
