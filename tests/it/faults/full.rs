@@ -156,6 +156,12 @@ fn the_store_has_no_room_for_a_backup() {
     rig.cluster.sql("create table much as select n, md5(n::text) || md5((-n)::text) as v from generate_series(1, 100000) n");
     rig.archive();
     small.fill(3 << 20);
+    // By what the policy says there is no room, and the first backup is not begun.
+    let refused = rig.seawall(&["backup", "nightly"]);
+    let named = refused.err.contains("has room for 3.1 MB") && refused.err.contains("500 MB") && refused.err.contains("`size`");
+    assert!(refused.code == 1 && named, "{}", refused.err);
+    // It may say too little.
+    rig.change_policy("nightly: { physical: {},", "nightly: { physical: {}, size: 4MB,");
     let refused = rig.seawall(&["backup", "nightly"]);
     assert!(refused.code == 1 && refused.err.contains("No space left") && refused.err.contains("Make room"), "{}", refused.err);
     assert_eq!(whole_backups(&rig), [""; 0]);
