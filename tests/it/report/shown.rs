@@ -532,7 +532,7 @@ fn duties_are_asked_for_with_who_did_them() {
     };
     let due = asked(&rig);
     assert_eq!(due["answer"], "no", "{due}");
-    assert!(due["evidence"].as_str().is_some_and(|why| why.starts_with("review is due since") && why.contains("never done")), "{due}");
+    assert!(due["evidence"].as_str().is_some_and(|why| why.starts_with("`review` is due since") && why.contains("never done")), "{due}");
     rig.catalog().acknowledge("shop", "duty_due:review", "anna", "", Instant::now(), None).expect("acknowledged");
     let done = asked(&rig);
     assert_eq!(done["answer"], "yes", "{done}");

@@ -66,7 +66,11 @@ fn a_good_year_is_told_with_its_evidence() {
     assert_eq!(shop["alerts"]["list"]["shown"][0]["by"], "anna");
     assert_eq!(shop["changes"]["count"], 3);
     assert_eq!(shop["changes"]["shown"][0]["commit"], "3c4d5e6f7081");
-    assert_eq!(shop["changes"]["shown"][2]["in_force_before"], true);
+    // No run was before the year; the month began under a policy that was there.
+    assert_eq!(shop["changes"]["shown"][2]["in_force_before"], false);
+    let month = rig.json(&[]);
+    let oldest = one(&month)["changes"]["shown"].as_array().and_then(|all| all.last()).expect("a change");
+    assert_eq!((&oldest["in_force_before"], &oldest["commit"]), (&true.into(), &"2b3c4d5e6f70".into()), "{oldest}");
     assert_eq!(report["audit"][0]["whole"], true);
     let held = shop["holds"].as_array().expect("a list").iter().find(|hold| hold["hold"] == "audit-2026").expect("the hold");
     assert_eq!(held["backups"], 56, "28 in each of two stores");
