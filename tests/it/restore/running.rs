@@ -205,8 +205,7 @@ fn asked_to_end_while_the_server_recovers_it_says_what_goes_on() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let server = rig.running("r", port);
-    let asks = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a number")).expect("a process");
-    rustix::process::kill_process(asks, rustix::process::Signal::INT).expect("it lives");
+    rustix::process::kill_process(crate::drill::killed::ours(&child), rustix::process::Signal::INT).expect("it lives");
     let said = super::rig::said(child.wait_with_output().expect("its end"));
     assert_eq!(said.code, 130, "{}{}", said.out, said.err);
     for words in ["it is waited for no longer", "-m fast stop", "seawall release --target", "seawall-recovery.log", "--delta"] {
