@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use age::secrecy::ExposeSecret;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use seawall::format::signature::SigningKey;
 use seawall::postgres::Connection;
 
@@ -195,6 +196,11 @@ postgresql:
         for process in postmaster.into_iter().flat_map(|postmaster| children(postmaster).into_iter().chain([postmaster])) {
             let _ = kill_process(process, Signal::KILL);
         }
+        // As long as there is a trace of it, the next one finds its lock taken.
+        let began = Instant::now();
+        while postmaster.is_some_and(|gone| test_kill_process(gone).is_ok()) && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn sql(&self, at: usize, statement: &str) -> Option<String> {
@@ -266,7 +272,7 @@ fn a_replica_by_seawall_and_a_failover_that_goes_on_archiving() {
     // A leader that is lost before its standby is known to follow would not be replaced.
     patroni.wait(0, "(select count(*) = 1 from pg_replication_slots where active)");
     wait_for("both see a standby that streams", || (0..2).all(|at| patroni.sees_one_that_streams(at)));
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
 
     patroni.kill_9(0);
     patroni.wait(1, "not pg_is_in_recovery()");
