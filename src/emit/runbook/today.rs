@@ -105,7 +105,7 @@ impl InStore {
             vec![quoted(&backup.id), backup.job.to_string(), minute(backup.moment()), size, verified]
         };
         let mut blocks =
-            vec![Block::Table(vec!["backup", "job", "ended", "size", "read back"], good.iter().take(LISTED).map(row).collect())];
+            vec![Block::Table(vec!["backup", "job", "ended", "size", "opened and read"], good.iter().take(LISTED).map(row).collect())];
         if good.len() > LISTED {
             blocks.push(Block::Words(format!("And {}.", counted(good.len() - LISTED, "older one"))));
         }
