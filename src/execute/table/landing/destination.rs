@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::about::{About, Kind, timescale};
 use super::held::{self, Hold};
 use super::hypertable::Care;
+use super::origin::must_be_understood;
 use super::{Wanted, Way, blame, references, session, uniques};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
@@ -137,7 +138,7 @@ impl Destination {
     fn must_take_changes(&mut self, connection: &mut Connection, wanted: &Wanted) -> Result<(), TableFault> {
         self.holds = held::shown_there(connection)?;
         let (mut remarks, mut all) = (Vec::new(), Vec::new());
-        for (table, there) in wanted.tables.iter().zip(&self.tables) {
+        for (number, (table, there)) in wanted.tables.iter().zip(&self.tables).enumerate() {
             let Some(about) = there else {
                 let message = format!("there is no table {} in `{}`", sql(table), self.database);
                 let hint = format!("Where it was dropped, `--into-schema {}` brings it back under its own name.", table.schema);
@@ -147,6 +148,7 @@ impl Destination {
             references::must_be_askable(connection, about)?;
             uniques::must_be_askable(connection, about)?;
             must_have_a_key(wanted, about)?;
+            must_be_understood(connection, about, number, wanted.condition.as_ref())?;
             if about.kind == Kind::Hypertable {
                 remarks.extend(Care::read(connection, about, self.timescale.as_deref())?.remarks());
             }
