@@ -74,6 +74,14 @@ fn a_condition_is_read_where_it_will_be_asked() {
         // Beside it and as CSV, what is there now need not be what was there then.
         two.look(&only(orders(into("aside")), condition)).expect("nobody has read it");
     }
+    for condition in ["customer in (select customer from vip)", "exists (select from orders o where o.customer = 1)"] {
+        let refused = two.look(&only(orders(merge()), condition)).expect_err(condition);
+        assert!(
+            refused.hint.contains("by its whole name (`\"public\".\"orders\"`). Of other tables no rows are at hand"),
+            "{}",
+            refused.hint
+        );
+    }
     two.look(&only(orders(merge()), "customer = 7")).expect("it is understood");
     assert_eq!(two.now(catalogs), before);
     // Whoever locks the table is named, and the condition is not blamed for it.

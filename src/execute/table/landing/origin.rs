@@ -115,6 +115,8 @@ impl Origin {
     }
 }
 
+/// There is no table of that name.
+const NO_RELATION: &str = "42P01";
 /// A statement was asked to end.
 const ENDED: &str = "57014";
 
@@ -135,7 +137,14 @@ pub(super) fn rows_of(
         if fault.is_transient() || fault.code() == Some(ENDED) {
             return fault.into();
         }
-        let hint = "It is an expression in SQL over one row. Names of functions and types that are not PostgreSQL's own need their schema.";
+        let hint = match fault.code() {
+            Some(NO_RELATION) => format!(
+                "It reads the row, and other rows of the same table by its whole name (`{}`). Of other tables no rows are at hand as they were: \
+                 write down the values that they stand for (`customer in (17, 18)`).",
+                about.name()
+            ),
+            _ => "It is an expression in SQL over one row. Names of functions and types that are not PostgreSQL's own need their schema.".to_owned(),
+        };
         TableFault::new(format!("the condition on rows of {} is not understood: {}", about.name(), fault.message), hint)
     })?;
     reads::must_be_the_row(connection, about, &view)?;

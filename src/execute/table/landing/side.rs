@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::about::{About, Column, Kind, into_columns, sql, timescale};
+use super::apart::must_be_apart;
 use super::hypertable::Shape;
 use super::origin::rows_of;
 use super::script::statements;
@@ -112,6 +113,7 @@ fn untie(
     }
     let takes_hypertables = timescale(to)?.is_some();
     let abouts: Vec<About> = wanted.tables.iter().map(|table| origin.about(from, table)).collect::<Result<_, _>>()?;
+    must_be_apart(from, &abouts)?;
     let kin: Vec<String> = abouts
         .iter()
         .filter(|about| about.kind != Kind::Hypertable)

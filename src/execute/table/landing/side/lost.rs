@@ -183,12 +183,13 @@ pub(super) fn own(
     Ok(lost_of_it)
 }
 
-/// From tables that do not come.
+/// From tables that do not come. Whoever drops a part of a table with `cascade` drops what leads to the whole.
 const TO_IT: &str = "\
     select format('the foreign key %I of %I.%I', f.conname, n.nspname, c.relname) as what, format('%I.%I', n.nspname, c.relname) as of, f.conname as name, \
       format('alter table %I.%I add constraint %I %s', n.nspname, c.relname, f.conname, pg_get_constraintdef(f.oid)) as statement \
     from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
-    where f.contype = 'f' and f.conparentid = 0 and f.confrelid = any($1::oid[]) and not f.conrelid = any($2::oid[]) order by 1";
+    where f.contype = 'f' and f.conparentid = 0 and not f.conrelid = any($2::oid[]) and (f.confrelid = any($1::oid[]) \
+        or f.confrelid in (select a.relid from unnest($1::oid[]) own(oid) cross join lateral pg_partition_ancestors(own.oid) a)) order by 1";
 
 /// The types of its rows, and of arrays of those.
 const ROW_TYPES: &str = "\
