@@ -78,12 +78,11 @@ fn shown(item: &Item) -> String {
     plain(format!("the {kind} {schema}{}", item.name))
 }
 
+/// By an archive's beginning: lines of it, where not all of them are wanted.
+type Chosen<'c> = dyn Fn(&[u8]) -> Result<Option<BTreeSet<i64>>, RestoreFault> + 'c;
+
 /// Of all that the tables of a dump go by. `wanted` says which lines of an archive are, where not all of them are.
-pub(in crate::execute) fn needed(
-    found: &Found,
-    database: &Database,
-    wanted: &dyn Fn(&[u8]) -> Result<Option<BTreeSet<i64>>, RestoreFault>,
-) -> Result<Option<Types>, RestoreFault> {
+pub(in crate::execute) fn needed(found: &Found, database: &Database, wanted: &Chosen<'_>) -> Result<Option<Types>, RestoreFault> {
     let Some(archive) = &database.types else { return Ok(None) };
     let object = found.object(&archive.object)?.clone();
     let (_, items) = needs::head(found, &object)?;

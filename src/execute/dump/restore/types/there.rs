@@ -59,7 +59,7 @@ impl There {
         // So that every name has its schema, as in a dump.
         connection.run("set search_path = ''").map_err(of)?;
         let homes: BTreeSet<&str> = items.iter().map(|item| item.schema.as_str()).filter(|schema| !schema.is_empty()).collect();
-        let rows = connection.query(THERE, &[&array(&homes.into_iter().collect::<Vec<_>>())]).map_err(of)?;
+        let rows = connection.query(THERE, &[&array(homes)]).map_err(of)?;
         let one = |row: &crate::postgres::Row| -> Result<_, Fault> {
             Ok((row.text("kind")?.to_owned(), row.text("schema")?.to_owned(), row.text("name")?.to_owned()))
         };
