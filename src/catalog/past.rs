@@ -180,17 +180,25 @@ impl Catalog {
 
     /// What people were to be told, in the order in which that was decided.
     pub fn past_notices(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+        self.notices(policies, stretch.values(), "created >= $1 AND created < $2")
+    }
+
+    /// What people were told from then on to be over.
+    pub fn ends_told_since(&self, policies: &[&str], since: Instant) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+        self.notices(policies, vec![since.into()], r#"created >= $1 AND notice LIKE '%"kind":"resolved"%'"#)
+    }
+
+    fn notices(&self, policies: &[&str], values: Vec<Value>, which: &str) -> Result<ByPolicy<PastNotice>, CatalogFault> {
         let sql = |places: &str| {
             format!(
-                "SELECT policy, receiver, notice, created, delivered FROM outbox \
-                 WHERE policy IN ({places}) AND created >= $1 AND created < $2 ORDER BY number"
+                "SELECT policy, receiver, notice, created, delivered FROM outbox WHERE policy IN ({places}) AND {which} ORDER BY number"
             )
         };
         let read = |row: &mut Row| {
             let (policy, receiver, notice) = (row.text()?, row.text()?, row.text()?);
             Ok((policy, PastNotice { receiver, notice, created: row.instant()?, delivered: row.maybe_instant()? }))
         };
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+        Ok(grouped(self.of_many(policies, values, sql, read)?))
     }
 }
 
