@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::fault::{CatalogFault, FaultKind};
 use super::server::Server;
 use super::sqlite::{self, Sqlite};
-use super::value::{Row, Value};
+use super::value::{Row, Value, packed_rows};
 use crate::postgres::Settings;
 
 /// Where a catalog is.
@@ -95,6 +95,42 @@ impl Link {
                 }
             }
             Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values)?.iter_mut().try_for_each(look),
+        }
+    }
+
+    /// The same of many policies, each's rows one after another and in no order: they come as one text for each policy, as its index has them.
+    /// A document, which is the last column of a row then, is not written anew between quotes: that takes longer than to read it.
+    pub(super) fn ask_packed_by_policy(
+        &mut self,
+        columns: &str,
+        document: Option<&str>,
+        from: &str,
+        values: Vec<Value>,
+        mut look: impl FnMut(&str, &mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        match self {
+            Link::Sqlite(file) => {
+                let packed = match document {
+                    Some(text) => format!("json_array(length(CAST({text} AS BLOB)), {columns}) || char(10) || {text}"),
+                    None => format!("json_array({columns})"),
+                };
+                let all = format!("SELECT policy, group_concat({packed}, char(10)) {from} GROUP BY policy");
+                let mut look = |policy: &str, text: &str| packed_rows(text, document.is_some(), |row| look(policy, row));
+                match file.ask_texts_by_policy(all.into(), values.clone(), &mut look) {
+                    Err(fault) if fault.kind == FaultKind::TooLong => {
+                        file.ask_texts_by_policy(format!("SELECT policy, {packed} {from} ORDER BY policy").into(), values, &mut look)
+                    }
+                    done => done,
+                }
+            }
+            Link::Postgres(server) => {
+                let document = document.map(|text| format!(", {text}")).unwrap_or_default();
+                let sql = format!("SELECT policy, {columns}{document} {from} ORDER BY policy");
+                server.ask(&sql, &values)?.iter_mut().try_for_each(|row| {
+                    let policy = row.text()?;
+                    look(&policy, row)
+                })
+            }
         }
     }
 

@@ -162,6 +162,21 @@ impl Catalog {
         self.each_of_many(policies, &first, |link, places, values| link.ask_packed(columns, &rest(places), values, &mut look))
     }
 
+    /// The same of rows of which a policy has hundreds, in no order; see [`Link::ask_packed_by_policy`].
+    pub(super) fn packed_by_policy(
+        &self,
+        policies: &[&str],
+        first: Vec<Value>,
+        columns: &str,
+        document: Option<&str>,
+        from: impl Fn(&str) -> String,
+        mut look: impl FnMut(&str, &mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        self.each_of_many(policies, &first, |link, places, values| {
+            link.ask_packed_by_policy(columns, document, &from(places), values, &mut look)
+        })
+    }
+
     fn each_of_many(
         &self,
         policies: &[&str],

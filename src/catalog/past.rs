@@ -1,12 +1,10 @@
 //! A stretch of the past, of many policies at once: what a report is made from.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Catalog;
 use super::drills::{self, DrillRow};
 use super::fault::CatalogFault;
-use super::link::Where;
 use super::runs::Outcome;
 use super::value::{Row, Value};
 use crate::units::Instant;
@@ -81,26 +79,25 @@ impl Catalog {
     /// Every run, each policy's in the order in which they were begun, and with which of them the policies became others, by the
     /// runs themselves.
     pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<PastRuns, CatalogFault> {
-        const COLUMNS: &str = "policy, digest, git_commit, job, started, ended, outcome, bytes, stored_bytes, \
+        const COLUMNS: &str = "id, started, digest, git_commit, job, ended, outcome, bytes, stored_bytes, \
              CASE WHEN outcome <> 'succeeded' THEN message END";
-        // As the index has them: rows that have to be sorted first go through a file, and that takes longer than reading them.
-        let rest = |places: &str| {
-            format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY policy, started, outcome, id")
-        };
-        let mut past = PastRuns::default();
-        let mut before = self.gone_by_before(policies, stretch.from)?;
-        self.packed_of_many(policies, stretch.values(), COLUMNS, rest, |row| {
-            let (policy, digest, commit) = (row.shown()?, row.maybe_shown()?, row.maybe_shown()?);
-            let run = run(row)?;
-            if let Some(digest) = digest {
-                let was = before.remove(&*policy);
-                let is_as_before = was.as_ref().is_some_and(|was| was.digest == *digest);
-                of(&mut past.changes, &policy).extend(was.filter(|_| !is_as_before));
-                past.went_by(&policy, &digest, commit, (run.started, is_as_before));
-            }
-            of(&mut past.runs, &policy).push(run);
+        let from = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2");
+        let mut found: ByPolicy<Found> = ByPolicy::new();
+        let mut gone_by = GoneBy::default();
+        self.packed_by_policy(policies, stretch.values(), COLUMNS, None, from, |policy, row| {
+            of(&mut found, policy).push(Found::read(row, &mut gone_by)?);
             Ok(())
         })?;
+        let mut past = PastRuns::default();
+        let mut before = self.gone_by_before(policies, stretch.from)?;
+        for (policy, mut found) in found {
+            found.sort_by_key(|found| (found.run.started, found.id));
+            let changes = gone_by.changes(&found, before.remove(&policy));
+            if !changes.is_empty() {
+                past.changes.insert(policy.clone(), changes);
+            }
+            past.runs.insert(policy, found.into_iter().map(|found| found.run).collect());
+        }
         Ok(past)
     }
 
@@ -122,36 +119,38 @@ impl Catalog {
 
     /// Every drill that ended in it, oldest first.
     pub fn past_drills(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let rest =
-            |places: &str| format!("FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id");
-        self.drills_of_many(policies, stretch.values(), rest)
+        let from = |places: &str| format!("FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2");
+        self.drills_of_many(policies, stretch.values(), from)
     }
 
     /// Of each drill the last one that passed and the last one that failed, whenever that was. What somebody ended has shown nothing.
     pub fn last_drills_of(&self, policies: &[&str]) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let rest = |places: &str| {
+        let from = |places: &str| {
             format!(
                 "FROM drills WHERE (policy, id) IN (SELECT policy, id FROM (SELECT policy, id, \
                  row_number() OVER (PARTITION BY policy, drill, outcome ORDER BY ended DESC, id DESC) AS place FROM drills \
-                 WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1) ORDER BY policy, ended, id"
+                 WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1)"
             )
         };
-        self.drills_of_many(policies, Vec::new(), rest)
+        self.drills_of_many(policies, Vec::new(), from)
     }
 
     fn drills_of_many(
         &self,
         policies: &[&str],
         first: Vec<Value>,
-        rest: impl Fn(&str) -> String,
+        from: impl Fn(&str) -> String,
     ) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let mut all = ByPolicy::new();
-        self.packed_of_many(policies, first, drills::COLUMNS, rest, |row| {
+        let mut all: ByPolicy<DrillRow> = ByPolicy::new();
+        self.packed_by_policy(policies, first, drills::COLUMNS, Some(drills::DOCUMENT), from, |_, row| {
             let row = drills::row(row)?;
             let of_policy = of(&mut all, &row.policy);
             of_policy.push(row);
             Ok(())
         })?;
+        for rows in all.values_mut() {
+            rows.sort_by(|one, other| (one.ended, &one.id).cmp(&(other.ended, &other.id)));
+        }
         Ok(all)
     }
 
@@ -159,22 +158,21 @@ impl Catalog {
     pub fn worst(&self, policies: &[&str], series: &str, stretch: Stretch, parts: u32) -> Result<ByPolicy<Worst>, CatalogFault> {
         let length = stretch.to.as_microsecond().saturating_sub(stretch.from.as_microsecond());
         let width = (length / i64::from(parts.max(1))).max(1);
-        // SQLite's `max` brings the other columns of its row along.
-        let at = if matches!(self.place, Where::Sqlite(_)) { "m.at" } else { "(array_agg(m.at ORDER BY m.value DESC, m.at))[1]" };
+        // One more where the stretch is not a whole number of them.
+        let count = length.div_euclid(width) + i64::from(length % width != 0);
+        // Asked part by part, for grouping would sort all that was measured, which is a hundred times as much.
         let sql = |places: &str| {
             format!(
-                "SELECT s.policy, (m.at - $1) / $3 AS part, max(m.value), {at} FROM series s JOIN measurements m ON m.series = s.id \
-                 WHERE s.policy IN ({places}) AND s.name = $4 AND s.subject = '' AND m.at >= $1 AND m.at < $2 \
-                 GROUP BY s.policy, part ORDER BY s.policy, part"
+                "WITH RECURSIVE parts(number) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT number + 1 FROM parts WHERE number + 1 < $5) \
+                 SELECT s.policy, m.at, m.value FROM series s CROSS JOIN parts p JOIN measurements m ON m.series = s.id AND m.at = \
+                 (SELECT w.at FROM measurements w WHERE w.series = s.id AND w.at >= $1 + p.number * $3 AND w.at < $1 + (p.number + 1) * $3 \
+                 AND w.at < $2 ORDER BY w.value DESC, w.at LIMIT 1) \
+                 WHERE s.policy IN ({places}) AND s.name = $4 AND s.subject = '' ORDER BY s.policy, m.at"
             )
         };
         let mut values = stretch.values();
-        values.extend([Value::Int(width), series.into()]);
-        let read = |row: &mut Row| {
-            let (policy, _part) = (row.text()?, row.int()?);
-            let (value, at) = (row.real()?, row.instant()?);
-            Ok((policy, Worst { at, value }))
-        };
+        values.extend([Value::Int(width), series.into(), Value::Int(count)]);
+        let read = |row: &mut Row| Ok((row.text()?, Worst { at: row.instant()?, value: row.real()? }));
         Ok(grouped(self.of_many(policies, values, sql, read)?))
     }
 
@@ -202,14 +200,63 @@ impl Catalog {
     }
 }
 
-impl PastRuns {
-    /// What the last run that said so went by is compared with.
-    fn went_by(&mut self, policy: &str, digest: &str, commit: Option<Cow<'_, str>>, (at, first): (Instant, bool)) {
-        let changes = of(&mut self.changes, policy);
-        if changes.last().is_some_and(|last| last.digest == digest) {
-            return;
+/// A run as it was found, and what it went by.
+struct Found {
+    id: i64,
+    run: PastRun,
+    by: Option<usize>,
+}
+
+/// What runs went by, each once: nearly all of them say the same.
+#[derive(Default)]
+struct GoneBy {
+    all: Vec<(String, Option<String>)>,
+    places: BTreeMap<(String, Option<String>), usize>,
+    last: usize,
+}
+
+impl Found {
+    fn read(row: &mut Row, known: &mut GoneBy) -> Result<Found, CatalogFault> {
+        let (id, started, digest, commit) = (row.int()?, row.instant()?, row.maybe_shown()?, row.maybe_shown()?);
+        let run = PastRun {
+            job: row.text()?,
+            started,
+            ended: row.maybe_instant()?,
+            outcome: row.maybe_shown()?.map(|word| Outcome::read(&word)).transpose()?,
+            bytes: row.maybe_unsigned()?,
+            stored_bytes: row.maybe_unsigned()?,
+            message: row.maybe_text()?,
+        };
+        Ok(Found { id, run, by: digest.map(|digest| known.place(&digest, commit.as_deref())) })
+    }
+}
+
+impl GoneBy {
+    fn place(&mut self, digest: &str, commit: Option<&str>) -> usize {
+        if !self.all.get(self.last).is_some_and(|(one, of)| one == digest && of.as_deref() == commit) {
+            let new = (digest.to_owned(), commit.map(str::to_owned));
+            self.last = *self.places.entry(new.clone()).or_insert(self.all.len());
+            if self.last == self.all.len() {
+                self.all.push(new);
+            }
         }
-        changes.push(Changed { at, digest: digest.to_owned(), commit: commit.map(Cow::into_owned), first });
+        self.last
+    }
+
+    /// When a policy became another one. What a run went by is compared with what the last one before it did that said so.
+    fn changes(&self, runs: &[Found], before: Option<Changed>) -> Vec<Changed> {
+        let mut before = before;
+        let mut changes: Vec<Changed> = Vec::new();
+        for (run, by) in runs.iter().filter_map(|found| Some((&found.run, found.by?))) {
+            let (digest, commit) = &self.all[by];
+            let was = before.take();
+            let first = was.as_ref().is_some_and(|was| was.digest == *digest);
+            changes.extend(was.filter(|_| !first));
+            if changes.last().is_none_or(|last| last.digest != *digest) {
+                changes.push(Changed { at: run.started, digest: digest.clone(), commit: commit.clone(), first });
+            }
+        }
+        changes
     }
 }
 
@@ -227,16 +274,4 @@ fn of<'a, T>(all: &'a mut ByPolicy<T>, policy: &str) -> &'a mut Vec<T> {
         return all.last_entry().expect("it was just seen").into_mut();
     }
     all.entry(policy.to_owned()).or_default()
-}
-
-fn run(row: &mut Row) -> Result<PastRun, CatalogFault> {
-    Ok(PastRun {
-        job: row.text()?,
-        started: row.instant()?,
-        ended: row.maybe_instant()?,
-        outcome: row.maybe_shown()?.map(|word| Outcome::read(&word)).transpose()?,
-        bytes: row.maybe_unsigned()?,
-        stored_bytes: row.maybe_unsigned()?,
-        message: row.maybe_text()?,
-    })
 }

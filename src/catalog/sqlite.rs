@@ -88,9 +88,26 @@ impl Sqlite {
         look: impl FnMut(&str) -> Result<(), CatalogFault>,
     ) -> Result<(), CatalogFault> {
         let rows = self.rows(sql, values)?;
-        let texts = rows.iter().map(|row| row.try_get_unchecked::<Option<&str>, _>(0));
-        let texts: Vec<Option<&str>> = texts.collect::<Result<_, _>>().map_err(|error| fault(&error, &self.path))?;
+        let texts: Vec<Option<&str>> = rows.iter().map(|row| self.text(row, 0)).collect::<Result<_, _>>()?;
         texts.into_iter().flatten().try_for_each(look)
+    }
+
+    /// The same of rows with a policy's name before it.
+    pub(super) fn ask_texts_by_policy(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: Vec<Value>,
+        mut look: impl FnMut(&str, &str) -> Result<(), CatalogFault>,
+    ) -> Result<(), CatalogFault> {
+        let rows = self.rows(sql, values)?;
+        rows.iter().try_for_each(|row| match (self.text(row, 0)?, self.text(row, 1)?) {
+            (Some(policy), Some(text)) => look(policy, text),
+            _ => Ok(()),
+        })
+    }
+
+    fn text<'r>(&self, row: &'r SqliteRow, column: usize) -> Result<Option<&'r str>, CatalogFault> {
+        row.try_get_unchecked(column).map_err(|error| fault(&error, &self.path))
     }
 
     fn rows(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<SqliteRow>, CatalogFault> {

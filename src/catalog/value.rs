@@ -65,8 +65,8 @@ pub(super) struct Row<'t>(Columns<'t>);
 #[derive(Debug)]
 enum Columns<'t> {
     Each(vec::IntoIter<Value>),
-    /// What is left of a JSON array of whole numbers, texts and nulls, as SQLite writes it.
-    Packed(&'t str),
+    /// What is left of a JSON array of whole numbers, texts and nulls, as SQLite writes it, and what comes after all of them.
+    Packed(&'t str, Option<&'t str>),
 }
 
 /// A value of a row. What came packed is shown where it lies.
@@ -97,7 +97,7 @@ impl Row<'static> {
 impl<'t> Row<'t> {
     /// One whose values came as one.
     pub(super) fn packed(array: &'t str) -> Row<'t> {
-        Row(Columns::Packed(array))
+        Row(Columns::Packed(array, None))
     }
 
     pub(super) fn int(&mut self) -> Result<i64, CatalogFault> {
@@ -173,17 +173,44 @@ impl<'t> Row<'t> {
                 Value::Real(number) => Found::Real(number),
                 Value::Text(text) => Found::Text(Cow::Owned(text)),
             }),
-            Columns::Packed(left) => match unpacked(left) {
+            Columns::Packed(left, document) => match unpacked(left) {
                 Some((found, rest)) => {
                     *left = rest;
                     Some(found)
                 }
-                None if matches!(*left, "]" | "[]") => None,
+                None if matches!(*left, "]" | "[]") => document.take().map(|text| Found::Text(Cow::Borrowed(text))),
                 None => return Err(unexpected("a row", &(*left).into())),
             },
         };
         found.ok_or_else(|| CatalogFault::new(FaultKind::Other, "a row of the catalog is too short", REPORT))
     }
+}
+
+/// Shows each row of a text of many, a line each. With documents, each line has another value before all others: how many bytes of a document
+/// follow in the next line.
+pub(super) fn packed_rows(
+    text: &str,
+    documents: bool,
+    mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
+) -> Result<(), CatalogFault> {
+    // JSON has no line of its own in it.
+    if !documents {
+        return text.lines().try_for_each(|row| look(&mut Row::packed(row)));
+    }
+    let mut left = text;
+    while !left.is_empty() {
+        let cut = || unexpected("a row", &left.into());
+        let (array, rest) = left.split_once('\n').ok_or_else(cut)?;
+        let mut row = Row::packed(array);
+        let length = usize::try_from(row.unsigned()?).map_err(|_| cut())?;
+        let (document, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        if let Columns::Packed(_, place) = &mut row.0 {
+            *place = Some(document);
+        }
+        look(&mut row)?;
+        left = if rest.is_empty() { rest } else { rest.strip_prefix('\n').ok_or_else(cut)? };
+    }
+    Ok(())
 }
 
 /// The next value of an array, and what follows it.
@@ -248,6 +275,29 @@ mod tests {
             prop_assert_eq!(row.maybe_instant().expect("no time"), None);
             prop_assert_eq!(row.shown().expect("a text"), text);
             prop_assert!(row.text().expect_err("that was all").message.contains("too short"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn documents_come_out_as_they_lie(rows: Vec<(String, String)>) {
+            let packed = |(name, document): &(String, String)| format!("{}\n{document}", serde_json::json!([document.len(), name]));
+            let text = rows.iter().map(packed).collect::<Vec<_>>().join("\n");
+            let mut found = Vec::new();
+            packed_rows(&text, true, |row| {
+                found.push((row.text()?, row.text()?));
+                assert!(row.text().is_err(), "that was all");
+                Ok(())
+            })
+            .expect("read");
+            prop_assert_eq!(found, rows);
+        }
+    }
+
+    #[test]
+    fn documents_that_are_cut_are_refused() {
+        for wrong in ["[3]", "[3]\nab", "[1]\nab", "[1]\n\u{e4}", "[-1]\n", "[\"1\"]\na", "[1]\na\n[1"] {
+            assert!(packed_rows(wrong, true, |_| Ok(())).is_err(), "{wrong}");
         }
     }
 

@@ -367,6 +367,11 @@ fn a_stretch_of_the_past(place: &Where) {
     // In two halves, the largest of each, and when it was so.
     let worst = &catalog.worst(&["orders"], "recovery_point_seconds", stretch, 2).expect("asked")["orders"];
     assert_eq!(worst.iter().map(|part| (part.at, part.value)).collect::<Vec<_>>(), [(at(120), 2.0), (at(140), 4.0)]);
+    // In parts that the stretch is no whole number of; what is at its end is in none.
+    let odd = Stretch { from: Instant::from_microsecond(at(110).as_microsecond() - 1).expect("a moment"), to: at(140) };
+    let worst = &catalog.worst(&["orders", "billing"], "recovery_point_seconds", odd, 2).expect("asked");
+    assert_eq!(worst["orders"].iter().map(|part| (part.at, part.value)).collect::<Vec<_>>(), [(at(120), 2.0), (at(130), 3.0)]);
+    assert!(!worst.contains_key("billing"));
     catalog.queue(&[notice("one", "mail", 0)], at(120)).expect("queued");
     catalog.queue(&[notice("two", "mail", 0)], at(150)).expect("queued, and too late");
     let notices = &catalog.past_notices(&["orders"], stretch).expect("asked")["orders"];
@@ -384,7 +389,7 @@ fn a_stretch_of_the_past(place: &Where) {
         started: at(1),
         ended: at(ended),
         end,
-        record: "{}",
+        record: "{\n \"said\": \"\u{e4}\"}\n",
     };
     for new in [
         drill("1", 90, DrillEnd::Passed),
@@ -395,7 +400,9 @@ fn a_stretch_of_the_past(place: &Where) {
         catalog.record_drill(&new, &[]).expect("recorded");
     }
     let ids = |found: ByPolicy<DrillRow>| found.into_values().flatten().map(|row| row.id).collect::<Vec<_>>();
-    assert_eq!(ids(catalog.past_drills(&["orders"], stretch).expect("asked")), ["4"]);
+    let within = catalog.past_drills(&["orders"], stretch).expect("asked");
+    assert_eq!(within["orders"][0].record, drill("4", 120, DrillEnd::Failed).record, "as it lies");
+    assert_eq!(ids(within), ["4"]);
     catalog.record_drill(&drill("5", 130, DrillEnd::Stopped), &[]).expect("recorded");
     let weekly = catalog.last_drills_of(&["orders", "billing"]).expect("asked");
     assert_eq!(ids(weekly), ["2", "4"], "the last that passed and the last that failed, whenever that was");
