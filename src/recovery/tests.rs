@@ -31,6 +31,7 @@ fn full(on: u8) -> Backup {
         start_lsn: Some(Lsn(u64::from(on) * 100)),
         stop_lsn: Some(Lsn(u64::from(on) * 100 + 10)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }
