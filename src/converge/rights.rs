@@ -8,8 +8,16 @@ use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 
 /// What is asked of `pg_settings`.
-pub const SETTINGS: &[&str] =
-    &["wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "full_page_writes", "max_wal_senders", "max_replication_slots"];
+pub const SETTINGS: &[&str] = &[
+    "wal_level",
+    "archive_mode",
+    "archive_command",
+    "archive_library",
+    "archive_timeout",
+    "full_page_writes",
+    "max_wal_senders",
+    "max_replication_slots",
+];
 /// The groups whose rights are of use.
 pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings", ALL_ROWS];
 /// From PostgreSQL 14 on.

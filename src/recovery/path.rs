@@ -54,7 +54,9 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
     for base in candidates(&bases, aim, timeline, &history)? {
         let found = match replay(&base, &aim.target, &coverage, &history) {
             Ok(wal) => Ok((wal, timeline)),
-            Err(missing) if base.backup.carries_log => own_end(&base, &aim.target, &coverage, missing).map(|own| (vec![own], base.timeline)),
+            Err(missing) if base.backup.carries_log => {
+                own_end(&base, &aim.target, &coverage, missing).map(|own| (vec![own], base.timeline))
+            }
             Err(missing) => Err(missing),
         };
         match found {

@@ -61,7 +61,8 @@ pub(in crate::execute) fn commit_with(
     }
     // Whoever swept leftovers, or a disk that went away, may have been faster than the last look: then it is withdrawn. First whether somebody
     // is about to: who has done it takes back what he said, but then the objects are not there.
-    let checked = not_swept(store, repository, &descriptor.id).and_then(|()| check_objects(store, repository, descriptor)).and_then(|()| also());
+    let checked =
+        not_swept(store, repository, &descriptor.id).and_then(|()| check_objects(store, repository, descriptor)).and_then(|()| also());
     let unknown = |fault| BackupFault::Unknown { backup: descriptor.id.to_string(), fault };
     match checked {
         Ok(()) => {}

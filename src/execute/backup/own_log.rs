@@ -191,7 +191,9 @@ impl Run<'_> {
     }
 
     fn held(&self) -> Result<&Held, BackupFault> {
-        self.held.as_ref().ok_or_else(|| BackupFault::refused("nothing keeps the log of this backup", "This is a fault of seawall; please report it."))
+        self.held
+            .as_ref()
+            .ok_or_else(|| BackupFault::refused("nothing keeps the log of this backup", "This is a fault of seawall; please report it."))
     }
 
     fn may_go_on(&self) -> Result<(), BackupFault> {
@@ -235,13 +237,7 @@ impl Run<'_> {
     }
 
     /// Without it nobody can follow this timeline to the one that it came from. A server that was itself made of a copy may not have it.
-    fn bring_history(
-        &mut self,
-        carrier: &Carrier,
-        needed: &Needed,
-        sql: &mut Connection,
-        root: Option<&Path>,
-    ) -> Result<(), BackupFault> {
+    fn bring_history(&mut self, carrier: &Carrier, needed: &Needed, sql: &mut Connection, root: Option<&Path>) -> Result<(), BackupFault> {
         let file = WalFile::History(needed.timeline);
         let name = file.to_string();
         let bytes = match root {
@@ -283,7 +279,8 @@ impl Run<'_> {
             self.may_go_on()?;
             if began.elapsed() > left.min(ARCHIVE_PATIENCE) {
                 let message = format!("the standby did not receive segment {last} of the log whole within {} s", began.elapsed().as_secs());
-                let hint = "`select pg_switch_wal()` on the primary ends it, which `cluster.connection` is asked for. Does the standby stream?";
+                let hint =
+                    "`select pg_switch_wal()` on the primary ends it, which `cluster.connection` is asked for. Does the standby stream?";
                 return Err(BackupFault::refused(message, hint));
             }
             thread::sleep(LOOK);

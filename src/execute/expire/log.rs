@@ -19,12 +19,12 @@ use super::ground::{Ground, pins};
 use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
-use crate::observe::width;
+use crate::observe::{find_descriptor, width};
 use crate::plan::{LogAwaited, LogPiece, lint_log};
 use crate::policy::model::Policy;
 use crate::retention::LogNeeds;
 use crate::store::{Fault, Locked, Meta, Purged};
-use crate::units::{Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{BackupId, Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::world::parallel;
 
 /// So many objects are held in memory at a time.
@@ -201,9 +201,15 @@ impl Log<'_> {
         failed.map_or(Ok(None), |fault| Err(fault.into()))
     }
 
-    /// A restore that began since the stores were looked at reads log from any of them.
+    /// A restore that began since the stores were looked at reads log from any of them; and where nothing is archived, a backup that began since may
+    /// need what none that was seen needs.
     fn restoring(&self) -> Result<Option<String>, Fault> {
         for ground in &self.grounds {
+            if self.policy.wal.is_none()
+                && let Some(new) = began_since(ground)?
+            {
+                return Ok(Some(format!("the backup {new} in `{}` began since that was looked at", ground.name)));
+            }
             if !pins(&ground.store, &ground.repository, ground.moment.store)?.is_empty() {
                 return Ok(Some(format!("a backup in `{}` is being restored", ground.name)));
             }
@@ -345,6 +351,22 @@ impl Log<'_> {
         let mark = LogMark::new(self.cluster, timeline, stretches, self.marker.clone());
         self.ground.store.replace(&self.ground.repository.log_mark(self.cluster, timeline), Bytes::from(mark.to_json()))
     }
+}
+
+/// What was deleted since may have left an empty folder; it has neither a lease nor a descriptor.
+fn began_since(ground: &Ground) -> Result<Option<BackupId>, Fault> {
+    let known: BTreeSet<&BackupId> = ground.backups().iter().map(|backup| &backup.id).collect();
+    for folder in ground.store.folders(&ground.repository.prefix("data"))? {
+        let Ok(id) = folder.parse::<BackupId>() else { continue };
+        if known.contains(&id) {
+            continue;
+        }
+        let lease = ground.store.head(&ground.repository.backup_lease(&id))?;
+        if lease.is_some() || find_descriptor(&ground.store, &ground.repository, &id)?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 const NOT_NEEDED: &str = "no backup that is there and no moment within `wal.keep` needs it";

@@ -177,7 +177,8 @@ fn asked(site: &Site<'_>, request: &Request, chosen: &Chosen, looked: &[Looked])
 
 /// The chosen store, and what else has log of the same repository: an archive that the policy has given up may lie apart from its backups.
 fn of_log(chosen: &Chosen, looked: &[Looked]) -> Vec<Name> {
-    let others = looked.iter().filter(|looked| looked.repository == chosen.repository && !looked.wal.is_empty()).map(|looked| &looked.store);
+    let others =
+        looked.iter().filter(|looked| looked.repository == chosen.repository && !looked.wal.is_empty()).map(|looked| &looked.store);
     let mut names = vec![chosen.store_name.clone()];
     names.extend(others.filter(|name| **name != chosen.store_name).cloned());
     names
