@@ -1,4 +1,5 @@
-//! A replication slot that keeps the log for as long as a session lives. It is a temporary one: however the session ends, the server drops it.
+//! A replication slot that keeps the log for as long as a session lives. It is a temporary one: however the session ends, the server drops it; and after
+//! any error in the session, too, so nothing is asked there that might be refused.
 
 use super::connection::Connection;
 use super::fault::Fault;
@@ -36,6 +37,12 @@ impl Connection {
             taken: row.parse("taken")?,
             reads_files: row.flag("reads_files")?,
         })
+    }
+
+    /// Which run of which server this is: two sessions may have been led to two servers.
+    pub fn server_run(&mut self) -> Result<String, Fault> {
+        let sql = "select system_identifier || ' ' || extract(epoch from pg_postmaster_start_time()) as run from pg_control_system()";
+        Ok(self.query(sql, &[])?.one()?.text("run")?.to_owned())
     }
 
     /// From the last checkpoint (on a standby, restartpoint) on, which is not after where a backup begins that begins now.

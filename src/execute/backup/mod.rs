@@ -23,6 +23,7 @@ mod watch;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -186,7 +187,7 @@ struct Run<'r> {
     /// Of a standby.
     restartpoint: Option<Restartpoint>,
     /// Of a backup that brings its own log.
-    held: Option<Held>,
+    held: Option<Arc<Held>>,
     own_log: Option<OwnLog>,
 }
 
@@ -228,9 +229,10 @@ impl Run<'_> {
         };
         match self.order.wal_store.clone() {
             Some(store) => self.wait_for_log(&store, &needed, &mut connection, files.as_deref(), data_lock.envelope())?,
-            None => self.bring_log(needed, &mut connection, files.as_deref(), (&data_lock, &index_lock))?,
+            None => self.bring_log(needed, files.as_deref(), (&data_lock, &index_lock))?,
         }
-        // With it goes the slot.
+        // With its session goes the slot.
+        self.held = None;
         drop(connection);
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
@@ -266,7 +268,8 @@ impl Run<'_> {
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
+        let held = self.held.clone();
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, held: held.as_deref() };
         let mut listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);

@@ -2,8 +2,8 @@
 //!
 //! The order is what makes such a backup one that can be restored:
 //!
-//! 1. Before the backup begins, the session that takes it makes a temporary replication slot. The server keeps all of its log from then on, and drops
-//!    the slot with the session, however that ends.
+//! 1. Before the backup begins, a session of its own makes a temporary replication slot. The server keeps all of its log from then on, and drops
+//!    the slot with the session, however that ends. (In any other session a question that is refused would drop it.)
 //! 2. When the files are copied, what expiry would take for log that nobody needs is pinned: segments may lie there already, of an earlier backup.
 //! 3. The timeline's history, then every segment from the backup's start to its stop. What has a name already must have the same content.
 //! 4. The slot is asked whether it still holds. If it does, no segment went away or became another one while it was read.
@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -42,6 +43,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// What keeps the log on the server.
 #[derive(Debug)]
 pub(super) struct Held {
+    session: Mutex<Connection>,
     slot: String,
     /// By the server's clock, before the backup began.
     since: Instant,
@@ -90,33 +92,52 @@ pub(super) fn check(connection: &mut Connection, source: &Source) -> Result<(), 
     }
 }
 
-/// As long as this session lives.
-pub(super) fn hold(connection: &mut Connection, id: &BackupId) -> Result<Held, BackupFault> {
-    connection.lift_limits()?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let slot = format!("seawall_{}", id.as_str().chars().map(plain).collect::<String>());
-    connection.hold_log(&slot)?;
-    let now = connection.query("select extract(epoch from clock_timestamp()) as at", &[])?.one()?.parse("at")?;
-    Ok(Held { slot, since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH) })
-}
-
 impl Held {
-    pub(super) fn must_hold(&self, connection: &mut Connection) -> Result<(), BackupFault> {
-        if connection.still_holds_log(&self.slot)? {
+    /// For as long as this lives. `beside` is the session that the backup is taken with.
+    fn begin(mut session: Connection, beside: &mut Connection, id: &BackupId) -> Result<Held, BackupFault> {
+        session.lift_limits()?;
+        must_be_one(&mut session, beside)?;
+        let now = session.query("select extract(epoch from clock_timestamp()) as at", &[])?.one()?.parse("at")?;
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let slot = format!("seawall_{}", id.as_str().chars().map(plain).collect::<String>());
+        session.hold_log(&slot)?;
+        Ok(Held { session: Mutex::new(session), slot, since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH) })
+    }
+
+    /// A session with the server that keeps it. Those of before may have been silent for hours.
+    fn beside(&self, run: &Run<'_>) -> Result<Connection, BackupFault> {
+        let mut connection = Connection::connect(&run.site.connection()?)?;
+        must_be_one(&mut self.session.lock().unwrap_or_else(PoisonError::into_inner), &mut connection)?;
+        Ok(connection)
+    }
+
+    /// Also keeps what lies between from forgetting the session.
+    pub(super) fn must_hold(&self) -> Result<(), BackupFault> {
+        if self.session.lock().unwrap_or_else(PoisonError::into_inner).still_holds_log(&self.slot)? {
             return Ok(());
         }
         let message = "the server did not keep the log that this backup needs: it gave up its replication slot";
-        let hint = "More was written meanwhile than `max_slot_wal_keep_size` allows a slot to keep: raise it, take the backup when less is \
+        let hint = "Was more written meanwhile than `max_slot_wal_keep_size` allows a slot to keep? Raise it, take the backup when less is \
                     written, or archive the log (`wal: { store: … }`).";
         Err(BackupFault::refused(message, hint))
     }
+}
+
+fn must_be_one(one: &mut Connection, other: &mut Connection) -> Result<(), BackupFault> {
+    if one.server_run()? == other.server_run()? {
+        return Ok(());
+    }
+    let hint =
+        "Was it restarted? With several hosts in `cluster.connection`, say which one is meant: `target_session_attrs`, or `cluster.hosts`.";
+    Err(BackupFault::refused("the connection leads to one server now and to another one then", hint))
 }
 
 impl Run<'_> {
     /// Where the log is to come from that belongs to it.
     pub(super) fn hold_log(&mut self, connection: &mut Connection) -> Result<(), BackupFault> {
         if self.order.wal_store.is_none() {
-            self.held = Some(hold(connection, &self.basis.id)?);
+            let session = Connection::connect(&self.site.connection()?)?;
+            self.held = Some(Arc::new(Held::begin(session, connection, &self.basis.id)?));
         }
         Ok(())
     }
@@ -125,7 +146,6 @@ impl Run<'_> {
     pub(super) fn bring_log(
         &mut self,
         needed: Needed,
-        connection: &mut Connection,
         root: Option<&Path>,
         (data_lock, index_lock): (&Lock, &Lock),
     ) -> Result<(), BackupFault> {
@@ -133,6 +153,7 @@ impl Run<'_> {
         let pin = pin.ok_or_else(|| {
             BackupFault::refused(format!("{} does not take a pin, so the log of this backup is not safe there", self.store.url()), "")
         })?;
+        let connection = &mut self.held()?.beside(self)?;
         if self.server.in_recovery {
             self.switch_on_primary();
             self.until_received(&needed, connection)?;
@@ -160,14 +181,14 @@ impl Run<'_> {
         }
         for some in segments.chunks(if root.is_some() { AT_ONCE } else { 1 }) {
             self.may_go_on()?;
-            self.held()?.must_hold(connection)?;
+            self.held()?.must_hold()?;
             match root {
                 Some(root) => carrier.put(&self.on_this_host(root, some))?,
                 None => some.iter().try_for_each(|segment| self.from_afar(&carrier, connection, *segment, needed.segment.bytes()))?,
             }
         }
         // Now, and not before, it is known that what was read was what the names said.
-        self.held()?.must_hold(connection)?;
+        self.held()?.must_hold()?;
         if self.order.read_back == ReadBack::Contents {
             let read = parallel::map_with(self.order.workers, &segments, &|segment| carrier.read_back(WalFile::Segment(*segment)));
             read.into_iter().collect::<Result<(), _>>()?;
@@ -191,14 +212,13 @@ impl Run<'_> {
     }
 
     fn held(&self) -> Result<&Held, BackupFault> {
-        self.held
-            .as_ref()
-            .ok_or_else(|| BackupFault::refused("nothing keeps the log of this backup", "This is a fault of seawall; please report it."))
+        let nothing = || BackupFault::refused("nothing keeps the log of this backup", "This is a fault of seawall; please report it.");
+        self.held.as_deref().ok_or_else(nothing)
     }
 
     fn may_go_on(&self) -> Result<(), BackupFault> {
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        Watch { stop: self.onlooker.stop, abort: &AtomicBool::new(false), deadline }.check()
+        Watch { stop: self.onlooker.stop, abort: &AtomicBool::new(false), deadline, held: None }.check()
     }
 
     /// On a standby a file has the time at which it came, which says nothing of what is in it.

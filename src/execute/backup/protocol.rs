@@ -55,7 +55,8 @@ impl Run<'_> {
             |path: &str, at: u64, page: &mut [u8]| read_again(&mut sql.lock().unwrap_or_else(PoisonError::into_inner), path, at, page);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
+        let held = self.held.clone();
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, held: held.as_deref() };
         let (repository, id) = (self.repository, &self.basis.id);
         let key = move |name: &str| repository.data(id, name);
         let cluster = SystemIdentifier(self.server.system);
@@ -76,14 +77,13 @@ impl Run<'_> {
             put: &|_| (),
             stop: &abort,
         })?;
-        // The slot lives as long as that session does, and what lies between may forget a session that says nothing.
         let pinged = Cell::new(Stopwatch::now());
-        let alive = || {
-            if self.held.is_none() || pinged.get().elapsed() < PING {
-                return Ok(());
+        let alive = || match held.as_deref().filter(|_| pinged.get().elapsed() > PING) {
+            Some(held) => {
+                pinged.set(Stopwatch::now());
+                held.must_hold()
             }
-            pinged.set(Stopwatch::now());
-            Ok(sql.lock().unwrap_or_else(PoisonError::into_inner).query("select 1", &[]).map(drop)?)
+            None => Ok(()),
         };
         copy.archive(|intake| feed(&mut base, &watch, &alive, intake)).map_err(of_pages)?;
         let end = base.finish().map_err(|fault| of_pages(fault.into()))?;
