@@ -93,6 +93,18 @@ for number in range(1, count):
             return column
         c.execute(f"INSERT INTO {table} ({', '.join(chosen)}) SELECT {', '.join(map(value, chosen))} FROM {table} WHERE policy = '{first}'")
     c.execute(f"INSERT INTO measurements SELECT series + {number * series}, at, value FROM measurements WHERE series <= {series}")
+# A fleet's rows lie as they came, one policy's among those of all others, and not together as they were copied.
+c.execute('CREATE TEMP TABLE moved AS SELECT id FROM runs ORDER BY started, policy')
+c.execute('CREATE INDEX temp.moved_from ON moved (id)')
+for column in ['last_run', 'running']:
+    c.execute(f'UPDATE jobs SET {column} = (SELECT moved.rowid FROM moved WHERE moved.id = jobs.{column})')
+for table, order in [('runs', 'started, policy'), ('drills', 'ended, policy'), ('measurements', 'at, series')]:
+    c.execute(f'CREATE TEMP TABLE ordered AS SELECT * FROM {table} ORDER BY {order}')
+    c.execute(f'DELETE FROM {table}')
+    if table == 'runs':
+        c.execute('UPDATE ordered SET id = rowid')
+    c.execute(f'INSERT INTO {table} SELECT * FROM ordered ORDER BY rowid')
+    c.execute('DROP TABLE ordered')
 links = c.execute("SELECT at, host, who, digest, git_commit, what, kind, details FROM audit ORDER BY seq").fetchall()
 seq, previous = c.execute('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').fetchone()
 for number in range(1, count):
@@ -110,6 +122,7 @@ for number in range(1, count):
         previous = mark
     c.executemany('INSERT INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?,?)', rows)
 c.commit()
+c.execute('VACUUM')
 "#;
 
 struct Server(Child, SocketAddr);

@@ -78,11 +78,15 @@ impl Stretch {
 }
 
 impl Catalog {
-    /// Every run, in the order in which they were begun, and with which of them the policies became others, by the runs themselves.
+    /// Every run, each policy's in the order in which they were begun, and with which of them the policies became others, by the
+    /// runs themselves.
     pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<PastRuns, CatalogFault> {
         const COLUMNS: &str = "policy, digest, git_commit, job, started, ended, outcome, bytes, stored_bytes, \
              CASE WHEN outcome <> 'succeeded' THEN message END";
-        let rest = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY id");
+        // As the index has them: rows that have to be sorted first go through a file, and that takes longer than reading them.
+        let rest = |places: &str| {
+            format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2 ORDER BY policy, started, outcome, id")
+        };
         let mut past = PastRuns::default();
         let mut before = self.gone_by_before(policies, stretch.from)?;
         self.packed_of_many(policies, stretch.values(), COLUMNS, rest, |row| {
@@ -118,28 +122,37 @@ impl Catalog {
 
     /// Every drill that ended in it, oldest first.
     pub fn past_drills(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let sql = |places: &str| {
-            format!(
-                "SELECT {} FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id",
-                drills::COLUMNS
-            )
-        };
-        let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+        let rest =
+            |places: &str| format!("FROM drills WHERE policy IN ({places}) AND ended >= $1 AND ended < $2 ORDER BY policy, ended, id");
+        self.drills_of_many(policies, stretch.values(), rest)
     }
 
     /// Of each drill the last one that passed and the last one that failed, whenever that was. What somebody ended has shown nothing.
     pub fn last_drills_of(&self, policies: &[&str]) -> Result<ByPolicy<DrillRow>, CatalogFault> {
-        let sql = |places: &str| {
+        let rest = |places: &str| {
             format!(
-                "SELECT {} FROM drills WHERE (policy, id) IN (SELECT policy, id FROM (SELECT policy, id, \
+                "FROM drills WHERE (policy, id) IN (SELECT policy, id FROM (SELECT policy, id, \
                  row_number() OVER (PARTITION BY policy, drill, outcome ORDER BY ended DESC, id DESC) AS place FROM drills \
-                 WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1) ORDER BY policy, ended, id",
-                drills::COLUMNS
+                 WHERE policy IN ({places}) AND outcome <> 'stopped') AS last WHERE place = 1) ORDER BY policy, ended, id"
             )
         };
-        let read = |row: &mut Row| drills::row(row).map(|row| (row.policy.clone(), row));
-        Ok(grouped(self.of_many(policies, vec![], sql, read)?))
+        self.drills_of_many(policies, Vec::new(), rest)
+    }
+
+    fn drills_of_many(
+        &self,
+        policies: &[&str],
+        first: Vec<Value>,
+        rest: impl Fn(&str) -> String,
+    ) -> Result<ByPolicy<DrillRow>, CatalogFault> {
+        let mut all = ByPolicy::new();
+        self.packed_of_many(policies, first, drills::COLUMNS, rest, |row| {
+            let row = drills::row(row)?;
+            let of_policy = of(&mut all, &row.policy);
+            of_policy.push(row);
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// The largest value of a series in each of so many equal parts of the stretch; parts without a value are left out.
@@ -167,17 +180,25 @@ impl Catalog {
 
     /// What people were to be told, in the order in which that was decided.
     pub fn past_notices(&self, policies: &[&str], stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+        self.notices(policies, stretch.values(), "created >= $1 AND created < $2")
+    }
+
+    /// What people were told from then on to be over.
+    pub fn ends_told_since(&self, policies: &[&str], since: Instant) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+        self.notices(policies, vec![since.into()], r#"created >= $1 AND notice LIKE '%"kind":"resolved"%'"#)
+    }
+
+    fn notices(&self, policies: &[&str], values: Vec<Value>, which: &str) -> Result<ByPolicy<PastNotice>, CatalogFault> {
         let sql = |places: &str| {
             format!(
-                "SELECT policy, receiver, notice, created, delivered FROM outbox \
-                 WHERE policy IN ({places}) AND created >= $1 AND created < $2 ORDER BY number"
+                "SELECT policy, receiver, notice, created, delivered FROM outbox WHERE policy IN ({places}) AND {which} ORDER BY number"
             )
         };
         let read = |row: &mut Row| {
             let (policy, receiver, notice) = (row.text()?, row.text()?, row.text()?);
             Ok((policy, PastNotice { receiver, notice, created: row.instant()?, delivered: row.maybe_instant()? }))
         };
-        Ok(grouped(self.of_many(policies, stretch.values(), sql, read)?))
+        Ok(grouped(self.of_many(policies, values, sql, read)?))
     }
 }
 
@@ -201,10 +222,11 @@ fn grouped<T>(rows: Vec<(String, T)>) -> ByPolicy<T> {
 }
 
 fn of<'a, T>(all: &'a mut ByPolicy<T>, policy: &str) -> &'a mut Vec<T> {
-    if !all.contains_key(policy) {
-        all.insert(policy.to_owned(), Vec::new());
+    // Rows come policy by policy, in the order of their names.
+    if all.last_key_value().is_some_and(|(last, _)| last == policy) {
+        return all.last_entry().expect("it was just seen").into_mut();
     }
-    all.get_mut(policy).expect("it was put there")
+    all.entry(policy.to_owned()).or_default()
 }
 
 fn run(row: &mut Row) -> Result<PastRun, CatalogFault> {

@@ -19,6 +19,7 @@ pub use keys::HostKeys;
 pub use repository::About;
 
 use crate::policy::model::Policy;
+use crate::store::Silences;
 use crate::units::Name;
 
 /// Why the policy cannot be put to work here.
@@ -68,6 +69,7 @@ pub struct Site<'p> {
     host: String,
     commit: Option<String>,
     file: Option<PathBuf>,
+    silences: Option<Silences>,
 }
 
 impl<'p> Site<'p> {
@@ -76,13 +78,19 @@ impl<'p> Site<'p> {
         let state_is_given = state.is_some() || crate::world::host::given_state_directory().is_some();
         let state = state.map_or_else(crate::world::host::state_directory, Path::to_owned);
         let host = host.map_or_else(crate::world::host::name, Name::to_string);
-        Site { policy, state, state_is_given, host, commit: None, file: None }
+        Site { policy, state, state_is_given, host, commit: None, file: None, silences: None }
     }
 
     /// The policy's file, for those who name it to another process.
     #[must_use]
     pub fn of_file(self, file: PathBuf) -> Site<'p> {
         Site { file: Some(file), ..self }
+    }
+
+    /// For one look at the world, perhaps with other policies: a store that did not answer one of them is not waited for again.
+    #[must_use]
+    pub fn within(self, silences: &Silences) -> Site<'p> {
+        Site { silences: Some(silences.clone()), ..self }
     }
 
     /// The policy's file, where it is known.

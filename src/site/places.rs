@@ -19,7 +19,7 @@ impl Site<'_> {
             let known: Vec<&str> = self.policy.stores.keys().map(Name::as_str).collect();
             SiteFault::new(format!("the policy has no store `{name}`"), format!("It has: {}.", known.join(", ")))
         })?;
-        Ok(Store::open(&Settings { patience, ..settings(store) })?)
+        Ok(Store::open_within(&Settings { patience, ..settings(store) }, self.silences.as_ref())?)
     }
 
     /// The same for what is read back before it counts, and the class in which that would not be possible: it goes there afterwards.
@@ -31,7 +31,12 @@ impl Site<'_> {
         if let Place::S3 { storage_class: of_new, .. } | Place::Azure { tier: of_new, .. } = &mut settings.place {
             *of_new = None;
         }
-        Ok((Store::open(&settings)?, Some(class)))
+        Ok((Store::open_within(&settings, self.silences.as_ref())?, Some(class)))
+    }
+
+    /// Where a store is asked; other stores, also of other policies, may be behind the same door.
+    pub fn door(&self, name: &Name) -> Option<Place> {
+        self.policy.stores.get(name).map(|store| settings(store).place.door())
     }
 }
 

@@ -23,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 pub use crate::units::{BadKey, Key};
+pub use cloud::Silences;
 pub use fault::{Fault, FaultKind};
 pub use faulty::{Call, Effect, Faults, Tally};
 pub use moved::Moved;
@@ -91,9 +92,14 @@ impl Store {
     /// In builds with debug assertions, and only there, `SEAWALL_TEST_FAULTS` makes every store that the process opens a
     /// faulty one (see [`Faults`] for how it is written); calls are then counted over all stores of the process.
     pub fn open(settings: &Settings) -> Result<Store, Fault> {
+        Store::open_within(settings, None)
+    }
+
+    /// The same for somebody who looks around: of a place that did not answer one, it is not waited for again.
+    pub fn open_within(settings: &Settings, silences: Option<&Silences>) -> Result<Store, Fault> {
         let kind = match &settings.place {
             Place::Local { path } => Kind::Local(Arc::new(Local::open(path, settings.upload_limit)?)),
-            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Kind::Cloud(Arc::new(Cloud::open(settings)?)),
+            Place::S3 { .. } | Place::Azure { .. } | Place::Gcs { .. } => Kind::Cloud(Arc::new(Cloud::open(settings, silences)?)),
         };
         let store = Store { kind };
         match faults_of_test()? {
@@ -113,6 +119,15 @@ impl Store {
             Kind::Local(local) => local.url(),
             Kind::Cloud(cloud) => cloud.url(),
             Kind::Faulty(faulty) => faulty.inner.url(),
+        }
+    }
+
+    /// Whether it answers at all, by the least that can be asked. A directory always does.
+    pub fn knock(&self) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Local(_) => Ok(()),
+            Kind::Cloud(cloud) => cloud.knock(),
+            Kind::Faulty(faulty) => faulty.inner.knock(),
         }
     }
 

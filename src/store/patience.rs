@@ -27,6 +27,11 @@ impl Attempts {
         (self.since.elapsed() + delay <= self.patience).then_some(delay)
     }
 
+    /// When the first of them began, or something last came through.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Something came through: what fails from now on has the whole patience again.
     pub(super) fn progressed(&mut self) {
         *self = Attempts::new(self.patience);

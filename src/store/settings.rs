@@ -56,7 +56,7 @@ impl Settings {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     Local {
         path: PathBuf,
@@ -89,8 +89,23 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Where it is asked, whatever of it is meant: the same for all that share a bucket and the credentials for it.
+    #[must_use]
+    pub fn door(&self) -> Place {
+        let mut door = self.clone();
+        match &mut door {
+            Place::Local { .. } => {}
+            Place::S3 { prefix, storage_class, sse, .. } => (*prefix, *storage_class, *sse) = (None, None, None),
+            Place::Azure { prefix, tier, .. } => (*prefix, *tier) = (None, None),
+            Place::Gcs { prefix, storage_class, .. } => (*prefix, *storage_class) = (None, None),
+        }
+        door
+    }
+}
+
 /// Encryption by an S3 server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Sse {
     S3,
     Kms(String),

@@ -18,4 +18,5 @@ pub mod rig;
 mod sorts;
 mod sparse;
 mod tables;
+mod types;
 mod whole;

@@ -1,5 +1,6 @@
 //! Reports, and the same page served live: the real program on catalogs that the library filled with a year of a database's life.
 
+mod alerts;
 mod hostile;
 mod page;
 mod seen;

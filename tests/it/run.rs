@@ -1,6 +1,7 @@
 //! Jobs that run by themselves, on a real cluster: once, on record, and heard of.
 
 mod clocks;
+mod dead_stores;
 mod due;
 mod fleet;
 mod heard;

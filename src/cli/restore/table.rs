@@ -174,7 +174,14 @@ impl<'b> Bringing<'b> {
     fn new(said: &'b Restore, site: &'b Site<'b>, ending: &'b Ending) -> Result<Self, Trouble> {
         must_name_the_backup(said)?;
         let started = clock::now();
-        let tables: Vec<TableName> = said.table.table.iter().map(|text| name_of(text)).collect::<Result<_, _>>()?;
+        let mut tables: Vec<TableName> = Vec::new();
+        for text in &said.table.table {
+            let table = name_of(text)?;
+            // Who names one twice wants it once.
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
         let wanted = wanted(said, &tables, &site.policy.zone, started)?;
         let from = from(said, site, tables)?;
         Ok(Bringing {

@@ -1,5 +1,5 @@
 //! One look at all policies of a folder. Each is looked at for itself; what is owed is sent together, so that a mail server that does not
-//! answer is waited for once.
+//! answer is waited for once; so is a store that several of them share.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,6 +21,7 @@ use crate::notify::outbox::Flushed;
 use crate::notify::{self, Deaf};
 use crate::policy::model::Policy;
 use crate::site::Site;
+use crate::store::Silences;
 use crate::world::signals::Ending;
 use crate::world::{clock, parallel};
 
@@ -34,6 +35,14 @@ struct Known {
     policy: Arc<Policy>,
     unreadable: Option<Unreadable>,
     catalog: Result<Arc<Catalog>, WatchFault>,
+    /// Of this look, and of all policies.
+    silences: Silences,
+}
+
+impl Known {
+    fn site(&self) -> Site<'_> {
+        self.here.site(&self.policy).within(&self.silences)
+    }
 }
 
 /// What came of one policy.
@@ -49,13 +58,16 @@ pub(super) fn watch(here: &Here, folder: &Path, format: Format, ending: &Ending,
     let mut done: Vec<Done> = found.faults.into_iter().map(|trouble| nobody(folder.to_string_lossy().into_owned(), trouble)).collect();
     let mut catalogs = Catalogs::default();
     let mut known: Vec<Known> = Vec::new();
+    let silences = Silences::default();
     for member in found.members {
         let file = member.file();
-        match know(member, &mut catalogs) {
+        match know(member, &mut catalogs, &silences) {
             Ok(one) => known.push(one),
             Err(trouble) => done.push(nobody(file, trouble)),
         }
     }
+    let sites: Vec<Site<'_>> = known.iter().map(Known::site).collect();
+    watch::knock(&sites.iter().collect::<Vec<_>>());
     bring_up_to_date(&known);
     done.extend(parallel::map_with(AT_ONCE, &known, &|known| look_at(known, &ending.asked)));
     let sent = send(&known, &done, &ending.asked);
@@ -80,7 +92,7 @@ pub(super) fn watch(here: &Here, folder: &Path, format: Format, ending: &Ending,
     Ok(if is_well { Exit::Done } else { Exit::Failed })
 }
 
-fn know(member: Member, catalogs: &mut Catalogs) -> Result<Known, Trouble> {
+fn know(member: Member, catalogs: &mut Catalogs, silences: &Silences) -> Result<Known, Trouble> {
     let file = member.file();
     let Member { here, read } = member;
     let (policy, unreadable) = match read {
@@ -88,7 +100,7 @@ fn know(member: Member, catalogs: &mut Catalogs) -> Result<Known, Trouble> {
         Err(trouble) => last_good(&here, trouble).map(|(policy, unreadable)| (Arc::new(policy), unreadable))?,
     };
     let catalog = catalogs.for_watching(&here.site(&policy));
-    Ok(Known { here, file, policy, unreadable, catalog })
+    Ok(Known { here, file, policy, unreadable, catalog, silences: silences.clone() })
 }
 
 /// The policies of one catalog together.
@@ -99,7 +111,7 @@ fn bring_up_to_date(known: &[Known]) {
         }
     });
     for (catalog, group) in by_catalog(known) {
-        let sites: Vec<Site<'_>> = group.iter().map(|known| known.here.site(&known.policy)).collect();
+        let sites: Vec<Site<'_>> = group.iter().map(|known| known.site()).collect();
         let sites: Vec<&Site<'_>> = sites.iter().collect();
         record::settle(&sites, catalog);
         record::see(&sites, catalog, clock::now());
@@ -119,7 +131,7 @@ fn by_catalog(known: &[Known]) -> Vec<(&Catalog, Vec<&Known>)> {
 }
 
 fn look_at(known: &Known, stop: &AtomicBool) -> Done {
-    let site = known.here.site(&known.policy);
+    let site = known.site();
     let watched = match &known.catalog {
         Ok(catalog) => leave_former(&site, &known.here, catalog, stop)
             .and_then(|()| watch::watch(&site, catalog, Look::Unsent, known.unreadable.clone(), stop)),
@@ -137,7 +149,7 @@ fn send(known: &[Known], done: &[Done], stop: &AtomicBool) -> (Flushed, Vec<Trou
     let (mut all, mut troubles) = (Flushed::default(), Vec::new());
     let mut seen: BTreeSet<&str> = done.iter().filter(|done| done.watched.is_ok()).map(|done| done.file.as_str()).collect();
     for (catalog, group) in by_catalog(known) {
-        let sites: Vec<Site<'_>> = group.iter().map(|known| known.here.site(&known.policy)).collect();
+        let sites: Vec<Site<'_>> = group.iter().map(|known| known.site()).collect();
         let sent = watch::send(&sites.iter().collect::<Vec<_>>(), catalog, stop).and_then(|sent| {
             tell_again(catalog, &group, done, &sent, stop)?;
             Ok(sent)
@@ -176,7 +188,7 @@ fn tell_again(catalog: &Catalog, group: &[&Known], done: &[Done], sent: &Flushed
     for known in group {
         let of = done.iter().find(|done| done.file == known.file).and_then(|done| done.watched.as_ref().ok());
         if let Some(watched) = of {
-            watch::tell_again(&known.here.site(&known.policy), catalog, &watched.judged, (sent, &mut silent), stop)?;
+            watch::tell_again(&known.site(), catalog, &watched.judged, (sent, &mut silent), stop)?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use crate::notify::{self, Deaf};
 use crate::plan::words::counted;
 use crate::policy::model::Policy;
 use crate::site::{Site, known};
+use crate::store::Silences;
 use crate::units::Instant;
 use crate::world::{clock, files, signals};
 
@@ -59,7 +60,7 @@ impl Watch {
             Ok(policy) => (policy, None),
             Err(trouble) => last_good(&self.here, trouble)?,
         };
-        let site = self.here.site(&policy);
+        let site = self.here.site(&policy).within(&Silences::default());
         if unreadable.is_none() {
             record::keep_policy(&self.here, &policy);
         }

@@ -39,7 +39,7 @@ pub(super) fn tables(number: usize, tables: &[Named]) -> Piece {
 
 /// Everything that is no table and belongs to none: types, and what makes them. No table is locked for it, and none need be readable.
 pub(super) fn types(number: usize) -> Piece {
-    let arguments = ["--section=pre-data", "--exclude-table=*.*", "--no-privileges", "--no-blobs"].map(str::to_owned).to_vec();
+    let arguments = ["--section=pre-data", "--exclude-table=*.*", "--no-blobs"].map(str::to_owned).to_vec();
     Piece { name: format!("dump-{number:05}-types"), holds: Holds::Definitions, arguments }
 }
 

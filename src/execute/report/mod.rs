@@ -37,8 +37,7 @@ pub fn accounts(
     let parts: Vec<&[Stood<'_>]> = policies.chunks(AT_ONCE).collect();
     // One reads while another reckons.
     let made = parallel::map(&parts, &|some| -> Result<Vec<PolicyAccount>, CatalogFault> {
-        let names: Vec<&str> = some.iter().map(|one| one.policy.name.as_str()).collect();
-        let pasts = past(catalog, &names, walked, covered, room)?;
+        let pasts = past(catalog, some, walked, covered, room)?;
         let subjects: Vec<Subject<'_>> = some
             .iter()
             .zip(&pasts)

@@ -14,7 +14,7 @@ use crate::report::{Covered, JobDue, Measurements, OnRecord, Standing, stand};
 use crate::units::{Instant, moment_of};
 use crate::world::parallel;
 
-use super::Walked;
+use super::{Stood, Walked};
 
 /// How far back the share of good runs looks.
 const RUNS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
@@ -106,17 +106,20 @@ pub fn standing(policy: &Policy, record: &OnRecord, now: Instant) -> Standing {
 }
 
 /// What a stretch of time has left on record of each policy, in their order.
-pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Covered, room: Room) -> Result<Vec<Past>, CatalogFault> {
+pub fn past(catalog: &Catalog, stood: &[Stood<'_>], walked: &Walked, covered: Covered, room: Room) -> Result<Vec<Past>, CatalogFault> {
     fn of<T>(all: &mut ByPolicy<T>, policy: &str) -> Vec<T> {
         all.remove(policy).unwrap_or_default()
     }
+    let policies: Vec<&str> = stood.iter().map(|one| one.policy.name.as_str()).collect();
+    let policies = policies.as_slice();
     let stretch = Stretch { from: covered.from, to: covered.to };
     let PastRuns { mut runs, mut changes } = catalog.past_runs(policies, stretch)?;
     let mut drills = catalog.past_drills(policies, stretch)?;
     let mut last = catalog.last_drills_of(policies)?;
     let mut loss = catalog.worst(policies, RECOVERY_POINT, stretch, room.points)?;
     let mut notices = catalog.past_notices(policies, stretch)?;
-    let mut before = notices_before(catalog, &notices, stretch)?;
+    let mut after = catalog.ends_told_since(policies, stretch.to)?;
+    let mut before = notices_before(catalog, stood, [&notices, &after], stretch)?;
     let mut inventories = catalog.inventories(policies)?;
     let past = |policy: &&str| Past {
         runs: of(&mut runs, policy),
@@ -126,6 +129,7 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
         changes: of(&mut changes, policy),
         notices: of(&mut notices, policy),
         notices_before: of(&mut before, policy),
+        ends_after: of(&mut after, policy),
         acks: walked.acks(policy),
         promotions: walked.promotions(policy),
         inventory: inventories.remove(*policy),
@@ -133,10 +137,19 @@ pub fn past(catalog: &Catalog, policies: &[&str], walked: &Walked, covered: Cove
     Ok(policies.iter().map(past).collect())
 }
 
-/// What was told before the stretch of the alerts that are told of in it: who is only reminded has known for longer.
-fn notices_before(catalog: &Catalog, notices: &ByPolicy<PastNotice>, stretch: Stretch) -> Result<ByPolicy<PastNotice>, CatalogFault> {
-    let oldest = |of: &[PastNotice]| of.iter().flat_map(|row| began(&row.notice)).min().filter(|began| *began < stretch.from);
-    let older: Vec<(&str, Instant)> = notices.iter().filter_map(|(policy, of)| Some((policy.as_str(), oldest(of)?))).collect();
+/// What was told before the stretch of the alerts that go on in it: who is only reminded in it, or not even that, has known for longer.
+fn notices_before(
+    catalog: &Catalog,
+    stood: &[Stood<'_>],
+    told: [&ByPolicy<PastNotice>; 2],
+    stretch: Stretch,
+) -> Result<ByPolicy<PastNotice>, CatalogFault> {
+    let oldest = |one: &Stood<'_>| {
+        let rows = told.into_iter().filter_map(|told| told.get(one.policy.name.as_str())).flatten();
+        let firing = one.standing.firing.iter().map(|firing| firing.since);
+        rows.flat_map(|row| began(&row.notice)).chain(firing).min().filter(|began| *began < stretch.from)
+    };
+    let older: Vec<(&str, Instant)> = stood.iter().filter_map(|one| Some((one.policy.name.as_str(), oldest(one)?))).collect();
     let Some(from) = older.iter().map(|(_, began)| *began).min() else { return Ok(ByPolicy::new()) };
     let policies: Vec<&str> = older.into_iter().map(|(policy, _)| policy).collect();
     catalog.past_notices(&policies, Stretch { from, to: stretch.from })

@@ -6,7 +6,7 @@
 mod apart;
 mod timescale;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -249,6 +249,8 @@ struct Known {
     /// A standby was dumped, which has none of their rows.
     unlogged: Vec<String>,
     apart: Vec<Apart>,
+    /// Whose views were, and who might use them.
+    views: BTreeMap<TableName, Vec<String>>,
 }
 
 impl Held {
@@ -261,6 +263,7 @@ impl Held {
             flaws: self.known.flaws.clone(),
             unlogged: self.known.unlogged.clone(),
             has_rights: false,
+            views: self.known.views.clone(),
             apart: self.known.apart.clone(),
         })
     }
@@ -402,6 +405,7 @@ impl Filling<'_> {
             self.restore(object, &words)?.unwrap_or_else(|fault| flaws.push(clip(&fault.message)));
         }
         known.apart = apart::tie(&mut connection, &items, &wanted)?;
+        known.views = apart::views(&items, self.planned.database());
         known.apart.extend(apart::unmade(&mut connection, &items, &wanted)?);
         known.apart.extend(wanted.iter().flat_map(|wanted| wanted.said(&items, self.planned.database())));
         if timescale.is_some() {

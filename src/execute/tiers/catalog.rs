@@ -14,12 +14,14 @@ use crate::execute::table::landing::session;
 use crate::execute::table::source::TableName;
 use crate::format::contents::USUAL_SCHEMA;
 use crate::format::copied;
-use crate::format::dump::{BadDump, Item, Stopped, Walk, columns_of};
+use crate::format::dump::{BadDump, Item, Stopped, Walk, columns_of, is_of_jobs, with_owners};
 use crate::postgres::Connection;
 
 pub(super) const NAME: &str = "timescaledb";
 /// As much of it as is believed: that of some hundred thousand chunks.
 const LARGEST: usize = 256 << 20;
+
+const ROLES: &str = "select rolname as name from pg_catalog.pg_roles";
 
 /// Rows of one of its own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,11 +184,20 @@ impl Acting<'_> {
     fn fill_catalog(&self, made: &str) -> Result<(), TableFault> {
         let mut session = self.there(made)?;
         let things = pending::things(&mut session, None)?;
+        let known: BTreeSet<String> = match self.ground.wanted.no_owner {
+            true => session.query(ROLES, &[])?.iter().map(|row| row.text("name").map(str::to_owned)).collect::<Result<_, _>>()?,
+            false => BTreeSet::new(),
+        };
         self.as_dumped(&mut session)?;
         for own in &self.catalog {
             let thing = things.iter().find(|thing| thing.schema == own.schema && thing.name == own.name);
             let thing = thing.ok_or_else(|| TableFault::new(format!("{}.{} was not made", own.schema, own.name), ""))?;
-            let rows = self.ground.wanted.roles.rows((&own.schema, &own.name), &own.columns, &own.rows)?;
+            let mut rows = self.ground.wanted.roles.rows((&own.schema, &own.name), &own.columns, &own.rows)?;
+            if self.ground.wanted.no_owner && is_of_jobs(&own.schema, &own.name) {
+                // Their owners stand among rows, where `--no-owner` does not reach: one who is not there would keep all of it back.
+                let mine = |role: &str| (!known.contains(role)).then(|| self.ground.settings.user.clone());
+                rows = with_owners(&own.columns, &rows, &mine).unwrap_or(rows);
+            }
             self.table(&mut session, thing, &own.columns, &mut |take| take(&rows).map(|()| None))?;
         }
         Ok(())

@@ -11,6 +11,7 @@ mod events;
 mod evidence;
 mod facts;
 mod keys;
+mod knock;
 mod log;
 mod measured;
 mod owed;
@@ -36,6 +37,7 @@ use crate::world::{clock, parallel};
 
 pub use events::tell_since;
 pub use facts::{failing, gather};
+pub use knock::knock;
 pub use uncatalogued::{catalog_is_down, catalog_is_well};
 
 /// What a look came to.

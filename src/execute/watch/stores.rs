@@ -21,7 +21,7 @@ use crate::units::{BackupId, Bytes, Instant, Name, Timeline};
 use crate::world::parallel;
 
 const EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(60);
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const REMEMBERED: &str = "observed.json";
 
 /// What was seen in the last hour. What an older version remembered lacks some of it, and is looked at again.

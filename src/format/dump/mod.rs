@@ -7,6 +7,7 @@
 mod blocks;
 mod head;
 mod jobs;
+mod names;
 mod renaming;
 mod roles;
 mod toc;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 pub use jobs::{is_table as is_of_jobs, with_owners};
+pub use names::{names, words};
 pub use toc::{Item, Section, columns_of, with_roles};
 pub use walk::{Stopped, Walk};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::shape::{AlertAccount, AlertsAccount, Listed};
 use super::{Past, Room};
-use crate::alert::{Notice, NoticeKind};
+use crate::alert::{Item, Notice, NoticeKind};
 use crate::policy::file::Severity;
 use crate::report::covered::Covered;
 use crate::report::standing::Standing;
@@ -33,6 +33,10 @@ pub(super) fn alerts(standing: &Standing, past: &Past, covered: Covered, room: R
             seconds_to_acknowledge: None,
         });
     }
+    for row in &past.ends_after {
+        let Ok(notice) = serde_json::from_str::<Notice>(&row.notice) else { continue };
+        ended_after(&mut all, &notice, covered);
+    }
     for row in &past.notices_before {
         let Ok(notice) = serde_json::from_str::<Notice>(&row.notice) else { continue };
         told_before(&mut all, &notice, row.created);
@@ -58,18 +62,7 @@ fn told(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at
         NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation | NoticeKind::Resolved => {}
     }
     for item in &notice.items {
-        let since = item.since.unwrap_or(notice.at);
-        let alert = all.entry((item.key.clone(), since)).or_insert_with(|| AlertAccount {
-            key: item.key.clone(),
-            severity: item.severity,
-            title: item.title.clone(),
-            since,
-            until: None,
-            told: None,
-            acknowledged: None,
-            by: None,
-            seconds_to_acknowledge: None,
-        });
+        let alert = entry(all, notice, item);
         if notice.kind == NoticeKind::Resolved {
             alert.until = item.until.or(Some(notice.at)).max(alert.until);
         } else {
@@ -80,13 +73,40 @@ fn told(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at
     }
 }
 
-/// Who was told before the stretch and reminded in it has known since then.
+/// It was wrong when the stretch ended, and so within it, whether or not anybody was told of it just then.
+fn ended_after(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, covered: Covered) {
+    for item in notice.items.iter().filter(|item| item.since.is_some_and(|since| since < covered.to)) {
+        let until = item.until.unwrap_or(notice.at);
+        if until >= covered.from {
+            let alert = entry(all, notice, item);
+            alert.until = alert.until.max(Some(until));
+        }
+    }
+}
+
+fn entry<'a>(all: &'a mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, item: &Item) -> &'a mut AlertAccount {
+    let since = item.since.unwrap_or(notice.at);
+    all.entry((item.key.clone(), since)).or_insert_with(|| AlertAccount {
+        key: item.key.clone(),
+        severity: item.severity,
+        title: item.title.clone(),
+        since,
+        until: None,
+        told: None,
+        acknowledged: None,
+        by: None,
+        seconds_to_acknowledge: None,
+    })
+}
+
+/// Who was told before the stretch has known since then.
 fn told_before(all: &mut BTreeMap<(String, Instant), AlertAccount>, notice: &Notice, at: Instant) {
     if !matches!(notice.kind, NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Escalation) {
         return;
     }
     for item in &notice.items {
         if let Some(alert) = all.get_mut(&(item.key.clone(), item.since.unwrap_or(notice.at))) {
+            alert.severity = alert.severity.min(item.severity);
             alert.told = Some(alert.told.map_or(at, |told| told.min(at)));
         }
     }
@@ -115,7 +135,6 @@ fn median(sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::Item;
     use crate::catalog::PastNotice;
     use crate::report::account::Given;
     use crate::report::standing::{Level, Problem};

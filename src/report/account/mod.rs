@@ -34,8 +34,10 @@ pub struct Past {
     pub loss: Vec<Worst>,
     pub changes: Vec<Changed>,
     pub notices: Vec<PastNotice>,
-    /// From before the stretch, as far back as the alerts of its notices began.
+    /// From before the stretch, as far back as its alerts began.
     pub notices_before: Vec<PastNotice>,
+    /// Of what was over only after it, also of what nobody was told of within it.
+    pub ends_after: Vec<PastNotice>,
     pub acks: Vec<Given>,
     /// As the audit chain has them.
     pub promotions: Vec<PromotionAccount>,

@@ -19,6 +19,7 @@ mod read;
 mod reader;
 mod rewrite;
 mod runtime;
+mod silence;
 mod thaw;
 mod tier;
 mod upload;
@@ -35,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 pub(super) use reader::CloudReader;
+pub use silence::Silences;
 pub(super) use upload::CloudUpload;
 
 use super::pace::Pace;
@@ -43,6 +45,7 @@ use super::{Fault, FaultKind, Growth, Key, Meta, Place, Settings};
 use crate::units::{ClassFamily, Instant, StorageClass};
 use client::Client;
 use failure::Failure;
+use silence::Silence;
 
 /// The pieces of a multipart upload begin as the least that S3 takes, because some are always on their way; see [`Growth`].
 pub(super) const PIECE_SIZE: usize = 5 << 20;
@@ -66,6 +69,7 @@ pub(super) struct Cloud {
     growth: Growth,
     /// What killed processes left was looked for.
     swept: Once,
+    silence: Option<Arc<Silence>>,
 }
 
 /// Only where it is: what the client holds is nobody's business.
@@ -87,7 +91,7 @@ enum Doing {
 }
 
 impl Cloud {
-    pub(super) fn open(settings: &Settings) -> Result<Cloud, Fault> {
+    pub(super) fn open(settings: &Settings, silences: Option<&Silences>) -> Result<Cloud, Fault> {
         let (client, scheme, bucket, prefix, class) = match &settings.place {
             Place::Local { .. } => unreachable!("a directory is not opened as a cloud"),
             Place::S3 { bucket, prefix, region, endpoint, path_style, ca, profile, storage_class, sse } => {
@@ -121,6 +125,7 @@ impl Cloud {
             slots: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             growth: settings.growth,
             swept: Once::new(),
+            silence: silences.map(|silences| silences.of(&settings.place)),
         })
     }
 
@@ -198,22 +203,43 @@ impl Cloud {
     where
         F: Future<Output = object_store::Result<T>>,
     {
+        self.is_not_silent()?;
         let mut attempts = Attempts::new(self.patience);
         loop {
             let mut failure = match timeout(limit, attempt()).await {
-                Ok(Ok(done)) => return Ok(done),
+                Ok(Ok(done)) => {
+                    self.answered();
+                    return Ok(done);
+                }
                 Ok(Err(error)) => Failure::of(&error),
                 Err(_) => Failure::slow(limit),
             };
             failure.unclear = attempts.unclear();
             if !failure.is_transient() {
+                self.answered();
                 return Err(failure);
             }
             match attempts.again() {
                 Some(delay) => sleep(delay).await,
-                None => return Err(failure),
+                None => {
+                    self.gave_up(&attempts, &failure);
+                    return Err(failure);
+                }
             }
         }
+    }
+
+    /// Whoever looks around has not just waited for it in vain.
+    fn is_not_silent(&self) -> Result<(), Failure> {
+        self.silence.as_ref().and_then(|silence| silence.known()).map_or(Ok(()), Err)
+    }
+
+    fn answered(&self) {
+        self.silence.iter().for_each(|silence| silence.answered());
+    }
+
+    fn gave_up(&self, attempts: &Attempts, failure: &Failure) {
+        self.silence.iter().for_each(|silence| silence.gave_up(attempts.since(), failure));
     }
 }
 

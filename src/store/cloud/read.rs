@@ -68,6 +68,11 @@ impl Cloud {
         self.fault(&failure, Doing::Reading, key.as_str())
     }
 
+    pub(in crate::store) fn knock(self: &Arc<Self>) -> Result<(), Fault> {
+        let this = self.clone();
+        runtime::wait(async move { this.is_there().await.map_err(|failure| this.fault(&failure, Doing::Listing, "everything")) })
+    }
+
     pub(in crate::store) fn head(self: &Arc<Self>, key: &Key) -> Result<Option<Meta>, Fault> {
         let (this, key) = (self.clone(), key.clone());
         runtime::wait(async move { Ok(this.look(&key).await?.map(|(meta, _)| meta)) })
@@ -75,10 +80,14 @@ impl Cloud {
 
     pub(super) async fn read_whole(&self, key: &Key, limit: usize) -> Result<Bytes, Fault> {
         let path = self.path(key)?;
+        self.is_not_silent().map_err(|failure| self.fault(&failure, Doing::Reading, key.as_str()))?;
         let mut attempts = Attempts::new(self.patience);
         loop {
             let mut failure = match self.whole_once(&path, limit).await {
-                Ok(Some(bytes)) => return Ok(bytes),
+                Ok(Some(bytes)) => {
+                    self.answered();
+                    return Ok(bytes);
+                }
                 Ok(None) => {
                     let message = format!("{key} in {} has more than {limit} bytes", self.url);
                     return Err(Fault::new(FaultKind::Damaged, message, "It is not what its name says."));
@@ -88,7 +97,10 @@ impl Cloud {
             failure.unclear = attempts.unclear();
             match attempts.again() {
                 Some(delay) if failure.is_transient() => sleep(delay).await,
-                _ => return Err(self.unread(failure, key).await),
+                _ => {
+                    self.gave_up(&attempts, &failure);
+                    return Err(self.unread(failure, key).await);
+                }
             }
         }
     }
@@ -124,12 +136,16 @@ impl Cloud {
         if wanted == 0 {
             return Ok(bytes.freeze());
         }
+        self.is_not_silent().map_err(|failure| self.fault(&failure, Doing::Reading, key.as_str()))?;
         let mut attempts = Attempts::new(self.patience);
         loop {
             let before = bytes.len();
             let rest = range.start + before as u64..range.end;
             let mut failure = match self.range_once(&path, rest, &mut bytes).await {
-                Ok(()) => return Ok(bytes.freeze()),
+                Ok(()) => {
+                    self.answered();
+                    return Ok(bytes.freeze());
+                }
                 Err(failure) => failure,
             };
             if bytes.len() > before {
@@ -149,7 +165,10 @@ impl Cloud {
             }
             match attempts.again() {
                 Some(delay) if failure.is_transient() => sleep(delay).await,
-                _ => return Err(self.unread(failure, key).await),
+                _ => {
+                    self.gave_up(&attempts, &failure);
+                    return Err(self.unread(failure, key).await);
+                }
             }
         }
     }

@@ -83,6 +83,7 @@ impl Cloud {
     }
 
     pub(super) async fn remove(&self, mut paths: Vec<Path>) -> Result<(), Failure> {
+        self.is_not_silent()?;
         let mut attempts = Attempts::new(self.patience);
         loop {
             let all = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
@@ -111,7 +112,10 @@ impl Cloud {
             failure.unclear = attempts.unclear();
             match attempts.again() {
                 Some(delay) if failure.is_transient() => sleep(delay).await,
-                _ => return Err(failure),
+                _ => {
+                    self.gave_up(&attempts, &failure);
+                    return Err(failure);
+                }
             }
         }
     }

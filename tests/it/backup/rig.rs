@@ -3,12 +3,29 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use seawall::format::descriptor::Descriptor;
 use seawall::format::layout::Repository;
 use seawall::inventory::SystemIdentifier;
 
 use crate::clusters::{Cluster, Options, Version};
+
+/// Once a day, as far from now as can be: whatever the hour, nothing comes due while a test lasts.
+pub fn daily() -> &'static str {
+    static AT: OnceLock<String> = OnceLock::new();
+    AT.get_or_init(|| from_now(12).strftime("at: \"%H:%M\"").to_string())
+}
+
+/// The same once a week.
+pub fn weekly() -> &'static str {
+    static AT: OnceLock<String> = OnceLock::new();
+    AT.get_or_init(|| from_now(84).strftime("on: %A, at: \"%H:%M\"").to_string().to_lowercase())
+}
+
+fn from_now(hours: i64) -> jiff::Zoned {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).saturating_add(jiff::Span::new().hours(hours))
+}
 
 /// What a test changes of the policy.
 #[derive(Debug, Clone, Default)]
@@ -69,10 +86,11 @@ impl Rig {
              stores: {{ disk: {{ local: {{ path: {folder}/store, other_device: false }} }} }}\n\
              encryption: {{ age: {{ recipients: [{recipient}], identity: {{ file: {folder}/identity.txt }} }} }}\n\
              wal: {{ store: disk, timeout: 60s, keep: 7d }}\n\
-             backups: {{ nightly: {{ physical: {{ {} }}, schedule: {{ at: \"02:00\" }}, keep: {{ daily: 7 }}, takes: 1m {} }} }}\n",
+             backups: {{ nightly: {{ physical: {{ {} }}, schedule: {{ {} }}, keep: {{ daily: 7 }}, takes: 1m {} }} }}\n",
             self.cluster.conninfo(),
             policy.hosts,
             policy.physical,
+            daily(),
             policy.job,
         );
         fs::write(self.path("policy.yaml"), text).expect("a policy");

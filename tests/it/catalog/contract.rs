@@ -371,6 +371,12 @@ fn a_stretch_of_the_past(place: &Where) {
     catalog.queue(&[notice("two", "mail", 0)], at(150)).expect("queued, and too late");
     let notices = &catalog.past_notices(&["orders"], stretch).expect("asked")["orders"];
     assert_eq!(notices.iter().map(|one| (one.created, one.delivered)).collect::<Vec<_>>(), [(at(120), None)]);
+    assert!(catalog.ends_told_since(&["orders"], at(100)).expect("asked").is_empty());
+    let over = QueuedNotice { json: r#"{"id":"over","kind":"resolved","items":[]}"#, ..notice("over", "mail", 0) };
+    catalog.queue(&[over], at(160)).expect("queued");
+    let ends = |since: i64| catalog.ends_told_since(&["billing", "orders"], at(since)).expect("asked");
+    assert_eq!(ends(100)["orders"].iter().map(|one| one.created).collect::<Vec<_>>(), [at(160)]);
+    assert!(ends(161).is_empty());
     let drill = |id: &'static str, ended: i64, end: DrillEnd| NewDrill {
         id,
         policy: "orders",

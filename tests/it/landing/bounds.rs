@@ -163,6 +163,13 @@ fn what_is_published_without_an_identity_is_refused() {
     assert!(two.look(&wish("parted")).expect_err("with its parent").message.contains("`parts`"));
     two.now("drop publication parts; create publication home for tables in schema public");
     assert!(two.look(&wish("bare")).expect_err("with its schema").message.contains("`home`"));
+    // A subscriber does not know what comes beside it there.
+    let beside = |schema: &str| {
+        let way = Way::Schema { schema: schema.into(), name: Some("other".into()) };
+        two.look(&wanted(&[("public", "bare")], way)).expect("it is beside").remarks.join("\n")
+    };
+    let said = "the publication `home` publishes all tables of the schema `public`: subscribers stop at the rows of a new one";
+    assert!(beside("public").contains(said) && !beside("aside").contains("`home`"), "{}", beside("public"));
     two.now("alter table bare replica identity full");
     two.now("delete from bare");
     two.brings(&wish("bare"));

@@ -1,5 +1,6 @@
 //! Some rows: what a condition may read, and which rows it means.
 
+use seawall::execute::table::Why;
 use seawall::execute::table::landing::{Condition, CsvTo, Wanted, Way};
 
 use super::rig::{Two, into, merge, only, replace, rows, wanted};
@@ -48,6 +49,48 @@ fn a_condition_reads_nothing_but_the_row() {
     let refused = two.refuses(&only(orders(into("aside")), "customer in (select customer from public.vip)"));
     assert!(refused.message.contains("reads public.vip"), "{refused}");
     assert_eq!(two.now("select count(*) from pg_namespace where nspname = 'aside'"), "0");
+}
+
+/// What is wrong in it is said before anything is fetched, and the look leaves nothing behind.
+#[test]
+fn a_condition_is_read_where_it_will_be_asked() {
+    let two = Two::new(ORDERS);
+    let catalogs = "select (select count(*) from pg_class) || ' ' || (select count(*) from pg_namespace)";
+    let before = two.now(catalogs);
+    for (condition, said) in [
+        ("custmer = 1", "column \"custmer\" does not exist"),
+        ("customer = 'seven'", "invalid input syntax for type integer"),
+        ("customer", "argument of WHERE must be type boolean"),
+        ("count(*) > 1", "aggregate functions are not allowed in WHERE"),
+        ("customer in (select customer from public.vip)", "reads public.vip: of other tables no rows are at hand"),
+    ] {
+        for way in [replace(), merge()] {
+            let refused = two.look(&only(orders(way), condition)).expect_err(condition);
+            assert!(
+                refused.message.contains("the condition on rows of \"public\".\"orders\" ") && refused.message.contains(said),
+                "{condition}: {refused}"
+            );
+        }
+        // Beside it and as CSV, what is there now need not be what was there then.
+        two.look(&only(orders(into("aside")), condition)).expect("nobody has read it");
+    }
+    for condition in ["customer in (select customer from vip)", "exists (select from orders o where o.customer = 1)"] {
+        let refused = two.look(&only(orders(merge()), condition)).expect_err(condition);
+        assert!(
+            refused.hint.contains("by its whole name (`\"public\".\"orders\"`). Of other tables no rows are at hand"),
+            "{}",
+            refused.hint
+        );
+    }
+    two.look(&only(orders(merge()), "customer = 7")).expect("it is understood");
+    assert_eq!(two.now(catalogs), before);
+    // Whoever locks the table is named, and the condition is not blamed for it.
+    let mut other = two.session();
+    other.run("begin; lock table orders in access exclusive mode").expect("a lock");
+    let quick = Wanted { lock_timeout: std::time::Duration::from_millis(100), ..only(orders(merge()), "customer = 7") };
+    let refused = two.look(&quick).expect_err("it is locked");
+    assert_eq!(refused.why, Why::Passing, "{refused}");
+    assert!(refused.message.contains("it is locked by") && !refused.message.contains("understood"), "{refused}");
 }
 
 /// A row of the backup that fits only now is not missing there.

@@ -1,5 +1,6 @@
 //! Two servers: one that holds tables as they were, and one that goes on with them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -118,6 +119,7 @@ impl Two {
             flaws: Vec::new(),
             unlogged: Vec::new(),
             has_rights: true,
+            views: BTreeMap::new(),
             apart: Vec::new(),
         }
     }

@@ -207,6 +207,28 @@ fn into_the_database_that_is_named() {
     let both = "before_restore shop \"public\".\"t\"\nafter_restore shop \"public\".\"t\"\n";
     assert_eq!(fs::read_to_string(ground.file("hooks")).expect("they ran"), both);
     ground.sql("update t set n = 1");
+    // What a condition is known to be before anything is fetched, and what it costs.
+    let all = "all of the table is fetched for it; only rows that fit are brought back";
+    let plan = |more: &[&str]| say(&[more, &["--plan", "--where", "id < 4"]].concat()).ends_with_code(0).says(all);
+    let shown = plan(&["--merge"]);
+    for words in [
+        "where id < 4",
+        "`shop` on ",
+        "understands it; the private server reads it once more",
+        "the difference is shown, before any row is merged",
+    ] {
+        assert!(shown.out.contains(words), "not `{words}`: {}", shown.out);
+    }
+    assert!(shown.out.contains("Difference of") && shown.out.contains("~ 3 rows are not the same"), "{}", shown.out);
+    for way in [&["--into-schema", "aside2"][..], &["--csv", "-"]] {
+        let shown = plan(way);
+        let said = format!("{}{}", shown.out, shown.err);
+        assert!(said.contains("what it names is looked for by the private server") && !said.contains("understands it"), "{said}");
+    }
+    // Wrong ones are, before anything runs.
+    let wrong = say(&["--merge", "--plan", "--where", "idd < 4"]).ends_with_code(1).says("column \"idd\" does not exist");
+    assert!(!wrong.out.contains("Bring back"), "{}", wrong.out);
+    say(&["--replace", "--plan", "--where", "true); drop table t; --"]).ends_with_code(64).says("closes a `(` that it has not opened");
     // What somebody asks for may name people: it is not kept for ever.
     let said = say(&["--replace", "--where", "id < 4 and 'Jane Roe' <> ''"]).ends_with_code(0).says("times and days in it are those of ");
     assert!(said.out.contains("those that fit now and are not in the backup at all GO"), "{}", said.out);

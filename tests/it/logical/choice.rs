@@ -34,7 +34,7 @@ fn with_alpha() -> Ground {
     let stores = format!("stores: {{ alpha: {{ local: {{ path: {}, other_device: false }} }}, ", alpha.display());
     ground.change("stores: { ", &stores);
     ground.change("schedule: { at: \"03:00\" }", "store: disk, schedule: { at: \"03:00\" }");
-    ground.change("schedule: { at: \"02:00\" }", "store: disk, schedule: { at: \"02:00\" }");
+    ground.change("keep: { daily: 7 }", "keep: { daily: 7 }, store: disk");
     ground
 }
 

@@ -86,7 +86,7 @@ fn out_of_the_copy_alone_it_comes_back() {
     ground.rig.cluster.account().own(&off);
     ground.change("stores: { ", &format!("stores: {{ off: {{ local: {{ path: {}, other_device: false }} }}, ", off.display()));
     ground.change("schedule: { at: \"03:00\" }", "store: disk, copies: [off], schedule: { at: \"03:00\" }");
-    ground.change("schedule: { at: \"02:00\" }", "store: disk, schedule: { at: \"02:00\" }");
+    ground.change("keep: { daily: 7 }", "keep: { daily: 7 }, store: disk");
     let id = ground.dump().descriptor.id.to_string();
     ground.say(&["copy"]).ends_with_code(0);
     ground.rig.shell_as_root("rm -rf store");

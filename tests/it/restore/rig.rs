@@ -10,6 +10,7 @@ use age::secrecy::ExposeSecret;
 use seawall::format::signature::SigningKey;
 use serde_json::Value;
 
+use crate::backup::rig::daily;
 use crate::clusters::{Cluster, Options, Version, settings};
 use seawall::postgres::Connection;
 
@@ -102,12 +103,13 @@ impl Rig {
         let local = format!("local: {{ path: {}, other_device: false }}", self.path("store").display());
         let store = if self.place.store.is_empty() { &local } else { &self.place.store };
         let (folder, conninfo, recipient) = (self.cluster.folder().display(), self.cluster.conninfo(), &self.recipient);
+        let daily = daily();
         let policy = format!(
             r#"
 version: 1
 policy: shop
 owner: dba@example.com
-review_by: 2027-06-30
+review_by: 2099-06-30
 cluster: {{ connection: "{conninfo}", databases: [postgres], data_directory: {folder}/data }}
 objectives:
   rpo: 5m
@@ -119,7 +121,7 @@ encryption:
   writers: {{ db: "{writer}" }}
 wal: {{ store: local, timeout: 60s, keep: 7d }}
 backups:
-  nightly: {{ physical: {{}}, schedule: {{ at: "02:00" }}, keep: {{ daily: 7 }}, takes: 1m }}
+  nightly: {{ physical: {{}}, schedule: {{ {daily} }}, keep: {{ daily: 7 }}, takes: 1m }}
 "#
         );
         self.write(name, &policy);

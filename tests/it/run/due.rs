@@ -6,12 +6,12 @@ use seawall::catalog::{Outcome, StepOutcome};
 use seawall::format::audit;
 
 use super::rig::{Run, Said};
-use crate::backup::rig::Policy;
+use crate::backup::rig::{Policy, daily, weekly};
 use crate::clusters::StopMode;
 
 #[test]
 fn what_is_owed_runs_once_and_its_steps_are_on_record() {
-    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n");
+    let run = Run::new("", &format!("verify: {{ weekly: {{ schedule: {{ {} }} }} }}\n", weekly()));
     run.say(&["run", "--due"]).ends_with_code(0).says("backups.nightly").says("succeeded");
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed; next is");
     // Who asks for one hears of that one, whatever comes before it.
@@ -59,7 +59,10 @@ fn a_fault_that_may_pass_is_tried_again_and_one_that_does_not_is_not() {
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
     // This version cannot do it, whenever it is asked.
-    run.change("backups: {", "backups: { dump: { incremental: { of: nightly }, schedule: { at: \"02:00\" }, keep: { last: 2 } },");
+    run.change(
+        "backups: {",
+        &format!("backups: {{ dump: {{ incremental: {{ of: nightly }}, schedule: {{ {} }}, keep: {{ last: 2 }} }},", daily()),
+    );
     run.say(&["run", "--due"]).ends_with_code(1).says("this version of seawall takes no incremental backups");
     run.say(&["run", "--due"]).ends_with_code(0).says("nothing is owed");
     let outcomes = run.outcomes();
@@ -87,7 +90,7 @@ fn another_hosts_backup_is_not_taken_twice_and_a_lost_record_is_found_in_the_sto
 
 #[test]
 fn what_is_given_to_another_host_is_left_to_it() {
-    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" }, host: db-2 } }\n");
+    let run = Run::new("", &format!("verify: {{ weekly: {{ schedule: {{ {} }}, host: db-2 }} }}\n", weekly()));
     run.change("hosts: {  }", "hosts: { db-1: { role: primary }, db-2: { role: standby, connection: service=other } }");
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.sql("insert into jobs (policy, job, first_seen) values ('try', 'verify.weekly', 0) on conflict do update set first_seen = 0");
@@ -100,7 +103,7 @@ fn what_is_given_to_another_host_is_left_to_it() {
 /// Its words are lost where they go; what is owed is done, and those who want to hear of it do.
 #[test]
 fn a_full_disk_under_the_output_stops_no_job() {
-    let run = Run::new("", "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n");
+    let run = Run::new("", &format!("verify: {{ weekly: {{ schedule: {{ {} }} }} }}\n", weekly()));
     run.say(&["watch"]).ends_with_code(0);
     run.sql("update jobs set first_seen = 0");
     let full = fs::File::options().write(true).open("/dev/full").expect("a full disk");
@@ -118,7 +121,7 @@ fn a_backup_that_lacks_files_is_no_answer() {
     let tree = run.file("tree").display().to_string();
     run.change(
         "backups: {",
-        &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ at: \"05:00\" }}, keep: {{ last: 2 }} }},"),
+        &format!("backups: {{ docs: {{ files: {{ paths: [{tree}] }}, schedule: {{ {} }}, keep: {{ last: 2 }} }},", daily()),
     );
     run.rig.shell("mkdir tree; echo open > tree/open");
     run.rig.shell_as_root("echo closed > tree/closed; chmod 000 tree/closed");

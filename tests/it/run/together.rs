@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::hosts::Fleet;
 use super::rig::Said;
-use crate::backup::rig::Policy;
+use crate::backup::rig::{Policy, daily, weekly};
 use crate::faults::chance;
 use crate::servers::receiver::Receiver;
 
@@ -40,16 +40,17 @@ fn fleet(receiver: &Receiver) -> Fleet {
     let fleet = Fleet::new(
         &Policy::default(),
         &format!(
-            "verify: {{ weekly: {{ schedule: {{ on: sunday, at: \"06:00\" }} }} }}\n\
+            "verify: {{ weekly: {{ schedule: {{ {} }} }} }}\n\
              receivers: {{ hook: {{ webhook: {{ url: {{ file: {} }} }} }} }}\n\
              alerts: {{ routes: [{{ to: [hook] }}, {{ event: succeeded, to: [hook] }}] }}\n\
              expire: {{ brake: 100%, grace: 1h }}\n",
+            weekly(),
             url.display()
         ),
     );
     fleet.run.change("keep: { daily: 7 }", "keep: { last: 2 }");
     fleet.run.change("keep: 7d }", "keep: 1h }");
-    let another = "another: { physical: {}, schedule: { at: \"03:00\" }, keep: { last: 2 }, takes: 1m }";
+    let another = format!("another: {{ physical: {{}}, schedule: {{ {} }}, keep: {{ last: 2 }}, takes: 1m }}", daily());
     fleet.run.change("backups: {", &format!("backups: {{ {another},"));
     fleet
 }

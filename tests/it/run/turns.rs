@@ -9,13 +9,16 @@ use seawall::units::Instant;
 
 use super::hosts::Fleet;
 use super::rig::{Run, Said};
-use crate::backup::rig::Policy;
+use crate::backup::rig::{Policy, daily, weekly};
 
-const WEEKLY: &str = "verify: { weekly: { schedule: { on: sunday, at: \"06:00\" } } }\n";
+/// A check that nobody owes.
+fn weekly_check() -> String {
+    format!("verify: {{ weekly: {{ schedule: {{ {} }} }} }}\n", weekly())
+}
 
 /// A backup that is owed, because it is new.
 fn another(more: &str) -> String {
-    format!("another: {{ physical: {{}}, schedule: {{ at: \"02:00\" }}, keep: {{ last: 2 }}, takes: 1m {more} }}")
+    format!("another: {{ physical: {{}}, schedule: {{ {} }}, keep: {{ last: 2 }}, takes: 1m {more} }}", daily())
 }
 
 /// A program that tells that it was begun, and ends when it is let go.
@@ -41,7 +44,7 @@ fn end(child: Child) -> Said {
 
 #[test]
 fn what_another_runner_did_meanwhile_is_not_done_again() {
-    let run = Run::new("", WEEKLY);
+    let run = Run::new("", &weekly_check());
     run.say(&["run", "nightly"]).ends_with_code(0);
     run.change("backups: {", &format!("backups: {{ {},", another(&format!(", before: {{ run: [{}] }}", run.file("before").display()))));
     slow(&run, "before");
@@ -60,7 +63,7 @@ fn what_another_runner_did_meanwhile_is_not_done_again() {
 /// Five at once, of two hosts and one catalog: one of them takes the backup that is owed, and one runs each job beside it.
 #[test]
 fn of_five_runners_one_does_it() {
-    let fleet = Fleet::new(&Policy::default(), WEEKLY);
+    let fleet = Fleet::new(&Policy::default(), &weekly_check());
     fleet.say("db-1", &["run", "nightly"]).ends_with_code(0);
     fleet.run.change("backups: {", &format!("backups: {{ {},", another("")));
     fleet.say("db-1", &["watch"]).ends_with_code(0);

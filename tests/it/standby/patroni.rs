@@ -82,7 +82,7 @@ impl Patroni {
 version: 1
 policy: shop
 owner: dba@example.com
-review_by: 2027-06-30
+review_by: 2099-06-30
 cluster: {{ connection: "host=127.0.0.1,127.0.0.1 port={},{} user=postgres dbname=postgres target_session_attrs=read-write", databases: [postgres] }}
 objectives:
   rpo: 5m

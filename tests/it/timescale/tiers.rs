@@ -176,3 +176,29 @@ fn out_of_a_physical_backup_hypertables_come_with_their_tier() {
         Said::of(rig.command(&["drill", "first", "--start-with", &folder]).output().expect("seawall")).ends_with_code(0).says("passed");
     }
 }
+
+/// Whose they were is nobody here: everything becomes that of whoever restores, and so do jobs, whose owners stand among rows.
+#[test]
+fn without_owners_jobs_are_those_of_whoever_restores() {
+    for programs in some_natives("without_owners_jobs_are_those_of_whoever_restores") {
+        let ground = with_readings(&programs);
+        let cluster = &ground.rig.cluster;
+        ground.change("objectives: { rpo: 5m, rto: 1h }", &format!("objectives: {{ rpo: 5m, rto: 6h, {TIERS} }}"));
+        cluster.sql("create role \"Old \"\"one\"\"\" login");
+        ground.sql(
+            "grant create on schema public to \"Old \"\"one\"\"\"; alter table metrics owner to \"Old \"\"one\"\"\"; \
+             set role \"Old \"\"one\"\"\"; select add_compression_policy('metrics', interval '100 years'); \
+             reset role; revoke create on schema public from \"Old \"\"one\"\"\"",
+        );
+        ground.dump();
+        ground.sql("select remove_compression_policy('metrics'); reassign owned by \"Old \"\"one\"\"\" to postgres; drop owned by \"Old \"\"one\"\"\"");
+        cluster.sql("drop role \"Old \"\"one\"\"\"");
+        let words = ["restore", "--tier", "critical", "--into-database", "back", "--create", "--job", "dump", "--yes"];
+        ground.say(&words).ends_with_code(1).says("role").says("Old \"one\"");
+        ground.say(&[&words[..], &["--no-owner"]].concat()).ends_with_code(0).says("held job");
+        let owners = "select string_agg(distinct owner::text, ',') || ' ' || count(*) filter (where proc_name = 'policy_compression') \
+            from timescaledb_information.jobs where job_id >= 1000";
+        assert_eq!(sql_in(cluster, "back", owners), "postgres 1");
+        assert_eq!(sql_in(cluster, "back", &rows("metrics")), ground.sql(&rows("metrics")));
+    }
+}

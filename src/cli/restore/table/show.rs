@@ -89,10 +89,28 @@ pub(super) fn plan(
     if let Some(condition) = &wanted.condition {
         page.row("rows", format!("where {}", plain(condition)));
         page.row("", format!("times and days in it are those of {}", condition.zone()));
-        page.row("", "no server has read it yet: what is wrong in it is said before anything changes");
+        meant(&mut page, wanted, destination);
     }
     place(&mut page, wanted, destination, hooks);
     page.0
+}
+
+/// What is known of a condition before anything is fetched, and what it costs.
+fn meant(page: &mut Page, wanted: &Wanted, destination: Option<&Destination>) {
+    let tables = if wanted.tables.len() == 1 { "the table" } else { "each table" };
+    match (&wanted.way, destination) {
+        (Way::Replace { .. } | Way::Merge { .. }, Some(destination)) => {
+            page.row(
+                "",
+                format!("`{}` on {} understands it; the private server reads it once more", destination.database, destination.server),
+            );
+        }
+        _ => page.row("", "it is one expression; what it names is looked for by the private server, before any row comes"),
+    }
+    page.row("", format!("all of {tables} is fetched for it; only rows that fit are brought back"));
+    if let Way::Merge { .. } = wanted.way {
+        page.row("", "they are compared with those that are there, and the difference is shown, before any row is merged");
+    }
 }
 
 fn place(page: &mut Page, wanted: &Wanted, destination: Option<&Destination>, hooks: Option<String>) {

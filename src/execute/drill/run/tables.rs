@@ -14,8 +14,8 @@ use super::Run;
 use crate::execute::archive::SETTINGS;
 use crate::execute::dump::child::{self, Halt};
 use crate::execute::dump::programs::Programs;
-use crate::execute::dump::restore::Found;
 use crate::execute::dump::restore::feed::feed_and_hear;
+use crate::execute::dump::restore::{Found, listing, types};
 use crate::execute::restore::directory;
 use crate::execute::throwaway::{self, Place};
 use crate::format::archived::Form;
@@ -79,10 +79,26 @@ impl Run<'_> {
         self.enter(Phase::Load);
         for database in &found.contents.databases {
             let settings = self.make_database(database, settings)?;
+            let unmade = self.make_types(found, database, &settings)?;
+            make_schemas(database, &settings)?;
+            // What its tables go by comes with them: they are not to find here what a recovery would not have.
+            let come_later = database.types.is_some();
+            if !come_later {
+                self.make_extensions(database, &settings)?;
+            }
             if database.archives.is_empty() {
                 self.load_rows(found, database, &settings)?;
             } else {
-                self.restore_archives(found, database, &settings)?;
+                self.restore_archives(found, database, &settings).map_err(|fault| match unmade {
+                    Some(unmade) => {
+                        let hint = format!("{} Of what the tables need not everything could be made: {}.", fault.hint, unmade.message);
+                        DrillFault { hint, ..fault }
+                    }
+                    None => fault,
+                })?;
+            }
+            if come_later {
+                self.make_extensions(database, &settings)?;
             }
         }
         self.watch.end(None);
@@ -91,7 +107,7 @@ impl Run<'_> {
         self.must_go_on()
     }
 
-    /// Sorted as it was, where this machine can; with the extensions that are here, since the tables may have their types.
+    /// Sorted as it was, where this machine can.
     fn make_database(&mut self, database: &Database, settings: &Settings) -> Result<Settings, DrillFault> {
         let own = settings.clone().with_dbname(&database.name);
         if database.name != settings.dbname {
@@ -103,11 +119,32 @@ impl Run<'_> {
                 self.record.remarks.push(format!("text is sorted byte by byte, and not as on the original: {}", fault.message));
             }
         }
-        let mut connection = Connection::connect(&own)?;
-        let schemas: BTreeSet<&str> = database.tables.iter().map(|table| table.schema.as_str()).collect();
-        for schema in schemas {
-            connection.run(&format!("create schema if not exists {}", quoted(schema)))?;
-        }
+        Ok(own)
+    }
+
+    /// Types and functions that the tables go by, as `restore --into-database` makes them. Gives what was wrong with some of it.
+    fn make_types(&mut self, found: &Found, database: &Database, settings: &Settings) -> Result<Option<DrillFault>, DrillFault> {
+        let Some(types) = types::needed(found, database, &|_| Ok(None))? else { return Ok(None) };
+        let folder = self.place().folder().to_owned();
+        let (stop, programs) = (self.onlooker.stop, self.clients(found)?);
+        let halt = Halt { stop, abort: AtomicBool::new(false), deadline: None };
+        let restoring = Restoring { programs: &programs, settings, halt: &halt, object: &types.object, path: folder.join("types") };
+        spool(found, &types.object, &restoring.path, stop)?;
+        let kept: String = restoring
+            .listed()?
+            .lines()
+            .filter(|line| listing::number(line).is_some_and(|line| types.has(line)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let list = folder.join("list");
+        write_list(&list, &kept)?;
+        let unmade = restoring.heard(&["--section=pre-data".to_owned(), format!("--use-list={}", list.display())])?.err();
+        Ok(unmade.inspect(|fault| tracing::info!("not all types and functions of the dump could be made: {}", fault.message)))
+    }
+
+    /// Those that are here: the tables may have their types, and what is asked afterwards their functions.
+    fn make_extensions(&mut self, database: &Database, settings: &Settings) -> Result<(), DrillFault> {
+        let mut connection = Connection::connect(settings)?;
         let wanted = database.extensions.keys().filter(|name| !NOT_MADE.contains(&name.as_str()));
         let lacking: Vec<&String> =
             wanted.filter(|name| connection.run(&format!("create extension if not exists {} cascade", quoted(name))).is_err()).collect();
@@ -117,7 +154,7 @@ impl Run<'_> {
                 .remarks
                 .push(format!("extensions of the original that are not here, of which the tables need not have anything: {names}"));
         }
-        Ok(own)
+        Ok(())
     }
 
     fn restore_archives(&mut self, found: &Found, database: &Database, settings: &Settings) -> Result<(), DrillFault> {
@@ -218,9 +255,21 @@ struct Restoring<'r> {
 }
 
 impl Restoring<'_> {
+    /// What is wrong ends it.
     fn part(&self, more: &[String]) -> Result<(), DrillFault> {
+        let words: Vec<String> = std::iter::once("--exit-on-error".to_owned()).chain(more.iter().cloned()).collect();
+        self.heard(&words)?.map_err(|fault| {
+            let hint = "What the tables need beside types and functions (a sequence, another table) comes with no job of chosen tables: a job with \
+                        `logical` dumps it with the rest. A recovery of these tables alone would need a database that has it.";
+            let is_lacking = fault.message.contains("does not exist");
+            DrillFault { hint: if is_lacking { hint.to_owned() } else { fault.hint }, ..fault }
+        })
+    }
+
+    /// The inner fault is what the program found wrong.
+    fn heard(&self, more: &[String]) -> Result<Result<(), DrillFault>, DrillFault> {
         let database = self.settings.dbname_argument(&self.settings.dbname);
-        let mut words = vec!["--exit-on-error".to_owned(), "--no-password".to_owned(), format!("--dbname={database}")];
+        let mut words = vec!["--no-password".to_owned(), format!("--dbname={database}")];
         let without = ["owner", "privileges", "publications", "subscriptions", "security-labels", "tablespaces"];
         words.extend(without.map(|what| format!("--no-{what}")));
         words.extend(more.iter().cloned());
@@ -228,16 +277,10 @@ impl Restoring<'_> {
         let mut command = self.programs.command("pg_restore", words);
         self.settings.environment(&self.settings.targets[0]).apply(&mut command);
         let heard = feed_and_hear(command, self.halt, &self.object.name, None)?;
-        heard.map_err(|fault| {
-            let hint = "Tables have none of the types and functions that they need: a job with `logical` dumps them with the rest. A recovery \
-                        of these tables alone would need a database that has them.";
-            let is_lacking = fault.message.contains("does not exist");
-            DrillFault::new(fault.message, if is_lacking { hint } else { &fault.hint })
-        })
+        Ok(heard.map_err(|fault| DrillFault::new(fault.message, fault.hint)))
     }
 
-    /// What comes behind the rows, without what leads elsewhere, which is counted.
-    fn list(&self, to: &Path, left: &mut BTreeMap<&'static str, usize>) -> Result<PathBuf, DrillFault> {
+    fn listed(&self) -> Result<String, DrillFault> {
         let mut text = Vec::new();
         let command = self.programs.command("pg_restore", ["--list".into(), self.path.clone().into_os_string()]);
         let listed = child::stream(command, self.halt, &mut |bytes| {
@@ -245,8 +288,13 @@ impl Restoring<'_> {
             Ok(())
         });
         listed.map_err(|fault| DrillFault::new(fault.to_string(), fault.hint()))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What comes behind the rows, without what leads elsewhere, which is counted.
+    fn list(&self, to: &Path, left: &mut BTreeMap<&'static str, usize>) -> Result<PathBuf, DrillFault> {
         let mut kept = String::new();
-        for line in String::from_utf8_lossy(&text).lines() {
+        for line in self.listed()?.lines() {
             // `3021; 2606 16402 FK CONSTRAINT public orders orders_customer_fkey postgres`
             let what = line.splitn(4, ' ').nth(3).unwrap_or_default();
             match LEFT.iter().find(|(kind, _)| !line.starts_with(';') && what.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')))
@@ -255,10 +303,21 @@ impl Restoring<'_> {
                 None => kept.push_str(&format!("{line}\n")),
             }
         }
-        let failed = |error: std::io::Error| DrillFault::new(format!("`{}` cannot be written: {error}", to.display()), "");
-        private(to).and_then(|mut file| file.write_all(kept.as_bytes())).map_err(failed)?;
+        write_list(to, &kept)?;
         Ok(to.to_owned())
     }
+}
+
+fn write_list(to: &Path, lines: &str) -> Result<(), DrillFault> {
+    let failed = |error: std::io::Error| DrillFault::new(format!("`{}` cannot be written: {error}", to.display()), "");
+    private(to).and_then(|mut file| file.write_all(lines.as_bytes())).map_err(failed)
+}
+
+fn make_schemas(database: &Database, settings: &Settings) -> Result<(), DrillFault> {
+    let mut connection = Connection::connect(settings)?;
+    let schemas: BTreeSet<&str> = database.tables.iter().map(|table| table.schema.as_str()).collect();
+    schemas.into_iter().try_for_each(|schema| connection.run(&format!("create schema if not exists {}", quoted(schema))).map(drop))?;
+    Ok(())
 }
 
 /// Ours alone, in a folder that the server's account may write to as well: no link is followed.

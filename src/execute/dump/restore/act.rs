@@ -13,6 +13,7 @@ use crate::execute::dump::child::Halt;
 use crate::execute::hook::When;
 use crate::execute::id::random_word;
 use crate::execute::restore::{Pin, RestoreFault};
+use crate::format::descriptor::Object;
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault};
 use crate::site::Site;
@@ -180,12 +181,17 @@ pub(super) fn of(fault: Fault) -> RestoreFault {
 impl Plan {
     /// Plain bytes of all that is read.
     pub fn bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.plain_size).sum()
+        self.all_objects().map(|object| object.plain_size).sum()
     }
 
     /// The same as they lie in the store.
     pub fn stored_bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.size).sum()
+        self.all_objects().map(|object| object.size).sum()
+    }
+
+    /// With what makes types of chosen tables.
+    pub(super) fn all_objects(&self) -> impl Iterator<Item = &Object> {
+        self.objects.iter().chain(self.types.iter().map(|types| &types.object))
     }
 
     /// A session that is not in the database that gets another name.

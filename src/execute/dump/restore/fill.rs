@@ -1,12 +1,11 @@
 //! The dump's objects, through `pg_restore` into a database.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::act::{Part, Work, of};
-use super::feed::{Source, feed};
+use super::feed::{Source, feed, feed_and_hear};
 use super::jobs::HeldJob;
 use super::{Plan, listing, restoring, target, with_job_owners};
 use crate::execute::dump::child::Halt;
@@ -40,7 +39,8 @@ impl Fill<'_> {
     /// Nothing reaches the server that is not what the signed descriptor names.
     pub(super) fn check_hashes(&self) -> Result<(), RestoreFault> {
         let store = &self.plan.found.store;
-        let checked = parallel::map_with(observe::width(store), &self.plan.objects, &|object| {
+        let objects: Vec<&Object> = self.plan.all_objects().collect();
+        let checked = parallel::map_with(observe::width(store), &objects, &|object| {
             self.plan.found.check(object, &mut |got| {
                 self.work.checked.fetch_add(got as u64, Ordering::Relaxed);
                 self.halt.check().is_ok()
@@ -51,6 +51,17 @@ impl Fill<'_> {
 
     /// All of it that is wanted. Says which jobs of TimescaleDB came with it and do not run.
     pub(super) fn whole(&self, into: &str) -> Result<Vec<HeldJob>, RestoreFault> {
+        let unmade = self.make_types(into)?;
+        self.tables(into).map_err(|fault| match unmade {
+            Some(unmade) => {
+                let hint = format!("{} Of what the tables need not everything could be made: {}.", fault.hint, unmade.message);
+                fault.with_hint(hint.trim_start())
+            }
+            None => fault,
+        })
+    }
+
+    fn tables(&self, into: &str) -> Result<Vec<HeldJob>, RestoreFault> {
         self.make_schemas(into)?;
         let Some(version) = self.plan.database().extensions.get("timescaledb") else {
             return self.archives(into, None).map(|()| Vec::new());
@@ -101,6 +112,20 @@ impl Fill<'_> {
         let all = listing::list(&self.plan.programs, &mut self.open(object)?, (&object.name, &self.plan.database().encoding), self.halt)?;
         let lines: Vec<&str> = all.lines().filter(|line| listing::entry(line).is_some_and(wanted)).collect();
         if lines.is_empty() { Ok(None) } else { List::of(&lines).map(Some) }
+    }
+
+    /// What chosen tables go by, as far as that goes: what cannot be made here may be what they need not after all. Gives what was wrong with it.
+    fn make_types(&self, into: &str) -> Result<Option<RestoreFault>, RestoreFault> {
+        let Some(types) = &self.plan.types else { return Ok(None) };
+        let object = &types.object;
+        let all = listing::list(&self.plan.programs, &mut self.open(object)?, (&object.name, &self.plan.database().encoding), self.halt)?;
+        let lines: Vec<&str> = all.lines().filter(|line| listing::number(line).is_some_and(|line| types.has(line))).collect();
+        let list = List::of(&lines)?;
+        let mut reader = self.open(object)?;
+        let source = Source { from: &mut reader, fed: self.work.fed, given: &|| {} };
+        let command = self.command_of(into, vec!["--section=pre-data".to_owned(), list.word()]);
+        let heard = feed_and_hear(command, self.halt, &object.name, Some(source))?;
+        Ok(heard.err().inspect(|fault| tracing::info!("not all types and functions of the dump could be made: {}", fault.message)))
     }
 
     /// A dump of chosen tables has none of what they lie in.
@@ -218,16 +243,22 @@ impl Fill<'_> {
         some.aggregates.iter().try_for_each(|name| connection.query(MARK, &[name]).map(drop).map_err(of))
     }
 
+    /// What is wrong ends it, and only what somebody wants comes.
     fn command(&self, into: &str, more: Vec<String>) -> std::process::Command {
+        let mut words = vec!["--exit-on-error".to_owned()];
+        words.extend(self.plan.wanted.single_transaction.then(|| "--single-transaction".to_owned()));
+        let mut command = self.command_of(into, words);
+        command.args(self.plan.names.iter()).args(more);
+        command
+    }
+
+    fn command_of(&self, into: &str, more: Vec<String>) -> std::process::Command {
         let (wanted, settings) = (&self.plan.wanted, &self.plan.settings);
-        let mut words =
-            vec!["--exit-on-error".to_owned(), "--no-password".to_owned(), format!("--dbname={}", settings.dbname_argument(into))];
+        let mut words = vec!["--no-password".to_owned(), format!("--dbname={}", settings.dbname_argument(into))];
         words.extend(wanted.no_owner.then(|| "--no-owner".to_owned()));
         words.extend(wanted.no_privileges.then(|| "--no-privileges".to_owned()));
         words.extend(wanted.no_tablespaces.then(|| "--no-tablespaces".to_owned()));
-        words.extend(wanted.single_transaction.then(|| "--single-transaction".to_owned()));
-        let of = |words: Vec<String>| words.into_iter().map(OsString::from);
-        let words = of(words).chain(self.plan.names.iter().cloned()).chain(of(more));
+        words.extend(more);
         let mut command = self.plan.programs.command("pg_restore", words);
         settings.environment(&settings.targets[0]).apply(&mut command);
         command

@@ -60,6 +60,11 @@ pub(in crate::execute) fn as_listed(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
+/// By which a line is told from all others.
+pub(in crate::execute) fn number(line: &str) -> Option<i64> {
+    line.split_once(';')?.0.parse().ok()
+}
+
 /// What a line is about, behind its numbers: `3021; 2606 16402 FK CONSTRAINT public orders orders_customer_fkey postgres`.
 pub(in crate::execute) fn entry(line: &str) -> Option<&str> {
     if line.starts_with(';') { None } else { line.splitn(4, ' ').nth(3) }

@@ -25,6 +25,7 @@ mod rolemap;
 mod roles;
 mod swap;
 mod target;
+pub(in crate::execute) mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -212,6 +213,8 @@ pub struct Plan {
     at: usize,
     /// The objects that are needed, in the order of its archives.
     objects: Vec<Object>,
+    /// Of chosen tables: what they go by and is not there.
+    types: Option<types::Types>,
     /// Which schemas and tables, as `pg_restore` is told.
     names: Vec<OsString>,
     pub(in crate::execute) settings: Settings,
@@ -511,11 +514,12 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         remarks.push("this dump is in one piece, so it comes back by one session; `logical.jobs` dumps in pieces".into());
     }
     let names = wanted.names_in(&database.encoding, &settings)?;
-    Ok(Plan {
+    let plan = Plan {
         wanted,
         found,
         at,
         objects,
+        types: None,
         names,
         settings,
         target,
@@ -526,5 +530,7 @@ pub fn plan_into(found: Arc<Found>, settings: &Settings, wanted: Wanted) -> Resu
         pace: None,
         programs,
         remarks,
-    })
+    };
+    let (types, said) = types::look(&plan)?;
+    Ok(Plan { types, remarks: [plan.remarks.clone(), said].concat(), ..plan })
 }

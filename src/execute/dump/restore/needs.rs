@@ -62,11 +62,7 @@ impl Needs {
         let (found, wanted) = (&plan.found, &plan.wanted);
         let mut all = Vec::new();
         for object in &plan.objects {
-            let (head, items) = match head(found, object) {
-                Ok(read) => read,
-                // What is damaged is told so.
-                Err(fault) => return Err(found.check(object, &mut |_| true).err().unwrap_or(fault)),
-            };
+            let (head, items) = head(found, object)?;
             // What cannot be renamed ends it here, and not when roles and databases were made.
             wanted.roles.head(&object.name, &head)?;
             let chosen = chosen(&head, plan)?;
@@ -74,6 +70,11 @@ impl Needs {
                 let is_wanted = chosen.as_ref().is_none_or(|chosen| chosen.contains(&item.id));
                 (item, is_wanted)
             }));
+        }
+        if let Some(types) = &plan.types {
+            let (head, _) = head(found, &types.object)?;
+            wanted.roles.head(&types.object.name, &head)?;
+            all.extend(types.items().map(|item| (item.clone(), true)));
         }
         Ok(Needs::of(all.iter().map(|(item, is_wanted)| (item, *is_wanted)), wanted))
     }
@@ -122,7 +123,12 @@ fn of_database(dumped: &Database, wanted: &Wanted) -> BTreeSet<String> {
     dumped.own.iter().flat_map(|own| own::needed(own, wanted)).map(str::to_owned).collect()
 }
 
-fn head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreFault> {
+/// The beginning of an archive, as far as its first rows. What is damaged is told so.
+pub(super) fn head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreFault> {
+    read_head(found, object).map_err(|fault| found.check(object, &mut |_| true).err().unwrap_or(fault))
+}
+
+fn read_head(found: &Found, object: &Object) -> Result<(Vec<u8>, Vec<Item>), RestoreFault> {
     let key = found.repository.data(&found.descriptor.id, &object.name);
     let checked = Checked::open(&found.store, &key, object.size, &object.sha256, &found.identities)?;
     let walk = Walk::new(checked).map_err(|stopped| unread(&object.name, stopped))?;
@@ -138,7 +144,7 @@ pub(in crate::execute) fn unread(what: &str, stopped: Stopped) -> RestoreFault {
 }
 
 /// The lines that `pg_restore` itself would bring back, where only some are wanted.
-fn chosen(head: &[u8], plan: &Plan) -> Result<Option<BTreeSet<i64>>, RestoreFault> {
+pub(super) fn chosen(head: &[u8], plan: &Plan) -> Result<Option<BTreeSet<i64>>, RestoreFault> {
     let sections = plan.wanted.sections.iter().map(|section| format!("--section={}", section.as_str()).into());
     let words: Vec<OsString> = sections.chain(plan.names.iter().cloned()).collect();
     if words.is_empty() {

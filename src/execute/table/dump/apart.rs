@@ -1,7 +1,7 @@
 //! What a dump says of its tables, and the private server does not have: whose they were, to whom they were granted, who published them. The
 //! foreign keys it does get, although the rows at their other ends are not here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Filling, TableFault};
 use crate::execute::dump::restore::needs;
@@ -84,11 +84,10 @@ impl Wanted {
 
     fn grants(&self, items: &[Item]) -> Option<Apart> {
         let is_of = |item: &&Item| {
-            let names = |kind: &str, one: &TableName| item.schema == one.schema && item.name == format!("{kind} {}", one.name);
-            let is_column = |one: &TableName| item.schema == one.schema && item.name.starts_with(&format!("COLUMN {}.", one.name));
-            item.kind == "ACL"
-                && (self.parts.iter().any(|part| names("TABLE", part) || is_column(part))
-                    || self.sequences.iter().any(|sequence| names("SEQUENCE", sequence)))
+            let is_one = |all: &[TableName], kind: &str| {
+                granted_on(item, kind).any(|name| all.iter().any(|one| item.schema == one.schema && one.name == name))
+            };
+            item.kind == "ACL" && (is_one(&self.parts, "TABLE") || is_one(&self.sequences, "SEQUENCE"))
         };
         let of_it: Vec<&Item> = items.iter().filter(is_of).collect();
         let has_all = of_it.iter().any(|item| item.definition.contains(" TO PUBLIC"));
@@ -127,6 +126,39 @@ impl Wanted {
         }
         all
     }
+}
+
+/// Of each view the statements that make it what it was to others: to whom it belongs, and what is granted on it and its columns.
+pub(super) fn views(items: &[Item], database: &Database) -> BTreeMap<TableName, Vec<String>> {
+    const KINDS: [(&str, &str); 2] = [("VIEW", "view"), ("MATERIALIZED VIEW", "materialized view")];
+    let word_of = |item: &Item| KINDS.iter().find(|(kind, _)| *kind == item.kind).map(|(_, word)| *word);
+    let mut all: BTreeMap<TableName, Vec<String>> = BTreeMap::new();
+    for (item, word) in items.iter().filter_map(|item| Some((item, word_of(item)?))) {
+        let name = TableName { schema: item.schema.clone(), name: item.name.clone() };
+        let owner = item.owned_by().filter(|owner| !database.without_owners && is_readable(owner));
+        let given = owner.map(|owner| format!("alter {word} {} owner to {}", about::sql(&name), quoted(owner)));
+        all.insert(name, given.into_iter().collect());
+    }
+    for item in items.iter().filter(|item| item.kind == "ACL" && !database.without_grants) {
+        let named = granted_on(item, "TABLE").map(|name| TableName { schema: item.schema.clone(), name });
+        let name = named.into_iter().find(|name| all.contains_key(name));
+        if let Some(statements) = name.and_then(|name| all.get_mut(&name)) {
+            statements.extend(statement(&item.definition));
+        }
+    }
+    all
+}
+
+/// What a grant may be on, of something of this kind or of its columns. Other than everywhere else names stand there as SQL reads them, and whose
+/// dot the one before a column is, only who knows the names can tell.
+fn granted_on<'i>(item: &'i Item, kind: &str) -> impl Iterator<Item = String> + use<'i> {
+    let whole = item.name.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' '));
+    let column = item.name.strip_prefix("COLUMN ").filter(|_| kind == "TABLE");
+    let before = column.into_iter().flat_map(|both| both.match_indices('.').map(|(at, _)| &both[..at]));
+    whole.into_iter().chain(before).map(|name| match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => name.to_owned(),
+    })
 }
 
 impl Filling<'_> {

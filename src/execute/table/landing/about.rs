@@ -240,6 +240,11 @@ impl About {
     }
 }
 
+/// A table with columns of it, as `copy` and `insert` take them: of a table without columns there are rows all the same, and no list.
+pub(super) fn into_columns(table: &str, columns: &str) -> String {
+    if columns.is_empty() { table.to_owned() } else { format!("{table} ({columns})") }
+}
+
 pub(super) fn joined_columns(columns: impl IntoIterator<Item = String>) -> String {
     columns.into_iter().collect::<Vec<_>>().join(", ")
 }

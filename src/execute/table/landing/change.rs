@@ -5,7 +5,7 @@
 //! none do so before the end, so what the anti-joins find stays true. Rows that differ are deleted and inserted anew, not updated: then two
 //! rows can have swapped a unique value, and a `generated always as identity` column takes its old one. The table itself stays what it is.
 
-use super::about::{About, Column, KeyColumn, Kind, joined_columns, same_key, same_row, sql};
+use super::about::{About, Column, KeyColumn, Kind, into_columns, joined_columns, same_key, same_row, sql};
 use super::difference::{Difference, Sides};
 use super::held::{Going, Hold};
 use super::hypertable::{Care, Spans};
@@ -213,7 +213,7 @@ fn stage(
     let (columns, then) = (staged.about.stored_list(), staged.then());
     let query = format!("select {columns} from {}", rows_of(from, &restored, number, wanted.condition.as_ref())?);
     let is_binary = stream::is_binary(from, to, &staged.columns());
-    let into = format!("{then} ({columns})");
+    let into = into_columns(&then, &columns);
     (staged.rows, staged.bytes) = stream::copy(from, &query, to, &into, is_binary, onlooker.bytes, onlooker.stop)?;
     if !staged.key.is_empty() {
         must_be_a_key(to, &staged, &then, "in the backup")?;
@@ -509,7 +509,7 @@ fn change(connection: &mut Connection, holds: &[Hold], wanted: &Wanted, staged: 
         }
     };
     let needs = sequences::needed(connection, about, &brought)?;
-    let insert = format!("insert into {name} ({columns}) overriding system value select {columns} from {brought}");
+    let insert = format!("insert into {} overriding system value select {columns} from {brought}", into_columns(&name, &columns));
     let mut came = Spans::default();
     let inserted = match care {
         Some(care) => care.insert(connection, &insert, &mut came)?,

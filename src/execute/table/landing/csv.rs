@@ -40,6 +40,10 @@ pub fn to_csv(to: &CsvTo, wanted: &Wanted, origin: &Origin, onlooker: Onlooker<'
     (onlooker.begins)("writing rows");
     session::attended(onlooker.stop, [&mut from], |[from]| {
         let about = origin.about(from, table)?;
+        if about.columns.is_empty() {
+            let message = format!("{} has no columns, and rows without columns are none as CSV", about.name());
+            return Err(TableFault::new(message, "Restore it into a schema beside it (`--into-schema NAME`)."));
+        }
         let rows = rows_of(from, &about, 0, wanted.condition.as_ref())?;
         let sql = format!("copy (select * from {rows}) to stdout with (format csv, header)");
         let (into, (rows, bytes)) = match to {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::about::{About, Kind, timescale};
+use super::apart::must_be_apart;
 use super::held::{self, Hold};
 use super::hypertable::Care;
+use super::origin::must_be_understood;
 use super::{Wanted, Way, blame, references, session, uniques};
 use crate::execute::table::TableFault;
 use crate::execute::table::source::TableName;
@@ -12,7 +14,7 @@ use crate::inventory::Kin;
 use crate::observe::kin;
 use crate::plan::words::{counted, joined, quoted as shown};
 use crate::policy::model::Policy;
-use crate::postgres::{Connection, Fault, Settings, array};
+use crate::postgres::{Connection, Fault, Rows, Settings, array};
 use crate::units::Instant;
 
 use super::about::sql;
@@ -76,9 +78,12 @@ fn looked(settings: &Settings, wanted: &Wanted) -> Result<Destination, TableFaul
         Way::Schema { schema, name } => destination.must_have_room(&mut connection, wanted, schema, name.as_deref())?,
         Way::Replace { .. } | Way::Merge { .. } => destination.must_take_changes(&mut connection, wanted)?,
     }
-    let leaves_tables = matches!(wanted.way, Way::Schema { .. }) || wanted.way.kept().is_some();
-    if leaves_tables {
-        destination.remark_on_publications(&mut connection)?;
+    let leaves_in = match &wanted.way {
+        Way::Schema { schema, .. } => Some(schema.as_str()),
+        other => other.kept(),
+    };
+    if let Some(schema) = leaves_in {
+        destination.remark_on_publications(&mut connection, schema)?;
     }
     Ok(destination)
 }
@@ -135,9 +140,10 @@ impl Destination {
     }
 
     fn must_take_changes(&mut self, connection: &mut Connection, wanted: &Wanted) -> Result<(), TableFault> {
+        must_be_apart(connection, self.tables.iter().flatten())?;
         self.holds = held::shown_there(connection)?;
         let (mut remarks, mut all) = (Vec::new(), Vec::new());
-        for (table, there) in wanted.tables.iter().zip(&self.tables) {
+        for (number, (table, there)) in wanted.tables.iter().zip(&self.tables).enumerate() {
             let Some(about) = there else {
                 let message = format!("there is no table {} in `{}`", sql(table), self.database);
                 let hint = format!("Where it was dropped, `--into-schema {}` brings it back under its own name.", table.schema);
@@ -147,6 +153,7 @@ impl Destination {
             references::must_be_askable(connection, about)?;
             uniques::must_be_askable(connection, about)?;
             must_have_a_key(wanted, about)?;
+            must_be_understood(connection, about, number, wanted.condition.as_ref())?;
             if about.kind == Kind::Hypertable {
                 remarks.extend(Care::read(connection, about, self.timescale.as_deref())?.remarks());
             }
@@ -172,14 +179,19 @@ impl Destination {
     }
 
     /// A subscriber that does not have a table stops at its first row.
-    fn remark_on_publications(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        let rows = connection.query("select pubname as name from pg_publication where puballtables order by 1", &[])?;
-        let names: Vec<String> = rows.iter().filter_map(|row| row.get("name").map(shown)).collect();
-        if !names.is_empty() {
-            let one = if names.len() == 1 { "the publication" } else { "the publications" };
-            let what =
-                format!("{one} {} publish all tables: subscribers stop at the rows of a new one until they have it too", joined(&names));
-            self.remarks.push(what);
+    fn remark_on_publications(&mut self, connection: &mut Connection, schema: &str) -> Result<(), Fault> {
+        const ALL: &str = "select pubname as name from pg_publication where puballtables order by 1";
+        const OF_SCHEMA: &str = "select p.pubname as name from pg_publication_namespace s join pg_publication p on p.oid = s.pnpubid \
+            join pg_namespace n on n.oid = s.pnnspid where n.nspname = $1 order by 1";
+        let mut said = |rows: &Rows, what: &str| {
+            let names: Vec<String> = rows.iter().filter_map(|row| row.get("name").map(shown)).collect();
+            let (one, publish) = if names.len() == 1 { ("the publication", "publishes") } else { ("the publications", "publish") };
+            let subscribers = "subscribers stop at the rows of a new one until they have it too";
+            self.remarks.extend((!names.is_empty()).then(|| format!("{one} {} {publish} {what}: {subscribers}", joined(&names))));
+        };
+        said(&connection.query(ALL, &[])?, "all tables");
+        if connection.major() >= FIRST_OF_SCHEMAS {
+            said(&connection.query(OF_SCHEMA, &[schema])?, &format!("all tables of the schema {}", shown(schema)));
         }
         Ok(())
     }

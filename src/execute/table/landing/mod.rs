@@ -4,6 +4,7 @@
 //! destination is as it was; rows on their way lie in temporary tables, which end with their session.
 
 pub mod about;
+mod apart;
 mod asked;
 mod blame;
 mod change;

@@ -1,5 +1,6 @@
 //! The private server that holds the tables, as a landing sees it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Condition;
@@ -26,8 +27,11 @@ pub struct Origin {
     pub flaws: Vec<String>,
     /// Wanted tables, or parts of them, that are empty here because the backup has none of their rows.
     pub unlogged: Vec<String>,
-    /// Owners, grants and publications are those of then. Of a dump this server has none of them: what it says of them is among `apart`.
+    /// Owners, grants and publications are those of then. Of a dump this server has none of them: what it says of them is among `apart`, and of
+    /// views in `views`.
     pub has_rights: bool,
+    /// Statements that give views to whom they belonged, and to whom they were granted, as a dump says it.
+    pub views: BTreeMap<TableName, Vec<String>>,
     /// What the server does not have of what was there.
     pub apart: Vec<Apart>,
 }
@@ -62,6 +66,7 @@ impl Origin {
             flaws: held.flaws.clone(),
             unlogged: held.unlogged.clone(),
             has_rights: true,
+            views: BTreeMap::new(),
             apart: Vec::new(),
         })
     }
@@ -110,6 +115,11 @@ impl Origin {
     }
 }
 
+/// There is no table of that name.
+const NO_RELATION: &str = "42P01";
+/// A statement was asked to end.
+const ENDED: &str = "57014";
+
 /// What is read of a table: all of its rows, or those of a condition. The server reads the condition here and nowhere else, as the only
 /// statement of its message; after that it has a name.
 pub(super) fn rows_of(
@@ -124,10 +134,38 @@ pub(super) fn rows_of(
     connection.run(&format!("set timezone = {}", literal(condition.zone())))?;
     let sql = format!("create temporary view seawall_meant_{number} as select * from {} where {}", about.from(), condition.sql());
     connection.query(&sql, &[]).map_err(|fault| {
-        let hint = "It is an expression in SQL over one row. Names of functions and types that are not PostgreSQL's own need their schema.";
+        if fault.is_transient() || fault.code() == Some(ENDED) {
+            return fault.into();
+        }
+        let hint = match fault.code() {
+            Some(NO_RELATION) => format!(
+                "It reads the row, and other rows of the same table by its whole name (`{}`). Of other tables no rows are at hand as they were: \
+                 write down the values that they stand for (`customer in (17, 18)`).",
+                about.name()
+            ),
+            _ => "It is an expression in SQL over one row. Names of functions and types that are not PostgreSQL's own need their schema.".to_owned(),
+        };
         TableFault::new(format!("the condition on rows of {} is not understood: {}", about.name(), fault.message), hint)
     })?;
     reads::must_be_the_row(connection, about, &view)?;
     reads::must_be_said(connection, about, &view)?;
     Ok(view)
+}
+
+/// Before anything is fetched for it: reads the condition as [`rows_of`] does, and leaves nothing behind.
+pub(super) fn must_be_understood(
+    connection: &mut Connection,
+    about: &About,
+    number: usize,
+    condition: Option<&Condition>,
+) -> Result<(), TableFault> {
+    if condition.is_none() {
+        return Ok(());
+    }
+    connection.run("begin transaction isolation level read committed read write")?;
+    let read = rows_of(connection, about, number, condition);
+    if !connection.is_broken() {
+        connection.run("rollback")?;
+    }
+    read.map(drop)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::about::{About, Column, Kind, sql, timescale};
+use super::about::{About, Column, Kind, into_columns, sql, timescale};
+use super::apart::must_be_apart;
 use super::hypertable::Shape;
 use super::origin::rows_of;
 use super::script::statements;
@@ -112,6 +113,7 @@ fn untie(
     }
     let takes_hypertables = timescale(to)?.is_some();
     let abouts: Vec<About> = wanted.tables.iter().map(|table| origin.about(from, table)).collect::<Result<_, _>>()?;
+    must_be_apart(from, &abouts)?;
     let kin: Vec<String> = abouts
         .iter()
         .filter(|about| about.kind != Kind::Hypertable)
@@ -246,9 +248,7 @@ fn land(
         let list = mover.moved.stored_list();
         let query = format!("select {list} from {}", rows_of(from, &mover.moved, number, wanted.condition.as_ref())?);
         let is_binary = stream::is_binary(from, to, &columns);
-        // Of a table without columns there are rows all the same, and no list.
-        let listed = if columns.is_empty() { into.clone() } else { format!("{into} ({list})") };
-        let (rows, bytes) = stream::copy(from, &query, to, &listed, is_binary, onlooker.bytes, onlooker.stop)?;
+        let (rows, bytes) = stream::copy(from, &query, to, &into_columns(&into, &list), is_binary, onlooker.bytes, onlooker.stop)?;
         let (left_out, remake) = (mover.left_out.clone(), mover.remake.clone());
         landed.push(Landed { table: mover.original.clone(), into, rows, bytes, added: rows, left_out, remake, ..Landed::default() });
     }

@@ -3,7 +3,7 @@
 //! It is run whenever somebody likes, hours later and by hand. So it looks itself whether anybody has written to what it would take away, and
 //! whether foreign keys hold afterwards, and takes itself back where not.
 
-use super::about::{About, KeyColumn, Kind, joined_columns, same_key, same_row, sql};
+use super::about::{About, KeyColumn, Kind, into_columns, joined_columns, same_key, same_row, sql};
 use super::{references, uniques};
 use crate::execute::archive::Time;
 use crate::execute::table::TableFault;
@@ -180,7 +180,7 @@ impl Part<'_> {
 
     fn back(&self, schema: &str) -> Vec<String> {
         let ((name, rows, brought), columns) = (self.names(schema), self.about.stored_list());
-        let insert = format!("insert into {name} ({columns}) overriding system value select {columns} from {rows} k");
+        let insert = format!("insert into {} overriding system value select {columns} from {rows} k", into_columns(&name, &columns));
         if self.key.is_empty() {
             return vec![format!("delete from {name}"), insert];
         }

@@ -8,6 +8,7 @@ use super::super::origin::{Lost, Origin};
 use super::closed;
 use super::ties::{IS_NO_FUNCTION, IS_NO_RELATION, is_gone, kin};
 use crate::execute::table::TableFault;
+use crate::execute::table::source::TableName;
 use crate::plan::words::{joined, plain};
 use crate::policy::sql_name::quoted;
 use crate::postgres::{Connection, Fault, array};
@@ -182,12 +183,13 @@ pub(super) fn own(
     Ok(lost_of_it)
 }
 
-/// From tables that do not come.
+/// From tables that do not come. Whoever drops a part of a table with `cascade` drops what leads to the whole.
 const TO_IT: &str = "\
     select format('the foreign key %I of %I.%I', f.conname, n.nspname, c.relname) as what, format('%I.%I', n.nspname, c.relname) as of, f.conname as name, \
       format('alter table %I.%I add constraint %I %s', n.nspname, c.relname, f.conname, pg_get_constraintdef(f.oid)) as statement \
     from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
-    where f.contype = 'f' and f.conparentid = 0 and f.confrelid = any($1::oid[]) and not f.conrelid = any($2::oid[]) order by 1";
+    where f.contype = 'f' and f.conparentid = 0 and not f.conrelid = any($2::oid[]) and (f.confrelid = any($1::oid[]) \
+        or f.confrelid in (select a.relid from unnest($1::oid[]) own(oid) cross join lateral pg_partition_ancestors(own.oid) a)) order by 1";
 
 /// The types of its rows, and of arrays of those.
 const ROW_TYPES: &str = "\
@@ -250,7 +252,19 @@ const VIEWS: &str = "\
         || coalesce((select string_agg('; comment on ' || case when s.objsubid = 0 then format('%sview %I.%I is ', k.word, n.nspname, c.relname) \
             else format('column %I.%I.%I is ', n.nspname, c.relname, a.attname) end || quote_literal(s.description), '' order by s.objsubid) \
           from pg_description s left join pg_attribute a on a.attrelid = s.objoid and a.attnum = s.objsubid and s.objsubid > 0 \
-          where s.objoid = c.oid and s.classoid = 'pg_class'::regclass), '') as statement \
+          where s.objoid = c.oid and s.classoid = 'pg_class'::regclass), '') \
+        || coalesce((select string_agg('; comment on ' || o.word || ' is ' || quote_literal(o.said), '' order by o.word) from ( \
+            select format('index %I.%I', n.nspname, x.relname), obj_description(x.oid, 'pg_class') \
+              from pg_index i join pg_class x on x.oid = i.indexrelid where i.indrelid = c.oid \
+            union all select format('rule %I on %I.%I', r.rulename, n.nspname, c.relname), obj_description(r.oid, 'pg_rewrite') \
+              from pg_rewrite r where r.ev_class = c.oid and r.rulename <> '_RETURN' \
+            union all select format('trigger %I on %I.%I', t.tgname, n.nspname, c.relname), obj_description(t.oid, 'pg_trigger') \
+              from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal) o(word, said) where o.said is not null), '') \
+        || coalesce((select string_agg(format('; alter materialized view %I.%I alter column %I set statistics %s', n.nspname, c.relname, a.attname, \
+            to_jsonb(a) ->> 'attstattarget'), '' order by a.attnum) from pg_attribute a where a.attrelid = c.oid and c.relkind = 'm' and a.attnum > 0 \
+            and (to_jsonb(a) ->> 'attstattarget')::int >= 0), '') \
+        || coalesce((select format('; alter materialized view %I.%I cluster on %I', n.nspname, c.relname, x.relname) \
+            from pg_index i join pg_class x on x.oid = i.indexrelid where i.indrelid = c.oid and i.indisclustered), '') as statement \
     from last l join pg_class c on c.oid = l.oid join pg_namespace n on n.oid = c.relnamespace \
     cross join lateral (select case c.relkind when 'm' then 'materialized ' else '' end as word) k \
     where n.nspname !~ '^_timescaledb_' order by l.level, 3";
@@ -292,11 +306,8 @@ pub(super) fn around(
         }
         let closes = closed::closes(to, "r", &name)?;
         lost.sql = lost.sql.map(|sql| [sql].into_iter().chain(closes).collect::<Vec<_>>().join("; "));
-        if origin.has_rights {
-            let oid = from.query("select to_regclass($1)::oid::text as oid", &[&name])?.one()?.text("oid")?.to_owned();
-            let rights = rights_of(from, &format!("{{{oid}}}"))?;
-            lost.sql = lost.sql.map(|sql| [vec![sql], rights].concat().join("; "));
-        }
+        let rights = rights_of_view(from, &name, origin)?;
+        lost.sql = lost.sql.map(|sql| [vec![sql], rights].concat().join("; "));
         lost_of_it.push(lost);
     }
     let of_table = |catalog: &str, of: &str, name: &str| {
@@ -321,6 +332,19 @@ pub(super) fn around(
     lost_of_it.extend(lost(from, &format!("{PUBLICATIONS}{more}{PUBLISHED}"), &[&all])?);
     lost_of_it.extend(origin.apart.iter().filter(|apart| apart.table == about.table && !apart.is_own).map(|apart| apart.lost.clone()));
     Ok(lost_of_it)
+}
+
+/// `name` as SQL reads it.
+fn rights_of_view(from: &mut Connection, name: &str, origin: &Origin) -> Result<Vec<String>, Fault> {
+    const WHICH: &str = "select c.oid::text as oid, n.nspname as schema, c.relname as name \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)";
+    let rows = from.query(WHICH, &[name])?;
+    let row = rows.one()?;
+    if origin.has_rights {
+        return rights_of(from, &format!("{{{}}}", row.text("oid")?));
+    }
+    let view = TableName { schema: row.text("schema")?.to_owned(), name: row.text("name")?.to_owned() };
+    Ok(origin.views.get(&view).cloned().unwrap_or_default())
 }
 
 fn gone_by_name(

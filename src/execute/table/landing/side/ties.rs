@@ -52,6 +52,11 @@ const TRIGGERS: &str = "\
 
 const ANCESTORS: &str = "select $1::oid::text as oid union select relid::oid::text from pg_partition_ancestors($1::oid)";
 
+/// From this version on an identity is that of a whole partitioned table, and goes with being a part of it. A part that had parts before it became one has
+/// it, and they have not, and PostgreSQL refuses to take from them what they lack.
+const FIRST_OF_WHOLE_IDENTITIES: u32 = 17;
+const NO_IDENTITY: &str = "update pg_catalog.pg_attribute set attidentity = '' where attrelid = any($1::oid[]) and attidentity <> ''";
+
 /// Foreign keys between `together`, which all come back, stay. What goes has been told before.
 pub(super) fn untie(connection: &mut Connection, about: &About, together: &[String]) -> Result<(), Fault> {
     let kin = kin(connection, about)?;
@@ -60,6 +65,9 @@ pub(super) fn untie(connection: &mut Connection, about: &About, together: &[Stri
     up.extend(kin.iter().cloned());
     // First, because what is detached would be looked through for rows that are referenced.
     run_all(connection, REFERENCES, &[&array(&kin), &array(&up), &array(together)])?;
+    if about.is_partition && connection.major() >= FIRST_OF_WHOLE_IDENTITIES {
+        connection.query(NO_IDENTITY, &[&array(&kin)])?;
+    }
     run_all(connection, PARENTS, &[&about.oid])?;
     // By being detached it got copies of its parent's.
     run_all(connection, REFERENCES, &[&array(&kin), &array(&kin), &array(together)])?;
