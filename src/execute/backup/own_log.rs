@@ -25,7 +25,7 @@ use super::{ARCHIVE_PATIENCE, BackupFault, Run, Stage};
 use crate::execute::restore::Pin;
 use crate::pipeline::{Lock, PipelineFault};
 use crate::policy::file::ReadBack;
-use crate::postgres::Connection;
+use crate::postgres::{Connection, Fault};
 use crate::units::{BackupId, Instant, Lsn, Segment, Timeline, WalFile, moment_of};
 use crate::wal::{Carried, Carrier, Destination, Packing, Place, find};
 use crate::world::{clock, files, parallel};
@@ -39,12 +39,17 @@ const WRITTEN: &str = "select extract(epoch from modification) as at from pg_ls_
 const RECEIVED: &str = "\
     select coalesce(pg_last_wal_receive_lsn(), '0/0'::pg_lsn)::text as received, coalesce(pg_last_wal_replay_lsn(), '0/0'::pg_lsn)::text as replayed";
 const LOOK: Duration = Duration::from_millis(200);
+const PING: Duration = Duration::from_secs(30);
+const GIVEN_UP: &str = "Was more written meanwhile than `max_slot_wal_keep_size` allows a slot to keep (or, with PostgreSQL 18, did it take longer than \
+                        `idle_replication_slot_timeout`)? Raise it, take the backup when less is written, or archive the log (`wal: { store: … }`).";
 
 /// What keeps the log on the server.
 #[derive(Debug)]
 pub(super) struct Held {
     session: Mutex<Connection>,
     slot: String,
+    /// Which run of which server it is.
+    run: String,
     /// By the server's clock, before the backup began.
     since: Instant,
 }
@@ -96,35 +101,54 @@ impl Held {
     /// For as long as this lives. `beside` is the session that the backup is taken with.
     fn begin(mut session: Connection, beside: &mut Connection, id: &BackupId) -> Result<Held, BackupFault> {
         session.lift_limits()?;
-        must_be_one(&mut session, beside)?;
+        let run = session.server_run()?;
+        must_be_one(&run, beside)?;
         let now = session.query("select extract(epoch from clock_timestamp()) as at", &[])?.one()?.parse("at")?;
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
         let slot = format!("seawall_{}", id.as_str().chars().map(plain).collect::<String>());
         session.hold_log(&slot)?;
-        Ok(Held { session: Mutex::new(session), slot, since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH) })
+        Ok(Held { session: Mutex::new(session), slot, run, since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH) })
     }
 
     /// A session with the server that keeps it. Those of before may have been silent for hours.
     fn beside(&self, run: &Run<'_>) -> Result<Connection, BackupFault> {
         let mut connection = Connection::connect(&run.site.connection()?)?;
-        must_be_one(&mut self.session.lock().unwrap_or_else(PoisonError::into_inner), &mut connection)?;
+        must_be_one(&self.run, &mut connection)?;
+        self.must_hold()?;
         Ok(connection)
     }
 
     /// Also keeps what lies between from forgetting the session.
     pub(super) fn must_hold(&self) -> Result<(), BackupFault> {
-        if self.session.lock().unwrap_or_else(PoisonError::into_inner).still_holds_log(&self.slot)? {
-            return Ok(());
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        match session.still_holds_log(&self.slot) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let message =
+                    format!("the server did not keep the log that this backup needs: it gave up its replication slot `{}`", self.slot);
+                Err(BackupFault::refused(message, GIVEN_UP))
+            }
+            Err(fault) => Err(self.ended(fault, &mut session)),
         }
-        let message = "the server did not keep the log that this backup needs: it gave up its replication slot";
-        let hint = "Was more written meanwhile than `max_slot_wal_keep_size` allows a slot to keep? Raise it, take the backup when less is \
-                    written, or archive the log (`wal: { store: … }`).";
-        Err(BackupFault::refused(message, hint))
+    }
+
+    /// A server gives up a slot that is in use by ending the session that uses it. One that stopped itself is another matter.
+    fn ended(&self, fault: Fault, session: &mut Connection) -> BackupFault {
+        let still_runs =
+            || Connection::connect(session.settings()).and_then(|mut other| other.server_run()).is_ok_and(|run| run == self.run);
+        if !session.is_broken() || !still_runs() {
+            return fault.into();
+        }
+        let message = format!(
+            "the server did not keep the log that this backup needs: the session that its replication slot `{}` lived in was ended: {fault}",
+            self.slot
+        );
+        Fault { message, hint: GIVEN_UP.to_owned(), ..fault }.into()
     }
 }
 
-fn must_be_one(one: &mut Connection, other: &mut Connection) -> Result<(), BackupFault> {
-    if one.server_run()? == other.server_run()? {
+fn must_be_one(run: &str, other: &mut Connection) -> Result<(), BackupFault> {
+    if other.server_run()? == run {
         return Ok(());
     }
     let hint =
@@ -184,7 +208,7 @@ impl Run<'_> {
             self.held()?.must_hold()?;
             match root {
                 Some(root) => carrier.put(&self.on_this_host(root, some))?,
-                None => some.iter().try_for_each(|segment| self.from_afar(&carrier, connection, *segment, needed.segment.bytes()))?,
+                None => some.iter().try_for_each(|segment| self.bring_from_afar(&carrier, connection, *segment, needed.segment.bytes()))?,
             }
         }
         // Now, and not before, it is known that what was read was what the names said.
@@ -229,7 +253,7 @@ impl Run<'_> {
         segments.iter().map(carried).collect()
     }
 
-    fn from_afar(&self, carrier: &Carrier, sql: &mut Connection, segment: Segment, size: u64) -> Result<(), BackupFault> {
+    fn bring_from_afar(&self, carrier: &Carrier, sql: &mut Connection, segment: Segment, size: u64) -> Result<(), BackupFault> {
         let name = segment.to_string();
         let mut file = in_memory()?;
         let mut at = 0;
@@ -289,7 +313,12 @@ impl Run<'_> {
         let (start, end) = (last.start(needed.segment), last.end(needed.segment));
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         (self.onlooker.stage)(Stage::WaitingForLog(Some(Awaited { segment: last, archiver: None })));
+        let mut asked = began;
         loop {
+            if asked.elapsed() > PING {
+                self.held()?.must_hold()?;
+                asked = Stopwatch::now();
+            }
             let rows = standby.query(RECEIVED, &[])?;
             let (received, replayed): (Lsn, Lsn) = (rows.one()?.parse("received")?, rows.one()?.parse("replayed")?);
             // What did not come from the primary came whole from an archive of the server's own.
