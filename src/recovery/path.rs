@@ -51,14 +51,17 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
         Target::Latest | Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => Why::NewestOfAll,
     };
     let mut skipped: Vec<Skipped> = Vec::new();
+    let mut all_carried = true;
     for base in candidates(&bases, aim, timeline, &history)? {
         let found = match replay(&base, &aim.target, &coverage, &history) {
             Ok(wal) => Ok((wal, timeline)),
-            Err(missing) if base.backup.carries_log => {
+            // A gap behind one that has no log of its own is a loss, and nobody is taken further back than he knows.
+            Err(missing) if base.backup.carries_log && all_carried => {
                 own_end(&base, &aim.target, &coverage, missing).map(|own| (vec![own], base.timeline))
             }
             Err(missing) => Err(missing),
         };
+        all_carried &= base.backup.carries_log;
         match found {
             Ok((wal, timeline)) => return Ok(Path { chain: links(&chains, &base)?, wal, timeline, reason: BaseReason { why, skipped } }),
             Err(_) if skipped.len() >= MAX_NAMED => {}
