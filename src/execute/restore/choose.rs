@@ -75,6 +75,12 @@ pub fn candidates(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
     names
 }
 
+impl Chosen {
+    fn ends(&self) -> (Timeline, Instant) {
+        (self.timeline, self.descriptor.stopped)
+    }
+}
+
 /// The other stores of a policy that archives nothing: they may have log from when it did.
 fn of_former_log(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
     if only.is_some() || policy.wal.is_some() {
@@ -89,15 +95,27 @@ pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: 
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
     let mut passed_over: Vec<(Name, RestoreFault)> = Vec::new();
     let mut looked: Vec<Looked> = Vec::new();
+    let by_their_ends =
+        site.policy.wal.is_none() && request.backup.is_none() && matches!(request.target, Target::Latest | Target::Immediate(None));
+    let mut best: Option<Chosen> = None;
     for name in candidates(site.policy, request.store.as_ref()) {
         match from_store(site, &name, request, &eyes, &mut looked) {
             Ok(chosen) => {
-                let (asked, silent) = asked(site, request, &chosen, &looked);
-                let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
-                return Ok(Chosen { passed_over, asked, silent, ..chosen });
+                // The first leads as far as the others only where log leads on from it.
+                if best.as_ref().is_none_or(|best| best.ends() < chosen.ends()) {
+                    best = Some(chosen);
+                }
+                if !by_their_ends {
+                    break;
+                }
             }
             Err(fault) => passed_over.push((name, fault)),
         }
+    }
+    if let Some(chosen) = best {
+        let (asked, silent) = asked(site, request, &chosen, &looked);
+        let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
+        return Ok(Chosen { passed_over, asked, silent, ..chosen });
     }
     let former = of_former_log(site.policy, request.store.as_ref());
     let mut has_more = false;
