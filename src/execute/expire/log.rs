@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
 use super::clock::second;
-use super::ground::{Ground, pins};
+use super::ground::{Ground, has_descriptor, pins};
 use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
@@ -211,7 +211,7 @@ impl Log<'_> {
                 return Ok(Some(format!("the backup {new} in `{}` began since that was looked at", ground.name)));
             }
             if !pins(&ground.store, &ground.repository, ground.moment.store)?.is_empty() {
-                return Ok(Some(format!("a backup in `{}` is being restored", ground.name)));
+                return Ok(Some(format!("a backup in `{}` is being restored, or brings its log", ground.name)));
             }
         }
         Ok(None)
@@ -353,16 +353,18 @@ impl Log<'_> {
     }
 }
 
-/// What was deleted since may have left an empty folder; it has neither a lease nor a descriptor.
+/// What was deleted since may have left an empty folder; it has neither a lease nor a descriptor. What was taken for one that broke off may have
+/// gone on: its host was asleep.
 fn began_since(ground: &Ground) -> Result<Option<BackupId>, Fault> {
-    let known: BTreeSet<&BackupId> = ground.backups().iter().map(|backup| &backup.id).collect();
+    let known: BTreeMap<&BackupId, bool> = ground.backups().iter().map(|backup| (&backup.id, has_descriptor(backup))).collect();
     for folder in ground.store.folders(&ground.repository.prefix("data"))? {
         let Ok(id) = folder.parse::<BackupId>() else { continue };
-        if known.contains(&id) {
-            continue;
-        }
-        let lease = ground.store.head(&ground.repository.backup_lease(&id))?;
-        if lease.is_some() || find_descriptor(&ground.store, &ground.repository, &id)?.is_some() {
+        let is_held = match known.get(&id) {
+            Some(true) => continue,
+            Some(false) => false,
+            None => ground.store.head(&ground.repository.backup_lease(&id))?.is_some(),
+        };
+        if is_held || find_descriptor(&ground.store, &ground.repository, &id)?.is_some() {
             return Ok(Some(id));
         }
     }
