@@ -315,13 +315,14 @@ pub fn of_verify(policy: &Policy, verify: &Verify) -> Vec<Step> {
 }
 
 pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
+    let newest = if policy.wal.is_some() { "the newest moment that is archived" } else { "its own end" };
     let (job, to) = match &drill.restore {
-        DrillRestore::Latest(job) => (job.clone(), "the newest moment that is archived"),
+        DrillRestore::Latest(job) => (job.clone(), newest),
         DrillRestore::Random(job) => (job.clone(), "its own end"),
         DrillRestore::PointInTime(moment) => {
             let job = policy.backups.iter().find(|(_, backup)| matches!(backup.method, Method::Physical(_))).map(|(name, _)| name.clone());
             let Some(job) = job else { return Vec::new() };
-            (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { "the newest moment that is archived" })
+            (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { newest })
         }
     };
     if drill.files(policy).is_some() {
