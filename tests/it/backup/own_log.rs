@@ -183,7 +183,10 @@ fn a_server_that_may_not_keep_so_much_ends_the_backup() {
         done.store(true, Ordering::Relaxed);
         String::from_utf8_lossy(&output.stderr).into_owned()
     });
-    assert!(said.contains("gave up its replication slot"), "{said}");
+    // It gives up a slot that is in use by ending the session.
+    assert!(said.contains("did not keep the log") && said.contains("replication slot `seawall_"), "{said}");
+    assert!(said.contains("`max_slot_wal_keep_size`") && said.contains("Raise it"), "{said}");
+    assert_eq!(slots(&rig), "0");
     assert!(rig.objects("backups").is_empty(), "{said}");
 }
 
@@ -253,15 +256,62 @@ fn its_log_goes_with_it_and_a_copy_has_its_own() {
         );
     };
     ok(&["copy"]);
-    for _ in 0..4 {
-        ok(&["expire"]);
-        rig.shell("sleep 1.2");
-    }
-    let left = rig.objects("wal").len();
-    assert!(left < all && left > 0, "{left} of {all}");
-    ok(&["verify"]);
-    // The first lies in the copy alone by now, with its log.
+    let expire = || {
+        for _ in 0..4 {
+            ok(&["expire"]);
+            rig.shell("sleep 1.2");
+        }
+        rig.objects("wal").len()
+    };
+    // The first is gone here, and lies in the copy still.
+    assert_eq!(expire(), all);
+    assert_eq!(rig.objects("backups").iter().filter(|key| key.ends_with(".json")).count(), 1, "{:?}", rig.objects("backups"));
     fs::rename(rig.path("store"), rig.path("lost")).expect("lost");
     let target = rig.path("back").display().to_string();
     ok(&["restore", "--yes", "--target", &target, "--store", "second", "--immediate", "--backup", first.text("id")]);
+    fs::rename(rig.path("lost"), rig.path("store")).expect("found");
+    change(&rig, &[("second: { keep: { last: 2 } }", "second: { keep: { last: 1 } }")]);
+    let left = expire();
+    assert!(left < all && left > 0, "{left} of {all}");
+    let target = rig.path("again").display().to_string();
+    ok(&["verify"]);
+    ok(&["restore", "--yes", "--target", &target, "--latest"]);
+}
+
+/// Where log leads on from each, the first store will do; here it is the one whose backup ended last.
+#[test]
+fn the_latest_is_that_of_all_stores() {
+    let rig = rig(Version::V15, &Policy::default());
+    let folder = rig.cluster.folder().display().to_string();
+    let weekly = format!(
+        "weekly: {{ physical: {{}}, store: elsewhere, schedule: {{ {} }}, keep: {{ weekly: 4 }}, takes: 1m }}",
+        super::rig::weekly()
+    );
+    change(
+        &rig,
+        &[
+            ("stores: {", &format!("stores: {{ elsewhere: {{ local: {{ path: {folder}/elsewhere, other_device: false }} }},")),
+            ("keep: { daily: 7 }", "store: disk, keep: { daily: 7 }"),
+            ("backups: {", &format!("backups: {{ {weekly},")),
+        ],
+    );
+    rig.shell("mkdir -p elsewhere");
+    let taken = |job: &str| {
+        let output = rig.seawall_to(&["backup", job, "--format", "json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        said["id"].as_str().expect("an id").to_owned()
+    };
+    let target = rig.path("back").display().to_string();
+    let planned = |words: &[&str]| {
+        let output = rig.seawall_to(&[&["restore", "--target", &target], words].concat());
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    for job in ["nightly", "weekly", "nightly"] {
+        let id = taken(job);
+        for words in [&["--latest"][..], &["--immediate"]] {
+            let said = planned(words);
+            assert!(said.contains(&id), "{words:?} after {job} {id}: {said}");
+        }
+    }
 }
