@@ -42,17 +42,20 @@ fn under_load(rig: &Rig) -> Backup {
          create table bulk as select g, repeat('x', 500) from generate_series(1, 30000) g",
     );
     let done = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let output = thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                rig.cluster
-                    .sql("update pairs set x = x - 1, y = y + 1 where a % 7 = 3; update bulk set g = g + 3 where g % 3 = 0; checkpoint");
+                rig.cluster.sql(
+                    "update pairs set x = x - 1, y = y + 1 where a % 7 = 3; update bulk set g = g where g <= 1000; checkpoint; select pg_sleep(0.1)",
+                );
             }
         });
-        let backup = rig.backup(&[]);
+        let output = rig.try_backup(&[]);
         done.store(true, Ordering::Relaxed);
-        backup
-    })
+        output
+    });
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Backup(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
 fn comes_back(version: Version, policy: &Policy) {
