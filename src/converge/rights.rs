@@ -8,8 +8,16 @@ use crate::policy::path::PolicyPath;
 use crate::policy::sql_name;
 
 /// What is asked of `pg_settings`.
-pub const SETTINGS: &[&str] =
-    &["wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "full_page_writes", "max_wal_senders"];
+pub const SETTINGS: &[&str] = &[
+    "wal_level",
+    "archive_mode",
+    "archive_command",
+    "archive_library",
+    "archive_timeout",
+    "full_page_writes",
+    "max_wal_senders",
+    "max_replication_slots",
+];
 /// The groups whose rights are of use.
 pub const GROUPS: &[&str] = &["pg_monitor", "pg_read_all_settings", ALL_ROWS];
 /// From PostgreSQL 14 on.
@@ -103,6 +111,11 @@ fn over_protocol(policy: &Policy) -> bool {
     is_physical && policy.file.cluster.as_ref().is_none_or(|cluster| cluster.data_directory.is_none())
 }
 
+/// A backup keeps the log that it needs on the server, with a replication slot, until it has it.
+fn brings_log(policy: &Policy) -> bool {
+    policy.wal.is_none() && policy.backups.values().any(|backup| backup.method.is_physical())
+}
+
 // ---- settings ------------------------------------------------------------------------------------------------------
 
 fn settings(found: &mut Found<'_>, state: &ServerState) {
@@ -110,6 +123,11 @@ fn settings(found: &mut Found<'_>, state: &ServerState) {
     if over_protocol(found.policy) {
         // Theirs, where it is not what it is when nobody has set it.
         set(found, state, "max_wal_senders", "10", |value| value != "0", &PolicyPath::from(["backups"]));
+    }
+    if brings_log(found.policy) {
+        let path = PolicyPath::from(["backups"]);
+        set(found, state, "wal_level", "replica", |value| matches!(value, "replica" | "logical"), &path);
+        set(found, state, "max_replication_slots", "10", |value| value != "0", &path);
     }
     let path = PolicyPath::from(["wal"]);
     if let Some(wal) = &found.policy.wal {
@@ -189,7 +207,8 @@ impl Needs {
         };
         let reads_rows = is_dumped(policy) && major >= 14;
         let groups = std::iter::once("pg_read_all_settings").chain(reads_rows.then_some(ALL_ROWS)).collect();
-        Needs { replication: over_protocol, groups, functions: functions(major).iter().filter(|name| is_of_use(name)).copied().collect() }
+        let replication = over_protocol || brings_log(policy);
+        Needs { replication, groups, functions: functions(major).iter().filter(|name| is_of_use(name)).copied().collect() }
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Descriptor {
     pub by: By,
     pub cluster: Cluster,
     pub position: Position,
+    /// The log from `position.start` to `position.stop` was put into `wal/` of the same store with it, because nothing was archived then. It is none of
+    /// its objects: a segment may be needed by two.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carries_log: bool,
     /// Plain bytes of all files; of a dump, as `pg_dump` wrote it.
     pub size: u64,
     /// Bytes of all objects.
@@ -290,6 +294,7 @@ impl Descriptor {
             timeline: position.map(|position| position.timeline),
             start_lsn: position.map(|position| position.start),
             stop_lsn: position.map(|position| position.stop),
+            carries_log: self.carries_log,
             verified_at: None,
             storage_class: None,
             scope: None,

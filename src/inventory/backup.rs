@@ -63,6 +63,10 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"16/B374D848")]
     pub stop_lsn: Option<Lsn>,
+    /// The log that makes it consistent was put beside it when it was taken: nothing was archived then, so it leads to its own end and no further.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(example = true)]
+    pub carries_log: bool,
     /// When its content was last read back and found right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-11-21T03:10:00Z")]

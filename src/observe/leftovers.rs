@@ -63,6 +63,7 @@ fn leftover(store: &Store, repository: &Repository, id: &BackupId, now: Instant)
             start_lsn: None,
             stop_lsn: None,
             verified_at: None,
+            carries_log: false,
             storage_class: None,
             scope: None,
         },

@@ -106,6 +106,7 @@ mod tests {
             start_lsn: None,
             stop_lsn: None,
             verified_at: None,
+            carries_log: false,
             storage_class: None,
             scope: None,
         }

@@ -28,6 +28,7 @@ fn backup(name: &str, job: &str, parent: Option<&str>) -> Backup {
         start_lsn: None,
         stop_lsn: None,
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

@@ -160,10 +160,6 @@ fn named<'p>(policy: &'p Policy, job: &Name, asked: Asked<'_>) -> Result<(&'p Na
             "leaves out owners or grants, and what comes back out of it would not have them",
             "Name a job without `owners: false` and `grants: false`; with `--table` only rows come back, and this one does.",
         ),
-        Method::Physical(_) if policy.wal.is_none() => refused(
-            "cannot be taken: the policy does not archive the write-ahead log",
-            "Add `wal: { store: … }`, or name a job that is `logical`.",
-        ),
         Method::Files(_) if asked.has_tables => refused("takes files, and no tables", "Leave `--table` away, or name another job."),
         method if !method.runs_in_this_version() => refused("cannot be run by this version", "Name another job."),
         _ => Ok((name, backup)),
@@ -259,13 +255,7 @@ fn fitting<'p>(policy: &'p Policy, asked: Asked<'_>, seen: &Seen) -> Result<(&'p
         _ => None,
     };
     let fit = match (&fails, physical.is_empty()) {
-        // A copy of the files becomes a cluster only with the log that was written meanwhile.
-        (_, false) if policy.wal.is_none() && dumps.is_empty() => {
-            let message =
-                "nothing would protect it: the policy does not archive the write-ahead log, without which no physical backup can be taken";
-            return Err(Unprotected::new(message, "Add `wal: { store: … }`, or a job with `logical` that leaves nothing out."));
-        }
-        (_, false) if policy.wal.is_none() => dumps,
+        // Without an archive it brings its own log.
         (None, false) => physical,
         (Some(why), false) if dumps.is_empty() => {
             let message = format!(

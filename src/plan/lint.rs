@@ -311,6 +311,7 @@ fn jobs(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>, faul
                     | Action::ReadChangedPages { .. }
                     | Action::EndBackup
                     | Action::WaitForLog { .. }
+                    | Action::BringLog { .. }
                     | Action::DumpDatabase { .. }
                     | Action::DumpTables { .. }
                     | Action::DumpGlobals
@@ -329,7 +330,9 @@ fn jobs(plan: &Plan, policy: &Policy, inventory: Option<&ClusterInventory>, faul
         let physical = policy.backups.iter().any(|(name, backup)| {
             path == format!("backups.{name}") && matches!(backup.method, Method::Physical(_) | Method::Incremental { .. })
         });
-        if physical && policy.wal.is_some() && position(|action| matches!(action, Action::WaitForLog { .. })).is_none() {
+        let archived = position(|action| matches!(action, Action::WaitForLog { .. })).is_some();
+        let brought = position(|action| matches!(action, Action::BringLog { .. })).is_some();
+        if physical && (archived, brought) != (policy.wal.is_some(), policy.wal.is_none()) {
             faults.push(LintFault::SkipsLog { job: path.clone() });
         }
     }

@@ -40,6 +40,7 @@ fn backup(days: i64, parent: Option<&str>) -> Backup {
         start_lsn: None,
         stop_lsn: None,
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

@@ -52,6 +52,10 @@ pub enum Action {
     WaitForLog {
         store: Name,
     },
+    /// Where nothing is archived.
+    BringLog {
+        store: Name,
+    },
     DumpDatabase {
         database: String,
         format: String,
@@ -162,6 +166,7 @@ pub enum Precondition {
     RecipientsKnown,
     ParentExists { job: Name },
     LogArrives { store: Name },
+    LogIsKept,
     AllPartsStored,
     ReadBackAgrees,
     CopyAgrees,
@@ -203,6 +208,7 @@ impl fmt::Display for Action {
             }
             Action::EndBackup => f.write_str("end the backup (`pg_backup_stop`)"),
             Action::WaitForLog { store } => write!(f, "wait until the last segment of the log it needs is seen in `{store}`"),
+            Action::BringLog { store } => write!(f, "put the log from its beginning to its end beside it in `{store}`"),
             Action::DumpDatabase { database, format, jobs, only } => {
                 let jobs = if *jobs == 1 { String::new() } else { format!(" with {jobs} jobs") };
                 let only = if only.is_empty() { String::new() } else { format!(": {}", only.join(", ")) };
@@ -275,6 +281,7 @@ impl fmt::Display for Precondition {
             Precondition::RecipientsKnown => f.write_str("the recipients of the policy are in use"),
             Precondition::ParentExists { job } => write!(f, "a good backup of `{job}` is there, otherwise a full one is taken"),
             Precondition::LogArrives { store } => write!(f, "the log arrives in `{store}`"),
+            Precondition::LogIsKept => f.write_str("a replication slot kept the log on the server meanwhile"),
             Precondition::AllPartsStored => f.write_str("all parts are stored"),
             Precondition::ReadBackAgrees => f.write_str("what was read back agrees"),
             Precondition::CopyAgrees => f.write_str("the copy agrees with the original"),

@@ -135,7 +135,7 @@ fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>,
                 "a full copy of the cluster's files",
                 Vec::new(),
             ));
-            end(policy, steps);
+            end(policy, backup, steps);
         }
         Method::Incremental { of, chain } => {
             let from = match policy.backups.get(of).map(|base| &base.method) {
@@ -148,7 +148,7 @@ fn read(policy: &Policy, backup: &Backup, basis: &str, first: Vec<Precondition>,
                 "only what changed since its parent",
                 vec![Precondition::ParentExists { job: of.clone() }],
             ));
-            end(policy, steps);
+            end(policy, backup, steps);
         }
         Method::Logical(logical) => {
             let jobs = logical.jobs.unwrap_or(1);
@@ -243,15 +243,15 @@ fn begin(policy: &Policy, from: Option<file::ReadFrom>, needs: Vec<Precondition>
     steps.push(Step::new(Action::BeginBackup { from }, "PostgreSQL must know that its files are being read", needs));
 }
 
-fn end(policy: &Policy, steps: &mut Vec<Step>) {
+fn end(policy: &Policy, backup: &Backup, steps: &mut Vec<Step>) {
     steps.push(Step::new(Action::EndBackup, "gives the position to which the log is needed", Vec::new()));
-    if let Some(wal) = &policy.wal {
-        steps.push(Step::new(
-            Action::WaitForLog { store: wal.store.clone() },
-            "without the log of its own making it cannot be restored",
-            vec![Precondition::LogArrives { store: wal.store.clone() }],
-        ));
-    }
+    let (action, need) = match (&policy.wal, &backup.store) {
+        (Some(wal), _) => (Action::WaitForLog { store: wal.store.clone() }, Precondition::LogArrives { store: wal.store.clone() }),
+        // Nobody else would keep it.
+        (None, Some(store)) => (Action::BringLog { store: store.clone() }, Precondition::LogIsKept),
+        (None, None) => return,
+    };
+    steps.push(Step::new(action, "without the log of its own making it cannot be restored", vec![need]));
 }
 
 pub fn of_expire(policy: &Policy, expired: &[(Name, Vec<crate::units::BackupId>)]) -> Vec<Step> {
@@ -315,13 +315,14 @@ pub fn of_verify(policy: &Policy, verify: &Verify) -> Vec<Step> {
 }
 
 pub fn of_drill(policy: &Policy, drill: &Drill) -> Vec<Step> {
+    let newest = if policy.wal.is_some() { "the newest moment that is archived" } else { "its own end" };
     let (job, to) = match &drill.restore {
-        DrillRestore::Latest(job) => (job.clone(), "the newest moment that is archived"),
+        DrillRestore::Latest(job) => (job.clone(), newest),
         DrillRestore::Random(job) => (job.clone(), "its own end"),
         DrillRestore::PointInTime(moment) => {
             let job = policy.backups.iter().find(|(_, backup)| matches!(backup.method, Method::Physical(_))).map(|(name, _)| name.clone());
             let Some(job) = job else { return Vec::new() };
-            (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { "the newest moment that is archived" })
+            (job, if *moment == file::DrillMoment::Random { "a moment chosen at random" } else { newest })
         }
     };
     if drill.files(policy).is_some() {

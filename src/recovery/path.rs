@@ -51,9 +51,19 @@ pub fn find_path<'a>(store: &'a StoreInventory, aim: &Aim) -> Result<Path<'a>, M
         Target::Latest | Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => Why::NewestOfAll,
     };
     let mut skipped: Vec<Skipped> = Vec::new();
+    let mut all_carried = true;
     for base in candidates(&bases, aim, timeline, &history)? {
-        match replay(&base, &aim.target, &coverage, &history) {
-            Ok(wal) => return Ok(Path { chain: links(&chains, &base)?, wal, timeline, reason: BaseReason { why, skipped } }),
+        let found = match replay(&base, &aim.target, &coverage, &history) {
+            Ok(wal) => Ok((wal, timeline)),
+            // A gap behind one that has no log of its own is a loss, and nobody is taken further back than he knows.
+            Err(missing) if base.backup.carries_log && all_carried => {
+                own_end(&base, &aim.target, &coverage, missing).map(|own| (vec![own], base.timeline))
+            }
+            Err(missing) => Err(missing),
+        };
+        all_carried &= base.backup.carries_log;
+        match found {
+            Ok((wal, timeline)) => return Ok(Path { chain: links(&chains, &base)?, wal, timeline, reason: BaseReason { why, skipped } }),
             Err(_) if skipped.len() >= MAX_NAMED => {}
             Err(because) => skipped.push(Skipped { backup: base.backup.id.clone(), because }),
         }
@@ -107,6 +117,21 @@ fn named<'a>(store: &'a StoreInventory, chains: &Chains<'a>, id: &BackupId) -> R
     let coverage = Coverage::of(&store.wal, backup.system_identifier);
     let wal = replay(&base, &Target::Immediate(None), &coverage, &History::of(timeline, &[], None))?;
     Ok(Path { chain, wal, timeline, reason: BaseReason { why: Why::Named, skipped: Vec::new() } })
+}
+
+/// A backup that brought its own log leads to where that ends, and no archive was ever to lead further: what lies behind it is another backup's, or
+/// that of one which broke off. So its end is the newest that there is, and no gap; what lies later cannot be had.
+fn own_end(base: &Base<'_>, target: &Target, coverage: &Coverage, missing: Missing) -> Result<WalStretch, Missing> {
+    let whole = coverage.run_at(base.timeline, base.start).filter(|run| run.to >= base.stop);
+    let Some(run) = whole else { return Err(missing) };
+    let timeline = base.timeline;
+    match target {
+        Target::Latest => Ok(WalStretch { timeline, from: base.start, to: run.to }),
+        Target::Time(_) | Target::Lsn(_) => {
+            Err(Missing::WalEndsBefore { timeline, end: run.to, end_time: Some(run.end_time()), target: target.to_string() })
+        }
+        Target::Immediate(_) | Target::Xid(_) | Target::Named(_) => Err(missing),
+    }
 }
 
 pub(super) fn end_timeline(store: &StoreInventory, bases: &[Base<'_>], coverage: &Coverage, aim: &Aim) -> Result<Timeline, Missing> {

@@ -31,6 +31,7 @@ fn full(on: u8) -> Backup {
         start_lsn: Some(Lsn(u64::from(on) * 100)),
         stop_lsn: Some(Lsn(u64::from(on) * 100 + 10)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }
@@ -110,6 +111,35 @@ fn a_gap_is_gone_around_or_named() {
     assert_eq!(windows, [(day(1, 2), day(3, 9), "n01"), (day(5, 2), day(6, 12), "n05")]);
     assert_eq!(reach.gaps, [Gap { from: day(3, 9), to: day(5, 2) }]);
     assert_eq!((reach.oldest(), reach.any_moment_since()), (Some(day(1, 2)), Some(day(5, 2))));
+}
+
+/// The 3rd and the 5th brought their own log, and between them nothing was archived.
+fn carried() -> StoreInventory {
+    let mut store = store();
+    store.backups = vec![full(5), full(3)];
+    store.backups.iter_mut().for_each(|backup| backup.carries_log = true);
+    store.wal = vec![wal(1, (300, day(3, 0)), (320, day(3, 2))), wal(1, (500, day(5, 0)), (520, day(5, 2)))];
+    store
+}
+
+#[test]
+fn what_brought_its_own_log_leads_to_its_end_and_no_further() {
+    let mut store = carried();
+    assert_eq!(to(&store, Target::Latest), Ok((vec!["n05".into()], vec![stretch(1, 500, 520)])));
+    let id = "n03".parse().expect("an id");
+    assert_eq!(to(&store, Target::Immediate(Some(id))), Ok((vec!["n03".into()], vec![stretch(1, 300, 310)])));
+    assert!(matches!(to(&store, Target::Time(day(4, 0))), Err(Missing::WalEndsBefore { end: Lsn(320), .. })));
+    // A run that broke off left log of a later stretch, and the newest backup is gone.
+    store.backups.remove(0);
+    assert_eq!(to(&store, Target::Latest), Ok((vec!["n03".into()], vec![stretch(1, 300, 320)])));
+}
+
+#[test]
+fn one_that_brought_its_own_log_does_not_stand_in_for_archived_log_that_is_lost() {
+    let mut store = carried();
+    store.backups[0].carries_log = false;
+    store.wal.push(wal(1, (560, day(5, 4)), (660, day(6, 12))));
+    assert_eq!(to(&store, Target::Latest), Err(Missing::Wal { timeline: line(1), from: Lsn(520), to: Some(Lsn(560)) }));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn full(id: &str, stopped: &str, lsn: u64) -> Backup {
         start_lsn: Some(Lsn(lsn)),
         stop_lsn: Some(Lsn(lsn + 10)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

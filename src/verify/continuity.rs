@@ -14,7 +14,7 @@ use crate::units::{BackupId, Instant, Lsn, Segment, Timeline};
 pub(super) fn check(
     seen: &Seen,
     chosen: &[&Listed],
-    kept_since: Option<Instant>,
+    archived: Option<Instant>,
     wanted: &Wanted,
     repository: &Repository,
     found: &Findings,
@@ -30,25 +30,36 @@ pub(super) fn check(
             found.fault(FaultKind::Missing, folder, &missing.to_string(), Some(&listed.id));
         }
     }
-    if wanted.backups.is_empty() && wanted.jobs.is_empty() {
+    // Where nothing is archived each backup has its own log, and between them nothing is promised.
+    if let Some(kept_since) = archived.filter(|_| wanted.backups.is_empty() && wanted.jobs.is_empty()) {
         check_gaps(seen, kept_since, repository, found);
     }
 }
 
+/// It ends where a backup does that brought its own log: from before anything was archived.
+fn is_own_log(seen: &Seen, range: &WalRange) -> bool {
+    let Some(size) = range.system_identifier.and_then(|cluster| seen.segment_sizes.get(&cluster)) else { return false };
+    seen.inventory.backups.iter().filter(|backup| backup.carries_log && backup.system_identifier == range.system_identifier).any(|backup| {
+        let ends = |stop: Lsn| Segment::before(range.timeline, stop, *size).end(*size) == range.to_lsn;
+        backup.timeline == Some(range.timeline) && backup.stop_lsn.is_some_and(ends)
+    })
+}
+
 /// Between two stretches of one timeline, and between a timeline's fork and its beginning, and its parent's end.
-fn check_gaps(seen: &Seen, kept_since: Option<Instant>, repository: &Repository, found: &Findings) {
+fn check_gaps(seen: &Seen, kept_since: Instant, repository: &Repository, found: &Findings) {
     let mut ranges: Vec<&WalRange> = seen.inventory.wal.iter().collect();
     ranges.sort_by_key(|range| range.from_lsn);
     let gap = |after: &WalRange, timeline: Timeline, from: Lsn, to: Lsn| {
         let what = format!("timeline {timeline} has a gap: {from} to {to} is not there");
         let folder = after.system_identifier.map_or_else(|| repository.prefix("wal"), |cluster| repository.wal_prefix(cluster));
         // Older log may have been let go on purpose: backups that are kept long keep only what makes them consistent.
-        match kept_since {
-            Some(since) if after.from_time < since => found.note(format!("{folder}: {what}; it is older than the log that is kept")),
-            _ => found.fault(FaultKind::Missing, folder, &what, None),
+        if after.from_time < kept_since {
+            found.note(format!("{folder}: {what}; it is older than the log that is kept"));
+        } else {
+            found.fault(FaultKind::Missing, folder, &what, None);
         }
     };
-    for (before, after) in gaps(&seen.inventory.wal) {
+    for (before, after) in gaps(&seen.inventory.wal).into_iter().filter(|(before, _)| !is_own_log(seen, before)) {
         gap(after, after.timeline, before.to_lsn, after.from_lsn);
     }
     for fork in &seen.inventory.forks {

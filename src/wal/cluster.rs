@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::WalFault;
 use super::fault::WalFaultKind;
 use crate::inventory::SystemIdentifier;
-use crate::units::{Segment, SegmentSize, WalFile};
+use crate::units::{Instant, Segment, SegmentSize, WalFile};
 
 /// The first page of a segment has a long header: 40 bytes.
 const LONG_HEADER: usize = 40;
@@ -83,6 +83,8 @@ pub(super) struct Plain {
     pub path: PathBuf,
     pub file: WalFile,
     pub cluster: SystemIdentifier,
+    /// Up to when all that was committed is in it, where its own time does not say so.
+    pub written: Option<Instant>,
 }
 
 impl Plain {
@@ -94,7 +96,11 @@ impl Plain {
                 system_identifier(&data)?
             }
         };
-        Ok(Plain { path: path.to_owned(), file, cluster })
+        Ok(Plain { path: path.to_owned(), file, cluster, written: None })
+    }
+
+    pub(super) fn of_another(&self, cluster: SystemIdentifier) -> WalFault {
+        wrong(&self.path, &format!("it is of the cluster {}, not of {cluster}", self.cluster))
     }
 }
 

@@ -5,6 +5,7 @@
 //! `fetch` answers `restore_command`: what it puts in place was signed by an accepted writer and is whole; "absent" is said only of
 //! what is known to be absent.
 
+mod carry;
 mod cluster;
 mod debt;
 mod existing;
@@ -24,6 +25,7 @@ mod spare;
 mod spool;
 mod take;
 
+pub use carry::{Carried, Carrier, Packing};
 pub use cluster::{data_directory, system_identifier};
 pub use debt::{Refused, refused};
 pub use existing::{find, read_stamp, still_there};

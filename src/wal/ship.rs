@@ -70,6 +70,12 @@ impl Run {
         Ok(())
     }
 
+    /// The same for a file that nobody forgets because of it: nothing is owed, and nothing is remembered.
+    pub(super) fn carry(&self, plain: &Plain, scratch: &mut Scratch) -> Result<(), WalFault> {
+        let (_, done) = self.put_everywhere(plain, scratch)?;
+        done.into_iter().collect()
+    }
+
     fn put_everywhere(&self, plain: &Plain, scratch: &mut Scratch) -> Result<(Seen, Vec<Result<(), WalFault>>), WalFault> {
         let of = |error: &std::io::Error| WalFault::local(&plain.path, error);
         let read_ns = now_ns();
@@ -80,7 +86,7 @@ impl Run {
             file: plain.file,
             size: identity.size,
             content: [0; 32],
-            written: about.modified().ok().and_then(|time| Instant::try_from(time).ok()).unwrap_or(Instant::UNIX_EPOCH),
+            written: plain.written.or_else(|| about.modified().ok()?.try_into().ok()).unwrap_or(Instant::UNIX_EPOCH),
             body: [0; 32],
         };
         let open: Vec<usize> = (0..self.down.len()).filter(|at| self.down[*at].get().is_none()).collect();

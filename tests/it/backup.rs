@@ -2,6 +2,7 @@
 
 mod broken_off;
 mod damage;
+mod own_log;
 pub mod rig;
 mod under_load;
 mod ways;

@@ -52,6 +52,7 @@ fn backup(number: usize, started: Timestamp, minutes: i64, state: BackupState) -
         start_lsn: Some(Lsn(number as u64 * 1_000)),
         stop_lsn: Some(Lsn(number as u64 * 1_000 + 500)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

@@ -9,6 +9,7 @@ use super::fetch::data_directory;
 use super::settings::{self, of_site};
 use crate::cli::here::Here;
 use crate::cli::terminal::Colour;
+use crate::execute::restore::candidates;
 use crate::format::layout::Repository;
 use crate::inventory::SystemIdentifier;
 use crate::policy::model::Policy;
@@ -22,7 +23,7 @@ use crate::wal::{Archive, Place, Source, Trust, WalFault, WalFaultKind, still_th
 pub struct LogSource {
     #[command(flatten)]
     pub here: Here,
-    /// Only from this store; several are asked in this order [default: all that get the log, the first one first].
+    /// Only from this store; several are asked in this order [default: all that get the log, the first one first; where none is archived, those of the physical backups].
     #[arg(long, value_name = "NAME")]
     pub store: Vec<Name>,
     /// The repository in the stores [default: the policy's].
@@ -74,12 +75,16 @@ impl LogSource {
             .map_err(|trouble| WalFault::new(WalFaultKind::Local, trouble.to_string(), trouble.hint().unwrap_or_default()))?;
         let cluster = self.cluster(to)?;
         let site = self.here.site(&policy);
-        let names: Vec<&Name> = if self.store.is_empty() {
-            settings::stores(settings::wal(&site).map_err(of_site)?).collect()
-        } else {
-            self.store.iter().map(|store| known(&policy, store)).collect::<Result<_, _>>()?
+        let names: Vec<Name> = match (self.store.as_slice(), &policy.wal) {
+            ([], Some(wal)) => settings::stores(wal).cloned().collect(),
+            // The log lies with the backups that brought it.
+            ([], None) => candidates(&policy, None),
+            (named, _) => named.iter().map(|store| known(&policy, store).cloned()).collect::<Result<_, _>>()?,
         };
-        let sources = names.into_iter().map(|name| self.source(&policy, name)).collect();
+        if names.is_empty() {
+            settings::wal(&site).map_err(of_site)?;
+        }
+        let sources = names.iter().map(|name| self.source(&policy, name)).collect();
         let identities = site.identities(self.identity.as_deref()).map_err(of_site)?;
         let trust = Trust { identities, writers: site.writers().map_err(of_site)? };
         Ok(Archive { cluster, sources, trust })

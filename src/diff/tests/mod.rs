@@ -74,6 +74,7 @@ pub(super) fn daily(count: usize) -> ClusterInventory {
                 start_lsn: Some(Lsn(position)),
                 stop_lsn: Some(Lsn(position + 10)),
                 verified_at: None,
+                carries_log: false,
                 storage_class: None,
                 scope: None,
             }

@@ -115,7 +115,10 @@ pub(super) fn before_anything(policy: &Policy, setting: &Setting) -> Vec<Block> 
         Step::with(
             "See what Seawall knows.",
             [&["status"][..], &["wal", "status"], &["list"]]
+                .iter()
+                .filter(|words| policy.wal.is_some() || words[0] != "wal")
                 .map(|words| seawall(setting, &words.iter().map(|word| Word::Is(word)).collect::<Vec<_>>()))
+                .collect::<Vec<_>>()
                 .join("\n"),
         ),
         Step::with(
@@ -207,10 +210,15 @@ pub(super) fn afterwards(policy: &Policy, setting: &Setting) -> Vec<Block> {
     if let Some((name, _)) = full {
         let path = format!("backups.{name}");
         let run = seawall(setting, &[Word::Is("run"), Word::Is(&path)]);
-        steps.push(Step::with(
-            "Take a new full backup as soon as the server works, and see that its log is archived.",
-            format!("{run}\n{}", seawall(setting, &[Word::Is("wal"), Word::Is("status")])),
-        ));
+        steps.push(match policy.wal {
+            Some(_) => Step::with(
+                "Take a new full backup as soon as the server works, and see that its log is archived.",
+                format!("{run}\n{}", seawall(setting, &[Word::Is("wal"), Word::Is("status")])),
+            ),
+            None => {
+                Step::with("Take a new full backup as soon as the server works: nothing else protects what is written from now on.", run)
+            }
+        });
     }
     vec![Block::Heading(2, "Afterwards".into()), Block::Words("Write down, while you still know:".into()), Block::Steps(steps)]
 }

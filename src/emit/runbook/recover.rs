@@ -17,6 +17,7 @@ use crate::units::Name;
 const SOMEWHERE: &str = "/var/lib/postgresql/restored";
 /// The moment is the reader's to find; as it stands here no command takes it.
 const MOMENT: &str = "moment='YYYY-MM-DD HH:MM:SS+00'   # the last moment that is certainly good, with its zone";
+const BACKUP: &str = "backup='ID'   # the newest one of the list that ended before the damage";
 
 /// Where files come to lie from which something is taken.
 const RESCUE: &str = "/srv/rescue";
@@ -258,12 +259,12 @@ fn store<'g>(goal: &'g Goal<'_>) -> Option<(&'g Name, Option<&'g InStore>)> {
 /// What a restore would take if it began now.
 fn chosen(goal: &Goal<'_>) -> Option<Block> {
     let (name, store) = store(goal)?;
-    let store = store?;
+    let (store, archives) = (store?, goal.policy.wal.is_some());
     Some(match &store.newest {
         Err(missing) => Block::Warning(format!("by the inventory the store {name} does not lead to its newest state: {}.", plain(missing))),
         Ok(newest) => {
             let size = newest.size.as_ref().map(|size| format!(", {size}")).unwrap_or_default();
-            let until = store.reach.windows.last().map_or_else(
+            let until = store.reach.windows.last().filter(|_| archives).map_or_else(
                 || "with no log behind it: to its own end and no further".to_owned(),
                 |window| format!("and the log up to {}", minute(window.to)),
             );
@@ -282,7 +283,9 @@ fn chosen(goal: &Goal<'_>) -> Option<Block> {
 /// The words that name the store, and the backup where Seawall would take one that it cannot restore.
 fn base<'g>(goal: &'g Goal<'_>) -> Vec<Word<'g>> {
     let Some((name, known)) = store(goal) else { return Vec::new() };
-    let mut words = vec![Word::Is("--store"), Word::Is(name.as_str())];
+    let is_any_left = goal.situation.resolved.is_none_or(|scenario| scenario.from.is_empty());
+    // Where nothing is archived no store leads further than its own backups: then it is not said here which has the newest.
+    let mut words = if goal.policy.wal.is_none() && is_any_left { Vec::new() } else { vec![Word::Is("--store"), Word::Is(name.as_str())] };
     if let Some((newest, true)) = known.and_then(|store| Some((store.newest.as_ref().ok()?, store.has_increments))) {
         words.extend([Word::Is("--backup"), Word::Is(newest.backup.as_str())]);
     }
@@ -295,13 +298,31 @@ fn data_directory(policy: &Policy) -> &str {
 
 fn restore(goal: &Goal<'_>, moment: &[Word<'_>], target: &str, more: &[Word<'_>]) -> String {
     let place = [Word::Is("--target"), Word::Is(target)];
-    seawall(goal.setting, &[&[Word::Is("restore")][..], moment, &base(goal), &place, more].concat())
+    seawall(goal.setting, &[&[Word::Is("restore")][..], moment, &place, more].concat())
+}
+
+/// What says which state from before the damage is meant, and the words that name it: where nothing is archived, only ends of backups can be had.
+fn before_the_damage<'g>(goal: &'g Goal<'_>) -> (String, Vec<Word<'g>>) {
+    if goal.policy.wal.is_some() {
+        return (MOMENT.to_owned(), [vec![Word::Is("--to"), Word::Of("moment")], base(goal)].concat());
+    }
+    let of = goal.situation.resolved.and_then(|scenario| scenario.from.first());
+    let store = of.into_iter().flat_map(|name| [Word::Is("--store"), Word::Is(name.as_str())]);
+    let words = [Word::Is("--immediate"), Word::Is("--backup"), Word::Of("backup")].into_iter().chain(store).collect();
+    (format!("{}\n{BACKUP}", seawall(goal.setting, &[Word::Is("list")])), words)
 }
 
 fn cluster(goal: &Goal<'_>) -> Vec<Step> {
-    let target = data_directory(goal.policy);
-    let latest = restore(goal, &[Word::Is("--latest")], target, &[Word::Is("--start")]);
-    let to_moment = restore(goal, &[Word::Is("--to"), Word::Of("moment")], target, &[Word::Is("--start")]);
+    let (target, archives) = (data_directory(goal.policy), goal.policy.wal.is_some());
+    let latest = restore(goal, &[vec![Word::Is("--latest")], base(goal)].concat(), target, &[Word::Is("--start")]);
+    let (which, words) = before_the_damage(goal);
+    let to_moment = restore(goal, &words, target, &[Word::Is("--start")]);
+    let or_before = match archives {
+        true => "Or, when the newest state has the damage too, the cluster as it was at a moment:",
+        false => {
+            "Or, when the newest state has the damage too, the cluster as an older backup has it; what was between two backups cannot be had:"
+        }
+    };
     let mut steps = vec![
         Step::with(
             "On a new server: install PostgreSQL of the same major version, with the same extensions. On the old one: stop it, and move its \
@@ -309,9 +330,10 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
             format!("{}\nmv {} {}", stop(target), for_shell(target), for_shell(&format!("{target}.damaged"))),
         ),
         Step::with("The newest state there is. Read the plan that it shows, then answer.", latest),
-        Step::with("Or, when the newest state has the damage too, the cluster as it was at a moment:", format!("{MOMENT}\n{to_moment}")),
+        Step::with(or_before, format!("{which}\n{to_moment}")),
     ];
-    if let Some((name, Some(known))) = store(goal)
+    if archives
+        && let Some((name, Some(known))) = store(goal)
         && let Ok(newest) = &known.newest
     {
         let words =
@@ -328,22 +350,33 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
         };
         let text = format!(
             "Or, where all of it would take too long: a new, empty server of the same major version that runs, and there the tier {} first and the others behind it, \
-             each usable as soon as it is there. `--to` in place of `--latest` is a moment.",
-            quoted(tier)
+             each usable as soon as it is there.{}",
+            quoted(tier),
+            if archives { " `--to` in place of `--latest` is a moment." } else { "" }
         );
         steps.push(Step::with(text, ours.iter().map(one).collect::<Vec<_>>().join("\n")));
     }
     steps.extend(hook(goal, |hooks| hooks.before_restore.as_ref(), "`restore` runs this hook by itself before the first file changes:"));
     steps.push(Step::new("Check it (below) while it is in quarantine."));
     if goal.policy.file.encryption.as_ref().is_some_and(|encryption| !encryption.writers.is_empty()) {
-        steps.push(Step::with(
-            "On a host that has not archived for this policy before, as the server's account: put the line that this shows into `encryption.writers`. \
-             Nobody would accept what it archives otherwise, and `release` refuses.",
-            seawall(goal.setting, &[Word::Is("key"), Word::Is("host")]),
-        ));
+        let text = match archives {
+            true => {
+                "On a host that has not archived for this policy before, as the server's account: put the line that this shows into `encryption.writers`. \
+                 Nobody would accept what it archives otherwise, and `release` refuses."
+            }
+            false => {
+                "On a host that has taken no backups for this policy before, as the server's account: put the line that this shows into \
+                 `encryption.writers`. Nobody would accept its backups otherwise."
+            }
+        };
+        steps.push(Step::with(text, seawall(goal.setting, &[Word::Is("key"), Word::Is("host")])));
     }
+    let original = match archives {
+        true => "Let it be the original: archiving begins, on a timeline of its own, and background jobs run again.",
+        false => "Let it be the original, on a timeline of its own; background jobs run again.",
+    };
     steps.push(Step::with(
-        "Let it be the original: archiving begins, on a timeline of its own, and background jobs run again.",
+        original,
         seawall(goal.setting, &[Word::Is("release"), Word::Is("--target"), Word::Is(target), Word::Is("--restart")]),
     ));
     steps.extend(hook(goal, |hooks| hooks.after_restore.as_ref(), "`release` runs this hook by itself at its end:"));
@@ -354,11 +387,13 @@ fn cluster(goal: &Goal<'_>) -> Vec<Step> {
 fn beside(goal: &Goal<'_>) -> (String, Vec<Step>) {
     let target = format!("{}-rescue", data_directory(goal.policy).trim_end_matches('/'));
     let port = format!("port={}", BESIDE);
-    let copy = restore(goal, &[Word::Is("--to"), Word::Of("moment")], &target, &[Word::Is("--start"), Word::Is("--set"), Word::Is(&port)]);
-    let steps = vec![Step::with(
-        "A copy of the whole cluster as it was at the last good moment, beside the original, on a port of its own. Read the plan that it shows, then answer.",
-        format!("{MOMENT}\n{copy}"),
-    )];
+    let (which, words) = before_the_damage(goal);
+    let copy = restore(goal, &words, &target, &[Word::Is("--start"), Word::Is("--set"), Word::Is(&port)]);
+    let good = if goal.policy.wal.is_some() { "at the last good moment" } else { "when the last good backup ended" };
+    let text = format!(
+        "A copy of the whole cluster as it was {good}, beside the original, on a port of its own. Read the plan that it shows, then answer."
+    );
+    let steps = vec![Step::with(text, format!("{which}\n{copy}"))];
     let mind = "Mind: `restore` runs this hook by itself before the first file changes, also for a copy beside the original:";
     let again = "If that stopped the applications, this lets them in again; nothing runs it by itself here:";
     let hooks = hook(goal, |hooks| hooks.before_restore.as_ref(), mind);
@@ -465,8 +500,8 @@ enum Out<'o> {
 fn rows(goal: &Goal<'_>, out: &Out<'_>) -> Vec<Step> {
     let (of, databases, said) = match out {
         Out::Backup => {
-            let moment = vec![Word::Is("--to"), Word::Of("moment")];
-            ([moment, base(goal)].concat(), goal.policy.databases.as_slice(), format!("{MOMENT}\n"))
+            let (which, words) = before_the_damage(goal);
+            (words, goal.policy.databases.as_slice(), format!("{which}\n"))
         }
         Out::Dump(job, databases) => (of_job(goal, job), *databases, String::new()),
     };
@@ -620,7 +655,9 @@ fn promote(goal: &Goal<'_>) -> Vec<Block> {
         "See that it is the primary, on a timeline of its own: `f`, and a higher number than before.",
         ask(policy, Restored::Here, None, "select pg_is_in_recovery(), left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"),
     ));
-    steps.push(Step::with("See that the new primary archives its log.", seawall(goal.setting, &[Word::Is("wal"), Word::Is("status")])));
+    if policy.wal.is_some() {
+        steps.push(Step::with("See that the new primary archives its log.", seawall(goal.setting, &[Word::Is("wal"), Word::Is("status")])));
+    }
     steps.push(Step::new("Keep the old primary down. `promote` printed the command that makes it a standby of the new one."));
     blocks.push(Block::Steps(steps));
     blocks
@@ -668,11 +705,18 @@ pub(super) fn limits(goal: &Goal<'_>) -> Vec<String> {
             }
         }
         _ => {
-            lines.push("What was written after the last archived log, or after the moment that you choose.".to_owned());
+            let archives = goal.policy.wal.is_some();
+            let after = match archives {
+                true => "What was written after the last archived log, or after the moment that you choose.",
+                false => {
+                    "What was written after the newest backup ended, or after the end of the one that you choose. No moment between two backups can be had."
+                }
+            };
+            lines.push(after.to_owned());
             for name in stores(goal) {
                 match goal.today.store(name) {
                     Some(Ok(store)) => {
-                        lines.extend(store.reach.gaps.iter().rev().take(GAPS).map(|gap| {
+                        lines.extend(store.reach.gaps.iter().rev().take(if archives { GAPS } else { 0 }).map(|gap| {
                             format!("From the store {name} no moment between {} and {}: log is missing.", minute(gap.from), minute(gap.to))
                         }));
                         match store.reach.oldest() {

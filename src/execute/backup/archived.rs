@@ -37,15 +37,15 @@ pub(in crate::execute) struct Needed {
 }
 
 impl Needed {
-    fn first(&self) -> Segment {
+    pub(super) fn first(&self) -> Segment {
         Segment::of(self.timeline, self.start, self.segment)
     }
 
-    fn last(&self) -> Segment {
+    pub(super) fn last(&self) -> Segment {
         Segment::before(self.timeline, self.stop, self.segment).max(self.first())
     }
 
-    fn segments(&self) -> impl Iterator<Item = Segment> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment> {
         let (last, size) = (self.last(), self.segment);
         std::iter::successors(Some(self.first()), move |segment| (*segment < last).then(|| segment.next(size)))
     }
@@ -95,7 +95,7 @@ pub(in crate::execute) fn wait(
 
 impl Archive<'_> {
     /// The first segment from `from` on that is not there.
-    fn missing(&self, needed: &Needed, from: Segment) -> Result<Option<Segment>, BackupFault> {
+    pub(super) fn missing(&self, needed: &Needed, from: Segment) -> Result<Option<Segment>, BackupFault> {
         let rest = || needed.segments().filter(move |segment| *segment >= from);
         if rest().take(FEW as usize + 1).count() as u64 <= FEW {
             for segment in rest() {

@@ -36,7 +36,18 @@ pub(in crate::execute) fn commit(
     descriptor: &Descriptor,
     key: &SigningKey,
 ) -> Result<Key, BackupFault> {
-    check_objects(store, repository, descriptor)?;
+    commit_with(store, repository, descriptor, key, &|| Ok(()))
+}
+
+/// The same, where more must still be there than the descriptor's objects.
+pub(in crate::execute) fn commit_with(
+    store: &Store,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    key: &SigningKey,
+    also: &dyn Fn() -> Result<(), BackupFault>,
+) -> Result<Key, BackupFault> {
+    check_objects(store, repository, descriptor).and_then(|()| also())?;
     let json = descriptor.to_json();
     let signature = key.sign_armored(BACKUP, &json).map_err(|error| SiteFault::new(format!("the backup cannot be signed: {error}"), ""))?;
     let place = repository.descriptor(descriptor.stopped, &descriptor.id);
@@ -50,7 +61,8 @@ pub(in crate::execute) fn commit(
     }
     // Whoever swept leftovers, or a disk that went away, may have been faster than the last look: then it is withdrawn. First whether somebody
     // is about to: who has done it takes back what he said, but then the objects are not there.
-    let checked = not_swept(store, repository, &descriptor.id).and_then(|()| check_objects(store, repository, descriptor));
+    let checked =
+        not_swept(store, repository, &descriptor.id).and_then(|()| check_objects(store, repository, descriptor)).and_then(|()| also());
     let unknown = |fault| BackupFault::Unknown { backup: descriptor.id.to_string(), fault };
     match checked {
         Ok(()) => {}

@@ -2,6 +2,7 @@ use thiserror::Error;
 
 use crate::pipeline::PipelineFault;
 use crate::site::SiteFault;
+use crate::wal::WalFault;
 use crate::{postgres, store};
 
 /// Why there is no backup.
@@ -13,6 +14,9 @@ pub enum BackupFault {
     Postgres(#[from] postgres::Fault),
     #[error("{0}")]
     Pipeline(#[from] PipelineFault),
+    /// Of its own log.
+    #[error("{0}")]
+    Log(#[from] WalFault),
     /// Something is not as it must be; lower case, no full stop.
     #[error("{message}")]
     Refused { message: String, hint: String },
@@ -53,6 +57,7 @@ impl BackupFault {
             BackupFault::Site(fault) => fault.transient,
             BackupFault::Postgres(fault) => fault.is_transient(),
             BackupFault::Pipeline(fault) => fault.is_transient(),
+            BackupFault::Log(fault) => fault.may_pass(),
             BackupFault::Refused { .. } => false,
             BackupFault::Unknown { .. } | BackupFault::Busy { .. } | BackupFault::Interrupted => true,
         }
@@ -63,6 +68,7 @@ impl BackupFault {
             BackupFault::Site(fault) => &fault.hint,
             BackupFault::Postgres(fault) => &fault.hint,
             BackupFault::Pipeline(fault) => fault.hint(),
+            BackupFault::Log(fault) => &fault.hint,
             BackupFault::Refused { hint, .. } | BackupFault::Busy { hint, .. } => hint,
             BackupFault::Unknown { .. } => {
                 "When the store answers again, `seawall list` tells; what is not committed is removed by a later backup."

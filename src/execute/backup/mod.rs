@@ -13,6 +13,7 @@ pub(in crate::execute) mod lease;
 pub(in crate::execute) mod opening;
 pub(in crate::execute) mod order;
 pub(in crate::execute) mod originals;
+mod own_log;
 mod protocol;
 pub(in crate::execute) mod read_back;
 mod resume;
@@ -22,6 +23,7 @@ mod watch;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -35,6 +37,7 @@ use archived::{Archive, Needed, Restartpoint};
 use lease::Lease;
 use opening::Opening;
 use order::Order;
+use own_log::{Held, OwnLog};
 use resume::Basis;
 use server::Source;
 use watch::Watch;
@@ -117,6 +120,9 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
     let (mut connection, server) = opening.server()?;
     server::check(&order, &server)?;
     let source = server::source(&order, &server)?;
+    if order.wal_store.is_none() {
+        own_log::check(&mut connection, &source)?;
+    }
     let unmade = order.local.as_ref().map(|(path, _)| path).filter(|path| !path.is_dir());
     let cluster = SystemIdentifier(server.system);
     let root = match &source {
@@ -155,6 +161,8 @@ pub fn take(site: &Site<'_>, job: &Name, wishes: &Wishes, onlooker: Onlooker<'_>
         onlooker,
         remarks,
         restartpoint: None,
+        held: None,
+        own_log: None,
     };
     let taken = run.whole(connection, source);
     let remarks = std::mem::take(&mut run.remarks);
@@ -178,6 +186,9 @@ struct Run<'r> {
     remarks: Vec<String>,
     /// Of a standby.
     restartpoint: Option<Restartpoint>,
+    /// Of a backup that brings its own log.
+    held: Option<Arc<Held>>,
+    own_log: Option<OwnLog>,
 }
 
 /// A whole copy, before it is described.
@@ -209,7 +220,20 @@ impl Run<'_> {
             return Err(damaged(&copy.copied));
         }
         (self.onlooker.stage)(Stage::WaitingForLog(None));
-        self.wait_for_log(&copy, &mut connection, files.as_deref(), data_lock.envelope())?;
+        let needed = Needed {
+            cluster: SystemIdentifier(self.server.system),
+            timeline: copy.position.timeline,
+            start: copy.position.start,
+            stop: copy.position.stop,
+            segment: copy.segment,
+        };
+        match self.order.wal_store.clone() {
+            Some(store) => self.wait_for_log(&store, &needed, &mut connection, files.as_deref(), data_lock.envelope())?,
+            None => self.bring_log(needed, files.as_deref(), (&data_lock, &index_lock))?,
+        }
+        // With its session goes the slot.
+        self.held = None;
+        drop(connection);
         if self.order.read_back == ReadBack::Contents {
             (self.onlooker.stage)(Stage::ReadingBack);
             if let Err(fault) = self.read_back(&copy.copied.objects) {
@@ -223,26 +247,29 @@ impl Run<'_> {
         (self.onlooker.stage)(Stage::Committing);
         let descriptor = self.describe(copy, &index_lock)?;
         self.basis.end()?;
-        let key = commit::commit(self.store, self.repository, &descriptor, &self.keys.signing)?;
+        let log = || self.log_must_be_there();
+        let key = commit::commit_with(self.store, self.repository, &descriptor, &self.keys.signing, &log)?;
         Ok((descriptor, key))
     }
 
     /// Backup mode on, copy, `pg_control` last, backup mode off, then what only the server knows.
     fn of_files(
         &mut self,
-        connection: Connection,
+        mut connection: Connection,
         root: &Path,
         control: &control::Control,
         data_lock: &Lock,
         index_lock: &Lock,
     ) -> Result<(Whole, Connection), BackupFault> {
         (self.onlooker.stage)(Stage::Checkpoint);
+        self.hold_log(&mut connection)?;
         let mut session =
             BackupSession::start(connection, &format!("seawall {} {}", self.order.job, self.basis.id), true, CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Copying);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
+        let held = self.held.clone();
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, held: held.as_deref() };
         let mut listing = watch.over(&mut session, || scan(root))?;
         self.remarks.extend(listing.remarks.iter().cloned());
         self.onlooker.progress.total.store(listing.bytes, std::sync::atomic::Ordering::Relaxed);
@@ -299,31 +326,25 @@ impl Run<'_> {
     /// A backup is complete only when its last segment is seen in the store.
     fn wait_for_log(
         &mut self,
-        copy: &Whole,
+        wal_store: &Name,
+        needed: &Needed,
         connection: &mut Connection,
         root: Option<&Path>,
         envelope: Envelope,
     ) -> Result<(), BackupFault> {
-        let needed = Needed {
-            cluster: SystemIdentifier(self.server.system),
-            timeline: copy.position.timeline,
-            start: copy.position.start,
-            stop: copy.position.stop,
-            segment: copy.segment,
-        };
         if self.server.in_recovery {
             self.switch_on_primary();
         }
-        let store = self.site.store(&self.order.wal_store)?;
-        let repository = self.site.own_repository(&self.order.wal_store, &store, needed.cluster, self.started)?;
+        let store = self.site.store(wal_store)?;
+        let repository = self.site.own_repository(wal_store, &store, needed.cluster, self.started)?;
         let archive = Archive { store: &store, repository: &repository, codec: self.site.codec(None), envelope };
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         let tell = |awaited| (self.onlooker.stage)(Stage::WaitingForLog(Some(awaited)));
-        archived::wait(archive, &needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection, &tell)?;
+        archived::wait(archive, needed, left.min(ARCHIVE_PATIENCE), self.onlooker.stop, connection, &tell)?;
         // A standby has only what it received of a segment.
         let wal = root.filter(|_| !self.server.in_recovery).map(|root| root.join("pg_wal"));
         let since = self.restartpoint.map_or(self.started, |restartpoint| restartpoint.at);
-        archived::must_be_own(archive, &needed, wal.as_deref(), since)
+        archived::must_be_own(archive, needed, wal.as_deref(), since)
     }
 
     /// Asked as soon as it is known.
@@ -366,6 +387,7 @@ impl Run<'_> {
             by: describe::by(self.site),
             cluster: describe::cluster(self.server),
             position: copy.position,
+            carries_log: self.own_log.is_some(),
             size: copy.copied.bytes,
             stored_size: copy.copied.objects.iter().map(|object| object.size).sum(),
             files: copy.copied.files,

@@ -28,8 +28,8 @@ pub struct Wishes {
 pub(super) struct Order {
     pub job: Name,
     pub store: Name,
-    /// Where the log goes.
-    pub wal_store: Name,
+    /// Where the log is archived; none where a backup brings its own.
+    pub wal_store: Option<Name>,
     pub from: Option<ReadFrom>,
     pub workers: usize,
     pub read_limit: Option<Rate>,
@@ -66,14 +66,10 @@ impl Order {
             .store
             .clone()
             .ok_or_else(|| BackupFault::refused(format!("backups.{job} names no store"), format!("Add `backups.{job}.store`.")))?;
-        let wal = policy.wal.as_ref().ok_or_else(|| {
-            let hint = "Add `wal: { store: … }`: a copy of the files becomes a cluster only with the log that was written meanwhile.";
-            BackupFault::refused("the policy does not archive the write-ahead log", hint)
-        })?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Order {
             job: job.clone(),
-            wal_store: wal.store.clone(),
+            wal_store: policy.wal.as_ref().map(|wal| wal.store.clone()),
             from: physical.from,
             workers: physical.workers.map_or((processors / 2).max(1), usize::from),
             read_limit: physical.read_limit,

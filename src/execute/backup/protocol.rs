@@ -1,8 +1,10 @@
 //! A backup of a server whose files are not on this host: it sends them itself.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant as Stopwatch};
 
 use super::watch::Watch;
 use super::{BackupFault, CHECKPOINT_PATIENCE, Run, Stage, Whole, config};
@@ -18,6 +20,7 @@ use crate::units::SegmentSize;
 
 /// Blocks of a relation's file, where the server does not say.
 const BLOCKS_PER_FILE: u32 = 131_072;
+const PING: Duration = Duration::from_secs(30);
 /// What a page that may just be written is read again with.
 const READ_AGAIN: &str = "select encode(pg_read_binary_file($1, $2::bigint, $3::bigint, true), 'hex') as page";
 
@@ -30,6 +33,7 @@ impl Run<'_> {
         let checksums = self.server.data_checksums;
         let can_reread = checksums && sql.query(READ_AGAIN, &["PG_VERSION", "0", "1"]).is_ok();
         let server_judges = checksums && !can_reread && self.order.damaged_pages == DamagedPages::Fail;
+        self.hold_log(sql)?;
         let mut connection = Connection::replicate(&self.site.connection()?)?;
         connection.set_silence(CHECKPOINT_PATIENCE)?;
         (self.onlooker.stage)(Stage::Checkpoint);
@@ -51,7 +55,8 @@ impl Run<'_> {
             |path: &str, at: u64, page: &mut [u8]| read_again(&mut sql.lock().unwrap_or_else(PoisonError::into_inner), path, at, page);
         let abort = AtomicBool::new(false);
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline };
+        let held = self.held.clone();
+        let watch = Watch { stop: self.onlooker.stop, abort: &abort, deadline, held: held.as_deref() };
         let (repository, id) = (self.repository, &self.basis.id);
         let key = move |name: &str| repository.data(id, name);
         let cluster = SystemIdentifier(self.server.system);
@@ -72,7 +77,15 @@ impl Run<'_> {
             put: &|_| (),
             stop: &abort,
         })?;
-        copy.archive(|intake| feed(&mut base, &watch, intake)).map_err(of_pages)?;
+        let pinged = Cell::new(Stopwatch::now());
+        let alive = || match held.as_deref().filter(|_| pinged.get().elapsed() > PING) {
+            Some(held) => {
+                pinged.set(Stopwatch::now());
+                held.must_hold()
+            }
+            None => Ok(()),
+        };
+        copy.archive(|intake| feed(&mut base, &watch, &alive, intake)).map_err(of_pages)?;
         let end = base.finish().map_err(|fault| of_pages(fault.into()))?;
         if end.timeline != start.timeline {
             let message = format!("the server went from timeline {} to {} while it was backed up", start.timeline.0, end.timeline.0);
@@ -138,9 +151,15 @@ fn of_pages(fault: BackupFault) -> BackupFault {
     }
 }
 
-fn feed(base: &mut BaseBackup<'_>, watch: &Watch<'_>, intake: &mut crate::pipeline::backup::Intake) -> Result<(), BackupFault> {
+fn feed(
+    base: &mut BaseBackup<'_>,
+    watch: &Watch<'_>,
+    alive: &dyn Fn() -> Result<(), BackupFault>,
+    intake: &mut crate::pipeline::backup::Intake,
+) -> Result<(), BackupFault> {
     while let Some(piece) = base.next()? {
         watch.check()?;
+        alive()?;
         match piece {
             Piece::Archive(archive) => intake.begin(archive.tablespace.map(|tablespace| tablespace.oid))?,
             Piece::Data(bytes) => intake.data(&bytes)?,

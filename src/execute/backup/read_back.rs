@@ -15,7 +15,7 @@ use crate::world::parallel;
 impl Run<'_> {
     pub(super) fn read_back(&self, objects: &[Object]) -> Result<(), BackupFault> {
         let deadline = self.order.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        let watch = Watch { stop: self.onlooker.stop, abort: &AtomicBool::new(false), deadline };
+        let watch = Watch { stop: self.onlooker.stop, abort: &AtomicBool::new(false), deadline, held: None };
         read_back((self.store, self.repository), &self.basis.id, objects, &|| watch.check())
     }
 }

@@ -32,8 +32,8 @@ pub(super) fn check(order: &Order, server: &Server) -> Result<(), BackupFault> {
         return Err(BackupFault::refused(format!("the server is PostgreSQL {major}"), "Backups are taken of PostgreSQL 13 to 18."));
     }
     check_role(order.from, server)?;
-    // A standby's own settings say nothing about who archives.
-    if server.in_recovery {
+    // A standby's own settings say nothing about who archives; and who brings his own log needs nobody who does.
+    if server.in_recovery || order.wal_store.is_none() {
         return Ok(());
     }
     archives(server)

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BackupFault;
+use super::own_log::Held;
 use crate::pipeline::PipelineFault;
 use crate::postgres::BackupSession;
 
@@ -20,6 +21,8 @@ pub(super) struct Watch<'w> {
     /// Tells the workers.
     pub abort: &'w AtomicBool,
     pub deadline: Option<Instant>,
+    /// What keeps the log, where the backup brings its own.
+    pub held: Option<&'w Held>,
 }
 
 impl Watch<'_> {
@@ -74,6 +77,7 @@ impl Watch<'_> {
         self.check()?;
         if pinged.elapsed() > PING {
             session.ping()?;
+            self.held.map_or(Ok(()), Held::must_hold)?;
             *pinged = Instant::now();
         }
         Ok(())

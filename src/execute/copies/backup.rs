@@ -81,8 +81,9 @@ impl Pair<'_> {
             copied: Tally::default(),
             was_there: Tally::default(),
         };
-        if !self.log_is_there {
-            log::of_backup(self, backup, listed, &mut done.copied, &mut flaws.all)?;
+        let pair = self.of(backup);
+        if !pair.log_is_there {
+            log::of_backup(&pair, backup, listed, &mut done.copied, &mut flaws.all)?;
         }
         self.objects(&descriptor, &mut done, &mut flaws)?;
         if from.store.head(&listed.key)?.is_none() {

@@ -27,6 +27,7 @@ pub(super) struct Side {
 }
 
 /// From where to where.
+#[derive(Clone, Copy)]
 pub(super) struct Pair<'p> {
     pub site: &'p Site<'p>,
     pub from: &'p Side,
@@ -141,7 +142,13 @@ impl Pair<'_> {
             };
             side.seen.inventory.wal.iter().any(covers)
         };
-        !self.log_is_there && !has(self.to) && has(self.log)
+        let pair = self.from.backup(id).map_or(*self, |backup| self.of(backup));
+        !pair.log_is_there && !has(pair.to) && has(pair.log)
+    }
+
+    /// What brought its own log has it where it lies, wherever log is archived by now.
+    pub fn of(&self, backup: &Backup) -> Pair<'_> {
+        if backup.carries_log { Pair { log: self.from, log_is_there: false, ..*self } } else { *self }
     }
 
     /// What arrives in a directory is read once more; a cloud has checked it by itself.

@@ -339,6 +339,7 @@ impl<'r> Run<'r> {
                 start: positions().min().unwrap_or(Lsn(0)),
                 stop: positions().max().unwrap_or(Lsn(0)),
             },
+            carries_log: false,
             size: objects.iter().map(|object| object.plain_size).sum(),
             stored_size: objects.iter().map(|object| object.size).sum(),
             files: contents.tables() as u64,

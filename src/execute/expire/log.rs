@@ -15,16 +15,16 @@ use bytes::Bytes;
 
 use super::backups::{AT_ONCE, Fate, LOOK_AGES, locked};
 use super::clock::second;
-use super::ground::{Ground, pins};
+use super::ground::{Ground, has_descriptor, pins};
 use super::{Deed, Done, ExpireFault, Expired, Onlooker, What};
 use crate::format::tombstone::{LogMark, Marker, Stretch, covers, joined};
 use crate::inventory::{Backup, SystemIdentifier};
-use crate::observe::width;
+use crate::observe::{find_descriptor, width};
 use crate::plan::{LogAwaited, LogPiece, lint_log};
 use crate::policy::model::Policy;
 use crate::retention::LogNeeds;
 use crate::store::{Fault, Locked, Meta, Purged};
-use crate::units::{Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline, WalFile};
+use crate::units::{BackupId, Instant, Key, Lsn, Name, Segment, SegmentSize, Timeline, WalFile};
 use crate::world::parallel;
 
 /// So many objects are held in memory at a time.
@@ -201,11 +201,17 @@ impl Log<'_> {
         failed.map_or(Ok(None), |fault| Err(fault.into()))
     }
 
-    /// A restore that began since the stores were looked at reads log from any of them.
+    /// A restore that began since the stores were looked at reads log from any of them; and where nothing is archived, a backup that began since may
+    /// need what none that was seen needs.
     fn restoring(&self) -> Result<Option<String>, Fault> {
         for ground in &self.grounds {
+            if self.policy.wal.is_none()
+                && let Some(new) = began_since(ground)?
+            {
+                return Ok(Some(format!("the backup {new} in `{}` began since that was looked at", ground.name)));
+            }
             if !pins(&ground.store, &ground.repository, ground.moment.store)?.is_empty() {
-                return Ok(Some(format!("a backup in `{}` is being restored", ground.name)));
+                return Ok(Some(format!("a backup in `{}` is being restored, or brings its log", ground.name)));
             }
         }
         Ok(None)
@@ -345,6 +351,24 @@ impl Log<'_> {
         let mark = LogMark::new(self.cluster, timeline, stretches, self.marker.clone());
         self.ground.store.replace(&self.ground.repository.log_mark(self.cluster, timeline), Bytes::from(mark.to_json()))
     }
+}
+
+/// What was deleted since may have left an empty folder; it has neither a lease nor a descriptor. What was taken for one that broke off may have
+/// gone on: its host was asleep.
+fn began_since(ground: &Ground) -> Result<Option<BackupId>, Fault> {
+    let known: BTreeMap<&BackupId, bool> = ground.backups().iter().map(|backup| (&backup.id, has_descriptor(backup))).collect();
+    for folder in ground.store.folders(&ground.repository.prefix("data"))? {
+        let Ok(id) = folder.parse::<BackupId>() else { continue };
+        let is_held = match known.get(&id) {
+            Some(true) => continue,
+            Some(false) => false,
+            None => ground.store.head(&ground.repository.backup_lease(&id))?.is_some(),
+        };
+        if is_held || find_descriptor(&ground.store, &ground.repository, &id)?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 const NOT_NEEDED: &str = "no backup that is there and no moment within `wal.keep` needs it";

@@ -295,6 +295,7 @@ impl Run<'_> {
             by: describe::by(site),
             cluster: self.known.cluster.clone(),
             position: Position { timeline: self.known.timeline, start: Lsn(0), stop: Lsn(0) },
+            carries_log: false,
             size: copied.bytes,
             stored_size: copied.objects.iter().map(|object| object.size).sum(),
             files: copied.files,

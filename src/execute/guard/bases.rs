@@ -50,6 +50,13 @@ fn base_in(site: &Site<'_>, name: &Name, primary: &Primary, job: Option<&Name>, 
     let path = lead(&seen, primary.cluster, primary.timeline, Target::Latest)?;
     let base = path.chain.last().filter(|_| path.chain.len() == 1);
     let base = base.ok_or_else(|| "its newest backup is an increment, which cannot be restored yet".to_owned())?;
+    let of_timeline =
+        seen.wal.iter().filter(|range| range.timeline == primary.timeline && range.system_identifier == Some(primary.cluster));
+    let newest = of_timeline.map(|range| range.to_lsn).max();
+    // From before anything was archived: what it brought itself is all that follows it.
+    if base.carries_log && path.wal.last().map(|last| last.to) < newest {
+        return Err(format!("no log leads on from its newest backup {}, which brought its own", base.id));
+    }
     // The log before the newest one stays no longer than that one is wanted for.
     if let Some(job) = job.filter(|job| base.job != **job) {
         return Err(format!(

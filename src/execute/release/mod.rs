@@ -67,8 +67,11 @@ pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) ->
     let server = Running::find(release)?;
     let control = server.control()?;
     server.must_be_restored()?;
-    server.can_keep_state(site)?;
-    can_sign(site)?;
+    let archives = site.policy.wal.is_some();
+    if archives {
+        server.can_keep_state(site)?;
+        can_sign(site)?;
+    }
     server.wait_until_promoted(say)?;
     let timeline = server.timeline()?;
     say(&format!("it is a server of its own, on timeline {timeline}"));
@@ -77,10 +80,14 @@ pub fn release(site: &Site<'_>, release: &Release, say: &mut dyn FnMut(&str)) ->
         let copy = Copy { directory: &release.directory, lines, cluster, timeline, segment_size };
         original::refuse_beside(site, &copy, release.fenced_by_hand.as_deref(), say)?;
     }
-    let archiver = Archiver::of(&release.directory, server.owner.is_some());
-    server.archive(say)?;
-    server.switch_wal(say);
-    server.wait_until_archived(site, (control.system_identifier, timeline), &archiver, say)?;
+    if archives {
+        let archiver = Archiver::of(&release.directory, server.owner.is_some());
+        server.archive(say)?;
+        server.switch_wal(say);
+        server.wait_until_archived(site, (control.system_identifier, timeline), &archiver, say)?;
+    } else {
+        server.archive_as_before(say)?;
+    }
     let (still_quiet, restarted) = server.wake(say)?;
     if let Some(hook) = site.policy.file.hooks.as_ref().and_then(|hooks| hooks.after_restore.as_ref()).filter(|_| still_quiet.is_empty()) {
         let about = [("POLICY", site.policy.name.to_string()), ("DIRECTORY", release.directory.display().to_string())];
@@ -236,6 +243,18 @@ impl<'r> Running<'r> {
         self.write_conf(&kept)?;
         self.reload()?;
         say("archiving is on: `archive_command` calls `seawall wal push`");
+        Ok(())
+    }
+
+    /// The policy archives nothing: what the server's own configuration says of it holds again. The first backup brings the new timeline's history.
+    fn archive_as_before(&self, say: &mut dyn FnMut(&str)) -> Result<(), RestoreFault> {
+        let conf = self.read_conf()?;
+        if !settings::ours(&conf).iter().any(|name| settings::is_of_recovery(name)) {
+            return Ok(());
+        }
+        self.write_conf(&settings::without(&conf, &settings::is_of_recovery))?;
+        self.reload()?;
+        say("the policy archives no log: take a backup of it now, which brings the new timeline's history");
         Ok(())
     }
 

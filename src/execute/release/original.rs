@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::stores;
 use crate::execute::promote::elsewhere::{self, Answer, Asked};
-use crate::execute::restore::RestoreFault;
+use crate::execute::restore::{RestoreFault, candidates};
 use crate::format::history;
 use crate::format::layout::wal_file;
 use crate::inventory::SystemIdentifier;
@@ -72,7 +72,9 @@ fn may_run(asked: &Asked) -> RestoreFault {
 /// One that nobody can reach from here may run all the same; what it archives lies in the store.
 fn refuse_archived(site: &Site<'_>, copy: &Copy<'_>) -> Result<(), RestoreFault> {
     let Some(left) = copy.left() else { return Ok(()) };
-    for name in stores(site)? {
+    // Where nothing is archived, a backup of the original brought what it wrote since.
+    let names = if site.policy.wal.is_some() { stores(site)? } else { candidates(site.policy, None) };
+    for name in names {
         let store = site.store(&name)?;
         let Some(Found { repository, .. }) = site.find_repository(&store)? else { continue };
         let place = Place { store, repository };

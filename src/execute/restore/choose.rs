@@ -75,19 +75,60 @@ pub fn candidates(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
     names
 }
 
+impl Chosen {
+    fn ends(&self) -> (Timeline, Instant) {
+        (self.timeline, self.descriptor.stopped)
+    }
+}
+
+/// The other stores of a policy that archives nothing: they may have log from when it did.
+fn of_former_log(policy: &Policy, only: Option<&Name>) -> Vec<Name> {
+    if only.is_some() || policy.wal.is_some() {
+        return Vec::new();
+    }
+    let known = candidates(policy, None);
+    policy.stores.keys().filter(|name| !known.contains(name)).cloned().collect()
+}
+
 pub fn choose(site: &Site<'_>, request: &Request, identities: &Identities, now: Instant) -> Result<Chosen, RestoreFault> {
     let writers = site.writers()?;
     let eyes = Eyes { policy: site.policy.name.as_str(), writers: &writers, identities, now };
     let mut passed_over: Vec<(Name, RestoreFault)> = Vec::new();
     let mut looked: Vec<Looked> = Vec::new();
+    let by_their_ends =
+        site.policy.wal.is_none() && request.backup.is_none() && matches!(request.target, Target::Latest | Target::Immediate(None));
+    let mut best: Option<Chosen> = None;
     for name in candidates(site.policy, request.store.as_ref()) {
         match from_store(site, &name, request, &eyes, &mut looked) {
             Ok(chosen) => {
-                let (asked, silent) = asked(site, request, &chosen, &looked);
-                let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
-                return Ok(Chosen { passed_over, asked, silent, ..chosen });
+                // The first leads as far as the others only where log leads on from it.
+                if best.as_ref().is_none_or(|best| best.ends() < chosen.ends()) {
+                    best = Some(chosen);
+                }
+                if !by_their_ends {
+                    break;
+                }
             }
             Err(fault) => passed_over.push((name, fault)),
+        }
+    }
+    if let Some(chosen) = best {
+        let (asked, silent) = asked(site, request, &chosen, &looked);
+        let passed_over = passed_over.into_iter().map(|(name, fault)| format!("store `{name}`: {fault}")).collect();
+        return Ok(Chosen { passed_over, asked, silent, ..chosen });
+    }
+    let former = of_former_log(site.policy, request.store.as_ref());
+    let mut has_more = false;
+    for name in &former {
+        // What cannot be seen leads nowhere either, and was not asked for.
+        let before = looked.len();
+        let _ = from_store(site, name, request, &eyes, &mut looked);
+        has_more |= looked[before..].iter().any(|looked| !looked.wal.is_empty());
+    }
+    for (name, _) in passed_over.iter().filter(|_| has_more) {
+        if let Ok(chosen) = from_store(site, name, request, &eyes, &mut looked) {
+            let (asked, silent) = asked(site, request, &chosen, &looked);
+            return Ok(Chosen { asked, silent, ..chosen });
         }
     }
     match passed_over.as_slice() {
@@ -122,6 +163,10 @@ fn asked(site: &Site<'_>, request: &Request, chosen: &Chosen, looked: &[Looked])
     if request.store.is_some() {
         return (vec![chosen.store_name.clone()], Vec::new());
     }
+    // Nobody but the backup itself brought log.
+    if site.policy.wal.is_none() {
+        return (of_log(chosen, looked), Vec::new());
+    }
     // A standby asks again by itself.
     if request.standby.is_some() {
         return (Vec::new(), Vec::new());
@@ -146,6 +191,15 @@ fn asked(site: &Site<'_>, request: &Request, chosen: &Chosen, looked: &[Looked])
         asked.clear();
     }
     (asked, silent)
+}
+
+/// The chosen store, and what else has log of the same repository: an archive that the policy has given up may lie apart from its backups.
+fn of_log(chosen: &Chosen, looked: &[Looked]) -> Vec<Name> {
+    let others =
+        looked.iter().filter(|looked| looked.repository == chosen.repository && !looked.wal.is_empty()).map(|looked| &looked.store);
+    let mut names = vec![chosen.store_name.clone()];
+    names.extend(others.filter(|name| **name != chosen.store_name).cloned());
+    names
 }
 
 fn of_wal(policy: &Policy) -> impl Iterator<Item = &Name> {
@@ -271,7 +325,13 @@ fn explain(missing: &Missing, request: &Request, seen: &Seen, now: Instant) -> R
     for doubt in seen.doubts.iter().take(10) {
         message.push_str(&format!("; not known: {doubt}"));
     }
+    let carried = seen.inventory.backups.iter().filter(|backup| backup.kind.is_physical()).max_by_key(|backup| backup.moment());
     let hint = match (missing, &request.target) {
+        (Missing::WalEndsBefore { .. }, _) if carried.is_some_and(|backup| backup.carries_log) => {
+            "These backups brought their own log, and nothing was archived between them: only their ends can be had. `--latest` is that of the \
+             newest, `--immediate --backup ID` that of another one (`seawall list` shows them)."
+                .into()
+        }
         (Missing::WalEndsBefore { end_time: Some(end), .. }, Target::Time(time)) if *time <= now => {
             let end = to_the_millisecond(*end);
             format!(

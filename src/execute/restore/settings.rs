@@ -88,8 +88,9 @@ pub fn lines(request: &Request, chosen: &Chosen, upstream: Option<&Upstream>, ar
         set("primary_conninfo", String::new());
         set("primary_slot_name", String::new());
         // `off` would lose the new timeline's history file, and the next recovery would use its number again. Without a command the
-        // log waits in pg_wal until `seawall release`.
-        set("archive_mode", "on".into());
+        // log waits in pg_wal until `seawall release`. Where nothing is archived nobody would ever fetch it, and the disk would fill: there the
+        // first backup of the new timeline brings its history.
+        set("archive_mode", if archives { "on" } else { "off" }.into());
         set("archive_command", String::new());
         if chosen.descriptor.cluster.version >= 150_000 {
             set("archive_library", String::new());

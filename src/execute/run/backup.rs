@@ -168,7 +168,7 @@ fn is_at(action: &Action, stage: &Stage) -> bool {
             matches!(action, Action::DumpDatabase { database, .. } | Action::DumpTables { database, .. } if database == of)
         }
         Stage::DumpingGlobals => matches!(action, Action::DumpGlobals),
-        Stage::WaitingForLog(_) => matches!(action, Action::WaitForLog { .. }),
+        Stage::WaitingForLog(_) => matches!(action, Action::WaitForLog { .. } | Action::BringLog { .. }),
         Stage::ReadingBack => matches!(action, Action::ReadBack { .. }),
         Stage::Committing => matches!(action, Action::Commit { .. }),
     }

@@ -14,7 +14,7 @@ fn slow() -> Policy {
 }
 
 /// The copy has begun.
-fn underway(rig: &Rig) -> Child {
+pub(super) fn underway(rig: &Rig) -> Child {
     let child = rig.begin_backup();
     let deadline = Instant::now() + Duration::from_secs(120);
     // The last that is asked before files are read.
@@ -28,7 +28,7 @@ fn underway(rig: &Rig) -> Child {
 }
 
 /// As root, the child is `runuser`; the program is its only child.
-fn signal(child: &Child, signal: Signal) {
+pub(super) fn signal(child: &Child, signal: Signal) {
     let own = i32::try_from(child.id()).expect("a number");
     let below = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
     let number = below.split_whitespace().next().map_or(own, |number| number.parse().expect("a number"));

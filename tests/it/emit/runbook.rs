@@ -229,6 +229,25 @@ fn each_kind_of_backup_has_its_own_way_back() {
     assert!(part("gone").contains("--into-database"));
 }
 
+/// Where nothing is archived there are ends of backups, and no moments.
+#[test]
+fn without_an_archive_backups_are_named_and_no_moments() {
+    let policy = super::super::cli::sound("shop")
+        .replace("wal: { store: main, timeout: 60s, keep: 30d }\n", "")
+        .replace("rpo: 24h, rto: 4h,", "rpo: 30h, rto: 4h, scenarios: { dropped: { recover: database, by: newest-backup }, deleted: { recover: rows, by: newest-backup } },");
+    let room = Room::new().with("shop.yaml", policy);
+    let run = room.run(&["emit", "runbook", "shop.yaml", "--at", NOW, "--format", "markdown"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    let all = parse_all("shop", &run.stdout);
+    let restores: Vec<_> = all.iter().filter(|words| words[..2] == ["seawall", "restore"]).collect();
+    let named = |words: &&&Vec<String>| words.windows(3).any(|three| three == ["--immediate", "--backup", "ID"]);
+    assert!(restores.iter().filter(named).count() >= 3, "{restores:?}");
+    assert!(restores.iter().any(|words| words.contains(&"--latest".to_owned())), "{restores:?}");
+    for not in ["--to", "$moment", "wal status", "archiving begins", "last archived log", "its log is archived"] {
+        assert!(!run.stdout.contains(not), "{not}: {}", run.stdout);
+    }
+}
+
 /// Together they are the cluster, and each comes out of its own.
 #[test]
 fn databases_of_several_dumps_come_back_each_from_its_own() {

@@ -32,6 +32,7 @@ fn as_backup(number: i64) -> Backup {
         start_lsn: Some(Lsn(number as u64 * SEGMENT + 40)),
         stop_lsn: Some(Lsn(number as u64 * SEGMENT + 500)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

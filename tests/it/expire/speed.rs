@@ -32,6 +32,7 @@ fn backup(number: u64) -> Backup {
         start_lsn: Some(Lsn(number * 1000)),
         stop_lsn: Some(Lsn(number * 1000 + 500)),
         verified_at: None,
+        carries_log: false,
         storage_class: None,
         scope: None,
     }

@@ -304,6 +304,7 @@ impl Life<'_> {
             start_lsn: Some(self.lsn(ago)),
             stop_lsn: Some(self.lsn(ago - 1_500)),
             verified_at: None,
+            carries_log: false,
             storage_class: None,
             scope: None,
         }

@@ -201,6 +201,7 @@ impl Fixture {
                 standby: false,
             },
             position: Position { timeline: Timeline::FIRST, start, stop },
+            carries_log: false,
             size: files.values().map(|bytes| bytes.len() as u64).sum(),
             stored_size: objects.iter().map(|object| object.size).sum(),
             files: files.len() as u64,
