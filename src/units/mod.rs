@@ -26,7 +26,7 @@ pub use decimal::{Decimal, NotANumber};
 pub use dump_section::DumpSection;
 pub use duration::Duration;
 pub use figure::{figure_of, moment_of};
-pub use hex::hex;
+pub use hex::{hex, unhex};
 pub use id::{BackupId, Name};
 pub use key::{BadKey, Key};
 pub use lsn::{Lsn, Timeline};

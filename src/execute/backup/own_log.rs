@@ -26,7 +26,7 @@ use crate::execute::restore::Pin;
 use crate::pipeline::{Lock, PipelineFault};
 use crate::policy::file::ReadBack;
 use crate::postgres::{Connection, Fault};
-use crate::units::{BackupId, Instant, Lsn, Segment, Timeline, WalFile, moment_of};
+use crate::units::{BackupId, Instant, Lsn, Segment, Timeline, WalFile, moment_of, unhex};
 use crate::wal::{Carried, Carrier, Destination, Packing, Place, find};
 use crate::world::{clock, files, parallel};
 
@@ -39,7 +39,8 @@ const WRITTEN: &str = "select extract(epoch from modification) as at from pg_ls_
 const RECEIVED: &str = "\
     select coalesce(pg_last_wal_receive_lsn(), '0/0'::pg_lsn)::text as received, coalesce(pg_last_wal_replay_lsn(), '0/0'::pg_lsn)::text as replayed";
 const LOOK: Duration = Duration::from_millis(200);
-const PING: Duration = Duration::from_secs(30);
+/// How long it may be between two questions to the session that keeps the log.
+const PING: Duration = Duration::from_secs(10);
 const GIVEN_UP: &str = "Was more written meanwhile than `max_slot_wal_keep_size` allows a slot to keep (or, with PostgreSQL 18, did it take longer than \
                         `idle_replication_slot_timeout`)? Raise it, take the backup when less is written, or archive the log (`wal: { store: … }`).";
 
@@ -52,6 +53,7 @@ pub(super) struct Held {
     run: String,
     /// By the server's clock, before the backup began.
     since: Instant,
+    asked: Mutex<Stopwatch>,
 }
 
 /// A log that was put, and what stands for it until the backup is there.
@@ -107,7 +109,13 @@ impl Held {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
         let slot = format!("seawall_{}", id.as_str().chars().map(plain).collect::<String>());
         session.hold_log(&slot)?;
-        Ok(Held { session: Mutex::new(session), slot, run, since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH) })
+        Ok(Held {
+            session: Mutex::new(session),
+            slot,
+            run,
+            since: moment_of(now).unwrap_or(Instant::UNIX_EPOCH),
+            asked: Mutex::new(Stopwatch::now()),
+        })
     }
 
     /// A session with the server that keeps it. Those of before may have been silent for hours.
@@ -118,9 +126,16 @@ impl Held {
         Ok(connection)
     }
 
+    /// For who comes by often.
+    pub(super) fn keeps(&self) -> Result<(), BackupFault> {
+        let is_recent = self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < PING;
+        if is_recent { Ok(()) } else { self.must_hold() }
+    }
+
     /// Also keeps what lies between from forgetting the session.
     pub(super) fn must_hold(&self) -> Result<(), BackupFault> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::now();
         match session.still_holds_log(&self.slot) {
             Ok(true) => Ok(()),
             Ok(false) => {
@@ -313,12 +328,8 @@ impl Run<'_> {
         let (start, end) = (last.start(needed.segment), last.end(needed.segment));
         let left = self.order.timeout.map_or(ARCHIVE_PATIENCE, |timeout| timeout.saturating_sub(self.began.elapsed()));
         (self.onlooker.stage)(Stage::WaitingForLog(Some(Awaited { segment: last, archiver: None })));
-        let mut asked = began;
         loop {
-            if asked.elapsed() > PING {
-                self.held()?.must_hold()?;
-                asked = Stopwatch::now();
-            }
+            self.held()?.keeps()?;
             let rows = standby.query(RECEIVED, &[])?;
             let (received, replayed): (Lsn, Lsn) = (rows.one()?.parse("received")?, rows.one()?.parse("replayed")?);
             // What did not come from the primary came whole from an archive of the server's own.
@@ -341,9 +352,7 @@ impl Run<'_> {
 fn read(sql: &mut Connection, name: &str, at: u64, length: u64) -> Result<Option<Vec<u8>>, BackupFault> {
     let rows = sql.query(READ, &[&format!("pg_wal/{name}"), &at.to_string(), &length.to_string()])?;
     let Some(hex) = rows.one()?.get("bytes") else { return Ok(None) };
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = hex.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Option<Vec<u8>>>();
-    bytes.map(Some).ok_or_else(|| BackupFault::refused(format!("the server answers something else than the bytes of {name}"), ""))
+    unhex(hex).map(Some).ok_or_else(|| BackupFault::refused(format!("the server answers something else than the bytes of {name}"), ""))
 }
 
 /// What came over the wire is never written to a disk as it is.

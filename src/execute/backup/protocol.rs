@@ -1,11 +1,10 @@
 //! A backup of a server whose files are not on this host: it sends them itself.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant as Stopwatch};
 
+use super::own_log::Held;
 use super::watch::Watch;
 use super::{BackupFault, CHECKPOINT_PATIENCE, Run, Stage, Whole, config};
 use crate::format::descriptor::Position;
@@ -16,11 +15,10 @@ use crate::pipeline::Lock;
 use crate::pipeline::backup::{Copy, Job, Pages};
 use crate::policy::file::DamagedPages;
 use crate::postgres::{BaseBackup, BaseBackupOptions, Connection, Piece};
-use crate::units::SegmentSize;
+use crate::units::{SegmentSize, unhex};
 
 /// Blocks of a relation's file, where the server does not say.
 const BLOCKS_PER_FILE: u32 = 131_072;
-const PING: Duration = Duration::from_secs(30);
 /// What a page that may just be written is read again with.
 const READ_AGAIN: &str = "select encode(pg_read_binary_file($1, $2::bigint, $3::bigint, true), 'hex') as page";
 
@@ -77,15 +75,7 @@ impl Run<'_> {
             put: &|_| (),
             stop: &abort,
         })?;
-        let pinged = Cell::new(Stopwatch::now());
-        let alive = || match held.as_deref().filter(|_| pinged.get().elapsed() > PING) {
-            Some(held) => {
-                pinged.set(Stopwatch::now());
-                held.must_hold()
-            }
-            None => Ok(()),
-        };
-        copy.archive(|intake| feed(&mut base, &watch, &alive, intake)).map_err(of_pages)?;
+        copy.archive(|intake| feed(&mut base, &watch, intake)).map_err(of_pages)?;
         let end = base.finish().map_err(|fault| of_pages(fault.into()))?;
         if end.timeline != start.timeline {
             let message = format!("the server went from timeline {} to {} while it was backed up", start.timeline.0, end.timeline.0);
@@ -131,9 +121,8 @@ impl Run<'_> {
 /// By SQL, from the server's own disk.
 fn read_again(sql: &mut Connection, path: &str, at: u64, page: &mut [u8]) -> bool {
     let Ok(rows) = sql.query(READ_AGAIN, &[path, &at.to_string(), &page.len().to_string()]) else { return false };
-    let Some(hex) = rows.iter().next().and_then(|row| row.get("page")).filter(|hex| hex.len() == 2 * page.len()) else { return false };
-    let digits = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let Some(bytes) = hex.as_bytes().chunks_exact(2).map(digits).collect::<Option<Vec<u8>>>() else { return false };
+    let read = rows.iter().next().and_then(|row| unhex(row.get("page")?)).filter(|bytes| bytes.len() == page.len());
+    let Some(bytes) = read else { return false };
     page.copy_from_slice(&bytes);
     true
 }
@@ -151,15 +140,10 @@ fn of_pages(fault: BackupFault) -> BackupFault {
     }
 }
 
-fn feed(
-    base: &mut BaseBackup<'_>,
-    watch: &Watch<'_>,
-    alive: &dyn Fn() -> Result<(), BackupFault>,
-    intake: &mut crate::pipeline::backup::Intake,
-) -> Result<(), BackupFault> {
+fn feed(base: &mut BaseBackup<'_>, watch: &Watch<'_>, intake: &mut crate::pipeline::backup::Intake) -> Result<(), BackupFault> {
     while let Some(piece) = base.next()? {
         watch.check()?;
-        alive()?;
+        watch.held.map_or(Ok(()), Held::keeps)?;
         match piece {
             Piece::Archive(archive) => intake.begin(archive.tablespace.map(|tablespace| tablespace.oid))?,
             Piece::Data(bytes) => intake.data(&bytes)?,

@@ -77,7 +77,7 @@ impl Watch<'_> {
         self.check()?;
         if pinged.elapsed() > PING {
             session.ping()?;
-            self.held.map_or(Ok(()), Held::must_hold)?;
+            self.held.map_or(Ok(()), Held::keeps)?;
             *pinged = Instant::now();
         }
         Ok(())

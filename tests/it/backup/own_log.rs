@@ -13,20 +13,11 @@ fn options() -> Options {
     small.into_iter().fold(Options { segment_mb: 1, ..Options::default() }, Options::with)
 }
 
-fn change(rig: &Rig, replacements: &[(&str, &str)]) {
-    let mut text = fs::read_to_string(rig.path("policy.yaml")).expect("the policy");
-    for (from, to) in replacements {
-        assert!(text.contains(from), "{from} is not in {text}");
-        text = text.replace(from, to);
-    }
-    fs::write(rig.path("policy.yaml"), text).expect("the policy");
-}
-
 const WAL: &str = "wal: { store: disk, timeout: 60s, keep: 7d }\n";
 
 fn rig(version: Version, policy: &Policy) -> Rig {
     let rig = Rig::over(Cluster::start(version, options()), policy);
-    change(&rig, &[(WAL, ""), ("rpo: 5m", "rpo: 25h")]);
+    rig.change(&[(WAL, ""), ("rpo: 5m", "rpo: 25h")]);
     rig
 }
 
@@ -160,7 +151,7 @@ fn who_may_not_keep_the_log_is_told_before_anything_is_written() {
     let own = rig.cluster.sql("select current_user");
     let as_taker =
         if conninfo.contains("user=") { conninfo.replace(&format!("user={own}"), "user=taker") } else { format!("{conninfo} user=taker") };
-    change(&rig, &[(&conninfo, &as_taker)]);
+    rig.change(&[(&conninfo, &as_taker)]);
     let said = rig.refused(&[]);
     assert!(said.contains("may not make the replication slot") && said.contains("`alter role taker replication`"), "{said}");
     assert!(rig.objects("").is_empty(), "{:?}", rig.objects(""));
@@ -212,14 +203,11 @@ fn from_a_standby_it_waits_for_the_last_segment() {
     let standby = Cluster::standby_of(&primary.cluster, Options { segment_mb: 1, ..Options::default() });
     standby.wait_until("exists (select from pg_class where relname = 't')");
     let (own, old) = (standby.conninfo(), primary.cluster.data().display().to_string());
-    change(
-        &primary,
-        &[
-            (&old, &standby.data().display().to_string()),
-            ("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}")),
-            ("physical: {  }", "physical: { from: standby }"),
-        ],
-    );
+    primary.change(&[
+        (&old, &standby.data().display().to_string()),
+        ("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}")),
+        ("physical: {  }", "physical: { from: standby }"),
+    ]);
     let backup = primary.backup(&[]);
     let descriptor = primary.descriptor(&backup);
     assert!(descriptor.cluster.standby && descriptor.carries_log);
@@ -231,9 +219,7 @@ fn from_a_standby_it_waits_for_the_last_segment() {
 fn its_log_goes_with_it_and_a_copy_has_its_own() {
     let rig = rig(Version::V15, &Policy::default());
     let folder = rig.cluster.folder().display().to_string();
-    change(
-        &rig,
-        &[
+    rig.change(&[
             (
                 "stores: { disk:",
                 &format!(
@@ -273,7 +259,7 @@ fn its_log_goes_with_it_and_a_copy_has_its_own() {
     let target = rig.path("back").display().to_string();
     ok(&["restore", "--yes", "--target", &target, "--store", "second", "--immediate", "--backup", first.text("id")]);
     fs::rename(rig.path("lost"), rig.path("store")).expect("found");
-    change(&rig, &[("second: { keep: { last: 2 } }", "second: { keep: { last: 1 } }")]);
+    rig.change(&[("second: { keep: { last: 2 } }", "second: { keep: { last: 1 } }")]);
     let left = expire();
     assert!(left < all && left > 0, "{left} of {all}");
     let target = rig.path("again").display().to_string();
@@ -290,14 +276,11 @@ fn the_latest_is_that_of_all_stores() {
         "weekly: {{ physical: {{}}, store: elsewhere, schedule: {{ {} }}, keep: {{ weekly: 4 }}, takes: 1m }}",
         super::rig::weekly()
     );
-    change(
-        &rig,
-        &[
-            ("stores: {", &format!("stores: {{ elsewhere: {{ local: {{ path: {folder}/elsewhere, other_device: false }} }},")),
-            ("keep: { daily: 7 }", "store: disk, keep: { daily: 7 }"),
-            ("backups: {", &format!("backups: {{ {weekly},")),
-        ],
-    );
+    rig.change(&[
+        ("stores: {", &format!("stores: {{ elsewhere: {{ local: {{ path: {folder}/elsewhere, other_device: false }} }},")),
+        ("keep: { daily: 7 }", "store: disk, keep: { daily: 7 }"),
+        ("backups: {", &format!("backups: {{ {weekly},")),
+    ]);
     rig.shell("mkdir -p elsewhere");
     let taken = |job: &str| {
         let output = rig.seawall_to(&["backup", job, "--format", "json"]);

@@ -74,6 +74,16 @@ impl Rig {
         self.cluster.folder().join(name)
     }
 
+    /// The policy with other words in it, each of which must be there.
+    pub fn change(&self, replacements: &[(&str, &str)]) {
+        let mut text = fs::read_to_string(self.path("policy.yaml")).expect("the policy");
+        for (from, to) in replacements {
+            assert!(text.contains(from), "{from} is not in {text}");
+            text = text.replace(from, to);
+        }
+        fs::write(self.path("policy.yaml"), text).expect("the policy");
+    }
+
     pub fn write_policy(&self, policy: &Policy) {
         let folder = self.cluster.folder().display();
         let identity = fs::read_to_string(self.path("identity.txt")).expect("an identity");

@@ -33,24 +33,12 @@ fn standby(primary: &Rig, physical: &str) -> Cluster {
     let standby = Cluster::standby_of(&primary.cluster, Options::default());
     standby.wait_until("exists (select from pg_class where relname = 't')");
     let own = standby.conninfo();
-    change(
-        primary,
-        &[
-            (&primary.cluster.data().display().to_string(), &standby.data().display().to_string()),
-            ("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}")),
-            ("physical: {  }", &format!("physical: {{ {physical} }}")),
-        ],
-    );
+    primary.change(&[
+        (&primary.cluster.data().display().to_string(), &standby.data().display().to_string()),
+        ("hosts: {  }", &format!("hosts: {{ db-1: {{ role: standby, backups: true, connection: \"{own}\" }} }}")),
+        ("physical: {  }", &format!("physical: {{ {physical} }}")),
+    ]);
     standby
-}
-
-fn change(rig: &Rig, replacements: &[(&str, &str)]) {
-    let mut text = fs::read_to_string(rig.path("policy.yaml")).expect("the policy");
-    for (from, to) in replacements {
-        assert!(text.contains(from), "{from} is not in {text}");
-        text = text.replace(from, to);
-    }
-    fs::write(rig.path("policy.yaml"), text).expect("the policy");
 }
 
 #[test]
@@ -83,7 +71,7 @@ fn from_a_standby_whose_last_checkpoint_is_old() {
     let backup = primary.backup(&[]);
     assert!(primary.descriptor(&backup).cluster.standby);
     // The server sends its files itself.
-    change(&primary, &[(&format!("data_directory: {}, ", standby.data().display()), "")]);
+    primary.change(&[(&format!("data_directory: {}, ", standby.data().display()), "")]);
     let sent = primary.backup(&[]);
     assert!(primary.descriptor(&sent).cluster.standby);
 }
@@ -166,7 +154,7 @@ fn what_does_not_come_over_the_protocol_is_named() {
 #[test]
 fn a_store_on_the_cluster_s_own_disk_is_refused_unless_it_is_meant() {
     let rig = Rig::new(Version::V15, &Policy::default());
-    change(&rig, &[(", other_device: false", "")]);
+    rig.change(&[(", other_device: false", "")]);
     let said = rig.refused(&[]);
     assert!(said.contains("is on the same device as the data directory"), "{said}");
 }
