@@ -19,7 +19,7 @@ pub struct Acknowledgement {
 
 macro_rules! columns {
     () => {
-        "subject, by_whom, note, at, until FROM acknowledgements"
+        "subject, by_whom, note, at, until"
     };
 }
 pub(super) use columns;
@@ -48,7 +48,7 @@ impl Catalog {
 
     /// All that were not withdrawn; whether one has run out, the caller judges.
     pub fn acknowledgements(&self, policy: &str) -> Result<Vec<Acknowledgement>, CatalogFault> {
-        const SQL: &str = concat!("SELECT ", columns!(), " WHERE policy = $1 ORDER BY subject");
+        const SQL: &str = concat!("SELECT ", columns!(), " FROM acknowledgements WHERE policy = $1 ORDER BY subject");
         let values = vec![name(policy)?];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| read(&mut row)).collect())
     }

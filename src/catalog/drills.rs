@@ -45,9 +45,7 @@ pub struct DrillRow {
     pub record: String,
 }
 
-/// The document follows them.
-pub(super) const COLUMNS: &str = "id, policy, drill, started, ended, outcome";
-pub(super) const DOCUMENT: &str = "record";
+pub(super) const COLUMNS: &str = "id, policy, drill, started, ended, outcome, record";
 
 impl Catalog {
     /// Records a drill with what it has measured: both or nothing, since nobody brings in a second time what has its record here. The same one

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Catalog;
 use super::bounds::{memory, name};
 use super::fault::CatalogFault;
-use super::value::Row;
 use crate::units::Instant;
 
 /// What was seen, and when.
@@ -27,8 +26,17 @@ impl Catalog {
 
     /// What was last seen of each of these policies; those of which nothing was ever seen are left out.
     pub fn inventories(&self, policies: &[&str]) -> Result<BTreeMap<String, KeptInventory>, CatalogFault> {
-        let sql = |places: &str| format!("SELECT policy, at, document FROM inventories WHERE policy IN ({places})");
-        let read = |row: &mut Row| Ok((row.text()?, KeptInventory { at: row.instant()?, document: row.text()? }));
-        Ok(self.of_many(policies, Vec::new(), sql, read)?.into_iter().collect())
+        let mut all = BTreeMap::new();
+        self.of_many(
+            policies,
+            Vec::new(),
+            "policy, at, document",
+            |places| format!("FROM inventories WHERE policy IN ({places})"),
+            |row| {
+                all.insert(row.text()?, KeptInventory { at: row.instant()?, document: row.text()? });
+                Ok(())
+            },
+        )?;
+        Ok(all)
     }
 }

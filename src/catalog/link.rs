@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::fault::{CatalogFault, FaultKind};
 use super::server::Server;
 use super::sqlite::{self, Sqlite};
-use super::value::{Row, Value, packed_rows};
+use super::value::{Row, Value};
 use crate::postgres::Settings;
 
 /// Where a catalog is.
@@ -74,8 +74,8 @@ impl Link {
         }
     }
 
-    /// Many rows of some columns, none of them a fraction, each shown as it is read. SQLite's driver takes a while over each row and each
-    /// value, so there all of them come as one text.
+    /// Many rows of some columns, each shown as it is read. SQLite's driver takes a while over each row and each value, and wakes who waits for
+    /// each of them; so there all of them come as one text.
     pub(super) fn ask_packed(
         &mut self,
         columns: &str,
@@ -83,55 +83,12 @@ impl Link {
         values: Vec<Value>,
         mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
     ) -> Result<(), CatalogFault> {
-        match self {
-            Link::Sqlite(file) => {
-                let each = format!("SELECT json_array({columns}) AS packed {rest}");
-                // JSON has no line of its own in it. All together may be longer than SQLite lets a text be: then they come one by one.
-                let all = format!("SELECT group_concat(packed, char(10)) FROM ({each})");
-                let mut look = |text: &str| text.lines().try_for_each(|row| look(&mut Row::packed(row)));
-                match file.ask_texts(all.into(), values.clone(), &mut look) {
-                    Err(fault) if fault.kind == FaultKind::TooLong => file.ask_texts(each.into(), values, &mut look),
-                    done => done,
-                }
-            }
-            Link::Postgres(server) => server.ask(&format!("SELECT {columns} {rest}"), &values)?.iter_mut().try_for_each(look),
+        if let Link::Sqlite(file) = self
+            && file.ask_packed(columns, rest, values.clone(), &mut look)?
+        {
+            return Ok(());
         }
-    }
-
-    /// The same of many policies, each's rows one after another and in no order: they come as one text for each policy, as its index has them.
-    /// A document, which is the last column of a row then, is not written anew between quotes: that takes longer than to read it.
-    pub(super) fn ask_packed_by_policy(
-        &mut self,
-        columns: &str,
-        document: Option<&str>,
-        from: &str,
-        values: Vec<Value>,
-        mut look: impl FnMut(&str, &mut Row<'_>) -> Result<(), CatalogFault>,
-    ) -> Result<(), CatalogFault> {
-        match self {
-            Link::Sqlite(file) => {
-                let packed = match document {
-                    Some(text) => format!("json_array(length(CAST({text} AS BLOB)), {columns}) || char(10) || {text}"),
-                    None => format!("json_array({columns})"),
-                };
-                let all = format!("SELECT policy, group_concat({packed}, char(10)) {from} GROUP BY policy");
-                let mut look = |policy: &str, text: &str| packed_rows(text, document.is_some(), |row| look(policy, row));
-                match file.ask_texts_by_policy(all.into(), values.clone(), &mut look) {
-                    Err(fault) if fault.kind == FaultKind::TooLong => {
-                        file.ask_texts_by_policy(format!("SELECT policy, {packed} {from} ORDER BY policy").into(), values, &mut look)
-                    }
-                    done => done,
-                }
-            }
-            Link::Postgres(server) => {
-                let document = document.map(|text| format!(", {text}")).unwrap_or_default();
-                let sql = format!("SELECT policy, {columns}{document} {from} ORDER BY policy");
-                server.ask(&sql, &values)?.iter_mut().try_for_each(|row| {
-                    let policy = row.text()?;
-                    look(&policy, row)
-                })
-            }
-        }
+        self.ask(format!("SELECT {columns} {rest}"), values)?.iter_mut().try_for_each(look)
     }
 
     /// The only row of an answer that has at most one.

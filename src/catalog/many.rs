@@ -8,7 +8,6 @@ use super::bounds::name;
 use super::fault::CatalogFault;
 use super::history::{self, RunRow, Size, Taken};
 use super::jobs::{self, JobRecord};
-use super::link::Link;
 use super::measurements::{self, Latest};
 use super::outbox::{self, FailingReceiver, Undelivered};
 use super::value::{Row, Value};
@@ -46,47 +45,46 @@ impl Catalog {
         self.good_runs_of(policies, &mut all)?;
         self.notices_of(policies, &mut all)?;
 
-        let latest = with(concat!(
-            "SELECT policy, ",
-            measurements::latest_columns!(),
-            " WHERE policy IN ({policies}) ORDER BY policy, name, subject"
-        ));
-        for (policy, latest) in self.of_many(policies, vec![], latest, |row| Ok((row.text()?, measurements::latest(row)?)))? {
-            all.entry(policy).or_default().latest.push(latest);
-        }
-        let acks = with(concat!("SELECT policy, ", acknowledgements::columns!(), " WHERE policy IN ({policies}) ORDER BY policy, subject"));
-        for (policy, ack) in self.of_many(policies, vec![], acks, |row| Ok((row.text()?, acknowledgements::read(row)?)))? {
-            all.entry(policy).or_default().acknowledgements.push(ack);
-        }
-        let memory = with("SELECT policy, memory FROM alert_memory WHERE policy IN ({policies})");
-        for (policy, memory) in self.of_many(policies, vec![], memory, |row| Ok((row.text()?, row.text()?)))? {
-            all.entry(policy).or_default().memory = memory;
-        }
+        let latest = with("FROM series WHERE policy IN ({policies}) ORDER BY policy, name, subject");
+        self.of_many(policies, vec![], concat!("policy, ", measurements::latest_columns!()), latest, |row| {
+            of(&mut all, &row.shown()?).latest.push(measurements::latest(row)?);
+            Ok(())
+        })?;
+        let acks = with("FROM acknowledgements WHERE policy IN ({policies}) ORDER BY policy, subject");
+        self.of_many(policies, vec![], concat!("policy, ", acknowledgements::columns!()), acks, |row| {
+            of(&mut all, &row.shown()?).acknowledgements.push(acknowledgements::read(row)?);
+            Ok(())
+        })?;
+        self.of_many(policies, vec![], "policy, memory", with("FROM alert_memory WHERE policy IN ({policies})"), |row| {
+            let of = of(&mut all, &row.shown()?);
+            of.memory = row.text()?;
+            Ok(())
+        })?;
         Ok(all)
     }
 
     fn runs_of(&self, policies: &[&str], since: Instant, all: &mut Found) -> Result<(), CatalogFault> {
         let records = with("FROM jobs WHERE policy IN ({policies}) ORDER BY policy, job");
-        self.packed_of_many(policies, vec![], concat!("policy, ", jobs::columns!()), records, |row| {
-            let policy = row.text()?;
-            all.entry(policy).or_default().records.push(jobs::read(row)?);
+        self.of_many(policies, vec![], concat!("policy, ", jobs::columns!()), records, |row| {
+            of(all, &row.shown()?).records.push(jobs::read(row)?);
             Ok(())
         })?;
         let last = with("FROM runs WHERE id IN (SELECT last_run FROM jobs WHERE policy IN ({policies}))");
-        self.packed_of_many(policies, vec![], history::columns!(), last, |row| {
+        self.of_many(policies, vec![], history::columns!(), last, |row| {
             let run = history::run(row)?;
-            all.entry(run.policy.clone()).or_default().last.insert(run.job.clone(), run);
+            of(all, &run.policy).last.insert(run.job.clone(), run);
             Ok(())
         })?;
+        const RATE: &str = "policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*)";
         let rates = with(
-            "SELECT policy, count(CASE WHEN outcome = 'succeeded' THEN 1 END), count(*) FROM runs WHERE policy IN ({policies}) \
-             AND started >= $1 AND job NOT IN ('restore', 'policy') AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
+            "FROM runs WHERE policy IN ({policies}) AND started >= $1 AND job NOT IN ('restore', 'policy') \
+             AND outcome IN ('succeeded', 'failed', 'lost') GROUP BY policy",
         );
-        let rate = |row: &mut Row| Ok((row.text()?, (row.unsigned()?, row.unsigned()?)));
-        for (policy, rate) in self.of_many(policies, vec![since.into()], rates, rate)? {
-            all.entry(policy).or_default().runs = rate;
-        }
-        Ok(())
+        self.of_many(policies, vec![since.into()], RATE, rates, |row| {
+            let of = of(all, &row.shown()?);
+            of.runs = (row.unsigned()?, row.unsigned()?);
+            Ok(())
+        })
     }
 
     fn good_runs_of(&self, policies: &[&str], all: &mut Found) -> Result<(), CatalogFault> {
@@ -97,7 +95,7 @@ impl Catalog {
              WHERE j.policy IN ({policies})",
         );
         let mut found = Vec::new();
-        self.packed_of_many(policies, vec![], COLUMNS, good, |row| {
+        self.of_many(policies, vec![], COLUMNS, good, |row| {
             found.push(good_run(row)?);
             Ok(())
         })?;
@@ -107,7 +105,7 @@ impl Catalog {
                 None if job.starts_with("backups.") => self.sizes(&policy, &job, 1)?.first().copied(),
                 made => made,
             };
-            let of = all.entry(policy).or_default();
+            let of = of(all, &policy);
             of.made.extend(made.map(|made| (job.clone(), made)));
             of.took.insert(job, taken);
         }
@@ -115,43 +113,23 @@ impl Catalog {
     }
 
     fn notices_of(&self, policies: &[&str], all: &mut Found) -> Result<(), CatalogFault> {
-        let undelivered = with(concat!(
-            "SELECT policy, ",
-            outbox::undelivered_columns!(),
-            " WHERE policy IN ({policies}) AND delivered IS NULL ORDER BY policy, number"
-        ));
-        for (policy, notice) in self.of_many(policies, vec![], undelivered, |row| Ok((row.text()?, outbox::undelivered(row)?)))? {
-            let of = all.entry(policy).or_default();
+        let undelivered = with("FROM outbox WHERE policy IN ({policies}) AND delivered IS NULL ORDER BY policy, number");
+        self.of_many(policies, vec![], concat!("policy, ", outbox::undelivered_columns!()), undelivered, |row| {
+            let of = of(all, &row.shown()?);
             if of.undelivered.len() < outbox::MOST_UNDELIVERED {
-                of.undelivered.push(notice);
+                of.undelivered.push(outbox::undelivered(row)?);
             }
-        }
+            Ok(())
+        })?;
         for (policy, failing) in self.failing_receivers_of(policies)? {
-            all.entry(policy).or_default().failing = failing;
+            of(all, &policy).failing = failing;
         }
         Ok(())
     }
 
-    /// Asks one question of many policies, some hundred at a time. `sql` is given the places for their names, which follow `first`.
-    pub(super) fn of_many<T>(
-        &self,
-        policies: &[&str],
-        first: Vec<Value>,
-        sql: impl Fn(&str) -> String,
-        read: impl Fn(&mut Row) -> Result<T, CatalogFault>,
-    ) -> Result<Vec<T>, CatalogFault> {
-        let mut all = Vec::new();
-        self.each_of_many(policies, &first, |link, places, values| {
-            link.ask(sql(places), values)?.iter_mut().try_for_each(|row| {
-                all.push(read(row)?);
-                Ok(())
-            })
-        })?;
-        Ok(all)
-    }
-
-    /// The same, where there are many rows for each; see [`Link::ask_packed`].
-    pub(super) fn packed_of_many(
+    /// Asks one question of many policies, some hundred at a time, and shows each row of the answers. `rest` is what follows the columns; it is
+    /// given the places for the policies' names, which follow `first`.
+    pub(super) fn of_many(
         &self,
         policies: &[&str],
         first: Vec<Value>,
@@ -159,38 +137,21 @@ impl Catalog {
         rest: impl Fn(&str) -> String,
         mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
     ) -> Result<(), CatalogFault> {
-        self.each_of_many(policies, &first, |link, places, values| link.ask_packed(columns, &rest(places), values, &mut look))
-    }
-
-    /// The same of rows of which a policy has hundreds, in no order; see [`Link::ask_packed_by_policy`].
-    pub(super) fn packed_by_policy(
-        &self,
-        policies: &[&str],
-        first: Vec<Value>,
-        columns: &str,
-        document: Option<&str>,
-        from: impl Fn(&str) -> String,
-        mut look: impl FnMut(&str, &mut Row<'_>) -> Result<(), CatalogFault>,
-    ) -> Result<(), CatalogFault> {
-        self.each_of_many(policies, &first, |link, places, values| {
-            link.ask_packed_by_policy(columns, document, &from(places), values, &mut look)
-        })
-    }
-
-    fn each_of_many(
-        &self,
-        policies: &[&str],
-        first: &[Value],
-        mut ask: impl FnMut(&mut Link, &str, Vec<Value>) -> Result<(), CatalogFault>,
-    ) -> Result<(), CatalogFault> {
         for some in policies.chunks(AT_ONCE) {
             let places: Vec<String> = (0..some.len()).map(|index| format!("${}", index + first.len() + 1)).collect();
             let names = some.iter().map(|policy| name(policy)).collect::<Result<Vec<_>, _>>()?;
             let values = first.iter().cloned().chain(names).collect();
-            self.read_beside(|link| ask(link, &places.join(", "), values))?;
+            self.read_beside(|link| link.ask_packed(columns, &rest(&places.join(", ")), values, &mut look))?;
         }
         Ok(())
     }
+}
+
+fn of<'a>(all: &'a mut Found, policy: &str) -> &'a mut OfPolicy {
+    if !all.contains_key(policy) {
+        all.insert(policy.to_owned(), OfPolicy::default());
+    }
+    all.get_mut(policy).expect("it was just put there")
 }
 
 /// The places for the policies' names, put into a question.

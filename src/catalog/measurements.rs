@@ -34,7 +34,7 @@ pub struct Latest {
 
 macro_rules! latest_columns {
     () => {
-        "name, subject, latest_value, latest_at FROM series"
+        "name, subject, latest_value, latest_at"
     };
 }
 pub(super) use latest_columns;
@@ -73,7 +73,7 @@ impl Catalog {
 
     /// The newest value of each series, by name and subject.
     pub fn latest(&self, policy: &str) -> Result<Vec<Latest>, CatalogFault> {
-        const SQL: &str = concat!("SELECT ", latest_columns!(), " WHERE policy = $1 ORDER BY name, subject");
+        const SQL: &str = concat!("SELECT ", latest_columns!(), " FROM series WHERE policy = $1 ORDER BY name, subject");
         let values = vec![name(policy)?];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| latest(&mut row)).collect())
     }

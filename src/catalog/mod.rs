@@ -21,6 +21,7 @@ mod measurements;
 mod memory;
 mod migrate;
 mod outbox;
+mod packed;
 mod past;
 mod runs;
 mod server;

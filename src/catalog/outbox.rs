@@ -54,7 +54,7 @@ pub(super) const MOST_UNDELIVERED: usize = 1000;
 
 macro_rules! undelivered_columns {
     () => {
-        "id, receiver, notice, created, not_before, attempts, next_try, last_error, gave_up FROM outbox"
+        "id, receiver, notice, created, not_before, attempts, next_try, last_error, gave_up"
     };
 }
 pub(super) use undelivered_columns;
@@ -146,7 +146,8 @@ impl Catalog {
 
     /// What has not arrived, oldest first; what was given up too.
     pub fn undelivered(&self, policy: &str) -> Result<Vec<Undelivered>, CatalogFault> {
-        const SQL: &str = concat!("SELECT ", undelivered_columns!(), " WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT $2");
+        const SQL: &str =
+            concat!("SELECT ", undelivered_columns!(), " FROM outbox WHERE policy = $1 AND delivered IS NULL ORDER BY number LIMIT $2");
         let values = vec![name(policy)?, count(MOST_UNDELIVERED)];
         self.read(|link| link.ask(SQL, values)?.into_iter().map(|mut row| undelivered(&mut row)).collect())
     }
@@ -159,9 +160,10 @@ impl Catalog {
 
     /// The same of many policies.
     pub(super) fn failing_receivers_of(&self, policies: &[&str]) -> Result<BTreeMap<String, Vec<FailingReceiver>>, CatalogFault> {
-        let sql = |places: &str| {
+        const COLUMNS: &str = "o.policy, o.receiver, o.first_failed, o.attempts, o.last_error";
+        let rest = |places: &str| {
             format!(
-                "SELECT o.policy, o.receiver, o.first_failed, o.attempts, o.last_error FROM outbox o WHERE o.policy IN ({places}) \
+                "FROM outbox o WHERE o.policy IN ({places}) \
                  AND o.delivered IS NULL AND o.last_failed > \
                      coalesce((SELECT max(d.delivered) FROM outbox d WHERE d.policy = o.policy AND d.receiver = o.receiver), 0) \
                  AND (o.gave_up IS NULL OR o.last_failed > \
@@ -169,12 +171,10 @@ impl Catalog {
                  ORDER BY o.last_failed LIMIT 10000"
             )
         };
-        let read = |row: &mut Row| {
-            let (policy, receiver) = (row.text()?, row.text()?);
-            Ok((policy, FailingReceiver { receiver, since: row.instant()?, attempts: attempts(row)?, last_error: row.text()? }))
-        };
         let mut failing: BTreeMap<String, BTreeMap<String, FailingReceiver>> = BTreeMap::new();
-        for (policy, tried) in self.of_many(policies, Vec::new(), sql, read)? {
+        self.of_many(policies, Vec::new(), COLUMNS, rest, |row| {
+            let (policy, receiver) = (row.text()?, row.text()?);
+            let tried = FailingReceiver { receiver, since: row.instant()?, attempts: attempts(row)?, last_error: row.text()? };
             match failing.entry(policy).or_default().entry(tried.receiver.clone()) {
                 Entry::Vacant(place) => drop(place.insert(tried)),
                 Entry::Occupied(mut known) => {
@@ -184,7 +184,8 @@ impl Catalog {
                     known.last_error = tried.last_error;
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(failing.into_iter().map(|(policy, receivers)| (policy, receivers.into_values().collect())).collect())
     }
 }

@@ -79,13 +79,13 @@ impl Catalog {
     /// Every run, each policy's in the order in which they were begun, and with which of them the policies became others, by the
     /// runs themselves.
     pub fn past_runs(&self, policies: &[&str], stretch: Stretch) -> Result<PastRuns, CatalogFault> {
-        const COLUMNS: &str = "id, started, digest, git_commit, job, ended, outcome, bytes, stored_bytes, \
+        const COLUMNS: &str = "policy, id, started, digest, git_commit, job, ended, outcome, bytes, stored_bytes, \
              CASE WHEN outcome <> 'succeeded' THEN message END";
         let from = |places: &str| format!("FROM runs WHERE policy IN ({places}) AND started >= $1 AND started < $2");
         let mut found: ByPolicy<Found> = ByPolicy::new();
         let mut gone_by = GoneBy::default();
-        self.packed_by_policy(policies, stretch.values(), COLUMNS, None, from, |policy, row| {
-            of(&mut found, policy).push(Found::read(row, &mut gone_by)?);
+        self.of_many(policies, stretch.values(), COLUMNS, from, |row| {
+            of(&mut found, &row.shown()?).push(Found::read(row, &mut gone_by)?);
             Ok(())
         })?;
         let mut past = PastRuns::default();
@@ -103,18 +103,20 @@ impl Catalog {
 
     /// What the last run of each policy before a moment went by.
     fn gone_by_before(&self, policies: &[&str], before: Instant) -> Result<BTreeMap<String, Changed>, CatalogFault> {
-        let sql = |places: &str| {
+        let rest = |places: &str| {
             let rows = places.replace(", ", "), (");
             format!(
-                "WITH asked(policy) AS (VALUES ({rows})) SELECT r.policy, r.started, r.digest, r.git_commit FROM asked JOIN runs r ON r.id = \
+                "FROM (WITH asked(policy) AS (VALUES ({rows})) SELECT policy FROM asked) AS asked JOIN runs r ON r.id = \
                  (SELECT id FROM runs WHERE policy = asked.policy AND started < $1 AND digest IS NOT NULL ORDER BY started DESC, id DESC LIMIT 1)"
             )
         };
-        let read = |row: &mut Row| {
+        let mut all = BTreeMap::new();
+        self.of_many(policies, vec![before.into()], "r.policy, r.started, r.digest, r.git_commit", rest, |row| {
             let (policy, at) = (row.text()?, row.instant()?);
-            Ok((policy, Changed { at, digest: row.text()?, commit: row.maybe_text()?, first: true }))
-        };
-        Ok(self.of_many(policies, vec![before.into()], sql, read)?.into_iter().collect())
+            all.insert(policy, Changed { at, digest: row.text()?, commit: row.maybe_text()?, first: true });
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Every drill that ended in it, oldest first.
@@ -142,7 +144,7 @@ impl Catalog {
         from: impl Fn(&str) -> String,
     ) -> Result<ByPolicy<DrillRow>, CatalogFault> {
         let mut all: ByPolicy<DrillRow> = ByPolicy::new();
-        self.packed_by_policy(policies, first, drills::COLUMNS, Some(drills::DOCUMENT), from, |_, row| {
+        self.of_many(policies, first, drills::COLUMNS, from, |row| {
             let row = drills::row(row)?;
             let of_policy = of(&mut all, &row.policy);
             of_policy.push(row);
@@ -160,20 +162,25 @@ impl Catalog {
         let width = (length / i64::from(parts.max(1))).max(1);
         // One more where the stretch is not a whole number of them.
         let count = length.div_euclid(width) + i64::from(length % width != 0);
-        // Asked part by part, for grouping would sort all that was measured, which is a hundred times as much.
-        let sql = |places: &str| {
+        // Asked part by part, for grouping would sort all that was measured, which is a hundred times as much. SQLite takes what is joined
+        // across in the order in which it stands here, and nothing else.
+        let rest = |places: &str| {
             format!(
-                "WITH RECURSIVE parts(number) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT number + 1 FROM parts WHERE number + 1 < $5) \
-                 SELECT s.policy, m.at, m.value FROM series s CROSS JOIN parts p JOIN measurements m ON m.series = s.id AND m.at = \
+                "FROM series s CROSS JOIN (WITH RECURSIVE parts(number) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT number + 1 FROM parts \
+                 WHERE number + 1 < $5) SELECT number FROM parts) AS p CROSS JOIN measurements m WHERE m.series = s.id AND m.at = \
                  (SELECT w.at FROM measurements w WHERE w.series = s.id AND w.at >= $1 + p.number * $3 AND w.at < $1 + (p.number + 1) * $3 \
                  AND w.at < $2 ORDER BY w.value DESC, w.at LIMIT 1) \
-                 WHERE s.policy IN ({places}) AND s.name = $4 AND s.subject = '' ORDER BY s.policy, m.at"
+                 AND s.policy IN ({places}) AND s.name = $4 AND s.subject = '' ORDER BY s.policy, m.at"
             )
         };
         let mut values = stretch.values();
         values.extend([Value::Int(width), series.into(), Value::Int(count)]);
-        let read = |row: &mut Row| Ok((row.text()?, Worst { at: row.instant()?, value: row.real()? }));
-        Ok(grouped(self.of_many(policies, values, sql, read)?))
+        let mut all = ByPolicy::new();
+        self.of_many(policies, values, "s.policy, m.at, m.value", rest, |row| {
+            of(&mut all, &row.shown()?).push(Worst { at: row.instant()?, value: row.real()? });
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// What people were to be told, in the order in which that was decided.
@@ -187,16 +194,19 @@ impl Catalog {
     }
 
     fn notices(&self, policies: &[&str], values: Vec<Value>, which: &str) -> Result<ByPolicy<PastNotice>, CatalogFault> {
-        let sql = |places: &str| {
-            format!(
-                "SELECT policy, receiver, notice, created, delivered FROM outbox WHERE policy IN ({places}) AND {which} ORDER BY number"
-            )
-        };
-        let read = |row: &mut Row| {
-            let (policy, receiver, notice) = (row.text()?, row.text()?, row.text()?);
-            Ok((policy, PastNotice { receiver, notice, created: row.instant()?, delivered: row.maybe_instant()? }))
-        };
-        Ok(grouped(self.of_many(policies, values, sql, read)?))
+        let rest = |places: &str| format!("FROM outbox WHERE policy IN ({places}) AND {which} ORDER BY number");
+        let mut all = ByPolicy::new();
+        self.of_many(policies, values, "policy, receiver, notice, created, delivered", rest, |row| {
+            let of_policy = of(&mut all, &row.shown()?);
+            of_policy.push(PastNotice {
+                receiver: row.text()?,
+                notice: row.text()?,
+                created: row.instant()?,
+                delivered: row.maybe_instant()?,
+            });
+            Ok(())
+        })?;
+        Ok(all)
     }
 }
 
@@ -258,14 +268,6 @@ impl GoneBy {
         }
         changes
     }
-}
-
-fn grouped<T>(rows: Vec<(String, T)>) -> ByPolicy<T> {
-    let mut all: ByPolicy<T> = BTreeMap::new();
-    for (policy, row) in rows {
-        of(&mut all, &policy).push(row);
-    }
-    all
 }
 
 fn of<'a, T>(all: &'a mut ByPolicy<T>, policy: &str) -> &'a mut Vec<T> {

@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::fault::{CatalogFault, FaultKind, folder};
 use super::link::Access;
+use super::packed;
 use super::value::{Row, Value};
 use crate::world::files;
 
@@ -80,34 +81,29 @@ impl Sqlite {
         rows.iter().map(|row| read(row).map_err(|error| fault(&error, &self.path))).collect()
     }
 
-    /// The only column of each row, a text, shown where it lies.
-    pub(super) fn ask_texts(
+    /// All rows of an answer as one text, each shown where it lies in it. Shows none and says so where they do not come out of it as they went in.
+    pub(super) fn ask_packed(
         &mut self,
-        sql: Cow<'static, str>,
+        columns: &str,
+        rest: &str,
         values: Vec<Value>,
-        look: impl FnMut(&str) -> Result<(), CatalogFault>,
-    ) -> Result<(), CatalogFault> {
-        let rows = self.rows(sql, values)?;
-        let texts: Vec<Option<&str>> = rows.iter().map(|row| self.text(row, 0)).collect::<Result<_, _>>()?;
-        texts.into_iter().flatten().try_for_each(look)
-    }
-
-    /// The same of rows with a policy's name before it.
-    pub(super) fn ask_texts_by_policy(
-        &mut self,
-        sql: Cow<'static, str>,
-        values: Vec<Value>,
-        mut look: impl FnMut(&str, &str) -> Result<(), CatalogFault>,
-    ) -> Result<(), CatalogFault> {
-        let rows = self.rows(sql, values)?;
-        rows.iter().try_for_each(|row| match (self.text(row, 0)?, self.text(row, 1)?) {
-            (Some(policy), Some(text)) => look(policy, text),
-            _ => Ok(()),
-        })
-    }
-
-    fn text<'r>(&self, row: &'r SqliteRow, column: usize) -> Result<Option<&'r str>, CatalogFault> {
-        row.try_get_unchecked(column).map_err(|error| fault(&error, &self.path))
+        look: &mut dyn FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
+    ) -> Result<bool, CatalogFault> {
+        let rows = match self.rows(packed::sql(columns, rest).into(), values) {
+            Err(fault) if fault.kind == FaultKind::TooLong => return Ok(false),
+            rows => rows?,
+        };
+        let row = rows.first().ok_or_else(|| CatalogFault::new(FaultKind::Other, "SQLite gives no answer", ""))?;
+        let count: i64 = row.try_get_unchecked(0).map_err(|error| fault(&error, &self.path))?;
+        match row.try_get_unchecked::<Option<&str>, _>(1) {
+            Ok(None) if count == 0 => Ok(true),
+            Ok(Some(text)) if packed::is_whole(text, columns, count) => {
+                packed::each(text).try_for_each(|row| look(&mut Row::packed(row)))?;
+                Ok(true)
+            }
+            // What is no UTF-8 is found again, and told, by who reads it row by row.
+            _ => Ok(false),
+        }
     }
 
     fn rows(&mut self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<Vec<SqliteRow>, CatalogFault> {

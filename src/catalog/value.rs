@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::vec;
 
 use super::fault::{CatalogFault, FaultKind};
+use super::packed;
 use crate::units::Instant;
 
 /// A value of a statement.
@@ -65,8 +66,8 @@ pub(super) struct Row<'t>(Columns<'t>);
 #[derive(Debug)]
 enum Columns<'t> {
     Each(vec::IntoIter<Value>),
-    /// What is left of a JSON array of whole numbers, texts and nulls, as SQLite writes it, and what comes after all of them.
-    Packed(&'t str, Option<&'t str>),
+    /// What is left of one whose values came as one.
+    Packed(Option<&'t str>),
 }
 
 /// A value of a row. What came packed is shown where it lies.
@@ -96,8 +97,8 @@ impl Row<'static> {
 
 impl<'t> Row<'t> {
     /// One whose values came as one.
-    pub(super) fn packed(array: &'t str) -> Row<'t> {
-        Row(Columns::Packed(array, None))
+    pub(super) fn packed(row: &'t str) -> Row<'t> {
+        Row(Columns::Packed(Some(row)))
     }
 
     pub(super) fn int(&mut self) -> Result<i64, CatalogFault> {
@@ -173,75 +174,10 @@ impl<'t> Row<'t> {
                 Value::Real(number) => Found::Real(number),
                 Value::Text(text) => Found::Text(Cow::Owned(text)),
             }),
-            Columns::Packed(left, document) => match unpacked(left) {
-                Some((found, rest)) => {
-                    *left = rest;
-                    Some(found)
-                }
-                None if matches!(*left, "]" | "[]") => document.take().map(|text| Found::Text(Cow::Borrowed(text))),
-                None => return Err(unexpected("a row", &(*left).into())),
-            },
+            Columns::Packed(left) => packed::next(left).map(|value| value.map_or(Found::Null, |text| Found::Text(Cow::Borrowed(text)))),
         };
         found.ok_or_else(|| CatalogFault::new(FaultKind::Other, "a row of the catalog is too short", REPORT))
     }
-}
-
-/// Shows each row of a text of many, a line each. With documents, each line has another value before all others: how many bytes of a document
-/// follow in the next line.
-pub(super) fn packed_rows(
-    text: &str,
-    documents: bool,
-    mut look: impl FnMut(&mut Row<'_>) -> Result<(), CatalogFault>,
-) -> Result<(), CatalogFault> {
-    // JSON has no line of its own in it.
-    if !documents {
-        return text.lines().try_for_each(|row| look(&mut Row::packed(row)));
-    }
-    let mut left = text;
-    while !left.is_empty() {
-        let cut = || unexpected("a row", &left.into());
-        let (array, rest) = left.split_once('\n').ok_or_else(cut)?;
-        let mut row = Row::packed(array);
-        let length = usize::try_from(row.unsigned()?).map_err(|_| cut())?;
-        let (document, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
-        if let Columns::Packed(_, place) = &mut row.0 {
-            *place = Some(document);
-        }
-        look(&mut row)?;
-        left = if rest.is_empty() { rest } else { rest.strip_prefix('\n').ok_or_else(cut)? };
-    }
-    Ok(())
-}
-
-/// The next value of an array, and what follows it.
-fn unpacked(left: &str) -> Option<(Found<'_>, &str)> {
-    let (b'[' | b',', first) = (*left.as_bytes().first()?, *left.as_bytes().get(1)?) else { return None };
-    let value = &left[1..];
-    match first {
-        b'"' => unpacked_text(value),
-        b'n' => Some((Found::Null, value.strip_prefix("null")?)),
-        _ => {
-            let end = value.bytes().position(|byte| matches!(byte, b',' | b']'))?;
-            let (number, rest) = value.split_at(end);
-            Some((Found::Int(number.parse().ok()?), rest))
-        }
-    }
-}
-
-/// Between its quotes; only where something is escaped it is written anew.
-fn unpacked_text(value: &str) -> Option<(Found<'_>, &str)> {
-    let mut end = 1;
-    let mut as_it_is = true;
-    loop {
-        end += memchr::memchr2(b'"', b'\\', value.as_bytes().get(end..)?)?;
-        if value.as_bytes()[end] == b'"' {
-            break;
-        }
-        as_it_is = false;
-        end += 2;
-    }
-    let text = if as_it_is { Cow::Borrowed(&value[1..end]) } else { Cow::Owned(serde_json::from_str(&value[..=end]).ok()?) };
-    Some((Found::Text(text), &value[end + 1..]))
 }
 
 const REPORT: &str = "This is a bug in Seawall, or somebody changed the catalog's tables: please report it.";
@@ -260,54 +196,18 @@ pub(super) fn unexpected(wanted: &str, found: &Value) -> CatalogFault {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn what_is_packed_comes_out(text: String, other: Option<String>, number: i64) {
-            let packed = serde_json::json!([text, other, number, null, text]).to_string();
-            let mut row = Row::packed(&packed);
-            prop_assert_eq!(row.text().expect("a text"), text.clone());
-            prop_assert_eq!(row.maybe_text().expect("maybe a text"), other);
-            prop_assert_eq!(row.int().expect("a number"), number);
-            prop_assert_eq!(row.maybe_instant().expect("no time"), None);
-            prop_assert_eq!(row.shown().expect("a text"), text);
-            prop_assert!(row.text().expect_err("that was all").message.contains("too short"));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn documents_come_out_as_they_lie(rows: Vec<(String, String)>) {
-            let packed = |(name, document): &(String, String)| format!("{}\n{document}", serde_json::json!([document.len(), name]));
-            let text = rows.iter().map(packed).collect::<Vec<_>>().join("\n");
-            let mut found = Vec::new();
-            packed_rows(&text, true, |row| {
-                found.push((row.text()?, row.text()?));
-                assert!(row.text().is_err(), "that was all");
-                Ok(())
-            })
-            .expect("read");
-            prop_assert_eq!(found, rows);
-        }
-    }
-
     #[test]
-    fn documents_that_are_cut_are_refused() {
-        for wrong in ["[3]", "[3]\nab", "[1]\nab", "[1]\n\u{e4}", "[-1]\n", "[\"x\"]\na", "[1]\na\n[1"] {
-            assert!(packed_rows(wrong, true, |_| Ok(())).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_row_is_refused() {
-        for wrong in ["", "{}", "[1.5]", "[\"open", "[\"end\\", "[tru]", "[\"\\x\"]"] {
-            let mut row = Row::packed(wrong);
-            assert!(row.maybe_text().is_err(), "{wrong}");
-        }
-        assert_eq!(Row::packed("[1]").text().expect_err("a number").kind, FaultKind::Damaged);
-        assert_eq!(Row::packed("[\"one\"]").int().expect_err("a text").kind, FaultKind::Damaged);
+    fn a_packed_row_is_read_by_what_is_asked_for() {
+        let mut row = Row::packed("a text\u{1f}-7\u{1f}\0\u{1f}\u{1f}1790000000000000");
+        assert_eq!(row.text(), Ok("a text".into()));
+        assert_eq!(row.int(), Ok(-7));
+        assert_eq!(row.maybe_unsigned(), Ok(None));
+        assert_eq!(row.maybe_shown(), Ok(Some("".into())));
+        assert_eq!(row.instant().map(Instant::as_second), Ok(1_790_000_000));
+        assert!(row.text().expect_err("that was all").message.contains("too short"));
+        assert_eq!(Row::packed("one").int().expect_err("a text").kind, FaultKind::Damaged);
+        assert_eq!(Row::packed("\0").text().expect_err("nothing").kind, FaultKind::Damaged);
     }
 }

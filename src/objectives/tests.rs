@@ -1,3 +1,5 @@
+mod hints;
+
 use std::path::Path;
 
 use super::*;

@@ -4,7 +4,7 @@ use seawall::catalog::{
     ByPolicy, Catalog, DrillEnd, DrillRow, End, FaultKind, Filter, Measured, NewDrill, NewRun, Outcome, Outgoing, PastRuns, QueuedNotice,
     Size, StepOutcome, Stretch, Taken, Where, Why,
 };
-use seawall::format::audit::{self, Head};
+use seawall::format::audit::{self, Entry, Head};
 use seawall::units::Instant;
 
 use super::rows::{at, begin, end, entry, new_run, notice, open};
@@ -33,6 +33,8 @@ pub(super) const CASES: &[Case] = &[
     ("locks", locks),
     ("pruning", pruning),
     ("texts", texts),
+    ("texts_with_marks", texts_with_marks),
+    ("fractions", fractions),
     ("reading_only", reading_only),
 ];
 
@@ -744,6 +746,38 @@ fn texts(place: &Where) {
         assert_eq!(fault.kind, FaultKind::Refused);
     }
     assert_eq!(catalog.history(&Filter::default()).expect("read").len(), 1);
+}
+
+/// What would part the values and rows where many come as one text.
+fn texts_with_marks(place: &Where) {
+    let catalog = open(place);
+    let said = ["plain", "a\u{1f}b", "\u{1d}", "\u{1e}", "", "a\u{1f}b\u{1d}c"];
+    for (number, said) in said.into_iter().enumerate() {
+        let run = catalog.begin_run(&new_run("orders", "expire", number as i64)).expect("begun");
+        let end = End { message: Some(said), ..End::with(Outcome::Failed, at(100)) };
+        catalog.end_run(run, &end).expect("ended");
+        catalog.append(&Entry { details: said.into(), commit: (number % 2 == 0).then(|| said.into()), ..entry(said) }).expect("appended");
+    }
+    let past = catalog.past_runs(&["orders"], Stretch { from: at(0), to: at(100) }).expect("asked");
+    assert_eq!(past.runs["orders"].iter().map(|run| run.message.as_deref()).collect::<Vec<_>>(), said.map(Some));
+    let links = catalog.links(1, 100).expect("read");
+    assert_eq!(links.iter().map(|link| link.entry.details.as_str()).collect::<Vec<_>>(), said);
+    let commits: Vec<Option<&str>> = links.iter().map(|link| link.entry.commit.as_deref()).collect();
+    assert_eq!(commits, [Some("plain"), None, Some("\u{1d}"), None, Some(""), None]);
+    audit::verify(&links, &[]).expect("one chain");
+}
+
+/// To the last bit, also where many are asked for at once.
+fn fractions(place: &Where) {
+    let catalog = open(place);
+    let hard = [0.1 + 0.2, 1.0 / 3.0, 1e300, 1e-300, f64::MAX, f64::MIN_POSITIVE, -0.7, 0.0, 4_503_599_627_370_497.5, 35.68];
+    let odd = (1..300_u64).map(|number| f64::from_bits((1_010 + number % 30) << 52 | number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12));
+    let all: Vec<(String, f64)> = hard.into_iter().chain(odd).enumerate().map(|(number, value)| (format!("{number:03}"), value)).collect();
+    let measured: Vec<Measured<'_>> = all.iter().map(|(subject, value)| Measured { name: "one", subject, value: *value }).collect();
+    catalog.measure("orders", &measured, at(0)).expect("measured");
+    let found = catalog.of_policies(&["orders"], at(0)).expect("asked").remove("orders").expect("it was asked for").latest;
+    let bits: Vec<(String, u64)> = found.into_iter().map(|latest| (latest.subject, latest.value.to_bits())).collect();
+    assert_eq!(bits, all.into_iter().map(|(subject, value)| (subject, value.to_bits())).collect::<Vec<_>>());
 }
 
 fn reading_only(place: &Where) {

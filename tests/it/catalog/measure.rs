@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use seawall::catalog::{Catalog, Measured, Outcome};
+use seawall::catalog::{Catalog, Measured, Outcome, RECOVERY_POINT, Stretch};
 
 use super::place::{self, Folder};
 use super::rows::{at, begin, end, new_run, notice, open};
@@ -40,6 +40,28 @@ fn opening_and_asking_is_quick() {
     let reading = fastest(|| drop(Catalog::open_existing(&place).expect("opened").expect("there").last_runs("orders").expect("read")));
     println!("open, ask, close: {writing:?} for writing, {reading:?} for reading");
     assert!(writing < Duration::from_millis(25) && reading < Duration::from_millis(25), "{writing:?} {reading:?}");
+}
+
+/// Twenty times the rows take twenty times as long, and not four hundred times: a database that joins them in another order would.
+#[test]
+fn the_worst_of_a_year_costs_what_its_rows_cost() {
+    let folder = Folder::new();
+    let cluster = Cluster::start(Version::V15, Options::default());
+    for place in [folder.catalog(), place::database(&cluster, "worst")] {
+        let catalog = open(&place);
+        for (policy, count) in [("few", 100), ("many", 2_000)] {
+            for number in 0..count {
+                let lost = Measured { name: RECOVERY_POINT, subject: "", value: (number * 7_919 % count) as f64 };
+                catalog.measure(policy, &[lost], at(number)).expect("measured");
+            }
+        }
+        let worst =
+            |policy: &str, to: i64| catalog.worst(&[policy], RECOVERY_POINT, Stretch { from: at(0), to: at(to) }, 20).expect("asked");
+        assert_eq!(worst("many", 2_000)["many"].len(), 20);
+        let (few, many) = (fastest(|| drop(worst("few", 100))), fastest(|| drop(worst("many", 2_000))));
+        println!("the worst of 100: {few:?}, of 2,000: {many:?}");
+        assert!(many < few * 80, "{place:?}: {few:?} {many:?}");
+    }
 }
 
 #[test]
