@@ -12,6 +12,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use clusters::{Cluster, Options, Version};
 use seawall::cli::here::Here;
 use seawall::cli::terminal::Colour;
 use seawall::execute::table::source::{self, Onlooker, Progress, TableName, Wanted};
+use seawall::inventory::Phase;
 use seawall::postgres::Connection;
 use seawall::recovery::Target;
 
@@ -162,14 +164,18 @@ impl Rig {
             ..Wanted::new(vec![TableName { schema: "public".into(), name: "wanted".into() }], Target::Latest)
         };
         let (stop, progress) = (AtomicBool::new(false), Progress::default());
-        let onlooker = Onlooker { phase: &|_| {}, stop: &stop, progress: &progress };
         let began = Instant::now();
+        let entered = Mutex::new(Vec::new());
+        let enter = |phase: Phase| entered.lock().expect("whole").push(format!("{} at {:.2} s", phase.as_str(), began.elapsed().as_secs_f64()));
+        let onlooker = Onlooker { phase: &enter, stop: &stop, progress: &progress };
         let planned = source::physical(&site, &wanted, onlooker).unwrap_or_else(|fault| panic!("{fault} {}", fault.hint));
         let of = planned.fetch_of;
         let held = planned.hold(onlooker).unwrap_or_else(|fault| panic!("{fault} {}", fault.hint));
         let settings = held.settings("postgres").expect("settings");
         let rows = Connection::connect(&settings).and_then(|mut connection| connection.query("select 1", &[])).expect("it answers");
         assert_eq!(rows.len(), 1);
-        (began.elapsed().as_secs_f64(), (held.fetched, of))
+        let seconds = began.elapsed().as_secs_f64();
+        println!("one table: {}, done at {seconds:.2} s", entered.into_inner().expect("whole").join(", "));
+        (seconds, (held.fetched, of))
     }
 }
