@@ -147,11 +147,13 @@ impl Catalog {
     }
 }
 
-fn of<'a>(all: &'a mut Found, policy: &str) -> &'a mut OfPolicy {
-    if !all.contains_key(policy) {
-        all.insert(policy.to_owned(), OfPolicy::default());
+/// What is kept of a policy; a new one where nothing is.
+pub(super) fn of<'a, T: Default>(all: &'a mut BTreeMap<String, T>, policy: &str) -> &'a mut T {
+    // Rows mostly come policy by policy, in the order of their names.
+    if all.last_key_value().is_some_and(|(last, _)| last == policy) {
+        return all.last_entry().expect("it was just seen").into_mut();
     }
-    all.get_mut(policy).expect("it was just put there")
+    all.entry(policy.to_owned()).or_default()
 }
 
 /// The places for the policies' names, put into a question.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Catalog;
 use super::drills::{self, DrillRow};
 use super::fault::CatalogFault;
+use super::many::of;
 use super::runs::Outcome;
 use super::value::{Row, Value};
 use crate::units::Instant;
@@ -268,12 +269,4 @@ impl GoneBy {
         }
         changes
     }
-}
-
-fn of<'a, T>(all: &'a mut ByPolicy<T>, policy: &str) -> &'a mut Vec<T> {
-    // Rows come policy by policy, in the order of their names.
-    if all.last_key_value().is_some_and(|(last, _)| last == policy) {
-        return all.last_entry().expect("it was just seen").into_mut();
-    }
-    all.entry(policy.to_owned()).or_default()
 }

@@ -42,7 +42,7 @@ impl Text {
         broken.map(|(code, hint)| (code, hint.expect("a way out"))).collect()
     }
 
-    /// As the hint's words have it, each of the ways that it offers.
+    /// As the hint's words have it, each of the ways that it gives a figure for.
     fn mended(&self, code: &str, hint: &str) -> Vec<Text> {
         let after = |words: &str| {
             let text = hint.split_once(words)?.1;
