@@ -9,6 +9,7 @@
 //! anew, shows only against a [`Head`] that somebody kept elsewhere.
 
 use std::borrow::Cow;
+use std::io;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
@@ -279,8 +280,9 @@ struct Owned {
 
 /// The fields in the order of the alphabet.
 fn write(link: &Seen<'_>, hash: Option<&str>, line: &mut Vec<u8>) {
-    line.extend_from_slice(b"{\"at\":");
-    write_text(&MICROSECONDS.timestamp_to_string(&link.at), line);
+    line.extend_from_slice(b"{\"at\":\"");
+    MICROSECONDS.print_timestamp(&link.at, &mut *line).expect("memory takes it");
+    line.push(b'"');
     write_field("commit", link.commit.as_deref(), line);
     write_field("details", Some(&link.details), line);
     write_field("digest", link.digest.as_deref(), line);
@@ -291,7 +293,7 @@ fn write(link: &Seen<'_>, hash: Option<&str>, line: &mut Vec<u8>) {
     write_field("kind", Some(&link.kind), line);
     write_field("policy", Some(&link.policy), line);
     write_field("previous", Some(&link.previous), line);
-    line.extend_from_slice(format!(",\"seq\":{},\"version\":{VERSION}", link.seq).as_bytes());
+    io::Write::write_fmt(line, format_args!(",\"seq\":{},\"version\":{VERSION}", link.seq)).expect("memory takes it");
     write_field("what", Some(&link.what), line);
     write_field("who", Some(&link.who), line);
     line.push(b'}');

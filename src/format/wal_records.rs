@@ -3,6 +3,8 @@
 //! Replay makes a tablespace at the path that it had on the original. Next to the original that is the original's own directory, and older
 //! versions of PostgreSQL empty it first.
 
+use std::io::{self, Read};
+
 use crate::units::SegmentSize;
 
 /// A resource manager, and what its record says.
@@ -23,8 +25,8 @@ const LONGEST: usize = 16 << 10;
 const TIME: usize = 8;
 
 /// The paths at which this segment makes tablespaces. None stands for one whose record goes on in the next segment.
-pub fn tablespaces(segment: &[u8]) -> Vec<Option<String>> {
-    records(segment, CREATE_TABLESPACE).into_iter().map(|(body, _)| made(&body?)).collect()
+pub fn tablespaces(segment: impl Read) -> io::Result<Vec<Option<String>>> {
+    Ok(records(segment, CREATE_TABLESPACE)?.into_iter().map(|(body, _)| made(&body?)).collect())
 }
 
 /// A moment that somebody gave a name.
@@ -38,16 +40,17 @@ pub struct RestorePoint {
 /// Those in segments that follow one another. One whose record began before the first is passed over, as is one that goes on behind the last.
 pub fn restore_points(segments: &[u8]) -> Vec<RestorePoint> {
     let point = |(body, end): (Option<Vec<u8>>, usize)| Some(RestorePoint { name: named(&body?)?, end: end as u64 });
-    records(segments, RESTORE_POINT).into_iter().filter_map(point).collect()
+    // Memory is always read.
+    records(segments, RESTORE_POINT).unwrap_or_default().into_iter().filter_map(point).collect()
 }
 
 /// The bodies of all records of one kind, and where each ends. None where it goes on behind these segments.
-fn records(segments: &[u8], kind: Kind) -> Vec<(Option<Vec<u8>>, usize)> {
+fn records(segments: impl Read, kind: Kind) -> io::Result<Vec<(Option<Vec<u8>>, usize)>> {
     let mut all = Vec::new();
-    let Some(mut reader) = Reader::new(segments) else { return all };
-    while reader.begin() {
+    let Some(mut reader) = Reader::new(Window::new(segments))? else { return Ok(all) };
+    while reader.begin()? {
         let mut header = [0; RECORD_HEADER];
-        match reader.read(&mut header) {
+        match reader.read(&mut header)? {
             Taken::All => {}
             Taken::Broken => continue,
             Taken::End => break,
@@ -56,13 +59,13 @@ fn records(segments: &[u8], kind: Kind) -> Vec<(Option<Vec<u8>>, usize)> {
         // Behind the last record there are zeros.
         let Some(rest) = total.checked_sub(RECORD_HEADER) else { break };
         if (header[17], header[16] & INFO) != kind {
-            match reader.skip(rest) {
+            match reader.skip(rest)? {
                 Taken::End => break,
                 Taken::All | Taken::Broken => continue,
             }
         }
         let mut body = vec![0; rest.min(LONGEST)];
-        match reader.read(&mut body) {
+        match reader.read(&mut body)? {
             Taken::All => all.push((Some(body), reader.at.next_multiple_of(8))),
             Taken::Broken => {}
             Taken::End => {
@@ -71,7 +74,7 @@ fn records(segments: &[u8], kind: Kind) -> Vec<(Option<Vec<u8>>, usize)> {
             }
         }
     }
-    all
+    Ok(all)
 }
 
 /// A number, and a path up to a zero.
@@ -105,55 +108,98 @@ enum Taken {
     End,
 }
 
+/// What is asked for in the order in which it lies, a little at a time: a segment is never in memory as a whole.
+struct Window<R> {
+    from: R,
+    held: Box<[u8]>,
+    /// Of what is held, where it lies in the whole and how much it is.
+    begins: usize,
+    length: usize,
+}
+
+impl<R: Read> Window<R> {
+    /// Larger than the largest page.
+    const SIZE: usize = 256 << 10;
+
+    fn new(from: R) -> Self {
+        Window { from, held: vec![0; Self::SIZE].into(), begins: 0, length: 0 }
+    }
+
+    /// None where all ends before. Nothing before `at` is asked for again.
+    fn get(&mut self, at: usize, length: usize) -> io::Result<Option<&[u8]>> {
+        if at + length > self.begins + self.length {
+            self.go_on(at)?;
+        }
+        let from = at - self.begins;
+        Ok(self.held[..self.length].get(from..from + length))
+    }
+
+    fn go_on(&mut self, at: usize) -> io::Result<()> {
+        let passed = (at - self.begins).min(self.length);
+        self.held.copy_within(passed..self.length, 0);
+        self.begins += passed;
+        self.length -= passed;
+        while self.length < self.held.len() {
+            match self.from.read(&mut self.held[self.length..]) {
+                Ok(0) => break,
+                Ok(read) => self.length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Bytes of records, without what pages begin with.
-struct Reader<'s> {
-    segments: &'s [u8],
+struct Reader<R> {
+    segments: Window<R>,
     size: usize,
     page: usize,
     magic: [u8; 2],
     at: usize,
 }
 
-impl<'s> Reader<'s> {
-    fn new(segments: &'s [u8]) -> Option<Reader<'s>> {
-        let number = |at: usize| Some(u32::from_le_bytes(*segments.get(at..)?.first_chunk()?));
-        let size = number(32)?;
-        SegmentSize::new(u64::from(size))?;
-        let page = number(36)? as usize;
-        if !page.is_power_of_two() || !(1024..=65536).contains(&page) {
-            return None;
-        }
-        let magic = [segments[0], segments[1]];
-        let mut reader = Reader { segments, size: size as usize, page, magic, at: LONG_PAGE_HEADER };
-        // The end of a record that began in the segment before.
-        if reader.flags(0) & CONTINUES != 0 {
-            let rest = number(16)? as usize;
-            reader.skip(rest);
-        }
-        Some(reader)
-    }
+/// What a page begins with.
+struct Head {
+    flags: u16,
+    /// Of a record that began before.
+    rest: usize,
+}
 
-    fn flags(&self, page: usize) -> u16 {
-        self.segments.get(page + 2..page + 4).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
+impl<R: Read> Reader<R> {
+    fn new(mut segments: Window<R>) -> io::Result<Option<Reader<R>>> {
+        let Some(head) = segments.get(0, LONG_PAGE_HEADER)? else { return Ok(None) };
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (size, page) = (number(32), number(36) as usize);
+        if SegmentSize::new(u64::from(size)).is_none() || !page.is_power_of_two() || !(1024..=65536).contains(&page) {
+            return Ok(None);
+        }
+        let magic = [head[0], head[1]];
+        let mut reader = Reader { segments, size: size as usize, page, magic, at: 0 };
+        // The end of a record that began in the segment before.
+        if let Some(head) = reader.enter()?.filter(|head| head.flags & CONTINUES != 0) {
+            reader.skip(head.rest)?;
+        }
+        Ok(Some(reader))
     }
 
     /// Goes to where the next record may begin: they lie at multiples of eight.
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self) -> io::Result<bool> {
         self.at = self.at.next_multiple_of(8);
-        !self.at.is_multiple_of(self.page) || self.enter()
+        Ok(!self.at.is_multiple_of(self.page) || self.enter()?.is_some())
     }
 
-    /// Passes the header of the page that begins here. False where nothing was written.
-    fn enter(&mut self) -> bool {
-        let header = if self.at.is_multiple_of(self.size) { LONG_PAGE_HEADER } else { PAGE_HEADER };
-        let written = self.segments.get(self.at..self.at + header).is_some_and(|header| header[..2] == self.magic);
-        if written {
-            self.at += header;
-        }
-        written
+    /// Passes the header of the page that begins here. None where nothing was written.
+    fn enter(&mut self) -> io::Result<Option<Head>> {
+        let length = if self.at.is_multiple_of(self.size) { LONG_PAGE_HEADER } else { PAGE_HEADER };
+        let Some(head) = self.segments.get(self.at, length)?.filter(|head| head[..2] == self.magic) else { return Ok(None) };
+        self.at += length;
+        let rest = u32::from_le_bytes([head[16], head[17], head[18], head[19]]) as usize;
+        Ok(Some(Head { flags: u16::from_le_bytes([head[2], head[3]]), rest }))
     }
 
-    fn read(&mut self, mut into: &mut [u8]) -> Taken {
+    fn read(&mut self, mut into: &mut [u8]) -> io::Result<Taken> {
         self.walk(into.len(), &mut |bytes| {
             let (now, later) = std::mem::take(&mut into).split_at_mut(bytes.len());
             now.copy_from_slice(bytes);
@@ -161,28 +207,25 @@ impl<'s> Reader<'s> {
         })
     }
 
-    fn skip(&mut self, length: usize) -> Taken {
+    fn skip(&mut self, length: usize) -> io::Result<Taken> {
         self.walk(length, &mut |_| {})
     }
 
-    fn walk(&mut self, mut length: usize, each: &mut dyn FnMut(&[u8])) -> Taken {
+    fn walk(&mut self, mut length: usize, each: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
         while length > 0 {
             if self.at.is_multiple_of(self.page) {
-                let page = self.at;
-                if !self.enter() {
-                    return Taken::End;
-                }
-                if self.flags(page) & CONTINUES == 0 {
-                    return Taken::Broken;
+                let Some(head) = self.enter()? else { return Ok(Taken::End) };
+                if head.flags & CONTINUES == 0 {
+                    return Ok(Taken::Broken);
                 }
             }
             let left = self.page - self.at % self.page;
-            let Some(bytes) = self.segments.get(self.at..self.at + left.min(length)) else { return Taken::End };
+            let Some(bytes) = self.segments.get(self.at, left.min(length))? else { return Ok(Taken::End) };
             each(bytes);
             self.at += bytes.len();
             length -= bytes.len();
         }
-        Taken::All
+        Ok(Taken::All)
     }
 }
 
@@ -237,6 +280,20 @@ mod tests {
         record(CREATE_TABLESPACE, &[&[SHORT, data.len() as u8][..], &data].concat())
     }
 
+    /// Read as it comes, or in pieces that end anywhere: the same.
+    fn found(log: &[u8]) -> Vec<Option<String>> {
+        struct Pieces<'l>(&'l [u8]);
+        impl Read for Pieces<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                let length = into.len().min(4099);
+                self.0.read(&mut into[..length])
+            }
+        }
+        let whole = tablespaces(log).expect("memory is read");
+        assert_eq!(tablespaces(Pieces(log)).expect("memory is read"), whole);
+        whole
+    }
+
     fn whole(mut made: Vec<u8>) -> Vec<u8> {
         made.resize(SEGMENT, 0);
         made
@@ -247,7 +304,7 @@ mod tests {
         for before in (0..9000).step_by(7).map(|length| record((10, 0), &vec![1; length])) {
             let log = whole(segment(&[before, create("/srv/fast"), record((5, 0x10), &[SHORT, 4, 0, 0, 0, 0]), create("/srv/ü b")]));
             let made = |path: &str| Some(path.to_owned());
-            assert_eq!(tablespaces(&log), [made("/srv/fast"), made("/srv/ü b")]);
+            assert_eq!(found(&log), [made("/srv/fast"), made("/srv/ü b")]);
         }
     }
 
@@ -256,8 +313,8 @@ mod tests {
         let path = "x".repeat(200);
         let made = segment(&[record((10, 0), &vec![1; SEGMENT * 9 / 10]), record((10, 0), &[1; 90]), create(&path)]);
         let cut = &made[..made.len() - 20];
-        assert_eq!(tablespaces(cut), [None]);
-        assert_eq!(tablespaces(&made), [Some(path)]);
+        assert_eq!(found(cut), [None]);
+        assert_eq!(found(&made), [Some(path)]);
     }
 
     fn point(name: &str) -> Vec<u8> {
@@ -283,11 +340,11 @@ mod tests {
 
     #[test]
     fn what_is_no_log_has_none() {
-        assert_eq!(tablespaces(&[]), []);
-        assert_eq!(tablespaces(&[0; 8192]), []);
+        assert_eq!(found(&[]), []);
+        assert_eq!(found(&[0; 8192]), []);
         let mut wild: Vec<u8> = (0..SEGMENT as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
         wild[32..36].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
         wild[36..40].copy_from_slice(&(PAGE as u32).to_le_bytes());
-        tablespaces(&wild);
+        found(&wild);
     }
 }

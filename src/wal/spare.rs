@@ -10,9 +10,9 @@ use crate::format::wal_records::tablespaces;
 
 /// Fails where the segment that was fetched makes a tablespace in a directory that has one already, and not by this very recovery.
 pub fn spare_tablespaces(fetched: &Path) -> Result<(), WalFault> {
-    let segment = fs::read(fetched).map_err(|error| WalFault::local(fetched, &error))?;
+    let made = fs::File::open(fetched).and_then(tablespaces).map_err(|error| WalFault::local(fetched, &error))?;
     let data = data_directory(fetched).unwrap_or_default();
-    for made in tablespaces(&segment) {
+    for made in made {
         let (what, hint) = match made {
             Some(path) if is_free(&path, &data) => continue,
             Some(path) => (

@@ -11,6 +11,11 @@ pub fn map<'t, T: Sync, R: Send + Sync>(things: &'t [T], work: &(dyn Fn(&'t T) -
     map_with(processors().min(MAX_THREADS), things, work)
 }
 
+/// The same with one thread more, where each asks a catalog again and again: while some wait for its answers, the others reckon.
+pub fn map_asking<'t, T: Sync, R: Send + Sync>(things: &'t [T], work: &(dyn Fn(&'t T) -> R + Sync)) -> Vec<R> {
+    map_with((processors() + 1).min(MAX_THREADS), things, work)
+}
+
 /// How many processors there are for us.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

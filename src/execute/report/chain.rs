@@ -49,7 +49,7 @@ impl Walked {
             if pages.is_empty() {
                 return;
             }
-            for page in parallel::map(&pages, &|from| Page::of(catalog, *from)) {
+            for page in parallel::map_asking(&pages, &|from| Page::of(catalog, *from)) {
                 if !page.is_some_and(|page| self.follow(page)) {
                     return;
                 }

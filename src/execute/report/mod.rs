@@ -35,8 +35,7 @@ pub fn accounts(
     now: Instant,
 ) -> Result<Vec<PolicyAccount>, CatalogFault> {
     let parts: Vec<&[Stood<'_>]> = policies.chunks(AT_ONCE).collect();
-    // One reads while another reckons.
-    let made = parallel::map(&parts, &|some| -> Result<Vec<PolicyAccount>, CatalogFault> {
+    let made = parallel::map_asking(&parts, &|some| -> Result<Vec<PolicyAccount>, CatalogFault> {
         let pasts = past(catalog, some, walked, covered, room)?;
         let subjects: Vec<Subject<'_>> = some
             .iter()

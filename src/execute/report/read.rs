@@ -25,7 +25,7 @@ const AT_ONCE: usize = 100;
 /// What is on record of each policy, in their order. What the alerts remember may be unreadable for one of them and not for the others.
 pub fn records(catalog: &Catalog, policies: &[&Policy], now: Instant) -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
     let parts: Vec<&[&Policy]> = policies.chunks(AT_ONCE).collect();
-    let read = parallel::map(&parts, &|some| -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
+    let read = parallel::map_asking(&parts, &|some| -> Result<Vec<Result<OnRecord, WatchFault>>, CatalogFault> {
         let names: Vec<&str> = some.iter().map(|policy| policy.name.as_str()).collect();
         let mut all = catalog.of_policies(&names, now.checked_sub(RUNS_WITHIN).unwrap_or(now))?;
         Ok(some.iter().map(|policy| record(policy, all.remove(policy.name.as_str()).unwrap_or_default(), now)).collect())

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::rig::{Backup, Policy, Rig};
 use crate::clusters::{Cluster, Options, Version};
@@ -194,6 +195,35 @@ fn killed_in_the_middle_it_leaves_no_slot() {
     child.wait_with_output().expect("its end");
     rig.cluster.wait_until("not exists (select from pg_replication_slots)");
     assert!(rig.objects("backups").is_empty());
+}
+
+/// Files are copied, and some of the log lies in the store: it belongs to nothing yet, and the next run has to come to terms with it.
+#[test]
+fn killed_while_its_log_is_brought_the_next_run_is_whole() {
+    let rig = rig(Version::V15, &Policy { physical: "workers: 1, read_limit: 20MB/s".into(), ..Policy::default() });
+    rig.cluster.sql(
+        "create table pairs (a int primary key, x bigint, y bigint); insert into pairs select g, 500, 500 from generate_series(1, 5000) g;
+         create table bulk as select g, repeat('x', 500) from generate_series(1, 60000) g",
+    );
+    let child = super::broken_off::underway(&rig);
+    rig.cluster.sql("update bulk set g = g; checkpoint; update pairs set x = x - 1, y = y + 1 where a % 7 = 3");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while rig.objects("wal").len() < 3 {
+        assert!(Instant::now() < deadline, "no log is brought");
+        thread::sleep(Duration::from_millis(2));
+    }
+    super::broken_off::signal(&child, rustix::process::Signal::KILL);
+    child.wait_with_output().expect("its end");
+    rig.cluster.wait_until("not exists (select from pg_replication_slots)");
+    assert!(rig.objects("backups").is_empty(), "{:?}", rig.objects("backups"));
+
+    rig.cluster.sql("update pairs set x = x + 2, y = y - 2 where a % 5 = 1");
+    let backup = rig.backup(&[]);
+    assert!(backup.0["remarks"].to_string().contains("broken off: "), "{}", backup.0);
+    let rows = "select md5(string_agg(p::text, '' order by a)) || sum(x + y)::text from pairs p";
+    assert_eq!(rig.restore(&backup).sql(rows), rig.cluster.sql(rows));
+    let verified = rig.seawall_to(&["verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 
 #[test]
