@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::archive::scene::{CLOSED, End, Scene, Shelf};
-use crate::archive::steps::{GROWS, killed_at_each_call};
+use crate::archive::steps::{GROWS, killed_at_each_call, surely_seen};
 use crate::backup::rig::{Policy, Rig};
 use crate::faults::chance;
 use crate::run::rig::Run;
@@ -37,8 +37,8 @@ fn an_archiver_of_chunks_is_killed_at_each_call_of_the_store() {
     for scene in scenes("an_archiver_of_chunks_is_killed_at_each_call_of_the_store") {
         let seen = killed_at_each_call(&scene, None);
         let whole = GROWS[8];
-        let first = GROWS.iter().map(|grown| (*grown).to_owned());
-        let second = GROWS[1..].iter().map(|grown| format!("{whole} | {grown}"));
+        let first = surely_seen().map(str::to_owned);
+        let second = surely_seen().skip(1).map(|grown| format!("{whole} | {grown}"));
         let missed: BTreeSet<String> = first.chain(second).filter(|grown| !seen.contains(grown)).collect();
         assert!(missed.is_empty(), "never killed at {missed:#?} of {seen:#?}");
     }
