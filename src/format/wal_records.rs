@@ -3,7 +3,7 @@
 //! Replay makes a tablespace at the path that it had on the original. Next to the original that is the original's own directory, and older
 //! versions of PostgreSQL empty it first.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use crate::units::SegmentSize;
 
@@ -21,6 +21,8 @@ const SHORT: u8 = 255;
 const LONG: u8 = 254;
 /// A record of a tablespace has a number and a path; one of a restore point a time and a name.
 const LONGEST: usize = 16 << 10;
+/// So much is held of a segment, never all of it.
+const AT_ONCE: usize = 256 << 10;
 /// The time before a restore point's name.
 const TIME: usize = 8;
 
@@ -47,7 +49,7 @@ pub fn restore_points(segments: &[u8]) -> Vec<RestorePoint> {
 /// The bodies of all records of one kind, and where each ends. None where it goes on behind these segments.
 fn records(segments: impl Read, kind: Kind) -> io::Result<Vec<(Option<Vec<u8>>, usize)>> {
     let mut all = Vec::new();
-    let Some(mut reader) = Reader::new(Window::new(segments))? else { return Ok(all) };
+    let Some(mut reader) = Reader::new(segments)? else { return Ok(all) };
     while reader.begin()? {
         let mut header = [0; RECORD_HEADER];
         match reader.read(&mut header)? {
@@ -108,95 +110,48 @@ enum Taken {
     End,
 }
 
-/// What is asked for in the order in which it lies, a little at a time: a segment is never in memory as a whole.
-struct Window<R> {
-    from: R,
-    held: Box<[u8]>,
-    /// Of what is held, where it lies in the whole and how much it is.
-    begins: usize,
-    length: usize,
-}
-
-impl<R: Read> Window<R> {
-    /// Larger than the largest page.
-    const SIZE: usize = 256 << 10;
-
-    fn new(from: R) -> Self {
-        Window { from, held: vec![0; Self::SIZE].into(), begins: 0, length: 0 }
-    }
-
-    /// None where all ends before. Nothing before `at` is asked for again.
-    fn get(&mut self, at: usize, length: usize) -> io::Result<Option<&[u8]>> {
-        if at + length > self.begins + self.length {
-            self.go_on(at)?;
-        }
-        let from = at - self.begins;
-        Ok(self.held[..self.length].get(from..from + length))
-    }
-
-    fn go_on(&mut self, at: usize) -> io::Result<()> {
-        let passed = (at - self.begins).min(self.length);
-        self.held.copy_within(passed..self.length, 0);
-        self.begins += passed;
-        self.length -= passed;
-        while self.length < self.held.len() {
-            match self.from.read(&mut self.held[self.length..]) {
-                Ok(0) => break,
-                Ok(read) => self.length += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Bytes of records, without what pages begin with.
 struct Reader<R> {
-    segments: Window<R>,
+    segments: BufReader<R>,
     size: usize,
     page: usize,
     magic: [u8; 2],
     at: usize,
 }
 
-/// What a page begins with.
-struct Head {
-    flags: u16,
-    /// Of a record that began before.
-    rest: usize,
-}
-
 impl<R: Read> Reader<R> {
-    fn new(mut segments: Window<R>) -> io::Result<Option<Reader<R>>> {
-        let Some(head) = segments.get(0, LONG_PAGE_HEADER)? else { return Ok(None) };
+    fn new(from: R) -> io::Result<Option<Reader<R>>> {
+        let mut segments = BufReader::with_capacity(AT_ONCE, from);
+        let mut head = [0; LONG_PAGE_HEADER];
+        if !fill(&mut segments, &mut head)? {
+            return Ok(None);
+        }
         let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (size, page) = (number(32), number(36) as usize);
         if SegmentSize::new(u64::from(size)).is_none() || !page.is_power_of_two() || !(1024..=65536).contains(&page) {
             return Ok(None);
         }
-        let magic = [head[0], head[1]];
-        let mut reader = Reader { segments, size: size as usize, page, magic, at: 0 };
-        // The end of a record that began in the segment before.
-        if let Some(head) = reader.enter()?.filter(|head| head.flags & CONTINUES != 0) {
-            reader.skip(head.rest)?;
-        }
-        Ok(Some(reader))
+        let mut reader = Reader { segments, size: size as usize, page, magic: [head[0], head[1]], at: LONG_PAGE_HEADER };
+        // The end of a record that began in the segment before, and it may be all there is.
+        let is_all = goes_on(&head) && reader.skip(number(16) as usize)? == Taken::End;
+        Ok((!is_all).then_some(reader))
     }
 
     /// Goes to where the next record may begin: they lie at multiples of eight.
     fn begin(&mut self) -> io::Result<bool> {
-        self.at = self.at.next_multiple_of(8);
-        Ok(!self.at.is_multiple_of(self.page) || self.enter()?.is_some())
+        let between = self.at.next_multiple_of(8) - self.at;
+        Ok(self.skip(between)? == Taken::All && (!self.at.is_multiple_of(self.page) || self.enter()?.is_some()))
     }
 
-    /// Passes the header of the page that begins here. None where nothing was written.
-    fn enter(&mut self) -> io::Result<Option<Head>> {
+    /// Passes the header of the page that begins here, and tells whether a record goes on in it. None where nothing was written.
+    fn enter(&mut self) -> io::Result<Option<bool>> {
+        let mut head = [0; LONG_PAGE_HEADER];
         let length = if self.at.is_multiple_of(self.size) { LONG_PAGE_HEADER } else { PAGE_HEADER };
-        let Some(head) = self.segments.get(self.at, length)?.filter(|head| head[..2] == self.magic) else { return Ok(None) };
+        if !fill(&mut self.segments, &mut head[..length])? || head[..2] != self.magic {
+            return Ok(None);
+        }
         self.at += length;
-        let rest = u32::from_le_bytes([head[16], head[17], head[18], head[19]]) as usize;
-        Ok(Some(Head { flags: u16::from_le_bytes([head[2], head[3]]), rest }))
+        Ok(Some(goes_on(&head)))
     }
 
     fn read(&mut self, mut into: &mut [u8]) -> io::Result<Taken> {
@@ -214,18 +169,39 @@ impl<R: Read> Reader<R> {
     fn walk(&mut self, mut length: usize, each: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
         while length > 0 {
             if self.at.is_multiple_of(self.page) {
-                let Some(head) = self.enter()? else { return Ok(Taken::End) };
-                if head.flags & CONTINUES == 0 {
-                    return Ok(Taken::Broken);
+                match self.enter()? {
+                    Some(true) => {}
+                    Some(false) => return Ok(Taken::Broken),
+                    None => return Ok(Taken::End),
                 }
             }
             let left = self.page - self.at % self.page;
-            let Some(bytes) = self.segments.get(self.at, left.min(length))? else { return Ok(Taken::End) };
-            each(bytes);
-            self.at += bytes.len();
-            length -= bytes.len();
+            let held = match self.segments.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                held => held?,
+            };
+            let taken = left.min(length).min(held.len());
+            if taken == 0 {
+                return Ok(Taken::End);
+            }
+            each(&held[..taken]);
+            self.segments.consume(taken);
+            self.at += taken;
+            length -= taken;
         }
         Ok(Taken::All)
+    }
+}
+
+fn goes_on(head: &[u8; LONG_PAGE_HEADER]) -> bool {
+    u16::from_le_bytes([head[2], head[3]]) & CONTINUES != 0
+}
+
+/// False where all ends before.
+fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
+    match from.read_exact(into) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true),
     }
 }
 
