@@ -65,7 +65,7 @@ fn a_large_object_takes_little_memory() {
         let output = child.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         println!("to a bucket: {to_bucket}, peak {peak} MiB");
-        // What of the program itself was read counts too: in a debug build some 40 MiB of it.
+        // What of the program itself was read counts too: in a debug build some 60 MiB of it, and 30 to 70 are the copy's.
         assert!(peak > 0 && peak < 170, "{peak} MiB of {} MiB", LARGE >> 20);
     }
 }
